@@ -1,0 +1,97 @@
+package fault
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+)
+
+// ProblemContentType is the media type of [Problem] (RFC 9457).
+const ProblemContentType = "application/problem+json"
+
+// Problem is a fault as RFC 9457 problem details.
+type Problem struct {
+	// Type is a URI reference that names the reason.
+	Type string `json:"type"`
+	// Title is the same for every occurrence of the reason.
+	Title string `json:"title"`
+	// Status is the HTTP status.
+	Status int `json:"status"`
+	// Detail is about this occurrence.
+	Detail string `json:"detail"`
+	// Instance is the path of the request.
+	Instance string `json:"instance,omitempty"`
+	// Code is the name of the gRPC code, for example INVALID_ARGUMENT.
+	Code string `json:"code"`
+	// Reason is stable; clients switch on it.
+	Reason string `json:"reason"`
+	// RequestID finds the request in the logs.
+	RequestID string `json:"requestId,omitempty"`
+	// Violations names each bad field.
+	Violations []Violation `json:"violations,omitempty"`
+}
+
+// codeNames are the names of google.rpc.Code, by number.
+var codeNames = [...]string{
+	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
+	"ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+	"ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+	"UNAUTHENTICATED",
+}
+
+// CodeName returns the name of the gRPC code of a reason, as google.rpc.Code
+// spells it.
+func CodeName(r Reason) string { return codeNames[SpecOf(r).Code] }
+
+// NewProblem returns f as problem details of the request at instance.
+func NewProblem(f *Fault, instance, requestID string) Problem {
+	spec := SpecOf(f.reason)
+	return Problem{
+		Type:       "/docs/errors#" + f.Name(),
+		Title:      spec.Title,
+		Status:     spec.HTTPStatus,
+		Detail:     f.detail,
+		Instance:   instance,
+		Code:       CodeName(f.reason),
+		Reason:     f.Name(),
+		RequestID:  requestID,
+		Violations: f.violations,
+	}
+}
+
+// WriteProblem answers a request with f: status, Retry-After and
+// WWW-Authenticate where the status calls for them, and the problem as body.
+func WriteProblem(w http.ResponseWriter, f *Fault, instance, requestID string) {
+	p := NewProblem(f, instance, requestID)
+	body, err := json.Marshal(p)
+	if err != nil {
+		// Only strings and numbers: this cannot fail. Kept honest all the same.
+		http.Error(w, p.Title, p.Status)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", ProblemContentType)
+	h.Set("Cache-Control", "no-store")
+	h.Del("Content-Length")
+	if seconds := retrySeconds(f, p.Status); seconds > 0 {
+		h.Set("Retry-After", strconv.Itoa(seconds))
+	}
+	if p.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="gatehouse", error="invalid_token"`)
+	}
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(append(body, '\n')) // the client is gone; nobody is left to tell
+}
+
+// retrySeconds rounds up, as Retry-After counts whole seconds. A 429 or 503
+// always has one.
+func retrySeconds(f *Fault, status int) int {
+	if f.retryAfter > 0 {
+		return int(math.Ceil(f.retryAfter.Seconds()))
+	}
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		return 1
+	}
+	return 0
+}
