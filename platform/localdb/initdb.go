@@ -1,0 +1,126 @@
+package localdb
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+const (
+	settingsFile = "gatehouse.conf"
+	includeLine  = "\n# Written by Gatehouse on each start; ALTER SYSTEM overrides it.\ninclude_if_exists = '" + settingsFile + "'\n"
+)
+
+// settings are for a cluster that serves one machine. What a person sets by
+// ALTER SYSTEM wins over them.
+const settings = `# Written by Gatehouse on each start: changes here are lost. Use ALTER SYSTEM.
+listen_addresses = ''                  # the Unix socket alone
+unix_socket_permissions = 0700
+max_connections = 200                  # four services with a pool each, and headroom
+shared_buffers = 128MB
+jit = off                              # costs more than it saves on short queries
+max_parallel_workers_per_gather = 0    # leave the cores to the services, and /dev/shm alone
+wal_level = minimal                    # no replica and no archive reads this log
+max_wal_senders = 0                    # required by minimal
+max_wal_size = 512MB
+timezone = 'UTC'
+log_timezone = 'UTC'
+logging_collector = on                 # Postgres outlives us when we are killed, so it keeps its own log
+log_directory = '../log'
+log_filename = 'postgres-%a.log'
+log_truncate_on_rotation = on          # a week of logs, then they are overwritten
+log_rotation_age = 1d
+log_rotation_size = 0
+log_line_prefix = '%m [%p] %q%u@%d '
+`
+
+// volatileSettings give up durability, for tests.
+const volatileSettings = `fsync = off
+synchronous_commit = off
+full_page_writes = off
+`
+
+// initialize creates the cluster when there is none, and returns the
+// administrator's password either way.
+func (h home) initialize(ctx context.Context, bin binaries, volatile bool, log *slog.Logger) (string, error) {
+	made, err := exists(h.data)
+	if err != nil {
+		return "", fmt.Errorf("localdb: %w", err)
+	}
+	if made {
+		password, err := os.ReadFile(h.passwordFile())
+		if err != nil {
+			return "", fmt.Errorf("localdb: the administrator's password: %w", err)
+		}
+		return strings.TrimSpace(string(password)), nil
+	}
+	log.Info("creating the local database", "path", h.data, "postgres", bin.major, "user", h.account.name)
+	password := rand.Text()
+	if err := h.account.writeFile(h.passwordFile(), []byte(password+"\n")); err != nil {
+		return "", err
+	}
+	return password, h.runInitdb(ctx, bin, volatile)
+}
+
+// runInitdb works beside the final place and renames at the end, so that a
+// cluster is there whole or not at all.
+func (h home) runInitdb(ctx context.Context, bin binaries, volatile bool) error {
+	partial := h.data + ".partial"
+	if err := os.RemoveAll(partial); err != nil {
+		return fmt.Errorf("localdb: %w", err)
+	}
+	// macOS knows no C.UTF-8; C with UTF8 sorts alike.
+	locale := "C"
+	if runtime.GOOS == "linux" {
+		locale = "C.UTF-8"
+	}
+	args := []string{
+		"--pgdata", partial, "--username", adminRole, "--pwfile", h.passwordFile(),
+		"--encoding", "UTF8", "--locale", locale, "--data-checksums",
+		"--auth-local", "scram-sha-256", "--auth-host", "scram-sha-256", "--no-instructions",
+	}
+	if volatile {
+		args = append(args, "--no-sync")
+	}
+	cmd := exec.CommandContext(ctx, bin.path("initdb"), args...)
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = h.dir, childEnvironment(), h.account.attributes()
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("localdb: initdb: %w\n%s", err, strings.TrimSpace(output.String()))
+	}
+	conf, err := os.OpenFile(filepath.Join(partial, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("localdb: %w", err)
+	}
+	_, err = conf.WriteString(includeLine)
+	if err := errors.Join(err, conf.Close()); err != nil {
+		return fmt.Errorf("localdb: %w", err)
+	}
+	if err := os.Rename(partial, h.data); err != nil {
+		return fmt.Errorf("localdb: %w", err)
+	}
+	return nil
+}
+
+func (h home) writeSettings(volatile bool) error {
+	text := settings
+	if volatile {
+		text += volatileSettings
+	}
+	return h.account.writeFile(filepath.Join(h.data, settingsFile), []byte(text))
+}
+
+// childEnvironment holds nothing of ours: the environment of a process can be
+// read by its user, and ours has secrets.
+func childEnvironment() []string {
+	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
+}
