@@ -80,6 +80,55 @@ func (Exposure) EnumDescriptor() ([]byte, []int) {
 	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{0}
 }
 
+// Cost is the class in which calls are counted for the limit on their caller.
+type Cost int32
+
+const (
+	// A read where the RPC has no side effects, a write otherwise.
+	Cost_COST_UNSPECIFIED Cost = 0
+	// Starts work of a model.
+	Cost_COST_MODEL Cost = 1
+)
+
+// Enum value maps for Cost.
+var (
+	Cost_name = map[int32]string{
+		0: "COST_UNSPECIFIED",
+		1: "COST_MODEL",
+	}
+	Cost_value = map[string]int32{
+		"COST_UNSPECIFIED": 0,
+		"COST_MODEL":       1,
+	}
+)
+
+func (x Cost) Enum() *Cost {
+	p := new(Cost)
+	*p = x
+	return p
+}
+
+func (x Cost) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Cost) Descriptor() protoreflect.EnumDescriptor {
+	return file_gatehouse_options_v1_options_proto_enumTypes[1].Descriptor()
+}
+
+func (Cost) Type() protoreflect.EnumType {
+	return &file_gatehouse_options_v1_options_proto_enumTypes[1]
+}
+
+func (x Cost) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Cost.Descriptor instead.
+func (Cost) EnumDescriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
 // Access is the rule of one RPC.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -96,7 +145,9 @@ type Access struct {
 	// call is about, for example "id" or "assistant.id". Empty when the call
 	// is about no single resource. An id of another organization is answered
 	// exactly as an absent one.
-	Resource      string `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
+	Resource string `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
+	// How much a call costs, for the limit on its caller.
+	Cost          Cost `protobuf:"varint,6,opt,name=cost,proto3,enum=gatehouse.options.v1.Cost" json:"cost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -179,6 +230,13 @@ func (x *Access) GetResource() string {
 		return x.Resource
 	}
 	return ""
+}
+
+func (x *Access) GetCost() Cost {
+	if x != nil {
+		return x.Cost
+	}
+	return Cost_COST_UNSPECIFIED
 }
 
 type isAccess_Rule interface {
@@ -332,7 +390,7 @@ var File_gatehouse_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\"gatehouse/options/v1/options.proto\x12\x14gatehouse.options.v1\x1a google/protobuf/descriptor.proto\"\xae\x01\n" +
+	"\"gatehouse/options/v1/options.proto\x12\x14gatehouse.options.v1\x1a google/protobuf/descriptor.proto\"\xde\x01\n" +
 	"\x06Access\x12\x18\n" +
 	"\x06public\x18\x01 \x01(\bH\x00R\x06public\x12&\n" +
 	"\rauthenticated\x18\x02 \x01(\bH\x00R\rauthenticated\x12 \n" +
@@ -340,7 +398,8 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"permission\x18\x03 \x01(\tH\x00R\n" +
 	"permission\x12\x1c\n" +
 	"\binternal\x18\x04 \x01(\bH\x00R\binternal\x12\x1a\n" +
-	"\bresource\x18\x05 \x01(\tR\bresourceB\x06\n" +
+	"\bresource\x18\x05 \x01(\tR\bresource\x12.\n" +
+	"\x04cost\x18\x06 \x01(\x0e2\x1a.gatehouse.options.v1.CostR\x04costB\x06\n" +
 	"\x04rule\"X\n" +
 	"\n" +
 	"Permission\x12\x12\n" +
@@ -350,7 +409,11 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\bExposure\x12\x18\n" +
 	"\x14EXPOSURE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11EXPOSURE_INTERNAL\x10\x01\x12\x13\n" +
-	"\x0fEXPOSURE_PUBLIC\x10\x02:V\n" +
+	"\x0fEXPOSURE_PUBLIC\x10\x02*,\n" +
+	"\x04Cost\x12\x14\n" +
+	"\x10COST_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"COST_MODEL\x10\x01:V\n" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18ц\x03 \x01(\v2\x1c.gatehouse.options.v1.AccessR\x06access:]\n" +
 	"\bexposure\x12\x1f.google.protobuf.ServiceOptions\x18҆\x03 \x01(\x0e2\x1e.gatehouse.options.v1.ExposureR\bexposure:`\n" +
 	"\n" +
@@ -369,28 +432,30 @@ func file_gatehouse_options_v1_options_proto_rawDescGZIP() []byte {
 	return file_gatehouse_options_v1_options_proto_rawDescData
 }
 
-var file_gatehouse_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_gatehouse_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_gatehouse_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_gatehouse_options_v1_options_proto_goTypes = []any{
 	(Exposure)(0),                       // 0: gatehouse.options.v1.Exposure
-	(*Access)(nil),                      // 1: gatehouse.options.v1.Access
-	(*Permission)(nil),                  // 2: gatehouse.options.v1.Permission
-	(*descriptorpb.MethodOptions)(nil),  // 3: google.protobuf.MethodOptions
-	(*descriptorpb.ServiceOptions)(nil), // 4: google.protobuf.ServiceOptions
-	(*descriptorpb.FileOptions)(nil),    // 5: google.protobuf.FileOptions
+	(Cost)(0),                           // 1: gatehouse.options.v1.Cost
+	(*Access)(nil),                      // 2: gatehouse.options.v1.Access
+	(*Permission)(nil),                  // 3: gatehouse.options.v1.Permission
+	(*descriptorpb.MethodOptions)(nil),  // 4: google.protobuf.MethodOptions
+	(*descriptorpb.ServiceOptions)(nil), // 5: google.protobuf.ServiceOptions
+	(*descriptorpb.FileOptions)(nil),    // 6: google.protobuf.FileOptions
 }
 var file_gatehouse_options_v1_options_proto_depIdxs = []int32{
-	3, // 0: gatehouse.options.v1.access:extendee -> google.protobuf.MethodOptions
-	4, // 1: gatehouse.options.v1.exposure:extendee -> google.protobuf.ServiceOptions
-	5, // 2: gatehouse.options.v1.permission:extendee -> google.protobuf.FileOptions
-	1, // 3: gatehouse.options.v1.access:type_name -> gatehouse.options.v1.Access
-	0, // 4: gatehouse.options.v1.exposure:type_name -> gatehouse.options.v1.Exposure
-	2, // 5: gatehouse.options.v1.permission:type_name -> gatehouse.options.v1.Permission
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	3, // [3:6] is the sub-list for extension type_name
-	0, // [0:3] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1, // 0: gatehouse.options.v1.Access.cost:type_name -> gatehouse.options.v1.Cost
+	4, // 1: gatehouse.options.v1.access:extendee -> google.protobuf.MethodOptions
+	5, // 2: gatehouse.options.v1.exposure:extendee -> google.protobuf.ServiceOptions
+	6, // 3: gatehouse.options.v1.permission:extendee -> google.protobuf.FileOptions
+	2, // 4: gatehouse.options.v1.access:type_name -> gatehouse.options.v1.Access
+	0, // 5: gatehouse.options.v1.exposure:type_name -> gatehouse.options.v1.Exposure
+	3, // 6: gatehouse.options.v1.permission:type_name -> gatehouse.options.v1.Permission
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	4, // [4:7] is the sub-list for extension type_name
+	1, // [1:4] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_options_v1_options_proto_init() }
@@ -409,7 +474,7 @@ func file_gatehouse_options_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_options_v1_options_proto_rawDesc), len(file_gatehouse_options_v1_options_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   2,
 			NumExtensions: 3,
 			NumServices:   0,

@@ -1,0 +1,151 @@
+package identity
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// leeway is the clock difference between services that verification accepts.
+const leeway = 30 * time.Second
+
+// KeySource answers the public keys that verify tokens.
+type KeySource interface {
+	// Key returns the key of an id, or false when no such key is published. An
+	// error means that the question could not be answered.
+	Key(ctx context.Context, kid string) (ed25519.PublicKey, bool, error)
+}
+
+// VerifierConfig says which tokens a service accepts.
+type VerifierConfig struct {
+	// Issuer is the issuer of every token: the public URL.
+	Issuer string
+	// Service is the name of the service that verifies: the audience of
+	// service tokens.
+	Service string
+}
+
+// Verifier verifies tokens offline. It is safe for concurrent use.
+type Verifier struct {
+	keys    KeySource
+	access  *jwt.Parser
+	service *jwt.Parser
+}
+
+// NewVerifier returns a verifier. An empty issuer or service is an error: the
+// JWT library takes an empty expectation for none.
+func NewVerifier(cfg VerifierConfig, keys KeySource, clk clock.Clock) (*Verifier, error) {
+	if cfg.Issuer == "" || cfg.Service == "" || keys == nil || clk == nil {
+		return nil, errors.New("identity: issuer, service, keys and clock are required")
+	}
+	parser := func(audience string) *jwt.Parser {
+		return jwt.NewParser(
+			jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
+			jwt.WithExpirationRequired(),
+			jwt.WithIssuedAt(),
+			jwt.WithIssuer(cfg.Issuer),
+			jwt.WithAudience(audience),
+			jwt.WithLeeway(leeway),
+			jwt.WithStrictDecoding(),
+			jwt.WithTimeFunc(clk.Now),
+		)
+	}
+	return &Verifier{keys: keys, access: parser(Audience), service: parser(cfg.Service)}, nil
+}
+
+// Access verifies an access token. Every defect of the token is one and the
+// same UNAUTHENTICATED; a key source that cannot be asked is UNAVAILABLE.
+func (v *Verifier) Access(ctx context.Context, token string) (*Principal, error) {
+	claims, err := v.verify(ctx, v.access, token, TypeAccess)
+	if err != nil {
+		return nil, err
+	}
+	p := &Principal{Token: token}
+	var authTime float64
+	ok := text(claims, "sub", &p.UserID) && text(claims, "org", &p.OrganizationID) &&
+		text(claims, "sid", &p.SessionID) && text(claims, "client_id", &p.ClientID) &&
+		texts(claims, "roles", &p.Roles) && number(claims, "auth_time", &authTime)
+	if !ok {
+		return nil, unauthenticated(errors.New("a claim is absent or of the wrong type"))
+	}
+	p.AuthTime = time.Unix(int64(authTime), 0).UTC()
+	return p, nil
+}
+
+// Service verifies a service token whose audience is the verifying service.
+func (v *Verifier) Service(ctx context.Context, token string) (*Service, error) {
+	claims, err := v.verify(ctx, v.service, token, TypeService)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{}
+	if !text(claims, "sub", &s.Name) {
+		return nil, unauthenticated(errors.New("no subject"))
+	}
+	return s, nil
+}
+
+func (v *Verifier) verify(ctx context.Context, parser *jwt.Parser, token, typ string) (jwt.MapClaims, error) {
+	h, err := inspect(token)
+	if err != nil {
+		return nil, unauthenticated(err)
+	}
+	if h.Typ != typ || h.Kid == "" {
+		return nil, unauthenticated(fmt.Errorf("type %q", h.Typ))
+	}
+	key, known, err := v.keys.Key(ctx, h.Kid)
+	if err != nil {
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE,
+			"credentials cannot be checked now").WithRetryAfter(time.Second)
+	}
+	if !known {
+		return nil, unauthenticated(errors.New("unknown key"))
+	}
+	claims := jwt.MapClaims{}
+	if _, err := parser.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return key, nil }); err != nil {
+		return nil, unauthenticated(err)
+	}
+	return claims, nil
+}
+
+// unauthenticated hides why: the cause is for the log.
+func unauthenticated(cause error) error {
+	return fault.Wrap(cause, faultv1.Reason_REASON_UNAUTHENTICATED, "the credential is missing or not valid")
+}
+
+// Unauthenticated is the one answer to every missing or defective credential.
+func Unauthenticated() error {
+	return unauthenticated(errors.New("no credential"))
+}
+
+func text(c jwt.MapClaims, name string, into *string) bool {
+	s, ok := c[name].(string)
+	*into = s
+	return ok && s != ""
+}
+
+func number(c jwt.MapClaims, name string, into *float64) bool {
+	n, ok := c[name].(float64)
+	*into = n
+	return ok
+}
+
+func texts(c jwt.MapClaims, name string, into *[]string) bool {
+	list, ok := c[name].([]any)
+	for _, item := range list {
+		s, isText := item.(string)
+		if !isText {
+			return false
+		}
+		*into = append(*into, s)
+	}
+	return ok
+}

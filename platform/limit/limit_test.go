@@ -1,0 +1,51 @@
+package limit_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/limit"
+)
+
+func TestLimiterAllowsTheBurstAndNoMore(t *testing.T) {
+	t.Parallel()
+	l, err := limit.New(limit.Quota{Name: "test", PerMinute: 1, Burst: 19})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var allowed atomic.Int32
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			if d := l.Allow(context.Background(), "alice"); d.Allowed {
+				allowed.Add(1)
+			} else if d.RetryAfter <= 0 {
+				t.Error("a refusal says no time to wait")
+			}
+		})
+	}
+	wg.Wait()
+	if got := allowed.Load(); got != 20 {
+		t.Errorf("allowed %d of 100 at once, want one and the burst of 19", got)
+	}
+	if !l.Allow(context.Background(), "bob").Allowed {
+		t.Error("one key's requests count against another's")
+	}
+}
+
+func TestHeadersFollowTheDraft(t *testing.T) {
+	t.Parallel()
+	l, err := limit.New(limit.Quota{Name: "read", PerMinute: 60, Burst: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := l.PolicyHeader(), `"read";q=60;w=60`; got != want {
+		t.Errorf("RateLimit-Policy %s, want %s", got, want)
+	}
+	d := l.Allow(context.Background(), "alice")
+	if got, want := l.Header(d), `"read";r=9;t=1`; got != want {
+		t.Errorf("RateLimit %s, want %s", got, want)
+	}
+}
