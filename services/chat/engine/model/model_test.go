@@ -1,0 +1,223 @@
+package model_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/chat/engine/model"
+)
+
+const (
+	unavailable = faultv1.Reason_REASON_PROVIDER_UNAVAILABLE
+	limited     = faultv1.Reason_REASON_PROVIDER_RATE_LIMITED
+)
+
+// outcome is what a scripted model does in one call.
+type outcome struct {
+	text string
+	err  error
+}
+
+// scripted is a model that plays outcomes in order, and the last one for ever.
+type scripted struct {
+	name     string
+	outcomes []outcome
+	calls    int
+}
+
+func (s *scripted) Name() string { return s.name }
+
+func (s *scripted) Stream(_ context.Context, _ model.Request, emit func(model.Delta) error) (model.Result, error) {
+	o := s.outcomes[min(s.calls, len(s.outcomes)-1)]
+	s.calls++
+	result := model.Result{Model: s.name, Text: o.text, Usage: model.Usage{InputTokens: 1}}
+	if o.text != "" {
+		if err := emit(model.Delta{Text: o.text}); err != nil {
+			return result, err
+		}
+	}
+	return result, o.err
+}
+
+func down() error { return fault.New(unavailable, "down") }
+
+func ignore(model.Delta) error { return nil }
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	policy := model.RetryPolicy{Tries: 3, Base: time.Second, MaxWait: 10 * time.Second}
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+	t.Run("waits as long as the provider asks, and adds up the usage", func(t *testing.T) {
+		t.Parallel()
+		fake := clock.NewFake(start)
+		m := &scripted{outcomes: []outcome{{err: fault.New(limited, "slow").WithRetryAfter(7 * time.Second)}, {text: "fine"}}}
+		type answer struct {
+			result model.Result
+			err    error
+		}
+		answers := make(chan answer, 1)
+		go func() {
+			result, err := model.WithRetry(m, policy, fake).Stream(t.Context(), model.Request{}, ignore)
+			answers <- answer{result, err}
+		}()
+		if err := fake.WaitForTimers(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		fake.Advance(6 * time.Second)
+		if len(answers) != 0 {
+			t.Fatal("did not wait")
+		}
+		fake.Advance(time.Second)
+		got := <-answers
+		if got.err != nil || got.result.Text != "fine" || got.result.Usage.InputTokens != 2 {
+			t.Errorf("got %+v", got)
+		}
+	})
+
+	cases := map[string]struct {
+		outcomes []outcome
+		calls    int
+	}{
+		"not after visible text":   {[]outcome{{text: "a", err: down()}}, 1},
+		"not what cannot pass":     {[]outcome{{err: fault.New(faultv1.Reason_REASON_PROVIDER_REJECTED, "no")}}, 1},
+		"not what is permanent":    {[]outcome{{err: fault.Wrap(model.ErrPermanent, limited, "spent")}}, 1},
+		"not beyond its patience":  {[]outcome{{err: fault.New(limited, "later").WithRetryAfter(time.Minute)}}, 1},
+		"not when all goes well":   {[]outcome{{text: "a"}}, 1},
+		"not an error of the emit": {[]outcome{{err: errors.New("x")}}, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := &scripted{outcomes: c.outcomes}
+			_, err := model.WithRetry(m, policy, clock.NewFake(start)).Stream(t.Context(), model.Request{}, ignore)
+			if !errors.Is(err, c.outcomes[0].err) || m.calls != c.calls {
+				t.Errorf("%d calls, error %v", m.calls, err)
+			}
+		})
+	}
+
+	t.Run("a cancelled wait ends at once", func(t *testing.T) {
+		t.Parallel()
+		fake := clock.NewFake(start)
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error, 1)
+		go func() {
+			_, err := model.WithRetry(&scripted{outcomes: []outcome{{err: down()}}}, policy, fake).Stream(ctx, model.Request{}, ignore)
+			failed <- err
+		}()
+		if err := fake.WaitForTimers(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if err := <-failed; !fault.Is(err, faultv1.Reason_REASON_CANCELLED) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	fake := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	breaker := model.NewBreaker("openai", 2, time.Minute, fake)
+	m := &scripted{outcomes: []outcome{{err: down()}, {err: down()}, {err: down()}, {text: "fine"}}}
+	guarded := model.WithBreaker(m, breaker)
+	call := func() error {
+		_, err := guarded.Stream(t.Context(), model.Request{}, ignore)
+		return err
+	}
+	steps := []struct {
+		name    string
+		advance time.Duration
+		calls   int
+		fails   bool
+		open    bool
+	}{
+		{"first failure", 0, 1, true, false},
+		{"second failure opens", 0, 2, true, true},
+		{"refused while open", 30 * time.Second, 2, true, true},
+		{"probe fails, opens again", 30 * time.Second, 3, true, true},
+		{"still refused", 59 * time.Second, 3, true, true},
+		{"probe succeeds, closes", time.Second, 4, false, false},
+		{"all pass", 0, 5, false, false},
+	}
+	for _, step := range steps {
+		fake.Advance(step.advance)
+		err := call()
+		if (err != nil) != step.fails || m.calls != step.calls || breaker.Open() != step.open {
+			t.Fatalf("%s: error %v, %d calls, open %v", step.name, err, m.calls, breaker.Open())
+		}
+		if err != nil && !fault.Is(err, unavailable) {
+			t.Fatalf("%s: error %v", step.name, err)
+		}
+	}
+}
+
+func TestFallback(t *testing.T) {
+	t.Parallel()
+	good := func() *scripted { return &scripted{name: "b/good", outcomes: []outcome{{text: "fine"}}} }
+
+	t.Run("takes over before the first token, and is told", func(t *testing.T) {
+		t.Parallel()
+		m := model.WithFallback(&scripted{name: "a/bad", outcomes: []outcome{{err: down()}}}, good())
+		result, err := m.Stream(t.Context(), model.Request{}, ignore)
+		if err != nil || !result.Fallback || result.Model != "b/good" || result.Usage.InputTokens != 2 {
+			t.Errorf("result %+v, %v", result, err)
+		}
+	})
+
+	t.Run("never after the first token", func(t *testing.T) {
+		t.Parallel()
+		second := good()
+		m := model.WithFallback(&scripted{outcomes: []outcome{{text: "a", err: down()}}}, second)
+		result, err := m.Stream(t.Context(), model.Request{}, ignore)
+		if err == nil || result.Fallback || second.calls != 0 {
+			t.Errorf("result %+v, %v", result, err)
+		}
+	})
+}
+
+func TestRegistry(t *testing.T) {
+	t.Parallel()
+	local := model.ProviderFunc(func(name string) (model.Model, error) {
+		return &scripted{name: "local/" + name}, nil
+	})
+	registry, err := model.NewRegistry("local/extractive", map[string]model.Provider{"local": local})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"": "local/extractive", "local/a/b": "local/a/b"} {
+		m, err := registry.Model(name)
+		if err != nil || m.Name() != want {
+			t.Errorf("%q: %v, %v", name, m, err)
+		}
+	}
+	for _, name := range []string{"local", "/x", "local/", "nobody/x"} {
+		if _, err := registry.Model(name); !fault.Is(err, faultv1.Reason_REASON_MODEL_NOT_CONFIGURED) {
+			t.Errorf("%q: error %v", name, err)
+		}
+	}
+	if _, err := registry.Model("", "nobody/x"); err == nil {
+		t.Error("an unknown fallback is accepted")
+	}
+	if _, err := model.NewRegistry("openai/x", map[string]model.Provider{"local": local}); err == nil {
+		t.Error("an unknown default is accepted")
+	}
+}
+
+func TestWrappersKeepTheOutcome(t *testing.T) {
+	t.Parallel()
+	inner := &scripted{name: "a/b", outcomes: []outcome{{text: "part", err: down()}}}
+	m := model.WithDeadline(model.WithTrace(inner, noop.NewTracerProvider().Tracer("")), time.Minute)
+	result, err := m.Stream(t.Context(), model.Request{}, ignore)
+	if !fault.Is(err, unavailable) || result.Text != "part" || m.Name() != "a/b" {
+		t.Errorf("result %+v, %v", result, err)
+	}
+}

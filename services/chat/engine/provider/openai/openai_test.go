@@ -1,0 +1,351 @@
+package openai_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tmc/langchaingo/llms"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/chat/engine/model"
+	"github.com/gatehouse/gatehouse/services/chat/engine/modelstub"
+	"github.com/gatehouse/gatehouse/services/chat/engine/provider/openai"
+)
+
+type bundle struct {
+	stub   *modelstub.Server
+	server *httptest.Server
+	model  model.Model
+	text   strings.Builder
+}
+
+// setup starts a stub with a script and a provider in front of it. Retries wait a
+// millisecond at most, by the machine's clock.
+func setup(t *testing.T, change func(*openai.Options), replies ...modelstub.Reply) *bundle {
+	t.Helper()
+	b := &bundle{stub: modelstub.New(modelstub.Options{Script: replies})}
+	b.server = httptest.NewServer(b.stub)
+	t.Cleanup(b.server.Close)
+	options := openai.Options{
+		BaseURL: b.server.URL + "/v1", APIKey: "k", Clock: clock.System(), Tracer: noop.NewTracerProvider().Tracer(""),
+		Retry: model.RetryPolicy{Tries: 3, Base: time.Millisecond, MaxWait: 2 * time.Second},
+	}
+	if change != nil {
+		change(&options)
+	}
+	provider, err := openai.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.model, err = provider.Model("m"); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bundle) stream(ctx context.Context, req model.Request) (model.Result, error) {
+	if req.Messages == nil {
+		req.Messages = []llms.MessageContent{llms.TextParts(llms.ChatMessageTypeHuman, "hello")}
+	}
+	return b.model.Stream(ctx, req, func(d model.Delta) error {
+		b.text.WriteString(d.Text)
+		return nil
+	})
+}
+
+func TestStream(t *testing.T) {
+	t.Parallel()
+
+	t.Run("text arrives in deltas, with finish and usage", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, nil, modelstub.Reply{Text: []string{"Grüß", " dich", " 🙂"}, Reasoning: []string{"hm"}, ReasoningField: "reasoning"})
+		result, err := b.stream(t.Context(), model.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.text.String() != "Grüß dich 🙂" || result.Text != b.text.String() {
+			t.Errorf("text %q, result %q", b.text.String(), result.Text)
+		}
+		if result.Finish != model.FinishStop || result.Usage.OutputTokens != 4 || result.Usage.Estimated || result.Model != "openai/m" {
+			t.Errorf("result %+v", result)
+		}
+	})
+
+	t.Run("a server that does not count is estimated", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, nil, modelstub.Reply{Text: []string{"abcdefgh"}, NoUsage: true})
+		result, err := b.stream(t.Context(), model.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (model.Usage{InputTokens: 2, OutputTokens: 2, Estimated: true}); result.Usage != want {
+			t.Errorf("usage %+v, want %+v", result.Usage, want)
+		}
+	})
+
+	t.Run("text that looks like a tool call is text", func(t *testing.T) {
+		t.Parallel()
+		lookalike := `[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]`
+		b := setup(t, nil, modelstub.Reply{Text: []string{lookalike}, ToolCalls: []modelstub.ToolCall{{ID: "a", Name: "f", Arguments: "{}"}}})
+		result, err := b.stream(t.Context(), model.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.text.String() != lookalike || len(result.ToolCalls) != 1 {
+			t.Errorf("text %q, calls %v", b.text.String(), result.ToolCalls)
+		}
+	})
+
+	t.Run("content over the line limit is whole", func(t *testing.T) {
+		t.Parallel()
+		long := strings.Repeat("<ä>", 60_000)
+		b := setup(t, nil, modelstub.Reply{Text: []string{long}, ToolCalls: []modelstub.ToolCall{{ID: "a", Name: "f", Arguments: `{"x":"` + long[:200_000] + `"}`}}})
+		result, err := b.stream(t.Context(), model.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.text.String() != long {
+			t.Errorf("text differs: %d bytes of %d", b.text.Len(), len(long))
+		}
+		if len(result.ToolCalls) != 1 || result.ToolCalls[0].Arguments != `{"x":"`+long[:200_000]+`"}` {
+			t.Errorf("arguments differ")
+		}
+	})
+
+	t.Run("connections are used again", func(t *testing.T) {
+		t.Parallel()
+		stub := modelstub.New(modelstub.Options{})
+		server := httptest.NewUnstartedServer(stub)
+		opened := make(chan struct{}, 16)
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				opened <- struct{}{}
+			}
+		}
+		server.Start()
+		t.Cleanup(server.Close)
+		b := setup(t, func(o *openai.Options) { o.BaseURL = server.URL + "/v1" })
+		for range 5 {
+			if _, err := b.stream(t.Context(), model.Request{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(opened) != 1 {
+			t.Errorf("%d connections for 5 calls", len(opened))
+		}
+	})
+}
+
+func TestToolCalls(t *testing.T) {
+	t.Parallel()
+	calls := []modelstub.ToolCall{
+		{ID: "c1", Name: "calculator", Arguments: `{"expression":"1+1"}`},
+		{ID: "c2", Name: "knowledge_search", Arguments: `{"query":"größe"}`},
+		{ID: "c3", Name: "nothing", Arguments: ""},
+	}
+	styles := map[string]modelstub.ToolStyle{
+		"sequential": modelstub.Sequential, "interleaved": modelstub.Interleaved, "type repeated": modelstub.RepeatedType,
+		"empty first": modelstub.EmptyFirst, "index zero": modelstub.IndexZero,
+	}
+	for name, style := range styles {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, nil, modelstub.Reply{Text: []string{"One moment."}, ToolCalls: calls, ToolStyle: style})
+			result, err := b.stream(t.Context(), model.Request{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []model.ToolCall{
+				{ID: "c1", Name: "calculator", Arguments: `{"expression":"1+1"}`},
+				{ID: "c2", Name: "knowledge_search", Arguments: `{"query":"größe"}`},
+				{ID: "c3", Name: "nothing", Arguments: "{}"},
+			}
+			if len(result.ToolCalls) != len(want) {
+				t.Fatalf("calls %+v", result.ToolCalls)
+			}
+			for i := range want {
+				if result.ToolCalls[i] != want[i] {
+					t.Errorf("call %d is %+v, want %+v", i, result.ToolCalls[i], want[i])
+				}
+			}
+			if b.text.String() != "One moment." || result.Finish != model.FinishToolCalls {
+				t.Errorf("text %q, finish %q", b.text.String(), result.Finish)
+			}
+		})
+	}
+}
+
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	const (
+		unavailable = faultv1.Reason_REASON_PROVIDER_UNAVAILABLE
+		limited     = faultv1.Reason_REASON_PROVIDER_RATE_LIMITED
+		broken      = faultv1.Reason_REASON_PROVIDER_BROKEN_STREAM
+	)
+	refuse := func(status int, e modelstub.Error) modelstub.Reply { return modelstub.Reply{Status: status, Error: e} }
+	cases := map[string]struct {
+		reply  modelstub.Reply
+		reason faultv1.Reason
+		text   string
+		tries  int
+	}{
+		"401":                    {refuse(401, modelstub.Error{}), faultv1.Reason_REASON_PROVIDER_AUTHENTICATION, "", 1},
+		"400":                    {refuse(400, modelstub.Error{Message: "bad"}), faultv1.Reason_REASON_PROVIDER_REJECTED, "", 1},
+		"404":                    {refuse(404, modelstub.Error{}), faultv1.Reason_REASON_PROVIDER_REJECTED, "", 1},
+		"too long":               {refuse(400, modelstub.Error{Message: "x", Code: "context_length_exceeded"}), faultv1.Reason_REASON_PROVIDER_CONTEXT_TOO_LONG, "", 1},
+		"500":                    {refuse(500, modelstub.Error{}), unavailable, "", 3},
+		"502 with garbage":       {modelstub.Reply{Status: 502, RawBody: "<html>"}, unavailable, "", 3},
+		"504":                    {refuse(504, modelstub.Error{}), unavailable, "", 3},
+		"429":                    {refuse(429, modelstub.Error{}), limited, "", 3},
+		"429, very long":         {modelstub.Reply{Status: 429, RetryAfter: time.Hour}, limited, "", 1},
+		"quota":                  {refuse(429, modelstub.Error{Message: "x", Code: "insufficient_quota"}), limited, "", 1},
+		"200 with garbage":       {modelstub.Reply{RawBody: "<html>hello</html>"}, broken, "", 3},
+		"redirect":               {modelstub.Reply{Status: 302, RawBody: "elsewhere"}, faultv1.Reason_REASON_PROVIDER_REJECTED, "", 1},
+		"error event at once":    {modelstub.Reply{Text: []string{"a"}, Break: modelstub.ErrorEvent}, broken, "", 3},
+		"error event in the mid": {modelstub.Reply{Text: []string{"a", "b"}, Break: modelstub.ErrorEvent, BreakAfter: 1}, broken, "a", 1},
+		"reset at once":          {modelstub.Reply{Text: []string{"a"}, Break: modelstub.Reset}, broken, "", 3},
+		"reset in the mid":       {modelstub.Reply{Text: []string{"a", "b"}, Break: modelstub.Reset, BreakAfter: 1}, broken, "a", 1},
+		"clean end in the mid":   {modelstub.Reply{Text: []string{"a", "b"}, Break: modelstub.CleanEOF, BreakAfter: 1}, broken, "a", 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, nil, c.reply, c.reply, c.reply, modelstub.Reply{Text: []string{"never"}})
+			result, err := b.stream(t.Context(), model.Request{})
+			if !fault.Is(err, c.reason) {
+				t.Fatalf("error %v, want %v", err, c.reason)
+			}
+			if b.text.String() != c.text || result.Text != c.text {
+				t.Errorf("text %q, result %q, want %q", b.text.String(), result.Text, c.text)
+			}
+			if tries := len(b.stub.Requests()); tries != c.tries {
+				t.Errorf("%d tries, want %d", tries, c.tries)
+			}
+			if strings.Contains(fault.From(err).Detail(), b.server.Listener.Addr().String()) {
+				t.Errorf("the detail names the host: %s", fault.From(err).Detail())
+			}
+		})
+	}
+
+	t.Run("a server that is not there", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, nil)
+		b.server.Close()
+		if _, err := b.stream(t.Context(), model.Request{}); !fault.Is(err, unavailable) {
+			t.Fatalf("error %v", err)
+		}
+	})
+
+	t.Run("a passing failure is retried", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, nil, modelstub.Reply{Status: 500}, modelstub.Reply{Status: 429, RetryAfter: time.Second}, modelstub.Reply{Text: []string{"fine"}})
+		result, err := b.stream(t.Context(), model.Request{})
+		if err != nil || result.Text != "fine" {
+			t.Fatalf("result %+v, %v", result, err)
+		}
+	})
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a cancelled stream is never taken for a whole one", func(t *testing.T) {
+		t.Parallel()
+		for range 30 {
+			hold := make(chan struct{})
+			b := setup(t, nil, modelstub.Reply{Text: []string{"a", "b"}, Hold: hold, HoldAfter: 1})
+			ctx, cancel := context.WithCancel(t.Context())
+			result, err := b.model.Stream(ctx, model.Request{Messages: []llms.MessageContent{llms.TextParts(llms.ChatMessageTypeHuman, "x")}},
+				func(model.Delta) error { cancel(); return nil })
+			close(hold)
+			if !fault.Is(err, faultv1.Reason_REASON_CANCELLED) || !strings.HasPrefix("ab", result.Text) {
+				t.Fatalf("result %+v, %v", result, err)
+			}
+		}
+	})
+
+	t.Run("the deadline of the call is told as one", func(t *testing.T) {
+		t.Parallel()
+		hold := make(chan struct{})
+		b := setup(t, func(o *openai.Options) { o.Timeout = 50 * time.Millisecond }, modelstub.Reply{Text: []string{"a", "b"}, Hold: hold, HoldAfter: 1})
+		result, err := b.stream(t.Context(), model.Request{})
+		close(hold)
+		if !fault.Is(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED) || result.Text != "a" {
+			t.Fatalf("result %+v, %v", result, err)
+		}
+	})
+
+	t.Run("an error of the reader ends the call and is kept", func(t *testing.T) {
+		t.Parallel()
+		stop := errors.New("stop")
+		b := setup(t, nil, modelstub.Reply{Text: []string{"a", "b"}})
+		_, err := b.model.Stream(t.Context(), model.Request{Messages: []llms.MessageContent{llms.TextParts(llms.ChatMessageTypeHuman, "x")}},
+			func(model.Delta) error { return stop })
+		if !errors.Is(err, stop) {
+			t.Fatalf("error %v", err)
+		}
+	})
+}
+
+func TestRequest(t *testing.T) {
+	t.Parallel()
+	value := func(v float64) *float64 { return &v }
+
+	t.Run("parameters are sent when asked for, and only then", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, nil, modelstub.Reply{}, modelstub.Reply{})
+		if _, err := b.stream(t.Context(), model.Request{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.stream(t.Context(), model.Request{Temperature: value(0), TopP: value(0.5), MaxTokens: 7}); err != nil {
+			t.Fatal(err)
+		}
+		requests := b.stub.Requests()
+		for _, field := range []string{"temperature", "top_p", "max_completion_tokens"} {
+			if _, there := requests[0].Field(field); there {
+				t.Errorf("%s was sent unasked", field)
+			}
+			if _, there := requests[1].Field(field); !there {
+				t.Errorf("%s was not sent", field)
+			}
+		}
+	})
+
+	t.Run("reasoning models get no sampling parameters", func(t *testing.T) {
+		t.Parallel()
+		stub := modelstub.New(modelstub.Options{})
+		server := httptest.NewServer(stub)
+		t.Cleanup(server.Close)
+		provider, err := openai.New(openai.Options{BaseURL: server.URL + "/v1", Clock: clock.System(), Tracer: noop.NewTracerProvider().Tracer(""), LegacyMaxTokens: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := provider.Model("o4-mini")
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages := []llms.MessageContent{llms.TextParts(llms.ChatMessageTypeHuman, "x")}
+		if _, err := m.Stream(t.Context(), model.Request{Messages: messages, Temperature: value(1), MaxTokens: 5}, func(model.Delta) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		request := stub.Requests()[0]
+		if _, there := request.Field("temperature"); there {
+			t.Error("temperature was sent")
+		}
+		if limit, _ := request.Field("max_tokens"); string(limit) != "5" {
+			t.Errorf("max_tokens is %s", limit)
+		}
+		if request.Header.Get("Authorization") != "" {
+			t.Error("a key was sent although there is none")
+		}
+	})
+}
