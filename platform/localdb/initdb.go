@@ -46,6 +46,7 @@ log_line_prefix = '%m [%p] %q%u@%d '
 const volatileSettings = `fsync = off
 synchronous_commit = off
 full_page_writes = off
+max_connections = 500                  # many tests, each with a pool
 `
 
 // initialize creates the cluster when there is none, and returns the

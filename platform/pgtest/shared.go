@@ -1,0 +1,177 @@
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/localdb"
+)
+
+const (
+	// idleMinutes is how long the cluster lives on after its last use. A test
+	// process runs for 10 minutes at most.
+	idleMinutes = 15
+	// abandonedAfter is when the database of a killed test is dropped.
+	abandonedAfter = time.Hour
+)
+
+// watchdog ends the cluster ($1) when the file ($2) has not been touched for a
+// while. It is a process of its own because no test process outlives the others,
+// and a shell because any machine has one.
+const watchdog = `while sleep 20; do
+	kill -0 "$1" 2>/dev/null || exit 0
+	if [ -n "$(find "$2" -mmin +"$3" 2>/dev/null)" ]; then kill -INT "$1"; exit 0; fi
+done`
+
+// shared is the cluster of all test processes.
+type shared struct {
+	admin url.URL
+	dir   string
+}
+
+// sharedCluster is found or started once per process. That is state of the
+// package, but nobody can see it change, and the alternative is a TestMain in
+// every package that has a database.
+var sharedCluster = sync.OnceValues(startShared)
+
+func sharedDir() string {
+	return filepath.Join(os.TempDir(), "gatehouse-pgtest-"+strconv.Itoa(os.Geteuid()))
+}
+
+func startShared() (*shared, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	dir := sharedDir()
+	if err := ownDir(dir); err != nil {
+		return nil, err
+	}
+	cluster, err := localdb.Start(ctx, localdb.Options{DataDir: dir, Volatile: true, Shared: true})
+	if err != nil {
+		return nil, fmt.Errorf("pgtest: %w (if it was damaged by a crash, remove %s)", err, dir)
+	}
+	admin, err := url.Parse(cluster.URL())
+	if err != nil {
+		return nil, fmt.Errorf("pgtest: %w", err)
+	}
+	c := &shared{admin: *admin, dir: dir}
+	if err := c.touch(); err != nil {
+		return nil, err
+	}
+	if err := c.watch(cluster.PID()); err != nil {
+		return nil, err
+	}
+	return c, c.sweep(ctx)
+}
+
+// ownDir refuses a directory that another user has prepared in the temporary
+// directory, which is everybody's.
+func ownDir(dir string) error {
+	// Postgres' user passes through it when the tests run as root.
+	if err := os.Mkdir(dir, 0o711); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("pgtest: %s is not a directory of our own", dir)
+	}
+	return nil
+}
+
+func (c *shared) usedFile() string { return filepath.Join(c.dir, "used") }
+
+// touch tells the watchdog that the cluster is in use.
+func (c *shared) touch() error {
+	if err := os.WriteFile(c.usedFile(), []byte(clock.System().Now().String()+"\n"), 0o600); err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	return nil
+}
+
+// watch starts the watchdog of a postmaster, unless another process has.
+func (c *shared) watch(pid int) error {
+	marker, err := os.OpenFile(filepath.Join(c.dir, "watched-"+strconv.Itoa(pid)), os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	if err := marker.Close(); err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", watchdog, "pgtest-watchdog", strconv.Itoa(pid), c.usedFile(), strconv.Itoa(idleMinutes))
+	cmd.Dir = "/"
+	// A session of its own: neither Ctrl-C nor the end of the terminal reaches it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	// It outlives us, so there is nothing to wait for.
+	if err := cmd.Process.Release(); err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	return nil
+}
+
+// sweep drops what killed tests have left.
+func (c *shared) sweep(ctx context.Context) error {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with it
+	rows, err := conn.Query(ctx, `SELECT datname FROM pg_database
+		WHERE datname ~ '^test_[0-9]+_' AND split_part(datname, '_', 2)::bigint < $1`,
+		clock.System().Now().Add(-abandonedAfter).Unix())
+	if err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	for _, name := range names {
+		if err := c.drop(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop ends the shared cluster, if there is one, and removes its data.
+func Stop(ctx context.Context) error {
+	dir := sharedDir()
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := ownDir(dir); err != nil {
+		return err
+	}
+	cluster, err := localdb.Start(ctx, localdb.Options{DataDir: dir, Volatile: true, Shared: true})
+	if err != nil {
+		return err
+	}
+	if err := cluster.Stop(ctx); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	return nil
+}

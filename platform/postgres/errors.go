@@ -1,0 +1,126 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/puddle/v2"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// retryAfter is what a client is told when the database is away.
+const retryAfter = 2 * time.Second
+
+// ErrNoRows says that a statement that must return a row returned none. What
+// that means is for the store to say.
+var ErrNoRows = pgx.ErrNoRows
+
+// ViolatedConstraint returns the name of the constraint that a statement broke
+// (unique, foreign key, check, exclusion or not null, where the name is the
+// column's), so that a store can say what the caller did wrong.
+func ViolatedConstraint(err error) (name string, ok bool) {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || !strings.HasPrefix(pg.Code, "23") {
+		return "", false
+	}
+	if pg.ConstraintName == "" {
+		return pg.ColumnName, true
+	}
+	return pg.ConstraintName, true
+}
+
+// MapError turns an error of the driver into a fault. Faults, [ErrNoRows] and
+// errors that are not the driver's come back as they are.
+func MapError(err error) error {
+	if err == nil || errors.Is(err, ErrNoRows) {
+		return err
+	}
+	if _, ok := errors.AsType[*fault.Fault](err); ok {
+		return err
+	}
+	if f := driverFault(err); f != nil {
+		return f
+	}
+	return err
+}
+
+// toFault is MapError for errors of which we know that they come from a
+// statement: what is left over is INTERNAL.
+func toFault(err error) error {
+	mapped := MapError(err)
+	if mapped == nil || errors.Is(mapped, ErrNoRows) {
+		return mapped
+	}
+	return fault.From(mapped)
+}
+
+// driverFault returns nil for an error that is not the driver's.
+func driverFault(err error) *fault.Fault {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return serverFault(err, pg.Code)
+	}
+	// A failed connection also says "deadline exceeded" when its own short
+	// deadline, not the caller's, has passed.
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return unavailable(err)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fault.From(err)
+	}
+	if connectionLost(err) {
+		return unavailable(err)
+	}
+	if errors.Is(err, pgx.ErrTxCommitRollback) || errors.Is(err, pgx.ErrTxClosed) || errors.Is(err, pgx.ErrTooManyRows) {
+		return internal(err)
+	}
+	return nil
+}
+
+func connectionLost(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, puddle.ErrClosedPool) ||
+		// pgx has no value for these two.
+		strings.Contains(err.Error(), "conn closed") || strings.Contains(err.Error(), "closed pool")
+}
+
+// serverFault maps an SQLSTATE.
+func serverFault(err error, code string) *fault.Fault {
+	switch {
+	case strings.HasPrefix(code, "08"), // connection exception
+		strings.HasPrefix(code, "53"),  // too many connections, disk full, out of memory
+		strings.HasPrefix(code, "57P"), // shut down, starting up
+		code == "25006",                // read-only: a failover is under way
+		code == "28P01", code == "28000":
+		return unavailable(err)
+	case code == "57014", code == "55P03", code == "25P03", code == "25P04":
+		return fault.Wrap(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED, "the database did not answer in time")
+	case code == "40001", code == "40P01":
+		return fault.Wrap(err, faultv1.Reason_REASON_CONFLICT,
+			"another change to the same data was made at the same time").WithRetryAfter(time.Second)
+	case code == "22P05", code == "22021":
+		return fault.Wrap(err, faultv1.Reason_REASON_INVALID_ARGUMENT, "a text holds characters that cannot be stored")
+	default:
+		return internal(err)
+	}
+}
+
+func internal(err error) *fault.Fault {
+	return fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "an internal error occurred")
+}
+
+// retryable says that the whole transaction may be run again: the server undid
+// it because of another one.
+func retryable(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}

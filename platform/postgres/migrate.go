@@ -1,0 +1,179 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed migrations/*.sql
+var baseFiles embed.FS
+
+// migrationLock is the advisory lock that one migration holds at a time.
+const migrationLock = 0x6761746568_6f7573 // "gatehous"
+
+// MigrationSet is the schema of one service.
+type MigrationSet struct {
+	// Role names the service, its schema and its login role.
+	Role Role
+	// FS holds the files 0001_name.sql, 0002_name.sql … at its root. An applied
+	// one must never change.
+	FS fs.FS
+	// Settings are set for the role beside those that every role gets.
+	Settings map[string]string
+}
+
+// Migrate brings the database up to date: extensions, roles and their
+// passwords, schemas, the services' migrations, the job queues and the grants.
+// It runs as the administrator, on a direct connection, and may be run at any
+// time and by several processes: they take turns, and what is done is left
+// alone.
+func Migrate(ctx context.Context, adminURL string, secretKey []byte, log *slog.Logger, sets ...MigrationSet) error {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if len(secretKey) != secretKeySize {
+		return fmt.Errorf("postgres: the secret key has %d bytes, want %d", len(secretKey), secretKeySize)
+	}
+	for _, set := range sets {
+		if err := set.Role.validate(); err != nil {
+			return err
+		}
+	}
+	conn, err := adminConnect(ctx, adminURL)
+	if err != nil {
+		return err
+	}
+	// Closing gives up the advisory lock too.
+	defer closeAdmin(ctx, conn)
+	m := &migrator{conn: conn, adminURL: adminURL, secretKey: secretKey, log: log}
+	return m.run(ctx, sets)
+}
+
+type migrator struct {
+	conn      *pgx.Conn
+	adminURL  string
+	secretKey []byte
+	log       *slog.Logger
+}
+
+func (m *migrator) run(ctx context.Context, sets []MigrationSet) error {
+	if _, err := m.conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+		return fmt.Errorf("postgres: waiting for another migration: %w", err)
+	}
+	if err := m.base(ctx, sets); err != nil {
+		return err
+	}
+	for _, set := range sets {
+		if err := m.prepareSchema(ctx, set.Role); err != nil {
+			return err
+		}
+		if err := m.apply(ctx, string(set.Role), set.FS); err != nil {
+			return err
+		}
+		if err := m.migrateJobs(ctx, set.Role); err != nil {
+			return err
+		}
+		if err := m.configureRole(ctx, set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// base makes what no service owns.
+func (m *migrator) base(ctx context.Context, sets []MigrationSet) error {
+	if err := m.ensureRoles(ctx, sets); err != nil {
+		return err
+	}
+	if err := m.exec(ctx, "CREATE SCHEMA IF NOT EXISTS extensions; CREATE SCHEMA IF NOT EXISTS gatehouse; CREATE SCHEMA IF NOT EXISTS audit"); err != nil {
+		return err
+	}
+	files, err := fs.Sub(baseFiles, "migrations")
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	if err := m.apply(ctx, baseSchema, files); err != nil {
+		return err
+	}
+	return m.checkExtensions(ctx)
+}
+
+// Migrated tells whether all of the base's and the sets' migrations have been
+// applied, for readiness. Only the set of the pool's own role can be asked for:
+// a role sees no other service's schema. A database that is ahead of the
+// program, as it is during a rollout, counts as migrated.
+func Migrated(ctx context.Context, db *DB, sets ...MigrationSet) error {
+	files, err := fs.Sub(baseFiles, "migrations")
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	problems := []error{db.migrated(ctx, baseSchema, files)}
+	for _, set := range sets {
+		problems = append(problems, db.migrated(ctx, string(set.Role), set.FS))
+	}
+	return errors.Join(problems...)
+}
+
+func (db *DB) migrated(ctx context.Context, schema string, files fs.FS) error {
+	wanted, err := readMigrations(files)
+	if err != nil {
+		return err
+	}
+	applied, err := QueryAll(ctx, db, Scope{}, pgx.RowTo[int64],
+		"SELECT version FROM "+pgx.Identifier{schema, "schema_migrations"}.Sanitize())
+	if err != nil {
+		return err
+	}
+	done := make(map[int64]bool, len(applied))
+	for _, version := range applied {
+		done[version] = true
+	}
+	for _, migration := range wanted {
+		if !done[migration.version] {
+			return fmt.Errorf("postgres: migration %s of %s has not been applied: run gatehouse migrate", migration.name, schema)
+		}
+	}
+	return nil
+}
+
+// adminConnect opens the administrator's connection, on which no timeout of a
+// role may cut a long migration short.
+func adminConnect(ctx context.Context, adminURL string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(adminURL)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: database URL: %w", err)
+	}
+	config.ConnectTimeout = 5 * time.Second
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	// pgvector before 0.8.2 overflows a buffer in parallel builds of HNSW indexes.
+	_, err = conn.Exec(ctx, "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET max_parallel_maintenance_workers = 0")
+	if err != nil {
+		closeAdmin(ctx, conn)
+		return nil, toFault(err)
+	}
+	return conn, nil
+}
+
+func closeAdmin(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	// The server notices a connection that was not closed in good order.
+	_ = conn.Close(ctx)
+}
+
+func (m *migrator) exec(ctx context.Context, sql string) error {
+	if _, err := m.conn.Exec(ctx, sql); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+// JobsSchema is where a service's queue lives. Each service has a queue of its
+// own: the leader of a River schema rescues all jobs there that got stuck, and
+// discards those whose kind it does not know, so two services in one would
+// throw each other's away.
+func JobsSchema(role Role) string { return role.jobsSchema() }
+
+// migrateJobs brings a service's queue up to date, with River's own
+// migrations, which it keeps count of itself.
+func (m *migrator) migrateJobs(ctx context.Context, role Role) error {
+	schema, login := pgx.Identifier{role.jobsSchema()}.Sanitize(), pgx.Identifier{role.login()}.Sanitize()
+	substitute := strings.NewReplacer("<schema>", schema, "<login>", login)
+	if err := m.exec(ctx, substitute.Replace("CREATE SCHEMA IF NOT EXISTS <schema>")); err != nil {
+		return err
+	}
+	config, err := pgxpool.ParseConfig(m.adminURL)
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	config.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	defer pool.Close()
+	river, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: role.jobsSchema(), Logger: m.log})
+	if err != nil {
+		return fmt.Errorf("postgres: job queue: %w", err)
+	}
+	if _, err := river.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("postgres: job queue: %w", err)
+	}
+	return m.exec(ctx, substitute.Replace(queueGrants))
+}
+
+const queueGrants = `
+	GRANT USAGE ON SCHEMA <schema> TO <login>;
+	GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA <schema> TO <login>;
+	GRANT USAGE ON ALL SEQUENCES IN SCHEMA <schema> TO <login>;
+	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA <schema> TO <login>;
+	REVOKE INSERT, UPDATE, DELETE ON <schema>.river_migration FROM <login>;`
