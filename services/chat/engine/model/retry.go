@@ -53,11 +53,11 @@ func (r *retrying) Stream(ctx context.Context, req Request, emit func(Delta) err
 			return emit(d)
 		})
 		result.Usage = result.Usage.Add(spent)
-		if err == nil || visible || try >= r.policy.Tries || !Retryable(err) {
+		if err == nil || visible {
 			return result, err
 		}
-		wait, ok := r.policy.wait(try, fault.From(err).RetryAfter())
-		if !ok {
+		wait, again := r.policy.Next(try, err)
+		if !again {
 			return result, err
 		}
 		spent = result.Usage
@@ -67,10 +67,12 @@ func (r *retrying) Stream(ctx context.Context, req Request, emit func(Delta) err
 	}
 }
 
-// wait is the time before the next try; false when the provider asks for more
-// patience than the policy has.
-func (p RetryPolicy) wait(try int, retryAfter time.Duration) (time.Duration, bool) {
-	if retryAfter > p.MaxWait {
+// Next says, after a failed try, how long to wait before the next one, and whether there
+// should be one: not after the last, not for what a retry cannot mend, and not when the
+// provider asks for more patience than the policy has.
+func (p RetryPolicy) Next(try int, err error) (time.Duration, bool) {
+	retryAfter := fault.From(err).RetryAfter()
+	if try >= p.Tries || !Retryable(err) || retryAfter > p.MaxWait {
 		return 0, false
 	}
 	backoff := min(p.Base<<(try-1), p.MaxWait)

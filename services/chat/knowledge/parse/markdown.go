@@ -1,0 +1,83 @@
+package parse
+
+import (
+	"strings"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/text"
+)
+
+const (
+	// titleSource is how much of a document is looked at for its title.
+	titleSource = 16 << 10
+	maxTitle    = 200
+)
+
+// markdownTitle is the text of the first heading of the highest level near the start of
+// a document, or the title of its front matter.
+func markdownTitle(source string) string {
+	if title := frontMatterTitle(source); title != "" {
+		return title
+	}
+	head := []byte(source[:min(len(source), titleSource)])
+	document := goldmark.DefaultParser().Parse(text.NewReader(head))
+	title, level := "", 7
+	for node := document.FirstChild(); node != nil; node = node.NextSibling() {
+		if heading, ok := node.(*ast.Heading); ok && heading.Level < level {
+			if found := inlineText(heading, head); found != "" {
+				title, level = found, heading.Level
+			}
+		}
+	}
+	return shorten(title)
+}
+
+// inlineText is the text of a heading without its markup.
+func inlineText(node ast.Node, source []byte) string {
+	var b strings.Builder
+	// The walk ends when the callback says so, and the callback never fails.
+	_ = ast.Walk(node, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		switch leaf := n.(type) {
+		case *ast.Text:
+			b.Write(leaf.Segment.Value(source))
+			if leaf.SoftLineBreak() {
+				b.WriteByte(' ')
+			}
+		case *ast.String:
+			b.Write(leaf.Value)
+		}
+		return ast.WalkContinue, nil
+	})
+	return b.String()
+}
+
+// frontMatterTitle reads the line "title: …" of a block between "---" lines.
+func frontMatterTitle(source string) string {
+	rest, ok := strings.CutPrefix(source, "---\n")
+	if !ok {
+		return ""
+	}
+	matter, _, ok := strings.Cut(rest[:min(len(rest), titleSource)], "\n---")
+	if !ok {
+		return ""
+	}
+	for line := range strings.Lines(matter) {
+		if title, ok := strings.CutPrefix(line, "title:"); ok {
+			return shorten(strings.Trim(strings.TrimSpace(title), `"'`))
+		}
+	}
+	return ""
+}
+
+// shorten makes one line of a title, of bearable length.
+func shorten(title string) string {
+	title = strings.Join(strings.Fields(title), " ")
+	if runes := []rune(title); len(runes) > maxTitle {
+		return strings.TrimSpace(string(runes[:maxTitle])) + "…"
+	}
+	return title
+}

@@ -1,0 +1,183 @@
+// Package parse turns an uploaded document into the text that is searched, quoted and
+// cited.
+//
+// The text is what offsets count in, so it is chosen such that a quotation is what the
+// user wrote. Plain text and Markdown are their own text, unchanged but for a byte order
+// mark and the line ends, which become "\n"; the structure of Markdown is read by the
+// splitter and not taken out here. HTML becomes the text that a reader sees, block by
+// block.
+//
+// What cannot be read is refused with a fault whose detail a person understands: it
+// becomes the document's failure. None of them passes by trying again, so a job that
+// gets one gives up at once.
+package parse
+
+import (
+	"bytes"
+	"context"
+	"mime"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// The content types that can be read.
+const (
+	TypeText     = "text/plain"
+	TypeMarkdown = "text/markdown"
+	TypeHTML     = "text/html"
+)
+
+// Limits bounds what a document may hold.
+type Limits struct {
+	// Bytes is the size of the document as uploaded.
+	Bytes int
+	// TextBytes is the size of the text in it.
+	TextBytes int
+}
+
+// DefaultLimits are those of uploads.
+func DefaultLimits() Limits { return Limits{Bytes: 32 << 20, TextBytes: 8 << 20} }
+
+// Document is what was read.
+type Document struct {
+	// Title is the document's own title, or empty.
+	Title string
+	// Text is valid UTF-8 with "\n" as line end, and holds more than space.
+	Text string
+	// Markdown says that the text has Markdown structure for the splitter.
+	Markdown bool
+}
+
+// Supported says whether documents of a content type can be read.
+func Supported(contentType string) bool {
+	_, err := mediaType(contentType)
+	return err == nil
+}
+
+// Parse reads a document. The context's end is noticed within it.
+func Parse(ctx context.Context, contentType string, raw []byte, limits Limits) (Document, error) {
+	kind, err := mediaType(contentType)
+	if err != nil {
+		return Document{}, err
+	}
+	if len(raw) > limits.Bytes {
+		return Document{}, tooLarge("The document", limits.Bytes)
+	}
+	text, err := decode(raw)
+	if err != nil {
+		return Document{}, err
+	}
+	doc := Document{Text: text}
+	switch kind {
+	case TypeHTML:
+		doc, err = readHTML(ctx, text, limits)
+	case TypeMarkdown:
+		doc.Markdown = true
+		doc.Title = markdownTitle(text)
+	}
+	if err != nil {
+		return Document{}, err
+	}
+	if len(doc.Text) > limits.TextBytes {
+		return Document{}, tooLarge("The text of the document", limits.TextBytes)
+	}
+	if strings.TrimSpace(doc.Text) == "" {
+		return Document{}, fault.New(faultv1.Reason_REASON_DOCUMENT_EMPTY, "The document holds no text.")
+	}
+	return doc, ctxFault(ctx)
+}
+
+func ctxFault(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return fault.From(ctx.Err())
+	}
+	return nil
+}
+
+// mediaType checks a content type, without its parameters.
+func mediaType(contentType string) (string, error) {
+	kind, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return "", fault.New(faultv1.Reason_REASON_DOCUMENT_UNSUPPORTED_TYPE, "%q is not a content type.", contentType)
+	}
+	if charset := strings.ToLower(parameters["charset"]); charset != "" && charset != "utf-8" && charset != "utf8" && charset != "us-ascii" {
+		return "", fault.New(faultv1.Reason_REASON_DOCUMENT_ENCODING, "The document is declared to be in %s; only UTF-8 can be read. Save it as UTF-8 and upload it again.", charset)
+	}
+	switch kind {
+	case TypeText, TypeMarkdown, TypeHTML:
+		return kind, nil
+	case "text/x-markdown":
+		return TypeMarkdown, nil
+	case "application/xhtml+xml":
+		return TypeHTML, nil
+	}
+	return "", fault.New(faultv1.Reason_REASON_DOCUMENT_UNSUPPORTED_TYPE,
+		"Documents of the type %s cannot be read; upload plain text, Markdown or HTML.", kind)
+}
+
+// binaryMagic are the first bytes of what people upload under a wrong name.
+func binaryMagic(raw []byte) bool {
+	for _, magic := range []string{"%PDF-", "PK\x03\x04", "PK\x05\x06", "\x89PNG", "GIF8", "\xff\xd8\xff", "\x7fELF", "\x1f\x8b", "\xd0\xcf\x11\xe0", "MZ\x90", "Rar!", "7z\xbc\xaf", "SQLite format 3"} {
+		if bytes.HasPrefix(raw, []byte(magic)) {
+			return true
+		}
+	}
+	return false
+}
+
+// decode checks that a document is text in UTF-8, and unifies its line ends.
+func decode(raw []byte) (string, error) {
+	switch {
+	case len(bytes.TrimSpace(raw)) == 0:
+		return "", fault.New(faultv1.Reason_REASON_DOCUMENT_EMPTY, "The document is empty.")
+	case bytes.HasPrefix(raw, []byte("\xff\xfe")) || bytes.HasPrefix(raw, []byte("\xfe\xff")):
+		return "", fault.New(faultv1.Reason_REASON_DOCUMENT_ENCODING, "The document is in UTF-16; only UTF-8 can be read. Save it as UTF-8 and upload it again.")
+	case binaryMagic(raw) || bytes.IndexByte(raw, 0) >= 0:
+		return "", fault.New(faultv1.Reason_REASON_DOCUMENT_BINARY, "The document is not text: it holds binary data.")
+	case !utf8.Valid(raw):
+		return "", badEncoding(raw)
+	}
+	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+	text := strings.ReplaceAll(string(raw), "\r\n", "\n")
+	text = strings.ReplaceAll(text, "\r", "\n")
+	if mostlyControl(text) {
+		return "", fault.New(faultv1.Reason_REASON_DOCUMENT_BINARY, "The document is not text: most of it is control characters.")
+	}
+	return text, nil
+}
+
+// badEncoding says where the text stops being UTF-8, by line, as an editor counts.
+func badEncoding(raw []byte) error {
+	line, rest := 1, raw
+	for len(rest) > 0 {
+		r, width := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && width == 1 {
+			break
+		}
+		if r == '\n' {
+			line++
+		}
+		rest = rest[width:]
+	}
+	return fault.New(faultv1.Reason_REASON_DOCUMENT_ENCODING, "The document is not valid UTF-8 (line %d). Save it as UTF-8 and upload it again.", line)
+}
+
+// mostlyControl sniffs binary data that happens to be valid UTF-8.
+func mostlyControl(text string) bool {
+	const sample = 8 << 10
+	control, total := 0, 0
+	for _, r := range text[:min(len(text), sample)] {
+		total++
+		if r < ' ' && r != '\n' && r != '\t' && r != '\f' && r != '\v' && r != '\x1b' {
+			control++
+		}
+	}
+	return control*10 > total
+}
+
+func tooLarge(what string, limit int) error {
+	return fault.New(faultv1.Reason_REASON_DOCUMENT_TOO_LARGE, "%s is larger than %d MiB. Split it, and upload the parts.", what, max(limit>>20, 1))
+}

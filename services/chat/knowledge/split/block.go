@@ -1,0 +1,234 @@
+package split
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// kind is what a piece of text is.
+type kind int
+
+const (
+	sentence kind = iota
+	heading
+	// solid is code or a table, which is not torn where it fits.
+	solid
+)
+
+// piece is a part of a text that goes into a chunk as a whole. Pieces follow each
+// other without gaps.
+type piece struct {
+	start, end int
+	runes      int
+	kind       kind
+	// blank says that there is nothing but space in it: no chunk begins with it.
+	blank    bool
+	headings []string
+}
+
+// block is a run of lines of one kind.
+type block struct {
+	start, end int
+	kind       kind
+	level      int
+	title      string
+}
+
+// pieces cuts a text to the smallest parts that Split works with.
+func pieces(text string, options Options) []piece {
+	var (
+		out  []piece
+		path headingPath
+	)
+	add := func(start, end int, k kind) {
+		out = append(out, piece{
+			start: start, end: end, runes: utf8.RuneCountInString(text[start:end]), kind: k,
+			blank: strings.TrimSpace(text[start:end]) == "", headings: path.titles(),
+		})
+	}
+	for _, b := range blocks(text, options.Markdown) {
+		if b.kind == heading {
+			path.enter(b.level, b.title)
+		}
+		for _, part := range cut(text, b, options) {
+			add(part[0], part[1], b.kind)
+		}
+	}
+	return out
+}
+
+// cut divides a block: prose into sentences, anything over the limit further.
+func cut(text string, b block, options Options) [][2]int {
+	var marks []int
+	switch {
+	case b.kind == sentence:
+		marks = boundaries(text[b.start:b.end])
+	case utf8.RuneCountInString(text[b.start:b.end]) > options.Max:
+		marks = lineStarts(text[b.start:b.end])
+	}
+	var parts [][2]int
+	from := b.start
+	for _, mark := range append(marks, b.end-b.start) {
+		to := b.start + mark
+		if to > from {
+			parts = append(parts, cutLong(text, from, to, options)...)
+		}
+		from = to
+	}
+	return parts
+}
+
+// cutLong divides a part that is over the hard limit at spaces, or, in a text without
+// any, between characters.
+func cutLong(text string, start, end int, options Options) [][2]int {
+	var parts [][2]int
+	left := utf8.RuneCountInString(text[start:end])
+	for left > options.Max {
+		runes, lastSpace, at := 0, -1, end
+		for i, r := range text[start:end] {
+			if runes == options.Target {
+				at = start + i
+				break
+			}
+			runes++
+			if unicode.IsSpace(r) {
+				lastSpace = start + i + utf8.RuneLen(r)
+			}
+		}
+		if lastSpace > start+(at-start)/2 {
+			at = lastSpace
+		}
+		parts = append(parts, [2]int{start, at})
+		left -= utf8.RuneCountInString(text[start:at])
+		start = at
+	}
+	return append(parts, [2]int{start, end})
+}
+
+func lineStarts(text string) []int {
+	var marks []int
+	for i := range len(text) {
+		if text[i] == '\n' && i+1 < len(text) {
+			marks = append(marks, i+1)
+		}
+	}
+	return marks
+}
+
+// headingPath is the stack of headings above the current line.
+type headingPath struct {
+	levels []int
+	names  []string
+}
+
+func (h *headingPath) enter(level int, title string) {
+	for len(h.levels) > 0 && h.levels[len(h.levels)-1] >= level {
+		h.levels, h.names = h.levels[:len(h.levels)-1], h.names[:len(h.names)-1]
+	}
+	h.levels, h.names = append(h.levels, level), append(h.names, title)
+}
+
+func (h *headingPath) titles() []string { return append([]string(nil), h.names...) }
+
+// blocks divides a text into paragraphs and, in Markdown, headings, code and tables.
+// Blank lines belong to the block before them.
+func blocks(text string, markdown bool) []block {
+	s := scanner{markdown: markdown}
+	for start := 0; start < len(text); {
+		end := len(text)
+		if i := strings.IndexByte(text[start:], '\n'); i >= 0 {
+			end = start + i + 1
+		}
+		s.line(text, start, end)
+		start = end
+	}
+	return s.blocks
+}
+
+// scanner reads lines into blocks.
+type scanner struct {
+	markdown bool
+	blocks   []block
+	// fence is the marker that ends the code block that is open.
+	fence string
+	// blank says that the last line was blank, so that the next begins a block.
+	blank bool
+}
+
+func (s *scanner) line(text string, start, end int) {
+	line := strings.TrimSpace(text[start:end])
+	switch {
+	case s.fence != "":
+		s.extend(end)
+		if strings.HasPrefix(line, s.fence) && strings.Trim(line, s.fence[:1]) == "" {
+			s.fence, s.blank = "", true
+		}
+		return
+	case line == "":
+		if len(s.blocks) == 0 {
+			s.begin(block{start: start, end: end})
+		}
+		s.extend(end)
+		s.blank = true
+		return
+	case s.markdown && s.markup(line, start, end):
+		return
+	case s.blank || len(s.blocks) == 0 || s.last().kind != sentence:
+		s.begin(block{start: start, end: end})
+	default:
+		s.extend(end)
+	}
+	s.blank = false
+}
+
+// markup handles a line that means something in Markdown.
+func (s *scanner) markup(line string, start, end int) bool {
+	if fence := fenceOf(line); fence != "" {
+		s.begin(block{start: start, end: end, kind: solid})
+		s.fence = fence
+		return true
+	}
+	if level, title := headingOf(line); level > 0 {
+		s.begin(block{start: start, end: end, kind: heading, level: level, title: title})
+		s.blank = true
+		return true
+	}
+	if strings.HasPrefix(line, "|") {
+		if !s.blank && len(s.blocks) > 0 && s.last().kind == solid {
+			s.extend(end)
+		} else {
+			s.begin(block{start: start, end: end, kind: solid})
+		}
+		s.blank = false
+		return true
+	}
+	return false
+}
+
+func (s *scanner) begin(b block) { s.blocks = append(s.blocks, b) }
+
+func (s *scanner) extend(end int) { s.last().end = end }
+
+func (s *scanner) last() *block { return &s.blocks[len(s.blocks)-1] }
+
+// fenceOf returns the marker of a line that opens a code block.
+func fenceOf(line string) string {
+	for _, mark := range []string{"`", "~"} {
+		n := len(line) - len(strings.TrimLeft(line, mark))
+		if n >= 3 {
+			return strings.Repeat(mark, n)
+		}
+	}
+	return ""
+}
+
+// headingOf reads an ATX heading; level 0 means that the line is none.
+func headingOf(line string) (int, string) {
+	title := strings.TrimLeft(line, "#")
+	level := len(line) - len(title)
+	if level == 0 || level > 6 || (title != "" && title[0] != ' ' && title[0] != '\t') {
+		return 0, ""
+	}
+	return level, strings.TrimSpace(strings.TrimRight(strings.TrimSpace(title), "#"))
+}
