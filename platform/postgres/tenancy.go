@@ -47,7 +47,8 @@ func CheckTenancy(ctx context.Context, adminURL string) error {
 
 const tenancyOffenders = `
 WITH relation AS (
-	SELECT c.oid, c.oid::regclass::text AS name, c.*, EXISTS (
+	SELECT c.oid, c.oid::regclass::text AS name, c.relkind, c.relowner, c.relacl, c.reloptions,
+		c.relrowsecurity, c.relforcerowsecurity, EXISTS (
 		SELECT FROM pg_attribute a
 		WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped) AS tenant
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
