@@ -1,0 +1,138 @@
+package paging
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+)
+
+// number is what a numeric column is compared with: no exponent, so that a
+// short text cannot stand for an enormous one.
+var number = regexp.MustCompile(`^-?[0-9]{1,18}(\.[0-9]{1,18})?$`)
+
+// compileFilter returns a condition; that of an empty filter is true.
+func (l List) compileFilter(text string, args *arguments) (string, error) {
+	if strings.TrimSpace(text) == "" {
+		return "true", nil
+	}
+	parsed, err := parseFilter(text)
+	if err != nil {
+		return "", err
+	}
+	return l.compile(parsed, args)
+}
+
+func (l List) compile(n node, args *arguments) (string, error) {
+	switch n := n.(type) {
+	case junction:
+		parts := make([]string, len(n.parts))
+		for i, part := range n.parts {
+			compiled, err := l.compile(part, args)
+			if err != nil {
+				return "", err
+			}
+			parts[i] = compiled
+		}
+		return "(" + strings.Join(parts, " "+n.operator+" ") + ")", nil
+	case negation:
+		inner, err := l.compile(n.of, args)
+		if err != nil {
+			return "", err
+		}
+		// A comparison with NULL is not true, so its negation is.
+		return "(" + inner + ") IS NOT TRUE", nil
+	default:
+		return l.compileComparison(n.(comparison), args)
+	}
+}
+
+func (l List) compileComparison(c comparison, args *arguments) (string, error) {
+	field, ok := l.Fields[c.field]
+	// A field that may not be filtered by is answered like one that is not there.
+	if !ok || !field.Filter {
+		return "", fault.Invalid("filter", "cannot filter by %.40q", c.field)
+	}
+	if !slices.Contains(operators(field.Type), c.operator) {
+		return "", fault.Invalid("filter", "%q does not go with %q", c.operator, c.field)
+	}
+	if problem := checkValue(field, c.value); problem != "" {
+		return "", fault.Invalid("filter", "%q is compared with %.40q, which is not %s", c.field, c.value, problem)
+	}
+	if field.Type == Time {
+		c.value = normalizeTime(c.value)
+	}
+	if c.operator != ":" {
+		return field.Column + " " + sqlOperator(c.operator) + " " + args.add(c.value) + cast(field.Type), nil
+	}
+	if field.Type == StringArray {
+		return args.add(c.value) + "::text = ANY (" + field.Column + ")", nil
+	}
+	return field.Column + " ILIKE " + args.add("%"+escapeLike(c.value)+"%") + "::text", nil
+}
+
+func operators(t Type) []string {
+	switch t {
+	case String:
+		return []string{"=", "!=", "<", "<=", ">", ">=", ":"}
+	case Number, Time:
+		return []string{"=", "!=", "<", "<=", ">", ">="}
+	case StringArray:
+		return []string{":"}
+	default:
+		return []string{"=", "!="}
+	}
+}
+
+// sqlOperator makes != true of a NULL too.
+func sqlOperator(operator string) string {
+	if operator == "!=" {
+		return "IS DISTINCT FROM"
+	}
+	return operator
+}
+
+// checkValue returns what the value should have been, or "" when it is that.
+func checkValue(field Field, value string) string {
+	switch field.Type {
+	case Number:
+		if !number.MatchString(value) {
+			return "a number"
+		}
+	case Bool:
+		if value != "true" && value != "false" {
+			return "true or false"
+		}
+	case Time:
+		if at, err := time.Parse(time.RFC3339Nano, value); err != nil || at.UTC().Year() < 1 {
+			return "a time such as 2026-01-31T12:00:00Z"
+		}
+	case UUID:
+		if !id.Valid(value) {
+			return "an id"
+		}
+	case Enum:
+		if !slices.Contains(field.Values, value) {
+			return "one of " + strings.Join(field.Values, ", ")
+		}
+	}
+	return ""
+}
+
+// normalizeTime writes a checked time as Postgres reads it without fail: Go also
+// takes a comma before the fraction.
+func normalizeTime(value string) string {
+	at, err := time.Parse(time.RFC3339Nano, value)
+	if err != nil {
+		return value
+	}
+	return at.UTC().Format(time.RFC3339Nano)
+}
+
+// escapeLike takes the meaning from the characters that LIKE knows.
+func escapeLike(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
+}
