@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+const (
+	// bodyLimit is the largest body of a request, uploads excepted.
+	bodyLimit = 4 << 20
+	// bodyTimeout is how long a client may take to send a body.
+	bodyTimeout = 30 * time.Second
+	// blockSize is the unit in which a body is read.
+	blockSize = 32 << 10
+)
+
+// takeBody reads the body of a JSON route and checks what grpc-gateway does
+// not: its type, its size, and that it is one JSON object with nothing behind
+// it. An absent body counts as {}. What follows decodes from memory.
+func (g *Gateway) takeBody(w http.ResponseWriter, r *http.Request, route *route) error {
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	body = bytes.TrimSpace(body)
+	switch {
+	case route.body == "" && len(body) > 0:
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "this route takes no body")
+	case route.body == "":
+		r.Body = http.NoBody
+		return nil
+	case len(body) == 0:
+		body = []byte("{}")
+	case !isJSON(r.Header.Get("Content-Type")):
+		return fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "this route reads application/json")
+	}
+	if err := checkJSON(body); err != nil {
+		return err
+	}
+	exchangeOf(r.Context()).body = body
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+	return nil
+}
+
+func isJSON(contentType string) bool {
+	kind, params, err := mime.ParseMediaType(contentType)
+	if err != nil || kind != "application/json" {
+		return false
+	}
+	charset := params["charset"]
+	return charset == "" || charset == "utf-8" || charset == "UTF-8"
+}
+
+func checkJSON(body []byte) error {
+	var value json.RawMessage
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(body, &value); errors.As(err, &syntax) {
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT,
+			"the body is not JSON: %s, at byte %d", syntax.Error(), syntax.Offset)
+	} else if err != nil {
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the body is not JSON")
+	}
+	if body[0] != '{' {
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the body must be a JSON object")
+	}
+	return nil
+}
+
+// readBody reads a body up to the limit. It gathers blocks from a pool, since
+// a slice that grows would cost several times the limit, and anybody may send
+// a body before we know who asks.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return nil, nil
+	}
+	if r.ContentLength > bodyLimit {
+		return nil, tooLarge(bodyLimit)
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return nil, fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "a body must not be compressed")
+	}
+	stopTimer := readDeadline(w, bodyTimeout)
+	defer stopTimer()
+	limited := http.MaxBytesReader(w, r.Body, bodyLimit)
+	var blocks []*block
+	defer func() {
+		for _, b := range blocks {
+			blockPool.Put(b)
+		}
+	}()
+	for size := 0; ; {
+		if size == len(blocks)*blockSize {
+			b, _ := blockPool.Get().(*block)
+			blocks = append(blocks, b)
+		}
+		n, err := limited.Read(blocks[len(blocks)-1][size%blockSize:])
+		size += n
+		switch {
+		case errors.Is(err, io.EOF):
+			return join(blocks, size), nil
+		case err != nil:
+			return nil, bodyError(err)
+		}
+	}
+}
+
+type block [blockSize]byte
+
+// blockPool lends blocks; it holds no state.
+var blockPool = sync.Pool{New: func() any { return new(block) }}
+
+func join(blocks []*block, size int) []byte {
+	out := make([]byte, 0, size)
+	for _, b := range blocks {
+		out = append(out, b[:min(blockSize, size-len(out))]...)
+	}
+	return out
+}
+
+// readDeadline gives the client d to send its body. The returned function
+// takes the limit off again: a deadline that passes later would look like a
+// client that went away.
+func readDeadline(w http.ResponseWriter, d time.Duration) func() {
+	controller := http.NewResponseController(w)
+	// Sockets run on the machine's time, whatever clock the gateway was given.
+	// A connection without deadlines is bounded by the request's own end.
+	_ = controller.SetReadDeadline(clock.System().Now().Add(d))
+	return func() { _ = controller.SetReadDeadline(time.Time{}) }
+}
+
+// bodyError tells why a body could not be read.
+func bodyError(err error) error {
+	var tooMuch *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooMuch):
+		return tooLarge(tooMuch.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fault.Wrap(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED, "the body did not arrive in time")
+	default:
+		return fault.Wrap(err, faultv1.Reason_REASON_CANCELLED, "the body ended early")
+	}
+}
+
+func tooLarge(limit int64) error {
+	return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the body is over %d MiB", limit>>20)
+}

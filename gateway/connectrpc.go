@@ -1,0 +1,32 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+
+	"connectrpc.com/vanguard"
+)
+
+// newConnect returns the handler of Connect calls, JSON and binary: vanguard
+// translates them to gRPC, and the proxy carries them on. Its message limit is
+// set, since its default is 4 GiB.
+func (g *Gateway) newConnect() (http.Handler, error) {
+	var services []*vanguard.Service
+	known := map[string]bool{}
+	for _, m := range g.table.methods {
+		if known[m.service] {
+			continue
+		}
+		known[m.service] = true
+		services = append(services, vanguard.NewService(m.service, http.HandlerFunc(g.passThrough),
+			vanguard.WithTargetProtocols(vanguard.ProtocolGRPC),
+			vanguard.WithTargetCodecs(vanguard.CodecProto),
+			vanguard.WithMaxMessageBufferBytes(bodyLimit),
+		))
+	}
+	transcoder, err := vanguard.NewTranscoder(services)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return transcoder, nil
+}

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// What pages of a listed origin may send and read. The gRPC names are those
+// that gRPC-Web and Connect clients need.
+const (
+	corsMethods = "GET, POST, PATCH, DELETE, PUT, HEAD"
+	corsRequest = "authorization, content-type, connect-protocol-version, connect-timeout-ms, grpc-timeout, " +
+		"x-grpc-web, x-user-agent, idempotency-key, if-match, last-event-id, traceparent, x-request-id"
+	corsExpose = "grpc-status, grpc-message, grpc-status-details-bin, x-request-id, etag, retry-after, " +
+		"ratelimit, ratelimit-policy, idempotency-replayed, www-authenticate, content-disposition"
+	// corsMaxAge is the longest that a browser keeps a preflight.
+	corsMaxAge = "7200"
+)
+
+// cors lets pages of the listed origins in. It never answers "*" and never
+// allows credentials: a bearer token is sent by the page's own code, which a
+// foreign page does not have. For other origins it says nothing, and the
+// browser keeps the answer from the page.
+func (g *Gateway) cors(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Add("Vary", "Origin")
+		origin := r.Header.Get("Origin")
+		_, listed := g.origins[origin]
+		if listed {
+			h.Set("Access-Control-Allow-Origin", origin)
+			h.Set("Access-Control-Expose-Headers", corsExpose)
+		}
+		if r.Method != http.MethodOptions || origin == "" || r.Header.Get("Access-Control-Request-Method") == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
+		if listed {
+			h.Set("Access-Control-Allow-Methods", corsMethods)
+			h.Set("Access-Control-Allow-Headers", corsRequest)
+			h.Set("Access-Control-Max-Age", corsMaxAge)
+		}
+		exchangeOf(r.Context()).route = "preflight"
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// isOrigin tells whether s is a serialized web origin (RFC 6454), in exactly
+// the spelling in which a browser sends it.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" &&
+		s == u.Scheme+"://"+strings.ToLower(u.Host) && u.User == nil && !strings.Contains(s, "*")
+}

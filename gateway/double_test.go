@@ -1,0 +1,211 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"google.golang.org/genproto/googleapis/api/httpbody"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
+	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
+)
+
+// double serves every contract that the tests need, on a real gRPC server. A
+// test replaces the behaviour that it is about.
+type double struct {
+	authv1.UnimplementedAccountServiceServer
+	authv1.UnimplementedServiceTokenServiceServer
+	authv1.UnimplementedSessionServiceServer
+	managementv1.UnimplementedAssistantServiceServer
+	chatv1.UnimplementedConversationServiceServer
+	chatv1.UnimplementedRunServiceServer
+	knowledgev1.UnimplementedCollectionServiceServer
+	knowledgev1.UnimplementedDocumentServiceServer
+	knowledgev1.UnimplementedKnowledgeServiceServer
+
+	getMe           func(context.Context) (*authv1.Me, error)
+	createAssistant func(context.Context, *managementv1.Assistant) (*managementv1.Assistant, error)
+	search          func(context.Context, *knowledgev1.SearchRequest) (*knowledgev1.SearchResponse, error)
+	watch           func(*chatv1.WatchRunRequest, grpc.ServerStreamingServer[chatv1.RunEvent]) error
+	send            func(*chatv1.SendMessageRequest, grpc.ServerStreamingServer[chatv1.RunEvent]) error
+
+	mu       sync.Mutex
+	metadata metadata.MD
+	update   *managementv1.UpdateAssistantRequest
+	list     *managementv1.ListAssistantsRequest
+	header   *knowledgev1.UploadDocumentRequest_Header
+	uploaded []byte
+	calls    int
+}
+
+// saw returns the metadata of the newest call.
+func (d *double) saw() metadata.MD {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.metadata.Copy()
+}
+
+func (d *double) note(ctx context.Context) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.metadata, d.calls = md, d.calls+1
+}
+
+// server returns a gRPC server that maps faults as the real ones do.
+func (d *double) server() *grpc.Server {
+	s := grpc.NewServer(
+		grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			d.note(ctx)
+			resp, err := next(ctx, req)
+			return resp, wire(err)
+		}),
+		grpc.StreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			d.note(ss.Context())
+			return wire(next(srv, ss))
+		}),
+	)
+	authv1.RegisterAccountServiceServer(s, d)
+	authv1.RegisterServiceTokenServiceServer(s, d)
+	authv1.RegisterSessionServiceServer(s, d)
+	managementv1.RegisterAssistantServiceServer(s, d)
+	chatv1.RegisterConversationServiceServer(s, d)
+	chatv1.RegisterRunServiceServer(s, d)
+	knowledgev1.RegisterCollectionServiceServer(s, d)
+	knowledgev1.RegisterDocumentServiceServer(s, d)
+	knowledgev1.RegisterKnowledgeServiceServer(s, d)
+	return s
+}
+
+func wire(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.ToStatus(fault.From(err)).Err()
+}
+
+func (d *double) GetMe(ctx context.Context, _ *authv1.GetMeRequest) (*authv1.Me, error) {
+	if d.getMe != nil {
+		return d.getMe(ctx)
+	}
+	return &authv1.Me{Id: "me", Email: "ada@example.com", Etag: "e1"}, nil
+}
+
+func (d *double) SignIn(context.Context, *authv1.SignInRequest) (*authv1.TokenResponse, error) {
+	return &authv1.TokenResponse{AccessToken: "a", TokenType: "Bearer", ExpiresIn: 900}, nil
+}
+
+func (d *double) IssueServiceToken(context.Context, *authv1.IssueServiceTokenRequest) (*authv1.IssueServiceTokenResponse, error) {
+	return &authv1.IssueServiceTokenResponse{AccessToken: "stolen"}, nil
+}
+
+func (d *double) CreateAssistant(ctx context.Context, req *managementv1.CreateAssistantRequest) (*managementv1.Assistant, error) {
+	if d.createAssistant != nil {
+		return d.createAssistant(ctx, req.GetAssistant())
+	}
+	if req.GetAssistant().GetDisplayName() == "" {
+		return nil, fault.Invalid("assistant.displayName", "must not be empty")
+	}
+	return req.GetAssistant(), nil
+}
+
+func (d *double) UpdateAssistant(_ context.Context, req *managementv1.UpdateAssistantRequest) (*managementv1.Assistant, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.update = req
+	return req.GetAssistant(), nil
+}
+
+func (d *double) ListAssistants(_ context.Context, req *managementv1.ListAssistantsRequest) (*managementv1.ListAssistantsResponse, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.list = req
+	return &managementv1.ListAssistantsResponse{}, nil
+}
+
+func (d *double) GetAssistant(_ context.Context, req *managementv1.GetAssistantRequest) (*managementv1.Assistant, error) {
+	return nil, fault.NotFound("assistant " + req.GetId())
+}
+
+func (d *double) Search(ctx context.Context, req *knowledgev1.SearchRequest) (*knowledgev1.SearchResponse, error) {
+	if d.search != nil {
+		return d.search(ctx, req)
+	}
+	return &knowledgev1.SearchResponse{}, nil
+}
+
+func (d *double) GetDocument(context.Context, *knowledgev1.GetDocumentRequest) (*knowledgev1.Document, error) {
+	return &knowledgev1.Document{Id: "doc", SizeBytes: 1 << 40, State: knowledgev1.Document_READY}, nil
+}
+
+func (d *double) GetDocumentContent(context.Context, *knowledgev1.GetDocumentContentRequest) (*httpbody.HttpBody, error) {
+	return &httpbody.HttpBody{ContentType: "text/html", Data: []byte("<script>alert(1)</script>")}, nil
+}
+
+func (d *double) UploadDocument(stream grpc.ClientStreamingServer[knowledgev1.UploadDocumentRequest, knowledgev1.Document]) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	if first.GetHeader().GetTitle() == "refuse" {
+		return fault.New(faultv1.Reason_REASON_DOCUMENT_UNSUPPORTED_TYPE, "documents of this type cannot be read")
+	}
+	var body []byte
+	for {
+		part, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		body = append(body, part.GetChunk()...)
+	}
+	d.mu.Lock()
+	d.header, d.uploaded = first.GetHeader(), body
+	d.mu.Unlock()
+	return stream.SendAndClose(&knowledgev1.Document{Id: "doc", SizeBytes: int64(len(body))})
+}
+
+func (d *double) WatchRun(req *chatv1.WatchRunRequest, stream grpc.ServerStreamingServer[chatv1.RunEvent]) error {
+	if d.watch == nil {
+		return fault.NotFound("run")
+	}
+	return d.watch(req, stream)
+}
+
+func (d *double) SendMessage(req *chatv1.SendMessageRequest, stream grpc.ServerStreamingServer[chatv1.RunEvent]) error {
+	if d.send == nil {
+		return fault.NotFound("conversation")
+	}
+	return d.send(req, stream)
+}
+
+// delta is an event of a run.
+func delta(seq int32, text string) *chatv1.RunEvent {
+	return &chatv1.RunEvent{
+		RunId: "run", Seq: seq,
+		Event: &chatv1.RunEvent_MessageDelta{MessageDelta: &chatv1.MessageDelta{Text: text}},
+	}
+}
+
+// completed is the event that ends a run.
+func completed(seq int32) *chatv1.RunEvent {
+	return &chatv1.RunEvent{
+		RunId: "run", Seq: seq,
+		Event: &chatv1.RunEvent_RunCompleted{RunCompleted: &chatv1.RunCompleted{}},
+	}
+}
+
+// accept tells the reader that it is heard.
+func accept(stream grpc.ServerStreamingServer[chatv1.RunEvent], pairs ...string) error {
+	return stream.SendHeader(metadata.Pairs(pairs...))
+}

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/gatehouse/gatehouse/proto/catalog"
+)
+
+// method is one RPC that the gateway exposes.
+type method struct {
+	fullName string
+	service  string
+	// upstream serves it.
+	upstream *upstream
+	// streams tells whether an answer may stay open for long.
+	streams bool
+	input   protoreflect.MessageDescriptor
+}
+
+// route is one REST binding of a method.
+type route struct {
+	*method
+	verb, pattern string
+	// body names the field of the request that the JSON body fills: "*" for
+	// the request itself, "" when there is no body.
+	body string
+	// params are the fields that the path fills.
+	params map[string]bool
+}
+
+// table is everything that can be reached through the gateway.
+type table struct {
+	methods map[string]*method // by full name
+	routes  map[string]*route  // by verb and pattern
+}
+
+// newTable reads the contracts. A public service in a package that no upstream
+// serves is an error: it would be dead.
+func newTable(upstreams map[protoreflect.FullName]*upstream) (*table, error) {
+	t := &table{methods: map[string]*method{}, routes: map[string]*route{}}
+	for _, m := range catalog.Methods() {
+		if !m.Public {
+			continue
+		}
+		service := m.Descriptor.Parent()
+		up := upstreams[service.ParentFile().Package()]
+		if up == nil {
+			return nil, fmt.Errorf("no upstream serves %s", service.FullName())
+		}
+		known := &method{
+			fullName: m.FullMethod,
+			service:  string(service.FullName()),
+			upstream: up,
+			streams:  m.Descriptor.IsStreamingServer() || m.Descriptor.IsStreamingClient(),
+			input:    m.Descriptor.Input(),
+		}
+		t.methods[m.FullMethod] = known
+		t.addRoutes(known, m)
+	}
+	return t, nil
+}
+
+func (t *table) addRoutes(known *method, m catalog.Method) {
+	rule, ok := proto.GetExtension(m.Descriptor.Options(), annotations.E_Http).(*annotations.HttpRule)
+	if !ok || rule == nil {
+		return
+	}
+	bodies := []string{rule.GetBody()}
+	for _, more := range rule.GetAdditionalBindings() {
+		bodies = append(bodies, more.GetBody())
+	}
+	for i, r := range m.Routes {
+		t.routes[r.Verb+" "+r.Path] = &route{
+			method: known, verb: r.Verb, pattern: r.Path, body: bodies[i], params: pathParams(r.Path),
+		}
+	}
+}
+
+// pathParams lists the fields in a pattern such as "/v1/runs/{run_id}/events".
+func pathParams(pattern string) map[string]bool {
+	params := map[string]bool{}
+	for rest := pattern; ; {
+		_, after, found := strings.Cut(rest, "{")
+		if !found {
+			return params
+		}
+		name, after, _ := strings.Cut(after, "}")
+		name, _, _ = strings.Cut(name, "=")
+		params[name] = true
+		rest = after
+	}
+}
+
+// bodyMessage is what the JSON body of the route must be, or nil when the
+// route takes none.
+func (r *route) bodyMessage() protoreflect.MessageDescriptor {
+	switch r.body {
+	case "":
+		return nil
+	case "*":
+		return r.input
+	default:
+		return catalog.FieldAt(r.input, r.body).Message()
+	}
+}

@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"net/http"
+	"sync"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"google.golang.org/grpc/metadata"
+)
+
+const (
+	headerRateLimit       = "RateLimit"
+	headerRateLimitPolicy = "RateLimit-Policy"
+	// maxStreams is how many streams one client may hold open at once.
+	maxStreams = 100
+)
+
+// limitAddress limits requests by client address, before anybody knows who
+// asks. Every answer tells where the client stands; the answer of a service,
+// which counts by caller, replaces it.
+func (g *Gateway) limitAddress(next http.Handler) http.Handler {
+	if g.limiter == nil {
+		return next
+	}
+	policy := g.limiter.PolicyHeader()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		decision := g.limiter.Allow(r.Context(), limitKey(exchangeOf(r.Context()).client))
+		w.Header().Set(headerRateLimitPolicy, policy)
+		w.Header().Set(headerRateLimit, g.limiter.Header(decision))
+		if !decision.Allowed {
+			g.fail(w, r, fault.New(faultv1.Reason_REASON_RATE_LIMITED,
+				"more than %d requests in a minute from this address", g.config.AddressQuota.PerMinute).
+				WithRetryAfter(decision.RetryAfter))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// serviceHeaders moves what a service may tell the client from its metadata to
+// the answer. Everything else that a service says stays inside.
+func serviceHeaders(h http.Header, md metadata.MD) {
+	for name, header := range map[string]string{
+		rpcserver.MetadataRateLimit:       headerRateLimit,
+		rpcserver.MetadataRateLimitPolicy: headerRateLimitPolicy,
+		"etag":                            "ETag",
+		"idempotency-replayed":            "Idempotency-Replayed",
+	} {
+		if values := md.Get(name); len(values) > 0 {
+			h.Set(header, values[0])
+		}
+	}
+}
+
+// streamCounter bounds how many streams one client holds open, so that one
+// that opens them and reads none cannot use up what others need.
+type streamCounter struct {
+	mu   sync.Mutex
+	open map[streamKey]int
+}
+
+// streamKey is the client of a stream: a hash of its credential, or without
+// one its address.
+type streamKey [sha256.Size]byte
+
+func streamKeyOf(r *http.Request) streamKey {
+	if credential := r.Header.Get("Authorization"); credential != "" {
+		return sha256.Sum256([]byte("credential " + credential))
+	}
+	return sha256.Sum256([]byte("address " + limitKey(exchangeOf(r.Context()).client)))
+}
+
+// enter counts a stream in; leave must be called at its end. It refuses one
+// stream too many.
+func (c *streamCounter) enter(key streamKey) (leave func(), ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open[key] >= maxStreams {
+		return nil, false
+	}
+	c.open[key]++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.open[key]--; c.open[key] <= 0 {
+			delete(c.open, key)
+		}
+	}, true
+}
+
+// openStream counts a stream in for the limit and for the gauge. The caller
+// calls leave at its end.
+func (g *Gateway) openStream(r *http.Request) (leave func(), err *fault.Fault) {
+	leave = func() {}
+	if g.config.RateLimits {
+		var ok bool
+		if leave, ok = g.streams.enter(streamKeyOf(r)); !ok {
+			return nil, fault.New(faultv1.Reason_REASON_RATE_LIMITED, "more than %d open streams", maxStreams)
+		}
+	}
+	g.telemetry.streams.Add(r.Context(), 1)
+	return func() {
+		leave()
+		g.telemetry.streams.Add(r.Context(), -1)
+	}, nil
+}

@@ -1,0 +1,345 @@
+package gateway
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/api/httpbody"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
+	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
+)
+
+// requestTimeout ends a unary request. A client may ask for less, by
+// Grpc-Timeout, but not for more.
+const requestTimeout = 30 * time.Second
+
+// register binds a service's generated REST handlers to a connection.
+type register func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error
+
+// registrations lists the generated REST handlers, by service. A public
+// service that is missing here is found by newREST.
+func registrations() map[string]register {
+	return map[string]register{
+		authv1.AccountService_ServiceDesc.ServiceName:         authv1.RegisterAccountServiceHandler,
+		authv1.KeyService_ServiceDesc.ServiceName:             authv1.RegisterKeyServiceHandler,
+		authv1.OrganizationService_ServiceDesc.ServiceName:    authv1.RegisterOrganizationServiceHandler,
+		authv1.SessionService_ServiceDesc.ServiceName:         authv1.RegisterSessionServiceHandler,
+		managementv1.AssistantService_ServiceDesc.ServiceName: managementv1.RegisterAssistantServiceHandler,
+		chatv1.ConversationService_ServiceDesc.ServiceName:    chatv1.RegisterConversationServiceHandler,
+		chatv1.RunService_ServiceDesc.ServiceName:             chatv1.RegisterRunServiceHandler,
+		knowledgev1.CollectionService_ServiceDesc.ServiceName: knowledgev1.RegisterCollectionServiceHandler,
+		knowledgev1.DocumentService_ServiceDesc.ServiceName:   knowledgev1.RegisterDocumentServiceHandler,
+		knowledgev1.KnowledgeService_ServiceDesc.ServiceName:  knowledgev1.RegisterKnowledgeServiceHandler,
+	}
+}
+
+// newREST returns the mux of every REST route: the generated ones, and over
+// them those that grpc-gateway cannot serve (streams of events, uploads).
+func (g *Gateway) newREST() (*runtime.ServeMux, error) {
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec()),
+		runtime.WithErrorHandler(g.restError),
+		runtime.WithRoutingErrorHandler(g.routingError),
+		runtime.WithIncomingHeaderMatcher(incomingHeader),
+		runtime.WithOutgoingHeaderMatcher(noHeader),
+		runtime.WithOutgoingTrailerMatcher(noHeader),
+		runtime.WithForwardResponseOption(answerHeaders),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithWriteContentLength(),
+		runtime.WithMiddlewares(g.strict),
+	)
+	registered := registrations()
+	for _, m := range g.table.methods {
+		bind, ok := registered[m.service]
+		if !ok {
+			continue // bound already, by a method before
+		}
+		delete(registered, m.service)
+		// The context would only be used to close the connection, which is ours.
+		if err := bind(context.Background(), mux, m.upstream.conn); err != nil {
+			return nil, err //nolint:wrapcheck // names the service itself
+		}
+	}
+	// The routes below replace generated ones of the same pattern: the mux
+	// tries the newest first.
+	for pattern, handle := range map[string]runtime.HandlerFunc{
+		"POST /v1/conversations/{conversation_id}/messages:stream": g.sendMessage(mux),
+		"GET /v1/runs/{run_id}/events":                             g.watchRun(mux),
+		"POST " + uploadPattern:                                    g.upload(mux),
+	} {
+		verb, path, _ := strings.Cut(pattern, " ")
+		if err := mux.HandlePath(verb, path, handle); err != nil {
+			return nil, err //nolint:wrapcheck // names the pattern itself
+		}
+	}
+	return mux, nil
+}
+
+// newCodec is the JSON of the API: protobuf's, with zero values, strict about
+// what it does not know.
+func newCodec() *runtime.HTTPBodyMarshaler {
+	return &runtime.HTTPBodyMarshaler{Marshaler: &runtime.JSONPb{
+		MarshalOptions:   protojson.MarshalOptions{EmitUnpopulated: true},
+		UnmarshalOptions: protojson.UnmarshalOptions{},
+	}}
+}
+
+// serveREST hands a request to the mux. HEAD is GET whose body net/http drops,
+// except on a stream, which would stay open for nobody.
+func (g *Gateway) serveREST(w http.ResponseWriter, r *http.Request) {
+	r = r.Clone(r.Context())
+	// The mux would append these to what it tells the services, as if we
+	// vouched for them.
+	r.Header.Del("X-Forwarded-For")
+	r.Header.Del("X-Forwarded-Host")
+	switch r.Method {
+	case http.MethodHead:
+		r.Method = http.MethodGet
+	case http.MethodOptions:
+		if allowed := g.allowed(r); allowed != "" {
+			w.Header().Set("Allow", allowed)
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	g.rest.ServeHTTP(w, r)
+}
+
+// strict is what every matched REST request passes before its handler. It
+// closes what grpc-gateway leaves open: other content types, unknown query
+// parameters, trailing data, bodies without limit, calls without deadline.
+func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+		if p, probing := r.Context().Value(probeKey{}).(*probe); probing {
+			p.matched = true
+			return
+		}
+		x := exchangeOf(r.Context())
+		route := g.matched(r)
+		if route == nil {
+			next(w, r, params) // an upload, which has rules of its own
+			return
+		}
+		x.route, x.method = route.pattern, route.method
+		query, err := checkQuery(route, r.URL.RawQuery)
+		if err != nil {
+			g.fail(w, r, err)
+			return
+		}
+		r.URL.RawQuery = query
+		timeout, err := timeoutOf(r.Header)
+		if err != nil {
+			g.fail(w, r, err)
+			return
+		}
+		if err := g.takeBody(w, r, route); err != nil {
+			g.fail(w, r, err)
+			return
+		}
+		if !route.streams {
+			ctx, cancel := context.WithTimeout(r.Context(), timeout)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
+		next(w, r, params)
+	}
+}
+
+// matched returns the route that the mux chose.
+func (g *Gateway) matched(r *http.Request) *route {
+	pattern, ok := runtime.HTTPPattern(r.Context())
+	if !ok {
+		return nil
+	}
+	return g.table.routes[r.Method+" "+strings.ReplaceAll(pattern.String(), "=*}", "}")]
+}
+
+// timeoutOf reads and removes Grpc-Timeout, which grpc-gateway would obey
+// whatever it says.
+func timeoutOf(h http.Header) (time.Duration, error) {
+	value := h.Get("Grpc-Timeout")
+	h.Del("Grpc-Timeout")
+	if value == "" {
+		return requestTimeout, nil
+	}
+	asked, ok := parseTimeout(value)
+	if !ok {
+		return 0, fault.Invalid("Grpc-Timeout", "must be up to 8 digits and a unit of H, M, S, m, u or n")
+	}
+	return min(asked, requestTimeout), nil
+}
+
+// parseTimeout reads gRPC's spelling of a duration, for example "100m".
+func parseTimeout(s string) (time.Duration, bool) {
+	const maxDigits = 8
+	if len(s) < 2 || len(s) > maxDigits+1 {
+		return 0, false
+	}
+	units := map[byte]time.Duration{
+		'H': time.Hour, 'M': time.Minute, 'S': time.Second,
+		'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
+	}
+	unit, ok := units[s[len(s)-1]]
+	n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
+	if !ok || err != nil {
+		return 0, false
+	}
+	if n > uint64(math.MaxInt64/unit) {
+		return math.MaxInt64, true // 8 digits of hours do not fit
+	}
+	return time.Duration(n) * unit, true //nolint:gosec // bounded above
+}
+
+// incomingHeader lets through what the services read. Authorization passes by
+// itself; all else that a client sends ends here.
+func incomingHeader(name string) (string, bool) {
+	switch name {
+	case "Idempotency-Key":
+		return rpcserver.MetadataIdempotencyKey, true
+	case "If-Match":
+		return rpcserver.MetadataIfMatch, true
+	default:
+		return "", false
+	}
+}
+
+func noHeader(string) (string, bool) { return "", false }
+
+// answerHeaders sets what an answer says beside its body.
+func answerHeaders(ctx context.Context, w http.ResponseWriter, message proto.Message) error {
+	h := w.Header()
+	md, _ := runtime.ServerMetadataFromContext(ctx)
+	serviceHeaders(h, md.HeaderMD)
+	if tag := etagOf(message); tag != "" {
+		h.Set("ETag", tag)
+	}
+	if _, text := message.(*httpbody.HttpBody); text {
+		// Never as what the client once said it was: a browser must not run it.
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		h.Set("Content-Disposition", `attachment; filename="document.txt"`)
+	}
+	return nil
+}
+
+// etagOf returns a resource's etag as HTTP quotes it.
+func etagOf(message proto.Message) string {
+	if message == nil {
+		return ""
+	}
+	m := message.ProtoReflect()
+	field := m.Descriptor().Fields().ByName("etag")
+	if field == nil || field.Kind() != protoreflect.StringKind || field.IsList() {
+		return ""
+	}
+	tag := m.Get(field).String()
+	if tag == "" || strings.HasPrefix(tag, `"`) || strings.HasPrefix(tag, `W/"`) {
+		return tag
+	}
+	return `"` + tag + `"`
+}
+
+// restError answers what a handler returned: a service's status, or the
+// complaint of grpc-gateway's own decoder, which is explained anew.
+func (g *Gateway) restError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler,
+	w http.ResponseWriter, r *http.Request, err error,
+) {
+	md, _ := runtime.ServerMetadataFromContext(ctx)
+	serviceHeaders(w.Header(), md.HeaderMD)
+	w.Header().Del("ETag")
+	if isDecodeError(err) {
+		err = explain(g.matched(r), exchangeOf(ctx).body)
+	}
+	g.fail(w, r, err)
+}
+
+// isDecodeError tells whether grpc-gateway itself refused the request: only
+// its own statuses carry no details.
+func isDecodeError(err error) bool {
+	st, ok := status.FromError(err)
+	return ok && st.Code() == codes.InvalidArgument && len(st.Details()) == 0
+}
+
+// routingError answers what no route took.
+func (g *Gateway) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler,
+	w http.ResponseWriter, r *http.Request, status int,
+) {
+	if _, probing := r.Context().Value(probeKey{}).(*probe); probing {
+		return
+	}
+	last := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	// "{id}:verb" matches "{id}" too. No id holds a colon, so what follows one
+	// is a verb that does not exist, and not a method that is not allowed.
+	if status != http.StatusMethodNotAllowed || strings.Contains(last, ":") && !g.hasVerb(last) {
+		g.fail(w, r, fault.New(faultv1.Reason_REASON_ROUTE_NOT_FOUND, "no route has this path"))
+		return
+	}
+	allowed := g.allowed(r)
+	w.Header().Set("Allow", allowed)
+	g.fail(w, r, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "this path has %s", allowed))
+}
+
+// hasVerb tells whether any route ends in the verb of a path's last segment.
+func (g *Gateway) hasVerb(segment string) bool {
+	verb := segment[strings.LastIndexByte(segment, ':'):]
+	for _, r := range g.table.routes {
+		if strings.HasSuffix(r.pattern, verb) {
+			return true
+		}
+	}
+	return strings.HasSuffix(uploadPattern, verb)
+}
+
+type probeKey struct{}
+
+// probe asks the mux whether a route matches, without running it.
+type probe struct{ matched bool }
+
+// allowed lists the methods that a path has.
+func (g *Gateway) allowed(r *http.Request) string {
+	var methods []string
+	for _, verb := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		p := &probe{}
+		asked := r.WithContext(context.WithValue(r.Context(), probeKey{}, p))
+		asked.Method = verb
+		g.rest.ServeHTTP(discard{}, asked)
+		if !p.matched {
+			continue
+		}
+		methods = append(methods, verb)
+		if verb == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	return strings.Join(methods, ", ")
+}
+
+// discard is an answer that nobody reads.
+type discard struct{}
+
+// Header implements [http.ResponseWriter].
+func (discard) Header() http.Header { return http.Header{} }
+
+// Write implements [http.ResponseWriter].
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// WriteHeader implements [http.ResponseWriter].
+func (discard) WriteHeader(int) {}
+

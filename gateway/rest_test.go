@@ -1,0 +1,309 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
+	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
+)
+
+// refusal is a request and the problem that answers it.
+type refusal struct {
+	name, method, path, body string
+	headers                  []string
+	status                   int
+	reason                   string
+	fields                   []string // those that the violations name
+	check                    func(*testing.T, answer)
+}
+
+func refusals() []refusal {
+	deep := strings.Repeat(`{"a":`, 11000) + "1" + strings.Repeat("}", 11000)
+	return []refusal{
+		{name: "an unknown path", method: "GET", path: "/v1/nothing", status: 404, reason: "ROUTE_NOT_FOUND"},
+		{name: "a trailing slash", method: "GET", path: "/v1/me/", status: 404, reason: "ROUTE_NOT_FOUND"},
+		{name: "a method that the path lacks", method: "PUT", path: "/v1/assistants", body: "{}", status: 405, reason: "METHOD_NOT_ALLOWED",
+			check: func(t *testing.T, a answer) {
+				if got := a.Header.Get("Allow"); got != "GET, HEAD, POST" {
+					t.Errorf("Allow %q", got)
+				}
+			}},
+		{name: "an unknown verb", method: "POST", path: "/v1/runs/x:bogus", body: "{}", status: 404, reason: "ROUTE_NOT_FOUND"},
+		{name: "another method on a verb", method: "GET", path: "/v1/knowledge:search", status: 405, reason: "METHOD_NOT_ALLOWED"},
+		{name: "a method override", method: "POST", path: "/v1/assistants/x", body: "{}", headers: []string{"X-HTTP-Method-Override", "DELETE"}, status: 405, reason: "METHOD_NOT_ALLOWED"},
+		{name: "a form", method: "POST", path: "/v1/knowledge:search", body: "query=x", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 415, reason: "UNSUPPORTED_MEDIA_TYPE"},
+		{name: "another charset", method: "POST", path: "/v1/knowledge:search", body: "{}", headers: []string{"Content-Type", "application/json; charset=latin1"}, status: 415, reason: "UNSUPPORTED_MEDIA_TYPE"},
+		{name: "a compressed body", method: "POST", path: "/v1/knowledge:search", body: "{}", headers: []string{"Content-Encoding", "gzip"}, status: 415, reason: "UNSUPPORTED_MEDIA_TYPE"},
+		{name: "no JSON", method: "POST", path: "/v1/knowledge:search", body: "{", status: 400, reason: "INVALID_ARGUMENT"},
+		{name: "an array", method: "POST", path: "/v1/knowledge:search", body: "[]", status: 400, reason: "INVALID_ARGUMENT"},
+		{name: "null", method: "POST", path: "/v1/assistants", body: "null", status: 400, reason: "INVALID_ARGUMENT"},
+		{name: "a second value", method: "POST", path: "/v1/knowledge:search", body: `{"query":"a"} {"query":"b"}`, status: 400, reason: "INVALID_ARGUMENT"},
+		{name: "a field given twice", method: "POST", path: "/v1/knowledge:search", body: `{"query":"a","query":"b"}`, status: 400, reason: "INVALID_ARGUMENT"},
+		{name: "a deep nest", method: "POST", path: "/v1/knowledge:search", body: deep, status: 400, reason: "INVALID_ARGUMENT"},
+		{name: "unknown fields", method: "POST", path: "/v1/knowledge:search", body: `{"query":"a","bogus":1,"collection_ids":[],"alsoBogus":2}`, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"alsoBogus", "bogus"}},
+		{name: "an unknown field inside", method: "POST", path: "/v1/assistants", body: `{"displayName":"a","nope":{}}`, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"nope"}},
+		{name: "values of other types", method: "POST", path: "/v1/assistants", body: `{"displayName":1,"tools":["a",2],"temperature":"warm","createTime":"noon"}`, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"createTime", "displayName", "temperature", "tools[1]"}},
+		{name: "a number out of range", method: "POST", path: "/v1/knowledge:search", body: `{"limit":3000000000}`, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"limit"}},
+		{name: "unknown query parameters", method: "GET", path: "/v1/assistants?pageSize=2&bogus=1&alsoBogus=2", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"alsoBogus", "bogus"}},
+		{name: "a query on a route that has a whole body", method: "POST", path: "/v1/knowledge:search?limit=3", body: "{}", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"limit"}},
+		{name: "a path parameter in the query", method: "GET", path: "/v1/assistants/x?id=y", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"id"}},
+		{name: "query values of other types", method: "GET", path: "/v1/assistants?pageSize=many&showDeleted=perhaps", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"pageSize", "showDeleted"}},
+		{name: "a query parameter twice", method: "GET", path: "/v1/assistants?pageSize=1&pageSize=2", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"pageSize"}},
+		{name: "a query that is not UTF-8", method: "GET", path: "/v1/assistants?filter=%ff", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"filter"}},
+		{name: "a body where none belongs", method: "GET", path: "/v1/me", body: "{}", status: 400, reason: "INVALID_ARGUMENT"},
+		{name: "the service's own violations", method: "POST", path: "/v1/assistants", body: "{}", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"assistant.displayName"}},
+		{name: "an absent resource", method: "GET", path: "/v1/assistants/x", status: 404, reason: "NOT_FOUND"},
+		{name: "two credentials", method: "GET", path: "/v1/me", headers: []string{"Authorization", "Bearer a", "Authorization", "Bearer b"}, status: 401, reason: "UNAUTHENTICATED",
+			check: func(t *testing.T, a answer) {
+				if !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer") {
+					t.Error("a 401 without WWW-Authenticate")
+				}
+			}},
+		{name: "a credential in the query", method: "GET", path: "/v1/me?access_token=a", status: 401, reason: "UNAUTHENTICATED"},
+		{name: "an endless credential", method: "GET", path: "/v1/me", headers: []string{"Authorization", "Bearer " + strings.Repeat("a.", 5000)}, status: 401, reason: "UNAUTHENTICATED"},
+		{name: "a deadline that is none", method: "GET", path: "/v1/me", headers: []string{"Grpc-Timeout", "soon"}, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"Grpc-Timeout"}},
+	}
+}
+
+func TestRESTRefusals(t *testing.T) {
+	t.Parallel()
+	for kind, option := range map[string]func(*setting){"tcp": func(*setting) {}, "bufconn": inMemory} {
+		h := start(t, &double{}, option)
+		for _, c := range refusals() {
+			t.Run(kind+"/"+c.name, func(t *testing.T) {
+				a := h.call(c.method, c.path, c.body, c.headers...)
+				p := a.problem(t)
+				if a.StatusCode != c.status || p.Reason != c.reason {
+					t.Fatalf("%d %s, want %d %s: %s", a.StatusCode, p.Reason, c.status, c.reason, a.body)
+				}
+				var fields []string
+				for _, v := range p.Violations {
+					fields = append(fields, v.Field)
+				}
+				if !reflect.DeepEqual(fields, c.fields) {
+					t.Errorf("violations of %q, want %q", fields, c.fields)
+				}
+				if strings.Contains(p.Detail, "proto") || strings.Contains(p.Detail, "strconv") {
+					t.Errorf("the detail speaks of our insides: %s", p.Detail)
+				}
+				if c.check != nil {
+					c.check(t, a)
+				}
+			})
+		}
+	}
+}
+
+func TestRESTAnswers(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+
+	t.Run("zero values are there and the etag is a header", func(t *testing.T) {
+		a := h.call("GET", "/v1/me", "")
+		for _, want := range []string{`"locale":""`, `"createTime":null`, `"roles":[]`, `"disabled":false`} {
+			if !strings.Contains(strings.ReplaceAll(a.body, `": `, `":`), want) {
+				t.Errorf("%s is missing in %s", want, a.body)
+			}
+		}
+		if a.StatusCode != 200 || a.Header.Get("ETag") != `"e1"` || a.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%d, headers %v", a.StatusCode, a.Header)
+		}
+	})
+	t.Run("HEAD is GET without its body", func(t *testing.T) {
+		if a := h.call("HEAD", "/v1/me", ""); a.StatusCode != 200 || a.body != "" || a.ContentLength <= 0 {
+			t.Errorf("%d, %d bytes announced", a.StatusCode, a.ContentLength)
+		}
+	})
+	t.Run("64-bit numbers are strings and enums are short", func(t *testing.T) {
+		body := strings.ReplaceAll(h.call("GET", "/v1/documents/doc", "").body, `": `, `":`)
+		if !strings.Contains(body, `"sizeBytes":"1099511627776"`) || !strings.Contains(body, `"state":"READY"`) {
+			t.Error(body)
+		}
+	})
+	t.Run("an absent body counts as an empty object", func(t *testing.T) {
+		r := h.request("POST", "/v1/knowledge:search", "")
+		if a := h.do(r); a.StatusCode != 200 {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+	})
+	t.Run("text of a document is never a page", func(t *testing.T) {
+		a := h.call("GET", "/v1/documents/doc/content", "")
+		if a.Header.Get("Content-Type") != "text/plain; charset=utf-8" || a.Header.Get("X-Content-Type-Options") != "nosniff" ||
+			!strings.HasPrefix(a.Header.Get("Content-Disposition"), "attachment") {
+			t.Errorf("headers %v", a.Header)
+		}
+		if a.body != "<script>alert(1)</script>" {
+			t.Errorf("body %q", a.body)
+		}
+	})
+	t.Run("OPTIONS tells the methods", func(t *testing.T) {
+		if a := h.call("OPTIONS", "/v1/assistants/x", ""); a.StatusCode != 204 || a.Header.Get("Allow") != "GET, HEAD, PATCH, DELETE" {
+			t.Errorf("%d, Allow %q", a.StatusCode, a.Header.Get("Allow"))
+		}
+	})
+}
+
+func TestPatchMasks(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	for _, c := range []struct {
+		name, path, body string
+		want             []string
+	}{
+		{"derived from the body", "/v1/assistants/a1", `{"displayName":"x","temperature":null,"collectionIds":[]}`, []string{"collection_ids", "display_name", "temperature"}},
+		{"given in the query", "/v1/assistants/a1?updateMask=model,displayName", `{"displayName":"x","model":"a/b","tools":["t"]}`, []string{"display_name", "model"}},
+		{"of an absent body", "/v1/assistants/a1", "", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if a := h.call("PATCH", c.path, c.body, "If-Match", `"e1"`); a.StatusCode != 200 {
+				t.Fatalf("%d %s", a.StatusCode, a.body)
+			}
+			paths := slices.Sorted(slices.Values(h.update.GetUpdateMask().GetPaths()))
+			if !slices.Equal(paths, c.want) || h.update.GetAssistant().GetId() != "a1" {
+				t.Errorf("mask %q of %s, want %q", paths, h.update.GetAssistant().GetId(), c.want)
+			}
+			if got := h.saw().Get("if-match"); len(got) != 1 || !strings.Contains(got[0], "e1") {
+				t.Errorf("if-match %q", got)
+			}
+		})
+	}
+}
+
+func TestQueryReachesTheService(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	a := h.call("GET", "/v1/assistants?pageSize=7&order_by=displayName%20desc&showDeleted=true", "")
+	if a.StatusCode != 200 || h.list.GetPageSize() != 7 || h.list.GetOrderBy() != "displayName desc" || !h.list.GetShowDeleted() {
+		t.Errorf("%d, %v", a.StatusCode, h.list)
+	}
+}
+
+func TestStatusFollowsTheReason(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	h := start(t, d, inMemory)
+	for number := range faultv1.Reason_name {
+		reason := faultv1.Reason(number)
+		if reason == faultv1.Reason_REASON_UNSPECIFIED {
+			continue
+		}
+		d.search = func(context.Context, *knowledgev1.SearchRequest) (*knowledgev1.SearchResponse, error) {
+			return nil, fault.New(reason, "because").WithRetryAfter(1500 * time.Millisecond)
+		}
+		a := h.call("POST", "/v1/knowledge:search", "{}")
+		if p := a.problem(t); a.StatusCode != fault.SpecOf(reason).HTTPStatus || p.Reason != fault.Name(reason) ||
+			p.Type != "/docs/errors#"+fault.Name(reason) || p.Instance != "/v1/knowledge:search" || a.Header.Get("Retry-After") != "2" {
+			t.Errorf("%s: %d %+v", reason, a.StatusCode, p)
+		}
+	}
+}
+
+func TestForeignTextStaysInside(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	h := start(t, d, inMemory)
+	d.search = func(context.Context, *knowledgev1.SearchRequest) (*knowledgev1.SearchResponse, error) {
+		return nil, status.Error(codes.Internal, "pq: SELECT secret FROM t at 10.0.0.1")
+	}
+	if a := h.call("POST", "/v1/knowledge:search", "{}"); a.StatusCode != 500 || strings.Contains(a.body, "SELECT") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	h.services()
+	a := h.call("POST", "/v1/knowledge:search", "{}")
+	if p := a.problem(t); a.StatusCode != 503 || a.Header.Get("Retry-After") == "" || strings.Contains(p.Detail, "127.0.0.1") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	h.call("GET", "/v1/me", "", "Authorization", "Bearer user", "X-Gatehouse-Client-Ip", "6.6.6.6", "X-Gatehouse-Service-Token", "forged",
+		"Grpc-Metadata-X-Gatehouse-Client-Ip", "6.6.6.6", "X-Forwarded-For", "6.6.6.6", "Cookie", "a=b", "X-Request-Id", "req-1",
+		"Idempotency-Key", "k1", "User-Agent", "probe/1", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	md := h.saw()
+	for name, want := range map[string]string{
+		"authorization": "Bearer user", "x-gatehouse-service-token": "svc-auth", "x-gatehouse-client-ip": "127.0.0.1",
+		"x-gatehouse-user-agent": "probe/1", "x-request-id": "req-1", "idempotency-key": "k1",
+	} {
+		if got := md.Get(name); len(got) != 1 || got[0] != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if got := fmt.Sprint(md); strings.Contains(got, "6.6.6.6") || strings.Contains(got, "a=b") {
+		t.Errorf("a client's header passed: %s", got)
+	}
+}
+
+func TestServiceHeadersBecomeOurs(t *testing.T) {
+	t.Parallel()
+	d := &double{getMe: func(ctx context.Context) (*authv1.Me, error) {
+		_ = grpc.SetHeader(ctx, metadata.Pairs("x-gatehouse-ratelimit", `"read";r=9;t=1`, "x-gatehouse-ratelimit-policy", `"read";q=10;w=60`,
+			"idempotency-replayed", "true", "x-secret", "s"))
+		return &authv1.Me{}, nil
+	}}
+	h := start(t, d, inMemory)
+	a := h.call("GET", "/v1/me", "")
+	if got := a.Header.Values("RateLimit"); len(got) != 1 || got[0] != `"read";r=9;t=1` {
+		t.Errorf("RateLimit %q", got)
+	}
+	if a.Header.Get("RateLimit-Policy") == "" || a.Header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("headers %v", a.Header)
+	}
+	for name := range a.Header {
+		if strings.Contains(strings.ToLower(name), "secret") || strings.HasPrefix(name, "X-Gatehouse") {
+			t.Errorf("%s passed", name)
+		}
+	}
+}
+
+func TestDeadlines(t *testing.T) {
+	t.Parallel()
+	remaining := make(chan time.Duration, 1)
+	d := &double{search: func(ctx context.Context, req *knowledgev1.SearchRequest) (*knowledgev1.SearchResponse, error) {
+		deadline, _ := ctx.Deadline()
+		remaining <- time.Until(deadline)
+		if req.GetQuery() == "hang" {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return &knowledgev1.SearchResponse{}, nil
+	}}
+	h := start(t, d, inMemory)
+	h.call("POST", "/v1/knowledge:search", "{}", "Grpc-Timeout", "99999999H")
+	if left := within(t, remaining, "the call"); left > 30*time.Second || left <= 0 {
+		t.Errorf("a client got %s", left)
+	}
+	a := h.call("POST", "/v1/knowledge:search", `{"query":"hang"}`, "Grpc-Timeout", "50m")
+	if p := a.problem(t); a.StatusCode != 504 || p.Reason != "DEADLINE_EXCEEDED" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestCreateAnswersTheResource(t *testing.T) {
+	t.Parallel()
+	d := &double{createAssistant: func(_ context.Context, a *managementv1.Assistant) (*managementv1.Assistant, error) {
+		a.Etag = `W/"7"`
+		return a, nil
+	}}
+	h := start(t, d, inMemory)
+	a := h.call("POST", "/v1/assistants", `{"displayName":"Ada","temperature":0}`)
+	if a.StatusCode != http.StatusOK || !strings.Contains(a.body, "Ada") || !strings.Contains(a.body, "temperature") || a.Header.Get("ETag") != `W/"7"` {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}

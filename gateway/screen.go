@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// maxCredential bounds the Authorization header. Anything longer is refused
+// before anybody decodes it.
+const maxCredential = 8 << 10
+
+// plainPath tells whether a path has one reading only. Two programs that read
+// "a//b", "a/%2e%2e/b", "a%2Fb" or "a;x/b" differently can be played against
+// each other, one checking a rule and the other serving the resource; no route
+// of ours needs any of them.
+func plainPath(u *url.URL) bool {
+	if !utf8.ValidString(u.Path) || !strings.HasPrefix(u.Path, "/") {
+		return false
+	}
+	escaped := strings.ToLower(u.EscapedPath())
+	for _, doubtful := range []string{"//", ";", "\\", "%2e", "%2f", "%5c", "%3b", "%25"} {
+		if strings.Contains(escaped, doubtful) {
+			return false
+		}
+	}
+	for _, segment := range strings.Split(u.Path, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return strings.IndexFunc(u.Path, func(c rune) bool { return c < ' ' || c == 0x7f }) < 0
+}
+
+// screenCredential refuses a credential in a place where it leaks or is
+// ambiguous (RFC 9700 section 4.3.2): the query ends up in logs and histories,
+// and of two headers each reader may believe another one.
+func screenCredential(r *http.Request) *fault.Fault {
+	values := r.Header.Values("Authorization")
+	if len(values) > 1 {
+		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "more than one Authorization header")
+	}
+	if len(values) == 1 && len(values[0]) > maxCredential {
+		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the credential is too long")
+	}
+	if !strings.Contains(r.URL.RawQuery, "=") {
+		return nil
+	}
+	query := r.URL.Query()
+	for _, name := range []string{"access_token", "accessToken", "authorization", "api_key", "apiKey", "token"} {
+		if query.Has(name) {
+			return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED,
+				"a credential belongs into the Authorization header, not into the query")
+		}
+	}
+	return nil
+}

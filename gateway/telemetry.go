@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	otelcodes "go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+const scopeName = "github.com/gatehouse/gatehouse/gateway"
+
+// durationBuckets are those that OpenTelemetry advises for
+// http.server.request.duration, in seconds.
+var durationBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
+
+// telemetry holds the gateway's instruments.
+type telemetry struct {
+	tracer     trace.Tracer
+	propagator propagation.TraceContext
+	duration   metric.Float64Histogram
+	streams    metric.Int64UpDownCounter
+}
+
+func newTelemetry(tracer trace.TracerProvider, meters metric.MeterProvider) (*telemetry, error) {
+	meter := meters.Meter(scopeName)
+	duration, err := meter.Float64Histogram("http.server.request.duration", metric.WithUnit("s"),
+		metric.WithDescription("Duration of HTTP server requests."),
+		metric.WithExplicitBucketBoundaries(durationBuckets...))
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	streams, err := meter.Int64UpDownCounter("gatehouse_streams_open", metric.WithUnit("{stream}"),
+		metric.WithDescription("Streams that clients hold open."))
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	return &telemetry{tracer: tracer.Tracer(scopeName), duration: duration, streams: streams}, nil
+}
+
+// observe traces, measures and logs each request, also one that ends in a
+// panic.
+func (g *Gateway) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := g.telemetry.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx, span := g.telemetry.tracer.Start(ctx, methodName(r.Method), trace.WithSpanKind(trace.SpanKindServer))
+		rec := &recorder{ResponseWriter: w}
+		r = r.WithContext(ctx)
+		defer func() {
+			g.finish(rec, r, span)
+		}()
+		next.ServeHTTP(rec, r)
+	})
+}
+
+// finish closes the books on one request.
+func (g *Gateway) finish(rec *recorder, r *http.Request, span trace.Span) {
+	x := exchangeOf(r.Context())
+	if rec.status == 0 {
+		rec.status = http.StatusOK
+		if r.Context().Err() != nil {
+			rec.status = statusClientGone
+		}
+	}
+	elapsed := g.deps.Clock.Now().Sub(x.start)
+	attributes := []attribute.KeyValue{
+		attribute.String("http.request.method", methodName(r.Method)),
+		attribute.String("url.scheme", schemeOf(r)),
+		attribute.Int("http.response.status_code", rec.status),
+		attribute.String("network.protocol.version", fmt.Sprintf("%d.%d", r.ProtoMajor, r.ProtoMinor)),
+	}
+	name := methodName(r.Method)
+	if x.route != "" {
+		name += " " + x.route
+		attributes = append(attributes, attribute.String("http.route", x.route))
+	}
+	if rec.status >= http.StatusInternalServerError {
+		attributes = append(attributes, attribute.String("error.type", fmt.Sprint(rec.status)))
+		span.SetStatus(otelcodes.Error, "")
+	}
+	span.SetName(name)
+	span.SetAttributes(attributes...)
+	span.SetAttributes(attribute.String("gatehouse.request.id", x.requestID))
+	span.End()
+	g.telemetry.duration.Record(r.Context(), elapsed.Seconds(), metric.WithAttributes(attributes...))
+	g.logRequest(r, rec, x, elapsed)
+}
+
+// methodName keeps the methods that metrics are named after few: a client may
+// send any word.
+func methodName(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions, http.MethodConnect, http.MethodTrace:
+		return method
+	default:
+		return "_OTHER"
+	}
+}
+
+func schemeOf(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// milliseconds is how durations show in the log.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 } //nolint:mnd // µs in a ms
