@@ -104,10 +104,23 @@ func sentenceEnd(text string, i, run int) (int, bool) {
 	if after, _ := utf8.DecodeRuneInString(text[next:]); unicode.IsLower(after) {
 		return 0, false
 	}
-	if text[i:run] == "." && isAbbreviation(text[:i]) {
+	if text[i:run] == "." && (isAbbreviation(text[:i]) || isGermanDate(text[:i], text[next:])) {
 		return 0, false
 	}
 	return next, true
+}
+
+// isGermanDate says whether a full stop belongs to a day before its month: "31. März".
+func isGermanDate(before, after string) bool {
+	if before == "" || before[len(before)-1] < '0' || before[len(before)-1] > '9' {
+		return false
+	}
+	for _, month := range []string{"Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"} {
+		if strings.HasPrefix(after, month) {
+			return true
+		}
+	}
+	return false
 }
 
 // skipClosers moves over further punctuation, quotes and brackets that close a

@@ -133,6 +133,7 @@ func TestSentences(t *testing.T) {
 		"# Title\nText.\n\n- one\n- two\n1. three":    {"Title", "Text.", "one", "two", "three"},
 		"| a | b |\n| 1 | 2 |\nafter":                 {"| a | b |", "| 1 | 2 |", "after"},
 		"第一句。第二句！":                                    {"第一句。", "第二句！"},
+		"Am 31. März. Dann nicht.":                    {"Am 31. März.", "Dann nicht."},
 		"  ":                                          nil,
 		"The fee is 5.\nNext line starts. Ends 1999.": {"The fee is 5.", "Next line starts.", "Ends 1999."},
 	}

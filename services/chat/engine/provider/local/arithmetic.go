@@ -1,0 +1,50 @@
+package local
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
+)
+
+// arithmetic finds the expression in a question that is one: "What is 17 * 23?". It must
+// calculate something, so that a number or a date alone is not taken for a sum.
+func arithmetic(question string) (string, bool) {
+	text := strings.ToLower(strings.TrimSpace(question))
+	text = strings.TrimRight(text, "?!. =")
+	for _, lead := range []string{"please ", "bitte ", "calculate ", "compute ", "evaluate ", "what is ", "what's ", "how much is ", "was ist ", "wie viel ist ", "wieviel ist ", "berechne ", "rechne "} {
+		text = strings.TrimPrefix(text, lead)
+	}
+	words := strings.NewReplacer(" multiplied by ", " * ", " divided by ", " / ", " times ", " * ", " plus ", " + ", " minus ", " - ", " mal ", " * ",
+		" geteilt durch ", " / ", " percent of ", "% of ", " prozent von ", "% of ", "% von ", "% of ", " to the power of ", " ^ ", " hoch ", " ^ ")
+	text = words.Replace(text)
+	if !looksArithmetic(text) {
+		return "", false
+	}
+	if _, err := tool.Calculate(text); err != nil && !strings.Contains(err.Error(), "zero") {
+		return "", false
+	}
+	return text, true
+}
+
+// looksArithmetic wants digits and an operator between, and nothing that is neither. Two
+// numbers with a dash are a range and three are a date, unless they are spaced as a sum is.
+func looksArithmetic(text string) bool {
+	digits, operators := 0, 0
+	for _, r := range strings.ReplaceAll(text, "% of ", "%*") {
+		switch {
+		case unicode.IsDigit(r):
+			digits++
+		case strings.ContainsRune("+*/^%×÷−", r):
+			operators++
+		case r == '-' && strings.Contains(text, " - "):
+			operators++
+		case !strings.ContainsRune(" .,'_()-x", r):
+			return false
+		}
+	}
+	if operators == 0 && strings.Contains(text, " x ") {
+		operators++
+	}
+	return digits >= 2 && operators > 0
+}
