@@ -1,0 +1,83 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// attemptError is what is stored of a failed attempt: the text that a client
+// may see too. The cause stays in the chain, for the log.
+type attemptError struct{ fault *fault.Fault }
+
+// Error leaves the cause out.
+func (e *attemptError) Error() string { return e.fault.Name() + ": " + e.fault.Detail() }
+
+// Unwrap returns the fault with its cause.
+func (e *attemptError) Unwrap() error { return e.fault }
+
+// verdict is a handler's error as River wants it.
+func verdict(err error) error {
+	if err == nil {
+		return nil
+	}
+	failed := &attemptError{fault.From(err)}
+	if permanent(failed.fault) {
+		return river.JobCancel(failed)
+	}
+	return failed
+}
+
+// permanent says that the job's own input is to blame, which another attempt
+// would find unchanged. What may change by itself is not: a conflict, a limit,
+// credentials that an administrator is about to correct.
+func permanent(f *fault.Fault) bool {
+	if f.RetryAfter() > 0 {
+		return false
+	}
+	switch f.Reason() {
+	case faultv1.Reason_REASON_CONFLICT, faultv1.Reason_REASON_CANCELLED:
+		return false
+	}
+	switch fault.SpecOf(f.Reason()).HTTPStatus {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
+}
+
+// reporter logs what River keeps to itself.
+type reporter struct{ log *slog.Logger }
+
+// HandleError logs a failed attempt: as an error when it was the last one.
+func (r *reporter) HandleError(ctx context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {
+	level := slog.LevelWarn
+	if job.Attempt >= job.MaxAttempts {
+		level = slog.LevelError
+	}
+	// The fault, not the attempt's error: the log is where the cause belongs.
+	r.log.LogAttrs(ctx, level, "a job failed", append(attributes(job), slog.Any("error", fault.From(err)))...)
+	return nil
+}
+
+// HandlePanic logs a panic; the job is tried again like one that failed.
+func (r *reporter) HandlePanic(ctx context.Context, job *rivertype.JobRow, value any, trace string) *river.ErrorHandlerResult {
+	r.log.LogAttrs(ctx, slog.LevelError, "a job panicked",
+		append(attributes(job), slog.String("panic", fmt.Sprint(value)), slog.String("stack", trace))...)
+	return nil
+}
+
+func attributes(job *rivertype.JobRow) []slog.Attr {
+	return []slog.Attr{
+		slog.String("job", job.Kind), slog.Int64("job_id", job.ID), slog.String("queue", job.Queue),
+		slog.Int("attempt", job.Attempt), slog.Int("max_attempts", job.MaxAttempts),
+	}
+}
