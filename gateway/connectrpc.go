@@ -21,6 +21,8 @@ func (g *Gateway) newConnect() (http.Handler, error) {
 		services = append(services, vanguard.NewService(m.service, http.HandlerFunc(g.passThrough),
 			vanguard.WithTargetProtocols(vanguard.ProtocolGRPC),
 			vanguard.WithTargetCodecs(vanguard.CodecProto),
+			// Unpacked here, under the limit, so that no service meets a bomb.
+			vanguard.WithNoTargetCompression(),
 			vanguard.WithMaxMessageBufferBytes(bodyLimit),
 		))
 	}
@@ -29,4 +31,15 @@ func (g *Gateway) newConnect() (http.Handler, error) {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	return transcoder, nil
+}
+
+// serveConnect translates a Connect call. The version header is optional in
+// the protocol, and a call by hand has none; vanguard would take it for REST.
+func (g *Gateway) serveConnect(w http.ResponseWriter, r *http.Request) {
+	const version = "Connect-Protocol-Version"
+	if r.Method == http.MethodPost && r.Header.Get(version) == "" {
+		r = r.Clone(r.Context())
+		r.Header.Set(version, "1")
+	}
+	g.connect.ServeHTTP(w, r)
 }

@@ -57,7 +57,7 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 	case protocolGRPCWeb:
 		g.serveGRPCWeb(w, r)
 	default:
-		g.connect.ServeHTTP(w, r)
+		g.serveConnect(w, r)
 	}
 }
 

@@ -32,7 +32,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // tokens issues service tokens that name their audience.
 type tokens struct{}
 
-func (tokens) Token(_ context.Context, audience string) (string, error) { return "svc-" + audience, nil }
+func (tokens) Token(_ context.Context, audience string) (string, error) {
+	return "svc-" + audience, nil
+}
 
 // harness is a gateway on a real port, in front of the double.
 type harness struct {
@@ -84,8 +86,17 @@ func listen(t *testing.T, inMemory bool) (net.Listener, func(context.Context) (n
 }
 
 type setting struct {
-	inMemory bool
-	config   gateway.Config
+	inMemory      bool
+	config        gateway.Config
+	readerTimeout time.Duration
+}
+
+// limited turns the rate limits on, as they are outside of load tests.
+func limited(s *setting) { s.config.RateLimits = true }
+
+// impatient cuts readers early.
+func impatient(d time.Duration) func(*setting) {
+	return func(s *setting) { s.readerTimeout = d }
 }
 
 // inMemory puts the services behind bufconn, as the all-in-one process does.
@@ -123,6 +134,9 @@ func start(t *testing.T, d *double, options ...func(*setting)) *harness {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.readerTimeout > 0 {
+		gw.SetReaderTimeout(s.readerTimeout)
 	}
 	front, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -93,17 +93,18 @@ func (c *streamCounter) enter(key streamKey) (leave func(), ok bool) {
 
 // openStream counts a stream in for the limit and for the gauge. The caller
 // calls leave at its end.
-func (g *Gateway) openStream(r *http.Request) (leave func(), err *fault.Fault) {
-	leave = func() {}
+func (g *Gateway) openStream(r *http.Request) (leave func(), refused *fault.Fault) {
+	uncount := func() {}
 	if g.config.RateLimits {
 		var ok bool
-		if leave, ok = g.streams.enter(streamKeyOf(r)); !ok {
+		if uncount, ok = g.streams.enter(streamKeyOf(r)); !ok {
 			return nil, fault.New(faultv1.Reason_REASON_RATE_LIMITED, "more than %d open streams", maxStreams)
 		}
 	}
-	g.telemetry.streams.Add(r.Context(), 1)
+	ctx := r.Context()
+	g.telemetry.streams.Add(ctx, 1)
 	return func() {
-		leave()
-		g.telemetry.streams.Add(r.Context(), -1)
+		uncount()
+		g.telemetry.streams.Add(ctx, -1)
 	}, nil
 }

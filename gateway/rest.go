@@ -113,6 +113,7 @@ func (g *Gateway) serveREST(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodHead:
 		r.Method = http.MethodGet
+		r = r.WithContext(context.WithValue(r.Context(), headKey{}, true))
 	case http.MethodOptions:
 		if allowed := g.allowed(r); allowed != "" {
 			w.Header().Set("Allow", allowed)
@@ -139,6 +140,11 @@ func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
 			return
 		}
 		x.route, x.method = route.pattern, route.method
+		if r.Context().Value(headKey{}) != nil && route.streams {
+			w.Header().Set("Allow", http.MethodGet)
+			g.fail(w, r, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "a stream has no HEAD"))
+			return
+		}
 		query, err := checkQuery(route, r.URL.RawQuery)
 		if err != nil {
 			g.fail(w, r, err)
@@ -307,6 +313,9 @@ func (g *Gateway) hasVerb(segment string) bool {
 	return strings.HasSuffix(uploadPattern, verb)
 }
 
+// headKey marks a HEAD request, which the routes see as GET.
+type headKey struct{}
+
 type probeKey struct{}
 
 // probe asks the mux whether a route matches, without running it.
@@ -342,4 +351,3 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // WriteHeader implements [http.ResponseWriter].
 func (discard) WriteHeader(int) {}
-

@@ -214,4 +214,3 @@ func (f *feed) close() {
 // socketDeadline is when a write must have happened. Sockets run on the
 // machine's time, whatever clock the gateway was given.
 func socketDeadline(d time.Duration) time.Time { return clock.System().Now().Add(d) }
-
