@@ -1,0 +1,119 @@
+// Command openapigen writes the OpenAPI 3.1 description of Gatehouse's REST API.
+//
+//	cd proto && go run ./internal/openapigen
+//
+// It reads an image of the contracts, which buf builds with their comments, and
+// says of each REST route what the contracts say: its fields and their limits
+// (protovalidate), who may call it (gatehouse.options.v1.access), what it
+// streams, and how it fails. Protobuf's JSON mapping decides the rest. What no
+// annotation can express stands in routes.go: the upload, and the streams of
+// events.
+//
+// The generators that exist know neither the limits nor the rules, describe
+// streams as JSON, and list "/v1/runs/{id}" and "/v1/runs/{run.id}" as two
+// paths, which OpenAPI forbids.
+//
+// The output depends on the contracts alone: running it twice changes nothing.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	// Linked so that the options in the image can be read.
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
+
+	_ "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/gatehouse/options/v1"
+)
+
+const (
+	ownPackages  = "gatehouse."
+	buildTimeout = 2 * time.Minute
+)
+
+func main() {
+	buf := flag.String("buf", "../.bin/buf", "the buf command")
+	root := flag.String("root", "..", "the folder that holds buf.yaml")
+	out := flag.String("out", "openapi/openapi.json", "the file to write; - is the standard output")
+	flag.Parse()
+	if err := run(*buf, *root, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "openapigen:", err)
+		os.Exit(1)
+	}
+}
+
+func run(buf, root, out string) error {
+	files, err := readImage(buf, root)
+	if err != nil {
+		return err
+	}
+	document, err := describe(files)
+	if err != nil {
+		return err
+	}
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(document); err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	if out == "-" {
+		_, err = os.Stdout.Write(encoded.Bytes())
+	} else {
+		err = os.WriteFile(out, encoded.Bytes(), 0o644) //nolint:gosec // a public document
+	}
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// readImage has buf build the contracts, and returns our own files of them.
+func readImage(buf, root string) ([]protoreflect.FileDescriptor, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
+	defer cancel()
+	image, err := exec.CommandContext(ctx, buf, "build", root, "-o", "-#format=binpb").Output() //nolint:gosec // a developer's own tool
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return nil, fmt.Errorf("buf build: %w: %s", err, exit.Stderr)
+		}
+		return nil, fmt.Errorf("buf build: %w", err)
+	}
+	var set descriptorpb.FileDescriptorSet
+	if err := proto.Unmarshal(image, &set); err != nil {
+		return nil, fmt.Errorf("read image: %w", err)
+	}
+	registry, err := protodesc.NewFiles(&set)
+	if err != nil {
+		return nil, fmt.Errorf("read image: %w", err)
+	}
+	var files []protoreflect.FileDescriptor
+	for _, file := range set.GetFile() {
+		if !strings.HasPrefix(file.GetPackage(), ownPackages) {
+			continue
+		}
+		descriptor, err := registry.FindFileByPath(file.GetName())
+		if err != nil {
+			return nil, fmt.Errorf("read image: %w", err)
+		}
+		files = append(files, descriptor)
+	}
+	return files, nil
+}
