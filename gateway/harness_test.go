@@ -89,6 +89,7 @@ type setting struct {
 	inMemory      bool
 	config        gateway.Config
 	readerTimeout time.Duration
+	tokens        rpcclient.TokenSource
 }
 
 // limited turns the rate limits on, as they are outside of load tests.
@@ -109,7 +110,7 @@ func configured(change func(*gateway.Config)) func(*setting) {
 
 func start(t *testing.T, d *double, options ...func(*setting)) *harness {
 	t.Helper()
-	s := &setting{config: gateway.Config{
+	s := &setting{tokens: tokens{}, config: gateway.Config{
 		PublicURL: "http://127.0.0.1:8080", Local: true, Version: "v1.2.3", DrainTimeout: patience,
 	}}
 	for _, option := range options {
@@ -126,7 +127,7 @@ func start(t *testing.T, d *double, options ...func(*setting)) *harness {
 		Auth:       rpcclient.Peer{Name: "auth", DialContext: dial},
 		Management: rpcclient.Peer{Name: "management", DialContext: dial},
 		Chat:       rpcclient.Peer{Name: "chat", DialContext: dial},
-		Tokens:     tokens{},
+		Tokens:     s.tokens,
 		Log:        slog.New(slog.NewJSONHandler(h.log, nil)),
 		Tracer:     nooptrace.NewTracerProvider(),
 		Meter:      metric.NewMeterProvider(metric.WithReader(h.reader)),

@@ -143,8 +143,25 @@ func answer(response *http.Response) error {
 	}
 	serviceHeaders(exchangeOf(ctx).header, md)
 	response.Header.Del(headerRequestID) // the chain has told it
+	lateStatus(response)
 	response.Body = &answerBody{ReadCloser: response.Body, ctx: ctx, response: response}
 	return nil
+}
+
+// lateStatus makes trailers of a status that came as headers, as it does when a
+// call fails before any message. The proxy may flush headers before it sees
+// that nothing follows, and a status in headers that do not end the stream is
+// no status to clients.
+func lateStatus(response *http.Response) {
+	for _, name := range []string{"Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin"} {
+		if values := response.Header.Values(name); len(values) > 0 {
+			if response.Trailer == nil {
+				response.Trailer = http.Header{}
+			}
+			response.Trailer[name] = values
+			response.Header.Del(name)
+		}
+	}
 }
 
 // answerBody ends an answer that broke as gRPC ends: with a status. Without it
@@ -177,13 +194,11 @@ func (b *answerBody) Read(p []byte) (int, error) {
 
 // statusOf reads the outcome of a call for the log. It is nil on success.
 func statusOf(response *http.Response) *fault.Fault {
-	for _, h := range []http.Header{response.Trailer, response.Header} {
-		code, err := strconv.Atoi(h.Get("Grpc-Status"))
-		if err == nil && code != 0 {
-			return fault.FromStatus(status.New(codes.Code(code), h.Get("Grpc-Message"))) //nolint:gosec // a code is small
-		}
+	code, err := strconv.Atoi(response.Trailer.Get("Grpc-Status"))
+	if err != nil || code == 0 {
+		return nil
 	}
-	return nil
+	return fault.FromStatus(status.New(codes.Code(code), response.Trailer.Get("Grpc-Message"))) //nolint:gosec // small
 }
 
 // proxyError answers a call that never got an answer of its service. Behind
