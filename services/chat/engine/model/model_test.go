@@ -3,9 +3,13 @@ package model_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
@@ -209,6 +213,38 @@ func TestRegistry(t *testing.T) {
 	}
 	if _, err := model.NewRegistry("openai/x", map[string]model.Provider{"local": local}); err == nil {
 		t.Error("an unknown default is accepted")
+	}
+}
+
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	recorder := tracetest.NewSpanRecorder()
+	tracer := trace.NewTracerProvider(trace.WithSpanProcessor(recorder)).Tracer("")
+	temperature := 0.5
+	m := model.WithTrace(&scripted{name: "openai/org/m", outcomes: []outcome{{text: "secret", err: down()}}}, tracer)
+	if _, err := m.Stream(t.Context(), model.Request{Temperature: &temperature, MaxTokens: 9}, ignore); err == nil {
+		t.Fatal("no error")
+	}
+	spans := recorder.Ended()
+	if len(spans) != 1 || spans[0].Name() != "chat org/m" || len(spans[0].Events()) != 1 || spans[0].Status().Code != codes.Error {
+		t.Fatalf("spans %+v", spans)
+	}
+	got := make(map[string]string)
+	for _, attribute := range spans[0].Attributes() {
+		got[string(attribute.Key)] = attribute.Value.Emit()
+	}
+	for key, want := range map[string]string{
+		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "org/m", "gen_ai.request.temperature": "0.5",
+		"gen_ai.request.max_tokens": "9", "gen_ai.usage.input_tokens": "1", "error.type": "PROVIDER_UNAVAILABLE",
+	} {
+		if got[key] != want {
+			t.Errorf("%s is %q, want %q", key, got[key], want)
+		}
+	}
+	for key, value := range got {
+		if strings.Contains(value, "secret") {
+			t.Errorf("%s holds the answer", key)
+		}
 	}
 }
 

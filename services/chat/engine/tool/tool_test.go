@@ -83,7 +83,10 @@ func (s *searcher) Search(_ context.Context, caller tool.Caller, query string, _
 func TestTools(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
-	var mistake *tool.Mistake
+	isMistake := func(err error) bool {
+		var mistake *tool.Mistake
+		return errors.As(err, &mistake)
+	}
 
 	t.Run("a calculation as JSON", func(t *testing.T) {
 		t.Parallel()
@@ -91,7 +94,7 @@ func TestTools(t *testing.T) {
 		if err != nil || string(result.Data) != `{"expression":"6*7","value":"42","exact":true}` {
 			t.Errorf("%s, %v", result.Data, err)
 		}
-		if _, err := tool.Calculator().Call(t.Context(), tool.Caller{}, json.RawMessage(`[]`)); !errors.As(err, &mistake) {
+		if _, err := tool.Calculator().Call(t.Context(), tool.Caller{}, json.RawMessage(`[]`)); !isMistake(err) {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -109,7 +112,7 @@ func TestTools(t *testing.T) {
 	t.Run("a mistake is the model's, a failure is not", func(t *testing.T) {
 		t.Parallel()
 		search := tool.KnowledgeSearch(&searcher{err: down})
-		if _, err := search.Call(t.Context(), tool.Caller{}, json.RawMessage(`{"query":" "}`)); !errors.As(err, &mistake) {
+		if _, err := search.Call(t.Context(), tool.Caller{}, json.RawMessage(`{"query":" "}`)); !isMistake(err) {
 			t.Errorf("error %v", err)
 		}
 		if _, err := search.Call(t.Context(), tool.Caller{}, json.RawMessage(`{"query":"x"}`)); !errors.Is(err, down) {

@@ -10,7 +10,7 @@ import (
 
 const (
 	// titleSource is how much of a document is looked at for its title.
-	titleSource = 16 << 10
+	titleSource = 4 << 10
 	maxTitle    = 200
 )
 

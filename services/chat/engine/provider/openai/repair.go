@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
@@ -39,7 +40,9 @@ type repair struct {
 	pending []byte // data lines that are no JSON yet
 	calls   callSet
 	err     error
-	done    bool
+	// done says that the stream came to its end, and that nothing reads in any more. Close
+	// may be called while langchaingo's goroutine still reads.
+	done atomic.Bool
 }
 
 func newRepair(ctx context.Context, cancel context.CancelFunc, body io.ReadCloser, ex *exchange, provider string) *repair {
@@ -61,7 +64,7 @@ func (r *repair) Read(p []byte) (int, error) {
 // of the response: closing before it would throw the connection away.
 func (r *repair) Close() error {
 	defer r.cancel()
-	if r.done {
+	if r.done.Load() {
 		limit, stop := context.WithTimeout(r.ctx, drainLimit)
 		defer stop()
 		detach := context.AfterFunc(limit, r.cancel)
@@ -114,19 +117,28 @@ func (r *repair) line(line []byte) {
 		r.pending = append(append(r.pending, '\n'), data...)
 		whole = r.pending
 	}
-	if !json.Valid(whole) && json.Valid(data) {
-		// What came before was garbage, and is dropped.
-		whole = data
+	event, ok := decodeChunk(whole)
+	if !ok && len(whole) > len(data) {
+		// Perhaps what came before was garbage.
+		event, ok = decodeChunk(data)
 	}
-	if !json.Valid(whole) {
+	if !ok {
 		r.hold(data)
 		return
 	}
-	var event chunk
-	if json.Unmarshal(whole, &event) == nil {
-		r.event(event)
-	}
 	r.pending = r.pending[:0]
+	r.event(event)
+}
+
+// decodeChunk reads an event; false means that it is no JSON, or not all of it. A field of
+// another type than it should have is left out, and the rest is taken.
+func decodeChunk(data []byte) (chunk, bool) {
+	var event chunk
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(data, &event); errors.As(err, &syntax) {
+		return chunk{}, false
+	}
+	return event, true
 }
 
 // hold keeps a line that may be the first part of an event's JSON.
@@ -144,7 +156,7 @@ func (r *repair) doneEvent() {
 		r.err = r.ex.fail(truncated(r.provider))
 		return
 	}
-	r.done = true
+	r.done.Store(true)
 	r.out.WriteString("data: [DONE]\n\n")
 	r.err = io.EOF
 }

@@ -41,6 +41,7 @@ func TestRepair(t *testing.T) {
 		"garbage between":             {"data: nonsense\n" + text + finish + done, 0},
 		"no blank lines":              {strings.ReplaceAll(text+finish+done, "\n\n", "\n"), 0},
 		"content as parts":            {`data: {"choices":[{"delta":{"content":[{"type":"text","text":"hi"}]}}]}` + "\n\n" + finish + done, 0},
+		"a field of another type":     {`data: {"choices":[{"delta":{"content":"hi"}}],"usage":{"prompt_tokens":1.5}}` + "\n\n" + finish + done, 0},
 		"text after the finish":       {text + finish + text + done, 0},
 		"another choice":              {`data: {"choices":[{"index":1,"delta":{"content":"no"}}]}` + "\n\n" + text + finish + done, 0},
 		"[DONE] without a finish":     {text + done, faultv1.Reason_REASON_PROVIDER_BROKEN_STREAM},
