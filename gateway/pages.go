@@ -17,6 +17,8 @@ import (
 	"github.com/gatehouse/gatehouse/proto/openapi"
 )
 
+const pageMethods = "GET, HEAD"
+
 // files are the pages and what they load. Nothing comes from elsewhere.
 //
 //go:embed pages
@@ -123,15 +125,25 @@ func reasons() []reasonData {
 	return out
 }
 
-// serve answers when the path is a page's. It leaves other methods than GET and
-// HEAD to the routes, which know the others.
-func (p *pages) serve(w http.ResponseWriter, r *http.Request) bool {
-	page, ok := p.byPath[r.URL.Path]
-	if !ok || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
+// servePage answers when the path is a page's, and reports whether it is.
+func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request) bool {
+	page, ok := g.pages.byPath[r.URL.Path]
+	if !ok {
 		return false
 	}
 	exchangeOf(r.Context()).route = r.URL.Path
 	h := w.Header()
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		h.Set("Allow", pageMethods)
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	default:
+		h.Set("Allow", pageMethods)
+		g.fail(w, r, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "this path has %s", pageMethods))
+		return true
+	}
 	h.Set("Content-Type", page.contentType)
 	h.Set("Cache-Control", "no-cache")
 	if page.html {
