@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
@@ -21,6 +20,8 @@ const (
 	bodyLimit = 4 << 20
 	// bodyTimeout is how long a client may take to send a body.
 	bodyTimeout = 30 * time.Second
+	// answerTimeout is how long a client may take to read an answer.
+	answerTimeout = 2 * time.Minute
 	// blockSize is the unit in which a body is read.
 	blockSize = 32 << 10
 )
@@ -134,10 +135,17 @@ func join(blocks []*block, size int) []byte {
 // client that went away.
 func readDeadline(w http.ResponseWriter, d time.Duration) func() {
 	controller := http.NewResponseController(w)
-	// Sockets run on the machine's time, whatever clock the gateway was given.
-	// A connection without deadlines is bounded by the request's own end.
-	_ = controller.SetReadDeadline(clock.System().Now().Add(d))
+	// A connection that knows no deadlines is bounded by the request's end.
+	_ = controller.SetReadDeadline(socketDeadline(d))
 	return func() { _ = controller.SetReadDeadline(time.Time{}) }
+}
+
+// writeDeadline gives the client d to take an answer that is not a stream. The
+// returned function takes the limit off the connection again.
+func writeDeadline(w http.ResponseWriter, d time.Duration) func() {
+	controller := http.NewResponseController(w)
+	_ = controller.SetWriteDeadline(socketDeadline(d)) // as above
+	return func() { _ = controller.SetWriteDeadline(time.Time{}) }
 }
 
 // bodyError tells why a body could not be read.

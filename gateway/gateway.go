@@ -53,9 +53,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/limit"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
-	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
-
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"

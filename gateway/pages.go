@@ -149,6 +149,7 @@ func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request) bool {
 	if page.html {
 		h.Set("Content-Security-Policy", pagePolicy)
 	}
+	defer writeDeadline(w, answerTimeout)()
 	_, _ = w.Write(page.body) // a client that goes away is its own business
 	return true
 }

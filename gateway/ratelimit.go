@@ -5,10 +5,11 @@ import (
 	"net/http"
 	"sync"
 
+	"google.golang.org/grpc/metadata"
+
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"google.golang.org/grpc/metadata"
 )
 
 const (

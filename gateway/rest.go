@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -66,17 +67,8 @@ func (g *Gateway) newREST() (*runtime.ServeMux, error) {
 		runtime.WithWriteContentLength(),
 		runtime.WithMiddlewares(g.strict),
 	)
-	registered := registrations()
-	for _, m := range g.table.methods {
-		bind, ok := registered[m.service]
-		if !ok {
-			continue // bound already, by a method before
-		}
-		delete(registered, m.service)
-		// The context would only be used to close the connection, which is ours.
-		if err := bind(context.Background(), mux, m.upstream.conn); err != nil {
-			return nil, err //nolint:wrapcheck // names the service itself
-		}
+	if err := g.bindServices(mux); err != nil {
+		return nil, err
 	}
 	// The routes below replace generated ones of the same pattern: the mux
 	// tries the newest first.
@@ -91,6 +83,27 @@ func (g *Gateway) newREST() (*runtime.ServeMux, error) {
 		}
 	}
 	return mux, nil
+}
+
+// bindServices registers the generated handlers of every public service.
+func (g *Gateway) bindServices(mux *runtime.ServeMux) error {
+	registered := registrations()
+	bound := map[string]bool{}
+	for _, m := range g.table.methods {
+		if bound[m.service] {
+			continue
+		}
+		bound[m.service] = true
+		bind, ok := registered[m.service]
+		if !ok {
+			return fmt.Errorf("%s is public, but not bound to REST", m.service)
+		}
+		// The context would only be used to close the connection, which is ours.
+		if err := bind(context.Background(), mux, m.upstream.conn); err != nil {
+			return fmt.Errorf("bind %s: %w", m.service, err)
+		}
+	}
+	return nil
 }
 
 // newCodec is the JSON of the API: protobuf's, with zero values, strict about
@@ -133,49 +146,45 @@ func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
 			p.matched = true
 			return
 		}
-		x := exchangeOf(r.Context())
 		route := g.matched(r)
 		if route == nil {
 			next(w, r, params) // an upload, which has rules of its own
 			return
 		}
+		x := exchangeOf(r.Context())
 		x.route, x.method = route.pattern, route.method
-		if r.Context().Value(headKey{}) != nil && route.streams {
-			w.Header().Set("Allow", http.MethodGet)
-			g.fail(w, r, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "a stream has no HEAD"))
-			return
-		}
-		query, err := checkQuery(route, r.URL.RawQuery)
+		timeout, err := g.checkRequest(w, r, route)
 		if err != nil {
-			g.fail(w, r, err)
-			return
-		}
-		r.URL.RawQuery = query
-		timeout, err := timeoutOf(r.Header)
-		if err != nil {
-			g.fail(w, r, err)
-			return
-		}
-		if err := g.takeBody(w, r, route); err != nil {
 			g.fail(w, r, err)
 			return
 		}
 		if !route.streams {
 			ctx, cancel := context.WithTimeout(r.Context(), timeout)
 			defer cancel()
+			defer writeDeadline(w, answerTimeout)()
 			r = r.WithContext(ctx)
 		}
 		next(w, r, params)
 	}
 }
 
-// matched returns the route that the mux chose.
-func (g *Gateway) matched(r *http.Request) *route {
-	pattern, ok := runtime.HTTPPattern(r.Context())
-	if !ok {
-		return nil
+// checkRequest checks everything but what only the service knows, and returns
+// how long the request may take.
+func (g *Gateway) checkRequest(w http.ResponseWriter, r *http.Request, route *route) (time.Duration, error) {
+	if r.Context().Value(headKey{}) != nil && route.streams {
+		w.Header().Set("Allow", http.MethodGet)
+		return 0, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "a stream has no HEAD")
 	}
-	return g.table.routes[r.Method+" "+strings.ReplaceAll(pattern.String(), "=*}", "}")]
+	query, err := checkQuery(route, r.URL.RawQuery)
+	if err != nil {
+		return 0, err
+	}
+	r.URL.RawQuery = query
+	timeout, err := timeoutOf(r.Header)
+	if err != nil {
+		return 0, err
+	}
+	return timeout, g.takeBody(w, r, route)
 }
 
 // timeoutOf reads and removes Grpc-Timeout, which grpc-gateway would obey
@@ -282,72 +291,3 @@ func isDecodeError(err error) bool {
 	st, ok := status.FromError(err)
 	return ok && st.Code() == codes.InvalidArgument && len(st.Details()) == 0
 }
-
-// routingError answers what no route took.
-func (g *Gateway) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler,
-	w http.ResponseWriter, r *http.Request, status int,
-) {
-	if _, probing := r.Context().Value(probeKey{}).(*probe); probing {
-		return
-	}
-	last := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-	// "{id}:verb" matches "{id}" too. No id holds a colon, so what follows one
-	// is a verb that does not exist, and not a method that is not allowed.
-	if status != http.StatusMethodNotAllowed || strings.Contains(last, ":") && !g.hasVerb(last) {
-		g.fail(w, r, fault.New(faultv1.Reason_REASON_ROUTE_NOT_FOUND, "no route has this path"))
-		return
-	}
-	allowed := g.allowed(r)
-	w.Header().Set("Allow", allowed)
-	g.fail(w, r, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "this path has %s", allowed))
-}
-
-// hasVerb tells whether any route ends in the verb of a path's last segment.
-func (g *Gateway) hasVerb(segment string) bool {
-	verb := segment[strings.LastIndexByte(segment, ':'):]
-	for _, r := range g.table.routes {
-		if strings.HasSuffix(r.pattern, verb) {
-			return true
-		}
-	}
-	return strings.HasSuffix(uploadPattern, verb)
-}
-
-// headKey marks a HEAD request, which the routes see as GET.
-type headKey struct{}
-
-type probeKey struct{}
-
-// probe asks the mux whether a route matches, without running it.
-type probe struct{ matched bool }
-
-// allowed lists the methods that a path has.
-func (g *Gateway) allowed(r *http.Request) string {
-	var methods []string
-	for _, verb := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
-		p := &probe{}
-		asked := r.WithContext(context.WithValue(r.Context(), probeKey{}, p))
-		asked.Method = verb
-		g.rest.ServeHTTP(discard{}, asked)
-		if !p.matched {
-			continue
-		}
-		methods = append(methods, verb)
-		if verb == http.MethodGet {
-			methods = append(methods, http.MethodHead)
-		}
-	}
-	return strings.Join(methods, ", ")
-}
-
-// discard is an answer that nobody reads.
-type discard struct{}
-
-// Header implements [http.ResponseWriter].
-func (discard) Header() http.Header { return http.Header{} }
-
-// Write implements [http.ResponseWriter].
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
-// WriteHeader implements [http.ResponseWriter].
-func (discard) WriteHeader(int) {}

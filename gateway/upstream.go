@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -28,6 +29,8 @@ const (
 	redial = 2 * time.Second
 	// dialTimeout bounds one attempt to reach a service.
 	dialTimeout = 3 * time.Second
+	// pingTimeout is how long a service may take to answer a ping.
+	pingTimeout = 10 * time.Second
 )
 
 // upstream is one service behind the gateway, reached in two ways over the
@@ -49,6 +52,7 @@ func newUpstream(peer rpcclient.Peer, tokens rpcclient.TokenSource) (*upstream, 
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return peer.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: params, MinConnectTimeout: dialTimeout}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: connectionTimeout, Timeout: pingTimeout}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)),
 		grpc.WithUnaryInterceptor(u.unary),
 		grpc.WithStreamInterceptor(u.stream),
@@ -63,6 +67,8 @@ func newUpstream(peer rpcclient.Peer, tokens rpcclient.TokenSource) (*upstream, 
 		Protocols:          protocols,
 		DisableCompression: true,
 		IdleConnTimeout:    idleTimeout,
+		// Not more often than the services allow, which would close on us.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: connectionTimeout, PingTimeout: pingTimeout},
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 			defer cancel()

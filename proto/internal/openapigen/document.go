@@ -64,6 +64,11 @@ func describe(files []protoreflect.FileDescriptor) (object, error) {
 		g.operation(r)
 	}
 	sort.Slice(g.tags, func(i, j int) bool { return fmt.Sprint(g.tags[i]["name"]) < fmt.Sprint(g.tags[j]["name"]) })
+	return g.document(), errors.Join(g.problems...)
+}
+
+// document puts what was gathered together.
+func (g *generator) document() object {
 	g.schemas["ProblemDetails"] = problemSchema()
 	return object{
 		"openapi":           "3.1.0",
@@ -81,7 +86,7 @@ func describe(files []protoreflect.FileDescriptor) (object, error) {
 				"description": "An access token of a sign-in, or an API key.",
 			}},
 		},
-	}, errors.Join(g.problems...)
+	}
 }
 
 func (g *generator) complain(format string, args ...any) {
