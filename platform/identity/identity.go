@@ -72,3 +72,27 @@ func ServiceFromContext(ctx context.Context) (*Service, bool) {
 	s, ok := ctx.Value(serviceKey{}).(*Service)
 	return s, ok
 }
+
+// Origin is where a request came from, for logs and the audit trail.
+type Origin struct {
+	// RequestID finds the request in the logs of every service.
+	RequestID string
+	// IPAddress is the client's address, as the gateway saw it.
+	IPAddress string
+	// UserAgent is what the client says it is.
+	UserAgent string
+}
+
+type originKey struct{}
+
+// NewOriginContext returns a context that carries the origin.
+func NewOriginContext(ctx context.Context, o Origin) context.Context {
+	return context.WithValue(ctx, originKey{}, o)
+}
+
+// OriginFromContext returns the origin of a request; the zero Origin outside
+// of one.
+func OriginFromContext(ctx context.Context) Origin {
+	o, _ := ctx.Value(originKey{}).(Origin)
+	return o
+}

@@ -35,9 +35,11 @@ type VerifierConfig struct {
 
 // Verifier verifies tokens offline. It is safe for concurrent use.
 type Verifier struct {
-	keys    KeySource
-	access  *jwt.Parser
-	service *jwt.Parser
+	keys       KeySource
+	access     *jwt.Parser
+	service    *jwt.Parser
+	principals *verified[*Principal]
+	services   *verified[*Service]
 }
 
 // NewVerifier returns a verifier. An empty issuer or service is an error: the
@@ -58,12 +60,21 @@ func NewVerifier(cfg VerifierConfig, keys KeySource, clk clock.Clock) (*Verifier
 			jwt.WithTimeFunc(clk.Now),
 		)
 	}
-	return &Verifier{keys: keys, access: parser(Audience), service: parser(cfg.Service)}, nil
+	return &Verifier{
+		keys:       keys,
+		access:     parser(Audience),
+		service:    parser(cfg.Service),
+		principals: newVerified[*Principal](clk),
+		services:   newVerified[*Service](clk),
+	}, nil
 }
 
 // Access verifies an access token. Every defect of the token is one and the
 // same UNAUTHENTICATED; a key source that cannot be asked is UNAVAILABLE.
 func (v *Verifier) Access(ctx context.Context, token string) (*Principal, error) {
+	if p, ok := v.principals.get(token); ok {
+		return p, nil
+	}
 	claims, err := v.verify(ctx, v.access, token, TypeAccess)
 	if err != nil {
 		return nil, err
@@ -77,11 +88,15 @@ func (v *Verifier) Access(ctx context.Context, token string) (*Principal, error)
 		return nil, unauthenticated(errors.New("a claim is absent or of the wrong type"))
 	}
 	p.AuthTime = time.Unix(int64(authTime), 0).UTC()
+	v.principals.put(token, p, expiry(claims))
 	return p, nil
 }
 
 // Service verifies a service token whose audience is the verifying service.
 func (v *Verifier) Service(ctx context.Context, token string) (*Service, error) {
+	if s, ok := v.services.get(token); ok {
+		return s, nil
+	}
 	claims, err := v.verify(ctx, v.service, token, TypeService)
 	if err != nil {
 		return nil, err
@@ -90,6 +105,7 @@ func (v *Verifier) Service(ctx context.Context, token string) (*Service, error) 
 	if !text(claims, "sub", &s.Name) {
 		return nil, unauthenticated(errors.New("no subject"))
 	}
+	v.services.put(token, s, expiry(claims))
 	return s, nil
 }
 
@@ -124,6 +140,14 @@ func unauthenticated(cause error) error {
 // Unauthenticated is the one answer to every missing or defective credential.
 func Unauthenticated() error {
 	return unauthenticated(errors.New("no credential"))
+}
+
+func expiry(c jwt.MapClaims) time.Time {
+	at, err := c.GetExpirationTime()
+	if err != nil || at == nil {
+		return time.Time{}
+	}
+	return at.Time
 }
 
 func text(c jwt.MapClaims, name string, into *string) bool {

@@ -531,12 +531,11 @@ const file_gatehouse_knowledge_v1_collection_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x1b\n" +
-	"\x04etag\x18\b \x01(\tB\a\xbaH\x04r\x02\x18dR\x04etag\"\xef\x01\n" +
+	"\x04etag\x18\b \x01(\tB\a\xbaH\x04r\x02\x18dR\x04etag\"e\n" +
 	"\x17CreateCollectionRequest\x12J\n" +
 	"\n" +
 	"collection\x18\x01 \x01(\v2\".gatehouse.knowledge.v1.CollectionB\x06\xbaH\x03\xc8\x01\x01R\n" +
-	"collection:\x87\x01\xbaH\x83\x01\x1a\x80\x01\n" +
-	"\x17collection.display_name\x12)collection.displayName: must not be empty\x1a:has(this.collection) && this.collection.display_name != ''\"0\n" +
+	"collection\"0\n" +
 	"\x14GetCollectionRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\xae\x01\n" +
 	"\x16ListCollectionsRequest\x12$\n" +

@@ -675,10 +675,9 @@ const file_gatehouse_management_v1_assistant_proto_rawDesc = "" +
 	"\vdelete_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"deleteTime\x12\x1b\n" +
 	"\x04etag\x18\f \x01(\tB\a\xbaH\x04r\x02\x18dR\x04etagB\x0e\n" +
-	"\f_temperature\"\xe6\x01\n" +
+	"\f_temperature\"b\n" +
 	"\x16CreateAssistantRequest\x12H\n" +
-	"\tassistant\x18\x01 \x01(\v2\".gatehouse.management.v1.AssistantB\x06\xbaH\x03\xc8\x01\x01R\tassistant:\x81\x01\xbaH~\x1a|\n" +
-	"\x16assistant.display_name\x12(assistant.displayName: must not be empty\x1a8has(this.assistant) && this.assistant.display_name != ''\"/\n" +
+	"\tassistant\x18\x01 \x01(\v2\".gatehouse.management.v1.AssistantB\x06\xbaH\x03\xc8\x01\x01R\tassistant\"/\n" +
 	"\x13GetAssistantRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\xd0\x01\n" +
 	"\x15ListAssistantsRequest\x12$\n" +

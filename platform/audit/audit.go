@@ -1,0 +1,80 @@
+// Package audit writes the trail of who did what to which resource.
+//
+// A row is written in the transaction of the deed: there is no deed without
+// its row and no row without its deed. The table can only be appended to; no
+// service's role may read, change or delete rows.
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+)
+
+// Event is one deed. Who did it and from where is read from the context.
+type Event struct {
+	// OrganizationID is the organization that the resource belongs to.
+	OrganizationID string
+	// ActorID is the user who acts, for deeds without a signed-in caller, such
+	// as signing in itself. Empty takes the caller.
+	ActorID string
+	// Action is service.resource.verb in the past, for example
+	// "management.assistant.created".
+	Action string
+	// ResourceType and ResourceID name the resource.
+	ResourceType, ResourceID string
+	// Changes holds what changed, before and after; no secrets.
+	Changes map[string]Change
+}
+
+// Change is one field before and after.
+type Change struct {
+	Before any `json:"before"`
+	After  any `json:"after"`
+}
+
+// Trail appends to the audit trail.
+type Trail struct{ clock clock.Clock }
+
+// NewTrail returns a trail.
+func NewTrail(clk clock.Clock) *Trail { return &Trail{clock: clk} }
+
+const insert = `INSERT INTO audit.events
+	(id, organization_id, time, actor_type, actor_id, action, resource_type, resource_id, ip_address, request_id, changes)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9, '')::inet, $10, $11)`
+
+// Append writes an event in the transaction of the deed.
+func (t *Trail) Append(ctx context.Context, tx pgx.Tx, e Event) error {
+	if e.Changes == nil {
+		e.Changes = map[string]Change{}
+	}
+	changes, err := json.Marshal(e.Changes)
+	if err != nil {
+		return fmt.Errorf("audit %s: %w", e.Action, err)
+	}
+	actorType, actorID := actor(ctx, e)
+	origin := identity.OriginFromContext(ctx)
+	_, err = postgres.TxExec(ctx, tx, insert, id.New(), e.OrganizationID, t.clock.Now(), actorType, actorID,
+		e.Action, e.ResourceType, e.ResourceID, origin.IPAddress, origin.RequestID, changes)
+	return err
+}
+
+func actor(ctx context.Context, e Event) (kind, actorID string) {
+	if e.ActorID != "" {
+		return "user", e.ActorID
+	}
+	if p, ok := identity.FromContext(ctx); ok {
+		return "user", p.UserID
+	}
+	if s, ok := identity.ServiceFromContext(ctx); ok {
+		return "service", s.Name
+	}
+	return "system", ""
+}

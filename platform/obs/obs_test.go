@@ -1,0 +1,87 @@
+package obs_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/metric"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/gatehouse/gatehouse/platform/obs"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+)
+
+func open(t *testing.T, processors ...sdktrace.SpanProcessor) (*obs.Telemetry, *bytes.Buffer) {
+	t.Helper()
+	var out bytes.Buffer
+	telemetry, err := obs.New(context.Background(), obs.Config{LogLevel: "info", TraceRatio: 1}, "test", "v0", true, &out, processors...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := telemetry.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return telemetry, &out
+}
+
+func TestLogHoldsNoSecret(t *testing.T) {
+	t.Parallel()
+	telemetry, out := open(t)
+	telemetry.Log.Info("signed in", "password", "hunter2", "refresh_token", "hunter2",
+		slog.Group("http", "Authorization", "Bearer hunter2"),
+		"request", obs.Redacted{Message: &authv1.SignInRequest{Email: "a@example.com", Password: "hunter2"}})
+	if strings.Contains(out.String(), "hunter2") {
+		t.Errorf("the log shows the secret: %s", out)
+	}
+	if !strings.Contains(out.String(), "a@example.com") {
+		t.Errorf("the log hides what it may show: %s", out)
+	}
+}
+
+func TestLogLineCarriesItsTrace(t *testing.T) {
+	t.Parallel()
+	telemetry, out := open(t, tracetest.NewSpanRecorder())
+	ctx, span := telemetry.Tracer.Tracer("test").Start(context.Background(), "work")
+	defer span.End()
+	telemetry.Log.InfoContext(ctx, "at work")
+	var line map[string]any
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatal(err)
+	}
+	if line["trace_id"] != span.SpanContext().TraceID().String() {
+		t.Errorf("the line's trace id is %v", line["trace_id"])
+	}
+}
+
+func TestMetricsAreServedUnderSemanticNames(t *testing.T) {
+	t.Parallel()
+	telemetry, _ := open(t)
+	histogram, err := telemetry.Meter.Meter("test").Float64Histogram("rpc.server.call.duration", metric.WithUnit("s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	histogram.Record(context.Background(), 0.1)
+	recorder := httptest.NewRecorder()
+	telemetry.Metrics.ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	if !strings.Contains(recorder.Body.String(), "rpc_server_call_duration_seconds_bucket") {
+		t.Errorf("not found in:\n%s", recorder.Body)
+	}
+}
+
+func TestValidateNamesEveryWrongSetting(t *testing.T) {
+	t.Parallel()
+	err := obs.Config{LogFormat: "xml", LogLevel: "loud", TraceRatio: 2}.Validate()
+	for _, want := range []string{"GATEHOUSE_LOG_FORMAT", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_TRACE_RATIO"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+}

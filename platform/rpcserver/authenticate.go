@@ -1,0 +1,146 @@
+package rpcserver
+
+import (
+	"context"
+	"net"
+	"strings"
+
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+)
+
+// Metadata by which the gateway and the services speak to each other. The
+// gateway strips every x-gatehouse- name that a client sends.
+const (
+	// MetadataServiceToken carries the calling service's own credential.
+	MetadataServiceToken = "x-gatehouse-service-token"
+	// MetadataClientIP carries the client's address; believed only beside a
+	// valid service token.
+	MetadataClientIP = "x-gatehouse-client-ip"
+	// MetadataUserAgent carries the client's user agent, likewise.
+	MetadataUserAgent = "x-gatehouse-user-agent"
+	// MetadataRequestID carries the request's id.
+	MetadataRequestID = "x-request-id"
+	// MetadataAuthorization carries the user's access token, as a bearer.
+	MetadataAuthorization = "authorization"
+	// MetadataIdempotencyKey carries the client's Idempotency-Key.
+	MetadataIdempotencyKey = "idempotency-key"
+	// MetadataIfMatch carries the client's If-Match.
+	MetadataIfMatch = "if-match"
+)
+
+const (
+	bearerPrefix   = "bearer "
+	maxRequestID   = 128
+	maxUserAgent   = 512
+	maxIdempotency = 128
+)
+
+// authenticate verifies the credentials of a call and returns a context with
+// its callers and its origin.
+func (c *chain) authenticate(ctx context.Context, rule authz.Rule) (context.Context, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	origin := identity.Origin{RequestID: RequestID(first(md, MetadataRequestID)), IPAddress: peerAddress(ctx)}
+	ctx = identity.NewOriginContext(ctx, origin)
+	if token := first(md, MetadataServiceToken); token != "" {
+		service, err := c.verifier.Service(ctx, token)
+		if err != nil {
+			return ctx, err
+		}
+		ctx = identity.NewServiceContext(ctx, service)
+		ctx = identity.NewOriginContext(ctx, forwarded(origin, md))
+	}
+	if rule.Public {
+		return ctx, nil // a stale token must not keep anybody from signing in
+	}
+	return c.authenticateUser(ctx, md[MetadataAuthorization])
+}
+
+func (c *chain) authenticateUser(ctx context.Context, values []string) (context.Context, error) {
+	if len(values) == 0 {
+		return ctx, nil // the authorizer decides whether that is enough
+	}
+	if len(values) > 1 || !hasBearer(values[0]) {
+		return ctx, identity.Unauthenticated()
+	}
+	principal, err := c.verifier.Access(ctx, values[0][len(bearerPrefix):])
+	if err != nil {
+		return ctx, err
+	}
+	return identity.NewContext(ctx, principal), nil
+}
+
+// forwarded is the origin as a trusted caller tells it.
+func forwarded(origin identity.Origin, md metadata.MD) identity.Origin {
+	if ip := first(md, MetadataClientIP); net.ParseIP(ip) != nil {
+		origin.IPAddress = ip
+	}
+	origin.UserAgent = truncate(first(md, MetadataUserAgent), maxUserAgent)
+	return origin
+}
+
+// RequestID returns a request id: the one given when it is short and plain,
+// else a new one, so that no client writes lines into our logs.
+func RequestID(given string) string {
+	if given == "" || len(given) > maxRequestID {
+		return id.New()
+	}
+	for _, r := range given {
+		plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:", r)
+		if !plain {
+			return id.New()
+		}
+	}
+	return given
+}
+
+// IfMatch returns the etag of the request's If-Match without its quotes, or
+// "" when there is none or it is "*".
+func IfMatch(ctx context.Context) string {
+	md, _ := metadata.FromIncomingContext(ctx)
+	tag := strings.Trim(strings.TrimPrefix(first(md, MetadataIfMatch), "W/"), `"`)
+	if tag == "*" {
+		return ""
+	}
+	return tag
+}
+
+// IdempotencyKey returns the request's Idempotency-Key, or "".
+func IdempotencyKey(ctx context.Context) string {
+	md, _ := metadata.FromIncomingContext(ctx)
+	return truncate(first(md, MetadataIdempotencyKey), maxIdempotency)
+}
+
+func hasBearer(value string) bool {
+	return len(value) > len(bearerPrefix) && strings.EqualFold(value[:len(bearerPrefix)], bearerPrefix)
+}
+
+func first(md metadata.MD, name string) string {
+	if values := md[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+func truncate(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "")
+	}
+	return s
+}
+
+func peerAddress(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(p.Addr.String())
+	if err != nil {
+		return "" // bufconn has no address
+	}
+	return host
+}

@@ -1,0 +1,156 @@
+package rpcserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// exempt are the prefixes of the methods that are not ours: they state no rule
+// and hold no data.
+var exempt = [...]string{"/grpc.health.v1.", "/grpc.reflection."}
+
+// chain is what stands around every RPC.
+type chain struct {
+	log        *slog.Logger
+	clock      clock.Clock
+	verifier   *identity.Verifier
+	authorizer *authz.Authorizer
+	validator  protovalidate.Validator
+	limits     *limits
+	drain      *drain
+}
+
+func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	if isExempt(info.FullMethod) {
+		return handler(ctx, req)
+	}
+	call := c.begin(ctx, info.FullMethod)
+	defer func() { err = call.end(recover(), err) }()
+	if _, has := ctx.Deadline(); !has {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, unaryTimeout)
+		defer cancel()
+	}
+	if ctx, err = c.admit(ctx, call); err != nil {
+		return nil, err
+	}
+	if err := c.validate(req); err != nil {
+		return nil, err
+	}
+	if err := c.authorizer.Authorize(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
+	return handler(ctx, req)
+}
+
+func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	if isExempt(info.FullMethod) {
+		return handler(srv, ss)
+	}
+	call := c.begin(ss.Context(), info.FullMethod)
+	defer func() { err = call.end(recover(), err) }()
+	ctx, cancel := c.drain.bind(ss.Context())
+	defer cancel()
+	if ctx, err = c.admit(ctx, call); err != nil {
+		return err
+	}
+	if err := c.authorizer.Authorize(ctx, info.FullMethod); err != nil {
+		return err
+	}
+	err = handler(srv, &validatedStream{ServerStream: ss, ctx: ctx, validate: c.validate})
+	if err != nil && errors.Is(context.Cause(ctx), errDraining) {
+		return fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE,
+			"the server is stopping; follow the stream again from where it ended").WithRetryAfter(time.Second)
+	}
+	return err
+}
+
+// admit finds out where the call comes from and who makes it, and counts it
+// against the caller's limit.
+func (c *chain) admit(ctx context.Context, call *call) (context.Context, error) {
+	rule, _ := c.authorizer.Rule(call.method)
+	ctx, err := c.authenticate(ctx, rule)
+	call.ctx = ctx
+	if err != nil {
+		return ctx, err
+	}
+	return ctx, c.limits.take(ctx, rule.Class)
+}
+
+func isExempt(fullMethod string) bool {
+	for _, prefix := range exempt {
+		if strings.HasPrefix(fullMethod, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// call is one RPC in flight, from its log line's point of view.
+type call struct {
+	chain  *chain
+	ctx    context.Context //nolint:containedctx // replaced as the chain learns who calls
+	method string
+	start  time.Time
+}
+
+func (c *chain) begin(ctx context.Context, method string) *call {
+	return &call{chain: c, ctx: ctx, method: method, start: c.clock.Now()}
+}
+
+// end maps the outcome of the call to a status, and logs it: client faults at
+// WARN, server faults at ERROR, decided by the status in this one place.
+func (c *call) end(panicked any, err error) error {
+	if panicked != nil {
+		err = fault.Wrap(fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()),
+			faultv1.Reason_REASON_INTERNAL, "an internal error occurred")
+	}
+	f := fault.From(err)
+	c.write(f)
+	if f == nil {
+		return nil
+	}
+	return fault.ToStatus(f).Err()
+}
+
+func (c *call) write(f *fault.Fault) {
+	level, reason := slog.LevelInfo, "OK"
+	attrs := make([]slog.Attr, 0, 8)
+	if f != nil {
+		reason = f.Name()
+		level = slog.LevelWarn
+		if fault.SpecOf(f.Reason()).HTTPStatus >= 500 {
+			level = slog.LevelError
+		}
+		attrs = append(attrs, slog.String("error", f.Error()))
+	}
+	if !c.chain.log.Enabled(c.ctx, level) {
+		return
+	}
+	if p, ok := identity.FromContext(c.ctx); ok {
+		attrs = append(attrs, slog.String("user_id", p.UserID), slog.String("organization_id", p.OrganizationID))
+	}
+	origin := identity.OriginFromContext(c.ctx)
+	attrs = append(attrs,
+		slog.String("method", c.method),
+		slog.String("reason", reason),
+		slog.Duration("duration", c.chain.clock.Now().Sub(c.start)),
+		slog.String("request_id", origin.RequestID),
+		slog.String("ip_address", origin.IPAddress),
+	)
+	c.chain.log.LogAttrs(c.ctx, level, "rpc", attrs...)
+}

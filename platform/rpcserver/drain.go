@@ -1,0 +1,30 @@
+package rpcserver
+
+import (
+	"context"
+	"errors"
+)
+
+// errDraining is the cause with which streams end when the server stops.
+var errDraining = errors.New("the server is stopping")
+
+// drain ends open streams when the server stops.
+type drain struct {
+	ctx   context.Context //nolint:containedctx // its end is the signal
+	begin context.CancelFunc
+}
+
+func newDrain() *drain {
+	ctx, begin := context.WithCancel(context.Background())
+	return &drain{ctx: ctx, begin: begin}
+}
+
+// bind returns a context that also ends when the drain begins.
+func (d *drain) bind(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	unbind := context.AfterFunc(d.ctx, func() { cancel(errDraining) })
+	return ctx, func() {
+		unbind()
+		cancel(context.Canceled)
+	}
+}

@@ -1,0 +1,70 @@
+package rpcserver
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/limit"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// Response metadata by which a service tells the gateway the caller's limit.
+const (
+	// MetadataRateLimit becomes the RateLimit header.
+	MetadataRateLimit = "x-gatehouse-ratelimit"
+	// MetadataRateLimitPolicy becomes the RateLimit-Policy header.
+	MetadataRateLimitPolicy = "x-gatehouse-ratelimit-policy"
+)
+
+// quotas are what one user may do. A person with a busy client stays far
+// below them.
+var quotas = map[authz.Class]limit.Quota{
+	authz.ClassRead:  {Name: "read", PerMinute: 3000, Burst: 300},
+	authz.ClassWrite: {Name: "write", PerMinute: 600, Burst: 100},
+	authz.ClassModel: {Name: "model", PerMinute: 60, Burst: 30},
+}
+
+// limits counts calls by caller and class.
+type limits struct {
+	byClass map[authz.Class]*limit.Limiter
+}
+
+func newLimits(enabled bool) (*limits, error) {
+	l := &limits{byClass: map[authz.Class]*limit.Limiter{}}
+	if !enabled {
+		return l, nil
+	}
+	var problems []error
+	for class, quota := range quotas {
+		limiter, err := limit.New(quota)
+		l.byClass[class] = limiter
+		problems = append(problems, err)
+	}
+	return l, errors.Join(problems...)
+}
+
+// take counts one call of the user in ctx. Calls without a user are limited by
+// address at the gateway, and calls between services not at all.
+func (l *limits) take(ctx context.Context, class authz.Class) error {
+	principal, ok := identity.FromContext(ctx)
+	limiter := l.byClass[class]
+	if !ok || limiter == nil {
+		return nil
+	}
+	decision := limiter.Allow(ctx, principal.UserID)
+	// Fails only outside of a call, where there is nobody to tell.
+	_ = grpc.SetHeader(ctx, metadata.Pairs(
+		MetadataRateLimit, limiter.Header(decision), MetadataRateLimitPolicy, limiter.PolicyHeader()))
+	if decision.Allowed {
+		return nil
+	}
+	return fault.New(faultv1.Reason_REASON_RATE_LIMITED,
+		"more than %d calls of the class %q in a minute", limiter.Quota().PerMinute, class).
+		WithRetryAfter(decision.RetryAfter)
+}

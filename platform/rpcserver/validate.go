@@ -1,0 +1,93 @@
+package rpcserver
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// validate checks a message against the rules in its contract, and names every
+// bad field in JSON's spelling.
+func (c *chain) validate(message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil
+	}
+	err := c.validator.Validate(m)
+	if err == nil {
+		return nil
+	}
+	var invalid *protovalidate.ValidationError
+	if !errors.As(err, &invalid) {
+		return fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the request could not be checked")
+	}
+	f := fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "%d field(s) break a rule", len(invalid.Violations))
+	for _, violation := range invalid.Violations {
+		f = f.WithViolation(jsonPath(violation.Proto.GetField()), violation.Proto.GetMessage())
+	}
+	return f
+}
+
+// jsonPath spells a field path as JSON does, for example "tools[1].toolName".
+func jsonPath(path *validate.FieldPath) string {
+	var b strings.Builder
+	for i, element := range path.GetElements() {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(lowerCamel(element.GetFieldName()))
+		switch element.GetSubscript().(type) {
+		case *validate.FieldPathElement_Index:
+			b.WriteString("[" + strconv.FormatUint(element.GetIndex(), 10) + "]")
+		case *validate.FieldPathElement_StringKey:
+			b.WriteString("[" + strconv.Quote(element.GetStringKey()) + "]")
+		default:
+		}
+	}
+	return b.String()
+}
+
+func lowerCamel(name string) string {
+	var b strings.Builder
+	upper := false
+	for _, r := range name {
+		switch {
+		case r == '_':
+			upper = true
+		case upper:
+			b.WriteString(strings.ToUpper(string(r)))
+			upper = false
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// validatedStream validates each message that the client sends, and carries
+// the context that the chain has built.
+type validatedStream struct {
+	grpc.ServerStream
+	ctx      context.Context //nolint:containedctx // how grpc passes a stream's context
+	validate func(any) error
+}
+
+// Context implements [grpc.ServerStream].
+func (s *validatedStream) Context() context.Context { return s.ctx }
+
+// RecvMsg implements [grpc.ServerStream].
+func (s *validatedStream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err //nolint:wrapcheck // io.EOF must stay as it is
+	}
+	return s.validate(m)
+}
