@@ -62,7 +62,7 @@ func (t *Trail) Append(ctx context.Context, tx pgx.Tx, e Event) error {
 	actorType, actorID := actor(ctx, e)
 	origin := identity.OriginFromContext(ctx)
 	_, err = postgres.TxExec(ctx, tx, insert, id.New(), e.OrganizationID, t.clock.Now(), actorType, actorID,
-		e.Action, e.ResourceType, e.ResourceID, origin.IPAddress, origin.RequestID, changes)
+		e.Action, e.ResourceType, e.ResourceID, origin.IPAddress, origin.RequestID, string(changes))
 	return err
 }
 

@@ -1,0 +1,51 @@
+# Gatehouse. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+MODULES := proto platform services gateway cmd
+BIN := $(CURDIR)/.bin
+TOOLS := buf protoc-gen-go protoc-gen-go-grpc protoc-gen-grpc-gateway
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: setup
+setup: ## Install what building and testing need: Postgres with pgvector
+	@deploy/setup/postgres.sh
+
+# Installed from tools/go.mod, outside the workspace: its dependencies are not ours.
+$(BIN)/.installed: tools/go.mod tools/go.sum
+	@echo "Building the generators pinned in tools/go.mod"
+	@mkdir -p $(BIN)
+	@cd tools && GOWORK=off GOBIN=$(BIN) go install tool
+	@touch $@
+
+.PHONY: generate
+generate: $(BIN)/.installed ## Regenerate Go and OpenAPI from proto/
+	@$(BIN)/buf format -w proto
+	@$(BIN)/buf generate
+	@cd proto && go run ./internal/openapigen
+
+.PHONY: check-generated
+check-generated: $(BIN)/.installed ## Fail when committed generated files are stale
+	@$(MAKE) --no-print-directory generate
+	@git diff --exit-code --stat -- proto || { echo "Generated files are stale: run make generate and commit"; exit 1; }
+
+.PHONY: lint
+lint: $(BIN)/.installed ## Lint the contracts and the code
+	@$(BIN)/buf lint
+	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/buf breaking --against '.git#ref=HEAD~1'; fi
+	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go vet ./...); done
+
+.PHONY: build
+build: ## Build each module by itself, as a user of it would
+	@for m in $(MODULES); do echo "build $$m"; (cd $$m && GOWORK=off go build ./...); done
+
+.PHONY: test
+test: setup lint check-generated build ## Everything that must hold before a change lands
+	@trap '(cd platform && go run ./pgtest/stop)' EXIT; \
+	for m in $(MODULES); do (cd $$m && GOWORK=off go test -race -timeout 15m ./...); done

@@ -1,0 +1,26 @@
+package assistant
+
+import (
+	"context"
+
+	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
+)
+
+// Directory answers other services about assistants.
+type Directory struct {
+	managementv1.UnsafeAssistantDirectoryServiceServer
+
+	store *Store
+}
+
+// NewDirectory returns the directory.
+func NewDirectory(store *Store) *Directory { return &Directory{store: store} }
+
+// ResolveAssistant implements the RPC.
+func (d *Directory) ResolveAssistant(ctx context.Context, req *managementv1.ResolveAssistantRequest) (*managementv1.Assistant, error) {
+	a, err := d.store.Get(ctx, req.GetOrganizationId(), req.GetId())
+	if err == nil && a.DeleteTime != nil {
+		err = notFound(errDeleted)
+	}
+	return reply(a, err)
+}
