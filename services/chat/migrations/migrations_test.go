@@ -1,0 +1,22 @@
+package migrations_test
+
+import (
+	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/pgtest"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/services/chat/migrations"
+)
+
+// Every table of an organization must force row level security, and every
+// function that steps around it must be pinned and owned by the right role.
+func TestTenancy(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t, migrations.Set())
+	if err := postgres.CheckTenancy(t.Context(), database.AdminURL); err != nil {
+		t.Error(err)
+	}
+	if err := postgres.Migrated(t.Context(), database.Open(t, migrations.Role), migrations.Set()); err != nil {
+		t.Errorf("migrated: %v", err)
+	}
+}
