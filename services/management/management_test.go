@@ -1,0 +1,311 @@
+package management_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/pgtest"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
+	"github.com/gatehouse/gatehouse/services/management"
+	"github.com/gatehouse/gatehouse/services/management/migrations"
+)
+
+const issuer = "http://gatehouse.test"
+
+// bundle is the service on a database of its own, behind the real server and
+// the generated client.
+type bundle struct {
+	database   *pgtest.Database
+	db         *postgres.DB
+	key        identity.SigningKey
+	assistants managementv1.AssistantServiceClient
+	directory  managementv1.AssistantDirectoryServiceClient
+}
+
+type oneKey struct{ key identity.SigningKey }
+
+func (k oneKey) Key(_ context.Context, kid string) (ed25519.PublicKey, bool, error) {
+	public, _ := k.key.Private.Public().(ed25519.PublicKey)
+	return public, kid == k.key.ID, nil
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	b := &bundle{database: pgtest.New(t, migrations.Set()), key: identity.SigningKey{ID: "k1", Private: private}}
+	b.db = b.database.Open(t, migrations.Role)
+	service, err := management.New(management.Deps{DB: b.db, SecretKey: pgtest.SecretKey(), Clock: clock.System()})
+	must(t, err)
+	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: issuer, Service: "management"}, oneKey{b.key}, clock.System())
+	must(t, err)
+	authorizer, err := authz.New()
+	must(t, err)
+	server, err := rpcserver.New(rpcserver.Config{Service: "management"}, rpcserver.Deps{
+		Log: slog.New(slog.DiscardHandler), Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
+		Clock: clock.System(), Verifier: verifier, Authorizer: authorizer,
+	})
+	must(t, err)
+	service.Register(server)
+	conn := serve(t, server)
+	b.assistants = managementv1.NewAssistantServiceClient(conn)
+	b.directory = managementv1.NewAssistantDirectoryServiceClient(conn)
+	return b
+}
+
+func serve(t *testing.T, server *rpcserver.Server) *grpc.ClientConn {
+	t.Helper()
+	listener := bufconn.Listen(1 << 20)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx, listener) }()
+	conn, err := grpc.NewClient("passthrough:///management", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, conn.Close())
+		cancel()
+		must(t, <-done)
+	})
+	return conn
+}
+
+// as returns a context that calls as a member of an organization.
+func (b *bundle) as(t *testing.T, organizationID string, roles ...string) context.Context {
+	t.Helper()
+	now := clock.System().Now()
+	token, err := identity.SignAccess(b.key, identity.AccessClaims{
+		Issuer: issuer, Subject: id.New(), ID: id.New(), ClientID: identity.FirstParty, OrganizationID: organizationID,
+		SessionID: id.New(), Roles: roles, IssuedAt: now, ExpiresAt: now.Add(time.Minute), AuthTime: now,
+	})
+	must(t, err)
+	return metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token)
+}
+
+func (b *bundle) asService(t *testing.T, audience string) context.Context {
+	t.Helper()
+	now := clock.System().Now()
+	token, err := identity.SignService(b.key, identity.ServiceClaims{
+		Issuer: issuer, Service: "chat", Audience: audience, IssuedAt: now, ExpiresAt: now.Add(time.Minute),
+	})
+	must(t, err)
+	return metadata.AppendToOutgoingContext(t.Context(), rpcserver.MetadataServiceToken, token)
+}
+
+func (b *bundle) create(ctx context.Context, t *testing.T, name string) *managementv1.Assistant {
+	t.Helper()
+	a, err := b.assistants.CreateAssistant(ctx, &managementv1.CreateAssistantRequest{
+		Assistant: &managementv1.Assistant{DisplayName: name, Tools: []string{"calculator"}},
+	})
+	must(t, err)
+	return a
+}
+
+func TestAssistantLife(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	org := id.New()
+	ctx := b.as(t, org, "member")
+	created := b.create(ctx, t, "Help desk")
+
+	updated, err := b.assistants.UpdateAssistant(ctx, &managementv1.UpdateAssistantRequest{
+		Assistant:  &managementv1.Assistant{Id: created.GetId(), Description: "Answers about leave", Etag: created.GetEtag()},
+		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"description"}},
+	})
+	must(t, err)
+	if updated.GetDisplayName() != "Help desk" || updated.GetDescription() != "Answers about leave" || updated.GetEtag() == created.GetEtag() {
+		t.Errorf("updated to %v", updated)
+	}
+	_, err = b.assistants.DeleteAssistant(ctx, &managementv1.DeleteAssistantRequest{Id: created.GetId(), Etag: created.GetEtag()})
+	wantReason(t, err, faultv1.Reason_REASON_ETAG_MISMATCH)
+	_, err = b.assistants.DeleteAssistant(ctx, &managementv1.DeleteAssistantRequest{Id: created.GetId(), Etag: updated.GetEtag()})
+	must(t, err)
+	_, err = b.assistants.DeleteAssistant(ctx, &managementv1.DeleteAssistantRequest{Id: created.GetId()})
+	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
+	_, err = b.directory.ResolveAssistant(b.asService(t, "management"), &managementv1.ResolveAssistantRequest{OrganizationId: org, Id: created.GetId()})
+	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
+	restored, err := b.assistants.UndeleteAssistant(ctx, &managementv1.UndeleteAssistantRequest{Id: created.GetId()})
+	must(t, err)
+	if restored.GetDeleteTime() != nil || restored.GetDescription() != "Answers about leave" {
+		t.Errorf("restored as %v", restored)
+	}
+	wantAudit(t, b, created.GetId(), "created", "updated", "deleted", "restored")
+}
+
+// wantAudit reads the trail as the administrator: no service may.
+func wantAudit(t *testing.T, b *bundle, resourceID string, verbs ...string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), b.database.AdminURL)
+	must(t, err)
+	defer func() { must(t, conn.Close(context.WithoutCancel(t.Context()))) }()
+	rows, err := conn.Query(t.Context(), "SELECT action FROM audit.events WHERE resource_id = $1 ORDER BY time, id", resourceID)
+	must(t, err)
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	must(t, err)
+	if len(got) != len(verbs) {
+		t.Fatalf("the trail holds %v, want %v", got, verbs)
+	}
+	for i, verb := range verbs {
+		if got[i] != "management.assistant."+verb {
+			t.Errorf("entry %d is %s, want %s", i, got[i], verb)
+		}
+	}
+}
+
+func TestListPagesFiltersAndOrders(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := b.as(t, id.New(), "member")
+	for _, name := range []string{"Alpha", "Beta", "Gamma", "Alpine"} {
+		b.create(ctx, t, name)
+	}
+	var names []string
+	req := &managementv1.ListAssistantsRequest{PageSize: 1, Filter: `displayName : "Al"`, OrderBy: "displayName desc"}
+	for {
+		page, err := b.assistants.ListAssistants(ctx, req)
+		must(t, err)
+		for _, a := range page.GetAssistants() {
+			names = append(names, a.GetDisplayName())
+		}
+		if page.GetNextPageToken() == "" {
+			break
+		}
+		req.PageToken = page.GetNextPageToken()
+	}
+	if len(names) != 2 || names[0] != "Alpine" || names[1] != "Alpha" {
+		t.Errorf("listed %v", names)
+	}
+}
+
+func TestRolesAndCredentialsAreEnforced(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	org := id.New()
+	req := &managementv1.CreateAssistantRequest{Assistant: &managementv1.Assistant{DisplayName: "x"}}
+	_, err := b.assistants.CreateAssistant(t.Context(), req)
+	wantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
+	_, err = b.assistants.CreateAssistant(b.as(t, org, "viewer"), req)
+	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
+	resolve := &managementv1.ResolveAssistantRequest{OrganizationId: org, Id: id.New()}
+	_, err = b.directory.ResolveAssistant(b.as(t, org, "owner"), resolve)
+	wantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
+	_, err = b.directory.ResolveAssistant(b.asService(t, "auth"), resolve)
+	wantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
+	_, err = b.directory.ResolveAssistant(b.asService(t, "management"), resolve)
+	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
+}
+
+func TestBadFieldsAreNamed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := b.as(t, id.New(), "member")
+	hot := 3.0
+	for field, a := range map[string]*managementv1.Assistant{
+		"assistant.displayName":      {},
+		"assistant.model":            {DisplayName: "x", Model: "no slash"},
+		"assistant.temperature":      {DisplayName: "x", Temperature: &hot},
+		"assistant.collectionIds[0]": {DisplayName: "x", CollectionIds: []string{"nope"}},
+	} {
+		_, err := b.assistants.CreateAssistant(ctx, &managementv1.CreateAssistantRequest{Assistant: a})
+		violations := fault.From(err).Violations()
+		if len(violations) != 1 || violations[0].Field != field {
+			t.Errorf("violations %v, want one on %s", violations, field)
+		}
+	}
+}
+
+func TestAnotherOrganizationsAssistantIsAbsent(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	owner := b.as(t, id.New(), "owner")
+	foreign := b.create(owner, t, "Secret").GetId()
+	stranger := b.as(t, id.New(), "owner")
+	calls := map[string]func(id string) error{
+		"get": func(id string) error {
+			_, err := b.assistants.GetAssistant(stranger, &managementv1.GetAssistantRequest{Id: id})
+			return err
+		},
+		"update": func(id string) error {
+			_, err := b.assistants.UpdateAssistant(stranger, &managementv1.UpdateAssistantRequest{
+				Assistant:  &managementv1.Assistant{Id: id, DisplayName: "mine"},
+				UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
+			})
+			return err
+		},
+		"delete": func(id string) error {
+			_, err := b.assistants.DeleteAssistant(stranger, &managementv1.DeleteAssistantRequest{Id: id})
+			return err
+		},
+		"undelete": func(id string) error {
+			_, err := b.assistants.UndeleteAssistant(stranger, &managementv1.UndeleteAssistantRequest{Id: id})
+			return err
+		},
+	}
+	for name, call := range calls {
+		got, want := call(foreign), call(id.New())
+		wantReason(t, got, faultv1.Reason_REASON_NOT_FOUND)
+		if got.Error() != want.Error() {
+			t.Errorf("%s: a foreign id answers %q, an absent one %q", name, got, want)
+		}
+	}
+}
+
+// Row level security alone, without the condition that the store adds, shows
+// nothing of another organization.
+func TestRowLevelSecurityAloneHidesOtherOrganizations(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	org := id.New()
+	b.create(b.as(t, org, "owner"), t, "Secret")
+	count := func(scope postgres.Scope) int {
+		n, err := postgres.QueryOne(t.Context(), b.db, scope, pgx.RowTo[int], "SELECT count(*) FROM assistants")
+		must(t, err)
+		return n
+	}
+	if n := count(postgres.Scope{OrganizationID: org}); n != 1 {
+		t.Fatalf("the owner sees %d rows", n)
+	}
+	if n := count(postgres.Scope{OrganizationID: id.New()}); n != 0 {
+		t.Errorf("another organization sees %d rows", n)
+	}
+	if n := count(postgres.Scope{}); n != 0 {
+		t.Errorf("nobody in particular sees %d rows", n)
+	}
+	must(t, postgres.CheckTenancy(t.Context(), b.database.AdminURL))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantReason(t *testing.T, err error, want faultv1.Reason) {
+	t.Helper()
+	if got := fault.ReasonOf(err); got != want {
+		t.Errorf("got %v (%v), want %v", got, err, want)
+	}
+}
