@@ -27,6 +27,10 @@ func inspect(token string) (header, error) {
 	if len(token) > maxTokenBytes {
 		return header{}, fmt.Errorf("%w: %d bytes", errMalformed, len(token))
 	}
+	// The decoder skips line breaks: two texts would be one token.
+	if strings.ContainsAny(token, " \t\r\n") {
+		return header{}, fmt.Errorf("%w: white space", errMalformed)
+	}
 	if strings.Count(token, ".") != 2 {
 		return header{}, fmt.Errorf("%w: not three parts", errMalformed)
 	}

@@ -34,6 +34,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
+	_ "google.golang.org/grpc/encoding/gzip" // clients that compress are understood
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -134,7 +135,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 }
 
 // RegisterService implements [grpc.ServiceRegistrar].
-func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) { s.grpc.RegisterService(desc, impl) }
+func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	s.grpc.RegisterService(desc, impl)
+}
 
 // Run serves on the listener until ctx ends, then stops: it takes no new
 // calls, ends open streams with UNAVAILABLE so that their clients resume
