@@ -1,0 +1,183 @@
+// Package settings gathers the settings of every part of Gatehouse, checks
+// them together, and refuses in production what is only fit for a laptop.
+package settings
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/platform/config"
+	"github.com/gatehouse/gatehouse/platform/obs"
+)
+
+const (
+	secretKeyBytes = 32
+	secretKeyFile  = "secret.key"
+)
+
+// Settings are all settings. docs/config.md is generated from them.
+type Settings struct {
+	// local, development or production. Production refuses to start on settings
+	// that are only fit for a laptop.
+	Env config.Environment `env:"GATEHOUSE_ENV" envDefault:"local"`
+	// Where the private Postgres and the development key are kept.
+	DataDir string `env:"GATEHOUSE_DATA_DIR" envDefault:".gatehouse"`
+	// The Postgres that the services share. Unset in local, a private one is
+	// kept in the data directory.
+	DatabaseURL config.Secret `env:"GATEHOUSE_DATABASE_URL"`
+	// The same, by the name that hosting platforms use.
+	PlatformDatabaseURL config.Secret `env:"DATABASE_URL"`
+	// A connection past a transaction-mode PgBouncer, for LISTEN, advisory locks
+	// and migrations. Unset, the database URL.
+	DatabaseDirectURL config.Secret `env:"GATEHOUSE_DATABASE_DIRECT_URL"`
+	// 32 bytes in base64: seals what is stored and proves the services to each
+	// other. Made in the data directory in local, required elsewhere.
+	SecretKey config.Secret `env:"GATEHOUSE_SECRET_KEY"`
+	// The one public port.
+	GatewayAddr string `env:"GATEHOUSE_GATEWAY_ADDR" envDefault:"127.0.0.1:8080"`
+	// Health, metrics and profiles; never public.
+	OpsAddr string `env:"GATEHOUSE_OPS_ADDR"`
+	// Where auth listens and is dialed.
+	AuthAddr string `env:"GATEHOUSE_AUTH_ADDR" envDefault:"127.0.0.1:9101"`
+	// Where management listens and is dialed.
+	ManagementAddr string `env:"GATEHOUSE_MANAGEMENT_ADDR" envDefault:"127.0.0.1:9102"`
+	// Where chat listens and is dialed.
+	ChatAddr string `env:"GATEHOUSE_CHAT_ADDR" envDefault:"127.0.0.1:9103"`
+	// Where clients find the gateway: the issuer of tokens. Unset, http:// and the
+	// gateway's address.
+	PublicURL string `env:"GATEHOUSE_PUBLIC_URL"`
+	// The first operator's address.
+	AdminEmail string `env:"GATEHOUSE_ADMIN_EMAIL" envDefault:"admin@gatehouse.local"`
+	// The first operator's password. Unset in local, one is made and printed once.
+	AdminPassword config.Secret `env:"GATEHOUSE_ADMIN_PASSWORD"`
+	// The default chat model, provider/name.
+	Model string `env:"GATEHOUSE_MODEL" envDefault:"local/extractive"`
+	// The embedder, provider/name.
+	Embedder string `env:"GATEHOUSE_EMBEDDER" envDefault:"local/hash-ngram-v1"`
+	// The key for the openai provider.
+	OpenAIKey config.Secret `env:"OPENAI_API_KEY"`
+	// The base URL of an OpenAI-compatible server, with its /v1.
+	OpenAIBaseURL string `env:"OPENAI_BASE_URL"`
+	// How many proxies in front may add to X-Forwarded-For.
+	TrustedProxyHops int `env:"GATEHOUSE_TRUSTED_PROXY_HOPS" envDefault:"0"`
+	// Exact origins whose pages may call the API, comma separated.
+	CORSOrigins []string `env:"GATEHOUSE_CORS_ORIGINS"`
+	// on or off; off in local alone.
+	RateLimits string `env:"GATEHOUSE_RATE_LIMITS" envDefault:"on"`
+	// Logs and traces.
+	Telemetry obs.Config
+}
+
+// Load reads and checks the settings. The error tells every problem.
+func Load(variables map[string]string) (Settings, error) {
+	var s Settings
+	if err := config.Load(&s, variables); err != nil {
+		return s, err
+	}
+	if s.PublicURL == "" {
+		s.PublicURL = "http://" + s.GatewayAddr
+	}
+	if !s.DatabaseURL.IsSet() {
+		s.DatabaseURL = s.PlatformDatabaseURL
+	}
+	return s, s.Validate()
+}
+
+// Local tells whether this is a laptop's installation.
+func (s Settings) Local() bool { return s.Env == config.Local }
+
+// Validate reports every setting that is wrong, alone or with others.
+func (s Settings) Validate() error {
+	var problems []error
+	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	switch s.Env {
+	case config.Local, config.Development, config.Production:
+	default:
+		add("GATEHOUSE_ENV: %q is none of local, development, production", s.Env)
+	}
+	if s.RateLimits != "on" && s.RateLimits != "off" {
+		add("GATEHOUSE_RATE_LIMITS: %q is neither on nor off", s.RateLimits)
+	}
+	if !s.Local() {
+		problems = append(problems, s.validateServer()...)
+	}
+	if s.SecretKey.IsSet() {
+		if _, err := decodeKey(s.SecretKey.Reveal()); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(append(problems, s.Telemetry.Validate())...)
+}
+
+// validateServer reports what is missing or unfit outside of local.
+func (s Settings) validateServer() []error {
+	var problems []error
+	add := func(text string) { problems = append(problems, errors.New(text)) }
+	if !s.DatabaseURL.IsSet() {
+		add("GATEHOUSE_DATABASE_URL: is required outside of local")
+	}
+	if !s.SecretKey.IsSet() {
+		add("GATEHOUSE_SECRET_KEY: is required outside of local")
+	}
+	if !s.AdminPassword.IsSet() {
+		add("GATEHOUSE_ADMIN_PASSWORD: is required outside of local")
+	}
+	if s.RateLimits == "off" {
+		add("GATEHOUSE_RATE_LIMITS: can be off in local alone")
+	}
+	if s.Env == config.Production && plaintext(s.DatabaseURL.Reveal()) {
+		add("GATEHOUSE_DATABASE_URL: reaches another host without TLS; add sslmode=verify-full")
+	}
+	return problems
+}
+
+// plaintext tells whether a database URL goes over the network unencrypted.
+func plaintext(databaseURL string) bool {
+	u, err := url.Parse(databaseURL)
+	if err != nil || u.Hostname() == "" || u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.") {
+		return false
+	}
+	switch u.Query().Get("sslmode") {
+	case "require", "verify-ca", "verify-full":
+		return false
+	default:
+		return true
+	}
+}
+
+// Key returns the secret key, made and kept in the data directory in local.
+func (s Settings) Key() ([]byte, error) {
+	if s.SecretKey.IsSet() {
+		return decodeKey(s.SecretKey.Reveal())
+	}
+	path := filepath.Join(s.DataDir, secretKeyFile)
+	raw, err := os.ReadFile(path) //nolint:gosec // in our own data directory
+	if err == nil {
+		return decodeKey(strings.TrimSpace(string(raw)))
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	key := make([]byte, secretKeyBytes)
+	if _, err := rand.Read(key); err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	return key, nil
+}
+
+func decodeKey(text string) ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) != secretKeyBytes {
+		return nil, fmt.Errorf("GATEHOUSE_SECRET_KEY: must be %d bytes in base64", secretKeyBytes)
+	}
+	return key, nil
+}

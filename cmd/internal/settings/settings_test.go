@@ -1,0 +1,71 @@
+package settings_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+)
+
+func TestLocalNeedsNothing(t *testing.T) {
+	t.Parallel()
+	s, err := settings.Load(map[string]string{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.PublicURL != "http://127.0.0.1:8080" || s.Model != "local/extractive" {
+		t.Errorf("public URL %s, model %s", s.PublicURL, s.Model)
+	}
+}
+
+func TestProductionNamesEverythingThatIsUnfit(t *testing.T) {
+	t.Parallel()
+	_, err := settings.Load(map[string]string{
+		"GATEHOUSE_ENV":          "production",
+		"GATEHOUSE_DATABASE_URL": "postgres://u:p@db.example.com/gatehouse",
+		"GATEHOUSE_RATE_LIMITS":  "off",
+	})
+	for _, want := range []string{"GATEHOUSE_DATABASE_URL", "GATEHOUSE_SECRET_KEY", "GATEHOUSE_ADMIN_PASSWORD", "GATEHOUSE_RATE_LIMITS"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+	if err != nil && strings.Contains(err.Error(), "u:p@") {
+		t.Error("the error shows a password")
+	}
+}
+
+func TestKeyIsMadeOnceAndKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := settings.Load(map[string]string{"GATEHOUSE_DATA_DIR": dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := s.Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(first) != 32 || string(first) != string(second) {
+		t.Error("the key is not kept")
+	}
+	info, err := os.Stat(dir + "/secret.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("the key's file has mode %v", info.Mode().Perm())
+	}
+}
+
+func TestAMalformedKeyIsRefused(t *testing.T) {
+	t.Parallel()
+	if _, err := settings.Load(map[string]string{"GATEHOUSE_SECRET_KEY": "c2hvcnQ="}); err == nil {
+		t.Error("a short key was accepted")
+	}
+}
