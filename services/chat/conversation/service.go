@@ -1,0 +1,192 @@
+package conversation
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+)
+
+// Messenger starts runs that answer messages. The room of runs implements it.
+type Messenger interface {
+	// StartMessage stores a message, starts its run and answers at once.
+	StartMessage(ctx context.Context, req *chatv1.SendMessageRequest) (*chatv1.StartMessageResponse, error)
+	// SendMessage does the same and follows the run.
+	SendMessage(req *chatv1.SendMessageRequest, stream grpc.ServerStreamingServer[chatv1.RunEvent]) error
+}
+
+// Deps is what the room needs; all of it.
+type Deps struct {
+	Store     *Store
+	Messenger Messenger
+	Clock     clock.Clock
+}
+
+// Service implements the RPCs of conversations.
+type Service struct {
+	chatv1.UnsafeConversationServiceServer
+
+	store     *Store
+	messenger Messenger
+	clock     clock.Clock
+}
+
+// NewService returns the service.
+func NewService(deps Deps) (*Service, error) {
+	if deps.Store == nil || deps.Messenger == nil || deps.Clock == nil {
+		return nil, errors.New("conversation: every dependency is required")
+	}
+	return &Service{store: deps.Store, messenger: deps.Messenger, clock: deps.Clock}, nil
+}
+
+// CreateConversation implements the RPC.
+func (s *Service) CreateConversation(ctx context.Context, req *chatv1.CreateConversationRequest) (*chatv1.Conversation, error) {
+	scope, err := Caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, now := decode(req.GetConversation()), s.clock.Now()
+	c.OrganizationID, c.UserID, c.ID, c.Revision = scope.OrganizationID, scope.UserID, id.New(), 1
+	c.CreateTime, c.UpdateTime = now, now
+	return reply(c, s.store.Insert(ctx, c))
+}
+
+// GetConversation implements the RPC.
+func (s *Service) GetConversation(ctx context.Context, req *chatv1.GetConversationRequest) (*chatv1.Conversation, error) {
+	scope, err := Caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return reply(s.store.Get(ctx, scope, req.GetId()))
+}
+
+// ListConversations implements the RPC.
+func (s *Service) ListConversations(ctx context.Context, req *chatv1.ListConversationsRequest) (*chatv1.ListConversationsResponse, error) {
+	scope, err := Caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items, next, err := s.store.List(ctx, scope, paging.Request{
+		PageSize: req.GetPageSize(), PageToken: req.GetPageToken(), Filter: req.GetFilter(), OrderBy: req.GetOrderBy(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &chatv1.ListConversationsResponse{NextPageToken: next}
+	for _, c := range items {
+		out.Conversations = append(out.Conversations, encode(c))
+	}
+	return out, nil
+}
+
+// UpdateConversation implements the RPC.
+func (s *Service) UpdateConversation(ctx context.Context, req *chatv1.UpdateConversationRequest) (*chatv1.Conversation, error) {
+	scope, err := Caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	patch, mask := decode(req.GetConversation()), req.GetUpdateMask().GetPaths()
+	if len(mask) == 0 {
+		mask = filled(patch)
+	}
+	etag := etagOf(ctx, req.GetConversation().GetEtag())
+	return reply(s.store.Change(ctx, scope, patch.ID, func(before Conversation) (Conversation, error) {
+		if err := before.CheckEtag(etag); err != nil {
+			return before, err
+		}
+		after, err := before.Apply(patch, mask)
+		after.Revision, after.UpdateTime = before.Revision+1, s.clock.Now()
+		return after, err
+	}))
+}
+
+// DeleteConversation implements the RPC.
+func (s *Service) DeleteConversation(ctx context.Context, req *chatv1.DeleteConversationRequest) (*chatv1.DeleteConversationResponse, error) {
+	scope, err := Caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.store.Delete(ctx, scope, req.GetId(), etagOf(ctx, req.GetEtag())); err != nil {
+		return nil, err
+	}
+	return &chatv1.DeleteConversationResponse{}, nil
+}
+
+// ListMessages implements the RPC.
+func (s *Service) ListMessages(ctx context.Context, req *chatv1.ListMessagesRequest) (*chatv1.ListMessagesResponse, error) {
+	scope, err := Caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items, next, err := s.store.Messages(ctx, scope, req.GetConversationId(),
+		paging.Request{PageSize: req.GetPageSize(), PageToken: req.GetPageToken()})
+	if err != nil {
+		return nil, err
+	}
+	return &chatv1.ListMessagesResponse{Messages: items, NextPageToken: next}, nil
+}
+
+// StartMessage implements the RPC.
+func (s *Service) StartMessage(ctx context.Context, req *chatv1.SendMessageRequest) (*chatv1.StartMessageResponse, error) {
+	return s.messenger.StartMessage(ctx, req)
+}
+
+// SendMessage implements the RPC.
+func (s *Service) SendMessage(req *chatv1.SendMessageRequest, stream grpc.ServerStreamingServer[chatv1.RunEvent]) error {
+	return s.messenger.SendMessage(req, stream)
+}
+
+// Caller returns the scope of whoever calls.
+func Caller(ctx context.Context) (postgres.Scope, error) {
+	p, ok := identity.FromContext(ctx)
+	if !ok {
+		return postgres.Scope{}, identity.Unauthenticated()
+	}
+	return postgres.Scope{OrganizationID: p.OrganizationID, UserID: p.UserID}, nil
+}
+
+// etagOf prefers the body's etag to the If-Match header.
+func etagOf(ctx context.Context, body string) string {
+	if body != "" {
+		return body
+	}
+	return rpcserver.IfMatch(ctx)
+}
+
+func decode(in *chatv1.Conversation) Conversation {
+	c := Conversation{ID: in.GetId(), Title: in.GetTitle(), AssistantID: in.GetAssistantId(), CollectionIDs: in.GetCollectionIds()}
+	if c.CollectionIDs == nil {
+		c.CollectionIDs = []string{} // the column knows no NULL
+	}
+	return c
+}
+
+func encode(c Conversation) *chatv1.Conversation {
+	out := &chatv1.Conversation{
+		Id: c.ID, Title: c.Title, AssistantId: c.AssistantID, CollectionIds: c.CollectionIDs,
+		CreateTime: timestamppb.New(c.CreateTime), UpdateTime: timestamppb.New(c.UpdateTime), Etag: c.Etag(),
+	}
+	if c.LastMessageTime != nil {
+		out.LastMessageTime = timestamppb.New(*c.LastMessageTime)
+	}
+	if c.Active != nil {
+		out.ActiveRun = &chatv1.Conversation_ActiveRun{Id: c.Active.ID, State: c.Active.State, LastSeq: c.Active.LastSeq}
+	}
+	return out
+}
+
+func reply(c Conversation, err error) (*chatv1.Conversation, error) {
+	if err != nil {
+		return nil, err
+	}
+	return encode(c), nil
+}

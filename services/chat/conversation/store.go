@@ -1,0 +1,153 @@
+package conversation
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+)
+
+// list is what may be asked of a list of conversations.
+var list = paging.List{
+	Name: "conversations",
+	ID:   "id",
+	Fields: map[string]paging.Field{
+		"title":       {Column: "title", Type: paging.String, Filter: true, Order: true},
+		"assistantId": {Column: "assistant_id", Type: paging.UUID, Filter: true},
+		"createTime":  {Column: "created_at", Type: paging.Time, Filter: true, Order: true},
+		"updateTime":  {Column: "updated_at", Type: paging.Time, Filter: true, Order: true},
+	},
+	DefaultOrder: "createTime desc",
+}
+
+// selection reads conversations with their live runs. The run's columns have
+// names of their own, so that conditions need no qualifiers.
+const selection = `SELECT organization_id::text, user_id::text, id::text, title, coalesce(assistant_id::text, ''),
+	collection_ids::text[], revision, created_at, updated_at, last_message_at, run_id, run_state, run_seq
+	FROM conversations LEFT JOIN LATERAL (
+		SELECT r.id::text AS run_id, r.state AS run_state, r.last_seq AS run_seq FROM runs r
+		WHERE r.organization_id = conversations.organization_id AND r.conversation_id = conversations.id
+			AND r.finished_at IS NULL) active ON true
+	WHERE organization_id = $1 AND user_id = $2`
+
+// Store keeps conversations and messages in Postgres.
+type Store struct {
+	db     *postgres.DB
+	tokens *paging.Tokens
+}
+
+// NewStore returns a store.
+func NewStore(db *postgres.DB, tokens *paging.Tokens) *Store { return &Store{db: db, tokens: tokens} }
+
+func scan(row pgx.CollectableRow) (Conversation, error) {
+	var (
+		c     Conversation
+		runID *string
+		state *int32
+		seq   *int32
+	)
+	err := row.Scan(&c.OrganizationID, &c.UserID, &c.ID, &c.Title, &c.AssistantID, &c.CollectionIDs, &c.Revision,
+		&c.CreateTime, &c.UpdateTime, &c.LastMessageTime, &runID, &state, &seq)
+	if err == nil && runID != nil {
+		c.Active = &ActiveRun{ID: *runID, State: chatv1.Run_State(*state), LastSeq: *seq}
+	}
+	return c, err
+}
+
+// Insert adds a conversation.
+func (s *Store) Insert(ctx context.Context, c Conversation) error {
+	_, err := postgres.Exec(ctx, s.db, postgres.Scope{OrganizationID: c.OrganizationID, UserID: c.UserID},
+		`INSERT INTO conversations (organization_id, id, user_id, title, assistant_id, collection_ids, revision, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, nullif($5, '')::uuid, $6::text[]::uuid[], $7, $8, $9)`,
+		c.OrganizationID, c.ID, c.UserID, c.Title, c.AssistantID, c.CollectionIDs, c.Revision, c.CreateTime, c.UpdateTime)
+	return err
+}
+
+// Get returns a conversation of a user.
+func (s *Store) Get(ctx context.Context, scope postgres.Scope, id string) (Conversation, error) {
+	c, err := postgres.QueryOne(ctx, s.db, scope, scan, selection+" AND id = $3", scope.OrganizationID, scope.UserID, id)
+	return c, notFound(err)
+}
+
+// Lock returns a conversation of a user and keeps others from changing it
+// until the transaction ends.
+func (s *Store) Lock(ctx context.Context, tx pgx.Tx, scope postgres.Scope, id string) (Conversation, error) {
+	c, err := postgres.TxOne(ctx, tx, scan, selection+" AND id = $3 FOR UPDATE OF conversations",
+		scope.OrganizationID, scope.UserID, id)
+	return c, notFound(err)
+}
+
+// Change reads a conversation, has edit change it, and writes it back.
+func (s *Store) Change(ctx context.Context, scope postgres.Scope, id string, edit func(Conversation) (Conversation, error)) (Conversation, error) {
+	var c Conversation
+	err := s.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
+		before, err := s.Lock(ctx, tx, scope, id)
+		if err != nil {
+			return err
+		}
+		if c, err = edit(before); err != nil {
+			return err
+		}
+		_, err = postgres.TxExec(ctx, tx, `UPDATE conversations SET title = $4, assistant_id = nullif($5, '')::uuid,
+			collection_ids = $6::text[]::uuid[], revision = $7, updated_at = $8
+			WHERE organization_id = $1 AND user_id = $2 AND id = $3`,
+			scope.OrganizationID, scope.UserID, id, c.Title, c.AssistantID, c.CollectionIDs, c.Revision, c.UpdateTime)
+		return err
+	})
+	return c, err
+}
+
+// Delete deletes a conversation, its messages and its runs.
+func (s *Store) Delete(ctx context.Context, scope postgres.Scope, id, etag string) error {
+	return s.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
+		c, err := s.Lock(ctx, tx, scope, id)
+		if err != nil {
+			return err
+		}
+		if err := c.CheckEtag(etag); err != nil {
+			return err
+		}
+		_, err = postgres.TxExec(ctx, tx, "DELETE FROM conversations WHERE organization_id = $1 AND user_id = $2 AND id = $3",
+			scope.OrganizationID, scope.UserID, id)
+		return err
+	})
+}
+
+// List returns a page of a user's conversations.
+func (s *Store) List(ctx context.Context, scope postgres.Scope, req paging.Request) ([]Conversation, string, error) {
+	page, err := list.Page(s.tokens, req, 3, scope.OrganizationID, scope.UserID)
+	if err != nil {
+		return nil, "", err
+	}
+	rows, err := postgres.QueryAll(ctx, s.db, scope, scan, selection+" AND "+page.Where+page.Tail,
+		append([]any{scope.OrganizationID, scope.UserID}, page.Args...)...)
+	if err != nil {
+		return nil, "", err
+	}
+	return paging.Cut(page, rows, sortValue)
+}
+
+func sortValue(c Conversation, field string) any {
+	switch field {
+	case "title":
+		return c.Title
+	case "createTime":
+		return c.CreateTime
+	case "updateTime":
+		return c.UpdateTime
+	default:
+		return c.ID
+	}
+}
+
+func notFound(err error) error {
+	if errors.Is(err, postgres.ErrNoRows) {
+		return fault.NotFound("conversation")
+	}
+	return err
+}
