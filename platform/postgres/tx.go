@@ -74,3 +74,7 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 	// A failure closes the connection, and the server rolls back.
 	_ = tx.Rollback(ctx)
 }
+
+// Tx is a transaction as [DB.InTx] hands it out, for code that passes it on
+// without querying and so need not know the driver.
+type Tx = pgx.Tx

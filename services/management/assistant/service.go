@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
@@ -53,7 +52,7 @@ func (s *Service) CreateAssistant(ctx context.Context, req *managementv1.CreateA
 	}
 	now := s.clock.Now()
 	a.OrganizationID, a.ID, a.Revision, a.CreateTime, a.UpdateTime = caller.OrganizationID, id.New(), 1, now, now
-	err = s.store.InTx(ctx, a.OrganizationID, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.store.InTx(ctx, a.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.store.Insert(ctx, tx, a); err != nil {
 			return err
 		}
@@ -145,7 +144,7 @@ func (s *Service) change(ctx context.Context, assistantID, etag, verb string,
 		return nil, err
 	}
 	var after Assistant
-	err = s.store.InTx(ctx, caller.OrganizationID, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.store.InTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		before, err := s.store.GetForUpdate(ctx, tx, caller.OrganizationID, assistantID)
 		if err != nil {
 			return err
@@ -168,7 +167,7 @@ func (s *Service) change(ctx context.Context, assistantID, etag, verb string,
 	return reply(after, err)
 }
 
-func (s *Service) record(ctx context.Context, tx pgx.Tx, a Assistant, verb string, changes map[string]audit.Change) error {
+func (s *Service) record(ctx context.Context, tx postgres.Tx, a Assistant, verb string, changes map[string]audit.Change) error {
 	return s.trail.Append(ctx, tx, audit.Event{
 		OrganizationID: a.OrganizationID,
 		Action:         "management.assistant." + verb,

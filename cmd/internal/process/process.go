@@ -1,0 +1,236 @@
+// Package process builds and runs the processes of Gatehouse: all services and
+// the gateway in one, or each by itself.
+//
+// The one process and the four are made of the same parts: the same servers
+// with the same chain around each RPC, reached in memory or over TCP (mesh.go).
+// A process is built by [Open], which may fail and unwinds what it opened, and
+// then run until its context ends.
+package process
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/config"
+	"github.com/gatehouse/gatehouse/platform/health"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/lifecycle"
+	"github.com/gatehouse/gatehouse/platform/localdb"
+	"github.com/gatehouse/gatehouse/platform/obs"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/rpcclient"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
+)
+
+// Names of the parts that a process may be made of.
+const (
+	Auth       = "auth"
+	Management = "management"
+	Chat       = "chat"
+	Gateway    = "gateway"
+)
+
+// closeTimeout bounds how long closing what was opened may take.
+const closeTimeout = 15 * time.Second
+
+// opsAddresses are where a process that is one part serves its operators.
+var opsAddresses = map[string]string{
+	Gateway: "127.0.0.1:8081", Auth: "127.0.0.1:8082", Management: "127.0.0.1:8083", Chat: "127.0.0.1:8084",
+}
+
+// Process is a process that is built and not yet run.
+type Process struct {
+	settings   settings.Settings
+	version    string
+	name       string
+	key        []byte
+	clock      clock.Clock
+	telemetry  *obs.Telemetry
+	stack      *lifecycle.Stack
+	checks     *health.Checks
+	mesh       *mesh
+	authorizer *authz.Authorizer
+	database   postgres.Config
+	pools      []pool
+}
+
+// pool is a service's pool, with the migrations that it needs.
+type pool struct {
+	db   *postgres.DB
+	sets []postgres.MigrationSet
+}
+
+// base builds what every process has.
+func base(ctx context.Context, s settings.Settings, name, version string, inMemory bool, logs io.Writer) (*Process, error) {
+	telemetry, err := obs.New(ctx, s.Telemetry, name, version, !s.Local(), logs)
+	if err != nil {
+		return nil, err
+	}
+	authorizer, err := authz.New()
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{
+		settings: s, version: version, name: name, clock: clock.System(), telemetry: telemetry,
+		stack: lifecycle.New(telemetry.Log), checks: health.NewChecks(), authorizer: authorizer,
+		mesh: newMesh(map[string]string{Auth: s.AuthAddr, Management: s.ManagementAddr, Chat: s.ChatAddr}, inMemory),
+	}
+	p.deferClose("telemetry", telemetry.Shutdown)
+	return p, nil
+}
+
+// deferClose closes something when all that was added after it has stopped.
+func (p *Process) deferClose(name string, closer func(context.Context) error) {
+	p.stack.Defer(name, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if err := closer(ctx); err != nil {
+			p.telemetry.Log.Warn("could not close", "part", name, "error", err.Error())
+		}
+	})
+}
+
+// openDatabase finds the database, or starts the private one.
+func (p *Process) openDatabase(ctx context.Context) error {
+	p.database = postgres.Config{
+		URL: p.settings.DatabaseURL.Reveal(), DirectURL: p.settings.DatabaseDirectURL.Reveal(),
+		Log: p.telemetry.Log, MeterProvider: p.telemetry.Meter, TracerProvider: p.telemetry.Tracer, Clock: p.clock,
+	}
+	if p.database.URL == "" {
+		cluster, err := localdb.Start(ctx, localdb.Options{DataDir: p.settings.DataDir, Log: p.telemetry.Log})
+		if err != nil {
+			return err
+		}
+		p.deferClose("private Postgres", cluster.Stop)
+		p.database.URL = cluster.URL()
+	}
+	key, err := p.settings.Key()
+	if err != nil {
+		return err
+	}
+	p.key, p.database.SecretKey = key, key
+	return nil
+}
+
+// openPool opens a service's pool, and checks it for readiness.
+func (p *Process) openPool(ctx context.Context, role postgres.Role, sets ...postgres.MigrationSet) (*postgres.DB, error) {
+	db, err := postgres.Open(ctx, p.database, role)
+	if err != nil {
+		return nil, fmt.Errorf("database of %s: %w", role, err)
+	}
+	p.stack.Defer("pool of "+string(role), db.Close)
+	p.pools = append(p.pools, pool{db, sets})
+	return db, nil
+}
+
+// checkPools makes readiness depend on every pool.
+func (p *Process) checkPools() {
+	each := func(ask func(context.Context, pool) error) health.Check {
+		return health.FromError(func(ctx context.Context) error {
+			for _, one := range p.pools {
+				if err := ask(ctx, one); err != nil {
+					return fmt.Errorf("%s: %w", one.db.Role(), err)
+				}
+			}
+			return nil
+		})
+	}
+	p.checks.Add("database", each(func(ctx context.Context, one pool) error { return one.db.Ping(ctx) }))
+	p.checks.Add("migrations", each(func(ctx context.Context, one pool) error {
+		return postgres.Migrated(ctx, one.db, one.sets...)
+	}))
+}
+
+// peer dials a service without a credential, as its public RPCs allow.
+func (p *Process) dial(service string, tokens rpcclient.TokenSource) (*grpc.ClientConn, error) {
+	conn, err := rpcclient.Dial(p.mesh.peer(service), tokens,
+		rpcclient.Telemetry{Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter})
+	if err != nil {
+		return nil, err
+	}
+	p.deferClose("connection to "+service, func(context.Context) error { return conn.Close() })
+	return conn, nil
+}
+
+// tokens returns the source of this part's service tokens.
+func (p *Process) tokens(part string) (*rpcclient.Tokens, error) {
+	conn, err := p.dial(Auth, nil)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := rpcclient.ServiceSecret(p.key, part)
+	if err != nil {
+		return nil, err
+	}
+	return rpcclient.NewTokens(conn, part, secret, p.clock), nil
+}
+
+// serve adds a service's server to the process. Keys nil takes auth's
+// published ones.
+func (p *Process) serve(ctx context.Context, service string, keys identity.KeySource, register func(grpc.ServiceRegistrar)) error {
+	if keys == nil {
+		conn, err := p.dial(Auth, nil)
+		if err != nil {
+			return err
+		}
+		keys = identity.NewKeys(rpcclient.PublishedKeys(conn), p.clock)
+	}
+	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: p.settings.PublicURL, Service: service}, keys, p.clock)
+	if err != nil {
+		return err
+	}
+	server, err := rpcserver.New(rpcserver.Config{
+		Service: service, Limits: p.settings.RateLimits == "on", Reflection: p.settings.Env != config.Production,
+	}, rpcserver.Deps{
+		Log: p.telemetry.Log, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter, Clock: p.clock,
+		Verifier: verifier, Authorizer: p.authorizer,
+	})
+	if err != nil {
+		return err
+	}
+	register(server)
+	listener, err := p.mesh.listen(ctx, service)
+	if err != nil {
+		return err
+	}
+	p.stack.Add(service, func(ctx context.Context) error { return server.Run(ctx, listener) })
+	return nil
+}
+
+// serveOps adds the operators' port.
+func (p *Process) serveOps(ctx context.Context) error {
+	address := p.settings.OpsAddr
+	if address == "" {
+		address = opsAddresses[Gateway]
+		if own, ok := opsAddresses[p.name]; ok {
+			address = own
+		}
+	}
+	listener, err := listenTCP(ctx, address)
+	if err != nil {
+		return err
+	}
+	handler := health.Handler(p.checks, p.telemetry.Metrics, map[string]string{"version": p.version, "process": p.name})
+	p.stack.Add("operations", func(ctx context.Context) error { return health.Serve(ctx, listener, handler) })
+	return nil
+}
+
+// Run runs the process until ctx ends, and stops it.
+func (p *Process) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, p.checks.Stop)
+	defer stop()
+	return p.stack.Run(ctx)
+}
+
+// gatewayListener is where clients come in.
+func (p *Process) gatewayListener(ctx context.Context) (net.Listener, error) {
+	return listenTCP(ctx, p.settings.GatewayAddr)
+}
