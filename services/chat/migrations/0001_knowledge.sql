@@ -137,6 +137,8 @@ DECLARE
     org        CONSTANT uuid    := gatehouse.organization_id();
     everywhere CONSTANT boolean := cardinality(within) = 0;
     depth      CONSTANT integer := greatest(50, max_results);
+    -- A vector of zeros has no direction: every distance to it is NaN.
+    comparable CONSTANT boolean := vector_norm(query_embedding) > 0;
     all_words  CONSTANT tsquery := plainto_tsquery('english', query_text);
     words      tsquery          := all_words;
     by_vector  uuid[];
@@ -153,7 +155,7 @@ BEGIN
         by_vector := ARRAY(
             SELECT c.id FROM chunks c
             WHERE c.organization_id = org AND (everywhere OR c.collection_id = ANY (within))
-              AND c.embedder = query_embedder
+              AND c.embedder = query_embedder AND comparable
             ORDER BY (c.embedding <=> query_embedding) + 0, c.id
             LIMIT depth);
     ELSE
@@ -162,7 +164,7 @@ BEGIN
             SELECT near.id FROM (
                 SELECT c.id, c.embedding <=> query_embedding AS distance FROM chunks c
                 WHERE c.organization_id = org AND (everywhere OR c.collection_id = ANY (within))
-                  AND c.embedder = query_embedder
+                  AND c.embedder = query_embedder AND comparable
                 ORDER BY c.embedding <=> query_embedding
                 LIMIT depth) near
             ORDER BY near.distance, near.id);

@@ -14,6 +14,9 @@ import (
 // Role is the database role of the service, and the name of its schema.
 const Role postgres.Role = "chat"
 
+// Dimensions is the length of the vectors that the schema stores.
+const Dimensions = 384
+
 //go:embed *.sql
 var files embed.FS
 
