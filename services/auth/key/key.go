@@ -1,0 +1,132 @@
+// Package key holds the Ed25519 keys that sign tokens.
+//
+// One key signs at a time. Its successor is made a whole period before it
+// signs, and is in the published set from then on, so that every verifier knows
+// it before it meets it. A key that no longer signs stays published until the
+// last token it signed has expired.
+//
+// The private half rests in the database sealed with AES-256-GCM, under a key
+// derived from the installation's secret key and bound to the row: who reads the
+// database signs nothing, and rows cannot be swapped.
+package key
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+)
+
+const (
+	// Period is how long a key signs.
+	Period = 30 * 24 * time.Hour
+	// Lead is how long a key is published before it signs, at least.
+	Lead = time.Hour
+	// Retention is how long a key is published after it last signed: longer
+	// than any token lives.
+	Retention = time.Hour
+)
+
+// Key is a signing key as it rests.
+type Key struct {
+	ID, KID string
+	Public  ed25519.PublicKey
+	Sealed  []byte
+	// SignsAt is when the key takes over from its predecessor.
+	SignsAt, CreateTime time.Time
+}
+
+// Sealer seals private keys.
+type Sealer struct{ aead cipher.AEAD }
+
+// NewSealer derives the sealing key from the installation's secret key.
+func NewSealer(secretKey []byte) (*Sealer, error) {
+	if len(secretKey) != 32 {
+		return nil, errors.New("key: the secret key must have 32 bytes")
+	}
+	derived, err := hkdf.Key(sha256.New, secretKey, nil, "gatehouse/auth/signing-keys", 32)
+	if err != nil {
+		return nil, fmt.Errorf("key: %w", err)
+	}
+	block, err := aes.NewCipher(derived)
+	if err != nil {
+		return nil, fmt.Errorf("key: %w", err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, fmt.Errorf("key: %w", err)
+	}
+	return &Sealer{aead: aead}, nil
+}
+
+// Generate makes a new key that signs from a time on.
+func (s *Sealer) Generate(now, signsAt time.Time) (Key, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return Key{}, fmt.Errorf("key: %w", err)
+	}
+	digest := sha256.Sum256(public)
+	k := Key{
+		ID: id.New(), KID: base64.RawURLEncoding.EncodeToString(digest[:12]), Public: public,
+		SignsAt: signsAt, CreateTime: now,
+	}
+	nonce := make([]byte, s.aead.NonceSize())
+	_, _ = rand.Read(nonce) // never fails
+	k.Sealed = s.aead.Seal(nonce, nonce, private.Seed(), k.bound())
+	return k, nil
+}
+
+// Open returns the key that a row seals. It fails when the row was altered, or
+// was sealed under another secret key.
+func (s *Sealer) Open(k Key) (identity.SigningKey, error) {
+	if len(k.Sealed) < s.aead.NonceSize() {
+		return identity.SigningKey{}, errors.New("key: the sealed key is cut off")
+	}
+	nonce, text := k.Sealed[:s.aead.NonceSize()], k.Sealed[s.aead.NonceSize():]
+	seed, err := s.aead.Open(nil, nonce, text, k.bound())
+	if err != nil {
+		return identity.SigningKey{}, fmt.Errorf("key: %s cannot be unsealed with this secret key: %w", k.KID, err)
+	}
+	private := ed25519.NewKeyFromSeed(seed)
+	if !k.Public.Equal(private.Public()) {
+		return identity.SigningKey{}, fmt.Errorf("key: the public half of %s is another key's", k.KID)
+	}
+	return identity.SigningKey{ID: k.KID, Private: private}, nil
+}
+
+func (k Key) bound() []byte { return []byte(k.KID + "/" + k.ID) }
+
+// Plan says what a rotation has to do with keys, oldest first: when each new key
+// shall begin to sign, and which keys to remove.
+func Plan(keys []Key, now time.Time) (begin []time.Time, remove []string) {
+	last := now
+	if len(keys) == 0 {
+		begin = append(begin, now)
+	} else {
+		last = keys[len(keys)-1].SignsAt
+	}
+	if !last.After(now) {
+		next := last.Add(Period)
+		// After a long stop the successor is late; it still is published before
+		// it signs.
+		if earliest := now.Add(Lead); next.Before(earliest) {
+			next = earliest
+		}
+		begin = append(begin, next)
+	}
+	for i := 0; i+1 < len(keys); i++ {
+		if keys[i+1].SignsAt.Add(Retention).Before(now) {
+			remove = append(remove, keys[i].ID)
+		}
+	}
+	return begin, remove
+}

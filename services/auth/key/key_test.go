@@ -1,0 +1,105 @@
+package key_test
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/pgtest"
+	"github.com/gatehouse/gatehouse/services/auth/key"
+	"github.com/gatehouse/gatehouse/services/auth/migrations"
+)
+
+func sealer(t *testing.T, secret []byte) *key.Sealer {
+	t.Helper()
+	s, err := key.NewSealer(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSealing(t *testing.T) {
+	t.Parallel()
+	s := sealer(t, pgtest.SecretKey())
+	now := clock.System().Now()
+	k, err := s.Generate(now, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := s.Open(k)
+	if err != nil || opened.ID != k.KID || bytes.Contains(k.Sealed, opened.Private.Seed()) {
+		t.Fatalf("opened %s, %v", opened.ID, err)
+	}
+	other := bytes.Repeat([]byte{7}, 32)
+	if _, err := sealer(t, other).Open(k); err == nil {
+		t.Error("another secret key opened it")
+	}
+	for name, alter := range map[string]func(*key.Key){
+		"row id": func(k *key.Key) { k.ID = "another" },
+		"key id": func(k *key.Key) { k.KID = "another" },
+		"text":   func(k *key.Key) { k.Sealed = slices.Clone(k.Sealed); k.Sealed[len(k.Sealed)-1] ^= 1 },
+		"cut":    func(k *key.Key) { k.Sealed = k.Sealed[:4] },
+	} {
+		altered := k
+		alter(&altered)
+		if _, err := s.Open(altered); err == nil {
+			t.Errorf("opened with another %s", name)
+		}
+	}
+	if _, err := key.NewSealer([]byte("short")); err == nil {
+		t.Error("a short secret key was accepted")
+	}
+}
+
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
+	clk := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	ring := key.NewRing(key.NewStore(db), sealer(t, pgtest.SecretKey()), clk)
+	if _, err := ring.Signing(t.Context()); err == nil {
+		t.Error("signed without a key")
+	}
+	rotate := func() (kids []string, signing string) {
+		t.Helper()
+		if err := ring.Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := ring.Published(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range keys {
+			kids = append(kids, k.KID)
+		}
+		signer, err := ring.Signing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kids, signer.ID
+	}
+	first, signing := rotate()
+	if len(first) != 2 || signing != first[0] {
+		t.Fatalf("began with %v, signing with %s", first, signing)
+	}
+	if again, _ := rotate(); !slices.Equal(again, first) {
+		t.Errorf("rotated to %v when nothing was due", again)
+	}
+	clk.Advance(key.Period)
+	second, signing := rotate()
+	if len(second) != 3 || signing != first[1] {
+		t.Errorf("after a period %v, signing with %s", second, signing)
+	}
+	if _, ok, err := ring.Key(t.Context(), first[0]); !ok || err != nil {
+		t.Errorf("the last key no longer verifies: %v", err)
+	}
+	clk.Advance(key.Retention + time.Second)
+	if third, _ := rotate(); !slices.Equal(third, second[1:]) {
+		t.Errorf("kept %v of %v", third, second)
+	}
+	if _, ok, err := ring.Key(t.Context(), first[0]); ok || err != nil {
+		t.Errorf("a removed key still verifies: %v", err)
+	}
+}

@@ -1,0 +1,130 @@
+package user
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+const (
+	memoryKiB  = 19456
+	passes     = 2
+	lanes      = 1
+	saltBytes  = 16
+	hashBytes  = 32
+	queueDepth = 64
+	maxWait    = 2 * time.Second
+)
+
+// Hasher makes and checks password hashes. As many run at once as there are
+// processors; a bounded number waits, at most two seconds, and whoever finds the
+// queue full or waits longer is answered OVERLOADED.
+type Hasher struct {
+	slots   chan struct{}
+	waiting atomic.Int64
+	dummy   string
+}
+
+// NewHasher returns a hasher for this process; a process needs only one.
+func NewHasher() *Hasher {
+	salt := make([]byte, saltBytes)
+	_, _ = rand.Read(salt) // never fails
+	return &Hasher{
+		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		dummy: encode(salt, derive("no password", salt)),
+	}
+}
+
+// Hash returns the hash of a password in the PHC string format.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	release, err := h.acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	salt := make([]byte, saltBytes)
+	_, _ = rand.Read(salt) // never fails
+	return encode(salt, derive(password, salt)), nil
+}
+
+// Verify tells whether a password has a hash. An empty hash is that of no
+// account: the same work is done, and the answer is no.
+func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error) {
+	known := hash != ""
+	if !known {
+		hash = h.dummy
+	}
+	salt, want, err := decode(hash)
+	if err != nil {
+		return false, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the account cannot be read")
+	}
+	release, err := h.acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	same := subtle.ConstantTimeCompare(derive(password, salt), want) == 1
+	return same && known, nil
+}
+
+func (h *Hasher) acquire(ctx context.Context) (release func(), err error) {
+	if h.waiting.Add(1) > queueDepth {
+		h.waiting.Add(-1)
+		return nil, overloaded()
+	}
+	defer h.waiting.Add(-1)
+	waitCtx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	select {
+	case h.slots <- struct{}{}:
+		return func() { <-h.slots }, nil
+	case <-waitCtx.Done():
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return nil, overloaded()
+	}
+}
+
+func overloaded() error {
+	return fault.New(faultv1.Reason_REASON_OVERLOADED, "too many sign-ins at once").WithRetryAfter(time.Second)
+}
+
+func derive(password string, salt []byte) []byte {
+	return argon2.IDKey([]byte(password), salt, passes, memoryKiB, lanes, hashBytes)
+}
+
+func prefix() string {
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, memoryKiB, passes, lanes)
+}
+
+func encode(salt, hash []byte) string {
+	return prefix() + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(hash)
+}
+
+func decode(encoded string) (salt, hash []byte, err error) {
+	rest, ok := strings.CutPrefix(encoded, prefix())
+	saltText, hashText, both := strings.Cut(rest, "$")
+	if !ok || !both {
+		return nil, nil, errors.New("user: a password hash of another form")
+	}
+	if salt, err = base64.RawStdEncoding.DecodeString(saltText); err != nil {
+		return nil, nil, fmt.Errorf("user: password salt: %w", err)
+	}
+	if hash, err = base64.RawStdEncoding.DecodeString(hashText); err != nil {
+		return nil, nil, fmt.Errorf("user: password hash: %w", err)
+	}
+	return salt, hash, nil
+}

@@ -1,0 +1,80 @@
+package user
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+const columns = `id::text, email, email_verified, display_name, locale, password_hash, operator, disabled, revision, created_at, updated_at`
+
+// Account is what a sign-in needs to know of an address.
+type Account struct {
+	UserID, PasswordHash string
+	Disabled             bool
+	// OrganizationID is where the session begins.
+	OrganizationID string
+}
+
+// Store keeps users in Postgres.
+type Store struct{ db *postgres.DB }
+
+// NewStore returns a store.
+func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
+
+func scan(row pgx.CollectableRow) (User, error) {
+	var u User
+	err := row.Scan(&u.ID, &u.Email, &u.EmailVerified, &u.DisplayName, &u.Locale, &u.PasswordHash, &u.Operator,
+		&u.Disabled, &u.Revision, &u.CreateTime, &u.UpdateTime)
+	return u, err
+}
+
+// Insert adds a user, in a transaction of that user.
+func (s *Store) Insert(ctx context.Context, tx pgx.Tx, u User) error {
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO users
+		(id, email, email_normalized, email_verified, display_name, locale, password_hash, operator, revision, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		u.ID, u.Email, NormalizeEmail(u.Email), u.EmailVerified, u.DisplayName, u.Locale, u.PasswordHash, u.Operator,
+		u.Revision, u.CreateTime, u.UpdateTime)
+	if name, ok := postgres.ViolatedConstraint(err); ok && name == "users_email_unique" {
+		return fault.New(faultv1.Reason_REASON_EMAIL_TAKEN, "an account with this address exists")
+	}
+	return err
+}
+
+// Get returns a user, in a transaction that may see it.
+func (s *Store) Get(ctx context.Context, tx pgx.Tx, id string) (User, error) {
+	u, err := postgres.TxOne(ctx, tx, scan, "SELECT "+columns+" FROM users WHERE id = $1", id)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return u, fault.NotFound("user")
+	}
+	return u, err
+}
+
+// ForSignIn returns the account of an address; the zero Account when there is
+// none.
+func (s *Store) ForSignIn(ctx context.Context, address string) (Account, error) {
+	account, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (Account, error) {
+		var a Account
+		err := row.Scan(&a.UserID, &a.PasswordHash, &a.Disabled, &a.OrganizationID)
+		return a, err
+	}, "SELECT user_id::text, password_hash, disabled, organization_id::text FROM sign_in_account($1)", NormalizeEmail(address))
+	if errors.Is(err, postgres.ErrNoRows) {
+		return Account{}, nil
+	}
+	return account, err
+}
+
+// OperatorExists tells whether the installation has an operator.
+func (s *Store) OperatorExists(ctx context.Context, tx pgx.Tx) (bool, error) {
+	// Two processes that start at once must not both find none.
+	if _, err := postgres.TxExec(ctx, tx, "SELECT pg_advisory_xact_lock(hashtext('gatehouse auth operator'))"); err != nil {
+		return false, err
+	}
+	return postgres.TxOne(ctx, tx, pgx.RowTo[bool], "SELECT operator_exists()")
+}
