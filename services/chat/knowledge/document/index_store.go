@@ -1,0 +1,128 @@
+package document
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+)
+
+// insertBatch is how many passages one statement stores.
+const insertBatch = 200
+
+// passage is a chunk with what it is found by.
+type passage struct {
+	text       string
+	headings   string
+	start, end int
+	vector     []float32
+}
+
+// indexStore is what indexing writes. Every change asks for the state that it
+// builds on: two runs of one job do not undo each other's work, and a document
+// that was deleted stays so.
+type indexStore struct{ db *postgres.DB }
+
+// begin marks a document as being indexed. It answers false when there is
+// nothing to do: the document is gone, or READY already.
+func (s *indexStore) begin(ctx context.Context, scope postgres.Scope, documentID string, now time.Time) (Document, bool, error) {
+	d, err := postgres.QueryOne(ctx, s.db, scope, scan, `UPDATE documents SET
+		state = 'PROCESSING', progress = 0, failure_reason = '', failure_message = '', revision = revision + 1, updated_at = $3
+		WHERE organization_id = $1 AND id = $2 AND state <> 'READY'
+		RETURNING `+columns, scope.OrganizationID, documentID, now)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return Document{}, false, nil
+	}
+	return d, err == nil, err
+}
+
+// source returns the bytes of a document; none when it was deleted meanwhile.
+func (s *indexStore) source(ctx context.Context, d Document) ([]byte, bool, error) {
+	raw, err := postgres.QueryOne(ctx, s.db, scopeOf(d), pgx.RowTo[[]byte],
+		"SELECT content FROM document_sources WHERE organization_id = $1 AND document_id = $2", d.OrganizationID, d.ID)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return nil, false, nil
+	}
+	return raw, err == nil, err
+}
+
+// progress shows how far indexing is. It answers false when the document does
+// not wait for this run anymore.
+func (s *indexStore) progress(ctx context.Context, d Document, done float64, now time.Time) (bool, error) {
+	n, err := postgres.Exec(ctx, s.db, scopeOf(d), `UPDATE documents SET progress = $3, revision = revision + 1, updated_at = $4
+		WHERE organization_id = $1 AND id = $2 AND state = 'PROCESSING'`, d.OrganizationID, d.ID, done, now)
+	return n > 0, err
+}
+
+// fail ends the indexing of a document.
+func (s *indexStore) fail(ctx context.Context, scope postgres.Scope, documentID, reason, message string, now time.Time) error {
+	_, err := postgres.Exec(ctx, s.db, scope, `UPDATE documents SET
+		state = 'FAILED', failure_reason = $3, failure_message = $4, revision = revision + 1, updated_at = $5
+		WHERE organization_id = $1 AND id = $2 AND state <> 'READY'`, scope.OrganizationID, documentID, reason, message, now)
+	return err
+}
+
+// finish stores text and passages and makes the document READY, all at once.
+func (s *indexStore) finish(ctx context.Context, d Document, text, embedder string, passages []passage, now time.Time) error {
+	return s.db.InTx(ctx, scopeOf(d), func(ctx context.Context, tx pgx.Tx) error {
+		// First, as it locks the row: of two runs, the second finds it READY.
+		n, err := postgres.TxExec(ctx, tx, `UPDATE documents SET
+			state = 'READY', progress = 1, failure_reason = '', failure_message = '', chunk_count = $3,
+			revision = revision + 1, updated_at = $4
+			WHERE organization_id = $1 AND id = $2 AND state <> 'READY'`, d.OrganizationID, d.ID, len(passages), now)
+		if err != nil || n == 0 {
+			return err
+		}
+		_, err = postgres.TxExec(ctx, tx, "INSERT INTO document_texts (organization_id, document_id, content) VALUES ($1, $2, $3)",
+			d.OrganizationID, d.ID, text)
+		if err != nil {
+			return err
+		}
+		for first := 0; first < len(passages); first += insertBatch {
+			batch := passages[first:min(first+insertBatch, len(passages))]
+			if err := insertPassages(ctx, tx, d, embedder, first, batch); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// insertPassages stores a batch in one statement: COPY does not work under row
+// level security.
+func insertPassages(ctx context.Context, tx pgx.Tx, d Document, embedder string, first int, batch []passage) error {
+	n := len(batch)
+	ids, texts, headings, vectors := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	ordinals, starts, ends := make([]int32, n), make([]int32, n), make([]int32, n)
+	for i, p := range batch {
+		ids[i], texts[i], headings[i], vectors[i] = id.New(), p.text, p.headings, vectorText(p.vector)
+		ordinals[i], starts[i], ends[i] = int32(first+i), int32(p.start), int32(p.end)
+	}
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO chunks
+		(organization_id, collection_id, document_id, embedder, id, ordinal, start_offset, end_offset, text, headings, embedding)
+		SELECT $1::uuid, $2::uuid, $3::uuid, $4::text, row.id, row.ordinal, row.starts, row.ends, row.text, row.headings, row.vector::vector
+		FROM unnest($5::uuid[], $6::int[], $7::int[], $8::int[], $9::text[], $10::text[], $11::text[])
+			AS row (id, ordinal, starts, ends, text, headings, vector)`,
+		d.OrganizationID, d.CollectionID, d.ID, embedder, ids, ordinals, starts, ends, texts, headings, vectors)
+	return err
+}
+
+// vectorText is a vector as pgvector reads it.
+func vectorText(v []float32) string {
+	out := make([]byte, 0, 12*len(v)+2)
+	out = append(out, '[')
+	for i, x := range v {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = strconv.AppendFloat(out, float64(x), 'g', -1, 32)
+	}
+	return string(append(out, ']'))
+}
+
+func scopeOf(d Document) postgres.Scope { return postgres.Scope{OrganizationID: d.OrganizationID} }

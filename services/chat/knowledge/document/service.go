@@ -1,0 +1,172 @@
+package document
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/genproto/googleapis/api/httpbody"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/jobs"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
+	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
+)
+
+// Deps is what the room needs; all of it.
+type Deps struct {
+	DB     *postgres.DB
+	Tokens *paging.Tokens
+	Trail  *audit.Trail
+	Jobs   *jobs.Client
+	Clock  clock.Clock
+}
+
+// Service implements the RPCs of documents.
+type Service struct {
+	knowledgev1.UnsafeDocumentServiceServer
+
+	store *store
+	trail *audit.Trail
+	jobs  *jobs.Client
+	clock clock.Clock
+}
+
+// New returns the service.
+func New(deps Deps) (*Service, error) {
+	if deps.DB == nil || deps.Tokens == nil || deps.Trail == nil || deps.Jobs == nil || deps.Clock == nil {
+		return nil, errors.New("document: every dependency is required")
+	}
+	return &Service{
+		store: &store{db: deps.DB, tokens: deps.Tokens}, trail: deps.Trail, jobs: deps.Jobs, clock: deps.Clock,
+	}, nil
+}
+
+// CreateDocument implements the RPC.
+func (s *Service) CreateDocument(ctx context.Context, req *knowledgev1.CreateDocumentRequest) (*knowledgev1.Document, error) {
+	caller, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := Document{
+		OrganizationID: caller.OrganizationID, CollectionID: req.GetCollectionId(),
+		Title: req.GetTitle(), ContentType: req.GetContentType(),
+	}
+	if d.ContentType == "" {
+		d.ContentType = parse.TypeText
+	}
+	if err := errors.Join(d.Validate("title"), CheckSize(len(req.GetContent()))); err != nil {
+		return nil, err
+	}
+	return reply(s.takeIn(ctx, caller, d, []byte(req.GetContent())))
+}
+
+// takeIn stores a document, its bytes, its job and its audit row, or none.
+func (s *Service) takeIn(ctx context.Context, caller *identity.Principal, d Document, content []byte) (Document, error) {
+	// As fine as the database stores it: what is answered and what is read later
+	// are the same.
+	now := s.clock.Now().Truncate(time.Microsecond)
+	d.ID, d.SizeBytes, d.State, d.Revision, d.CreateTime, d.UpdateTime = id.New(), int64(len(content)), Pending, 1, now, now
+	err := s.store.inTx(ctx, d.OrganizationID, func(ctx context.Context, tx pgx.Tx) error {
+		if err := s.store.insert(ctx, tx, d, content); err != nil {
+			return err
+		}
+		job := Index{Tenant: jobs.Tenant{OrganizationID: d.OrganizationID, UserID: caller.UserID}, DocumentID: d.ID}
+		if err := s.jobs.Insert(ctx, tx, job, jobs.InsertOptions{}); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, d.OrganizationID, d.ID, "created")
+	})
+	return d, err
+}
+
+// GetDocument implements the RPC.
+func (s *Service) GetDocument(ctx context.Context, req *knowledgev1.GetDocumentRequest) (*knowledgev1.Document, error) {
+	caller, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return reply(s.store.get(ctx, caller.OrganizationID, req.GetId()))
+}
+
+// GetDocumentContent implements the RPC.
+func (s *Service) GetDocumentContent(ctx context.Context, req *knowledgev1.GetDocumentContentRequest) (*httpbody.HttpBody, error) {
+	caller, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	text, ok, err := s.store.text(ctx, caller.OrganizationID, req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		d, err := s.store.get(ctx, caller.OrganizationID, req.GetId())
+		if err != nil {
+			return nil, err
+		}
+		return nil, fault.New(faultv1.Reason_REASON_CONFLICT, "the document is %s: its text is there when it is READY", d.State)
+	}
+	return &httpbody.HttpBody{ContentType: "text/plain; charset=utf-8", Data: []byte(text)}, nil
+}
+
+// ListDocuments implements the RPC.
+func (s *Service) ListDocuments(ctx context.Context, req *knowledgev1.ListDocumentsRequest) (*knowledgev1.ListDocumentsResponse, error) {
+	caller, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items, next, err := s.store.list(ctx, caller.OrganizationID, req.GetCollectionId(), paging.Request{
+		PageSize: req.GetPageSize(), PageToken: req.GetPageToken(), Filter: req.GetFilter(), OrderBy: req.GetOrderBy(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &knowledgev1.ListDocumentsResponse{NextPageToken: next}
+	for _, d := range items {
+		out.Documents = append(out.Documents, encode(d))
+	}
+	return out, nil
+}
+
+// DeleteDocument implements the RPC.
+func (s *Service) DeleteDocument(ctx context.Context, req *knowledgev1.DeleteDocumentRequest) (*knowledgev1.DeleteDocumentResponse, error) {
+	caller, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = s.store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx pgx.Tx) error {
+		if err := s.store.remove(ctx, tx, caller.OrganizationID, req.GetId()); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, caller.OrganizationID, req.GetId(), "deleted")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &knowledgev1.DeleteDocumentResponse{}, nil
+}
+
+func (s *Service) record(ctx context.Context, tx pgx.Tx, organizationID, documentID, verb string) error {
+	return s.trail.Append(ctx, tx, audit.Event{
+		OrganizationID: organizationID,
+		Action:         "knowledge.document." + verb,
+		ResourceType:   "document",
+		ResourceID:     documentID,
+	})
+}
+
+func caller(ctx context.Context) (*identity.Principal, error) {
+	p, ok := identity.FromContext(ctx)
+	if !ok {
+		return nil, identity.Unauthenticated()
+	}
+	return p, nil
+}

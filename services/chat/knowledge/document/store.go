@@ -1,0 +1,137 @@
+package document
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+)
+
+// list is what may be asked of a list of documents.
+var list = paging.List{
+	Name: "documents",
+	ID:   "id",
+	Fields: map[string]paging.Field{
+		"title": {Column: "title", Type: paging.String, Filter: true, Order: true},
+		"state": {
+			Column: "state", Type: paging.Enum, Filter: true,
+			Values: []string{string(Pending), string(Processing), string(Ready), string(Failed)},
+		},
+		"contentType": {Column: "content_type", Type: paging.String, Filter: true},
+		"createTime":  {Column: "created_at", Type: paging.Time, Filter: true, Order: true},
+		"updateTime":  {Column: "updated_at", Type: paging.Time, Filter: true, Order: true},
+	},
+	DefaultOrder: "createTime desc",
+}
+
+const columns = `organization_id::text, id::text, collection_id::text, title, content_type, size_bytes, state, progress,
+	failure_reason, failure_message, revision, created_at, updated_at`
+
+type store struct {
+	db     *postgres.DB
+	tokens *paging.Tokens
+}
+
+func scan(row pgx.CollectableRow) (Document, error) {
+	var d Document
+	err := row.Scan(&d.OrganizationID, &d.ID, &d.CollectionID, &d.Title, &d.ContentType, &d.SizeBytes, &d.State, &d.Progress,
+		&d.FailureReason, &d.FailureMessage, &d.Revision, &d.CreateTime, &d.UpdateTime)
+	return d, err
+}
+
+func (s *store) inTx(ctx context.Context, organizationID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID}, fn)
+}
+
+// checkCollection refuses a collection that the organization does not have.
+func (s *store) checkCollection(ctx context.Context, organizationID, id string) error {
+	_, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, pgx.RowTo[int],
+		"SELECT 1 FROM collections WHERE organization_id = $1 AND id = $2", organizationID, id)
+	return notFound(err, "collection")
+}
+
+// insert adds a document with its bytes. A collection that was deleted since it
+// was checked is not found.
+func (s *store) insert(ctx context.Context, tx pgx.Tx, d Document, content []byte) error {
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO documents
+		(organization_id, id, collection_id, title, content_type, size_bytes, state, revision, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		d.OrganizationID, d.ID, d.CollectionID, d.Title, d.ContentType, d.SizeBytes, string(d.State), d.Revision,
+		d.CreateTime, d.UpdateTime)
+	if name, ok := postgres.ViolatedConstraint(err); ok && name == "documents_collection" {
+		return fault.NotFound("collection")
+	}
+	if err != nil {
+		return err
+	}
+	_, err = postgres.TxExec(ctx, tx,
+		"INSERT INTO document_sources (organization_id, document_id, content) VALUES ($1, $2, $3)",
+		d.OrganizationID, d.ID, content)
+	return err
+}
+
+func (s *store) get(ctx context.Context, organizationID, id string) (Document, error) {
+	d, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
+		"SELECT "+columns+" FROM documents WHERE organization_id = $1 AND id = $2", organizationID, id)
+	return d, notFound(err, "document")
+}
+
+// text returns the extracted text; false when there is none (yet).
+func (s *store) text(ctx context.Context, organizationID, id string) (string, bool, error) {
+	text, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, pgx.RowTo[string],
+		"SELECT content FROM document_texts WHERE organization_id = $1 AND document_id = $2", organizationID, id)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return "", false, nil
+	}
+	return text, err == nil, err
+}
+
+// remove deletes a document; the schema takes its bytes, text and passages along.
+func (s *store) remove(ctx context.Context, tx pgx.Tx, organizationID, id string) error {
+	n, err := postgres.TxExec(ctx, tx, "DELETE FROM documents WHERE organization_id = $1 AND id = $2", organizationID, id)
+	if err == nil && n == 0 {
+		return fault.NotFound("document")
+	}
+	return err
+}
+
+func (s *store) list(ctx context.Context, organizationID, collectionID string, req paging.Request) ([]Document, string, error) {
+	if err := s.checkCollection(ctx, organizationID, collectionID); err != nil {
+		return nil, "", err
+	}
+	page, err := list.Page(s.tokens, req, 3, organizationID, collectionID)
+	if err != nil {
+		return nil, "", err
+	}
+	rows, err := postgres.QueryAll(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
+		"SELECT "+columns+" FROM documents WHERE organization_id = $1 AND collection_id = $2 AND "+page.Where+page.Tail,
+		append([]any{organizationID, collectionID}, page.Args...)...)
+	if err != nil {
+		return nil, "", err
+	}
+	return paging.Cut(page, rows, sortValue)
+}
+
+func sortValue(d Document, field string) any {
+	switch field {
+	case "title":
+		return d.Title
+	case "createTime":
+		return d.CreateTime
+	case "updateTime":
+		return d.UpdateTime
+	default:
+		return d.ID
+	}
+}
+
+func notFound(err error, kind string) error {
+	if errors.Is(err, postgres.ErrNoRows) {
+		return fault.NotFound(kind)
+	}
+	return err
+}

@@ -1,0 +1,267 @@
+package search_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/jobs"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/pgtest"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
+	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
+	"github.com/gatehouse/gatehouse/services/chat/knowledge/collection"
+	"github.com/gatehouse/gatehouse/services/chat/knowledge/document"
+	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
+	"github.com/gatehouse/gatehouse/services/chat/knowledge/search"
+	"github.com/gatehouse/gatehouse/services/chat/migrations"
+)
+
+const handbook = `# Handbook
+
+## Refunds
+
+Kunden — customers — may return a pump within 30 days. The refund takes five working days. 💶
+
+## Warranty
+
+Compressors carry a warranty of three years, valves of one.
+`
+
+type fixture struct {
+	db          *postgres.DB
+	database    *pgtest.Database
+	collections *collection.Service
+	documents   *document.Service
+	search      *search.Service
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func setup(t *testing.T) fixture {
+	t.Helper()
+	database := pgtest.New(t, migrations.Set())
+	db, clk, embedder := database.Open(t, migrations.Role), clock.System(), embed.NewHash()
+	tokens, trail := must[*paging.Tokens](t)(paging.NewTokens(database.SecretKey)), audit.NewTrail(clk)
+	workers := jobs.NewWorkers()
+	indexer := must[*document.Indexer](t)(document.NewIndexer(document.IndexerDeps{DB: db, Embedder: embedder, Clock: clk}))
+	if err := indexer.Register(workers); err != nil {
+		t.Fatal(err)
+	}
+	client := must[*jobs.Client](t)(jobs.Open(db, jobs.Options{Workers: workers, Queues: map[string]int{jobs.DefaultQueue: 2}}))
+	if err := client.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := client.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return fixture{
+		db:          db,
+		database:    database,
+		collections: must[*collection.Service](t)(collection.New(collection.Deps{DB: db, Tokens: tokens, Trail: trail, Clock: clk})),
+		documents:   must[*document.Service](t)(document.New(document.Deps{DB: db, Tokens: tokens, Trail: trail, Jobs: client, Clock: clk})),
+		search:      must[*search.Service](t)(search.New(search.Deps{DB: db, Embedder: embedder})),
+	}
+}
+
+// member is a context of a user of an organization of its own.
+func member(t *testing.T) context.Context {
+	t.Helper()
+	return identity.NewContext(t.Context(), &identity.Principal{UserID: id.New(), OrganizationID: id.New()})
+}
+
+func organization(ctx context.Context) string {
+	p, _ := identity.FromContext(ctx)
+	return p.OrganizationID
+}
+
+// index puts a document into a collection of its own and waits until it is READY.
+func (f fixture) index(t *testing.T, ctx context.Context, title, text string) *knowledgev1.Document {
+	t.Helper()
+	c := must[*knowledgev1.Collection](t)(f.collections.CreateCollection(ctx, &knowledgev1.CreateCollectionRequest{
+		Collection: &knowledgev1.Collection{DisplayName: title},
+	}))
+	d := must[*knowledgev1.Document](t)(f.documents.CreateDocument(ctx, &knowledgev1.CreateDocumentRequest{
+		CollectionId: c.GetId(), Title: title, Content: text, ContentType: "text/markdown",
+	}))
+	deadline, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		d = must[*knowledgev1.Document](t)(f.documents.GetDocument(deadline, &knowledgev1.GetDocumentRequest{Id: d.GetId()}))
+		switch d.GetState() {
+		case knowledgev1.Document_READY:
+			return d
+		case knowledgev1.Document_FAILED:
+			t.Fatalf("failed: %v", d.GetFailure())
+		}
+		if err := clock.Sleep(deadline, clock.System(), 10*time.Millisecond); err != nil {
+			t.Fatalf("still %v: %v", d.GetState(), err)
+		}
+	}
+}
+
+func (f fixture) ask(t *testing.T, ctx context.Context, query string, within ...string) []*knowledgev1.SearchResult {
+	t.Helper()
+	return must[*knowledgev1.SearchResponse](t)(f.search.Search(ctx, &knowledgev1.SearchRequest{Query: query, CollectionIds: within})).GetResults()
+}
+
+func TestSearchFindsVerbatimPassages(t *testing.T) {
+	t.Parallel()
+	f, ctx := setup(t), member(t)
+	d := f.index(t, ctx, "Handbook", handbook)
+	content := []rune(string(must[interface{ GetData() []byte }](t)(
+		f.documents.GetDocumentContent(ctx, &knowledgev1.GetDocumentContentRequest{Id: d.GetId()})).GetData()))
+	for query, want := range map[string]string{
+		"warranty compressors":                         "three years",
+		"How many days until I get my refund, please?": "five working days",
+		"compresor waranty":                            "three years",
+		"💶":                                            "",
+	} {
+		results := f.ask(t, ctx, query)
+		if want != "" && (len(results) == 0 || !strings.Contains(results[0].GetText(), want)) {
+			t.Errorf("%q found %v, want %q first", query, results, want)
+		}
+		for i, r := range results {
+			if got := string(content[r.GetStartOffset():r.GetEndOffset()]); got != r.GetText() {
+				t.Errorf("%q: offsets hold %q, the passage is %q", query, got, r.GetText())
+			}
+			if r.GetDocumentId() != d.GetId() || r.GetTitle() != "Handbook" || r.GetVectorRank()+r.GetTextRank() == 0 {
+				t.Errorf("%q: result %v", query, r)
+			}
+			if i > 0 && r.GetScore() > results[i-1].GetScore() {
+				t.Errorf("%q: result %d is better than the one before", query, i)
+			}
+		}
+	}
+	if all := f.ask(t, ctx, "warranty compressors"); all[0].GetTextRank() != 1 || all[0].GetVectorRank() != 1 {
+		t.Errorf("best by both, ranked %d by vector and %d by text", all[0].GetVectorRank(), all[0].GetTextRank())
+	}
+}
+
+func TestSearchStaysInItsCollections(t *testing.T) {
+	t.Parallel()
+	f, ctx := setup(t), member(t)
+	first, second := f.index(t, ctx, "Handbook", handbook), f.index(t, ctx, "Copy", handbook)
+	for _, r := range f.ask(t, ctx, "warranty", second.GetCollectionId()) {
+		if r.GetDocumentId() != second.GetId() {
+			t.Errorf("found %v", r)
+		}
+	}
+	found := map[string]bool{}
+	for _, r := range f.ask(t, ctx, "warranty") {
+		found[r.GetDocumentId()] = true
+	}
+	if !found[first.GetId()] || !found[second.GetId()] {
+		t.Errorf("everywhere is %v", found)
+	}
+}
+
+func TestOtherOrganizations(t *testing.T) {
+	t.Parallel()
+	f, owner, stranger := setup(t), member(t), member(t)
+	d := f.index(t, owner, "Handbook", handbook)
+	f.index(t, stranger, "Menu", "Soup of the day is pumpkin.")
+	for _, r := range f.ask(t, stranger, "warranty of compressors") {
+		if r.GetDocumentId() == d.GetId() {
+			t.Errorf("found another organization's %v", r)
+		}
+	}
+	ask := func(collection string) error {
+		_, err := f.search.Search(stranger, &knowledgev1.SearchRequest{Query: "x", CollectionIds: []string{collection}})
+		return err
+	}
+	foreign, absent := ask(d.GetCollectionId()), ask(id.New())
+	if !fault.Is(foreign, faultv1.Reason_REASON_NOT_FOUND) || absent == nil || foreign.Error() != absent.Error() {
+		t.Errorf("foreign %v, absent %v", foreign, absent)
+	}
+	passages, err := f.search.Searcher().Search(stranger,
+		tool.Caller{OrganizationID: organization(stranger), CollectionIDs: []string{d.GetCollectionId()}}, "warranty", 5)
+	if err != nil || len(passages) != 0 {
+		t.Errorf("the tool found %v, %v", passages, err)
+	}
+}
+
+// Behind the stores' own conditions stands row level security: queries that
+// have none must find one organization's rows all the same, and none without one.
+func TestRowLevelSecurityHoldsAlone(t *testing.T) {
+	t.Parallel()
+	f, owner, stranger := setup(t), member(t), member(t)
+	f.index(t, owner, "Handbook", handbook)
+	tables := []string{"collections", "documents", "document_sources", "document_texts", "chunks"}
+	for _, table := range tables {
+		for scope, want := range map[postgres.Scope]bool{
+			{OrganizationID: organization(owner)}: true, {OrganizationID: organization(stranger)}: false, {}: false,
+		} {
+			got, err := postgres.QueryOne(t.Context(), f.db, scope, pgx.RowTo[bool], "SELECT EXISTS (SELECT FROM "+table+")")
+			if err != nil || got != want {
+				t.Errorf("%s of %v: rows %v, %v", table, scope, got, err)
+			}
+		}
+	}
+	direction := make([]float32, migrations.Dimensions)
+	direction[0] = 1
+	for scope, want := range map[postgres.Scope]bool{
+		{OrganizationID: organization(owner)}: true, {OrganizationID: organization(stranger)}: false, {}: false,
+	} {
+		got, err := postgres.QueryOne(t.Context(), f.db, scope, pgx.RowTo[bool],
+			"SELECT EXISTS (SELECT FROM search_chunks('warranty', $1::real[]::vector, $2, '{}', 10))", direction, embed.NewHash().Version())
+		if err != nil || got != want {
+			t.Errorf("search of %v: rows %v, %v", scope, got, err)
+		}
+	}
+}
+
+func TestSearcherAnswersTheEngine(t *testing.T) {
+	t.Parallel()
+	f, ctx := setup(t), member(t)
+	d := f.index(t, ctx, "Handbook", handbook)
+	passages, err := f.search.Searcher().Search(ctx, tool.Caller{OrganizationID: organization(ctx)}, "warranty\x00 of compressors", 1)
+	if err != nil || len(passages) != 1 {
+		t.Fatalf("found %v, %v", passages, err)
+	}
+	if p := passages[0]; p.DocumentID != d.GetId() || len([]rune(p.Text)) != p.EndOffset-p.StartOffset {
+		t.Errorf("passage %+v", p)
+	}
+}
+
+// An organization over 10,000 passages is searched through the HNSW index, which
+// must give as many results as one that is compared row by row.
+func TestSearchOfManyPassages(t *testing.T) {
+	t.Parallel()
+	f, ctx := setup(t), member(t)
+	d := f.index(t, ctx, "Handbook", handbook)
+	f.database.AdminExec(t, "DROP INDEX chat.chunks_embedding")
+	f.database.AdminExec(t, fmt.Sprintf(`INSERT INTO chat.chunks
+		(organization_id, id, collection_id, document_id, ordinal, start_offset, end_offset, text, headings, embedder, embedding)
+		SELECT '%s', gen_random_uuid(), '%s', '%s', n + 1000, 0, 1, 'x', '', '%s',
+			(SELECT array_agg(sin(n * 0.37 + i * n)) FROM generate_series(1, 384) i)::real[]::extensions.vector
+		FROM generate_series(1, 10001) n`, organization(ctx), d.GetCollectionId(), d.GetId(), embed.NewHash().Version()))
+	f.database.AdminExec(t, "CREATE INDEX chunks_embedding ON chat.chunks USING hnsw (embedding extensions.vector_cosine_ops) WITH (m = 4, ef_construction = 16)")
+	results := f.ask(t, ctx, "warranty of compressors")
+	if len(results) != search.DefaultLimit || !strings.Contains(results[0].GetText(), "three years") {
+		t.Errorf("found %v", results)
+	}
+}
