@@ -265,3 +265,26 @@ func TestSearchOfManyPassages(t *testing.T) {
 		t.Errorf("found %v", results)
 	}
 }
+
+func TestForcedDeleteTakesPassagesAlong(t *testing.T) {
+	t.Parallel()
+	f, ctx := setup(t), member(t)
+	d := f.index(t, ctx, "Handbook", handbook)
+	held := must[*knowledgev1.Collection](t)(f.collections.GetCollection(ctx, &knowledgev1.GetCollectionRequest{Id: d.GetCollectionId()}))
+	if held.GetDocumentCount() != 1 || held.GetChunkCount() == 0 {
+		t.Errorf("counts of %v", held)
+	}
+	_, err := f.collections.DeleteCollection(ctx, &knowledgev1.DeleteCollectionRequest{Id: held.GetId()})
+	if !fault.Is(err, faultv1.Reason_REASON_NOT_EMPTY) {
+		t.Errorf("without force: %v", err)
+	}
+	must[*knowledgev1.DeleteCollectionResponse](t)(f.collections.DeleteCollection(ctx,
+		&knowledgev1.DeleteCollectionRequest{Id: held.GetId(), Force: true}))
+	if results := f.ask(t, ctx, "warranty"); len(results) != 0 {
+		t.Errorf("still found: %v", results)
+	}
+	_, err = f.documents.GetDocument(ctx, &knowledgev1.GetDocumentRequest{Id: d.GetId()})
+	if !fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
+		t.Errorf("the document: %v", err)
+	}
+}
