@@ -137,6 +137,8 @@ BEGIN
         SELECT w.organization_id, w.id, e.seq, e.payload
         FROM unnest(p_event_runs, p_event_seqs, p_event_payloads) AS e(run, seq, payload)
         JOIN written w ON w.id = e.run
+        -- A batch is written again when its commit was not heard of.
+        ON CONFLICT DO NOTHING
     ), answers AS (
         INSERT INTO messages (organization_id, id, user_id, conversation_id, parent_id, role, content, details, run_id, created_at)
         SELECT w.organization_id, w.message_id, w.user_id, w.conversation_id, w.user_message_id, 2, w.content, w.details, w.id, p_now

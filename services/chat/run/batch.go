@@ -1,0 +1,197 @@
+package run
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// maxPayload keeps a notification below Postgres's 8000 bytes.
+const maxPayload = 7900
+
+// batch is one write: a row for each run and a row for each event, as columns.
+type batch struct {
+	lives  []*live
+	counts []int
+
+	organizations, runs []string
+	attempts, seqs      []int32
+	states              []int16
+	ended               []bool
+	contents            []string
+	details, problems   [][]byte
+	inputs, outputs     []int64
+	estimated           []bool
+
+	eventRuns     []string
+	eventSeqs     []int32
+	eventPayloads [][]byte
+	changed       []string
+}
+
+// write stores the log of the process's runs until ctx ends, and then once
+// more.
+func (m *Manager) write(ctx context.Context) {
+	renewed := m.clock.Now()
+	for ctx.Err() == nil {
+		select {
+		case <-m.dirty:
+			_ = clock.Sleep(ctx, m.clock, m.cfg.Flush) // cut short when ctx ends, which the loop sees
+		case <-m.clock.After(m.cfg.Lease / 3):
+		case <-ctx.Done():
+		}
+		renew := m.clock.Now().Sub(renewed) >= m.cfg.Lease/3
+		if m.flush(ctx, renew, flushTimeout) && renew {
+			renewed = m.clock.Now()
+		}
+	}
+	m.flush(ctx, false, finalTimeout)
+}
+
+// flush writes what is new, and renews all leases when renew is set. What could
+// not be written is written the next time.
+func (m *Manager) flush(ctx context.Context, renew bool, timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	b, err := m.collect(renew)
+	if err == nil && len(b.lives) > 0 {
+		err = m.send(ctx, b)
+	}
+	if err != nil {
+		m.log.ErrorContext(ctx, "the events of runs could not be stored", "runs", len(b.lives), "error", err)
+		m.touch()
+	}
+	return err == nil
+}
+
+func (m *Manager) collect(renew bool) (*batch, error) {
+	m.mu.Lock()
+	lives := make([]*live, 0, len(m.writing))
+	for l := range m.writing {
+		lives = append(lives, l)
+	}
+	m.mu.Unlock()
+	b := &batch{}
+	for _, l := range lives {
+		if err := b.add(l, renew); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// add takes what is new of a run into the batch.
+func (b *batch) add(l *live, renew bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fresh := l.events[l.written:]
+	if len(fresh) == 0 && !renew {
+		return nil
+	}
+	for _, event := range fresh {
+		payload, err := encodeMessage(event)
+		if err != nil {
+			return err
+		}
+		b.eventRuns, b.eventSeqs = append(b.eventRuns, l.run.ID), append(b.eventSeqs, event.GetSeq())
+		b.eventPayloads = append(b.eventPayloads, payload)
+	}
+	if len(fresh) > 0 {
+		b.changed = append(b.changed, l.run.ID)
+	}
+	b.lives, b.counts = append(b.lives, l), append(b.counts, len(l.events))
+	b.organizations, b.runs = append(b.organizations, l.scope.OrganizationID), append(b.runs, l.run.ID)
+	b.attempts, b.seqs = append(b.attempts, l.attempt), append(b.seqs, l.base+int32(len(l.events))) //nolint:gosec // bounded
+	return b.addState(l)
+}
+
+func (b *batch) addState(l *live) error {
+	e := ending{state: chatv1.Run_RUNNING, message: &chatv1.AnsweredMessage{}}
+	if l.ending != nil {
+		e = *l.ending
+	}
+	details, err := encodeMessage(&chatv1.AnsweredMessage{
+		Citations: e.message.GetCitations(), Flags: e.message.GetFlags(), Model: e.message.GetModel(), Usage: e.message.GetUsage(),
+	})
+	if err != nil {
+		return err
+	}
+	var why []byte
+	if e.problem != nil {
+		if why, err = encodeMessage(e.problem); err != nil {
+			return err
+		}
+	}
+	usage := e.message.GetUsage()
+	b.states, b.ended = append(b.states, int16(e.state)), append(b.ended, l.ending != nil) //nolint:gosec // a small enum
+	b.contents, b.details, b.problems = append(b.contents, e.message.GetContent()), append(b.details, details), append(b.problems, why)
+	b.inputs, b.outputs = append(b.inputs, int64(usage.GetInputTokens())), append(b.outputs, int64(usage.GetOutputTokens()))
+	b.estimated = append(b.estimated, usage.GetEstimated())
+	return nil
+}
+
+// send writes a batch and tells each run what became of its part.
+func (m *Manager) send(ctx context.Context, b *batch) error {
+	changed := strings.Join(b.changed, ",")
+	if len(changed) > maxPayload {
+		changed = "*"
+	}
+	type written struct {
+		ID     string
+		Cancel bool
+	}
+	rows, err := postgres.QueryAll(ctx, m.db, postgres.Scope{}, pgx.RowToStructByPos[written],
+		`SELECT run_id, cancel_requested FROM append_run_events($1, $2::interval, $3, $4::text[]::uuid[], $5::text[]::uuid[], $6::int[], $7::int[],
+			$8::smallint[], $9::boolean[], $10::text[], $11::bytea[], $12::bytea[], $13::bigint[], $14::bigint[], $15::boolean[],
+			$16::text[]::uuid[], $17::int[], $18::bytea[], $19, $20)`,
+		m.owner, m.cfg.Lease, m.clock.Now(), b.organizations, b.runs, b.attempts, b.seqs, b.states, b.ended, b.contents, b.details,
+		b.problems, b.inputs, b.outputs, b.estimated, b.eventRuns, b.eventSeqs, b.eventPayloads, eventsChannel, changed)
+	if err != nil {
+		return err
+	}
+	cancels := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		cancels[row.ID] = row.Cancel
+	}
+	for i, l := range b.lives {
+		m.report(l, b.counts[i], cancels)
+	}
+	return nil
+}
+
+func (m *Manager) report(l *live, count int, cancels map[string]bool) {
+	asked, kept := cancels[l.run.ID]
+	if !kept {
+		m.remove(l)
+		l.lose()
+		return
+	}
+	if l.stored(count) {
+		m.remove(l)
+		return
+	}
+	if asked {
+		l.cancel(errCancelled)
+	}
+}
+
+// encodeMessage is deterministic, so that a log reads the same each time.
+func encodeMessage(message proto.Message) ([]byte, error) {
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
+	if err != nil {
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "an event cannot be encoded")
+	}
+	if raw == nil {
+		raw = []byte{} // the column knows no NULL
+	}
+	return raw, nil
+}

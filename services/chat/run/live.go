@@ -1,0 +1,149 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// errLost says that another process took the run over, or that it was deleted.
+var errLost = errors.New("the run belongs to somebody else now")
+
+// ending is how a run ends, from the decision until it is stored.
+type ending struct {
+	state   chatv1.Run_State
+	message *chatv1.AnsweredMessage
+	problem *faultv1.Problem
+}
+
+// live is the log of a run that this process writes. The log of a run is
+// bounded by the run's token budget, so it is kept whole until the run ends:
+// readers need no queues, only a position.
+type live struct {
+	scope   postgres.Scope
+	run     Run
+	attempt int32
+	base    int32 // events that are stored but not held here
+	cancel  context.CancelCauseFunc
+	mu      sync.Mutex
+	events  []*chatv1.RunEvent
+	answer  answer
+	written int // how many of events are stored
+	ending  *ending
+	ended   bool // the ending is stored
+	lost    bool
+	changed chan struct{} // closed and renewed when readers have something to see
+}
+
+func newLive(scope postgres.Scope, r Run, attempt int32, cancel context.CancelCauseFunc) *live {
+	return &live{scope: scope, run: r, attempt: attempt, cancel: cancel, changed: make(chan struct{})}
+}
+
+// append puts an event at the end of the log.
+func (l *live) append(event *chatv1.RunEvent, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.push(event, now)
+	l.answer.add(event)
+	l.wake()
+}
+
+func (l *live) push(event *chatv1.RunEvent, now time.Time) {
+	event.RunId, event.Time = l.run.ID, timestamppb.New(now)
+	event.Seq = l.base + int32(len(l.events)) + 1 //nolint:gosec // bounded by the run's budget
+	l.events = append(l.events, event)
+}
+
+func (l *live) wake() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// end decides how the run ends. Readers see it when it is stored.
+func (l *live) end(e ending, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ending == nil && !l.lost {
+		l.ending = &e
+		l.push(terminal(e.state, e.message, e.problem), now)
+	}
+}
+
+// stored takes note that the first n events are in the database.
+func (l *live) stored(n int) (ended bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written = n
+	if l.ending != nil && n == len(l.events) {
+		l.ended = true
+		l.wake()
+	}
+	return l.ended
+}
+
+// lose gives the run up: readers go on from the database.
+func (l *live) lose() {
+	l.cancel(errLost)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = true
+	l.wake()
+}
+
+// after returns the events after a position that readers may see, and a
+// channel that closes when there may be more.
+func (l *live) after(seq int32) (events []*chatv1.RunEvent, ended, lost bool, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	visible := l.events
+	if l.ending != nil && !l.ended {
+		visible = visible[:len(visible)-1]
+	}
+	if from := int(seq - l.base); from >= 0 && from < len(visible) {
+		events = visible[from:]
+	}
+	return events, l.ended, l.lost, l.changed
+}
+
+// last is the number of the newest event that readers may see.
+func (l *live) last() (seq int32, ended bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seq = l.base + int32(len(l.events)) //nolint:gosec // bounded by the run's budget
+	if l.ending != nil && !l.ended {
+		seq--
+	}
+	return seq, l.ended
+}
+
+// follow sends the events after a position until the run ends, and returns the
+// position that it came to.
+func (l *live) follow(ctx context.Context, seq int32, send func(*chatv1.RunEvent) error) (int32, error) {
+	for {
+		events, ended, lost, changed := l.after(seq)
+		if lost {
+			return seq, errLost
+		}
+		for _, event := range events {
+			if err := send(event); err != nil {
+				return seq, err
+			}
+			seq = event.GetSeq()
+		}
+		if ended {
+			return seq, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return seq, context.Cause(ctx)
+		}
+	}
+}

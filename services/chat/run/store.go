@@ -1,0 +1,142 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// replayPage is how many events a reader takes from the database at once.
+const replayPage = 500
+
+const selection = `SELECT id::text, conversation_id::text, user_message_id::text, message_id::text, state, last_seq,
+	cancel_requested, request_hash, problem, input_tokens, output_tokens, estimated, created_at, updated_at, finished_at IS NOT NULL
+	FROM runs WHERE organization_id = $1 AND user_id = $2`
+
+func scan(row pgx.CollectableRow) (Run, error) {
+	var (
+		r         Run
+		state     int32
+		why       []byte
+		in, out   int64
+		estimated bool
+	)
+	err := row.Scan(&r.ID, &r.ConversationID, &r.UserMessageID, &r.MessageID, &state, &r.LastSeq, &r.CancelRequested,
+		&r.RequestHash, &why, &in, &out, &estimated, &r.CreateTime, &r.UpdateTime, &r.Finished)
+	if err != nil {
+		return r, err
+	}
+	r.State = chatv1.Run_State(state)
+	r.Usage = &chatv1.Usage{InputTokens: int32(in), OutputTokens: int32(out), Estimated: estimated} //nolint:gosec // written from int32
+	if why == nil {
+		return r, nil
+	}
+	r.Problem = &faultv1.Problem{}
+	if err := proto.Unmarshal(why, r.Problem); err != nil {
+		return r, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "a stored problem cannot be read")
+	}
+	return r, nil
+}
+
+func (m *Manager) get(ctx context.Context, scope postgres.Scope, id string) (Run, error) {
+	r, err := postgres.QueryOne(ctx, m.db, scope, scan, selection+" AND id = $3", scope.OrganizationID, scope.UserID, id)
+	return r, notFound(err)
+}
+
+// Get returns a run of a user.
+func (m *Manager) Get(ctx context.Context, scope postgres.Scope, id string) (*chatv1.Run, error) {
+	r, err := m.get(ctx, scope, id)
+	if err != nil {
+		return nil, err
+	}
+	return encode(r), nil
+}
+
+const byKey = selection + " AND conversation_id = $3 AND idempotency_key = $4"
+
+// insert adds a run. A second live one of the conversation is refused.
+func (m *Manager) insert(ctx context.Context, tx pgx.Tx, scope postgres.Scope, r Run, key string) error {
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO runs (organization_id, id, user_id, conversation_id, user_message_id, message_id,
+		state, owner, lease_until, idempotency_key, request_hash, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9::interval, nullif($10, ''), $11, $12, $12)`,
+		scope.OrganizationID, r.ID, scope.UserID, r.ConversationID, r.UserMessageID, r.MessageID, int32(r.State),
+		m.owner, m.cfg.Lease, key, r.RequestHash, r.CreateTime)
+	if name, ok := postgres.ViolatedConstraint(err); ok && name == "runs_live" {
+		return fault.Wrap(err, faultv1.Reason_REASON_RUN_IN_PROGRESS, "the conversation's last message is still being answered")
+	}
+	return err
+}
+
+// events returns a page of a run's stored events after a position.
+func (m *Manager) events(ctx context.Context, scope postgres.Scope, runID string, after int32) ([]*chatv1.RunEvent, error) {
+	return postgres.QueryAll(ctx, m.db, scope, func(row pgx.CollectableRow) (*chatv1.RunEvent, error) {
+		var payload []byte
+		event := &chatv1.RunEvent{}
+		if err := row.Scan(&payload); err != nil {
+			return nil, err
+		}
+		if err := proto.Unmarshal(payload, event); err != nil {
+			return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "a stored event cannot be read")
+		}
+		return event, nil
+	}, "SELECT payload FROM run_events WHERE organization_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4",
+		scope.OrganizationID, runID, after, replayPage)
+}
+
+// Cancel asks for a run to stop and returns it as it stands.
+func (m *Manager) Cancel(ctx context.Context, scope postgres.Scope, id string) (*chatv1.Run, error) {
+	var r Run
+	err := m.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
+		var err error
+		if r, err = postgres.TxOne(ctx, tx, scan, selection+" AND id = $3 FOR UPDATE", scope.OrganizationID, scope.UserID, id); err != nil {
+			return notFound(err)
+		}
+		if r.Finished {
+			return fault.New(faultv1.Reason_REASON_RUN_FINISHED, "the run has ended")
+		}
+		if _, err = postgres.TxExec(ctx, tx, "UPDATE runs SET cancel_requested = true WHERE organization_id = $1 AND user_id = $2 AND id = $3",
+			scope.OrganizationID, scope.UserID, id); err != nil {
+			return err
+		}
+		return postgres.Notify(ctx, tx, cancelChannel, id)
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.cancelLocal(id)
+	return encode(r), nil
+}
+
+// claimed is a run whose owner had died, now ours.
+type claimed struct {
+	scope   postgres.Scope
+	run     Run
+	attempt int32
+}
+
+func (m *Manager) claim(ctx context.Context) ([]claimed, error) {
+	return postgres.QueryAll(ctx, m.db, postgres.Scope{}, func(row pgx.CollectableRow) (claimed, error) {
+		var (
+			c  claimed
+			at time.Time
+		)
+		err := row.Scan(&c.scope.OrganizationID, &c.scope.UserID, &c.run.ID, &c.run.ConversationID, &c.run.MessageID, &c.attempt, &at)
+		c.run.CreateTime, c.run.UpdateTime, c.run.State = at, at, chatv1.Run_QUEUED
+		return c, err
+	}, "SELECT * FROM claim_expired_runs($1, $2::interval, $3)", m.owner, m.cfg.Lease, sweepLimit)
+}
+
+func notFound(err error) error {
+	if errors.Is(err, postgres.ErrNoRows) {
+		return fault.NotFound("run")
+	}
+	return err
+}

@@ -1,0 +1,65 @@
+package run
+
+import (
+	"context"
+
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+)
+
+// sweep ends runs whose process has died, until ctx ends.
+func (m *Manager) sweep(ctx context.Context) {
+	for {
+		if err := m.sweepOnce(ctx); err != nil && ctx.Err() == nil {
+			m.log.WarnContext(ctx, "runs without a process could not be ended", "error", err)
+		}
+		select {
+		case <-m.clock.After(m.cfg.Lease / 3):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *Manager) sweepOnce(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	orphans, err := m.claim(bounded)
+	if err != nil {
+		return err
+	}
+	for _, orphan := range orphans {
+		// When this fails the lease runs out again, and somebody tries again.
+		if err := m.interrupt(bounded, orphan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// interrupt ends a claimed run with the text that was stored of it.
+func (m *Manager) interrupt(ctx context.Context, c claimed) error {
+	l := newLive(c.scope, c.run, c.attempt, func(error) {})
+	for {
+		events, err := m.events(ctx, c.scope, c.run.ID, l.base)
+		if err != nil {
+			return err
+		}
+		for _, event := range events {
+			l.answer.add(event)
+			l.base = event.GetSeq()
+		}
+		if len(events) < replayPage {
+			break
+		}
+	}
+	now := m.clock.Now()
+	if l.base == 0 {
+		l.append(started(c.run), now) // its process died before it stored anything
+	}
+	e := ending{state: chatv1.Run_INTERRUPTED, message: l.answer.message(c.run.MessageID, l.answer.estimate())}
+	m.settle(ctx, e)
+	l.end(e, now)
+	m.add(l, false)
+	m.touch()
+	return nil
+}
