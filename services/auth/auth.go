@@ -1,0 +1,177 @@
+// Package auth is the service that knows who people are: their accounts and
+// sessions, the organizations they belong to, and the keys that sign what the
+// other services verify.
+//
+// [New] builds the service from its configuration and its database, and
+// [Service.Register] puts its RPCs on a server. [Service.Run] must run beside
+// the server, as it makes the signing keys and their successors;
+// [Service.KeySource] verifies tokens in the same process without a network.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/account"
+	"github.com/gatehouse/gatehouse/services/auth/key"
+	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
+	"github.com/gatehouse/gatehouse/services/auth/session"
+	"github.com/gatehouse/gatehouse/services/auth/user"
+)
+
+// rotateEvery is how often the service looks whether a key is due. Rotation
+// takes days, so this only bounds how long a failed attempt goes unrepeated.
+const rotateEvery = time.Minute
+
+// Config is what an installation sets.
+type Config struct {
+	// Issuer is the issuer of every token: the public URL.
+	Issuer string
+	// SecretKey is the installation's secret of 32 bytes.
+	SecretKey []byte
+	// AdminEmail and AdminPassword are the first operator's, for
+	// EnsureOperator; both or neither.
+	AdminEmail, AdminPassword string
+}
+
+// Validate reports everything that is wrong with the configuration.
+func (c Config) Validate() error {
+	var problems []error
+	if c.Issuer == "" {
+		problems = append(problems, errors.New("auth: the issuer is required"))
+	}
+	if len(c.SecretKey) != 32 {
+		problems = append(problems, errors.New("auth: the secret key must have 32 bytes"))
+	}
+	if (c.AdminEmail == "") != (c.AdminPassword == "") {
+		problems = append(problems, errors.New("auth: the first operator needs both an address and a password"))
+	}
+	if c.AdminPassword != "" {
+		if err := user.CheckPassword(c.AdminPassword, c.AdminEmail); err != nil {
+			problems = append(problems, fmt.Errorf("auth: the first operator's password: %w", err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Deps is what the service needs; all of it.
+type Deps struct {
+	// DB is opened with the role of package migrations.
+	DB         *postgres.DB
+	Clock      clock.Clock
+	Log        *slog.Logger
+	Authorizer *authz.Authorizer
+}
+
+// Service is the auth service.
+type Service struct {
+	cfg   Config
+	clock clock.Clock
+	log   *slog.Logger
+	ring  *key.Ring
+
+	accountMaker  *session.Accounts
+	sessions      *session.Service
+	organizations *organization.Service
+	accounts      *account.Service
+	keys          *key.Service
+	serviceTokens *servicetoken.Service
+}
+
+// New builds the service.
+func New(cfg Config, deps Deps) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.DB == nil || deps.Clock == nil || deps.Log == nil || deps.Authorizer == nil {
+		return nil, errors.New("auth: every dependency is required")
+	}
+	tokens, err := paging.NewTokens(cfg.SecretKey)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := key.NewSealer(cfg.SecretKey)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, clock: deps.Clock, log: deps.Log, ring: key.NewRing(key.NewStore(deps.DB), sealer, deps.Clock)}
+	if err := s.wire(deps, tokens); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
+	users, organizations, sessions := user.NewStore(deps.DB), organization.NewStore(deps.DB, tokens), session.NewStore(deps.DB)
+	hasher, trail := user.NewHasher(), audit.NewTrail(deps.Clock)
+	s.accountMaker = session.NewAccounts(sessions, users, organizations, hasher, trail, deps.Clock)
+	var err error
+	if s.sessions, err = session.NewService(session.Deps{
+		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Hasher: hasher,
+		Keys: s.ring, Issuer: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.organizations, err = organization.NewService(organization.Deps{Store: organizations, Trail: trail, Clock: deps.Clock}); err != nil {
+		return err
+	}
+	if s.accounts, err = account.NewService(account.NewStore(deps.DB, users, organizations), deps.Authorizer); err != nil {
+		return err
+	}
+	if s.keys, err = key.NewService(s.ring); err != nil {
+		return err
+	}
+	s.serviceTokens, err = servicetoken.NewService(s.ring, s.cfg.Issuer, s.cfg.SecretKey, deps.Clock)
+	return err
+}
+
+// Register puts the service's RPCs on a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterSessionServiceServer(server, s.sessions)
+	authv1.RegisterOrganizationServiceServer(server, s.organizations)
+	authv1.RegisterAccountServiceServer(server, s.accounts)
+	authv1.RegisterKeyServiceServer(server, s.keys)
+	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)
+}
+
+// KeySource answers the keys that verify tokens, from the service's database.
+func (s *Service) KeySource() identity.KeySource { return s.ring }
+
+// RotateKeys makes the signing keys that are due: on an empty database the first
+// one and its successor. Run does it too; calling it before the server opens
+// lets the first sign-in find a key.
+func (s *Service) RotateKeys(ctx context.Context) error { return s.ring.Rotate(ctx) }
+
+// EnsureOperator makes the configured operator's account when the installation
+// has none, and tells whether it did. It does nothing when none is configured.
+func (s *Service) EnsureOperator(ctx context.Context) (created bool, err error) {
+	if s.cfg.AdminEmail == "" {
+		return false, nil
+	}
+	return s.accountMaker.EnsureOperator(ctx, s.cfg.AdminEmail, s.cfg.AdminPassword)
+}
+
+// Run rotates the signing keys until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	for {
+		if err := s.ring.Rotate(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "signing keys could not be rotated", "error", err)
+		}
+		if clock.Sleep(ctx, s.clock, rotateEvery) != nil {
+			return nil //nolint:nilerr // the end of ctx is how Run is stopped
+		}
+	}
+}

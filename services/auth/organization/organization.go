@@ -1,0 +1,113 @@
+// Package organization is the group of users that owns everything else, and who
+// belongs to it in which roles.
+//
+// Every user has a personal organization from sign-up on. What a member may do
+// is said by its roles; nobody hands out or touches a role above its own, and an
+// organization keeps at least one owner. An organization that the caller does
+// not act in is answered exactly as one that does not exist.
+package organization
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/user"
+)
+
+// Roles of a member.
+const (
+	RoleOwner  = "owner"
+	RoleAdmin  = "admin"
+	RoleMember = "member"
+	RoleViewer = "viewer"
+	// RoleOperator is no role of a member: a user's tokens hold it in every
+	// organization.
+	RoleOperator = "operator"
+)
+
+// Organization is a group of users.
+type Organization struct {
+	ID, DisplayName        string
+	Personal               bool
+	Revision               int64
+	CreateTime, UpdateTime time.Time
+}
+
+// Member is a user's membership in an organization.
+type Member struct {
+	OrganizationID         string
+	User                   user.User
+	Roles                  []string
+	CreateTime, UpdateTime time.Time
+}
+
+// Membership is an organization with a user's roles in it.
+type Membership struct {
+	OrganizationID, DisplayName string
+	Roles                       []string
+}
+
+// Rank orders roles: that of the highest of them, and 0 for none.
+func Rank(roles []string) int {
+	ascending := []string{RoleViewer, RoleMember, RoleAdmin, RoleOwner}
+	rank := 0
+	for _, role := range roles {
+		rank = max(rank, slices.Index(ascending, role)+1)
+	}
+	return rank
+}
+
+// CheckManage says whether a holder of roles may turn a member's roles before
+// into after, where no roles after means removal.
+func CheckManage(holder, before, after []string) error {
+	own := Rank(holder)
+	if own < Rank([]string{RoleAdmin}) {
+		return denied("only an owner or an admin may change members")
+	}
+	if Rank(before) > own || Rank(after) > own {
+		return denied("a role above your own cannot be given or taken")
+	}
+	return nil
+}
+
+// LosesOwner tells whether a change takes the owner's role from a member.
+func LosesOwner(before, after []string) bool {
+	return slices.Contains(before, RoleOwner) && !slices.Contains(after, RoleOwner)
+}
+
+// TokenRoles are the roles that a user's tokens hold.
+func TokenRoles(roles []string, operator bool) []string {
+	out := slices.Clone(roles)
+	if operator {
+		out = append(out, RoleOperator)
+	}
+	return out
+}
+
+func denied(detail string) error {
+	return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "%s", detail)
+}
+
+func lastOwner() error {
+	return fault.New(faultv1.Reason_REASON_LAST_OWNER, "an organization keeps at least one owner")
+}
+
+func (o Organization) message() *authv1.Organization {
+	return &authv1.Organization{
+		Id: o.ID, DisplayName: o.DisplayName, Personal: o.Personal, CreateTime: timestamppb.New(o.CreateTime),
+		UpdateTime: timestamppb.New(o.UpdateTime), Etag: strconv.FormatInt(o.Revision, 10),
+	}
+}
+
+func (m Member) message() *authv1.Member {
+	return &authv1.Member{
+		UserId: m.User.ID, User: m.User.Message(), Roles: m.Roles,
+		CreateTime: timestamppb.New(m.CreateTime), UpdateTime: timestamppb.New(m.UpdateTime),
+	}
+}

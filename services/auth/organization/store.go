@@ -1,0 +1,189 @@
+package organization
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// organizations and members are what may be asked of the lists.
+var (
+	organizations = paging.List{
+		Name:         "organizations",
+		ID:           "o.id",
+		Fields:       map[string]paging.Field{"createTime": {Column: "o.created_at", Type: paging.Time, Order: true}},
+		DefaultOrder: "createTime",
+	}
+	members = paging.List{
+		Name:         "members",
+		ID:           "m.user_id",
+		Fields:       map[string]paging.Field{"createTime": {Column: "m.created_at", Type: paging.Time, Order: true}},
+		DefaultOrder: "createTime",
+	}
+)
+
+const (
+	selectOrganization = `SELECT o.id::text, o.display_name, o.personal, o.revision, o.created_at, o.updated_at
+		FROM organizations o JOIN memberships m ON m.organization_id = o.id AND m.user_id = $1`
+	selectMember = `SELECT m.organization_id::text, u.id::text, u.email, u.email_verified, u.display_name, u.locale, u.disabled,
+		u.revision, u.created_at, u.updated_at, m.roles, m.created_at, m.updated_at
+		FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1`
+)
+
+// Store keeps organizations and memberships in Postgres.
+type Store struct {
+	db     *postgres.DB
+	tokens *paging.Tokens
+}
+
+// NewStore returns a store.
+func NewStore(db *postgres.DB, tokens *paging.Tokens) *Store { return &Store{db: db, tokens: tokens} }
+
+func scanOrganization(row pgx.CollectableRow) (Organization, error) {
+	var o Organization
+	err := row.Scan(&o.ID, &o.DisplayName, &o.Personal, &o.Revision, &o.CreateTime, &o.UpdateTime)
+	return o, err
+}
+
+func scanMember(row pgx.CollectableRow) (Member, error) {
+	var m Member
+	u := &m.User
+	err := row.Scan(&m.OrganizationID, &u.ID, &u.Email, &u.EmailVerified, &u.DisplayName, &u.Locale, &u.Disabled,
+		&u.Revision, &u.CreateTime, &u.UpdateTime, &m.Roles, &m.CreateTime, &m.UpdateTime)
+	return m, err
+}
+
+// InTx runs fn in a transaction of an organization.
+func (s *Store) InTx(ctx context.Context, organizationID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID}, fn)
+}
+
+// Insert adds an organization, in a transaction of it.
+func (s *Store) Insert(ctx context.Context, tx pgx.Tx, o Organization) error {
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO organizations (id, display_name, personal, revision, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6)`, o.ID, o.DisplayName, o.Personal, o.Revision, o.CreateTime, o.UpdateTime)
+	return err
+}
+
+// InsertMember adds a membership, in a transaction of its organization.
+func (s *Store) InsertMember(ctx context.Context, tx pgx.Tx, m Member) error {
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO memberships (organization_id, user_id, roles, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5)`, m.OrganizationID, m.User.ID, m.Roles, m.CreateTime, m.UpdateTime)
+	name, violated := postgres.ViolatedConstraint(err)
+	switch {
+	case !violated:
+		return err
+	case name == "memberships_organization":
+		return fault.NotFound("organization")
+	case name == "memberships_user":
+		return fault.NotFound("user")
+	case name == "memberships_key":
+		return fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "the user is a member already")
+	}
+	return err
+}
+
+// Get returns an organization that a user belongs to.
+func (s *Store) Get(ctx context.Context, userID, organizationID string) (Organization, error) {
+	o, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: userID}, scanOrganization,
+		selectOrganization+" WHERE o.id = $2", userID, organizationID)
+	return o, absent(err, "organization")
+}
+
+// List returns a page of the organizations that a user belongs to.
+func (s *Store) List(ctx context.Context, userID string, req paging.Request) ([]Organization, string, error) {
+	page, err := organizations.Page(s.tokens, req, 2, userID)
+	if err != nil {
+		return nil, "", err
+	}
+	rows, err := postgres.QueryAll(ctx, s.db, postgres.Scope{UserID: userID}, scanOrganization,
+		selectOrganization+" WHERE "+page.Where+page.Tail, append([]any{userID}, page.Args...)...)
+	if err != nil {
+		return nil, "", err
+	}
+	return paging.Cut(page, rows, func(o Organization, field string) any {
+		if field == "createTime" {
+			return o.CreateTime
+		}
+		return o.ID
+	})
+}
+
+// Memberships returns at most 100 of a user's memberships by name, in a
+// transaction of that user.
+func (s *Store) Memberships(ctx context.Context, tx pgx.Tx, userID string) ([]Membership, error) {
+	return postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (Membership, error) {
+		var m Membership
+		err := row.Scan(&m.OrganizationID, &m.DisplayName, &m.Roles)
+		return m, err
+	}, `SELECT o.id::text, o.display_name, m.roles FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.user_id = $1 ORDER BY o.display_name, o.id LIMIT 100`, userID)
+}
+
+// Members returns a page of an organization's members.
+func (s *Store) Members(ctx context.Context, organizationID string, req paging.Request) ([]Member, string, error) {
+	page, err := members.Page(s.tokens, req, 2, organizationID)
+	if err != nil {
+		return nil, "", err
+	}
+	rows, err := postgres.QueryAll(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scanMember,
+		selectMember+" AND "+page.Where+page.Tail, append([]any{organizationID}, page.Args...)...)
+	if err != nil {
+		return nil, "", err
+	}
+	return paging.Cut(page, rows, func(m Member, field string) any {
+		if field == "createTime" {
+			return m.CreateTime
+		}
+		return m.User.ID
+	})
+}
+
+// Member returns a member, in a transaction of its organization.
+func (s *Store) Member(ctx context.Context, tx pgx.Tx, organizationID, userID string) (Member, error) {
+	m, err := postgres.TxOne(ctx, tx, scanMember, selectMember+" AND m.user_id = $2", organizationID, userID)
+	return m, absent(err, "member")
+}
+
+// Lock lets one transaction at a time change who belongs to an organization.
+func (s *Store) Lock(ctx context.Context, tx pgx.Tx, organizationID string) error {
+	_, err := postgres.TxOne(ctx, tx, pgx.RowTo[string], "SELECT id::text FROM organizations WHERE id = $1 FOR UPDATE", organizationID)
+	return absent(err, "organization")
+}
+
+// Owners counts the owners of an organization, under Lock.
+func (s *Store) Owners(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
+	return postgres.TxOne(ctx, tx, pgx.RowTo[int],
+		"SELECT count(*) FROM memberships WHERE organization_id = $1 AND 'owner' = ANY (roles)", organizationID)
+}
+
+// SaveMember writes a member's roles back.
+func (s *Store) SaveMember(ctx context.Context, tx pgx.Tx, m Member) error {
+	_, err := postgres.TxExec(ctx, tx, "UPDATE memberships SET roles = $3, updated_at = $4 WHERE organization_id = $1 AND user_id = $2",
+		m.OrganizationID, m.User.ID, m.Roles, m.UpdateTime)
+	return err
+}
+
+// DeleteMember ends a membership; the member's sessions in the organization can
+// no longer be refreshed.
+func (s *Store) DeleteMember(ctx context.Context, tx pgx.Tx, m Member) error {
+	if _, err := postgres.TxExec(ctx, tx, `UPDATE sessions SET revoked_at = $3
+		WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL`, m.OrganizationID, m.User.ID, m.UpdateTime); err != nil {
+		return err
+	}
+	_, err := postgres.TxExec(ctx, tx, "DELETE FROM memberships WHERE organization_id = $1 AND user_id = $2", m.OrganizationID, m.User.ID)
+	return err
+}
+
+func absent(err error, kind string) error {
+	if errors.Is(err, postgres.ErrNoRows) {
+		return fault.NotFound(kind)
+	}
+	return err
+}

@@ -1,0 +1,93 @@
+package session
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/user"
+)
+
+// Accounts makes accounts: a user with a personal organization that it owns.
+type Accounts struct {
+	store         *Store
+	users         *user.Store
+	organizations *organization.Store
+	hasher        *user.Hasher
+	trail         *audit.Trail
+	clock         clock.Clock
+}
+
+// NewAccounts returns a maker of accounts.
+func NewAccounts(store *Store, users *user.Store, organizations *organization.Store, hasher *user.Hasher, trail *audit.Trail, clk clock.Clock) *Accounts {
+	return &Accounts{store: store, users: users, organizations: organizations, hasher: hasher, trail: trail, clock: clk}
+}
+
+// account is what becomes of a sign-up.
+type account struct {
+	user         user.User
+	organization organization.Organization
+}
+
+func (a *Accounts) prepare(ctx context.Context, email, password, displayName string) (account, error) {
+	if err := user.CheckPassword(password, email); err != nil {
+		return account{}, err
+	}
+	hash, err := a.hasher.Hash(ctx, password)
+	if err != nil {
+		return account{}, err
+	}
+	now, name := a.clock.Now(), user.NameFor(displayName, email)
+	return account{
+		user: user.User{
+			ID: id.New(), Email: email, DisplayName: name, Locale: "en", PasswordHash: hash, Revision: 1,
+			CreateTime: now, UpdateTime: now,
+		},
+		organization: organization.Organization{
+			ID: id.New(), DisplayName: name, Personal: true, Revision: 1, CreateTime: now, UpdateTime: now,
+		},
+	}, nil
+}
+
+func (a *Accounts) insert(ctx context.Context, tx pgx.Tx, acc account) error {
+	if err := a.users.Insert(ctx, tx, acc.user); err != nil {
+		return err
+	}
+	if err := a.organizations.Insert(ctx, tx, acc.organization); err != nil {
+		return err
+	}
+	owner := organization.Member{
+		OrganizationID: acc.organization.ID, User: acc.user, Roles: []string{organization.RoleOwner},
+		CreateTime: acc.user.CreateTime, UpdateTime: acc.user.CreateTime,
+	}
+	if err := a.organizations.InsertMember(ctx, tx, owner); err != nil {
+		return err
+	}
+	return a.trail.Append(ctx, tx, audit.Event{
+		OrganizationID: acc.organization.ID, ActorID: acc.user.ID, Action: "auth.user.created",
+		ResourceType: "user", ResourceID: acc.user.ID,
+	})
+}
+
+// EnsureOperator makes an operator's account when the installation has no
+// operator yet, and tells whether it did.
+func (a *Accounts) EnsureOperator(ctx context.Context, email, password string) (created bool, err error) {
+	acc, err := a.prepare(ctx, email, password, "")
+	if err != nil {
+		return false, err
+	}
+	acc.user.Operator = true
+	err = a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx pgx.Tx) error {
+		exists, err := a.users.OperatorExists(ctx, tx)
+		created = !exists
+		if err != nil || exists {
+			return err
+		}
+		return a.insert(ctx, tx, acc)
+	})
+	return created && err == nil, err
+}

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/postgres"
+)
+
+// Store keeps sessions in Postgres.
+type Store struct{ db *postgres.DB }
+
+// NewStore returns a store.
+func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
+
+// InTx runs fn in a transaction of a user in an organization; both may be empty
+// where a token has still to say whose it is.
+func (s *Store) InTx(ctx context.Context, organizationID, userID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID, UserID: userID}, fn)
+}
+
+// Insert adds a session with its first refresh token.
+func (s *Store) Insert(ctx context.Context, tx pgx.Tx, session Session, hash []byte) error {
+	if _, err := postgres.TxExec(ctx, tx, `INSERT INTO sessions
+		(organization_id, id, user_id, user_agent, ip_address, auth_time, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		session.OrganizationID, session.ID, session.UserID, session.UserAgent, session.IPAddress, session.AuthTime,
+		session.CreateTime, session.ExpireTime); err != nil {
+		return err
+	}
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO refresh_tokens (organization_id, token_hash, session_id, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5)`, session.OrganizationID, hash, session.ID, session.CreateTime, session.ExpireTime)
+	return err
+}
+
+// Rotate uses a refresh token up and stores its successor, in one statement. It
+// answers false when the token does not work, and otherwise leaves the
+// transaction in the scope of the session.
+func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, presented, successor []byte, now time.Time) (Session, bool, error) {
+	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
+		var s Session
+		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &s.AuthTime)
+		return s, err
+	}, "SELECT organization_id::text, session_id::text, user_id::text, auth_time FROM rotate_refresh_token($1, $2, $3)",
+		presented, successor, now)
+	return s.found(ctx, tx, session, err)
+}
+
+// RevokeReused ends the session of a refresh token that was used before. It
+// answers whether the token was, and whether the session ended only now.
+func (s *Store) RevokeReused(ctx context.Context, tx pgx.Tx, presented []byte, now time.Time) (session Session, reused, ended bool, err error) {
+	session, err = postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
+		var s Session
+		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &ended)
+		return s, err
+	}, "SELECT organization_id::text, session_id::text, user_id::text, ended FROM revoke_reused($1, $2)", presented, now)
+	session, reused, err = s.found(ctx, tx, session, err)
+	return session, reused, ended, err
+}
+
+// End ends the session of a refresh token; false when there was none to end.
+func (s *Store) End(ctx context.Context, tx pgx.Tx, presented []byte, now time.Time) (Session, bool, error) {
+	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
+		var s Session
+		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID)
+		return s, err
+	}, "SELECT organization_id::text, session_id::text, user_id::text FROM end_session($1, $2)", presented, now)
+	return s.found(ctx, tx, session, err)
+}
+
+// found narrows the transaction to the session's organization and user, for what
+// follows in it.
+func (s *Store) found(ctx context.Context, tx pgx.Tx, session Session, err error) (Session, bool, error) {
+	if errors.Is(err, postgres.ErrNoRows) {
+		return Session{}, false, nil
+	}
+	if err != nil {
+		return Session{}, false, err
+	}
+	_, err = postgres.TxExec(ctx, tx, "SELECT set_config('app.organization_id', $1, true), set_config('app.user_id', $2, true)",
+		session.OrganizationID, session.UserID)
+	return session, err == nil, err
+}
