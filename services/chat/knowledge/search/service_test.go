@@ -260,9 +260,20 @@ func TestSearchOfManyPassages(t *testing.T) {
 			(SELECT array_agg(sin(n * 0.37 + i * n)) FROM generate_series(1, 384) i)::real[]::extensions.vector
 		FROM generate_series(1, 10001) n`, organization(ctx), d.GetCollectionId(), d.GetId(), embed.NewHash().Version()))
 	f.database.AdminExec(t, "CREATE INDEX chunks_embedding ON chat.chunks USING hnsw (embedding extensions.vector_cosine_ops) WITH (m = 4, ef_construction = 16)")
-	results := f.ask(t, ctx, "warranty of compressors")
-	if len(results) != search.DefaultLimit || !strings.Contains(results[0].GetText(), "three years") {
-		t.Errorf("found %v", results)
+	f.database.AdminExec(t, "ANALYZE chat.chunks")
+	deadline, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	// Postgres publishes its counts with a delay.
+	for scans := int64(0); scans == 0; {
+		results := f.ask(t, deadline, "warranty of compressors")
+		if len(results) != search.DefaultLimit || !strings.Contains(results[0].GetText(), "three years") {
+			t.Fatalf("found %v", results)
+		}
+		scans = must[int64](t)(postgres.QueryOne(deadline, f.db, postgres.Scope{}, pgx.RowTo[int64],
+			"SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'chunks_embedding'"))
+		if err := clock.Sleep(deadline, clock.System(), 20*time.Millisecond); err != nil {
+			t.Fatalf("the index was not used: %v", err)
+		}
 	}
 }
 
