@@ -36,6 +36,7 @@ type bundle struct {
 	database      *pgtest.Database
 	service       *auth.Service
 	verifier      *identity.Verifier
+	conn          *grpc.ClientConn
 	sessions      authv1.SessionServiceClient
 	organizations authv1.OrganizationServiceClient
 	accounts      authv1.AccountServiceClient
@@ -63,6 +64,7 @@ func setup(t *testing.T) *bundle {
 	must(t, err)
 	b.service.Register(server)
 	conn := serve(t, server)
+	b.conn = conn
 	b.sessions, b.organizations = authv1.NewSessionServiceClient(conn), authv1.NewOrganizationServiceClient(conn)
 	b.accounts, b.keys = authv1.NewAccountServiceClient(conn), authv1.NewKeyServiceClient(conn)
 	b.serviceTokens = authv1.NewServiceTokenServiceClient(conn)
