@@ -3,6 +3,7 @@ package search_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,12 @@ func must[T any](t *testing.T) func(T, error) T {
 func setup(t *testing.T) fixture {
 	t.Helper()
 	database := pgtest.New(t, migrations.Set())
-	db, clk, embedder := database.Open(t, migrations.Role), clock.System(), embed.NewHash()
+	return setupOn(t, database, database.Open(t, migrations.Role))
+}
+
+func setupOn(t *testing.T, database *pgtest.Database, db *postgres.DB) fixture {
+	t.Helper()
+	clk, embedder := clock.System(), embed.NewHash()
 	tokens, trail := must[*paging.Tokens](t)(paging.NewTokens(database.SecretKey)), audit.NewTrail(clk)
 	workers := jobs.NewWorkers()
 	indexer := must[*document.Indexer](t)(document.NewIndexer(document.IndexerDeps{DB: db, Embedder: embedder, Clock: clk}))
@@ -297,5 +303,29 @@ func TestForcedDeleteTakesPassagesAlong(t *testing.T) {
 	_, err = f.documents.GetDocument(ctx, &knowledgev1.GetDocumentRequest{Id: d.GetId()})
 	if !fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		t.Errorf("the document: %v", err)
+	}
+}
+
+// Behind a pooler, parameters travel without prepared statements, and their
+// types follow from the values alone.
+func TestIndexAndSearchBehindAPooler(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t, migrations.Set())
+	cfg := database.Config()
+	direct, err := url.Parse(cfg.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := direct.Query()
+	query.Set("application_name", "direct")
+	direct.RawQuery = query.Encode()
+	cfg.DirectURL = direct.String()
+	f, ctx := setupOn(t, database, pgtest.OpenConfig(t, cfg, migrations.Role)), member(t)
+	if !f.db.Pooled() {
+		t.Fatal("the pool does not take the other URL for a pooler's")
+	}
+	d := f.index(t, ctx, "Handbook", handbook)
+	if results := f.ask(t, ctx, "warranty", d.GetCollectionId()); len(results) == 0 || !strings.Contains(results[0].GetText(), "three years") {
+		t.Errorf("found %v", results)
 	}
 }
