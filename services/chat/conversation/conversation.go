@@ -19,6 +19,7 @@ package conversation
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -75,7 +76,15 @@ func (c Conversation) Apply(patch Conversation, mask []string) (Conversation, er
 			return c, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
 		}
 	}
-	return c, nil
+	return c, c.Validate()
+}
+
+// Validate checks what the contract cannot say.
+func (c Conversation) Validate() error {
+	if strings.ContainsRune(c.Title, 0) {
+		return fault.Invalid("conversation.title", "must not hold the character NUL")
+	}
+	return nil
 }
 
 // filled names the fields of a patch that say something: the mask of an

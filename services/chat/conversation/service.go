@@ -55,6 +55,9 @@ func (s *Service) CreateConversation(ctx context.Context, req *chatv1.CreateConv
 		return nil, err
 	}
 	c, now := decode(req.GetConversation()), s.clock.Now()
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
 	c.OrganizationID, c.UserID, c.ID, c.Revision = scope.OrganizationID, scope.UserID, id.New(), 1
 	c.CreateTime, c.UpdateTime = now, now
 	return reply(c, s.store.Insert(ctx, c))

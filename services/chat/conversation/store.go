@@ -12,6 +12,9 @@ import (
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 )
 
+// CancelChannel announces the id of a run that is to stop.
+const CancelChannel = "chat_run_cancel"
+
 // list is what may be asked of a list of conversations.
 var list = paging.List{
 	Name: "conversations",
@@ -77,7 +80,7 @@ func (s *Store) Get(ctx context.Context, scope postgres.Scope, id string) (Conve
 // Lock returns a conversation of a user and keeps others from changing it
 // until the transaction ends.
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, scope postgres.Scope, id string) (Conversation, error) {
-	c, err := postgres.TxOne(ctx, tx, scan, selection+" AND id = $3 FOR UPDATE OF conversations",
+	c, err := postgres.TxOne(ctx, tx, scan, selection+" AND id = $3 FOR NO KEY UPDATE OF conversations",
 		scope.OrganizationID, scope.UserID, id)
 	return c, notFound(err)
 }
@@ -102,7 +105,8 @@ func (s *Store) Change(ctx context.Context, scope postgres.Scope, id string, edi
 	return c, err
 }
 
-// Delete deletes a conversation, its messages and its runs.
+// Delete deletes a conversation, its messages and its runs. A live one is told
+// to stop.
 func (s *Store) Delete(ctx context.Context, scope postgres.Scope, id, etag string) error {
 	return s.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
 		c, err := s.Lock(ctx, tx, scope, id)
@@ -111,6 +115,11 @@ func (s *Store) Delete(ctx context.Context, scope postgres.Scope, id, etag strin
 		}
 		if err := c.CheckEtag(etag); err != nil {
 			return err
+		}
+		if c.Active != nil {
+			if err := postgres.Notify(ctx, tx, CancelChannel, c.Active.ID); err != nil {
+				return err
+			}
 		}
 		_, err = postgres.TxExec(ctx, tx, "DELETE FROM conversations WHERE organization_id = $1 AND user_id = $2 AND id = $3",
 			scope.OrganizationID, scope.UserID, id)

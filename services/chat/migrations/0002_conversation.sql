@@ -144,8 +144,13 @@ BEGIN
         SELECT w.organization_id, w.message_id, w.user_id, w.conversation_id, w.user_message_id, 2, w.content, w.details, w.id, p_now
         FROM written w WHERE w.ended
     ), touched AS (
-        UPDATE conversations c SET last_message_at = p_now FROM written w
-        WHERE w.ended AND c.organization_id = w.organization_id AND c.id = w.conversation_id
+        -- Whoever holds a conversation may be waiting for one of these runs to
+        -- end: its time is then left to them, rather than to a deadlock.
+        UPDATE conversations c SET last_message_at = p_now
+        FROM (SELECT f.organization_id, f.id FROM conversations f
+              JOIN written w ON f.organization_id = w.organization_id AND f.id = w.conversation_id
+              WHERE w.ended FOR NO KEY UPDATE OF f SKIP LOCKED) free
+        WHERE c.organization_id = free.organization_id AND c.id = free.id
     )
     SELECT w.id::text, w.cancel_requested FROM written w;
     IF p_changed <> '' THEN

@@ -24,8 +24,6 @@ const (
 	// eventsChannel announces the ids of runs with new events, comma separated,
 	// or "*" for many.
 	eventsChannel = "chat_run_events"
-	// cancelChannel announces the id of a run that somebody wants stopped.
-	cancelChannel = "chat_run_cancel"
 	// flushTimeout bounds each write; finalTimeout the last one of a process.
 	flushTimeout = 10 * time.Second
 	finalTimeout = 5 * time.Second
@@ -128,7 +126,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer stop()
 	listener := m.db.NewListener()
 	listener.Handle(eventsChannel, func(_ context.Context, payload string) { m.wake(payload) })
-	listener.Handle(cancelChannel, func(_ context.Context, payload string) { m.cancelLocal(payload) })
+	listener.Handle(conversation.CancelChannel, func(_ context.Context, payload string) { m.cancelLocal(payload) })
 	listener.OnConnect(func(context.Context) { m.wake("*") })
 	var others, batch sync.WaitGroup
 	var heard error

@@ -141,7 +141,7 @@ func convert(event engine.Event) (*chatv1.RunEvent, error) {
 	case engine.ToolFinished:
 		return toolFinished(e)
 	case engine.MessageDelta:
-		return &chatv1.RunEvent{Event: &chatv1.RunEvent_MessageDelta{MessageDelta: &chatv1.MessageDelta{Text: e.Text}}}, nil
+		return &chatv1.RunEvent{Event: &chatv1.RunEvent_MessageDelta{MessageDelta: &chatv1.MessageDelta{Text: storable(e.Text)}}}, nil
 	case engine.Citation:
 		return &chatv1.RunEvent{Event: &chatv1.RunEvent_Citation{Citation: &chatv1.Citation{
 			Index: int32(e.Index), DocumentId: e.DocumentID, ChunkId: e.ChunkID, Title: e.Title, //nolint:gosec // small by nature
@@ -150,6 +150,12 @@ func convert(event engine.Event) (*chatv1.RunEvent, error) {
 	default:
 		return nil, fault.New(faultv1.Reason_REASON_INTERNAL, "the event %T has no form in the contract", event)
 	}
+}
+
+// storable replaces what neither a message of the contract nor the database can
+// hold: one run's text must not keep the batch of all from being written.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 func toolStarted(e engine.ToolStarted) (*chatv1.RunEvent, error) {
@@ -183,7 +189,7 @@ func toolFinished(e engine.ToolFinished) (*chatv1.RunEvent, error) {
 func problem(f *fault.Fault) *faultv1.Problem {
 	p := fault.NewProblem(f, "", "")
 	return &faultv1.Problem{
-		Type: p.Type, Title: p.Title, Status: int32(p.Status), Detail: p.Detail, Code: p.Code, Reason: p.Reason, //nolint:gosec // an HTTP status
+		Type: p.Type, Title: p.Title, Status: int32(p.Status), Detail: storable(p.Detail), Code: p.Code, Reason: p.Reason, //nolint:gosec // an HTTP status
 	}
 }
 

@@ -407,3 +407,44 @@ func TestExpiredLeaseIsInterruptedWithItsText(t *testing.T) {
 		t.Errorf("the old owner still wrote: %v", after)
 	}
 }
+
+func TestDeletingTheConversationEndsItsRun(t *testing.T) {
+	t.Parallel()
+	eng, scope := &gated{gate: make(chan struct{})}, newScope()
+	r := newReplica(t, pgtest.New(t, migrations.Set()), eng, run.Config{})
+	started := r.ask(t, scope, "Hello").GetRun()
+	at, gone := make(chan struct{}), make(chan error, 1)
+	s := &stream{ctx: as(t, scope), each: func(event *chatv1.RunEvent) {
+		if event.GetSeq() == 3 {
+			close(at)
+		}
+	}}
+	go func() { gone <- r.service.WatchRun(&chatv1.WatchRunRequest{RunId: started.GetId()}, s) }()
+	<-at
+	c, err := r.conversations.GetConversation(as(t, scope), &chatv1.GetConversationRequest{Id: started.GetConversationId()})
+	must(t, err)
+	if c.GetActiveRun().GetId() != started.GetId() || c.GetTitle() != "Hello" {
+		t.Errorf("the conversation is %v", c)
+	}
+	_, err = r.conversations.DeleteConversation(as(t, scope), &chatv1.DeleteConversationRequest{Id: started.GetConversationId()})
+	must(t, err)
+	wantReason(t, <-gone, faultv1.Reason_REASON_NOT_FOUND)
+}
+
+func TestSlowReaderHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	eng, scope := &gated{gate: make(chan struct{})}, newScope()
+	close(eng.gate)
+	r := newReplica(t, pgtest.New(t, migrations.Set()), eng, run.Config{})
+	runID := r.ask(t, scope, "Hello").GetRun().GetId()
+	release := make(chan struct{})
+	slow := &stream{ctx: as(t, scope), each: func(*chatv1.RunEvent) { <-release }}
+	done := make(chan error, 1)
+	go func() { done <- r.service.WatchRun(&chatv1.WatchRunRequest{RunId: runID}, slow) }()
+	quick := r.watch(t, scope, runID, 0).events
+	close(release)
+	must(t, <-done)
+	if !bytes.Equal(raw(t, quick), raw(t, slow.events)) {
+		t.Errorf("the slow reader saw %v", slow.events)
+	}
+}

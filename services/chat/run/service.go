@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
@@ -146,6 +147,9 @@ func reader(stream grpc.ServerStreamingServer[chatv1.RunEvent], header metadata.
 // start stores a message and starts the run that answers it, or finds the run
 // that the same key started before.
 func (s *Service) start(ctx context.Context, scope postgres.Scope, req *chatv1.SendMessageRequest) (*chatv1.StartMessageResponse, bool, error) {
+	if strings.ContainsRune(req.GetContent(), 0) {
+		return nil, false, fault.Invalid("content", "must not hold the character NUL")
+	}
 	key := rpcserver.IdempotencyKey(ctx)
 	sum, err := hash(req)
 	if err != nil {

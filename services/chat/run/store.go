@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/chat/conversation"
 )
 
 // replayPage is how many events a reader takes from the database at once.
@@ -106,7 +107,7 @@ func (m *Manager) Cancel(ctx context.Context, scope postgres.Scope, id string) (
 			scope.OrganizationID, scope.UserID, id); err != nil {
 			return err
 		}
-		return postgres.Notify(ctx, tx, cancelChannel, id)
+		return postgres.Notify(ctx, tx, conversation.CancelChannel, id)
 	})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 )
@@ -27,13 +28,12 @@ func (m *Manager) sweepOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failures []error
 	for _, orphan := range orphans {
 		// When this fails the lease runs out again, and somebody tries again.
-		if err := m.interrupt(bounded, orphan); err != nil {
-			return err
-		}
+		failures = append(failures, m.interrupt(bounded, orphan))
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // interrupt ends a claimed run with the text that was stored of it.
