@@ -49,3 +49,8 @@ build: ## Build each module by itself, as a user of it would
 test: setup lint check-generated build ## Everything that must hold before a change lands
 	@trap '(cd platform && go run ./pgtest/stop)' EXIT; \
 	for m in $(MODULES); do (cd $$m && GOWORK=off go test -race -timeout 15m ./...); done
+
+.PHONY: run
+run: setup ## Build and run everything in one process; Ctrl-C stops it
+	@mkdir -p bin && cd cmd && GOWORK=off go build -o ../bin/gatehouse ./gatehouse
+	@exec bin/gatehouse serve

@@ -1,0 +1,64 @@
+// Command gatehouse is every part of Gatehouse in one process, and the commands
+// of an administrator.
+//
+//	gatehouse serve      run all parts until interrupted
+//	gatehouse migrate    bring the database's schema up to date
+//	gatehouse doctor     check the settings and every dependency
+//	gatehouse version    say what this is
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/process"
+	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/platform/config"
+)
+
+// version is set when a release is linked.
+var version = "dev"
+
+const usage = `usage: gatehouse serve | migrate | doctor | version`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gatehouse:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New(usage)
+	}
+	if args[0] == "version" {
+		fmt.Println("gatehouse", version)
+		return nil
+	}
+	variables, err := config.Read()
+	if err != nil {
+		return err
+	}
+	s, err := settings.Load(variables)
+	if err != nil {
+		return fmt.Errorf("settings:\n%w", err)
+	}
+	switch args[0] {
+	case "serve":
+		return process.Serve(ctx, s, version, os.Stdout, os.Stderr)
+	case "migrate":
+		return process.Migrate(ctx, s, version, os.Stderr)
+	case "doctor":
+		return process.Doctor(ctx, s, version, os.Stdout)
+	default:
+		return errors.New(usage)
+	}
+}

@@ -1,0 +1,139 @@
+package process
+
+import (
+	"context"
+	"crypto/rand"
+	"net"
+
+	"github.com/gatehouse/gatehouse/gateway"
+	"github.com/gatehouse/gatehouse/platform/health"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/services/auth"
+	authmigrations "github.com/gatehouse/gatehouse/services/auth/migrations"
+	"github.com/gatehouse/gatehouse/services/chat"
+	chatmigrations "github.com/gatehouse/gatehouse/services/chat/migrations"
+	"github.com/gatehouse/gatehouse/services/management"
+	managementmigrations "github.com/gatehouse/gatehouse/services/management/migrations"
+)
+
+// migrations are the schemas of all services.
+func migrations() []postgres.MigrationSet {
+	return []postgres.MigrationSet{authmigrations.Set(), managementmigrations.Set(), chatmigrations.Set()}
+}
+
+func (p *Process) migrate(ctx context.Context) error {
+	url := p.database.DirectURL
+	if url == "" {
+		url = p.database.URL
+	}
+	return postgres.Migrate(ctx, url, p.key, p.telemetry.Log, migrations()...)
+}
+
+// addAuth adds auth, and makes the first operator where there is none.
+func (p *Process) addAuth(ctx context.Context) (credentials, error) {
+	first := credentials{email: p.settings.AdminEmail, password: p.settings.AdminPassword.Reveal()}
+	made := first.password == ""
+	if made {
+		first.password = rand.Text()
+	}
+	db, err := p.openPool(ctx, authmigrations.Role, authmigrations.Set())
+	if err != nil {
+		return first, err
+	}
+	service, err := auth.New(auth.Config{
+		Issuer: p.settings.PublicURL, SecretKey: p.key, AdminEmail: first.email, AdminPassword: first.password,
+	}, auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer})
+	if err != nil {
+		return first, err
+	}
+	if err := service.RotateKeys(ctx); err != nil {
+		return first, err
+	}
+	created, err := service.EnsureOperator(ctx)
+	if err != nil {
+		return first, err
+	}
+	if !created || !made {
+		first.password = "" // known to whoever set it, or shown before
+	}
+	p.stack.Add("signing keys", service.Run)
+	return first, p.serve(ctx, Auth, service.KeySource(), service.Register)
+}
+
+// addChat adds chat, with its workers.
+func (p *Process) addChat(ctx context.Context) error {
+	db, err := p.openPool(ctx, chatmigrations.Role, chatmigrations.Set())
+	if err != nil {
+		return err
+	}
+	tokens, err := p.tokens(Chat)
+	if err != nil {
+		return err
+	}
+	managementConn, err := p.dial(Management, tokens)
+	if err != nil {
+		return err
+	}
+	service, err := chat.New(chat.Config{
+		SecretKey: p.key, Model: p.settings.Model, Embedder: p.settings.Embedder,
+		OpenAIKey: p.settings.OpenAIKey.Reveal(), OpenAIBaseURL: p.settings.OpenAIBaseURL,
+	}, chat.Deps{
+		DB: db, Management: managementConn, Clock: p.clock, Log: p.telemetry.Log,
+		Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
+	})
+	if err != nil {
+		return err
+	}
+	p.checks.Add("listen", present(service.Listening, health.Down, "announcements do not arrive"))
+	p.checks.Add("workers", present(service.Working, health.Down, "no worker takes jobs"))
+	p.checks.Add("model", present(func() bool { return !service.ModelDegraded() }, health.Degraded, "the provider keeps failing"))
+	p.stack.Add("runs and jobs", service.Run)
+	return p.serve(ctx, Chat, nil, service.Register)
+}
+
+// present is a check that is up while a condition holds.
+func present(holds func() bool, otherwise health.Status, detail string) health.Check {
+	return func(context.Context) health.Result {
+		if holds() {
+			return health.Result{Status: health.Up}
+		}
+		return health.Result{Status: otherwise, Detail: detail}
+	}
+}
+
+func (p *Process) addManagement(ctx context.Context) error {
+	db, err := p.openPool(ctx, managementmigrations.Role, managementmigrations.Set())
+	if err != nil {
+		return err
+	}
+	service, err := management.New(management.Deps{DB: db, SecretKey: p.key, Clock: p.clock})
+	if err != nil {
+		return err
+	}
+	return p.serve(ctx, Management, nil, service.Register)
+}
+
+func (p *Process) addGateway(ctx context.Context) (net.Listener, error) {
+	tokens, err := p.tokens(Gateway)
+	if err != nil {
+		return nil, err
+	}
+	g, err := gateway.New(gateway.Config{
+		PublicURL: p.settings.PublicURL, CORSOrigins: p.settings.CORSOrigins,
+		TrustedProxyHops: p.settings.TrustedProxyHops, RateLimits: p.settings.RateLimits == "on",
+		Local: p.settings.Local(), Version: p.version,
+	}, gateway.Deps{
+		Auth: p.mesh.peer(Auth), Management: p.mesh.peer(Management), Chat: p.mesh.peer(Chat), Tokens: tokens,
+		Log: p.telemetry.Log, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter, Clock: p.clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.deferClose("gateway's connections", func(context.Context) error { return g.Close() })
+	listener, err := p.gatewayListener(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.stack.Add(Gateway, func(ctx context.Context) error { return g.Run(ctx, listener) })
+	return listener, nil
+}

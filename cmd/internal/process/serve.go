@@ -1,0 +1,110 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+)
+
+// Serve runs every part in one process until ctx ends. Greetings go to out,
+// logs to logs.
+func Serve(ctx context.Context, s settings.Settings, version string, out, logs io.Writer) error {
+	p, err := base(ctx, s, "gatehouse", version, true, logs)
+	if err != nil {
+		return err
+	}
+	listener, greeting, err := p.buildAll(ctx)
+	if err != nil {
+		p.stack.Unwind()
+		return err
+	}
+	greet(out, s, listener.Addr(), greeting)
+	return p.Run(ctx)
+}
+
+// buildAll builds every part, in the order in which they need each other.
+func (p *Process) buildAll(ctx context.Context) (net.Listener, credentials, error) {
+	var none credentials
+	if err := p.openDatabase(ctx); err != nil {
+		return nil, none, err
+	}
+	if p.settings.Local() {
+		if err := p.migrate(ctx); err != nil {
+			return nil, none, err
+		}
+	}
+	first, err := p.addAuth(ctx)
+	if err != nil {
+		return nil, none, err
+	}
+	if err := errors.Join(p.addManagement(ctx), p.addChat(ctx)); err != nil {
+		return nil, none, err
+	}
+	p.checkPools()
+	if err := p.serveOps(ctx); err != nil {
+		return nil, none, err
+	}
+	listener, err := p.addGateway(ctx)
+	return listener, first, err
+}
+
+// credentials are those of the first operator.
+type credentials struct {
+	email string
+	// password is set when it was made just now: it is shown this once.
+	password string
+}
+
+func greet(out io.Writer, s settings.Settings, address net.Addr, first credentials) {
+	fmt.Fprintf(out, "Gatehouse is at http://%s\n", address)
+	if first.password != "" {
+		fmt.Fprintf(out, "Sign in as %s with the password %s (shown this once)\n", first.email, first.password)
+	} else {
+		fmt.Fprintf(out, "Sign in as %s\n", first.email)
+	}
+	fmt.Fprintf(out, "API: http://%s/docs   Model: %s   Ctrl-C stops\n", address, s.Model)
+}
+
+// Migrate brings the database's schema up to date.
+func Migrate(ctx context.Context, s settings.Settings, version string, logs io.Writer) error {
+	p, err := base(ctx, s, "migrate", version, true, logs)
+	if err != nil {
+		return err
+	}
+	defer p.stack.Unwind()
+	if err := p.openDatabase(ctx); err != nil {
+		return err
+	}
+	return p.migrate(ctx)
+}
+
+// Doctor checks the settings, which have been read already, and every
+// dependency, and says what to mend.
+func Doctor(ctx context.Context, s settings.Settings, version string, out io.Writer) error {
+	fmt.Fprintf(out, "settings    ok (%s)\n", s.Env)
+	p, err := base(ctx, s, "doctor", version, true, io.Discard)
+	if err != nil {
+		return err
+	}
+	defer p.stack.Unwind()
+	if err := p.openDatabase(ctx); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	fmt.Fprintln(out, "database    ok")
+	for _, set := range migrations() {
+		if _, err := p.openPool(ctx, set.Role, set); err != nil {
+			return fmt.Errorf("%w\nrun: gatehouse migrate", err)
+		}
+	}
+	p.checkPools()
+	report := p.checks.Run(ctx)
+	if detail := report.Checks["migrations"].Detail; detail != "" {
+		return fmt.Errorf("migrations: %s\nrun: gatehouse migrate", detail)
+	}
+	fmt.Fprintln(out, "migrations  ok")
+	return nil
+}

@@ -1,0 +1,200 @@
+// Package chat is the service that answers questions: it keeps conversations,
+// runs the engine, and indexes the documents that answers are drawn from.
+//
+// [New] builds the service, [Service.Register] puts its RPCs on a server, and
+// [Service.Run] must run beside the server: it executes runs and indexes
+// documents.
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/jobs"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
+	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
+	"github.com/gatehouse/gatehouse/services/chat/conversation"
+	"github.com/gatehouse/gatehouse/services/chat/directory"
+	"github.com/gatehouse/gatehouse/services/chat/knowledge/collection"
+	"github.com/gatehouse/gatehouse/services/chat/knowledge/document"
+	"github.com/gatehouse/gatehouse/services/chat/knowledge/search"
+	"github.com/gatehouse/gatehouse/services/chat/run"
+)
+
+// instrumentation names the service's spans and instruments.
+const instrumentation = "github.com/gatehouse/gatehouse/services/chat"
+
+// stopTimeout bounds how long jobs may finish when the service stops.
+const stopTimeout = 10 * time.Second
+
+// Config is what an installation sets.
+type Config struct {
+	// SecretKey is the installation's secret of 32 bytes; it signs page tokens.
+	SecretKey []byte
+	// Model is the default chat model, provider/name.
+	Model string
+	// Embedder is the embedder, provider/name.
+	Embedder string
+	// OpenAIKey and OpenAIBaseURL reach an OpenAI-compatible server. With both
+	// empty there is no provider "openai".
+	OpenAIKey, OpenAIBaseURL string
+}
+
+// Deps is what the service needs; all of it.
+type Deps struct {
+	// DB is opened with the role of package migrations.
+	DB *postgres.DB
+	// Management is a connection to the management service.
+	Management grpc.ClientConnInterface
+	Clock      clock.Clock
+	Log        *slog.Logger
+	Tracer     trace.TracerProvider
+	Meter      metric.MeterProvider
+}
+
+func (d Deps) check() error {
+	if d.DB == nil || d.Management == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
+		return errors.New("chat: every dependency is required")
+	}
+	return nil
+}
+
+// Service is the chat service.
+type Service struct {
+	db            *postgres.DB
+	log           *slog.Logger
+	models        *models
+	jobs          *jobs.Client
+	listener      *postgres.Listener
+	manager       *run.Manager
+	conversations *conversation.Service
+	runs          *run.Service
+	collections   *collection.Service
+	documents     *document.Service
+	search        *search.Service
+}
+
+// New builds the service.
+func New(cfg Config, deps Deps) (*Service, error) {
+	if err := deps.check(); err != nil {
+		return nil, err
+	}
+	tokens, err := paging.NewTokens(cfg.SecretKey)
+	if err != nil {
+		return nil, err
+	}
+	models, err := openModels(cfg, deps)
+	if err != nil {
+		return nil, fmt.Errorf("chat: %w", err)
+	}
+	s := &Service{db: deps.DB, log: deps.Log, models: models}
+	if err := s.openKnowledge(deps, tokens); err != nil {
+		return nil, err
+	}
+	return s, s.openConversations(deps, tokens)
+}
+
+// openKnowledge builds the rooms of documents and their background work.
+func (s *Service) openKnowledge(deps Deps, tokens *paging.Tokens) error {
+	indexer, err := document.NewIndexer(document.IndexerDeps{DB: deps.DB, Embedder: s.models.embedder, Clock: deps.Clock})
+	if err != nil {
+		return err
+	}
+	workers := jobs.NewWorkers()
+	if err := indexer.Register(workers); err != nil {
+		return err
+	}
+	s.jobs, err = jobs.Open(deps.DB, jobs.Options{
+		Workers: workers, Queues: map[string]int{jobs.DefaultQueue: 2}, Log: deps.Log, MeterProvider: deps.Meter, Clock: deps.Clock,
+	})
+	if err != nil {
+		return err
+	}
+	trail := audit.NewTrail(deps.Clock)
+	if s.collections, err = collection.New(collection.Deps{DB: deps.DB, Tokens: tokens, Trail: trail, Clock: deps.Clock}); err != nil {
+		return err
+	}
+	if s.documents, err = document.New(document.Deps{DB: deps.DB, Tokens: tokens, Trail: trail, Jobs: s.jobs, Clock: deps.Clock}); err != nil {
+		return err
+	}
+	s.search, err = search.New(search.Deps{DB: deps.DB, Embedder: s.models.embedder})
+	return err
+}
+
+// openConversations builds the rooms of conversations and runs.
+func (s *Service) openConversations(deps Deps, tokens *paging.Tokens) error {
+	assistants, err := directory.New(managementv1.NewAssistantDirectoryServiceClient(deps.Management), deps.Clock)
+	if err != nil {
+		return err
+	}
+	s.listener = deps.DB.NewListener()
+	s.listener.Handle(directory.Channel, assistants.Forget)
+	s.listener.OnConnect(assistants.ForgetAll)
+	engine, err := s.models.engine(deps, s.search.Searcher())
+	if err != nil {
+		return err
+	}
+	store := conversation.NewStore(deps.DB, tokens)
+	s.manager, err = run.NewManager(run.Config{}, run.Deps{
+		DB: deps.DB, Conversations: store, Engine: engine, Clock: deps.Clock, Log: deps.Log,
+		Meter: deps.Meter.Meter(instrumentation),
+	})
+	if err != nil {
+		return err
+	}
+	s.runs, err = run.NewService(run.ServiceDeps{
+		Manager: s.manager, Models: s.models.registry, Assistants: assistants, Collections: s.collections,
+	})
+	if err != nil {
+		return err
+	}
+	s.conversations, err = conversation.NewService(conversation.Deps{Store: store, Messenger: s.runs, Clock: deps.Clock})
+	return err
+}
+
+// Register puts the service's RPCs on a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	chatv1.RegisterConversationServiceServer(server, s.conversations)
+	chatv1.RegisterRunServiceServer(server, s.runs)
+	knowledgev1.RegisterCollectionServiceServer(server, s.collections)
+	knowledgev1.RegisterDocumentServiceServer(server, s.documents)
+	knowledgev1.RegisterKnowledgeServiceServer(server, s.search)
+}
+
+// Run executes runs and indexes documents until ctx ends; then it gives both a
+// moment to finish.
+func (s *Service) Run(ctx context.Context) error {
+	// Jobs are stopped by Stop, not by the end of ctx: what is at work may finish.
+	if err := s.jobs.Start(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.manager.Run(groupCtx) })
+	group.Go(func() error { return s.listener.Run(groupCtx) })
+	err := group.Wait()
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	return errors.Join(err, s.jobs.Stop(stopCtx))
+}
+
+// Listening tells whether announcements from other processes arrive.
+func (s *Service) Listening() bool { return s.listener.Healthy() }
+
+// Working tells whether documents are being indexed.
+func (s *Service) Working() bool { return s.jobs.Healthy() }
+
+// ModelDegraded tells whether the model provider has been failing lately.
+func (s *Service) ModelDegraded() bool { return s.models.degraded() }
