@@ -3,6 +3,7 @@
 //
 //	run.go      the run, its answer and its events (pure)
 //	live.go     the log of a run that is executed here
+//	start.go    the transaction that begins a run
 //	manager.go  what a process does for its runs, and how it stops
 //	execute.go  one run, from the first event to the last
 //	batch.go    the one write for all runs of the process
