@@ -15,12 +15,13 @@ func (s *Service) Check(ctx context.Context, scope postgres.Scope, ids []string)
 	if len(ids) == 0 {
 		return nil
 	}
-	known, err := postgres.QueryOne(ctx, s.store.db, scope, pgx.RowTo[int],
-		"SELECT count(*) FROM collections WHERE organization_id = $1 AND id = ANY($2::uuid[])", scope.OrganizationID, ids)
+	absent, err := postgres.QueryOne(ctx, s.store.db, scope, pgx.RowTo[bool],
+		`SELECT EXISTS (SELECT FROM unnest($2::uuid[]) AS asked(id) WHERE NOT EXISTS (
+			SELECT FROM collections c WHERE c.organization_id = $1 AND c.id = asked.id))`, scope.OrganizationID, ids)
 	if err != nil {
 		return err
 	}
-	if known != len(ids) {
+	if absent {
 		return fault.NotFound("collection")
 	}
 	return nil
