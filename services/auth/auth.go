@@ -4,7 +4,7 @@
 //
 // [New] builds the service from its configuration and its database, and
 // [Service.Register] puts its RPCs on a server. [Service.Run] must run beside
-// the server, as it makes the signing keys and their successors;
+// the server, as it makes the signing keys and their successors and removes what expired;
 // [Service.KeySource] verifies tokens in the same process without a network.
 package auth
 
@@ -32,9 +32,10 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
-// rotateEvery is how often the service looks whether a key is due. Rotation
-// takes days, so this only bounds how long a failed attempt goes unrepeated.
-const rotateEvery = time.Minute
+// maintainEvery is how often the service looks whether a key is due and removes
+// what expired. Both take days to come due, so this only bounds how long a
+// failed attempt goes unrepeated.
+const maintainEvery = time.Minute
 
 // Config is what an installation sets.
 type Config struct {
@@ -164,13 +165,16 @@ func (s *Service) EnsureOperator(ctx context.Context) (created bool, err error) 
 	return s.accountMaker.EnsureOperator(ctx, s.cfg.AdminEmail, s.cfg.AdminPassword)
 }
 
-// Run rotates the signing keys until ctx ends.
+// Run rotates the signing keys and removes expired sessions until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	for {
 		if err := s.ring.Rotate(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "signing keys could not be rotated", "error", err)
 		}
-		if clock.Sleep(ctx, s.clock, rotateEvery) != nil {
+		if _, err := s.sessions.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "expired sessions could not be removed", "error", err)
+		}
+		if clock.Sleep(ctx, s.clock, maintainEvery) != nil {
 			return nil //nolint:nilerr // the end of ctx is how Run is stopped
 		}
 	}

@@ -63,15 +63,20 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 	}
 }
 
-func TestRunMakesKeysAndEnds(t *testing.T) {
+func TestRunMakesKeysSweepsAndEnds(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	b.signUp(t, "ada@example.org")
+	old := b.principal(t, b.signIn(t, "ada@example.org"))
+	b.database.AdminExec(t, "UPDATE auth.sessions SET expires_at = now() - interval '1 hour' WHERE id = '"+old.SessionID+"'")
 	b.database.AdminExec(t, "DELETE FROM auth.signing_keys")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- b.service.Run(ctx) }()
-	for adminText(t, b, "SELECT count(*)::text FROM auth.signing_keys") != "2" {
+	const state = `SELECT (SELECT count(*) FROM auth.signing_keys) || ' keys, ' || (SELECT count(*) FROM auth.sessions) ||
+		' sessions, ' || (SELECT count(*) FROM auth.refresh_tokens) || ' tokens'`
+	for adminText(t, b, state) != "2 keys, 1 sessions, 1 tokens" {
 		must(t, clock.Sleep(ctx, clock.System(), 10*time.Millisecond))
 	}
 	cancel()

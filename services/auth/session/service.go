@@ -217,3 +217,8 @@ func (s *Service) record(ctx context.Context, tx pgx.Tx, session Session, verb s
 		ResourceType: "session", ResourceID: session.ID,
 	})
 }
+
+// Sweep removes the sessions that ended by time, and answers how many.
+func (s *Service) Sweep(ctx context.Context) (int64, error) {
+	return s.deps.Store.DeleteExpired(ctx, s.deps.Clock.Now())
+}
