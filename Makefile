@@ -54,3 +54,8 @@ test: setup lint check-generated build ## Everything that must hold before a cha
 run: setup ## Build and run everything in one process; Ctrl-C stops it
 	@mkdir -p bin && cd cmd && GOWORK=off go build -o ../bin/gatehouse ./gatehouse
 	@exec bin/gatehouse serve
+
+.PHONY: run-split
+run-split: setup ## The same as four processes
+	@mkdir -p bin && cd cmd && GOWORK=off go build -o ../bin/ ./...
+	@exec bin/gatehouse split

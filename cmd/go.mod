@@ -5,7 +5,6 @@ go 1.26.0
 require (
 	github.com/gatehouse/gatehouse/gateway v0.0.0
 	github.com/gatehouse/gatehouse/platform v0.0.0
-	github.com/gatehouse/gatehouse/proto v0.0.0
 	github.com/gatehouse/gatehouse/services v0.0.0
 	google.golang.org/grpc v1.85.0
 )
@@ -24,6 +23,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dlclark/regexp2 v1.10.0 // indirect
 	github.com/exaring/otelpgx v0.13.0 // indirect
+	github.com/gatehouse/gatehouse/proto v0.0.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect

@@ -2,6 +2,7 @@
 // of an administrator.
 //
 //	gatehouse serve      run all parts until interrupted
+//	gatehouse split      the same, each part in a process of its own
 //	gatehouse migrate    bring the database's schema up to date
 //	gatehouse doctor     check the settings and every dependency
 //	gatehouse version    say what this is
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/gatehouse/gatehouse/cmd/internal/process"
@@ -23,7 +25,7 @@ import (
 // version is set when a release is linked.
 var version = "dev"
 
-const usage = `usage: gatehouse serve | migrate | doctor | version`
+const usage = `usage: gatehouse serve | split | migrate | doctor | version`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -54,6 +56,8 @@ func run(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "serve":
 		return process.Serve(ctx, s, version, os.Stdout, os.Stderr)
+	case "split":
+		return split(ctx, s, variables)
 	case "migrate":
 		return process.Migrate(ctx, s, version, os.Stderr)
 	case "doctor":
@@ -61,4 +65,17 @@ func run(ctx context.Context, args []string) error {
 	default:
 		return errors.New(usage)
 	}
+}
+
+// split runs the parts from the binaries beside this one.
+func split(ctx context.Context, s settings.Settings, variables map[string]string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the other binaries: %w", err)
+	}
+	environment := make([]string, 0, len(variables))
+	for name, value := range variables {
+		environment = append(environment, name+"="+value)
+	}
+	return process.Split(ctx, s, version, filepath.Dir(self), environment, os.Stdout, os.Stderr)
 }

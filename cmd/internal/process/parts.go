@@ -29,8 +29,9 @@ func (p *Process) migrate(ctx context.Context) error {
 	return postgres.Migrate(ctx, url, p.key, p.telemetry.Log, migrations()...)
 }
 
-// addAuth adds auth, and makes the first operator where there is none.
-func (p *Process) addAuth(ctx context.Context) (credentials, error) {
+// openAuth builds auth with its first operator, whose password is told when it
+// was made just now.
+func (p *Process) openAuth(ctx context.Context) (*auth.Service, credentials, error) {
 	first := credentials{email: p.settings.AdminEmail, password: p.settings.AdminPassword.Reveal()}
 	made := first.password == ""
 	if made {
@@ -38,23 +39,35 @@ func (p *Process) addAuth(ctx context.Context) (credentials, error) {
 	}
 	db, err := p.openPool(ctx, authmigrations.Role, authmigrations.Set())
 	if err != nil {
-		return first, err
+		return nil, first, err
 	}
 	service, err := auth.New(auth.Config{
 		Issuer: p.settings.PublicURL, SecretKey: p.key, AdminEmail: first.email, AdminPassword: first.password,
 	}, auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer})
 	if err != nil {
-		return first, err
+		return nil, first, err
 	}
 	if err := service.RotateKeys(ctx); err != nil {
-		return first, err
+		return nil, first, err
 	}
 	created, err := service.EnsureOperator(ctx)
-	if err != nil {
-		return first, err
-	}
 	if !created || !made {
 		first.password = "" // known to whoever set it, or shown before
+	}
+	return service, first, err
+}
+
+// firstOperator makes the first operator where there is none.
+func (p *Process) firstOperator(ctx context.Context) (credentials, error) {
+	_, first, err := p.openAuth(ctx)
+	return first, err
+}
+
+// addAuth adds auth.
+func (p *Process) addAuth(ctx context.Context) (credentials, error) {
+	service, first, err := p.openAuth(ctx)
+	if err != nil {
+		return first, err
 	}
 	p.stack.Add("signing keys", service.Run)
 	return first, p.serve(ctx, Auth, service.KeySource(), service.Register)

@@ -9,12 +9,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
@@ -45,7 +45,7 @@ func (s *Service) GetMe(ctx context.Context, _ *authv1.GetMeRequest) (*authv1.Me
 	}
 	var u user.User
 	var memberships []organization.Membership
-	err := s.store.InTx(ctx, p.UserID, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.store.InTx(ctx, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		var err error
 		if u, err = s.store.users.Get(ctx, tx, p.UserID); err != nil {
 			return err

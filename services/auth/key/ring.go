@@ -6,11 +6,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
@@ -46,7 +45,7 @@ func NewRing(store *Store, sealer *Sealer, clk clock.Clock) *Ring {
 // more. It does nothing when nothing is due, and may run in any number of
 // processes at once.
 func (r *Ring) Rotate(ctx context.Context) error {
-	err := r.store.Change(ctx, func(ctx context.Context, tx pgx.Tx, keys []Key) error {
+	err := r.store.Change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
 		now := r.clock.Now()
 		begin, remove := Plan(keys, now)
 		for _, signsAt := range begin {

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/user"
@@ -92,7 +91,7 @@ func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersReques
 func (s *Service) AddMember(ctx context.Context, req *authv1.AddMemberRequest) (*authv1.Member, error) {
 	now := s.clock.Now()
 	var added Member
-	err := s.store.InTx(ctx, req.GetOrganizationId(), func(ctx context.Context, tx pgx.Tx) error {
+	err := s.store.InTx(ctx, req.GetOrganizationId(), func(ctx context.Context, tx postgres.Tx) error {
 		m := Member{
 			OrganizationID: req.GetOrganizationId(), User: user.User{ID: req.GetUserId()}, Roles: req.GetRoles(),
 			CreateTime: now, UpdateTime: now,
@@ -141,7 +140,7 @@ func (s *Service) change(ctx context.Context, organizationID, userID string, rol
 		return Member{}, err
 	}
 	var target Member
-	err = s.store.InTx(ctx, organizationID, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.store.Lock(ctx, tx, organizationID); err != nil {
 			return err
 		}
@@ -165,7 +164,7 @@ func (s *Service) change(ctx context.Context, organizationID, userID string, rol
 	return target, err
 }
 
-func (s *Service) check(ctx context.Context, tx pgx.Tx, holder, target Member, roles []string, leaving bool) error {
+func (s *Service) check(ctx context.Context, tx postgres.Tx, holder, target Member, roles []string, leaving bool) error {
 	if !leaving {
 		if err := CheckManage(holder.Roles, target.Roles, roles); err != nil {
 			return err
@@ -184,7 +183,7 @@ func (s *Service) check(ctx context.Context, tx pgx.Tx, holder, target Member, r
 	return nil
 }
 
-func (s *Service) write(ctx context.Context, tx pgx.Tx, target *Member, roles []string) error {
+func (s *Service) write(ctx context.Context, tx postgres.Tx, target *Member, roles []string) error {
 	before := target.Roles
 	target.Roles, target.UpdateTime = roles, s.clock.Now()
 	if len(roles) == 0 {
@@ -199,7 +198,7 @@ func (s *Service) write(ctx context.Context, tx pgx.Tx, target *Member, roles []
 	return s.record(ctx, tx, *target, "updated", before, roles)
 }
 
-func (s *Service) record(ctx context.Context, tx pgx.Tx, m Member, verb string, before, after []string) error {
+func (s *Service) record(ctx context.Context, tx postgres.Tx, m Member, verb string, before, after []string) error {
 	return s.trail.Append(ctx, tx, audit.Event{
 		OrganizationID: m.OrganizationID, Action: "auth.member." + verb, ResourceType: "member", ResourceID: m.User.ID,
 		Changes: map[string]audit.Change{"roles": {Before: before, After: after}},

@@ -3,11 +3,10 @@ package session
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
@@ -53,7 +52,7 @@ func (a *Accounts) prepare(ctx context.Context, email, password, displayName str
 	}, nil
 }
 
-func (a *Accounts) insert(ctx context.Context, tx pgx.Tx, acc account) error {
+func (a *Accounts) insert(ctx context.Context, tx postgres.Tx, acc account) error {
 	if err := a.users.Insert(ctx, tx, acc.user); err != nil {
 		return err
 	}
@@ -81,7 +80,7 @@ func (a *Accounts) EnsureOperator(ctx context.Context, email, password string) (
 		return false, err
 	}
 	acc.user.Operator = true
-	err = a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx pgx.Tx) error {
+	err = a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
 		exists, err := a.users.OperatorExists(ctx, tx)
 		created = !exists
 		if err != nil || exists {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/key"
@@ -52,7 +51,7 @@ func (s *Service) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv
 	if err != nil {
 		return nil, err
 	}
-	return s.begin(ctx, account.organization.ID, account.user.ID, func(ctx context.Context, tx pgx.Tx, _ *Session) error {
+	return s.begin(ctx, account.organization.ID, account.user.ID, func(ctx context.Context, tx postgres.Tx, _ *Session) error {
 		return s.deps.Accounts.insert(ctx, tx, account)
 	})
 }
@@ -80,7 +79,7 @@ func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrga
 	if !ok {
 		return nil, identity.Unauthenticated()
 	}
-	return s.begin(ctx, req.GetOrganizationId(), p.UserID, func(_ context.Context, _ pgx.Tx, session *Session) error {
+	return s.begin(ctx, req.GetOrganizationId(), p.UserID, func(_ context.Context, _ postgres.Tx, session *Session) error {
 		session.AuthTime = p.AuthTime
 		return nil
 	})
@@ -89,7 +88,7 @@ func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrga
 // begin opens a session and answers its tokens. before runs first in the same
 // transaction.
 func (s *Service) begin(ctx context.Context, organizationID, userID string,
-	before func(ctx context.Context, tx pgx.Tx, session *Session) error,
+	before func(ctx context.Context, tx postgres.Tx, session *Session) error,
 ) (*authv1.TokenResponse, error) {
 	// The key comes first: once committed, a session must not go unanswered.
 	signing, err := s.deps.Keys.Signing(ctx)
@@ -99,7 +98,7 @@ func (s *Service) begin(ctx context.Context, organizationID, userID string,
 	session := s.newSession(ctx, organizationID, userID)
 	token, hash := newToken()
 	var holder holder
-	err = s.deps.Store.InTx(ctx, organizationID, userID, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.deps.Store.InTx(ctx, organizationID, userID, func(ctx context.Context, tx postgres.Tx) error {
 		if before != nil {
 			if err := before(ctx, tx, &session); err != nil {
 				return err
@@ -134,7 +133,7 @@ func (s *Service) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*aut
 	// A refusal is carried past the transaction: the revocation must be
 	// committed, not rolled back with the answer.
 	var refusal error
-	err = s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx pgx.Tx) error {
+	err = s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
 		var works bool
 		var err error
 		if session, works, err = s.deps.Store.Rotate(ctx, tx, presented, successor, now); err != nil {
@@ -156,7 +155,7 @@ func (s *Service) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*aut
 
 // refuse tells a stolen or repeated token from an unknown one, and ends the
 // session of the former.
-func (s *Service) refuse(ctx context.Context, tx pgx.Tx, presented []byte) (refusal, err error) {
+func (s *Service) refuse(ctx context.Context, tx postgres.Tx, presented []byte) (refusal, err error) {
 	session, reused, ended, err := s.deps.Store.RevokeReused(ctx, tx, presented, s.deps.Clock.Now())
 	if err != nil {
 		return nil, err
@@ -174,7 +173,7 @@ func (s *Service) refuse(ctx context.Context, tx pgx.Tx, presented []byte) (refu
 
 // SignOut implements the RPC.
 func (s *Service) SignOut(ctx context.Context, req *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
-	err := s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx pgx.Tx) error {
+	err := s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
 		session, ended, err := s.deps.Store.End(ctx, tx, hashToken(req.GetRefreshToken()), s.deps.Clock.Now())
 		if err != nil || !ended {
 			return err
@@ -193,7 +192,7 @@ type holder struct {
 	roles []string
 }
 
-func (s *Service) holder(ctx context.Context, tx pgx.Tx, session Session) (holder, error) {
+func (s *Service) holder(ctx context.Context, tx postgres.Tx, session Session) (holder, error) {
 	member, err := s.deps.Organizations.Member(ctx, tx, session.OrganizationID, session.UserID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return holder{}, fault.NotFound("organization")
@@ -211,7 +210,7 @@ func (s *Service) holder(ctx context.Context, tx pgx.Tx, session Session) (holde
 	return holder{user: u, roles: organization.TokenRoles(member.Roles, u.Operator)}, nil
 }
 
-func (s *Service) record(ctx context.Context, tx pgx.Tx, session Session, verb string) error {
+func (s *Service) record(ctx context.Context, tx postgres.Tx, session Session, verb string) error {
 	return s.deps.Trail.Append(ctx, tx, audit.Event{
 		OrganizationID: session.OrganizationID, ActorID: session.UserID, Action: "auth.session." + verb,
 		ResourceType: "session", ResourceID: session.ID,

@@ -2,7 +2,7 @@
 //
 //	conversation.go  the types and their rules, without a database or an RPC
 //	store.go         the queries of conversations
-//	message.go       messages: their queries and their form in the contract
+//	store_message.go       messages: their queries and their form in the contract
 //	service.go       the RPCs: decode, call, encode
 //
 // A conversation belongs to the user who made it, and to nobody else: others,

@@ -6,7 +6,7 @@
 //	start.go    the transaction that begins a run
 //	manager.go  what a process does for its runs, and how it stops
 //	execute.go  one run, from the first event to the last
-//	batch.go    the one write for all runs of the process
+//	store_batch.go the one write for all runs of the process
 //	sweep.go    runs whose process has died
 //	watch.go    readers
 //	store.go    queries

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -31,7 +30,7 @@ func (m *Manager) start(ctx context.Context, scope postgres.Scope, req *chatv1.S
 		State: chatv1.Run_QUEUED, RequestHash: sum, CreateTime: now, UpdateTime: now,
 	}
 	var raced bool
-	err := m.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
+	err := m.db.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
 		var err error
 		raced, err = m.storeStart(ctx, tx, scope, r, message, key)
 		return err
@@ -50,7 +49,7 @@ func (m *Manager) start(ctx context.Context, scope postgres.Scope, req *chatv1.S
 
 // storeStart adds message and run to their conversation, which it locks, so
 // that of two requests with the same key the second sees the first.
-func (m *Manager) storeStart(ctx context.Context, tx pgx.Tx, scope postgres.Scope, r Run, message *chatv1.Message, key string) (raced bool, err error) {
+func (m *Manager) storeStart(ctx context.Context, tx postgres.Tx, scope postgres.Scope, r Run, message *chatv1.Message, key string) (raced bool, err error) {
 	if _, err := m.conversations.Lock(ctx, tx, scope, r.ConversationID); err != nil {
 		return false, err
 	}

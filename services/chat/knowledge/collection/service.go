@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
@@ -55,7 +54,7 @@ func (s *Service) CreateCollection(ctx context.Context, req *knowledgev1.CreateC
 	}
 	now := s.now()
 	c.OrganizationID, c.ID, c.Revision, c.CreateTime, c.UpdateTime = caller.OrganizationID, id.New(), 1, now, now
-	err = s.store.inTx(ctx, c.OrganizationID, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.store.inTx(ctx, c.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.store.insert(ctx, tx, c); err != nil {
 			return err
 		}
@@ -96,7 +95,7 @@ func (s *Service) ListCollections(ctx context.Context, req *knowledgev1.ListColl
 func (s *Service) UpdateCollection(ctx context.Context, req *knowledgev1.UpdateCollectionRequest) (*knowledgev1.Collection, error) {
 	patch, mask := decode(req.GetCollection()), req.GetUpdateMask().GetPaths()
 	var after Collection
-	err := s.locked(ctx, patch.ID, req.GetCollection().GetEtag(), func(ctx context.Context, tx pgx.Tx, before Collection) error {
+	err := s.locked(ctx, patch.ID, req.GetCollection().GetEtag(), func(ctx context.Context, tx postgres.Tx, before Collection) error {
 		var changes map[string]audit.Change
 		var err error
 		if after, changes, err = before.Apply(patch, mask); err != nil {
@@ -113,7 +112,7 @@ func (s *Service) UpdateCollection(ctx context.Context, req *knowledgev1.UpdateC
 
 // DeleteCollection implements the RPC.
 func (s *Service) DeleteCollection(ctx context.Context, req *knowledgev1.DeleteCollectionRequest) (*knowledgev1.DeleteCollectionResponse, error) {
-	err := s.locked(ctx, req.GetId(), req.GetEtag(), func(ctx context.Context, tx pgx.Tx, c Collection) error {
+	err := s.locked(ctx, req.GetId(), req.GetEtag(), func(ctx context.Context, tx postgres.Tx, c Collection) error {
 		documents, err := s.store.countDocuments(ctx, tx, c)
 		if err != nil {
 			return err
@@ -135,7 +134,7 @@ func (s *Service) DeleteCollection(ctx context.Context, req *knowledgev1.DeleteC
 // locked runs fn on a collection that nobody else can change meanwhile, in the
 // state that the caller builds on: the body's etag, else the If-Match header.
 func (s *Service) locked(ctx context.Context, collectionID, etag string,
-	fn func(ctx context.Context, tx pgx.Tx, c Collection) error,
+	fn func(ctx context.Context, tx postgres.Tx, c Collection) error,
 ) error {
 	caller, err := caller(ctx)
 	if err != nil {
@@ -144,7 +143,7 @@ func (s *Service) locked(ctx context.Context, collectionID, etag string,
 	if etag == "" {
 		etag = rpcserver.IfMatch(ctx)
 	}
-	return s.store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx pgx.Tx) error {
+	return s.store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		c, err := s.store.getForUpdate(ctx, tx, caller.OrganizationID, collectionID)
 		if err != nil {
 			return err
@@ -156,7 +155,7 @@ func (s *Service) locked(ctx context.Context, collectionID, etag string,
 	})
 }
 
-func (s *Service) record(ctx context.Context, tx pgx.Tx, c Collection, verb string, changes map[string]audit.Change) error {
+func (s *Service) record(ctx context.Context, tx postgres.Tx, c Collection, verb string, changes map[string]audit.Change) error {
 	return s.trail.Append(ctx, tx, audit.Event{
 		OrganizationID: c.OrganizationID,
 		Action:         "knowledge.collection." + verb,

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/genproto/googleapis/api/httpbody"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
@@ -75,7 +74,7 @@ func (s *Service) takeIn(ctx context.Context, caller *identity.Principal, d Docu
 	// are the same.
 	now := s.clock.Now().Truncate(time.Microsecond)
 	d.ID, d.SizeBytes, d.State, d.Revision, d.CreateTime, d.UpdateTime = id.New(), int64(len(content)), Pending, 1, now, now
-	err := s.store.inTx(ctx, d.OrganizationID, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.store.inTx(ctx, d.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.store.insert(ctx, tx, d, content); err != nil {
 			return err
 		}
@@ -142,7 +141,7 @@ func (s *Service) DeleteDocument(ctx context.Context, req *knowledgev1.DeleteDoc
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.store.remove(ctx, tx, caller.OrganizationID, req.GetId()); err != nil {
 			return err
 		}
@@ -154,7 +153,7 @@ func (s *Service) DeleteDocument(ctx context.Context, req *knowledgev1.DeleteDoc
 	return &knowledgev1.DeleteDocumentResponse{}, nil
 }
 
-func (s *Service) record(ctx context.Context, tx pgx.Tx, organizationID, documentID, verb string) error {
+func (s *Service) record(ctx context.Context, tx postgres.Tx, organizationID, documentID, verb string) error {
 	return s.trail.Append(ctx, tx, audit.Event{
 		OrganizationID: organizationID,
 		Action:         "knowledge.document." + verb,

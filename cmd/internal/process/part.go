@@ -1,0 +1,89 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/signal"
+	"syscall"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/platform/config"
+	"github.com/gatehouse/gatehouse/platform/health"
+)
+
+// Main is the whole of a main that runs one part: it reads the settings, runs
+// the part until the process is told to stop, and returns what went wrong.
+func Main(part, version string, logs io.Writer) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	variables, err := config.Read()
+	if err != nil {
+		return err
+	}
+	s, err := settings.Load(variables)
+	if err != nil {
+		return fmt.Errorf("settings:\n%w", err)
+	}
+	return ServePart(ctx, s, part, version, logs)
+}
+
+// ServePart runs one part, which reaches the others over TCP, until ctx ends.
+// The database's schema must be up to date.
+func ServePart(ctx context.Context, s settings.Settings, part, version string, logs io.Writer) error {
+	p, err := base(ctx, s, part, version, false, logs)
+	if err != nil {
+		return err
+	}
+	if err := p.buildPart(ctx, part); err != nil {
+		p.stack.Unwind()
+		return err
+	}
+	return p.Run(ctx)
+}
+
+func (p *Process) buildPart(ctx context.Context, part string) error {
+	key, err := p.settings.Key()
+	if err != nil {
+		return err
+	}
+	p.key = key
+	if part != Gateway {
+		if err := p.openDatabase(ctx); err != nil {
+			return err
+		}
+	}
+	switch part {
+	case Auth:
+		_, err = p.addAuth(ctx)
+	case Management:
+		err = p.addManagement(ctx)
+	case Chat:
+		err = p.addChat(ctx)
+	case Gateway:
+		p.checkPeers(Auth, Management, Chat)
+		_, err = p.addGateway(ctx)
+	default:
+		err = fmt.Errorf("there is no part %q", part)
+	}
+	if err != nil {
+		return err
+	}
+	p.checkPools()
+	return p.serveOps(ctx)
+}
+
+// checkPeers makes readiness depend on services that this part cannot do
+// without.
+func (p *Process) checkPeers(services ...string) {
+	for _, service := range services {
+		peer := p.mesh.peer(service)
+		p.checks.Add(service, health.FromError(func(ctx context.Context) error {
+			conn, err := peer.DialContext(ctx)
+			if err != nil {
+				return fmt.Errorf("%s does not answer", service)
+			}
+			return conn.Close()
+		}))
+	}
+}

@@ -1,0 +1,19 @@
+// Command management is the part management of Gatehouse as a process of its own.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/process"
+)
+
+// version is set when a release is linked.
+var version = "dev"
+
+func main() {
+	if err := process.Main(process.Management, version, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "management:", err)
+		os.Exit(1)
+	}
+}
