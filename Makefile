@@ -45,8 +45,12 @@ lint: $(BIN)/.installed ## Lint the contracts and the code
 build: ## Build each module by itself, as a user of it would
 	@for m in $(MODULES); do echo "build $$m"; (cd $$m && GOWORK=off go build ./...); done
 
+.PHONY: check-modules
+check-modules: ## Fail when a go.mod or go.sum is not tidy
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff >/dev/null) || { echo "$$m: run go mod tidy"; exit 1; }; done
+
 .PHONY: test
-test: setup lint check-generated build ## Everything that must hold before a change lands
+test: setup check-modules lint check-generated build ## Everything that must hold before a change lands
 	@trap '(cd platform && go run ./pgtest/stop)' EXIT; \
 	for m in $(MODULES); do (cd $$m && GOWORK=off go test -race -timeout 15m ./...); done
 
