@@ -20,6 +20,9 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x.fault = f
 	switch x.protocol {
 	case protocolREST:
+		if x.bodyField != "" {
+			f = f.Below(x.bodyField)
+		}
 		fault.WriteProblem(w, f, r.URL.Path, x.requestID)
 	case protocolGRPCWeb:
 		web := newWebWriter(w, r)

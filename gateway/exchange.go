@@ -21,6 +21,9 @@ type exchange struct {
 	route string
 	// method is the RPC behind the route, and nil for pages.
 	method *method
+	// bodyField is the field of the request that the JSON body fills, or "" when
+	// it fills the request itself.
+	bodyField string
 	// body is the request's JSON, kept to explain what is wrong with it.
 	body []byte
 	// fault is how the request failed, for the log.

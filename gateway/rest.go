@@ -153,6 +153,9 @@ func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
 		}
 		x := exchangeOf(r.Context())
 		x.route, x.method = route.pattern, route.method
+		if route.body != "*" {
+			x.bodyField = route.body
+		}
 		timeout, err := g.checkRequest(w, r, route)
 		if err != nil {
 			g.fail(w, r, err)

@@ -66,7 +66,7 @@ func refusals() []refusal {
 		{name: "a query parameter twice", method: "GET", path: "/v1/assistants?pageSize=1&pageSize=2", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"pageSize"}},
 		{name: "a query that is not UTF-8", method: "GET", path: "/v1/assistants?filter=%ff", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"filter"}},
 		{name: "a body where none belongs", method: "GET", path: "/v1/me", body: "{}", status: 400, reason: "INVALID_ARGUMENT"},
-		{name: "the service's own violations", method: "POST", path: "/v1/assistants", body: "{}", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"assistant.displayName"}},
+		{name: "the service's own violations", method: "POST", path: "/v1/assistants", body: "{}", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"displayName"}},
 		{name: "an absent resource", method: "GET", path: "/v1/assistants/x", status: 404, reason: "NOT_FOUND"},
 		{name: "two credentials", method: "GET", path: "/v1/me", headers: []string{"Authorization", "Bearer a", "Authorization", "Bearer b"}, status: 401, reason: "UNAUTHENTICATED",
 			check: func(t *testing.T, a answer) {

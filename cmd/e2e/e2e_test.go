@@ -317,19 +317,28 @@ func TestAQuestionThatTheDocumentsDoNotAnswer(t *testing.T) {
 	}
 }
 
-func TestProblemsNameTheField(t *testing.T) {
+func TestProblemsNameTheFieldAsTheBodySpellsIt(t *testing.T) {
 	t.Parallel()
 	i := start(t)
-	resp := i.request(http.MethodPost, "/v1/auth/sign-up", "application/json",
-		i.json(map[string]any{"email": "a@example.com", "password": "short"}), nil)
-	var problem struct {
-		Reason     string
-		Violations []struct{ Field string }
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&problem); err != nil {
-		t.Fatal(err)
-	}
-	if resp.StatusCode != http.StatusBadRequest || len(problem.Violations) != 1 || problem.Violations[0].Field != "password" {
-		t.Errorf("%d %+v", resp.StatusCode, problem)
+	for _, tc := range []struct {
+		path, field string
+		body        map[string]any
+	}{
+		{"/v1/auth/sign-up", "password", map[string]any{"email": "a@example.com", "password": "short"}},
+		{"/v1/assistants", "displayName", map[string]any{"description": "nameless"}},
+		{"/v1/assistants", "model", map[string]any{"displayName": "x", "model": "no slash"}},
+		{"/v1/collections", "bogus", map[string]any{"displayName": "x", "bogus": 1}},
+	} {
+		resp := i.request(http.MethodPost, tc.path, "application/json", i.json(tc.body), nil)
+		var problem struct {
+			Reason, Detail string
+			Violations     []struct{ Field string }
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&problem); err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusBadRequest || len(problem.Violations) != 1 || problem.Violations[0].Field != tc.field {
+			t.Errorf("%s: %d %+v, want a violation on %s", tc.path, resp.StatusCode, problem, tc.field)
+		}
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -86,6 +87,20 @@ func NotFound(kind string) *Fault {
 func (f *Fault) WithViolation(field, message string) *Fault {
 	c := *f
 	c.violations = append(append([]Violation(nil), f.violations...), Violation{Field: field, Message: message})
+	return &c
+}
+
+// Below returns a copy of f whose fields are named from inside the field at
+// prefix, for a client that sends that field's value as the whole body.
+func (f *Fault) Below(prefix string) *Fault {
+	c := *f
+	c.violations = make([]Violation, len(f.violations))
+	for i, v := range f.violations {
+		c.violations[i] = Violation{Field: strings.TrimPrefix(v.Field, prefix+"."), Message: v.Message}
+	}
+	if len(f.violations) > 0 {
+		c.detail = strings.TrimPrefix(f.detail, prefix+".")
+	}
 	return &c
 }
 
