@@ -109,6 +109,15 @@ func IfMatch(ctx context.Context) string {
 	return tag
 }
 
+// Etag returns the state that a change builds on: the etag in the body, or else
+// the request's If-Match.
+func Etag(ctx context.Context, body string) string {
+	if body != "" {
+		return body
+	}
+	return IfMatch(ctx)
+}
+
 // IdempotencyKey returns the request's Idempotency-Key, or "".
 func IdempotencyKey(ctx context.Context) string {
 	md, _ := metadata.FromIncomingContext(ctx)

@@ -101,7 +101,7 @@ func (s *Service) UpdateConversation(ctx context.Context, req *chatv1.UpdateConv
 	if len(mask) == 0 {
 		mask = filled(patch)
 	}
-	etag := etagOf(ctx, req.GetConversation().GetEtag())
+	etag := rpcserver.Etag(ctx, req.GetConversation().GetEtag())
 	return reply(s.store.Change(ctx, scope, patch.ID, func(before Conversation) (Conversation, error) {
 		if err := before.CheckEtag(etag); err != nil {
 			return before, err
@@ -118,7 +118,7 @@ func (s *Service) DeleteConversation(ctx context.Context, req *chatv1.DeleteConv
 	if err != nil {
 		return nil, err
 	}
-	if err := s.store.Delete(ctx, scope, req.GetId(), etagOf(ctx, req.GetEtag())); err != nil {
+	if err := s.store.Delete(ctx, scope, req.GetId(), rpcserver.Etag(ctx, req.GetEtag())); err != nil {
 		return nil, err
 	}
 	return &chatv1.DeleteConversationResponse{}, nil
@@ -155,14 +155,6 @@ func Caller(ctx context.Context) (postgres.Scope, error) {
 		return postgres.Scope{}, identity.Unauthenticated()
 	}
 	return postgres.Scope{OrganizationID: p.OrganizationID, UserID: p.UserID}, nil
-}
-
-// etagOf prefers the body's etag to the If-Match header.
-func etagOf(ctx context.Context, body string) string {
-	if body != "" {
-		return body
-	}
-	return rpcserver.IfMatch(ctx)
 }
 
 func decode(in *chatv1.Conversation) Conversation {

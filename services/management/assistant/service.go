@@ -92,7 +92,7 @@ func (s *Service) ListAssistants(ctx context.Context, req *managementv1.ListAssi
 // UpdateAssistant implements the RPC.
 func (s *Service) UpdateAssistant(ctx context.Context, req *managementv1.UpdateAssistantRequest) (*managementv1.Assistant, error) {
 	patch, mask := decode(req.GetAssistant()), req.GetUpdateMask().GetPaths()
-	return s.change(ctx, patch.ID, etagOf(ctx, req.GetAssistant().GetEtag()), "updated",
+	return s.change(ctx, patch.ID, rpcserver.Etag(ctx, req.GetAssistant().GetEtag()), "updated",
 		func(before Assistant) (Assistant, map[string]audit.Change, error) {
 			if before.DeleteTime != nil {
 				return before, nil, notFound(errDeleted)
@@ -107,7 +107,7 @@ func (s *Service) UpdateAssistant(ctx context.Context, req *managementv1.UpdateA
 
 // DeleteAssistant implements the RPC.
 func (s *Service) DeleteAssistant(ctx context.Context, req *managementv1.DeleteAssistantRequest) (*managementv1.DeleteAssistantResponse, error) {
-	_, err := s.change(ctx, req.GetId(), etagOf(ctx, req.GetEtag()), "deleted",
+	_, err := s.change(ctx, req.GetId(), rpcserver.Etag(ctx, req.GetEtag()), "deleted",
 		func(before Assistant) (Assistant, map[string]audit.Change, error) {
 			if before.DeleteTime != nil {
 				return before, nil, notFound(errDeleted)
@@ -183,12 +183,4 @@ func caller(ctx context.Context) (*identity.Principal, error) {
 		return nil, identity.Unauthenticated()
 	}
 	return p, nil
-}
-
-// etagOf prefers the body's etag to the If-Match header.
-func etagOf(ctx context.Context, body string) string {
-	if body != "" {
-		return body
-	}
-	return rpcserver.IfMatch(ctx)
 }
