@@ -62,6 +62,16 @@ func FromContext(ctx context.Context) (*Principal, bool) {
 	return p, ok
 }
 
+// Require returns the principal of a request, or UNAUTHENTICATED where there is
+// none.
+func Require(ctx context.Context) (*Principal, error) {
+	p, ok := FromContext(ctx)
+	if !ok {
+		return nil, Unauthenticated()
+	}
+	return p, nil
+}
+
 // NewServiceContext returns a context that carries the calling service.
 func NewServiceContext(ctx context.Context, s *Service) context.Context {
 	return context.WithValue(ctx, serviceKey{}, s)

@@ -42,7 +42,7 @@ func NewService(deps Deps) (*Service, error) {
 
 // CreateAssistant implements the RPC.
 func (s *Service) CreateAssistant(ctx context.Context, req *managementv1.CreateAssistantRequest) (*managementv1.Assistant, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *Service) CreateAssistant(ctx context.Context, req *managementv1.CreateA
 
 // GetAssistant implements the RPC.
 func (s *Service) GetAssistant(ctx context.Context, req *managementv1.GetAssistantRequest) (*managementv1.Assistant, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (s *Service) GetAssistant(ctx context.Context, req *managementv1.GetAssista
 
 // ListAssistants implements the RPC.
 func (s *Service) ListAssistants(ctx context.Context, req *managementv1.ListAssistantsRequest) (*managementv1.ListAssistantsResponse, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *Service) UndeleteAssistant(ctx context.Context, req *managementv1.Undel
 func (s *Service) change(ctx context.Context, assistantID, etag, verb string,
 	edit func(Assistant) (Assistant, map[string]audit.Change, error),
 ) (*managementv1.Assistant, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -175,12 +175,4 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, a Assistant, verb 
 		ResourceID:     a.ID,
 		Changes:        changes,
 	})
-}
-
-func caller(ctx context.Context) (*identity.Principal, error) {
-	p, ok := identity.FromContext(ctx)
-	if !ok {
-		return nil, identity.Unauthenticated()
-	}
-	return p, nil
 }

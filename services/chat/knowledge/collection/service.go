@@ -44,7 +44,7 @@ func New(deps Deps) (*Service, error) {
 
 // CreateCollection implements the RPC.
 func (s *Service) CreateCollection(ctx context.Context, req *knowledgev1.CreateCollectionRequest) (*knowledgev1.Collection, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (s *Service) CreateCollection(ctx context.Context, req *knowledgev1.CreateC
 
 // GetCollection implements the RPC.
 func (s *Service) GetCollection(ctx context.Context, req *knowledgev1.GetCollectionRequest) (*knowledgev1.Collection, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (s *Service) GetCollection(ctx context.Context, req *knowledgev1.GetCollect
 
 // ListCollections implements the RPC.
 func (s *Service) ListCollections(ctx context.Context, req *knowledgev1.ListCollectionsRequest) (*knowledgev1.ListCollectionsResponse, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (s *Service) DeleteCollection(ctx context.Context, req *knowledgev1.DeleteC
 func (s *Service) locked(ctx context.Context, collectionID, etag string,
 	fn func(ctx context.Context, tx postgres.Tx, c Collection) error,
 ) error {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return err
 	}
@@ -168,14 +168,6 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, c Collection, verb
 // now is as fine as the database stores it: what is answered at once and what is
 // read later are the same.
 func (s *Service) now() time.Time { return s.clock.Now().Truncate(time.Microsecond) }
-
-func caller(ctx context.Context) (*identity.Principal, error) {
-	p, ok := identity.FromContext(ctx)
-	if !ok {
-		return nil, identity.Unauthenticated()
-	}
-	return p, nil
-}
 
 func decode(in *knowledgev1.Collection) Collection {
 	return Collection{ID: in.GetId(), DisplayName: in.GetDisplayName(), Description: in.GetDescription()}

@@ -51,7 +51,7 @@ func New(deps Deps) (*Service, error) {
 
 // CreateDocument implements the RPC.
 func (s *Service) CreateDocument(ctx context.Context, req *knowledgev1.CreateDocumentRequest) (*knowledgev1.Document, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (s *Service) takeIn(ctx context.Context, caller *identity.Principal, d Docu
 
 // GetDocument implements the RPC.
 func (s *Service) GetDocument(ctx context.Context, req *knowledgev1.GetDocumentRequest) (*knowledgev1.Document, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *Service) GetDocument(ctx context.Context, req *knowledgev1.GetDocumentR
 
 // GetDocumentContent implements the RPC.
 func (s *Service) GetDocumentContent(ctx context.Context, req *knowledgev1.GetDocumentContentRequest) (*httpbody.HttpBody, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (s *Service) GetDocumentContent(ctx context.Context, req *knowledgev1.GetDo
 
 // ListDocuments implements the RPC.
 func (s *Service) ListDocuments(ctx context.Context, req *knowledgev1.ListDocumentsRequest) (*knowledgev1.ListDocumentsResponse, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (s *Service) ListDocuments(ctx context.Context, req *knowledgev1.ListDocume
 
 // DeleteDocument implements the RPC.
 func (s *Service) DeleteDocument(ctx context.Context, req *knowledgev1.DeleteDocumentRequest) (*knowledgev1.DeleteDocumentResponse, error) {
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -160,12 +160,4 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, organizationID, do
 		ResourceType:   "document",
 		ResourceID:     documentID,
 	})
-}
-
-func caller(ctx context.Context) (*identity.Principal, error) {
-	p, ok := identity.FromContext(ctx)
-	if !ok {
-		return nil, identity.Unauthenticated()
-	}
-	return p, nil
 }

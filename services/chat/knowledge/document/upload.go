@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 )
 
@@ -17,7 +18,7 @@ type uploadStream = grpc.ClientStreamingServer[knowledgev1.UploadDocumentRequest
 // the limit is refused when the limit is passed, not when all of it has come.
 func (s *Service) UploadDocument(stream uploadStream) error {
 	ctx := stream.Context()
-	caller, err := caller(ctx)
+	caller, err := identity.Require(ctx)
 	if err != nil {
 		return err
 	}
