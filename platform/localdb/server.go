@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,11 +24,15 @@ const (
 )
 
 // server is a running postmaster: our child, or one that we adopted.
+//
+// Nobody waits for it in a goroutine: a shared cluster outlives the process that
+// started it, and what has no end would have no owner. alive looks instead.
 type server struct {
 	pid int
-	// exited is closed when a child has been waited for. Nil when adopted: the
-	// parent of such a process is init, and we can only look.
-	exited chan struct{}
+
+	mu sync.Mutex
+	// ended is set once a child was reaped: its pid may then be another's.
+	ended bool
 }
 
 // startServer starts Postgres, unless the one that a killed predecessor left
@@ -70,13 +75,10 @@ func spawn(at home, bin binaries) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("localdb: %w", err)
 	}
-	s := &server{pid: cmd.Process.Pid, exited: make(chan struct{})}
-	// The goroutine ends with Postgres; stop waits for it.
-	go func() {
-		defer close(s.exited)
-		// How it ended is in Postgres' own log; that it ended is all we need.
-		_ = cmd.Wait()
-	}()
+	s := &server{pid: cmd.Process.Pid}
+	if err := cmd.Process.Release(); err != nil {
+		return nil, fmt.Errorf("localdb: %w", err)
+	}
 	return s, nil
 }
 
@@ -99,16 +101,23 @@ func (s *server) awaitReady(ctx context.Context, at home, password string) error
 	}
 }
 
+// alive reaps a child that has ended. The parent of an adopted server is init,
+// so there is only its pid to look at.
 func (s *server) alive() bool {
-	if s.exited == nil {
-		return processAlive(s.pid)
-	}
-	select {
-	case <-s.exited:
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
 		return false
-	default:
-		return true
 	}
+	var status syscall.WaitStatus
+	pid, err := syscall.Wait4(s.pid, &status, syscall.WNOHANG, nil)
+	switch {
+	case err == nil:
+		s.ended = pid == s.pid
+	case errors.Is(err, syscall.ECHILD):
+		s.ended = !processAlive(s.pid)
+	}
+	return !s.ended
 }
 
 // stop shuts Postgres down in fast mode, and in immediate mode when ctx ends
@@ -132,17 +141,17 @@ func (s *server) stop(ctx context.Context) error {
 	return fmt.Errorf("localdb: process %d did not stop and was killed", s.pid)
 }
 
+// kill ends Postgres at once. A failure means that it has ended.
 func (s *server) kill() {
-	// A failure means that it has ended.
 	_ = s.signal(syscall.SIGKILL)
-	if s.exited != nil {
-		<-s.exited
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = s.await(ctx)
 }
 
 // signal treats a process that has ended as signalled. The pid of a child that
-// was not waited for cannot have been given to another process; once it was
-// waited for, it is not used any more.
+// was not reaped cannot have been given to another process; once it was reaped,
+// it is not used any more.
 func (s *server) signal(sig syscall.Signal) error {
 	if !s.alive() {
 		return nil
@@ -154,14 +163,6 @@ func (s *server) signal(sig syscall.Signal) error {
 }
 
 func (s *server) await(ctx context.Context) error {
-	if s.exited != nil {
-		select {
-		case <-s.exited:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 	for s.alive() {
 		if err := clock.Sleep(ctx, clock.System(), pollInterval); err != nil {
 			return err
