@@ -1,0 +1,190 @@
+// Package inprocess serves the whole product inside a test: every part in the
+// test's own process, on a database of its own, on a port of its own.
+//
+// It is for tests that walk the product's surface. Tests of what happens to
+// processes start real ones.
+package inprocess
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/process"
+	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/platform/pgtest"
+)
+
+// The first operator of every installation.
+const (
+	AdminEmail    = "admin@gatehouse.local"
+	AdminPassword = "correct horse battery staple"
+)
+
+const announcement = "Gatehouse is at "
+
+// Installation is a running product.
+type Installation struct {
+	// URL is where the gateway is, without a slash at its end.
+	URL string
+	// Database is the one that the services share.
+	Database *pgtest.Database
+}
+
+// Start serves the product until the test ends. Settings override those that
+// make it fit for a test.
+func Start(t *testing.T, overrides map[string]string) *Installation {
+	t.Helper()
+	database := pgtest.New(t)
+	variables := map[string]string{
+		"GATEHOUSE_DATABASE_URL":   database.AdminURL,
+		"GATEHOUSE_SECRET_KEY":     base64.StdEncoding.EncodeToString(database.SecretKey),
+		"GATEHOUSE_DATA_DIR":       t.TempDir(),
+		"GATEHOUSE_GATEWAY_ADDR":   "127.0.0.1:0",
+		"GATEHOUSE_OPS_ADDR":       "127.0.0.1:0",
+		"GATEHOUSE_ADMIN_PASSWORD": AdminPassword,
+		"GATEHOUSE_RATE_LIMITS":    "off",
+		"GATEHOUSE_LOG_LEVEL":      "error",
+	}
+	for name, value := range overrides {
+		variables[name] = value
+	}
+	s, err := settings.Load(variables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Installation{URL: serve(t, s), Database: database}
+}
+
+func serve(t *testing.T, s settings.Settings) string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	out, in := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := process.Serve(ctx, s, "test", in, os.Stderr)
+		_ = in.CloseWithError(err)
+		done <- err
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the product did not stop cleanly: %v", err)
+		}
+	})
+	greeting := bufio.NewReader(out)
+	line, err := greeting.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, greeting) }() // ends when Serve has closed its end
+	return strings.TrimSpace(strings.TrimPrefix(line, announcement))
+}
+
+// Session is somebody who is signed in.
+type Session struct {
+	UserID         string
+	OrganizationID string
+	AccessToken    string
+}
+
+// SignIn signs the first operator in.
+func (i *Installation) SignIn(t *testing.T) Session {
+	t.Helper()
+	return i.tokens(t, Session{}, "/v1/auth/sign-in", map[string]string{"email": AdminEmail, "password": AdminPassword})
+}
+
+// SignUp makes a user with an organization of its own.
+func (i *Installation) SignUp(t *testing.T, email string) Session {
+	t.Helper()
+	return i.tokens(t, Session{}, "/v1/auth/sign-up", map[string]string{"email": email, "password": AdminPassword + " too"})
+}
+
+// Switch makes another organization of the caller's the active one.
+func (i *Installation) Switch(t *testing.T, s Session, organizationID string) Session {
+	t.Helper()
+	return i.tokens(t, s, "/v1/auth/switch-organization",
+		map[string]string{"organizationId": organizationID})
+}
+
+func (i *Installation) tokens(t *testing.T, caller Session, path string, body map[string]string) Session {
+	t.Helper()
+	var pair struct{ AccessToken string }
+	i.do(t, caller, http.MethodPost, path, body, &pair)
+	s := Session{AccessToken: pair.AccessToken}
+	var me struct{ ID, OrganizationID string }
+	i.do(t, s, http.MethodGet, "/v1/me", nil, &me)
+	s.UserID, s.OrganizationID = me.ID, me.OrganizationID
+	return s
+}
+
+// Create posts a resource and returns its id.
+func (i *Installation) Create(t *testing.T, s Session, path string, body any) string {
+	t.Helper()
+	var created struct{ ID string }
+	i.do(t, s, http.MethodPost, path, body, &created)
+	return created.ID
+}
+
+// Get reads a resource.
+func (i *Installation) Get(t *testing.T, s Session, path string, into any) {
+	t.Helper()
+	i.do(t, s, http.MethodGet, path, nil, into)
+}
+
+func (i *Installation) do(t *testing.T, s Session, method, path string, body, into any) {
+	t.Helper()
+	Decode(t, i.Request(t, s, method, path, body), into)
+}
+
+// Decode reads a response that must be a success.
+func Decode(t *testing.T, resp *http.Response, into any) {
+	t.Helper()
+	defer resp.Body.Close() //nolint:errcheck // it was read
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode/100 != 2 {
+		t.Fatalf("%s %s: %d %s", resp.Request.Method, resp.Request.URL.Path, resp.StatusCode, raw)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		t.Fatalf("%s: %v in %s", resp.Request.URL.Path, err, raw)
+	}
+}
+
+// Request sends a JSON body, or none when it is nil. The caller closes the
+// response's body.
+func (i *Installation) Request(t *testing.T, s Session, method, path string, body any) *http.Response {
+	t.Helper()
+	var content io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, i.URL+path, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if s.AccessToken != "" {
+		req.Header.Set("Authorization", "Bearer "+s.AccessToken)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}

@@ -1,0 +1,105 @@
+package tenancy_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/proto/catalog"
+)
+
+// others is what a request must say beside the resource to be valid, by RPC. A
+// request that is refused for its form would prove nothing.
+var others = map[string]string{
+	"UpdateMember":       `{"userId": "USER", "roles": ["viewer"]}`,
+	"RemoveMember":       `{"userId": "USER"}`,
+	"AddMember":          `{"userId": "USER", "roles": ["viewer"]}`,
+	"UpdateConversation": `{"conversation": {"title": "mine"}, "updateMask": "title"}`,
+	"UpdateCollection":   `{"collection": {"displayName": "mine"}, "updateMask": "displayName"}`,
+	"UpdateAssistant":    `{"assistant": {"displayName": "mine"}, "updateMask": "displayName"}`,
+	"SendMessage":        `{"content": "What is it?"}`,
+	"StartMessage":       `{"content": "What is it?"}`,
+	"CreateDocument":     `{"title": "mine", "content": "Some text."}`,
+	"UploadDocument":     `{"header": {"fileName": "mine.md"}}`,
+	"Search":             `{"query": "warranty"}`,
+}
+
+// request returns a valid request of an RPC about one resource.
+func request(t *testing.T, m catalog.Method, resource string) proto.Message {
+	t.Helper()
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(m.Descriptor.Input().FullName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := kind.New()
+	if other := others[string(m.Descriptor.Name())]; other != "" {
+		other = strings.ReplaceAll(other, "USER", id.New())
+		if err := protojson.Unmarshal([]byte(other), message.Interface()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(message, m.Access.GetResource(), resource)
+	return message.Interface()
+}
+
+// set puts a value at a dotted path.
+func set(message protoreflect.Message, path, value string) {
+	head, rest, nested := strings.Cut(path, ".")
+	field := message.Descriptor().Fields().ByName(protoreflect.Name(head))
+	switch {
+	case nested:
+		set(message.Mutable(field).Message(), rest, value)
+	case field.IsList():
+		message.Mutable(field).List().Append(protoreflect.ValueOfString(value))
+	default:
+		message.Set(field, protoreflect.ValueOfString(value))
+	}
+}
+
+// transcode returns the request in its REST form, by the RPC's HTTP rule.
+func transcode(t *testing.T, m catalog.Method, message proto.Message) (method, path string, body []byte) {
+	t.Helper()
+	rule, _ := proto.GetExtension(m.Descriptor.Options(), annotations.E_Http).(*annotations.HttpRule)
+	route := m.Routes[0]
+	var b strings.Builder
+	rest := route.Path
+	for {
+		before, after, found := strings.Cut(rest, "{")
+		b.WriteString(before)
+		if !found {
+			break
+		}
+		field, end, _ := strings.Cut(after, "}")
+		b.WriteString(url.PathEscape(get(message.ProtoReflect(), field).String()))
+		rest = end
+	}
+	content := message
+	if rule.GetBody() != "*" && rule.GetBody() != "" {
+		content = get(message.ProtoReflect(), rule.GetBody()).Message().Interface()
+	}
+	if route.Verb == http.MethodGet || rule.GetBody() == "" {
+		return route.Verb, b.String(), nil
+	}
+	raw, err := protojson.Marshal(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return route.Verb, b.String(), raw
+}
+
+func get(message protoreflect.Message, path string) protoreflect.Value {
+	head, rest, nested := strings.Cut(path, ".")
+	value := message.Get(message.Descriptor().Fields().ByName(protoreflect.Name(head)))
+	if nested {
+		return get(value.Message(), rest)
+	}
+	return value
+}
