@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-MODULES := proto platform services gateway cmd
+MODULES := proto platform services gateway cmd bench
 BIN := $(CURDIR)/.bin
 TOOLS := buf protoc-gen-go protoc-gen-go-grpc protoc-gen-grpc-gateway
 
@@ -53,6 +53,10 @@ check-modules: ## Fail when a go.mod or go.sum is not tidy
 test: setup check-modules lint check-generated build ## Everything that must hold before a change lands
 	@trap '(cd platform && go run ./pgtest/stop)' EXIT; \
 	for m in $(MODULES); do (cd $$m && GOWORK=off go test -race -timeout 15m ./...); done
+
+.PHONY: bench
+bench: setup ## Measure speed and memory, with floors beside; about a minute
+	@cd bench && GOWORK=off go run ./load
 
 .PHONY: run
 run: setup ## Build and run everything in one process; Ctrl-C stops it

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The program starts itself to serve the floors; in a test, itself is the test.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == floorCommand {
+		exit(serveFloor(os.Stdin, os.Stdout))
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// A small run measures everything: no figure of it is judged, but each is there,
+// and answers were whole, or the run would have failed.
+func TestASmallRunMeasuresEverything(t *testing.T) {
+	t.Parallel()
+	opts := full().small()
+	opts.root, opts.stripped = "../..", false
+	var out, log strings.Builder
+	if err := run(t.Context(), opts, &out, &log); err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
+	}
+	table := out.String()
+	for _, want := range []string{
+		"stripped binary", "warm start", "resident memory, idle", "GET /v1/me at 4 clients", "1 stream",
+		"4 streams at full speed", "8 streams at once", "| 0 of 8 |", "after 8 answers",
+	} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table lacks %q:\n%s", want, table)
+		}
+	}
+	if strings.Contains(table, "NaN") || strings.Contains(table, "Inf") {
+		t.Errorf("a figure is none:\n%s", table)
+	}
+}
+
+func TestAnUnknownPartIsRefused(t *testing.T) {
+	t.Parallel()
+	opts := full()
+	opts.only = "everything"
+	if err := opts.validate(); err == nil || !strings.Contains(err.Error(), "streams") {
+		t.Errorf("%v does not name the parts", err)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	t.Parallel()
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[99-i] = time.Duration(i + 1)
+	}
+	for p, want := range map[float64]time.Duration{1: 1, 50: 50, 99: 99, 100: 100} {
+		if got := percentile(hundred, p); got != want {
+			t.Errorf("percentile %v is %d, want %d", p, got, want)
+		}
+	}
+	if got := median([]float64(nil)); got != 0 {
+		t.Errorf("the median of nothing is %v", got)
+	}
+}
+
+func TestTogetherStopsAtTheFirstFailure(t *testing.T) {
+	t.Parallel()
+	failure := errors.New("enough")
+	err := together(t.Context(), 4, 1000, func(_ context.Context, n int) error {
+		if n == 7 {
+			return failure
+		}
+		return nil
+	})
+	if !errors.Is(err, failure) {
+		t.Errorf("got %v", err)
+	}
+	if err := together(t.Context(), 4, 1000, func(context.Context, int) error { return nil }); err != nil {
+		t.Errorf("without a failure: %v", err)
+	}
+}
+
+func TestAnAnswerMustBeWhole(t *testing.T) {
+	t.Parallel()
+	const (
+		delta = "data: {\"seq\":1,\"messageDelta\":{\"text\":\"a b\"}}\n\n"
+		end   = "data: {\"seq\":2,\"runCompleted\":{\"message\":{\"content\":\"a b\"}}}\n\n"
+	)
+	for name, tc := range map[string]struct{ stream, want string }{
+		"whole":              {delta + end, ""},
+		"without an end":     {delta, "without a whole answer"},
+		"with a gap":         {strings.Replace(delta, ":1", ":2", 1) + end, "came where 1 was due"},
+		"with another text":  {strings.Replace(delta, "a b", "a c", 1) + end, "differ"},
+		"that is not events": {"data: nonsense\n\n", "cannot be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var a answer
+			err := a.follow(strings.NewReader(tc.stream))
+			switch {
+			case tc.want == "" && (err != nil || a.tokens != 2 || a.deltas != 1):
+				t.Errorf("%+v, %v", a, err)
+			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
