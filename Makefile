@@ -23,6 +23,13 @@ $(BIN)/.installed: tools/go.mod tools/go.sum
 	@cd tools && GOWORK=off GOBIN=$(BIN) go install tool
 	@touch $@
 
+# Apart from the generators, whose versions its dependencies would move.
+$(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	@echo "Building the linter pinned in tools/lint/go.mod (once, a minute or two)"
+	@mkdir -p $(BIN)
+	@cd tools/lint && GOWORK=off GOBIN=$(BIN) go install tool
+	@touch $@
+
 .PHONY: generate
 generate: $(BIN)/.installed ## Regenerate Go and OpenAPI from proto/
 	@$(BIN)/buf format -w proto
@@ -35,11 +42,15 @@ check-generated: $(BIN)/.installed ## Fail when committed generated files are st
 	@git diff --exit-code --stat -- proto || { echo "Generated files are stale: run make generate and commit"; exit 1; }
 
 .PHONY: lint
-lint: $(BIN)/.installed ## Lint the contracts and the code
+lint: $(BIN)/.installed $(BIN)/golangci-lint ## Lint the contracts and the code
 	@$(BIN)/buf lint
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/buf breaking --against '.git#ref=HEAD~1'; fi
-	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
-	@for m in $(MODULES); do (cd $$m && GOWORK=off go vet ./...); done
+	@for m in $(MODULES); do (cd $$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
+
+.PHONY: format
+format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the code, and mend what lint can mend
+	@$(BIN)/buf format -w proto
+	@for m in $(MODULES); do (cd $$m && GOWORK=off $(BIN)/golangci-lint run --fix ./...); done
 
 .PHONY: build
 build: ## Build each module by itself, as a user of it would

@@ -21,7 +21,7 @@ const defaultDrain = 20 * time.Second
 
 // defaultQuota is what one client address may do. It is wide, since an office
 // shares an address; the services limit each caller more tightly.
-var defaultQuota = limit.Quota{Name: "address", PerMinute: 6000, Burst: 600}
+var defaultQuota = limit.Quota{Name: "address", PerMinute: 6000, Burst: 600} //nolint:gochecknoglobals // a constant
 
 // Config is what differs between installations.
 type Config struct {

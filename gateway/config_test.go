@@ -24,7 +24,7 @@ func (plainEncoder) Encode(iterator attribute.Iterator) string {
 	var out []string
 	for iterator.Next() {
 		kv := iterator.Attribute()
-		out = append(out, string(kv.Key)+"="+kv.Value.Emit())
+		out = append(out, string(kv.Key)+"="+kv.Value.String())
 	}
 	return strings.Join(out, " ")
 }

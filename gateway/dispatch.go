@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"log"
+	"log" //nolint:depguard // what net/http takes
 	"log/slog"
 	"net/http"
 	"strings"

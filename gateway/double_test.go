@@ -19,7 +19,7 @@ import (
 )
 
 // double serves every contract that the tests need, on a real gRPC server. A
-// test replaces the behaviour that it is about.
+// test replaces the behavior that it is about.
 type double struct {
 	authv1.UnimplementedAccountServiceServer
 	authv1.UnimplementedServiceTokenServiceServer

@@ -22,7 +22,7 @@ import (
 // raw sends bytes as they are and returns the answer.
 func (h *harness) raw(request string) answer {
 	h.t.Helper()
-	conn, err := net.Dial("tcp", h.address)
+	conn, err := (&net.Dialer{}).DialContext(h.t.Context(), "tcp", h.address)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestAddressLimit(t *testing.T) {
 		h.call("GET", "/v1/me", "", "X-Forwarded-For", "2001:db8::2")
 	}
 	if a := h.call("GET", "/v1/me", "", "X-Forwarded-For", "2001:db8::3"); a.StatusCode != 429 {
-		t.Errorf("a neighbour in the /64: %d", a.StatusCode)
+		t.Errorf("a neighbor in the /64: %d", a.StatusCode)
 	}
 	// gRPC is limited by the same count.
 	_, trailers, _ := h.webCall(true, "/gatehouse.auth.v1.AccountService/GetMe", nil, "X-Forwarded-For", "192.0.2.1")
@@ -223,8 +223,8 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
+//nolint:paralleltest // it measures the heap
 func TestBodiesWithoutEnd(t *testing.T) {
-	// Not parallel: it measures the heap.
 	h := start(t, &double{}, inMemory)
 	for name, length := range map[string]int64{"announced": 200 << 20, "chunked": -1} {
 		t.Run(name, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestBodiesWithoutEnd(t *testing.T) {
 func TestSlowHeadersAreCut(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
-	conn, err := net.Dial("tcp", h.address)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const maxBatch = 64
 
 // eventBuffers lends the buffers in which events are written; it holds no
 // state.
-var eventBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+var eventBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }} //nolint:gochecknoglobals // as said
 
 // eventWriter writes server-sent events. Each write has a deadline, so that a
 // reader that takes nothing is cut and cannot hold on to what feeds it.

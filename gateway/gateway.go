@@ -116,7 +116,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 	for _, origin := range config.CORSOrigins {
 		g.origins[origin] = struct{}{}
 	}
-	g.draining, g.beginDrain = context.WithCancel(context.Background())
+	g.draining, g.beginDrain = context.WithCancel(context.Background()) //nolint:forbidigo // it is the gateway's own, and ends with Close
 	if err := g.build(); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -211,7 +211,9 @@ func (g *Gateway) Run(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("gateway: requests were cut: %w", err), server.Close())
 	}
-	<-served
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("gateway: serve: %w", ended))
+	}
 	return err
 }
 

@@ -78,7 +78,7 @@ func listen(t *testing.T, inMemory bool) (net.Listener, func(context.Context) (n
 		l := bufconn.Listen(1 << 20)
 		return l, l.DialContext
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,12 +139,12 @@ func start(t *testing.T, d *double, options ...func(*setting)) *harness {
 	if s.readerTimeout > 0 {
 		gw.SetReaderTimeout(s.readerTimeout)
 	}
-	front, err := net.Listen("tcp", "127.0.0.1:0")
+	front, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.address, h.url = front.Addr().String(), "http://"+front.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	h.stop, h.done = cancel, make(chan error, 1)
 	go func() { h.done <- gw.Run(ctx, front); close(h.done) }()
 	transport := &http.Transport{}

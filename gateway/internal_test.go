@@ -38,7 +38,7 @@ func TestClientAddress(t *testing.T) {
 		{"in memory", "bufconn", nil, 0, "", "invalid IP"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 			r.RemoteAddr, r.Header["X-Forwarded-For"] = c.peer, c.forwarded
 			addr := clientAddress(r, c.hops)
 			if addressText(addr) != c.want || limitKey(addr) != c.key {

@@ -196,7 +196,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 func statusOf(response *http.Response) *fault.Fault {
 	code, err := strconv.Atoi(response.Trailer.Get("Grpc-Status"))
 	if err != nil || code == 0 {
-		return nil
+		return nil //nolint:nilerr // no code is success
 	}
 	return fault.FromStatus(status.New(codes.Code(code), response.Trailer.Get("Grpc-Message"))) //nolint:gosec // small
 }

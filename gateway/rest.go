@@ -99,7 +99,7 @@ func (g *Gateway) bindServices(mux *runtime.ServeMux) error {
 			return fmt.Errorf("%s is public, but not bound to REST", m.service)
 		}
 		// The context would only be used to close the connection, which is ours.
-		if err := bind(context.Background(), mux, m.upstream.conn); err != nil {
+		if err := bind(context.Background(), mux, m.upstream.conn); err != nil { //nolint:forbidigo // as said
 			return fmt.Errorf("bind %s: %w", m.service, err)
 		}
 	}
@@ -220,10 +220,10 @@ func parseTimeout(s string) (time.Duration, bool) {
 	if !ok || err != nil {
 		return 0, false
 	}
-	if n > uint64(math.MaxInt64/unit) {
+	if n > uint64(math.MaxInt64/unit) { //nolint:gosec // both are positive
 		return math.MaxInt64, true // 8 digits of hours do not fit
 	}
-	return time.Duration(n) * unit, true //nolint:gosec // bounded above
+	return time.Duration(n) * unit, true
 }
 
 // incomingHeader lets through what the services read. Authorization passes by

@@ -39,6 +39,7 @@ func refusals() []refusal {
 		{name: "a trailing slash", method: "GET", path: "/v1/me/", status: 404, reason: "ROUTE_NOT_FOUND"},
 		{name: "a method that the path lacks", method: "PUT", path: "/v1/assistants", body: "{}", status: 405, reason: "METHOD_NOT_ALLOWED",
 			check: func(t *testing.T, a answer) {
+				t.Helper()
 				if got := a.Header.Get("Allow"); got != "GET, HEAD, POST" {
 					t.Errorf("Allow %q", got)
 				}
@@ -70,6 +71,7 @@ func refusals() []refusal {
 		{name: "an absent resource", method: "GET", path: "/v1/assistants/x", status: 404, reason: "NOT_FOUND"},
 		{name: "two credentials", method: "GET", path: "/v1/me", headers: []string{"Authorization", "Bearer a", "Authorization", "Bearer b"}, status: 401, reason: "UNAUTHENTICATED",
 			check: func(t *testing.T, a answer) {
+				t.Helper()
 				if !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer") {
 					t.Error("a 401 without WWW-Authenticate")
 				}

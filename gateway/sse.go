@@ -77,7 +77,7 @@ func position(r *http.Request) (int32, error) {
 	if err != nil || seq < 0 {
 		return 0, fault.Invalid(name, "must be the id of an event: a whole number, not negative")
 	}
-	return int32(seq), nil //nolint:gosec // parsed as 32 bits
+	return int32(seq), nil
 }
 
 // openEvents opens the stream of a request at the service.
@@ -207,7 +207,7 @@ func (f *feed) ended() bool {
 // close ends the call and waits until nothing of it is left.
 func (f *feed) close() {
 	f.cancel()
-	for range f.events { //nolint:revive // drained for its end
+	for range f.events { // drained for its end
 	}
 }
 

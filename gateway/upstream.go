@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,9 +10,11 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
@@ -48,7 +49,7 @@ func newUpstream(peer rpcclient.Peer, tokens rpcclient.TokenSource) (*upstream, 
 	u := &upstream{peer: peer, tokens: tokens}
 	params := backoff.DefaultConfig
 	params.BaseDelay, params.MaxDelay = 100*time.Millisecond, redial
-	conn, err := grpc.NewClient("passthrough:///"+peer.Name,
+	conn, err := grpc.NewClient("passthrough:///"+peer.Name, //nolint:forbidigo // it forwards others' calls, with their deadlines and retries
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return peer.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: params, MinConnectTimeout: dialTimeout}),
@@ -80,7 +81,7 @@ func newUpstream(peer rpcclient.Peer, tokens rpcclient.TokenSource) (*upstream, 
 
 func (u *upstream) close() error {
 	u.raw.CloseIdleConnections()
-	if err := u.conn.Close(); err != nil && !errors.Is(err, grpc.ErrClientConnClosing) {
+	if err := u.conn.Close(); err != nil && status.Code(err) != codes.Canceled {
 		return fmt.Errorf("upstream %s: %w", u.peer.Name, err)
 	}
 	return nil

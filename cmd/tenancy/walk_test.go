@@ -56,7 +56,7 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 func settle(t *testing.T, i *inprocess.Installation, s inprocess.Session, r resources) {
 	t.Helper()
 	resp := i.Request(t, s, http.MethodGet, "/v1/runs/"+r["run"]+"/events", nil)
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()                                   //nolint:errcheck // it was read
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil { // the stream ends with the run
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package clock_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -89,10 +90,10 @@ func TestSleepWakesByClockOrContext(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := clock.Sleep(ctx, clk, time.Minute); err != context.Canceled {
+	if err := clock.Sleep(ctx, clk, time.Minute); !errors.Is(err, context.Canceled) {
 		t.Errorf("Sleep = %v, want context.Canceled", err)
 	}
-	if err := clk.WaitForTimers(ctx, 1); err != context.Canceled {
+	if err := clk.WaitForTimers(ctx, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("WaitForTimers = %v, want context.Canceled", err)
 	}
 }

@@ -101,7 +101,7 @@ func withFiles(variables map[string]string, secrets []string) (map[string]string
 			problems = append(problems, fmt.Errorf("%s and %s%s are both set", name, name, fileSuffix))
 			continue
 		}
-		content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+		content, err := os.ReadFile(path)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s%s: %w", name, fileSuffix, err))
 			continue

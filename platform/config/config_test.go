@@ -74,7 +74,7 @@ func TestSecretNeverPrints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, shown := range []string{fmt.Sprint(s), fmt.Sprintf("%+v", s), fmt.Sprintf("%#v", s), fmt.Sprintf("%s", s.K), string(encoded)} {
+	for _, shown := range []string{fmt.Sprint(s), fmt.Sprintf("%+v", s), fmt.Sprintf("%#v", s), s.K.String(), string(encoded)} {
 		if strings.Contains(shown, "hunter2") {
 			t.Errorf("printed as %s", shown)
 		}

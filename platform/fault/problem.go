@@ -33,7 +33,7 @@ type Problem struct {
 }
 
 // codeNames are the names of google.rpc.Code, by number.
-var codeNames = [...]string{
+var codeNames = [...]string{ //nolint:gochecknoglobals // a constant table
 	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
 	"ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
 	"ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
@@ -67,7 +67,7 @@ func WriteProblem(w http.ResponseWriter, f *Fault, instance, requestID string) {
 	body, err := json.Marshal(p)
 	if err != nil {
 		// Only strings and numbers: this cannot fail. Kept honest all the same.
-		http.Error(w, p.Title, p.Status)
+		http.Error(w, p.Title, p.Status) //nolint:forbidigo // the problem itself could not be written
 		return
 	}
 	h := w.Header()

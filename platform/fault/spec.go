@@ -24,7 +24,7 @@ type Spec struct {
 }
 
 // specs is built once from the enum's options and only read afterwards.
-var specs = readSpecs()
+var specs = readSpecs() //nolint:gochecknoglobals // a constant table
 
 func readSpecs() map[Reason]Spec {
 	values := faultv1.Reason(0).Descriptor().Values()

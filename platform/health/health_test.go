@@ -53,7 +53,7 @@ func readyz(t *testing.T, checks *health.Checks) (int, health.Report) {
 	t.Helper()
 	recorder := httptest.NewRecorder()
 	health.Handler(checks, http.NotFoundHandler(), "test").
-		ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
 	var report health.Report
 	if err := json.Unmarshal(recorder.Body.Bytes(), &report); err != nil {
 		t.Fatal(err)

@@ -85,11 +85,11 @@ func uniqueMembers(part string) (map[string]json.RawMessage, error) {
 		if err := decoder.Decode(&value); err != nil {
 			return nil, fmt.Errorf("%w: %w", errMalformed, err)
 		}
-		if folded := strings.ToLower(key); seen[folded] {
+		folded := strings.ToLower(key)
+		if seen[folded] {
 			return nil, fmt.Errorf("%w: %q twice", errMalformed, key)
-		} else {
-			seen[folded] = true
 		}
+		seen[folded] = true
 		members[key] = value
 	}
 	if _, err := decoder.Token(); err != nil {

@@ -45,6 +45,7 @@ func permanent(f *fault.Fault) bool {
 	switch f.Reason() {
 	case faultv1.Reason_REASON_CONFLICT, faultv1.Reason_REASON_CANCELLED:
 		return false
+	default:
 	}
 	switch fault.SpecOf(f.Reason()).HTTPStatus {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,

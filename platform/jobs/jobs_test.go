@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	role postgres.Role = "work"
-	acme               = "01932c07-3b5a-7d21-8f6b-0c9a4e5d1b2f"
+	acme string        = "01932c07-3b5a-7d21-8f6b-0c9a4e5d1b2f"
 )
 
 // sum is a job of an organization.
@@ -60,7 +60,7 @@ func start(t *testing.T, db *postgres.DB, opts jobs.Options) *jobs.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
 		defer cancel()
 		if err := client.Stop(ctx); err != nil {
 			t.Error(err)

@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
 )
 
 // stopTimeout bounds how long one part may take to stop.
@@ -119,11 +121,11 @@ func (s *Stack) stop(started []*running) error {
 
 func (s *Stack) stopOne(r *running) error {
 	r.cancel()
-	timer := time.NewTimer(stopTimeout)
+	timer := clock.System().NewTimer(stopTimeout)
 	defer timer.Stop()
 	select {
 	case <-r.done:
-	case <-timer.C:
+	case <-timer.C():
 		return fmt.Errorf("%s did not stop in %s", r.name, stopTimeout)
 	}
 	s.log.Debug("stopped", "part", r.name)

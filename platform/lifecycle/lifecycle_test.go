@@ -31,7 +31,7 @@ func (j *journal) add(event string) {
 func TestRunStopsTheLastPartFirst(t *testing.T) {
 	t.Parallel()
 	var j journal
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	s := lifecycle.New(slog.New(slog.DiscardHandler))
 	s.Defer("pool", func() { j.add("pool") })
 	var up sync.WaitGroup
@@ -59,7 +59,7 @@ func TestRunStopsAllWhenOneFails(t *testing.T) {
 	s := lifecycle.New(slog.New(slog.DiscardHandler))
 	s.Add("service", func(ctx context.Context) error { <-ctx.Done(); j.add("service"); return nil })
 	s.Add("listener", func(context.Context) error { return errors.New("address in use") })
-	err := s.Run(context.Background())
+	err := s.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "listener") || !strings.Contains(err.Error(), "address in use") {
 		t.Errorf("error %v does not say what failed", err)
 	}
@@ -72,7 +72,7 @@ func TestRunReportsAPartThatEndsUnasked(t *testing.T) {
 	t.Parallel()
 	s := lifecycle.New(slog.New(slog.DiscardHandler))
 	s.Add("worker", func(context.Context) error { return nil })
-	if err := s.Run(context.Background()); err == nil {
+	if err := s.Run(t.Context()); err == nil {
 		t.Error("a part ended by itself and nobody noticed")
 	}
 }

@@ -1,7 +1,6 @@
 package limit_test
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,7 +18,7 @@ func TestLimiterAllowsTheBurstAndNoMore(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
-			if d := l.Allow(context.Background(), "alice"); d.Allowed {
+			if d := l.Allow(t.Context(), "alice"); d.Allowed {
 				allowed.Add(1)
 			} else if d.RetryAfter <= 0 {
 				t.Error("a refusal says no time to wait")
@@ -30,7 +29,7 @@ func TestLimiterAllowsTheBurstAndNoMore(t *testing.T) {
 	if got := allowed.Load(); got != 20 {
 		t.Errorf("allowed %d of 100 at once, want one and the burst of 19", got)
 	}
-	if !l.Allow(context.Background(), "bob").Allowed {
+	if !l.Allow(t.Context(), "bob").Allowed {
 		t.Error("one key's requests count against another's")
 	}
 }
@@ -44,7 +43,7 @@ func TestHeadersFollowTheDraft(t *testing.T) {
 	if got, want := l.PolicyHeader(), `"read";q=60;w=60`; got != want {
 		t.Errorf("RateLimit-Policy %s, want %s", got, want)
 	}
-	d := l.Allow(context.Background(), "alice")
+	d := l.Allow(t.Context(), "alice")
 	if got, want := l.Header(d), `"read";r=9;t=1`; got != want {
 		t.Errorf("RateLimit %s, want %s", got, want)
 	}

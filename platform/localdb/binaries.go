@@ -69,8 +69,8 @@ func candidates(ctx context.Context, given string) []string {
 		dirs = append(dirs, packaged...)
 	}
 	if path, err := exec.LookPath("postgres"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			dirs = append(dirs, filepath.Dir(real))
+		if resolved, err := filepath.EvalSymlinks(path); err == nil {
+			dirs = append(dirs, filepath.Dir(resolved))
 		}
 	}
 	return dirs

@@ -25,7 +25,7 @@ const ownerArgument = "own-cluster"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == ownerArgument {
-		os.Exit(own(os.Args[2]))
+		os.Exit(own(os.Args[2])) //nolint:forbidigo // the main of a process of its own
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -36,16 +36,16 @@ func own(dataDir string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	fmt.Println(cluster.PID())
+	fmt.Fprintln(os.Stdout, cluster.PID())
 	io.Copy(io.Discard, os.Stdin) //nolint:errcheck // stdin ends when the test does
 	return 0
 }
 
 // dataDir is a directory that Postgres' user can reach also when we are root:
 // t.TempDir lies in one that is closed to others.
-func dataDir(t *testing.T) string {
+func dataDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gatehouse-localdb-")
+	dir, err := os.MkdirTemp("", "gatehouse-localdb-") //nolint:usetesting // as said
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func start(t *testing.T, opts localdb.Options) *localdb.Cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := cluster.Stop(context.Background()); err != nil {
+		if err := cluster.Stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})
@@ -80,7 +80,7 @@ func execute(t *testing.T, url, sql string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // nothing is lost with it
+	defer conn.Close(t.Context())
 	if _, err := conn.Exec(t.Context(), sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
@@ -92,7 +92,7 @@ func query(t *testing.T, url, sql string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // nothing is lost with it
+	defer conn.Close(t.Context())
 	var answer string
 	if err := conn.QueryRow(t.Context(), sql).Scan(&answer); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -166,7 +166,7 @@ func startOwner(t *testing.T, dir string) (*exec.Cmd, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	owner := exec.Command(executable, ownerArgument, dir)
+	owner := exec.CommandContext(context.WithoutCancel(t.Context()), executable, ownerArgument, dir)
 	owner.Stderr = os.Stderr
 	// Held open until the test ends, so that the owner lives until it is killed.
 	if _, err := owner.StdinPipe(); err != nil {
@@ -283,14 +283,7 @@ func TestOtherMajorVersionIsRefused(t *testing.T) {
 }
 
 func BenchmarkWarmStart(b *testing.B) {
-	dir, err := os.MkdirTemp("", "gatehouse-localdb-")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary directory
-	if err := os.Chmod(dir, 0o711); err != nil {
-		b.Fatal(err)
-	}
+	dir := dataDir(b)
 	cycle := func() {
 		cluster, err := localdb.Start(b.Context(), localdb.Options{DataDir: dir})
 		if err != nil {

@@ -54,7 +54,7 @@ func startServer(ctx context.Context, at home, bin binaries, password string, lo
 	}
 	if err := s.awaitReady(ctx, at, password); err != nil {
 		output := tail(at.startLog())
-		s.kill()
+		s.kill(ctx)
 		return nil, fmt.Errorf("localdb: Postgres did not start (see %s): %w\n%s", at.logDir, err, output)
 	}
 	return s, nil
@@ -69,7 +69,7 @@ func spawn(at home, bin binaries) (*server, error) {
 	defer output.Close() //nolint:errcheck // nothing was written through this descriptor
 
 	// -D and the absolute path are also what isPostmaster recognizes us by.
-	cmd := exec.Command(bin.path("postgres"), "-D", at.data, "-k", at.socketDir)
+	cmd := exec.Command(bin.path("postgres"), "-D", at.data, "-k", at.socketDir) //nolint:noctx // it outlives the start, and may outlive us
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = at.dir, childEnvironment(), at.account.attributes()
 	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Start(); err != nil {
@@ -137,19 +137,20 @@ func (s *server) stop(ctx context.Context) error {
 	if s.await(ctx) == nil {
 		return nil
 	}
-	s.kill()
+	s.kill(ctx)
 	return fmt.Errorf("localdb: process %d did not stop and was killed", s.pid)
 }
 
-// kill ends Postgres at once. A failure means that it has ended.
-func (s *server) kill() {
+// kill ends Postgres at once, also when ctx has ended. A failure means that it
+// has ended.
+func (s *server) kill(ctx context.Context) {
 	_ = s.signal(syscall.SIGKILL)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	_ = s.await(ctx)
 }
 
-// signal treats a process that has ended as signalled. The pid of a child that
+// signal treats a process that has ended as signaled. The pid of a child that
 // was not reaped cannot have been given to another process; once it was reaped,
 // it is not used any more.
 func (s *server) signal(sig syscall.Signal) error {

@@ -12,6 +12,8 @@ import (
 const redactedValue = "[redacted]"
 
 // sensitive are the words that make an attribute's value unfit for a log.
+//
+//nolint:gochecknoglobals // a constant table
 var sensitive = [...]string{"password", "secret", "token", "authorization", "cookie", "api_key", "apikey", "credential"}
 
 func newLogger(cfg Config, json bool, w io.Writer) *slog.Logger {

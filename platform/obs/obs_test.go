@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -20,12 +21,12 @@ import (
 func open(t *testing.T, processors ...sdktrace.SpanProcessor) (*obs.Telemetry, *bytes.Buffer) {
 	t.Helper()
 	var out bytes.Buffer
-	telemetry, err := obs.New(context.Background(), obs.Config{LogLevel: "info", TraceRatio: 1}, "test", "v0", true, &out, processors...)
+	telemetry, err := obs.New(t.Context(), obs.Config{LogLevel: "info", TraceRatio: 1}, "test", "v0", true, &out, processors...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := telemetry.Shutdown(context.Background()); err != nil {
+		if err := telemetry.Shutdown(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})
@@ -36,7 +37,7 @@ func TestLogHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	telemetry, out := open(t)
 	telemetry.Log.Info("signed in", "password", "hunter2", "refresh_token", "hunter2",
-		slog.Group("http", "Authorization", "Bearer hunter2"),
+		slog.Group("http", "authorization", "Bearer hunter2"),
 		"request", obs.Redacted{Message: &authv1.SignInRequest{Email: "a@example.com", Password: "hunter2"}})
 	if strings.Contains(out.String(), "hunter2") {
 		t.Errorf("the log shows the secret: %s", out)
@@ -49,7 +50,7 @@ func TestLogHoldsNoSecret(t *testing.T) {
 func TestLogLineCarriesItsTrace(t *testing.T) {
 	t.Parallel()
 	telemetry, out := open(t, tracetest.NewSpanRecorder())
-	ctx, span := telemetry.Tracer.Tracer("test").Start(context.Background(), "work")
+	ctx, span := telemetry.Tracer.Tracer("test").Start(t.Context(), "work")
 	defer span.End()
 	telemetry.Log.InfoContext(ctx, "at work")
 	var line map[string]any
@@ -68,9 +69,9 @@ func TestMetricsAreServedUnderSemanticNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	histogram.Record(context.Background(), 0.1)
+	histogram.Record(t.Context(), 0.1)
 	recorder := httptest.NewRecorder()
-	telemetry.Metrics.ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	telemetry.Metrics.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	if !strings.Contains(recorder.Body.String(), "rpc_server_call_duration_seconds_bucket") {
 		t.Errorf("not found in:\n%s", recorder.Body)
 	}

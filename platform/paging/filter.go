@@ -1,6 +1,7 @@
 package paging
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,8 +46,10 @@ func (l List) compile(n node, args *arguments) (string, error) {
 		}
 		// A comparison with NULL is not true, so its negation is.
 		return "(" + inner + ") IS NOT TRUE", nil
+	case comparison:
+		return l.compileComparison(n, args)
 	default:
-		return l.compileComparison(n.(comparison), args)
+		return "", fmt.Errorf("paging: a filter holds a %T", n)
 	}
 }
 
@@ -118,6 +121,7 @@ func checkValue(field Field, value string) string {
 		if !slices.Contains(field.Values, value) {
 			return "one of " + strings.Join(field.Values, ", ")
 		}
+	case String, StringArray:
 	}
 	return ""
 }

@@ -22,7 +22,7 @@ func NewCluster(t testing.TB, sets ...postgres.MigrationSet) *Cluster {
 	t.Helper()
 	// Not t.TempDir, which is closed to the user that Postgres runs as when the
 	// tests run as root.
-	dir, err := os.MkdirTemp("", "gatehouse-cluster-")
+	dir, err := os.MkdirTemp("", "gatehouse-cluster-") //nolint:usetesting // as said
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func (c *Cluster) Stop(t testing.TB) {
 	if c.running == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timeout)
 	defer cancel()
 	if err := c.running.Stop(ctx); err != nil {
 		t.Error(err)

@@ -21,7 +21,6 @@ package pgtest
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -67,7 +66,7 @@ func New(t testing.TB, sets ...postgres.MigrationSet) *Database {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timeout)
 		defer cancel()
 		if err := cluster.drop(ctx, name); err != nil {
 			t.Error(err)
@@ -105,7 +104,7 @@ func (d *Database) AdminExec(t testing.TB, sql string, args ...any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.Background()) //nolint:errcheck // nothing is lost with it
+	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is lost with it
 	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
@@ -190,7 +189,7 @@ func (c *shared) connect(ctx context.Context) (*pgx.Conn, error) {
 
 // url is the cluster's, for another database.
 func (c *shared) url(database string) string {
-	u := url.URL(c.admin)
+	u := c.admin
 	u.Path = "/" + database
 	return u.String()
 }

@@ -45,6 +45,8 @@ type shared struct {
 // sharedCluster is found or started once per process. That is state of the
 // package, but nobody can see it change, and the alternative is a TestMain in
 // every package that has a database.
+//
+//nolint:gochecknoglobals // as said
 var sharedCluster = sync.OnceValues(startShared)
 
 func sharedDir() string {
@@ -52,7 +54,7 @@ func sharedDir() string {
 }
 
 func startShared() (*shared, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout) //nolint:forbidigo // it serves every test of the process
 	defer cancel()
 	dir := sharedDir()
 	if err := ownDir(dir); err != nil {
@@ -115,7 +117,8 @@ func (c *shared) watch(pid int) error {
 	if err := marker.Close(); err != nil {
 		return fmt.Errorf("pgtest: %w", err)
 	}
-	cmd := exec.Command("/bin/sh", "-c", watchdog, "pgtest-watchdog", strconv.Itoa(pid), c.usedFile(), strconv.Itoa(idleMinutes))
+	arguments := []string{"-c", watchdog, "pgtest-watchdog", strconv.Itoa(pid), c.usedFile(), strconv.Itoa(idleMinutes)}
+	cmd := exec.Command("/bin/sh", arguments...) //nolint:noctx // it outlives us
 	cmd.Dir = "/"
 	// A session of its own: neither Ctrl-C nor the end of the terminal reaches it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -20,7 +20,7 @@ import (
 func TestMapError(t *testing.T) {
 	t.Parallel()
 	own := errors.New("not the driver's")
-	if got := postgres.MapError(own); got != own {
+	if got := postgres.MapError(own); got != own { //nolint:errorlint // the same error, not one that wraps it
 		t.Errorf("MapError changed a foreign error to %v", got)
 	}
 	if got := postgres.MapError(fmt.Errorf("reading: %w", postgres.ErrNoRows)); !errors.Is(got, postgres.ErrNoRows) {

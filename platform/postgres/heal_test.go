@@ -91,7 +91,7 @@ func TestListenerReconnectsAndCatchesUp(t *testing.T) {
 
 func run(t *testing.T, listener *postgres.Listener) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- listener.Run(ctx) }()
 	t.Cleanup(func() {

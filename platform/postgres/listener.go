@@ -71,7 +71,7 @@ func (l *Listener) Run(ctx context.Context) error {
 		heard, err := l.session(ctx)
 		l.healthy.Store(false)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end of ctx is how Run is stopped
 		}
 		if heard {
 			failures = 0
@@ -79,8 +79,8 @@ func (l *Listener) Run(ctx context.Context) error {
 		failures++
 		l.db.cfg.Log.WarnContext(ctx, "the listener for database notifications lost its connection", "role", string(l.db.role), "error", err)
 		limit := min(maxBackoff, 50*time.Millisecond<<min(failures, 10))
-		if clock.Sleep(ctx, l.db.cfg.Clock, limit/2+mathrand.N(limit/2)) != nil {
-			return nil
+		if clock.Sleep(ctx, l.db.cfg.Clock, limit/2+mathrand.N(limit/2)) != nil { //nolint:gosec // only spreads the attempts
+			return nil //nolint:nilerr // as above
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (m *migrator) apply(ctx context.Context, schema string, files fs.FS) error 
 }
 
 func (m *migrator) applied(ctx context.Context, table string) (map[int64]string, error) {
-	rows, err := m.conn.Query(ctx, "SELECT version, checksum FROM "+table)
+	rows, err := m.conn.Query(ctx, "SELECT version, checksum FROM "+table) //nolint:rowserrcheck // ForEachRow closes the rows and returns their error
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}

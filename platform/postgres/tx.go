@@ -41,7 +41,7 @@ func (db *DB) InTxWith(ctx context.Context, scope Scope, opts pgx.TxOptions, fn 
 		if err == nil || attempt == maxAttempts || !retryable(err) {
 			return MapError(err)
 		}
-		wait := rand.N(firstBackoff << attempt)
+		wait := rand.N(firstBackoff << attempt) //nolint:gosec // only spreads the attempts
 		if clock.Sleep(ctx, db.cfg.Clock, wait) != nil {
 			return MapError(err)
 		}

@@ -17,7 +17,7 @@ import (
 // gateway strips every x-gatehouse- name that a client sends.
 const (
 	// MetadataServiceToken carries the calling service's own credential.
-	MetadataServiceToken = "x-gatehouse-service-token"
+	MetadataServiceToken = "x-gatehouse-service-token" //nolint:gosec // a name, not a credential
 	// MetadataClientIP carries the client's address; believed only beside a
 	// valid service token.
 	MetadataClientIP = "x-gatehouse-client-ip"

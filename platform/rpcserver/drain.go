@@ -15,7 +15,7 @@ type drain struct {
 }
 
 func newDrain() *drain {
-	ctx, begin := context.WithCancel(context.Background())
+	ctx, begin := context.WithCancel(context.Background()) //nolint:forbidigo // it is the server's own, and ends with begin
 	return &drain{ctx: ctx, begin: begin}
 }
 

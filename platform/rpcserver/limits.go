@@ -24,7 +24,7 @@ const (
 
 // quotas are what one user may do. A person with a busy client stays far
 // below them.
-var quotas = map[authz.Class]limit.Quota{
+var quotas = map[authz.Class]limit.Quota{ //nolint:gochecknoglobals // a constant table
 	authz.ClassRead:  {Name: "read", PerMinute: 3000, Burst: 300},
 	authz.ClassWrite: {Name: "write", PerMinute: 600, Burst: 100},
 	authz.ClassModel: {Name: "model", PerMinute: 60, Burst: 30},

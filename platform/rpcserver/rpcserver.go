@@ -158,11 +158,11 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		s.grpc.GracefulStop()
 		close(stopped)
 	}()
-	timer := time.NewTimer(drainTimeout)
+	timer := clock.System().NewTimer(drainTimeout)
 	defer timer.Stop()
 	select {
 	case <-stopped:
-	case <-timer.C:
+	case <-timer.C():
 		s.log.Warn("calls did not end in time and were cut off")
 		s.grpc.Stop()
 		<-stopped

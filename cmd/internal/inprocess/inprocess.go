@@ -65,7 +65,7 @@ func Start(t *testing.T, overrides map[string]string) *Installation {
 
 func serve(t *testing.T, s settings.Settings) string {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() {

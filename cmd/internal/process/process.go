@@ -42,7 +42,7 @@ const (
 const closeTimeout = 15 * time.Second
 
 // opsAddresses are where a process that is one part serves its operators.
-var opsAddresses = map[string]string{
+var opsAddresses = map[string]string{ //nolint:gochecknoglobals // a constant table
 	Gateway: "127.0.0.1:8081", Auth: "127.0.0.1:8082", Management: "127.0.0.1:8083", Chat: "127.0.0.1:8084",
 }
 
@@ -90,7 +90,7 @@ func base(ctx context.Context, s settings.Settings, name, version string, inMemo
 // deferClose closes something when all that was added after it has stopped.
 func (p *Process) deferClose(name string, closer func(context.Context) error) {
 	p.stack.Defer(name, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout) //nolint:forbidigo // the process' own has ended by then
 		defer cancel()
 		if err := closer(ctx); err != nil {
 			p.telemetry.Log.Warn("could not close", "part", name, "error", err.Error())

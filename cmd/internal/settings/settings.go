@@ -157,7 +157,7 @@ func (s Settings) Key() ([]byte, error) {
 		return decodeKey(s.SecretKey.Reveal())
 	}
 	path := filepath.Join(s.DataDir, secretKeyFile)
-	raw, err := os.ReadFile(path) //nolint:gosec // in our own data directory
+	raw, err := os.ReadFile(path)
 	if err == nil {
 		return decodeKey(strings.TrimSpace(string(raw)))
 	}

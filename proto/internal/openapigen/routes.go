@@ -122,15 +122,16 @@ func (g *generator) operation(r route) {
 	access, _ := proto.GetExtension(r.method.Options(), optionsv1.E_Access).(*optionsv1.Access)
 	name := string(r.method.Name())
 	comment := commentOf(r.method)
+	service, _ := r.method.Parent().(protoreflect.ServiceDescriptor) // a method's parent always is one
 	operation := object{
 		"operationId":        g.operationID(name),
 		"summary":            summaryOf(comment, name),
 		"description":        comment,
-		"tags":               []string{tagOf(r.method.Parent().(protoreflect.ServiceDescriptor))}, //nolint:forcetypeassert // a method's parent
+		"tags":               []string{tagOf(service)},
 		"security":           securityOf(access),
 		"responses":          g.responses(r, access),
 		"x-gatehouse-access": ruleOf(access),
-		"x-gatehouse-rpc":    string(r.method.Parent().FullName()) + "/" + name,
+		"x-gatehouse-rpc":    string(service.FullName()) + "/" + name,
 	}
 	if parameters := g.parameters(r); len(parameters) > 0 {
 		operation["parameters"] = parameters

@@ -13,6 +13,8 @@ import (
 )
 
 // organizations and members are what may be asked of the lists.
+//
+//nolint:gochecknoglobals // constant tables
 var (
 	organizations = paging.List{
 		Name:         "organizations",

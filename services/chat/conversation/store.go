@@ -16,7 +16,7 @@ import (
 const CancelChannel = "chat_run_cancel"
 
 // list is what may be asked of a list of conversations.
-var list = paging.List{
+var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name: "conversations",
 	ID:   "id",
 	Fields: map[string]paging.Field{

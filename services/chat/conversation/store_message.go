@@ -20,7 +20,7 @@ import (
 const historyLimit = 100
 
 // messages is the order of a conversation's messages.
-var messages = paging.List{
+var messages = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "messages",
 	ID:           "id",
 	Fields:       map[string]paging.Field{"createTime": {Column: "created_at", Type: paging.Time, Order: true}},

@@ -260,10 +260,10 @@ func (s *codeState) next(b byte) bool {
 		return true
 	}
 	if s.ticks > 0 {
-		switch {
-		case s.open == 0:
+		switch s.open {
+		case 0:
 			s.open = s.ticks
-		case s.open == s.ticks:
+		case s.ticks:
 			s.open = 0
 		}
 		s.ticks = 0

@@ -157,7 +157,7 @@ func (r *replica) ask(t *testing.T, scope postgres.Scope, content string) *chatv
 // stream is the server's side of a stream, of which the events are kept.
 type stream struct {
 	grpc.ServerStream
-	ctx    context.Context //nolint:containedctx // a stream has one
+	ctx    context.Context
 	header metadata.MD
 	events []*chatv1.RunEvent
 	each   func(*chatv1.RunEvent)

@@ -80,7 +80,7 @@ type property struct {
 
 // properties are the fields that a client may change, by their names in the
 // contract. What is not here, an update mask may not name.
-var properties = map[string]property{
+var properties = map[string]property{ //nolint:gochecknoglobals // a constant table
 	"display_name": {
 		func(to *Assistant, from Assistant) { to.DisplayName = from.DisplayName },
 		func(a Assistant) any { return a.DisplayName },

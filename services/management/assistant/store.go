@@ -15,7 +15,7 @@ import (
 const Channel = "management_assistants"
 
 // list is what may be asked of a list of assistants.
-var list = paging.List{
+var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name: "assistants",
 	ID:   "id",
 	Fields: map[string]paging.Field{

@@ -1,6 +1,6 @@
 // Package lexical is what the engine knows of words without a model: how to find them
 // in a text, which of them carry no meaning, which are forms of the same word, and
-// which are probably misspelt.
+// which are probably misspelled.
 //
 // It serves what works without a key: the hashed embedder, the extractive model, and
 // the search for the sentence that a citation means. It is deliberately small. English
@@ -103,13 +103,13 @@ func undouble(word string) string {
 	return word
 }
 
-// minFuzzy is the length below which words are too short to be misspelt recognizably.
+// minFuzzy is the length below which words are too short to be misspelled recognizably.
 const minFuzzy = 5
 
 // Similarity compares two words by their trigrams, from 0 to 1. Short words and those
-// with digits are the same or they are not: 2019 is not a misspelt 2018. Nor are words
+// with digits are the same or they are not: 2019 is not a misspelled 2018. Nor are words
 // compared that begin differently: the first letter is the one that people get right,
-// and rental is not a misspelt parental.
+// and rental is not a misspelled parental.
 func Similarity(a, b string) float64 {
 	if a == b {
 		return 1

@@ -231,7 +231,7 @@ func TestTrace(t *testing.T) {
 	}
 	got := make(map[string]string)
 	for _, attribute := range spans[0].Attributes() {
-		got[string(attribute.Key)] = attribute.Value.Emit()
+		got[string(attribute.Key)] = attribute.Value.String()
 	}
 	for key, want := range map[string]string{
 		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "org/m", "gen_ai.request.temperature": "0.5",

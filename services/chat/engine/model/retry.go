@@ -77,7 +77,7 @@ func (p RetryPolicy) Next(try int, err error) (time.Duration, bool) {
 	}
 	backoff := min(p.Base<<(try-1), p.MaxWait)
 	// Jitter keeps the callers that failed together from coming back together.
-	backoff = backoff/2 + rand.N(backoff/2+1)
+	backoff = backoff/2 + rand.N(backoff/2+1) //nolint:gosec // only spreads the attempts
 	return max(backoff, retryAfter), true
 }
 

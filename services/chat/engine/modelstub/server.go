@@ -200,7 +200,7 @@ func writeError(w http.ResponseWriter, status int, e Error) {
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		http.Error(w, err.Error(), http.StatusInternalServerError) //nolint:forbidigo // it imitates a server that is not ours
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

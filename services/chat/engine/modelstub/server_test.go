@@ -14,7 +14,12 @@ import (
 
 func post(t *testing.T, server *httptest.Server, path, body string) (int, string) {
 	t.Helper()
-	response, err := server.Client().Post(server.URL+path, "application/json", bytes.NewBufferString(body))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, bytes.NewBufferString(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := server.Client().Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ const fragmentRunes = 4
 type stream struct {
 	w      http.ResponseWriter
 	rc     *http.ResponseController
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // of the one request
 	clock  clock.Clock
 	req    Request
 	reply  Reply
@@ -201,13 +201,13 @@ func toolDeltas(calls []ToolCall, style ToolStyle) []string {
 		return deltas
 	}
 	for round := 0; ; round++ {
-		any := false
+		more := false
 		for _, pieces := range perCall {
 			if round < len(pieces) {
-				deltas, any = append(deltas, pieces[round]), true
+				deltas, more = append(deltas, pieces[round]), true
 			}
 		}
-		if !any {
+		if !more {
 			return deltas
 		}
 	}

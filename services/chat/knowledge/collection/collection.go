@@ -71,7 +71,7 @@ func CheckDelete(documents int64, force bool) error {
 
 // properties are the fields that a client may change, by their names in the
 // contract. What is not here, an update mask may not name.
-var properties = map[string]func(c *Collection) *string{
+var properties = map[string]func(c *Collection) *string{ //nolint:gochecknoglobals // a constant table
 	"display_name": func(c *Collection) *string { return &c.DisplayName },
 	"description":  func(c *Collection) *string { return &c.Description },
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // list is what may be asked of a list of collections.
-var list = paging.List{
+var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name: "collections",
 	ID:   "id",
 	Fields: map[string]paging.Field{

@@ -120,6 +120,7 @@ func unreadable(f *fault.Fault) bool {
 		faultv1.Reason_REASON_DOCUMENT_ENCODING, faultv1.Reason_REASON_DOCUMENT_TOO_LARGE,
 		faultv1.Reason_REASON_DOCUMENT_UNSUPPORTED_TYPE, faultv1.Reason_REASON_DOCUMENT_MALFORMED:
 		return true
+	default:
+		return false
 	}
-	return false
 }

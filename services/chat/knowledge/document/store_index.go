@@ -101,7 +101,7 @@ func insertPassages(ctx context.Context, tx pgx.Tx, d Document, embedder string,
 	ordinals, starts, ends := make([]int32, n), make([]int32, n), make([]int32, n)
 	for i, p := range batch {
 		ids[i], texts[i], headings[i], vectors[i] = id.New(), p.text, p.headings, vectorText(p.vector)
-		ordinals[i], starts[i], ends[i] = int32(first+i), int32(p.start), int32(p.end)
+		ordinals[i], starts[i], ends[i] = int32(first+i), int32(p.start), int32(p.end) //nolint:gosec // documents are bounded
 	}
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO chunks
 		(organization_id, collection_id, document_id, embedder, id, ordinal, start_offset, end_offset, text, headings, embedding)

@@ -3,6 +3,7 @@ package document_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -82,7 +83,7 @@ func upload(t *testing.T, client knowledgev1.DocumentServiceClient, parts ...*kn
 		t.Fatal(err)
 	}
 	for _, part := range parts {
-		if err := stream.Send(part); err == io.EOF {
+		if err := stream.Send(part); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)

@@ -5,7 +5,7 @@
 // again, and the version in the row says which rows are left to do.
 //
 // [Hash], the default, needs no key, no network and no model. It hashes words and
-// character n-grams, so it finds what shares spelling, misspelt and inflected forms
+// character n-grams, so it finds what shares spelling, misspelled and inflected forms
 // included, in any language; it knows nothing of meaning, and a paraphrase is as far
 // away as any other text. It is a fuzzy lexical index. For meaning, configure an
 // embedding endpoint.

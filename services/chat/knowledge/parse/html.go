@@ -82,6 +82,7 @@ func (p *page) token(kind html.TokenType, tokens *html.Tokenizer) {
 	case html.EndTagToken:
 		name, _ := tokens.TagName()
 		p.end(atom.Lookup(name))
+	default: // comments and doctypes are not text
 	}
 }
 

@@ -110,10 +110,10 @@ func encode(h Hit) *knowledgev1.SearchResult {
 		ChunkId:     h.ChunkID,
 		Title:       h.Title,
 		Text:        h.Text,
-		StartOffset: int32(h.StartOffset),
-		EndOffset:   int32(h.EndOffset),
+		StartOffset: int32(h.StartOffset), //nolint:gosec // documents are bounded
+		EndOffset:   int32(h.EndOffset),   //nolint:gosec // documents are bounded
 		Score:       h.Score,
-		VectorRank:  int32(h.VectorRank),
-		TextRank:    int32(h.TextRank),
+		VectorRank:  int32(h.VectorRank), //nolint:gosec // results are bounded
+		TextRank:    int32(h.TextRank),   //nolint:gosec // results are bounded
 	}
 }

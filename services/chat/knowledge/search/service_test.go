@@ -48,7 +48,7 @@ type fixture struct {
 	search      *search.Service
 }
 
-func must[T any](t *testing.T) func(T, error) T {
+func must[T any](t *testing.T) func(T, error) T { //nolint:thelper // what it returns is the helper
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -78,7 +78,7 @@ func setupOn(t *testing.T, database *pgtest.Database, db *postgres.DB) fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
 		defer cancel()
 		if err := client.Stop(ctx); err != nil {
 			t.Error(err)
@@ -122,6 +122,7 @@ func (f fixture) index(t *testing.T, ctx context.Context, title, text string) *k
 			return d
 		case knowledgev1.Document_FAILED:
 			t.Fatalf("failed: %v", d.GetFailure())
+		default:
 		}
 		if err := clock.Sleep(deadline, clock.System(), 10*time.Millisecond); err != nil {
 			t.Fatalf("still %v: %v", d.GetState(), err)

@@ -52,15 +52,15 @@ func boundaries(text string) []int {
 		if i < run {
 			continue
 		}
-		switch {
-		case r == '\n':
+		switch r {
+		case '\n':
 			if lineBreaks(text, i) {
 				mark(i + 1)
 			}
-		case r == '。' || r == '！' || r == '？':
+		case '。', '！', '？':
 			run = skipClosers(text, i+utf8.RuneLen(r))
 			mark(run)
-		case r == '.' || r == '!' || r == '?' || r == '…':
+		case '.', '!', '?', '…':
 			run = skipClosers(text, i+utf8.RuneLen(r))
 			if next, ok := sentenceEnd(text, i, run); ok {
 				mark(next)

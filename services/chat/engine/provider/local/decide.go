@@ -39,6 +39,7 @@ func readConversation(messages []llms.MessageContent) conversation {
 					c.results = append(c.results, response)
 				}
 			}
+		default: // what the model was told or said itself decides nothing
 		}
 	}
 	return c

@@ -15,7 +15,7 @@
 // A question's content words are weighted: one that no passage knows weighs most, since
 // it is what the passages do not speak of, and one that questions are made of ("policy",
 // "work", "long") weighs little. A sentence is covered to the degree to which it, the
-// headings above it and its neighbors hold those words, in any inflection, or misspelt.
+// headings above it and its neighbors hold those words, in any inflection, or misspelled.
 // Below a threshold there is no answer: a wrong quotation is worse than none.
 package local
 
@@ -79,7 +79,7 @@ func (e *Extractive) GenerateContent(ctx context.Context, messages []llms.Messag
 	}
 	step := decide(readConversation(messages), offered(opts))
 	choice := &llms.ContentChoice{StopReason: string(model.FinishStop)}
-	output := int64(0)
+	var output int64
 	if step.call != nil {
 		choice.StopReason = string(model.FinishToolCalls)
 		choice.ToolCalls = []llms.ToolCall{*step.call}

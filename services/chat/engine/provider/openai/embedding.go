@@ -104,7 +104,7 @@ func (e *Embedder) batch(ctx context.Context, texts []string) ([][]float32, erro
 	if err != nil {
 		return nil, unreachable(provider, err)
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // it was read
 	if response.StatusCode != http.StatusOK {
 		return nil, refusal(provider, e.name, response)
 	}

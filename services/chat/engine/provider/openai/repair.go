@@ -29,7 +29,7 @@ var errLongLine = errors.New("a line of the stream is too long")
 
 // repair reads a server's stream and is read by langchaingo's parser.
 type repair struct {
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // of the one answer
 	cancel   context.CancelFunc
 	body     io.ReadCloser
 	in       *bufio.Reader

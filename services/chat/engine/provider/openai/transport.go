@@ -54,7 +54,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if response.StatusCode != http.StatusOK {
 		defer cancel()
-		defer response.Body.Close()
+		defer response.Body.Close() //nolint:errcheck // it was read
 		return nil, ex.fail(refusal(t.provider, ex.model, response))
 	}
 	ex.accept()
