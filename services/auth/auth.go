@@ -129,7 +129,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	if s.organizations, err = organization.NewService(organization.Deps{Store: organizations, Trail: trail, Clock: deps.Clock}); err != nil {
 		return err
 	}
-	if s.accounts, err = account.NewService(account.NewStore(deps.DB, users, organizations), deps.Authorizer); err != nil {
+	if s.accounts, err = account.NewService(account.NewStore(deps.DB), deps.Authorizer); err != nil {
 		return err
 	}
 	if s.keys, err = key.NewService(s.ring); err != nil {

@@ -117,17 +117,6 @@ func (s *Store) List(ctx context.Context, userID string, req paging.Request) ([]
 	})
 }
 
-// Memberships returns at most 100 of a user's memberships by name, in a
-// transaction of that user.
-func (s *Store) Memberships(ctx context.Context, tx pgx.Tx, userID string) ([]Membership, error) {
-	return postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (Membership, error) {
-		var m Membership
-		err := row.Scan(&m.OrganizationID, &m.DisplayName, &m.Roles)
-		return m, err
-	}, `SELECT o.id::text, o.display_name, m.roles FROM memberships m JOIN organizations o ON o.id = m.organization_id
-		WHERE m.user_id = $1 ORDER BY o.display_name, o.id LIMIT 100`, userID)
-}
-
 // Members returns a page of an organization's members.
 func (s *Store) Members(ctx context.Context, organizationID string, req paging.Request) ([]Member, string, error) {
 	page, err := members.Page(s.tokens, req, 2, organizationID)
