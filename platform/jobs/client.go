@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,6 +113,7 @@ func Open(db *postgres.DB, opts Options) (*Client, error) {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	c := &Client{river: client, db: db, opts: opts}
+	c.sampler.queues = slices.Collect(maps.Keys(opts.Queues))
 	c.sampler.table = pgx.Identifier{config.Schema, "river_job"}.Sanitize()
 	return c, nil
 }

@@ -286,15 +286,15 @@ func TestHealthAndMetrics(t *testing.T) {
 			t.Fatal("the workers never became healthy")
 		}
 	}
-	if got := gauge(t, reader); got != 1 {
-		t.Errorf("gatehouse.jobs adds up to %d, want the scheduled one", got)
+	if got, points := gauge(t, reader); got != 1 || points != 6 {
+		t.Errorf("gatehouse.jobs adds up to %d, want the scheduled one; it tells of %d states, want all 6", got, points)
 	}
 	if err := client.Stop(t.Context()); err != nil || client.Healthy() {
 		t.Errorf("after Stop: healthy = %v, %v", client.Healthy(), err)
 	}
 }
 
-func gauge(t *testing.T, reader *metric.ManualReader) (sum int64) {
+func gauge(t *testing.T, reader *metric.ManualReader) (sum int64, points int) {
 	t.Helper()
 	var metrics metricdata.ResourceMetrics
 	if err := reader.Collect(t.Context(), &metrics); err != nil {
@@ -303,11 +303,12 @@ func gauge(t *testing.T, reader *metric.ManualReader) (sum int64) {
 	for _, scope := range metrics.ScopeMetrics {
 		for _, m := range scope.Metrics {
 			if data, ok := m.Data.(metricdata.Gauge[int64]); ok && m.Name == "gatehouse.jobs" {
+				points += len(data.DataPoints)
 				for _, point := range data.DataPoints {
 					sum += point.Value
 				}
 			}
 		}
 	}
-	return sum
+	return sum, points
 }

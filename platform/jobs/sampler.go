@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,10 +31,16 @@ type depth struct {
 	Count int64
 }
 
+// waiting are the states of jobs that have not ended well, as River names them.
+func waiting() []string {
+	return []string{"available", "retryable", "running", "scheduled", "pending", "discarded"}
+}
+
 // sampler remembers the last count of the queue. That it succeeds is the
 // workers' heartbeat: they use the same pool and the same table.
 type sampler struct {
 	table  string
+	queues []string // those that are worked here
 	mu     sync.Mutex
 	depths []depth
 	at     time.Time
@@ -45,7 +52,7 @@ func (c *Client) sample(ctx context.Context) {
 		depths, err := postgres.QueryAll(ctx, c.db, postgres.Scope{}, pgx.RowToStructByPos[depth],
 			// Finished jobs are left out: there may be many, and an index covers the rest.
 			"SELECT queue, state::text, count(*) FROM "+c.sampler.table+
-				" WHERE state IN ('available', 'retryable', 'running', 'scheduled', 'pending', 'discarded') GROUP BY queue, state")
+				" WHERE state IN ('"+strings.Join(waiting(), "', '")+"') GROUP BY queue, state")
 		switch {
 		case err == nil:
 			c.sampler.set(depths, c.opts.Clock.Now())
@@ -79,10 +86,8 @@ func (s *sampler) observe(provider metric.MeterProvider) (metric.Registration, e
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, d := range s.depths {
-			o.ObserveInt64(gauge, d.Count, metric.WithAttributes(attribute.String("queue", d.Queue), attribute.String("state", d.State)))
+		for d, count := range s.counts() {
+			o.ObserveInt64(gauge, count, metric.WithAttributes(attribute.String("queue", d.Queue), attribute.String("state", d.State)))
 		}
 		return nil
 	}, gauge)
@@ -90,4 +95,21 @@ func (s *sampler) observe(provider metric.MeterProvider) (metric.Registration, e
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	return registration, nil
+}
+
+// counts are the last ones, by queue and state. No jobs are told as zero: a
+// figure that is absent looks like one that nobody measures.
+func (s *sampler) counts() map[depth]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := make(map[depth]int64, len(s.depths))
+	for _, queue := range s.queues {
+		for _, state := range waiting() {
+			counts[depth{Queue: queue, State: state}] = 0
+		}
+	}
+	for _, d := range s.depths {
+		counts[depth{Queue: d.Queue, State: d.State}] = d.Count
+	}
+	return counts
 }
