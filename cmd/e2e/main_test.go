@@ -1,0 +1,94 @@
+// Package e2e runs the product as its users meet it: real processes of the
+// binaries that are shipped, on a real Postgres, spoken to over their ports.
+//
+// There is one table of scenarios, and two shapes of the product: everything
+// in one process, and each part in its own (shape_test.go). Every scenario runs
+// against both. Most share an installation, as its users would; those that end
+// a process or the database have one of their own.
+//
+//	table_test.go         the table
+//	shape_test.go         which processes make an installation
+//	installation_test.go  one that runs: started, told to stop, killed, started again
+//	process_test.go       a process and what it says
+//	client_test.go        a user with an HTTP client
+//	sse_test.go           streams, byte by byte
+//	model_test.go         a model server that does what the scenario needs
+//
+// Processes are started by the tests and end with them, whatever happens: each
+// installation kills its own, and the kernel does when the test itself dies.
+package e2e_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// waiting is how many scenarios run at once. They wait for processes most of
+// their time, so more of them than cores keep the cores busy.
+const waiting = "8"
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", waiting); err != nil {
+			return complain(err)
+		}
+	}
+	dir, err := binaries()
+	defer os.RemoveAll(dir) //nolint:errcheck // in the temporary directory
+	if err != nil {
+		return complain(err)
+	}
+	return m.Run()
+}
+
+func complain(err error) int {
+	fmt.Fprintln(os.Stderr, "e2e:", err)
+	return 1
+}
+
+// binaries is the folder of all programs, built once for all scenarios.
+var binaries = sync.OnceValues(build)
+
+// build builds all programs, with the race detector when the tests have it: a
+// race in a process is then in its log, and fails the scenario.
+func build() (dir string, err error) {
+	dir, err = os.MkdirTemp("", "gatehouse-e2e-")
+	if err != nil {
+		return "", err
+	}
+	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	if raceDetected() {
+		args = append(args, "-race")
+	}
+	command := exec.Command("go", append(args, "../gatehouse", "../auth", "../management", "../chat", "../gateway")...)
+	if out, err := command.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("%s: %w\n%s", strings.Join(command.Args, " "), err, out)
+	}
+	return dir, nil
+}
+
+// raceDetected tells whether this test was built with -race.
+func raceDetected() bool {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return false
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "-race" {
+			return setting.Value == "true"
+		}
+	}
+	return false
+}

@@ -1,0 +1,50 @@
+package e2e_test
+
+// shape is a way to run the product.
+type shape struct {
+	name string
+	// prepare are commands that are run to their end before the first start.
+	prepare [][]string
+	// parts are the processes, in no order: each waits for the others.
+	parts []part
+}
+
+// part is a process of a shape.
+type part struct {
+	name string
+	args []string
+	// edge says that clients connect here; holder, that runs are executed here.
+	edge, holder bool
+}
+
+// shapes are the two that we ship.
+func shapes() []shape {
+	return []shape{
+		{
+			name:  "one process",
+			parts: []part{{name: "gatehouse", args: []string{"serve"}, edge: true, holder: true}},
+		},
+		{
+			name:    "four processes",
+			prepare: [][]string{{"gatehouse", "migrate"}},
+			parts:   []part{{name: "auth"}, {name: "management"}, {name: "chat", holder: true}, {name: "gateway", edge: true}},
+		},
+	}
+}
+
+// names are the parts that a condition holds for.
+func (s shape) names(holds func(part) bool) []string {
+	var out []string
+	for _, p := range s.parts {
+		if holds(p) {
+			out = append(out, p.name)
+		}
+	}
+	return out
+}
+
+func everyPart(part) bool { return true }
+
+func edgePart(p part) bool { return p.edge }
+
+func holderPart(p part) bool { return p.holder }

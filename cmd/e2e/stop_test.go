@@ -1,0 +1,80 @@
+package e2e_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/services/chat/engine/modelstub"
+)
+
+const openStreams = 20
+
+// stopAll asks every process to stop while answers stream that would take for
+// ever: their runs are interrupted.
+func stopAll(t *testing.T, s shape) {
+	underStreams(t, s, everyPart, modelstub.Reply{Text: words(100_000), TokenDelay: 5 * time.Millisecond}, func() {})
+}
+
+// stopEdge asks only the process to stop to which readers are connected. Where
+// runs are held by another, they go on.
+func stopEdge(t *testing.T, s shape) {
+	gate := make(chan struct{})
+	underStreams(t, s, edgePart, modelstub.Reply{Text: words(60), Hold: gate, HoldAfter: 20}, func() { close(gate) })
+}
+
+// underStreams stops parts while many readers follow answers, starts them
+// again, and finds that no reader has missed anything.
+func underStreams(t *testing.T, s shape, stopped func(part) bool, reply modelstub.Reply, restarted func()) {
+	t.Helper()
+	i := start(t, s)
+	c := i.newcomer(t)
+	question := t.Name()
+	i.model.script(question, reply)
+	readers, seen := make([]*stream, openStreams), make([][]frame, openStreams)
+	for n := range readers {
+		readers[n] = c.ask(c.conversation(), question, stubModel)
+	}
+	var wg sync.WaitGroup
+	for n, reader := range readers {
+		seen[n] = reader.until(3)
+		wg.Go(func() { seen[n] = append(seen[n], reader.rest()...) })
+	}
+	names := s.names(stopped)
+	for name, status := range i.terminate(t, names...) {
+		if status != 0 {
+			t.Errorf("%s ended with %d:\n%s", name, status, i.past[len(i.past)-1].output.tail(logTail))
+		}
+	}
+	wg.Wait()
+	i.up(t, names...)
+	restarted()
+	c = c.again()
+	for n, reader := range readers {
+		if reader.broken != nil {
+			t.Errorf("stream %d was cut instead of ended: %v", n, reader.broken)
+		}
+		comeBack(t, c, s, seen[n])
+	}
+}
+
+// comeBack resumes where a reader was when its stream ended.
+func comeBack(t *testing.T, c *client, s shape, seen []frame) {
+	t.Helper()
+	runID, last := seen[0].event.GetRunId(), seen[len(seen)-1]
+	log := c.follow(runID, 0).rest()
+	end := whole(t, log)
+	if end.name != "run.interrupted" && end.name != "run.completed" {
+		t.Errorf("the run ended with %s", end.name)
+	}
+	if !strings.HasPrefix(raw(log), raw(seen)) {
+		t.Errorf("the reader saw\n%s\nthe log says\n%s", raw(seen), raw(log))
+	}
+	if terminal(last) {
+		return
+	}
+	if rest := c.follow(runID, last.id).rest(); raw(rest) != raw(log[len(seen):]) {
+		t.Errorf("the reader comes back to\n%s\nwant\n%s", raw(rest), raw(log[len(seen):]))
+	}
+}

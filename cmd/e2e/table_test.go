@@ -1,0 +1,52 @@
+package e2e_test
+
+import "testing"
+
+// shared are the scenarios that leave an installation as they found it, but for
+// what their own users did. They run at the same time, on one installation.
+var shared = map[string]func(*testing.T, *installation){
+	"a cited answer streams and resumes from every position": citedAnswer,
+	"two readers see the same bytes":                         twoReaders,
+	"the reader goes away and the run goes on":               readerGone,
+	"a position past the end, or none at all, is refused":    badPositions,
+	"cancel keeps what was written":                          cancelled,
+	"a question that the documents do not answer":            noAnswer,
+	"problems name what is wrong":                            problems,
+	"documents that cannot be read say why":                  badDocuments,
+	"refresh is raced and one wins":                          racedRefresh,
+	"a model that fails":                                     modelFaults,
+	"operators see how it is":                                operations,
+	"one trace goes through all parts":                       oneTrace,
+	"a foreign gRPC client on the public port":               foreignClient,
+	"the README's tour works as printed":                     readmeTour,
+}
+
+// alone are the scenarios that hurt an installation, and so have their own.
+var alone = map[string]func(*testing.T, shape){
+	"kill -9 in mid-stream":                killed,
+	"Postgres stops and starts under load": databaseRestart,
+	"all stops under 20 streams":           stopAll,
+	"the gateway stops under 20 streams":   stopEdge,
+}
+
+func TestEndToEnd(t *testing.T) {
+	t.Parallel()
+	for _, s := range shapes() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			for name, scenario := range alone {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					scenario(t, s)
+				})
+			}
+			i := start(t, s)
+			for name, scenario := range shared {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					scenario(t, i)
+				})
+			}
+		})
+	}
+}
