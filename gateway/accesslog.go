@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
@@ -28,9 +26,6 @@ func (g *Gateway) logRequest(r *http.Request, rec *recorder, x *exchange, elapse
 		slog.Float64("duration_ms", milliseconds(elapsed)),
 		slog.String("client_ip", addressText(x.client)),
 		slog.String("user_agent", x.userAgent),
-	}
-	if span := trace.SpanContextFromContext(r.Context()); span.IsValid() {
-		attributes = append(attributes, slog.String("trace_id", span.TraceID().String()))
 	}
 	if x.fault != nil {
 		attributes = append(attributes, slog.String("reason", x.fault.Name()))

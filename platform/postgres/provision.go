@@ -115,6 +115,8 @@ const schemaGrants = `
 	GRANT USAGE ON SCHEMA <schema>, extensions, gatehouse, audit TO <login>;
 	GRANT SELECT ON gatehouse.schema_migrations TO <login>;
 	GRANT INSERT ON audit.events TO <login>;
+	GRANT SELECT, INSERT, UPDATE ON gatehouse.idempotency_keys TO <login>;
+	GRANT EXECUTE ON FUNCTION gatehouse.delete_idempotency_keys(timestamptz, integer) TO <login>;
 	GRANT USAGE, CREATE ON SCHEMA <schema> TO gatehouse_definer;
 	GRANT USAGE ON SCHEMA extensions, gatehouse TO gatehouse_definer;
 	ALTER DEFAULT PRIVILEGES IN SCHEMA <schema> GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO <login>;

@@ -66,16 +66,30 @@ func (db *DB) single(ctx context.Context, scope Scope, sql string, args []any, r
 	if err := scope.validate(); err != nil {
 		return err
 	}
+	if s := db.joined(ctx); s != nil {
+		return s.run(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
+			return batched(ctx, tx, scope, sql, args, read)
+		})
+	}
 	conn, err := db.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
+	return batched(ctx, conn, scope, sql, args, read)
+}
+
+// sender is a connection or a transaction.
+type sender interface {
+	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
+}
+
+func batched(ctx context.Context, to sender, scope Scope, sql string, args []any, read func(pgx.BatchResults) error) error {
 	var batch pgx.Batch
 	batch.Queue(setScope, scope.OrganizationID, scope.UserID)
 	batch.Queue(sql, args...)
-	results := conn.SendBatch(ctx, &batch)
-	_, err = results.Exec()
+	results := to.SendBatch(ctx, &batch)
+	_, err := results.Exec()
 	if err == nil {
 		err = read(results)
 	}

@@ -30,10 +30,14 @@ func (db *DB) InTx(ctx context.Context, scope Scope, fn func(ctx context.Context
 	return db.InTxWith(ctx, scope, pgx.TxOptions{}, fn)
 }
 
-// InTxWith is [DB.InTx] with an isolation level or access mode.
+// InTxWith is [DB.InTx] with an isolation level or access mode, which one that
+// joins another transaction cannot choose.
 func (db *DB) InTxWith(ctx context.Context, scope Scope, opts pgx.TxOptions, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	if err := scope.validate(); err != nil {
 		return err
+	}
+	if s := db.joined(ctx); s != nil {
+		return MapError(s.run(ctx, scope, fn))
 	}
 	begin := scope.begin(opts)
 	for attempt := 1; ; attempt++ {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/identity"
@@ -85,10 +86,11 @@ func (t *Tokens) Token(ctx context.Context, audience string) (string, error) {
 }
 
 // issue asks for one token. It outlives the caller that asked first, since
-// others wait for it too.
+// others wait for it too, and carries nothing of that caller's request.
 func (t *Tokens) issue(ctx context.Context, audience string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
 	defer cancel()
+	ctx = metadata.NewOutgoingContext(ctx, metadata.MD{})
 	answer, err := t.client.IssueServiceToken(ctx, &authv1.IssueServiceTokenRequest{
 		ClientId: t.service, ClientSecret: t.secret, Audience: audience,
 	}, grpc.WaitForReady(true))

@@ -27,17 +27,14 @@ const (
 	MetadataRequestID = "x-request-id"
 	// MetadataAuthorization carries the user's access token, as a bearer.
 	MetadataAuthorization = "authorization"
-	// MetadataIdempotencyKey carries the client's Idempotency-Key.
-	MetadataIdempotencyKey = "idempotency-key"
 	// MetadataIfMatch carries the client's If-Match.
 	MetadataIfMatch = "if-match"
 )
 
 const (
-	bearerPrefix   = "bearer "
-	maxRequestID   = 128
-	maxUserAgent   = 512
-	maxIdempotency = 128
+	bearerPrefix = "bearer "
+	maxRequestID = 128
+	maxUserAgent = 512
 )
 
 // authenticate verifies the credentials of a call and returns a context with
@@ -116,12 +113,6 @@ func Etag(ctx context.Context, body string) string {
 		return body
 	}
 	return IfMatch(ctx)
-}
-
-// IdempotencyKey returns the request's Idempotency-Key, or "".
-func IdempotencyKey(ctx context.Context) string {
-	md, _ := metadata.FromIncomingContext(ctx)
-	return truncate(first(md, MetadataIdempotencyKey), maxIdempotency)
 }
 
 func hasBearer(value string) bool {

@@ -31,6 +31,8 @@ type chain struct {
 	authorizer *authz.Authorizer
 	validator  protovalidate.Validator
 	limits     *limits
+	keys       map[string]keyPolicy
+	answers    Replayer
 	drain      *drain
 }
 
@@ -54,7 +56,7 @@ func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	if err := c.authorizer.Authorize(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	return handler(ctx, req)
+	return c.once(ctx, info.FullMethod, req, handler)
 }
 
 func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {

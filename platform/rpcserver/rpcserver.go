@@ -4,7 +4,7 @@
 // forget a link:
 //
 //	recover → trace, log, metrics → authenticate → limit the caller →
-//	validate → authorize → the handler → map its error
+//	validate → authorize → answer a repeated request → the handler → map its error
 //
 // Who calls is read from two credentials and nothing else: the user's access
 // token in "authorization", and the calling service's token in
@@ -66,7 +66,7 @@ type Config struct {
 	Reflection bool
 }
 
-// Deps is what a server needs; all of it.
+// Deps is what a server needs.
 type Deps struct {
 	Log        *slog.Logger
 	Tracer     trace.TracerProvider
@@ -74,11 +74,14 @@ type Deps struct {
 	Clock      clock.Clock
 	Verifier   *identity.Verifier
 	Authorizer *authz.Authorizer
+	// Answers remembers answers to requests with an Idempotency-Key. The only
+	// one that may be missing: keys are then ignored.
+	Answers Replayer
 }
 
 func (d Deps) check() error {
 	if d.Log == nil || d.Tracer == nil || d.Meter == nil || d.Clock == nil || d.Verifier == nil || d.Authorizer == nil {
-		return errors.New("rpcserver: every dependency is required")
+		return errors.New("rpcserver: every dependency but Answers is required")
 	}
 	return nil
 }
@@ -110,6 +113,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	c := &chain{
 		log: log, clock: deps.Clock, verifier: deps.Verifier, authorizer: deps.Authorizer,
 		validator: validator, limits: limits, drain: draining,
+		keys: keyPolicies(), answers: deps.Answers,
 	}
 	s := &Server{cfg: cfg, log: log, drain: draining, health: health.NewServer()}
 	s.grpc = grpc.NewServer(

@@ -60,6 +60,35 @@ func (m Method) ReadOnly() bool {
 	return ok && options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
+// Repeatable tells whether the contract promises that a call may be repeated
+// without further effect: it only reads, is idempotent by nature, or remembers
+// idempotency keys by itself.
+func (m Method) Repeatable() bool {
+	options, ok := m.Descriptor.Options().(*descriptorpb.MethodOptions)
+	return ok && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
+}
+
+// Secret tells whether the answer holds anything that the contract hides from
+// logs.
+func (m Method) Secret() bool { return redacts(m.Descriptor.Output(), map[protoreflect.FullName]bool{}) }
+
+func redacts(message protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) bool {
+	if seen[message.FullName()] {
+		return false
+	}
+	seen[message.FullName()] = true
+	for i := range message.Fields().Len() {
+		field := message.Fields().Get(i)
+		if options, ok := field.Options().(*descriptorpb.FieldOptions); ok && options.GetDebugRedact() {
+			return true
+		}
+		if field.Message() != nil && redacts(field.Message(), seen) {
+			return true
+		}
+	}
+	return false
+}
+
 // Methods lists every RPC of Gatehouse, by name.
 func Methods() []Method {
 	var out []Method

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/idempotency"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -83,6 +84,8 @@ type Service struct {
 	clock clock.Clock
 	log   *slog.Logger
 	ring  *key.Ring
+	// answers are those of every service: one of them has to remove the old ones.
+	answers *idempotency.Keys
 
 	accountMaker  *session.Accounts
 	sessions      *session.Service
@@ -108,7 +111,10 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, clock: deps.Clock, log: deps.Log, ring: key.NewRing(key.NewStore(deps.DB), sealer, deps.Clock)}
+	s := &Service{
+		cfg: cfg, clock: deps.Clock, log: deps.Log, ring: key.NewRing(key.NewStore(deps.DB), sealer, deps.Clock),
+		answers: idempotency.New(deps.DB, deps.Clock),
+	}
 	if err := s.wire(deps, tokens); err != nil {
 		return nil, err
 	}
@@ -165,7 +171,8 @@ func (s *Service) EnsureOperator(ctx context.Context) (created bool, err error) 
 	return s.accountMaker.EnsureOperator(ctx, s.cfg.AdminEmail, s.cfg.AdminPassword)
 }
 
-// Run rotates the signing keys and removes expired sessions until ctx ends.
+// Run rotates the signing keys and removes sessions and remembered answers whose
+// time is over, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	for {
 		if err := s.ring.Rotate(ctx); err != nil && ctx.Err() == nil {
@@ -173,6 +180,9 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		if _, err := s.sessions.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "expired sessions could not be removed", "error", err)
+		}
+		if _, err := s.answers.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "remembered answers could not be removed", "error", err)
 		}
 		if clock.Sleep(ctx, s.clock, maintainEvery) != nil {
 			return nil //nolint:nilerr // the end of ctx is how Run is stopped

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/idempotency"
 	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -127,7 +128,10 @@ func (s *Service) openKnowledge(deps Deps, tokens *paging.Tokens) error {
 	if s.collections, err = collection.New(collection.Deps{DB: deps.DB, Tokens: tokens, Trail: trail, Clock: deps.Clock}); err != nil {
 		return err
 	}
-	if s.documents, err = document.New(document.Deps{DB: deps.DB, Tokens: tokens, Trail: trail, Jobs: s.jobs, Clock: deps.Clock}); err != nil {
+	if s.documents, err = document.New(document.Deps{
+		DB: deps.DB, Tokens: tokens, Trail: trail, Jobs: s.jobs,
+		Answers: idempotency.New(deps.DB, deps.Clock), Clock: deps.Clock,
+	}); err != nil {
 		return err
 	}
 	s.search, err = search.New(search.Deps{DB: deps.DB, Embedder: s.models.embedder})

@@ -128,8 +128,18 @@ func (i *Installation) tokens(t *testing.T, caller Session, path string, body ma
 // Create posts a resource and returns its id.
 func (i *Installation) Create(t *testing.T, s Session, path string, body any) string {
 	t.Helper()
+	return i.CreateOnce(t, s, path, body, "")
+}
+
+// CreateOnce is [Installation.Create] with an Idempotency-Key.
+func (i *Installation) CreateOnce(t *testing.T, s Session, path string, body any, key string) string {
+	t.Helper()
+	req := i.request(t, s, http.MethodPost, path, body)
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
+	}
 	var created struct{ ID string }
-	i.do(t, s, http.MethodPost, path, body, &created)
+	Decode(t, send(t, req), &created)
 	return created.ID
 }
 
@@ -164,6 +174,20 @@ func Decode(t *testing.T, resp *http.Response, into any) {
 // response's body.
 func (i *Installation) Request(t *testing.T, s Session, method, path string, body any) *http.Response {
 	t.Helper()
+	return send(t, i.request(t, s, method, path, body))
+}
+
+func send(t *testing.T, req *http.Request) *http.Response {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+func (i *Installation) request(t *testing.T, s Session, method, path string, body any) *http.Request {
+	t.Helper()
 	var content io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -182,9 +206,5 @@ func (i *Installation) Request(t *testing.T, s Session, method, path string, bod
 	if s.AccessToken != "" {
 		req.Header.Set("Authorization", "Bearer "+s.AccessToken)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp
+	return req
 }

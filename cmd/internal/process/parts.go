@@ -31,15 +31,11 @@ func (p *Process) migrate(ctx context.Context) error {
 
 // openAuth builds auth with its first operator, whose password is told when it
 // was made just now.
-func (p *Process) openAuth(ctx context.Context) (*auth.Service, credentials, error) {
+func (p *Process) openAuth(ctx context.Context, db *postgres.DB) (*auth.Service, credentials, error) {
 	first := credentials{email: p.settings.AdminEmail, password: p.settings.AdminPassword.Reveal()}
 	made := first.password == ""
 	if made {
 		first.password = rand.Text()
-	}
-	db, err := p.openPool(ctx, authmigrations.Role, authmigrations.Set())
-	if err != nil {
-		return nil, first, err
 	}
 	service, err := auth.New(auth.Config{
 		Issuer: p.settings.PublicURL, SecretKey: p.key, AdminEmail: first.email, AdminPassword: first.password,
@@ -59,18 +55,26 @@ func (p *Process) openAuth(ctx context.Context) (*auth.Service, credentials, err
 
 // firstOperator makes the first operator where there is none.
 func (p *Process) firstOperator(ctx context.Context) (credentials, error) {
-	_, first, err := p.openAuth(ctx)
+	db, err := p.openPool(ctx, authmigrations.Role, authmigrations.Set())
+	if err != nil {
+		return credentials{}, err
+	}
+	_, first, err := p.openAuth(ctx, db)
 	return first, err
 }
 
 // addAuth adds auth.
 func (p *Process) addAuth(ctx context.Context) (credentials, error) {
-	service, first, err := p.openAuth(ctx)
+	db, err := p.openPool(ctx, authmigrations.Role, authmigrations.Set())
+	if err != nil {
+		return credentials{}, err
+	}
+	service, first, err := p.openAuth(ctx, db)
 	if err != nil {
 		return first, err
 	}
 	p.stack.Add("signing keys", service.Run)
-	return first, p.serve(ctx, Auth, service.KeySource(), service.Register)
+	return first, p.serve(ctx, Auth, db, service.KeySource(), service.Register)
 }
 
 // addChat adds chat, with its workers.
@@ -101,7 +105,7 @@ func (p *Process) addChat(ctx context.Context) error {
 	p.checks.Add("workers", present(service.Working, health.Down, "no worker takes jobs"))
 	p.checks.Add("model", present(func() bool { return !service.ModelDegraded() }, health.Degraded, "the provider keeps failing"))
 	p.stack.Add("runs and jobs", service.Run)
-	return p.serve(ctx, Chat, nil, service.Register)
+	return p.serve(ctx, Chat, db, nil, service.Register)
 }
 
 // present is a check that is up while a condition holds.
@@ -123,7 +127,7 @@ func (p *Process) addManagement(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.serve(ctx, Management, nil, service.Register)
+	return p.serve(ctx, Management, db, nil, service.Register)
 }
 
 func (p *Process) addGateway(ctx context.Context) (net.Listener, error) {

@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/config"
 	"github.com/gatehouse/gatehouse/platform/health"
+	"github.com/gatehouse/gatehouse/platform/idempotency"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/lifecycle"
 	"github.com/gatehouse/gatehouse/platform/localdb"
@@ -173,9 +174,9 @@ func (p *Process) tokens(part string) (*rpcclient.Tokens, error) {
 	return rpcclient.NewTokens(conn, part, secret, p.clock), nil
 }
 
-// serve adds a service's server to the process. Keys nil takes auth's
-// published ones.
-func (p *Process) serve(ctx context.Context, service string, keys identity.KeySource, register func(grpc.ServiceRegistrar)) error {
+// serve adds a service's server to the process, with its database for what the
+// server remembers. Keys nil takes auth's published ones.
+func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, keys identity.KeySource, register func(grpc.ServiceRegistrar)) error {
 	if keys == nil {
 		conn, err := p.dial(Auth, nil)
 		if err != nil {
@@ -191,7 +192,7 @@ func (p *Process) serve(ctx context.Context, service string, keys identity.KeySo
 		Service: service, Limits: p.settings.RateLimits == "on", Reflection: p.settings.Env != config.Production,
 	}, rpcserver.Deps{
 		Log: p.telemetry.Log, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter, Clock: p.clock,
-		Verifier: verifier, Authorizer: p.authorizer,
+		Verifier: verifier, Authorizer: p.authorizer, Answers: idempotency.New(db, p.clock),
 	})
 	if err != nil {
 		return err

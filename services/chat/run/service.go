@@ -20,12 +20,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
-const (
-	// headerFinished tells a reader that it has seen the end of the run.
-	headerFinished = "x-gatehouse-run-finished"
-	// headerReplayed tells that the idempotency key was used before.
-	headerReplayed = "idempotency-replayed"
-)
+// headerFinished tells a reader that it has seen the end of the run.
+const headerFinished = "x-gatehouse-run-finished"
 
 // Assistants finds assistants, which another service keeps.
 type Assistants interface {
@@ -108,7 +104,7 @@ func (s *Service) SendMessage(req *chatv1.SendMessageRequest, stream grpc.Server
 	}
 	header := metadata.MD{}
 	if replayed {
-		header.Set(headerReplayed, "true")
+		header.Set(rpcserver.HeaderReplayed, "true")
 	}
 	return s.manager.Watch(ctx, scope, started.GetRun().GetId(), 0, reader(stream, header))
 }
@@ -121,7 +117,7 @@ func (s *Service) StartMessage(ctx context.Context, req *chatv1.SendMessageReque
 	}
 	out, replayed, err := s.start(ctx, scope, req)
 	if err == nil && replayed {
-		err = grpc.SetHeader(ctx, metadata.Pairs(headerReplayed, "true"))
+		err = grpc.SetHeader(ctx, metadata.Pairs(rpcserver.HeaderReplayed, "true"))
 	}
 	return out, err
 }
@@ -145,7 +141,10 @@ func (s *Service) start(ctx context.Context, scope postgres.Scope, req *chatv1.S
 	if strings.ContainsRune(req.GetContent(), 0) {
 		return nil, false, fault.Invalid("content", "must not hold the character NUL")
 	}
-	key := rpcserver.IdempotencyKey(ctx)
+	key, err := rpcserver.IdempotencyKey(ctx)
+	if err != nil {
+		return nil, false, err
+	}
 	sum, err := hash(req)
 	if err != nil {
 		return nil, false, err

@@ -54,9 +54,9 @@ func (m *Manager) storeStart(ctx context.Context, tx postgres.Tx, scope postgres
 		return false, err
 	}
 	if key != "" {
-		_, err := postgres.TxOne(ctx, tx, scan, byKey, scope.OrganizationID, scope.UserID, r.ConversationID, key)
-		if err == nil || !errors.Is(err, postgres.ErrNoRows) {
-			return err == nil, err
+		taken, err := m.takeKey(ctx, tx, scope, r.ConversationID, key)
+		if err != nil || taken {
+			return taken, err
 		}
 	}
 	if err := m.insert(ctx, tx, scope, r, key); err != nil {
@@ -73,7 +73,7 @@ func (m *Manager) byKey(ctx context.Context, scope postgres.Scope, conversationI
 	if key == "" {
 		return nil, nil //nolint:nilnil // no key, no predecessor
 	}
-	r, err := postgres.QueryOne(ctx, m.db, scope, scan, byKey, scope.OrganizationID, scope.UserID, conversationID, key)
+	r, err := m.withKey(ctx, scope, conversationID, key)
 	if errors.Is(err, postgres.ErrNoRows) {
 		return nil, nil //nolint:nilnil // the key is new
 	}

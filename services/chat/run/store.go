@@ -61,7 +61,30 @@ func (m *Manager) Get(ctx context.Context, scope postgres.Scope, id string) (*ch
 	return encode(r), nil
 }
 
-const byKey = selection + " AND conversation_id = $3 AND idempotency_key = $4"
+const byKey = selection + " AND conversation_id = $3 AND idempotency_key = $4 AND created_at > $5"
+
+// keyLifetime is how long a key is remembered, as with every other RPC.
+const keyLifetime = 24 * time.Hour
+
+// withKey finds the run that a key started and is still remembered for.
+func (m *Manager) withKey(ctx context.Context, scope postgres.Scope, conversationID, key string) (Run, error) {
+	return postgres.QueryOne(ctx, m.db, scope, scan, byKey,
+		scope.OrganizationID, scope.UserID, conversationID, key, m.clock.Now().Add(-keyLifetime))
+}
+
+// takeKey tells whether a key is remembered. One that was last used too long ago
+// is made new.
+func (m *Manager) takeKey(ctx context.Context, tx pgx.Tx, scope postgres.Scope, conversationID, key string) (taken bool, err error) {
+	remembered := m.clock.Now().Add(-keyLifetime)
+	_, err = postgres.TxOne(ctx, tx, scan, byKey, scope.OrganizationID, scope.UserID, conversationID, key, remembered)
+	if err == nil || !errors.Is(err, postgres.ErrNoRows) {
+		return err == nil, err
+	}
+	_, err = postgres.TxExec(ctx, tx, `UPDATE runs SET idempotency_key = NULL
+		WHERE organization_id = $1 AND user_id = $2 AND conversation_id = $3 AND idempotency_key = $4 AND created_at <= $5`,
+		scope.OrganizationID, scope.UserID, conversationID, key, remembered)
+	return false, err
+}
 
 // insert adds a run. A second live one of the conversation is refused.
 func (m *Manager) insert(ctx context.Context, tx pgx.Tx, scope postgres.Scope, r Run, key string) error {

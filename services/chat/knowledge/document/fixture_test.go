@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/idempotency"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/paging"
@@ -51,7 +52,7 @@ func setup(t *testing.T, embedder embed.Embedder, attempts int) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := document.New(document.Deps{DB: db, Tokens: tokens, Trail: audit.NewTrail(clk), Jobs: client, Clock: clk})
+	service, err := document.New(document.Deps{DB: db, Tokens: tokens, Trail: audit.NewTrail(clk), Jobs: client, Answers: idempotency.New(db, clk), Clock: clk})
 	if err != nil {
 		t.Fatal(err)
 	}

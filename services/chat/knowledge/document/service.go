@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
@@ -26,26 +27,29 @@ type Deps struct {
 	Tokens *paging.Tokens
 	Trail  *audit.Trail
 	Jobs   *jobs.Client
-	Clock  clock.Clock
+	// Answers remembers answers to uploads that carry an Idempotency-Key.
+	Answers rpcserver.Replayer
+	Clock   clock.Clock
 }
 
 // Service implements the RPCs of documents.
 type Service struct {
 	knowledgev1.UnsafeDocumentServiceServer
 
-	store *store
-	trail *audit.Trail
-	jobs  *jobs.Client
-	clock clock.Clock
+	store   *store
+	trail   *audit.Trail
+	jobs    *jobs.Client
+	answers rpcserver.Replayer
+	clock   clock.Clock
 }
 
 // New returns the service.
 func New(deps Deps) (*Service, error) {
-	if deps.DB == nil || deps.Tokens == nil || deps.Trail == nil || deps.Jobs == nil || deps.Clock == nil {
+	if deps.DB == nil || deps.Tokens == nil || deps.Trail == nil || deps.Jobs == nil || deps.Answers == nil || deps.Clock == nil {
 		return nil, errors.New("document: every dependency is required")
 	}
 	return &Service{
-		store: &store{db: deps.DB, tokens: deps.Tokens}, trail: deps.Trail, jobs: deps.Jobs, clock: deps.Clock,
+		store: &store{db: deps.DB, tokens: deps.Tokens}, trail: deps.Trail, jobs: deps.Jobs, answers: deps.Answers, clock: deps.Clock,
 	}, nil
 }
 

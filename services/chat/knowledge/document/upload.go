@@ -2,6 +2,9 @@ package document
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io"
 
@@ -9,6 +12,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 )
 
@@ -36,11 +40,25 @@ func (s *Service) UploadDocument(stream uploadStream) error {
 	if err != nil {
 		return err
 	}
-	d, err = s.takeIn(ctx, caller, d, content)
+	out, err := rpcserver.Once(ctx, s.answers, knowledgev1.DocumentService_UploadDocument_FullMethodName, digest(d, content),
+		&knowledgev1.Document{}, func(ctx context.Context) (*knowledgev1.Document, error) {
+			return reply(s.takeIn(ctx, caller, d, content))
+		})
 	if err != nil {
 		return err
 	}
-	return stream.SendAndClose(encode(d))
+	return stream.SendAndClose(out)
+}
+
+// digest tells uploads apart that carry the same Idempotency-Key.
+func digest(d Document, content []byte) []byte {
+	sum := sha256.New()
+	for _, part := range [][]byte{[]byte(d.CollectionID), []byte(d.Title), []byte(d.ContentType), content} {
+		// With its length, or parts could be cut elsewhere and make the same sum.
+		sum.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		sum.Write(part)
+	}
+	return sum.Sum(nil)
 }
 
 func receiveHeader(stream uploadStream) (Document, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/idempotency"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/paging"
@@ -88,7 +89,7 @@ func setupOn(t *testing.T, database *pgtest.Database, db *postgres.DB) fixture {
 		db:          db,
 		database:    database,
 		collections: must[*collection.Service](t)(collection.New(collection.Deps{DB: db, Tokens: tokens, Trail: trail, Clock: clk})),
-		documents:   must[*document.Service](t)(document.New(document.Deps{DB: db, Tokens: tokens, Trail: trail, Jobs: client, Clock: clk})),
+		documents:   must[*document.Service](t)(document.New(document.Deps{DB: db, Tokens: tokens, Trail: trail, Jobs: client, Answers: idempotency.New(db, clk), Clock: clk})),
 		search:      must[*search.Service](t)(search.New(search.Deps{DB: db, Embedder: embedder})),
 	}
 }

@@ -430,12 +430,12 @@ const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"token_type\x18\x03 \x01(\tR\ttokenType\x12\x1d\n" +
 	"\n" +
 	"expires_in\x18\x04 \x01(\x05R\texpiresIn\x12+\n" +
-	"\x04user\x18\x05 \x01(\v2\x17.gatehouse.auth.v1.UserR\x04user2\x88\x05\n" +
+	"\x04user\x18\x05 \x01(\v2\x17.gatehouse.auth.v1.UserR\x04user2\x8b\x05\n" +
 	"\x0eSessionService\x12o\n" +
 	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-up\x12o\n" +
 	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-in\x12q\n" +
-	"\aRefresh\x12!.gatehouse.auth.v1.RefreshRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/refresh\x12t\n" +
-	"\aSignOut\x12!.gatehouse.auth.v1.SignOutRequest\x1a\".gatehouse.auth.v1.SignOutResponse\"\"\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/auth/sign-out\x12\xa4\x01\n" +
+	"\aRefresh\x12!.gatehouse.auth.v1.RefreshRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/refresh\x12w\n" +
+	"\aSignOut\x12!.gatehouse.auth.v1.SignOutRequest\x1a\".gatehouse.auth.v1.SignOutResponse\"%\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/auth/sign-out\x90\x02\x02\x12\xa4\x01\n" +
 	"\x12SwitchOrganization\x12,.gatehouse.auth.v1.SwitchOrganizationRequest\x1a .gatehouse.auth.v1.TokenResponse\">\x8a\xb5\x18\x13*\x0forganization_id\x10\x01\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/auth/switch-organization\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (

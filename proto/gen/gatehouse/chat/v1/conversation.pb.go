@@ -1101,7 +1101,7 @@ const file_gatehouse_chat_v1_conversation_proto_rawDesc = "" +
 	"\x05model\x18\x05 \x01(\tB \xbaH\x1d\xd8\x01\x01r\x18\x18\xc8\x012\x13^[a-z0-9-]+/[^\\s]+$R\x05model\"\x7f\n" +
 	"\x14StartMessageResponse\x12(\n" +
 	"\x03run\x18\x01 \x01(\v2\x16.gatehouse.chat.v1.RunR\x03run\x12=\n" +
-	"\fuser_message\x18\x02 \x01(\v2\x1a.gatehouse.chat.v1.MessageR\vuserMessage2\x89\v\n" +
+	"\fuser_message\x18\x02 \x01(\v2\x1a.gatehouse.chat.v1.MessageR\vuserMessage2\x8f\v\n" +
 	"\x13ConversationService\x12\x9c\x01\n" +
 	"\x12CreateConversation\x12,.gatehouse.chat.v1.CreateConversationRequest\x1a\x1f.gatehouse.chat.v1.Conversation\"7\x8a\xb5\x18\f\x1a\n" +
 	"chat.write\x82\xd3\xe4\x93\x02!:\fconversation\"\x11/v1/conversations\x12\x93\x01\n" +
@@ -1111,11 +1111,11 @@ const file_gatehouse_chat_v1_conversation_proto_rawDesc = "" +
 	"chat.write\x82\xd3\xe4\x93\x023:\fconversation2#/v1/conversations/{conversation.id}\x12\xa5\x01\n" +
 	"\x12DeleteConversation\x12,.gatehouse.chat.v1.DeleteConversationRequest\x1a-.gatehouse.chat.v1.DeleteConversationResponse\"2\x8a\xb5\x18\x10*\x02id\x1a\n" +
 	"chat.write\x82\xd3\xe4\x93\x02\x18*\x16/v1/conversations/{id}\x12\xb8\x01\n" +
-	"\fListMessages\x12&.gatehouse.chat.v1.ListMessagesRequest\x1a'.gatehouse.chat.v1.ListMessagesResponse\"W\x8a\xb5\x18\x1c*\x0fconversation_id\x1a\tchat.read\x82\xd3\xe4\x93\x02.\x12,/v1/conversations/{conversation_id}/messages\x90\x02\x01\x12\xb6\x01\n" +
-	"\vSendMessage\x12%.gatehouse.chat.v1.SendMessageRequest\x1a\x1b.gatehouse.chat.v1.RunEvent\"a\x8a\xb5\x18\x1f*\x0fconversation_id0\x01\x1a\n" +
-	"chat.write\x82\xd3\xe4\x93\x028:\x01*\"3/v1/conversations/{conversation_id}/messages:stream0\x01\x12\xba\x01\n" +
-	"\fStartMessage\x12%.gatehouse.chat.v1.SendMessageRequest\x1a'.gatehouse.chat.v1.StartMessageResponse\"Z\x8a\xb5\x18\x1f*\x0fconversation_id0\x01\x1a\n" +
-	"chat.write\x82\xd3\xe4\x93\x021:\x01*\",/v1/conversations/{conversation_id}/messages\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1;chatv1b\x06proto3"
+	"\fListMessages\x12&.gatehouse.chat.v1.ListMessagesRequest\x1a'.gatehouse.chat.v1.ListMessagesResponse\"W\x8a\xb5\x18\x1c*\x0fconversation_id\x1a\tchat.read\x82\xd3\xe4\x93\x02.\x12,/v1/conversations/{conversation_id}/messages\x90\x02\x01\x12\xb9\x01\n" +
+	"\vSendMessage\x12%.gatehouse.chat.v1.SendMessageRequest\x1a\x1b.gatehouse.chat.v1.RunEvent\"d\x8a\xb5\x18\x1f*\x0fconversation_id0\x01\x1a\n" +
+	"chat.write\x82\xd3\xe4\x93\x028:\x01*\"3/v1/conversations/{conversation_id}/messages:stream\x90\x02\x020\x01\x12\xbd\x01\n" +
+	"\fStartMessage\x12%.gatehouse.chat.v1.SendMessageRequest\x1a'.gatehouse.chat.v1.StartMessageResponse\"]\x8a\xb5\x18\x1f*\x0fconversation_id0\x01\x1a\n" +
+	"chat.write\x82\xd3\xe4\x93\x021:\x01*\",/v1/conversations/{conversation_id}/messages\x90\x02\x02\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1;chatv1b\x06proto3"
 
 var (
 	file_gatehouse_chat_v1_conversation_proto_rawDescOnce sync.Once

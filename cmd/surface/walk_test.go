@@ -1,13 +1,13 @@
-// Package tenancy shows that one organization learns nothing of another: not
-// through any RPC of the catalog, and not from any table, even where a store
-// forgot its condition.
-package tenancy_test
+// Package surface walks all that the product shows to its clients, by the
+// catalog of RPCs: that one organization learns nothing of another, through no
+// RPC and from no table, even where a store forgot its condition; and that a
+// request with an Idempotency-Key is carried out once.
+package surface_test
 
 import (
 	"bytes"
 	"context"
 	"io"
-	"mime/multipart"
 	"net/http"
 	"regexp"
 	"slices"
@@ -34,7 +34,7 @@ type resources map[string]string
 func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) resources {
 	t.Helper()
 	r := resources{"organization": s.OrganizationID}
-	r["assistant"] = i.Create(t, s, "/v1/assistants", map[string]string{"displayName": "Theirs"})
+	r["assistant"] = i.CreateOnce(t, s, "/v1/assistants", map[string]string{"displayName": "Theirs"}, "key")
 	r["collection"] = i.Create(t, s, "/v1/collections", map[string]string{"displayName": "Theirs"})
 	r["document"] = i.Create(t, s, "/v1/collections/"+r["collection"]+"/documents",
 		map[string]string{"title": "Warranty", "content": "# Warranty\n\nIt lasts three years.", "contentType": "text/markdown"})
@@ -216,14 +216,7 @@ var marks = regexp.MustCompile(`"(requestId|traceId|instance)":"[^"]*"`)
 // overREST makes the call by REST and returns the answer without the marks.
 func overREST(t *testing.T, i *inprocess.Installation, caller inprocess.Session, m catalog.Method, message proto.Message, want int) []byte {
 	t.Helper()
-	var method, path, contentType string
-	var body []byte
-	if len(m.Routes) > 0 {
-		method, path, body = transcode(t, m, message)
-		contentType = "application/json"
-	} else {
-		method, path, contentType, body = upload(t, m, message)
-	}
+	method, path, contentType, body := inREST(t, m, message)
 	req, err := http.NewRequestWithContext(t.Context(), method, i.URL+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -245,26 +238,4 @@ func overREST(t *testing.T, i *inprocess.Installation, caller inprocess.Session,
 		t.Errorf("%s %s: %d %s, want %d", method, path, resp.StatusCode, raw, want)
 	}
 	return marks.ReplaceAll(raw, nil)
-}
-
-// upload is the form of the one RPC whose REST form is no JSON.
-func upload(t *testing.T, m catalog.Method, message proto.Message) (method, path, contentType string, body []byte) {
-	t.Helper()
-	if m.Descriptor.Name() != "UploadDocument" {
-		t.Fatalf("%s has no REST form that the walk knows", m.FullMethod)
-	}
-	var b bytes.Buffer
-	form := multipart.NewWriter(&b)
-	part, err := form.CreateFormFile("file", "mine.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(part, "Some text."); err != nil {
-		t.Fatal(err)
-	}
-	if err := form.Close(); err != nil {
-		t.Fatal(err)
-	}
-	collection := get(message.ProtoReflect(), "header.collection_id").String()
-	return http.MethodPost, "/v1/collections/" + collection + "/documents:upload", form.FormDataContentType(), b.Bytes()
 }

@@ -1,4 +1,4 @@
-package tenancy_test
+package surface_test
 
 import (
 	"flag"
@@ -21,13 +21,15 @@ const definers = "testdata/definers.golden"
 // table is one table that holds organizations' rows.
 type table struct{ Schema, Name string }
 
-// role is the service that owns a schema's rows; audit rows are everybody's to
-// write, and auth stands for all.
+// role is the service that owns a schema's rows. Of what all services write, auth
+// stands for all.
 func (t table) role() postgres.Role {
-	if t.Schema == "audit" {
+	switch t.Schema {
+	case "management", "chat":
+		return postgres.Role(t.Schema)
+	default:
 		return "auth"
 	}
-	return postgres.Role(t.Schema)
 }
 
 func tenantTables(t *testing.T, database *pgtest.Database) []table {
@@ -131,6 +133,6 @@ func TestDefinerFunctionsMatchTheGoldenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("the functions changed; if that is meant, run go test ./tenancy -update\n%s", got)
+		t.Errorf("the functions changed; if that is meant, run go test ./surface -update\n%s", got)
 	}
 }

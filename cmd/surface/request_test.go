@@ -1,6 +1,9 @@
-package tenancy_test
+package surface_test
 
 import (
+	"bytes"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -46,7 +49,9 @@ func request(t *testing.T, m catalog.Method, resource string) proto.Message {
 			t.Fatal(err)
 		}
 	}
-	set(message, m.Access.GetResource(), resource)
+	if m.Access.GetResource() != "" {
+		set(message, m.Access.GetResource(), resource)
+	}
 	return message.Interface()
 }
 
@@ -64,7 +69,17 @@ func set(message protoreflect.Message, path, value string) {
 	}
 }
 
-// transcode returns the request in its REST form, by the RPC's HTTP rule.
+// inREST returns a request in its REST form.
+func inREST(t *testing.T, m catalog.Method, message proto.Message) (method, path, contentType string, body []byte) {
+	t.Helper()
+	if len(m.Routes) == 0 {
+		return upload(t, m, message)
+	}
+	method, path, body = transcode(t, m, message)
+	return method, path, "application/json", body
+}
+
+// transcode follows the RPC's HTTP rule.
 func transcode(t *testing.T, m catalog.Method, message proto.Message) (method, path string, body []byte) {
 	t.Helper()
 	rule, _ := proto.GetExtension(m.Descriptor.Options(), annotations.E_Http).(*annotations.HttpRule)
@@ -102,4 +117,31 @@ func get(message protoreflect.Message, path string) protoreflect.Value {
 		return get(value.Message(), rest)
 	}
 	return value
+}
+
+// upload is the form of the one RPC whose REST form is no JSON.
+func upload(t *testing.T, m catalog.Method, message proto.Message) (method, path, contentType string, body []byte) {
+	t.Helper()
+	if m.Descriptor.Name() != "UploadDocument" {
+		t.Fatalf("%s has no REST form that the walk knows", m.FullMethod)
+	}
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	if title := get(message.ProtoReflect(), "header.title").String(); title != "" {
+		if err := form.WriteField("title", title); err != nil {
+			t.Fatal(err)
+		}
+	}
+	part, err := form.CreateFormFile("file", "mine.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(part, "Some text."); err != nil {
+		t.Fatal(err)
+	}
+	if err := form.Close(); err != nil {
+		t.Fatal(err)
+	}
+	collection := get(message.ProtoReflect(), "header.collection_id").String()
+	return http.MethodPost, "/v1/collections/" + collection + "/documents:upload", form.FormDataContentType(), b.Bytes()
 }

@@ -1,0 +1,174 @@
+package surface_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/proto/catalog"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
+	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
+	"github.com/gatehouse/gatehouse/services/chat/engine/modelstub"
+)
+
+// posts lists the RPCs that are POSTs in REST and whose answers are remembered
+// or must not be.
+func posts(t *testing.T) (remembered, secret []catalog.Method) {
+	t.Helper()
+	for _, m := range catalog.Methods() {
+		posted := len(m.Routes) > 0 && m.Routes[0].Verb == http.MethodPost || m.Descriptor.IsStreamingClient()
+		switch {
+		case !m.Public || !posted || m.Repeatable():
+		case m.Secret():
+			secret = append(secret, m)
+		default:
+			remembered = append(remembered, m)
+		}
+	}
+	if len(remembered) < 5 || len(secret) < 3 {
+		t.Fatalf("%d RPCs remember answers and %d hold secrets: the walk shows nothing", len(remembered), len(secret))
+	}
+	return remembered, secret
+}
+
+func TestARequestWithAnIdempotencyKeyIsCarriedOutOnce(t *testing.T) {
+	t.Parallel()
+	// A model that talks for a minute: there must be a run to cancel.
+	model := httptest.NewServer(modelstub.New(modelstub.Options{Default: modelstub.Echo(1200, 50*time.Millisecond)}))
+	t.Cleanup(model.Close)
+	i := inprocess.Start(t, map[string]string{"GATEHOUSE_MODEL": "openai/stub", "OPENAI_BASE_URL": model.URL + "/v1", "OPENAI_API_KEY": "any"})
+	operator, member := i.SignIn(t), i.SignUp(t, "member@example.com")
+	requests := valid(t, i, operator, member)
+	remembered, _ := posts(t)
+	for _, m := range remembered {
+		message := requests[string(m.Descriptor.Name())]
+		if message == nil {
+			t.Errorf("the walk has no valid request for %s", m.FullMethod)
+			continue
+		}
+		once(t, i, operator, m, message)
+	}
+}
+
+// valid makes a request of each RPC that succeeds the first time and would not,
+// or would do more, the second time.
+func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session) map[string]proto.Message {
+	t.Helper()
+	collection := i.Create(t, s, "/v1/collections", map[string]string{"displayName": "One"})
+	conversation := i.Create(t, s, "/v1/conversations", map[string]string{"title": "One"})
+	assistant := i.Create(t, s, "/v1/assistants", map[string]string{"displayName": "One"})
+	inprocess.Decode(t, i.Request(t, s, http.MethodDelete, "/v1/assistants/"+assistant, nil), &struct{}{})
+	var started struct{ Run struct{ ID string } }
+	inprocess.Decode(t, i.Request(t, s, http.MethodPost, "/v1/conversations/"+conversation+"/messages",
+		map[string]string{"content": "Talk."}), &started)
+	return map[string]proto.Message{
+		"AddMember": &authv1.AddMemberRequest{
+			OrganizationId: s.OrganizationID, UserId: member.UserID, Roles: []string{"viewer"},
+		},
+		"CreateConversation": &chatv1.CreateConversationRequest{Conversation: &chatv1.Conversation{Title: "New"}},
+		"CancelRun":          &chatv1.CancelRunRequest{Id: started.Run.ID},
+		"CreateCollection":   &knowledgev1.CreateCollectionRequest{Collection: &knowledgev1.Collection{DisplayName: "New"}},
+		"CreateDocument": &knowledgev1.CreateDocumentRequest{
+			CollectionId: collection, Title: "New", Content: "Some text.", ContentType: "text/plain",
+		},
+		"UploadDocument": &knowledgev1.UploadDocumentRequest{Part: &knowledgev1.UploadDocumentRequest_Header_{
+			Header: &knowledgev1.UploadDocumentRequest_Header{CollectionId: collection},
+		}},
+		"CreateAssistant":   &managementv1.CreateAssistantRequest{Assistant: &managementv1.Assistant{DisplayName: "New"}},
+		"UndeleteAssistant": &managementv1.UndeleteAssistantRequest{Id: assistant},
+	}
+}
+
+// once sends a request twice with one key, and another one with it.
+func once(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalog.Method, message proto.Message) {
+	t.Helper()
+	key := id.New()
+	first := keyed(t, i, s, m, message, key)
+	second := keyed(t, i, s, m, message, key)
+	if first.status != http.StatusOK || first.replayed != "" {
+		t.Errorf("%s: %d %s, replayed %q", m.FullMethod, first.status, first.body, first.replayed)
+	}
+	if second.status != first.status || !bytes.Equal(second.body, first.body) || second.replayed != "true" {
+		t.Errorf("%s again: %d %s, replayed %q; the first answer was %s", m.FullMethod, second.status, second.body, second.replayed, first.body)
+	}
+	other := proto.Clone(message)
+	set(other.ProtoReflect(), changed[string(m.Descriptor.Name())], id.New())
+	if third := keyed(t, i, s, m, other, key); third.status != http.StatusUnprocessableEntity {
+		t.Errorf("%s with another body: %d %s", m.FullMethod, third.status, third.body)
+	}
+}
+
+// changed is the field by which another request differs.
+var changed = map[string]string{
+	"AddMember": "user_id", "CreateConversation": "conversation.title", "CancelRun": "id",
+	"CreateCollection": "collection.display_name", "CreateDocument": "title", "UploadDocument": "header.title",
+	"CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id",
+}
+
+type answer struct {
+	status   int
+	body     []byte
+	replayed string
+}
+
+func keyed(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalog.Method, message proto.Message, key string) answer {
+	t.Helper()
+	method, path, contentType, body := inREST(t, m, message)
+	req, err := http.NewRequestWithContext(t.Context(), method, i.URL+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.AccessToken)
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Idempotency-Key", key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was read
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp.StatusCode, raw, resp.Header.Get("Idempotency-Replayed")}
+}
+
+// An answer that holds a secret is not stored, so a key would promise too much.
+func TestAnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	s := i.SignIn(t)
+	_, secret := posts(t)
+	bodies := map[string]string{
+		"SignUp":             `{"email": "new@example.com", "password": "a very long secret"}`,
+		"SignIn":             `{"email": "` + inprocess.AdminEmail + `", "password": "` + inprocess.AdminPassword + `"}`,
+		"Refresh":            `{"refreshToken": "any"}`,
+		"SwitchOrganization": `{"organizationId": "` + s.OrganizationID + `"}`,
+	}
+	for _, m := range secret {
+		message := proto.Clone(request(t, m, ""))
+		if err := protojson.Unmarshal([]byte(bodies[string(m.Descriptor.Name())]), message); err != nil {
+			t.Fatalf("%s: %v", m.FullMethod, err)
+		}
+		got := keyed(t, i, s, m, message, "a-key")
+		var problem struct{ Violations []struct{ Field string } }
+		if err := json.Unmarshal(got.body, &problem); err != nil {
+			t.Fatal(err)
+		}
+		if got.status != http.StatusBadRequest || len(problem.Violations) != 1 || !strings.EqualFold(problem.Violations[0].Field, "Idempotency-Key") {
+			t.Errorf("%s: %d %s", m.FullMethod, got.status, got.body)
+		}
+	}
+}

@@ -1,0 +1,150 @@
+// Package idempotency remembers the answers to requests that carry an
+// Idempotency-Key, so that a client which did not see the answer can send the
+// request again without having it carried out twice.
+//
+// The key, the answer and all that the request writes are one transaction
+// ([postgres.DB.Together]): there is no answer without its deed and no deed
+// without its answer, also when the process dies in between. Of several
+// requests with one key at the same time, the others wait for the first and
+// take its answer. What fails is not remembered, and may be tried again with the
+// same key.
+//
+// Keys belong to a user in an organization and to an RPC. They are kept for
+// [Lifetime]; [Keys.Sweep] removes what is older.
+//
+// The header is that of the IETF draft draft-ietf-httpapi-idempotency-key-header.
+package idempotency
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+const (
+	// Lifetime is how long a key is remembered.
+	Lifetime = 24 * time.Hour
+	// sweepMost bounds one statement of a sweep, so that it holds few locks.
+	sweepMost = 1000
+)
+
+// errTaken tells that another request with the key was first.
+var errTaken = errors.New("idempotency: the key is taken")
+
+// Keys remembers the answers of one service.
+type Keys struct {
+	db    *postgres.DB
+	clock clock.Clock
+}
+
+// New returns the keys in a service's database.
+func New(db *postgres.DB, clk clock.Clock) *Keys { return &Keys{db: db, clock: clk} }
+
+// Once implements [rpcserver.Replayer].
+func (k *Keys) Once(ctx context.Context, r rpcserver.Keyed, answer proto.Message, do func(context.Context) (proto.Message, error),
+) (out proto.Message, replayed bool, err error) {
+	if found, err := k.find(ctx, r, answer); found || err != nil {
+		return answer, found, err
+	}
+	err = k.db.Together(ctx, scope(r), func(ctx context.Context, tx pgx.Tx) error {
+		if err := k.take(ctx, tx, r); err != nil {
+			return err
+		}
+		var err error
+		if out, err = do(ctx); err != nil {
+			return err
+		}
+		return k.keep(ctx, tx, r, out)
+	})
+	if errors.Is(err, errTaken) {
+		_, err = k.find(ctx, r, answer)
+		return answer, true, err
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return out, false, nil
+}
+
+func scope(r rpcserver.Keyed) postgres.Scope {
+	return postgres.Scope{OrganizationID: r.OrganizationID, UserID: r.UserID}
+}
+
+type row struct {
+	RequestHash []byte
+	Answer      []byte
+}
+
+// find reads the answer that the key had.
+func (k *Keys) find(ctx context.Context, r rpcserver.Keyed, answer proto.Message) (bool, error) {
+	before, err := postgres.QueryOne(ctx, k.db, scope(r), pgx.RowToStructByPos[row], `
+		SELECT request_hash, answer FROM gatehouse.idempotency_keys
+		WHERE organization_id = $1 AND user_id = $2 AND method = $3 AND key = $4 AND created_at > $5`,
+		r.OrganizationID, r.UserID, r.Method, r.Key, k.clock.Now().Add(-Lifetime))
+	switch {
+	case errors.Is(err, postgres.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !bytes.Equal(before.RequestHash, r.Digest):
+		return false, fault.New(faultv1.Reason_REASON_IDEMPOTENCY_MISMATCH, "the idempotency key was used for another request")
+	}
+	if err := proto.Unmarshal(before.Answer, answer); err != nil {
+		return false, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "a remembered answer cannot be read")
+	}
+	return true, nil
+}
+
+// take claims the key, after waiting for whoever claims it at this moment. A key
+// whose time is over counts as new.
+func (k *Keys) take(ctx context.Context, tx pgx.Tx, r rpcserver.Keyed) error {
+	now := k.clock.Now()
+	taken, err := postgres.TxExec(ctx, tx, `
+		INSERT INTO gatehouse.idempotency_keys AS k (organization_id, user_id, method, key, request_hash, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (organization_id, user_id, method, key) DO UPDATE
+		SET request_hash = excluded.request_hash, answer = '', created_at = excluded.created_at WHERE k.created_at <= $7`,
+		r.OrganizationID, r.UserID, r.Method, r.Key, r.Digest, now, now.Add(-Lifetime))
+	if err == nil && taken == 0 {
+		return errTaken
+	}
+	return err
+}
+
+// keep stores the answer.
+func (k *Keys) keep(ctx context.Context, tx pgx.Tx, r rpcserver.Keyed, answer proto.Message) error {
+	raw, err := proto.Marshal(answer)
+	if err != nil {
+		return fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "an answer cannot be remembered")
+	}
+	if raw == nil {
+		raw = []byte{} // an empty answer is no NULL
+	}
+	_, err = postgres.TxExec(ctx, tx, `UPDATE gatehouse.idempotency_keys SET answer = $5
+		WHERE organization_id = $1 AND user_id = $2 AND method = $3 AND key = $4`,
+		r.OrganizationID, r.UserID, r.Method, r.Key, raw)
+	return err
+}
+
+// Sweep removes the keys of every organization whose time is over, and answers
+// how many.
+func (k *Keys) Sweep(ctx context.Context) (deleted int64, err error) {
+	for {
+		n, err := postgres.QueryOne(ctx, k.db, postgres.Scope{}, pgx.RowTo[int64],
+			"SELECT gatehouse.delete_idempotency_keys($1, $2)", k.clock.Now().Add(-Lifetime), sweepMost)
+		deleted += n
+		if err != nil || n < sweepMost {
+			return deleted, err
+		}
+	}
+}
