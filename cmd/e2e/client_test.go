@@ -127,7 +127,7 @@ func (c *client) attempt(r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return answer{c.t, r, resp.StatusCode, resp.Header, body}, err
 }

@@ -25,7 +25,7 @@ func foreignClient(t *testing.T, i *installation) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // nothing is lost with it
+	defer conn.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), requestTimeout)
 	defer cancel()
 	tokens, err := authv1.NewSessionServiceClient(conn).SignIn(ctx, &authv1.SignInRequest{Email: adminEmail, Password: adminPassword})

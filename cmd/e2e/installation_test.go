@@ -136,7 +136,7 @@ func (i *installation) askOps(t *testing.T, name, path string) (status int, body
 	if err != nil {
 		return 0, ""
 	}
-	defer resp.Body.Close() //nolint:errcheck // read
+	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return 0, ""
@@ -173,6 +173,7 @@ func (i *installation) signal(t *testing.T, sig syscall.Signal, names ...string)
 
 // end stops what runs, the way an operator would, and reads the logs.
 func (i *installation) end(t *testing.T) {
+	t.Helper()
 	var names []string
 	for name := range i.children {
 		names = append(names, name)
@@ -192,6 +193,7 @@ func (i *installation) end(t *testing.T) {
 
 // checkLog finds what no log may hold.
 func (i *installation) checkLog(t *testing.T, c *child) {
+	t.Helper()
 	text := c.output.String()
 	for _, bad := range []string{"DATA RACE", "panic"} {
 		if at := strings.Index(text, bad); at >= 0 {

@@ -19,6 +19,7 @@
 package e2e_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -28,53 +29,52 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // waiting is how many scenarios run at once. They wait for processes most of
 // their time, so more of them than cores keep the cores busy.
 const waiting = "8"
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// buildTimeout is for a machine that has built nothing yet.
+const buildTimeout = 10 * time.Minute
 
-func run(m *testing.M) int {
+func TestMain(m *testing.M) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	if !given {
-		if err := flag.Set("test.parallel", waiting); err != nil {
-			return complain(err)
-		}
+		// A number is always accepted.
+		_ = flag.Set("test.parallel", waiting)
 	}
-	dir, err := binaries()
-	defer os.RemoveAll(dir) //nolint:errcheck // in the temporary directory
-	if err != nil {
-		return complain(err)
+	m.Run()
+	if dir, err := folder(); err == nil {
+		_ = os.RemoveAll(dir) // in the temporary directory
 	}
-	return m.Run()
 }
 
-func complain(err error) int {
-	fmt.Fprintln(os.Stderr, "e2e:", err)
-	return 1
-}
+// folder is where the programs are built.
+var folder = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "gatehouse-e2e-") })
 
-// binaries is the folder of all programs, built once for all scenarios.
+// binaries is the folder with all programs in it, built once for all scenarios.
 var binaries = sync.OnceValues(build)
 
 // build builds all programs, with the race detector when the tests have it: a
 // race in a process is then in its log, and fails the scenario.
-func build() (dir string, err error) {
-	dir, err = os.MkdirTemp("", "gatehouse-e2e-")
+func build() (string, error) {
+	dir, err := folder()
 	if err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
+	defer cancel()
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
 	if raceDetected() {
 		args = append(args, "-race")
 	}
-	command := exec.Command("go", append(args, "../gatehouse", "../auth", "../management", "../chat", "../gateway")...)
+	command := exec.CommandContext(ctx, "go", append(args, "../gatehouse", "../auth", "../management", "../chat", "../gateway")...)
 	if out, err := command.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("%s: %w\n%s", strings.Join(command.Args, " "), err, out)
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(command.Args, " "), err, out)
 	}
 	return dir, nil
 }

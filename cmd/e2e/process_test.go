@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -34,7 +35,8 @@ func spawn(t *testing.T, name string, args, environment []string, dir string) *c
 		t.Fatal(err)
 	}
 	c := &child{name: name, output: &output{}, done: make(chan struct{})}
-	c.cmd = exec.Command(filepath.Join(programs, name), args...)
+	// Ended by end, not by the end of the test's context, which comes before.
+	c.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(programs, name), args...)
 	c.cmd.Dir, c.cmd.Env = dir, environment
 	c.cmd.Stdout, c.cmd.Stderr = c.output, c.output
 	// In a group of its own, so that Ctrl-C at the tests reaches it through us.
