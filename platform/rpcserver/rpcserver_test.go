@@ -1,0 +1,288 @@
+package rpcserver_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
+)
+
+func creation(name string) *managementv1.CreateAssistantRequest {
+	return &managementv1.CreateAssistantRequest{Assistant: &managementv1.Assistant{DisplayName: name}}
+}
+
+// tooLong is a name that the contract refuses.
+var tooLong = strings.Repeat("x", 1000)
+
+func resolution() *managementv1.ResolveAssistantRequest {
+	return &managementv1.ResolveAssistantRequest{OrganizationId: id.New(), Id: id.New()}
+}
+
+// One case per link of the chain, in its order: a call that breaks several rules
+// is told of the first.
+func TestCallsAreAdmittedInOneOrder(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{})
+	called := false
+	r.handlers.assisted = func(context.Context, *managementv1.CreateAssistantRequest) (*managementv1.Assistant, error) {
+		called = true
+		return &managementv1.Assistant{}, nil
+	}
+	forged := metadata.AppendToOutgoingContext(t.Context(), rpcserver.MetadataAuthorization, "Bearer forged.token.here")
+	twice := metadata.AppendToOutgoingContext(r.as(t, "owner"), rpcserver.MetadataAuthorization, "Bearer x")
+	for _, tc := range []struct {
+		name string
+		ctx  context.Context //nolint:containedctx // each case calls as somebody else
+		req  *managementv1.CreateAssistantRequest
+		want faultv1.Reason
+	}{
+		{"a forged token, before the form", forged, creation(tooLong), faultv1.Reason_REASON_UNAUTHENTICATED},
+		{"two credentials", twice, creation("x"), faultv1.Reason_REASON_UNAUTHENTICATED},
+		{"a bad form, before the permission", r.as(t, "viewer"), creation(tooLong), faultv1.Reason_REASON_INVALID_ARGUMENT},
+		{"no credential", t.Context(), creation("x"), faultv1.Reason_REASON_UNAUTHENTICATED},
+		{"a role without the permission", r.as(t, "viewer"), creation("x"), faultv1.Reason_REASON_PERMISSION_DENIED},
+		{"no role at all", r.as(t), creation("x"), faultv1.Reason_REASON_PERMISSION_DENIED},
+	} {
+		_, err := r.assistants.CreateAssistant(tc.ctx, tc.req)
+		if got := fault.ReasonOf(err); got != tc.want {
+			t.Errorf("%s: %v (%v), want %v", tc.name, got, err, tc.want)
+		}
+	}
+	if called {
+		t.Error("the handler was called")
+	}
+	if _, err := r.assistants.CreateAssistant(r.as(t, "member"), creation("x")); err != nil || !called {
+		t.Errorf("called %v, %v", called, err)
+	}
+}
+
+func TestBadFieldsAreNamedAsJSONSpellsThem(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{})
+	_, err := r.assistants.CreateAssistant(r.as(t, "member"), creation(tooLong))
+	violations := fault.From(err).Violations()
+	if len(violations) != 1 || violations[0].Field != "assistant.displayName" {
+		t.Errorf("violations %+v", violations)
+	}
+}
+
+// A stale token must not keep anybody from what everybody may do.
+func TestPublicCallsNeedNoCredentialNorMindABadOne(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{})
+	stale := metadata.AppendToOutgoingContext(t.Context(), rpcserver.MetadataAuthorization, "Bearer stale")
+	for _, ctx := range []context.Context{t.Context(), stale} {
+		if _, err := r.keys.GetJwks(ctx, &authv1.GetJwksRequest{}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// S76: the services' own RPCs are open to the services of the suite alone.
+func TestS76InternalCallsNeedATokenForThisService(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{})
+	for name, ctx := range map[string]context.Context{
+		"nothing":                 t.Context(),
+		"an owner's token":        r.as(t, "owner", "operator"),
+		"a token for another":     r.asService(t, t.Context(), "chat"),
+		"a user's as a service's": metadata.AppendToOutgoingContext(t.Context(), rpcserver.MetadataServiceToken, bearerOf(r.as(t, "owner"))),
+	} {
+		if _, err := r.directory.ResolveAssistant(ctx, resolution()); !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := r.directory.ResolveAssistant(r.asService(t, t.Context(), "management"), resolution()); err != nil {
+		t.Errorf("a token for this service: %v", err)
+	}
+}
+
+func bearerOf(ctx context.Context) string {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	return strings.TrimPrefix(md.Get(rpcserver.MetadataAuthorization)[0], "Bearer ")
+}
+
+func TestS76TheOriginIsBelievedBesideAServicesTokenAlone(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{})
+	var seen identity.Origin
+	r.handlers.me = func(ctx context.Context) (*authv1.Me, error) {
+		seen = identity.OriginFromContext(ctx)
+		return &authv1.Me{}, nil
+	}
+	claim := metadata.AppendToOutgoingContext(r.as(t, "member"), rpcserver.MetadataClientIP, "203.0.113.9", rpcserver.MetadataUserAgent, "phone")
+	_, err := r.accounts.GetMe(claim, &authv1.GetMeRequest{})
+	must(t, err)
+	if seen.IPAddress == "203.0.113.9" || seen.UserAgent != "" {
+		t.Errorf("a client's claim was believed: %+v", seen)
+	}
+	_, err = r.accounts.GetMe(r.asService(t, claim, "management"), &authv1.GetMeRequest{})
+	must(t, err)
+	if seen.IPAddress != "203.0.113.9" || seen.UserAgent != "phone" {
+		t.Errorf("the gateway's claim was not believed: %+v", seen)
+	}
+}
+
+func TestAPanicEndsOneCallAndTellsNothing(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{})
+	r.handlers.me = func(context.Context) (*authv1.Me, error) { panic("the vault's code is 1234") }
+	for range 2 { // the server lives on
+		_, err := r.accounts.GetMe(r.as(t, "member"), &authv1.GetMeRequest{})
+		if st := status.Convert(err); st.Code() != codes.Internal || strings.Contains(st.String(), "1234") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if !strings.Contains(r.logs.String(), "the vault's code is 1234") {
+		t.Error("the log does not tell what happened")
+	}
+}
+
+func TestErrorsOfLibrariesReachNobody(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{})
+	r.handlers.me = func(context.Context) (*authv1.Me, error) { return nil, errors.New("relation users at db-7") }
+	_, err := r.accounts.GetMe(r.as(t, "member"), &authv1.GetMeRequest{})
+	if st := status.Convert(err); st.Code() != codes.Internal || strings.Contains(st.String(), "db-7") {
+		t.Errorf("got %v", err)
+	}
+	if !strings.Contains(r.logs.String(), "db-7") {
+		t.Error("the log does not tell what happened")
+	}
+}
+
+func TestUnaryCallsHaveADeadline(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{})
+	var has bool
+	r.handlers.me = func(ctx context.Context) (*authv1.Me, error) {
+		_, has = ctx.Deadline()
+		return &authv1.Me{}, nil
+	}
+	_, err := r.accounts.GetMe(r.as(t, "member"), &authv1.GetMeRequest{})
+	must(t, err)
+	if !has {
+		t.Error("a call without a deadline got none")
+	}
+}
+
+func TestCallersAreLimitedEachByThemselves(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{Limits: true})
+	r.handlers.assisted = func(context.Context, *managementv1.CreateAssistantRequest) (*managementv1.Assistant, error) {
+		return &managementv1.Assistant{}, nil
+	}
+	caller := r.as(t, "member")
+	var err error
+	var header metadata.MD
+	for range 1000 {
+		if _, err = r.assistants.CreateAssistant(caller, creation("x"), grpc.Header(&header)); err != nil {
+			break
+		}
+	}
+	f := fault.From(err)
+	if !fault.Is(err, faultv1.Reason_REASON_RATE_LIMITED) || f.RetryAfter() <= 0 {
+		t.Fatalf("after 1000 calls: %v, retry after %v", err, f.RetryAfter())
+	}
+	if len(header.Get(rpcserver.MetadataRateLimit)) != 1 || len(header.Get(rpcserver.MetadataRateLimitPolicy)) != 1 {
+		t.Errorf("the answer tells no limit: %v", header)
+	}
+	if _, err := r.assistants.CreateAssistant(r.as(t, "member"), creation("x")); err != nil {
+		t.Errorf("another caller: %v", err)
+	}
+}
+
+// Streams are ended so that their readers follow on elsewhere; calls in flight
+// may finish.
+func TestAStoppingServerEndsStreamsAndLetsCallsFinish(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{})
+	inFlight, finish := make(chan struct{}), make(chan struct{})
+	r.handlers.me = func(context.Context) (*authv1.Me, error) {
+		close(inFlight)
+		<-finish
+		return &authv1.Me{Id: "finished"}, nil
+	}
+	r.handlers.watch = func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	caller := r.as(t, "member")
+	answered := make(chan error, 1)
+	go func() {
+		me, err := r.accounts.GetMe(caller, &authv1.GetMeRequest{})
+		if err == nil && me.GetId() != "finished" {
+			err = errors.New("another answer")
+		}
+		answered <- err
+	}()
+	stream, err := r.runs.WatchRun(caller, &chatv1.WatchRunRequest{RunId: id.New()})
+	must(t, err)
+	_, err = stream.Header()
+	must(t, err)
+	<-inFlight
+	r.stop()
+	_, err = stream.Recv()
+	if f := fault.From(err); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) || f.RetryAfter() <= 0 {
+		t.Errorf("the stream ended with %v, retry after %v", err, f.RetryAfter())
+	}
+	close(finish)
+	if err := <-answered; err != nil {
+		t.Errorf("the call in flight: %v", err)
+	}
+	if err := <-r.stopped; err != nil {
+		t.Errorf("the server: %v", err)
+	}
+}
+
+func TestIdempotencyKeysMustBePlain(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpcserver.Config{})
+	var key string
+	var err error
+	r.handlers.me = func(ctx context.Context) (*authv1.Me, error) {
+		key, err = rpcserver.IdempotencyKey(ctx)
+		return &authv1.Me{}, nil
+	}
+	for given, want := range map[string]bool{"": true, "a key, printable": true, strings.Repeat("k", 128): true, strings.Repeat("k", 129): false} {
+		ctx := metadata.AppendToOutgoingContext(r.as(t, "member"), rpcserver.MetadataIdempotencyKey, given)
+		if _, failed := r.accounts.GetMe(ctx, &authv1.GetMeRequest{}); failed != nil {
+			t.Fatal(failed)
+		}
+		if (err == nil) != want || want && key != given {
+			t.Errorf("%q: %q, %v", given, key, err)
+		}
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	t.Parallel()
+	for given, kept := range map[string]bool{
+		"abc-123_.:X": true, "": false, "line\nbreak": false, `quote"`: false, strings.Repeat("x", 129): false,
+	} {
+		if got := rpcserver.RequestID(given); (got == given) != kept || got == "" {
+			t.Errorf("%q became %q", given, got)
+		}
+	}
+}
+
+func TestServersNeedTheirDependencies(t *testing.T) {
+	t.Parallel()
+	if _, err := rpcserver.New(rpcserver.Config{}, rpcserver.Deps{}); err == nil {
+		t.Error("a server without dependencies was built")
+	}
+}
