@@ -90,7 +90,7 @@ func Open(db *postgres.DB, opts Options) (*Client, error) {
 	config := &river.Config{
 		Schema:       postgres.JobsSchema(db.Role()),
 		MaxAttempts:  opts.MaxAttempts,
-		Logger:       opts.Log,
+		Logger:       slog.New(quiet{opts.Log.Handler()}),
 		ErrorHandler: &reporter{log: opts.Log},
 		// Through a pooler LISTEN never delivers.
 		PollOnly: db.Pooled(),

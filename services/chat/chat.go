@@ -52,6 +52,9 @@ type Config struct {
 	// OpenAIKey and OpenAIBaseURL reach an OpenAI-compatible server. With both
 	// empty there is no provider "openai".
 	OpenAIKey, OpenAIBaseURL string
+	// Journal is where processes on this machine note what readers of a run have
+	// seen; see [run.Config].
+	Journal string
 }
 
 // Deps is what the service needs; all of it.
@@ -105,7 +108,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err := s.openKnowledge(deps, tokens); err != nil {
 		return nil, err
 	}
-	return s, s.openConversations(deps, tokens)
+	return s, s.openConversations(cfg, deps, tokens)
 }
 
 // openKnowledge builds the rooms of documents and their background work.
@@ -119,7 +122,8 @@ func (s *Service) openKnowledge(deps Deps, tokens *paging.Tokens) error {
 		return err
 	}
 	s.jobs, err = jobs.Open(deps.DB, jobs.Options{
-		Workers: workers, Queues: map[string]int{jobs.DefaultQueue: 2}, Log: deps.Log, MeterProvider: deps.Meter, Clock: deps.Clock,
+		Workers: workers, Queues: map[string]int{jobs.DefaultQueue: 2},
+		Periodic: []jobs.Periodic{indexer.Periodic()}, Log: deps.Log, MeterProvider: deps.Meter, Clock: deps.Clock,
 	})
 	if err != nil {
 		return err
@@ -139,7 +143,7 @@ func (s *Service) openKnowledge(deps Deps, tokens *paging.Tokens) error {
 }
 
 // openConversations builds the rooms of conversations and runs.
-func (s *Service) openConversations(deps Deps, tokens *paging.Tokens) error {
+func (s *Service) openConversations(cfg Config, deps Deps, tokens *paging.Tokens) error {
 	assistants, err := directory.New(managementv1.NewAssistantDirectoryServiceClient(deps.Management), deps.Clock)
 	if err != nil {
 		return err
@@ -152,7 +156,7 @@ func (s *Service) openConversations(deps Deps, tokens *paging.Tokens) error {
 		return err
 	}
 	store := conversation.NewStore(deps.DB, tokens)
-	s.manager, err = run.NewManager(run.Config{}, run.Deps{
+	s.manager, err = run.NewManager(run.Config{Journal: cfg.Journal}, run.Deps{
 		DB: deps.DB, Conversations: store, Engine: engine, Clock: deps.Clock, Log: deps.Log,
 		Meter: deps.Meter.Meter(instrumentation),
 	})

@@ -7,6 +7,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
 	"github.com/gatehouse/gatehouse/cmd/internal/settings"
 	"github.com/gatehouse/gatehouse/platform/config"
 	"github.com/gatehouse/gatehouse/platform/health"
@@ -61,8 +63,9 @@ func (p *Process) buildPart(ctx context.Context, part string) error {
 	case Chat:
 		err = p.addChat(ctx)
 	case Gateway:
-		p.checkPeers(Auth, Management, Chat)
-		_, err = p.addGateway(ctx)
+		if err = p.checkPeers(Auth, Management, Chat); err == nil {
+			_, err = p.addGateway(ctx)
+		}
 	default:
 		err = fmt.Errorf("there is no part %q", part)
 	}
@@ -73,17 +76,22 @@ func (p *Process) buildPart(ctx context.Context, part string) error {
 	return p.serveOps(ctx)
 }
 
-// checkPeers makes readiness depend on services that this part cannot do
-// without.
-func (p *Process) checkPeers(services ...string) {
+// checkPeers makes readiness depend on services that this process cannot do
+// without, by asking each for its health.
+func (p *Process) checkPeers(services ...string) error {
 	for _, service := range services {
-		peer := p.mesh.peer(service)
+		conn, err := p.dial(service, nil)
+		if err != nil {
+			return err
+		}
+		client := healthv1.NewHealthClient(conn)
 		p.checks.Add(service, health.FromError(func(ctx context.Context) error {
-			conn, err := peer.DialContext(ctx)
-			if err != nil {
+			answer, err := client.Check(ctx, &healthv1.HealthCheckRequest{})
+			if err != nil || answer.GetStatus() != healthv1.HealthCheckResponse_SERVING {
 				return fmt.Errorf("%s does not answer", service)
 			}
-			return conn.Close()
+			return nil
 		}))
 	}
+	return nil
 }

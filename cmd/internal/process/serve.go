@@ -45,7 +45,7 @@ func (p *Process) buildAll(ctx context.Context) (net.Listener, credentials, erro
 		return nil, none, err
 	}
 	p.checkPools()
-	if err := p.serveOps(ctx); err != nil {
+	if err := errors.Join(p.checkPeers(Auth, Management, Chat), p.serveOps(ctx)); err != nil {
 		return nil, none, err
 	}
 	listener, err := p.addGateway(ctx)

@@ -11,7 +11,6 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/postgres"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/split"
@@ -65,9 +64,12 @@ func NewIndexer(deps IndexerDeps) (*Indexer, error) {
 	return &Indexer{store: &indexStore{db: deps.DB}, embedder: deps.Embedder, clock: deps.Clock}, nil
 }
 
-// Register makes the workers do the job.
+// Register makes the workers do the jobs.
 func (x *Indexer) Register(workers *jobs.Workers) error {
-	return jobs.Handle(workers, x.work, jobs.WorkOptions{Timeout: indexTimeout})
+	return errors.Join(
+		jobs.Handle(workers, x.work, jobs.WorkOptions{Timeout: indexTimeout}),
+		jobs.Handle(workers, x.sweep, jobs.WorkOptions{}),
+	)
 }
 
 // work indexes, and leaves what became of it with the document. A document that
@@ -83,8 +85,7 @@ func (x *Indexer) work(ctx context.Context, scope postgres.Scope, job jobs.Job[I
 	}
 	// Under this reason the queue tries again, whatever the cause: it would give
 	// up at once on some, and leave the document PROCESSING for ever.
-	f = fault.Wrap(err, faultv1.Reason_REASON_DOCUMENT_INDEXING_FAILED,
-		"The document could not be indexed. Delete it and upload it again, or ask your administrator.").WithRetryAfter(f.RetryAfter())
+	f = indexingFailed(err).WithRetryAfter(f.RetryAfter())
 	if job.LastAttempt() {
 		return errors.Join(f, x.fail(ctx, scope, job.Args.DocumentID, f))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
@@ -65,6 +66,21 @@ func (s *indexStore) fail(ctx context.Context, scope postgres.Scope, documentID,
 		state = 'FAILED', failure_reason = $3, failure_message = $4, revision = revision + 1, updated_at = $5
 		WHERE organization_id = $1 AND id = $2 AND state <> 'READY'`, scope.OrganizationID, documentID, reason, message, now)
 	return err
+}
+
+// sweepMost bounds one statement of a sweep, so that it holds few locks.
+const sweepMost = 1000
+
+// failAbandoned ends the documents of every organization that have waited since
+// before a time.
+func (s *indexStore) failAbandoned(ctx context.Context, before, now time.Time, f *fault.Fault) error {
+	for {
+		n, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64],
+			"SELECT fail_abandoned_documents($1, $2, $3, $4, $5)", before, now, f.Name(), f.Detail(), sweepMost)
+		if err != nil || n < sweepMost {
+			return err
+		}
+	}
 }
 
 // finish stores text and passages and makes the document READY, all at once.
