@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net"
+	"path/filepath"
 
 	"github.com/gatehouse/gatehouse/gateway"
 	"github.com/gatehouse/gatehouse/platform/health"
@@ -94,6 +95,7 @@ func (p *Process) addChat(ctx context.Context) error {
 	service, err := chat.New(chat.Config{
 		SecretKey: p.key, Model: p.settings.Model, Embedder: p.settings.Embedder,
 		OpenAIKey: p.settings.OpenAIKey.Reveal(), OpenAIBaseURL: p.settings.OpenAIBaseURL,
+		Journal: filepath.Join(p.settings.DataDir, "runs"),
 	}, chat.Deps{
 		DB: db, Management: managementConn, Clock: p.clock, Log: p.telemetry.Log,
 		Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,

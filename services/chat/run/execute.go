@@ -45,7 +45,8 @@ func started(r Run) *chatv1.RunEvent {
 // from the request that started it.
 func (m *Manager) launch(ctx context.Context, scope postgres.Scope, r Run, req engine.Request) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	l := newLive(scope, r, 1, cancel)
+	l := newLive(scope, r, firstAttempt, cancel)
+	l.journal = m.journal
 	m.add(l, true)
 	m.emit(l, started(r))
 	go func() {

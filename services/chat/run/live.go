@@ -32,6 +32,7 @@ type live struct {
 	attempt int32
 	base    int32 // events that are stored but not held here
 	cancel  context.CancelCauseFunc
+	journal *journal // nil where nobody reads from here
 	mu      sync.Mutex
 	events  []*chatv1.RunEvent
 	answer  answer
@@ -46,12 +47,16 @@ func newLive(scope postgres.Scope, r Run, attempt int32, cancel context.CancelCa
 	return &live{scope: scope, run: r, attempt: attempt, cancel: cancel, changed: make(chan struct{})}
 }
 
-// append puts an event at the end of the log.
+// append puts an event at the end of the log. It is written down before a
+// reader sees it: should the process be killed, others find it too.
 func (l *live) append(event *chatv1.RunEvent, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.push(event, now)
 	l.answer.add(event)
+	if payload, err := encodeMessage(event); err == nil { // else the batch fails, and says so
+		l.journal.add(record{l.scope, l.run.ID, payload})
+	}
 	l.wake()
 }
 

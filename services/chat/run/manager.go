@@ -28,6 +28,8 @@ const (
 	flushTimeout = 10 * time.Second
 	finalTimeout = 5 * time.Second
 	sweepLimit   = 100
+	// firstAttempt is the attempt of the process that starts a run.
+	firstAttempt = 1
 )
 
 // Why a run's context ends.
@@ -49,6 +51,10 @@ type Config struct {
 	Deadline time.Duration
 	// Grace is how long runs may go on when the process stops; 5 s.
 	Grace time.Duration
+	// Journal is a folder of this machine where processes note what their readers
+	// have seen, for the case that they are killed. Empty notes nothing: what was
+	// seen within the last Flush is then lost with the process.
+	Journal string
 }
 
 func (c Config) withDefaults() Config {
@@ -91,7 +97,9 @@ type Manager struct {
 	log           *slog.Logger
 	tokens        metric.Int64Counter
 	owner         string
+	journal       *journal // nil without one
 	dirty         chan struct{}
+	stored        bool // the last batch; the writer's alone
 	executors     sync.WaitGroup
 
 	mu       sync.Mutex
@@ -111,11 +119,19 @@ func NewManager(cfg Config, deps Deps) (*Manager, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the metrics of runs cannot be made")
 	}
-	return &Manager{
+	m := &Manager{
 		cfg: cfg.withDefaults(), db: deps.DB, conversations: deps.Conversations, engine: deps.Engine, clock: deps.Clock,
 		log: deps.Log, tokens: tokens, owner: id.New(), dirty: make(chan struct{}, 1),
 		writing: map[*live]struct{}{}, local: map[string]*live{}, watchers: map[string]map[chan struct{}]struct{}{},
-	}, nil
+		stored: true,
+	}
+	if cfg.Journal != "" {
+		if m.journal, err = openJournal(cfg.Journal, m.owner); err != nil {
+			m.log.Warn("what readers have just seen is lost if this process is killed: there is no place to note it", "error", err)
+			m.journal = nil
+		}
+	}
+	return m, nil
 }
 
 // Run stores what the process's runs emit, hears of others, and ends runs
@@ -138,7 +154,15 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.drain()
 	stop()
 	batch.Wait()
-	return heard
+	return errors.Join(heard, m.endJournal())
+}
+
+// endJournal leaves a journal behind only if it holds what could not be stored.
+func (m *Manager) endJournal() error {
+	if m.stored {
+		return m.journal.remove()
+	}
+	return m.journal.close()
 }
 
 // drain waits for the runs, at first patiently.

@@ -7,6 +7,8 @@
 //	manager.go  what a process does for its runs, and how it stops
 //	execute.go  one run, from the first event to the last
 //	store_batch.go the one write for all runs of the process
+//	journal.go  what readers have seen and the database has not
+//	recover.go  the journals of processes that have died
 //	sweep.go    runs whose process has died
 //	watch.go    readers
 //	store.go    queries
@@ -27,6 +29,10 @@
 // all; a transaction for each run was measured to collapse at 200 runs. The
 // terminal event is the exception: readers see it when it is stored, together
 // with the message and the run's state, so that whoever reads on finds them.
+//
+// A process that is killed takes its memory along, up to a batch of events that
+// its readers have seen. So each event is written to a file first, which the
+// kernel keeps (journal.go); whoever starts next on the machine stores it.
 //
 // Readers pull from the log by position. So a slow one holds up nobody, and
 // there is no queue that could overflow.

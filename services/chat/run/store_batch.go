@@ -20,6 +20,7 @@ const maxPayload = 7900
 
 // batch is one write: a row for each run and a row for each event, as columns.
 type batch struct {
+	owner  string // of runs of a dead process; empty means this one
 	lives  []*live
 	counts []int
 
@@ -62,6 +63,11 @@ func (m *Manager) write(ctx context.Context) {
 func (m *Manager) flush(ctx context.Context, renew bool, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
+	if m.stored {
+		if err := m.journal.turn(); err != nil {
+			m.log.ErrorContext(ctx, "the journal of runs could not be written", "error", err)
+		}
+	}
 	b, err := m.collect(renew)
 	if err == nil && len(b.lives) > 0 {
 		err = m.send(ctx, b)
@@ -70,7 +76,8 @@ func (m *Manager) flush(ctx context.Context, renew bool, timeout time.Duration) 
 		m.log.ErrorContext(ctx, "the events of runs could not be stored", "runs", len(b.lives), "error", err)
 		m.touch()
 	}
-	return err == nil
+	m.stored = err == nil
+	return m.stored
 }
 
 func (m *Manager) collect(renew bool) (*batch, error) {
@@ -139,8 +146,13 @@ func (b *batch) addState(l *live) error {
 	return nil
 }
 
-// send writes a batch and tells each run what became of its part.
+// send writes a batch and tells each run what became of its part. Runs of a
+// dead owner are left with a lease that is over.
 func (m *Manager) send(ctx context.Context, b *batch) error {
+	owner, lease := m.owner, m.cfg.Lease
+	if b.owner != "" {
+		owner, lease = b.owner, 0
+	}
 	changed := strings.Join(b.changed, ",")
 	if len(changed) > maxPayload {
 		changed = "*"
@@ -153,7 +165,7 @@ func (m *Manager) send(ctx context.Context, b *batch) error {
 		`SELECT run_id, cancel_requested FROM append_run_events($1, $2::interval, $3, $4::text[]::uuid[], $5::text[]::uuid[], $6::int[], $7::int[],
 			$8::smallint[], $9::boolean[], $10::text[], $11::bytea[], $12::bytea[], $13::bigint[], $14::bigint[], $15::boolean[],
 			$16::text[]::uuid[], $17::int[], $18::bytea[], $19, $20)`,
-		m.owner, m.cfg.Lease, m.clock.Now(), b.organizations, b.runs, b.attempts, b.seqs, b.states, b.ended, b.contents, b.details,
+		owner, lease, m.clock.Now(), b.organizations, b.runs, b.attempts, b.seqs, b.states, b.ended, b.contents, b.details,
 		b.problems, b.inputs, b.outputs, b.estimated, b.eventRuns, b.eventSeqs, b.eventPayloads, eventsChannel, changed)
 	if err != nil {
 		return err

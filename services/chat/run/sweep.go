@@ -24,11 +24,11 @@ func (m *Manager) sweep(ctx context.Context) {
 func (m *Manager) sweepOnce(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
+	failures := []error{m.recoverJournals(bounded)}
 	orphans, err := m.claim(bounded)
 	if err != nil {
-		return err
+		return errors.Join(append(failures, err)...)
 	}
-	var failures []error
 	for _, orphan := range orphans {
 		// When this fails the lease runs out again, and somebody tries again.
 		failures = append(failures, m.interrupt(bounded, orphan))

@@ -1,0 +1,102 @@
+package run_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/pgtest"
+	"github.com/gatehouse/gatehouse/services/chat/migrations"
+	"github.com/gatehouse/gatehouse/services/chat/run"
+)
+
+// dead copies the journal of a process that lives, as it would be found if it
+// had been killed now: without the lock.
+func dead(t *testing.T, journal string) string {
+	t.Helper()
+	copied := t.TempDir()
+	must(t, os.CopyFS(copied, os.DirFS(journal)))
+	return copied
+}
+
+func entries(t *testing.T, dir string) int {
+	t.Helper()
+	found, err := os.ReadDir(dir)
+	must(t, err)
+	return len(found)
+}
+
+func TestWhatReadersOfADeadProcessSawIsStored(t *testing.T) {
+	t.Parallel()
+	database, eng, scope, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope(), t.TempDir()
+	// Nothing is stored in the time of this test.
+	here := newReplica(t, database, eng, run.Config{Journal: journal, Flush: time.Hour, Lease: time.Hour})
+	runID := here.ask(t, scope, "Hello").GetRun().GetId()
+	seen := here.seen(t, scope, runID, 3)
+
+	there := newReplica(t, database, eng, run.Config{Journal: dead(t, journal)})
+	log := there.watch(t, scope, runID, 0).events
+	end := checkLog(t, log)
+	if end.GetRunInterrupted().GetMessage().GetContent() != "one two " {
+		t.Errorf("ended with %v", end)
+	}
+	if !bytes.Equal(raw(t, log[:3]), raw(t, seen)) {
+		t.Errorf("readers saw %v, the log says %v", seen, log)
+	}
+	close(eng.gate)
+}
+
+func TestAClaimedRunIsNotTouchedByAJournal(t *testing.T) {
+	t.Parallel()
+	database, eng, scope, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope(), t.TempDir()
+	here := newReplica(t, database, eng, run.Config{Journal: journal, Flush: time.Hour, Lease: time.Hour})
+	runID := here.ask(t, scope, "Hello").GetRun().GetId()
+	here.seen(t, scope, runID, 3)
+	left := dead(t, journal)
+	database.AdminExec(t, "UPDATE chat.runs SET lease_until = now() - interval '1 second' WHERE id = $1", runID)
+	elsewhere := newReplica(t, database, eng, run.Config{})
+	before := elsewhere.watch(t, scope, runID, 0).events
+
+	late := newReplica(t, database, eng, run.Config{Journal: left, Lease: 300 * time.Millisecond})
+	waitUntil(t, "the journal is gone", func() bool { return entries(t, left) == 1 })
+	if after := late.watch(t, scope, runID, 0).events; !bytes.Equal(raw(t, before), raw(t, after)) {
+		t.Errorf("the log was %v and is %v", before, after)
+	}
+	close(eng.gate)
+}
+
+func TestAJournalEndsWithItsProcess(t *testing.T) {
+	t.Parallel()
+	database, eng, scope, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope(), t.TempDir()
+	close(eng.gate)
+	r := newReplica(t, database, eng, run.Config{Journal: journal})
+	r.watch(t, scope, r.ask(t, scope, "Hello").GetRun().GetId(), 0)
+	if n := entries(t, journal); n != 1 {
+		t.Errorf("%d journals", n)
+	}
+	r.stop()
+	if n := entries(t, journal); n != 0 {
+		t.Errorf("%d journals are left", n)
+	}
+}
+
+func TestADamagedJournalIsReadAsFarAsItGoes(t *testing.T) {
+	t.Parallel()
+	database, eng, scope, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope(), t.TempDir()
+	here := newReplica(t, database, eng, run.Config{Journal: journal, Flush: time.Hour, Lease: time.Hour})
+	runID := here.ask(t, scope, "Hello").GetRun().GetId()
+	here.seen(t, scope, runID, 3)
+	left := dead(t, journal)
+	files, err := filepath.Glob(filepath.Join(left, "*", "a"))
+	must(t, err)
+	info, err := os.Stat(files[0])
+	must(t, err)
+	must(t, os.Truncate(files[0], info.Size()-1))
+	there := newReplica(t, database, eng, run.Config{Journal: left})
+	if end := checkLog(t, there.watch(t, scope, runID, 0).events); end.GetRunInterrupted().GetMessage().GetContent() != "one " {
+		t.Errorf("ended with %v", end)
+	}
+	close(eng.gate)
+}
