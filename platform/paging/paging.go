@@ -13,25 +13,21 @@
 //		DefaultOrder: "createTime desc",
 //	}
 //
-// and its store uses it so:
+// and its store reads a page of it so:
 //
-//	page, err := assistants.Page(tokens, request, 2, organizationID)
-//	if err != nil {
-//		return nil, "", err
-//	}
-//	rows, err := postgres.QueryAll(ctx, db, scope, scan,
-//		"SELECT … FROM assistant WHERE organization_id = $1 AND "+page.Where+page.Tail,
-//		append([]any{organizationID}, page.Args...)...)
-//	…
-//	return paging.Cut(page, rows, func(a Assistant, field string) any {
-//		switch field {
-//		case "name":
-//			return a.Name
-//		case "createTime":
-//			return a.CreateTime
-//		default:
-//			return a.ID
-//		}
+//	return paging.Read(ctx, db, scope, paging.Query[Assistant]{
+//		List: assistants, Tokens: tokens, Request: request,
+//		SQL:  "SELECT … FROM assistant WHERE organization_id = $1", Args: []any{organizationID},
+//		Scan: scan, Value: func(a Assistant, field string) any {
+//			switch field {
+//			case "name":
+//				return a.Name
+//			case "createTime":
+//				return a.CreateTime
+//			default:
+//				return a.ID
+//			}
+//		},
 //	})
 //
 // Pages are cut by key, not by offset: a page continues after the row that the

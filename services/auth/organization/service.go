@@ -45,7 +45,7 @@ func (s *Service) ListOrganizations(ctx context.Context, req *authv1.ListOrganiz
 	if !ok {
 		return nil, identity.Unauthenticated()
 	}
-	items, next, err := s.store.List(ctx, p.UserID, paging.Request{PageSize: req.GetPageSize(), PageToken: req.GetPageToken()})
+	items, next, err := s.store.List(ctx, p.UserID, paging.From(req))
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +74,7 @@ func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersReques
 	if _, err := actingIn(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
-	items, next, err := s.store.Members(ctx, req.GetOrganizationId(),
-		paging.Request{PageSize: req.GetPageSize(), PageToken: req.GetPageToken()})
+	items, next, err := s.store.Members(ctx, req.GetOrganizationId(), paging.From(req))
 	if err != nil {
 		return nil, err
 	}

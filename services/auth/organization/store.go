@@ -100,39 +100,29 @@ func (s *Store) Get(ctx context.Context, userID, organizationID string) (Organiz
 
 // List returns a page of the organizations that a user belongs to.
 func (s *Store) List(ctx context.Context, userID string, req paging.Request) ([]Organization, string, error) {
-	page, err := organizations.Page(s.tokens, req, 2, userID)
-	if err != nil {
-		return nil, "", err
-	}
-	rows, err := postgres.QueryAll(ctx, s.db, postgres.Scope{UserID: userID}, scanOrganization,
-		selectOrganization+" WHERE "+page.Where+page.Tail, append([]any{userID}, page.Args...)...)
-	if err != nil {
-		return nil, "", err
-	}
-	return paging.Cut(page, rows, func(o Organization, field string) any {
-		if field == "createTime" {
-			return o.CreateTime
-		}
-		return o.ID
+	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Organization]{
+		List: organizations, Tokens: s.tokens, Request: req,
+		SQL: selectOrganization + " WHERE m.user_id = $1", Args: []any{userID}, Scan: scanOrganization,
+		Value: func(o Organization, field string) any {
+			if field == "createTime" {
+				return o.CreateTime
+			}
+			return o.ID
+		},
 	})
 }
 
 // Members returns a page of an organization's members.
 func (s *Store) Members(ctx context.Context, organizationID string, req paging.Request) ([]Member, string, error) {
-	page, err := members.Page(s.tokens, req, 2, organizationID)
-	if err != nil {
-		return nil, "", err
-	}
-	rows, err := postgres.QueryAll(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scanMember,
-		selectMember+" AND "+page.Where+page.Tail, append([]any{organizationID}, page.Args...)...)
-	if err != nil {
-		return nil, "", err
-	}
-	return paging.Cut(page, rows, func(m Member, field string) any {
-		if field == "createTime" {
-			return m.CreateTime
-		}
-		return m.User.ID
+	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Member]{
+		List: members, Tokens: s.tokens, Request: req,
+		SQL: selectMember, Args: []any{organizationID}, Scan: scanMember,
+		Value: func(m Member, field string) any {
+			if field == "createTime" {
+				return m.CreateTime
+			}
+			return m.User.ID
+		},
 	})
 }
 

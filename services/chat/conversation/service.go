@@ -78,9 +78,7 @@ func (s *Service) ListConversations(ctx context.Context, req *chatv1.ListConvers
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.store.List(ctx, scope, paging.Request{
-		PageSize: req.GetPageSize(), PageToken: req.GetPageToken(), Filter: req.GetFilter(), OrderBy: req.GetOrderBy(),
-	})
+	items, next, err := s.store.List(ctx, scope, paging.From(req))
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +128,7 @@ func (s *Service) ListMessages(ctx context.Context, req *chatv1.ListMessagesRequ
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.store.Messages(ctx, scope, req.GetConversationId(),
-		paging.Request{PageSize: req.GetPageSize(), PageToken: req.GetPageToken()})
+	items, next, err := s.store.Messages(ctx, scope, req.GetConversationId(), paging.From(req))
 	if err != nil {
 		return nil, err
 	}

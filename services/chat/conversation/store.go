@@ -129,16 +129,10 @@ func (s *Store) Delete(ctx context.Context, scope postgres.Scope, id, etag strin
 
 // List returns a page of a user's conversations.
 func (s *Store) List(ctx context.Context, scope postgres.Scope, req paging.Request) ([]Conversation, string, error) {
-	page, err := list.Page(s.tokens, req, 3, scope.OrganizationID, scope.UserID)
-	if err != nil {
-		return nil, "", err
-	}
-	rows, err := postgres.QueryAll(ctx, s.db, scope, scan, selection+" AND "+page.Where+page.Tail,
-		append([]any{scope.OrganizationID, scope.UserID}, page.Args...)...)
-	if err != nil {
-		return nil, "", err
-	}
-	return paging.Cut(page, rows, sortValue)
+	return paging.Read(ctx, s.db, scope, paging.Query[Conversation]{
+		List: list, Tokens: s.tokens, Request: req,
+		SQL: selection, Args: []any{scope.OrganizationID, scope.UserID}, Scan: scan, Value: sortValue,
+	})
 }
 
 func sortValue(c Conversation, field string) any {

@@ -96,19 +96,14 @@ func (s *Store) Messages(ctx context.Context, scope postgres.Scope, conversation
 	if _, err := s.Get(ctx, scope, conversationID); err != nil {
 		return nil, "", err
 	}
-	page, err := messages.Page(s.tokens, req, 4, scope.OrganizationID, scope.UserID, conversationID)
-	if err != nil {
-		return nil, "", err
-	}
-	rows, err := postgres.QueryAll(ctx, s.db, scope, scanMessage, messageSelection+" AND "+page.Where+page.Tail,
-		append([]any{scope.OrganizationID, scope.UserID, conversationID}, page.Args...)...)
-	if err != nil {
-		return nil, "", err
-	}
-	return paging.Cut(page, rows, func(m *chatv1.Message, field string) any {
-		if field == "createTime" {
-			return m.GetCreateTime().AsTime()
-		}
-		return m.GetId()
+	return paging.Read(ctx, s.db, scope, paging.Query[*chatv1.Message]{
+		List: messages, Tokens: s.tokens, Request: req,
+		SQL: messageSelection, Args: []any{scope.OrganizationID, scope.UserID, conversationID}, Scan: scanMessage,
+		Value: func(m *chatv1.Message, field string) any {
+			if field == "createTime" {
+				return m.GetCreateTime().AsTime()
+			}
+			return m.GetId()
+		},
 	})
 }

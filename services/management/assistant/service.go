@@ -76,9 +76,7 @@ func (s *Service) ListAssistants(ctx context.Context, req *managementv1.ListAssi
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.store.List(ctx, caller.OrganizationID, req.GetShowDeleted(), paging.Request{
-		PageSize: req.GetPageSize(), PageToken: req.GetPageToken(), Filter: req.GetFilter(), OrderBy: req.GetOrderBy(),
-	})
+	items, next, err := s.store.List(ctx, caller.OrganizationID, req.GetShowDeleted(), paging.From(req))
 	if err != nil {
 		return nil, err
 	}

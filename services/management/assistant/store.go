@@ -90,23 +90,14 @@ func (s *Store) Save(ctx context.Context, tx pgx.Tx, a Assistant) error {
 	return postgres.Notify(ctx, tx, Channel, a.ID)
 }
 
-// List returns a page of an organization's assistants.
+// List returns a page of an organization's assistants, deleted ones among them
+// where that is asked for.
 func (s *Store) List(ctx context.Context, organizationID string, deleted bool, req paging.Request) ([]Assistant, string, error) {
-	bound, condition := organizationID, " AND deleted_at IS NULL"
-	if deleted {
-		bound, condition = organizationID+" with deleted", ""
-	}
-	page, err := list.Page(s.tokens, req, 2, bound)
-	if err != nil {
-		return nil, "", err
-	}
-	rows, err := postgres.QueryAll(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
-		"SELECT "+columns+" FROM assistants WHERE organization_id = $1"+condition+" AND "+page.Where+page.Tail,
-		append([]any{organizationID}, page.Args...)...)
-	if err != nil {
-		return nil, "", err
-	}
-	return paging.Cut(page, rows, sortValue)
+	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Assistant]{
+		List: list, Tokens: s.tokens, Request: req,
+		SQL:  "SELECT " + columns + " FROM assistants WHERE organization_id = $1 AND ($2::boolean OR deleted_at IS NULL)",
+		Args: []any{organizationID, deleted}, Scan: scan, Value: sortValue,
+	})
 }
 
 func sortValue(a Assistant, field string) any {

@@ -78,9 +78,7 @@ func (s *Service) ListCollections(ctx context.Context, req *knowledgev1.ListColl
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.store.list(ctx, caller.OrganizationID, paging.Request{
-		PageSize: req.GetPageSize(), PageToken: req.GetPageToken(), Filter: req.GetFilter(), OrderBy: req.GetOrderBy(),
-	})
+	items, next, err := s.store.list(ctx, caller.OrganizationID, paging.From(req))
 	if err != nil {
 		return nil, err
 	}

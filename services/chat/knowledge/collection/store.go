@@ -91,17 +91,11 @@ func (s *store) remove(ctx context.Context, tx pgx.Tx, c Collection) error {
 }
 
 func (s *store) list(ctx context.Context, organizationID string, req paging.Request) ([]Collection, string, error) {
-	page, err := list.Page(s.tokens, req, 2, organizationID)
-	if err != nil {
-		return nil, "", err
-	}
-	rows, err := postgres.QueryAll(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
-		"SELECT "+columns+" FROM collections WHERE organization_id = $1 AND "+page.Where+page.Tail,
-		append([]any{organizationID}, page.Args...)...)
-	if err != nil {
-		return nil, "", err
-	}
-	return paging.Cut(page, rows, sortValue)
+	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Collection]{
+		List: list, Tokens: s.tokens, Request: req,
+		SQL: "SELECT " + columns + " FROM collections WHERE organization_id = $1", Args: []any{organizationID},
+		Scan: scan, Value: sortValue,
+	})
 }
 
 func sortValue(c Collection, field string) any {

@@ -126,9 +126,7 @@ func (s *Service) ListDocuments(ctx context.Context, req *knowledgev1.ListDocume
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.store.list(ctx, caller.OrganizationID, req.GetCollectionId(), paging.Request{
-		PageSize: req.GetPageSize(), PageToken: req.GetPageToken(), Filter: req.GetFilter(), OrderBy: req.GetOrderBy(),
-	})
+	items, next, err := s.store.list(ctx, caller.OrganizationID, req.GetCollectionId(), paging.From(req))
 	if err != nil {
 		return nil, err
 	}

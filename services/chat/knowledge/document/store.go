@@ -103,17 +103,11 @@ func (s *store) list(ctx context.Context, organizationID, collectionID string, r
 	if err := s.checkCollection(ctx, organizationID, collectionID); err != nil {
 		return nil, "", err
 	}
-	page, err := list.Page(s.tokens, req, 3, organizationID, collectionID)
-	if err != nil {
-		return nil, "", err
-	}
-	rows, err := postgres.QueryAll(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
-		"SELECT "+columns+" FROM documents WHERE organization_id = $1 AND collection_id = $2 AND "+page.Where+page.Tail,
-		append([]any{organizationID, collectionID}, page.Args...)...)
-	if err != nil {
-		return nil, "", err
-	}
-	return paging.Cut(page, rows, sortValue)
+	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Document]{
+		List: list, Tokens: s.tokens, Request: req,
+		SQL:  "SELECT " + columns + " FROM documents WHERE organization_id = $1 AND collection_id = $2",
+		Args: []any{organizationID, collectionID}, Scan: scan, Value: sortValue,
+	})
 }
 
 func sortValue(d Document, field string) any {

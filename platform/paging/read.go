@@ -1,0 +1,62 @@
+package paging
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/postgres"
+)
+
+// Query is a list as one request asks for it.
+type Query[T any] struct {
+	List    List
+	Tokens  *Tokens
+	Request Request
+	// SQL selects the rows and ends in a condition, to which that of the page is
+	// added by AND.
+	SQL string
+	// Args are the parameters of SQL. Page tokens are bound to them: one of
+	// another organization, or another parent, is refused.
+	Args []any
+	// Scan reads a row.
+	Scan pgx.RowToFunc[T]
+	// Value is as for [Cut].
+	Value func(row T, field string) any
+}
+
+// Read reads one page and returns the token of the next one, which is empty at
+// the end. Its faults are those of [List.Page] and of the database.
+func Read[T any](ctx context.Context, db *postgres.DB, scope postgres.Scope, q Query[T]) (items []T, nextPageToken string, err error) {
+	bound := make([]string, len(q.Args))
+	for i, arg := range q.Args {
+		bound[i] = fmt.Sprint(arg)
+	}
+	page, err := q.List.Page(q.Tokens, q.Request, len(q.Args)+1, bound...)
+	if err != nil {
+		return nil, "", err
+	}
+	args := append(append(make([]any, 0, len(q.Args)+len(page.Args)), q.Args...), page.Args...)
+	rows, err := postgres.QueryAll(ctx, db, scope, q.Scan, q.SQL+" AND "+page.Where+page.Tail, args...)
+	if err != nil {
+		return nil, "", err
+	}
+	return Cut(page, rows, q.Value)
+}
+
+// From takes a list request out of an RPC's request, whose fields the contracts
+// name alike. One that takes no filter or order has none.
+func From(req interface {
+	GetPageSize() int32
+	GetPageToken() string
+}) Request {
+	out := Request{PageSize: req.GetPageSize(), PageToken: req.GetPageToken()}
+	if r, ok := req.(interface{ GetFilter() string }); ok {
+		out.Filter = r.GetFilter()
+	}
+	if r, ok := req.(interface{ GetOrderBy() string }); ok {
+		out.OrderBy = r.GetOrderBy()
+	}
+	return out
+}
