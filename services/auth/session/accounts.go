@@ -36,20 +36,23 @@ func (a *Accounts) prepare(ctx context.Context, email, password, displayName str
 	if err := user.CheckPassword(password, email); err != nil {
 		return account{}, err
 	}
-	hash, err := a.hasher.Hash(ctx, password)
-	if err != nil {
-		return account{}, err
-	}
+	acc := a.draft(email, displayName)
+	var err error
+	acc.user.PasswordHash, err = a.hasher.Hash(ctx, password)
+	return acc, err
+}
+
+// draft is an account that still lacks its password.
+func (a *Accounts) draft(email, displayName string) account {
 	now, name := a.clock.Now(), user.NameFor(displayName, email)
 	return account{
 		user: user.User{
-			ID: id.New(), Email: email, DisplayName: name, Locale: "en", PasswordHash: hash, Revision: 1,
-			CreateTime: now, UpdateTime: now,
+			ID: id.New(), Email: email, DisplayName: name, Locale: "en", Revision: 1, CreateTime: now, UpdateTime: now,
 		},
 		organization: organization.Organization{
 			ID: id.New(), DisplayName: name, Personal: true, Revision: 1, CreateTime: now, UpdateTime: now,
 		},
-	}, nil
+	}
 }
 
 func (a *Accounts) insert(ctx context.Context, tx postgres.Tx, acc account) error {
@@ -75,15 +78,19 @@ func (a *Accounts) insert(ctx context.Context, tx postgres.Tx, acc account) erro
 // EnsureOperator makes an operator's account when the installation has no
 // operator yet, and tells whether it did.
 func (a *Accounts) EnsureOperator(ctx context.Context, email, password string) (created bool, err error) {
-	acc, err := a.prepare(ctx, email, password, "")
-	if err != nil {
+	if err := user.CheckPassword(password, email); err != nil {
 		return false, err
 	}
+	acc := a.draft(email, "")
 	acc.user.Operator = true
 	err = a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
 		exists, err := a.users.OperatorExists(ctx, tx)
 		created = !exists
 		if err != nil || exists {
+			return err
+		}
+		// Only now: hashing takes 19 MiB, and every start comes through here.
+		if acc.user.PasswordHash, err = a.hasher.Hash(ctx, password); err != nil {
 			return err
 		}
 		return a.insert(ctx, tx, acc)

@@ -37,3 +37,24 @@ func TestWaitingIsBounded(t *testing.T) {
 		t.Errorf("a caller that left was answered %v", err)
 	}
 }
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	h := NewHasher()
+	hash, err := h.Hash(t.Context(), "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		hash, password string
+		want           bool
+	}{
+		"the password":     {hash, "correct horse", true},
+		"another password": {hash, "battery staple", false},
+		"no account":       {"", "correct horse", false},
+	} {
+		if got, err := h.Verify(t.Context(), tc.hash, tc.password); err != nil || got != tc.want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+}
