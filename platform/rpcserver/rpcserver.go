@@ -39,6 +39,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
@@ -100,8 +101,11 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := deps.check(); err != nil {
 		return nil, err
 	}
-	validator, err := protovalidate.New()
-	if err != nil {
+	// One for all servers of a process: each would hold a registry of every type.
+	// It is made with its first use, which is here, so that a rule that does not
+	// compile stops the start.
+	validator := protovalidate.GlobalValidator
+	if err := validator.Validate(&emptypb.Empty{}); err != nil {
 		return nil, fmt.Errorf("rpcserver: %w", err)
 	}
 	limits, err := newLimits(cfg.Limits)
