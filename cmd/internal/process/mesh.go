@@ -11,8 +11,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 )
 
-// bufferBytes is the buffer of one in-memory connection.
-const bufferBytes = 1 << 20
+// bufferBytes is the buffer of one direction of an in-memory connection: room for
+// what gRPC writes at once, and no more, since all of it stays resident.
+const bufferBytes = 256 << 10
 
 // mesh is how services reach each other: over TCP, or in memory when they
 // share a process. Either way it is the same servers, with the same chain.
