@@ -22,6 +22,8 @@ const (
 	secretKeySize = 32
 	// defaultMaxConns keeps four services under a small server's limit.
 	defaultMaxConns = 10
+	// statementCache is how many prepared statements a connection keeps.
+	statementCache = 128
 	// acquireTimeout and connectTimeout make a dead database a quick 503 rather
 	// than a request that waits for its own deadline.
 	acquireTimeout = 2 * time.Second

@@ -137,6 +137,11 @@ func (c Config) poolConfig(role Role) (*pgxpool.Config, error) {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 		config.ConnConfig.StatementCacheCapacity = 0
 		config.ConnConfig.DescriptionCacheCapacity = 0
+	} else {
+		// Each connection reserves room for as many as it may hold. A service has
+		// some tens of statements.
+		config.ConnConfig.StatementCacheCapacity = statementCache
+		config.ConnConfig.DescriptionCacheCapacity = 0 // for another mode
 	}
 	config.MaxConns = c.MaxConns
 	config.MaxConnLifetime = time.Hour
