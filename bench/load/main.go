@@ -32,7 +32,7 @@
 //	floor.go floorstream.go   the floors, and the process that serves them
 //	start.go me.go stream.go streams.go memory.go   what is measured
 //	stats.go table.go   what is made of it
-//	profile.go   why it is as it is
+//	cpu.go profile.go   why it is as it is
 package main
 
 import (

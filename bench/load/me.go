@@ -8,6 +8,14 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 )
 
+// side is one of the two that measureMe compares.
+type side struct {
+	running *process
+	request func(ctx context.Context) error
+	rates   []float64
+	spent   cpu
+}
+
 // measureMe compares GET /v1/me with the least that could answer it. The two
 // take turns, so that both meet the machine in the same mood, and the ratio is
 // the median of the rounds' ratios.
@@ -15,45 +23,52 @@ func measureMe(ctx context.Context, b *bench) error {
 	bare := newClient()
 	defer bare.CloseIdleConnections()
 	floorURL := b.floor.HTTP + "/v1/me?id=" + url.QueryEscape(b.api.userID)
-	own := func() (float64, error) {
-		return b.rate(ctx, func(ctx context.Context) error {
-			return get(ctx, b.api.client, b.api.base+"/v1/me", b.api.token)
-		})
-	}
-	least := func() (float64, error) {
-		return b.rate(ctx, func(ctx context.Context) error { return get(ctx, bare, floorURL, "") })
-	}
-	var ours, floors, ratios []float64
+	ours := &side{running: b.product.running, request: func(ctx context.Context) error {
+		return get(ctx, b.api.client, b.api.base+"/v1/me", b.api.token)
+	}}
+	least := &side{running: b.floor.running, request: func(ctx context.Context) error { return get(ctx, bare, floorURL, "") }}
+	var ratios []float64
 	for n := range b.opts.rounds + 1 {
-		mine, err := own()
-		if err != nil {
-			return err
+		for _, s := range []*side{ours, least} {
+			if err := b.round(ctx, s); err != nil {
+				return err
+			}
 		}
-		theirs, err := least()
-		if err != nil {
-			return err
+		if n == 0 { // both opened their connections and warmed up
+			ours.reset()
+			least.reset()
+			continue
 		}
-		if n == 0 {
-			continue // both sides open their connections and warm up
-		}
-		ours, floors, ratios = append(ours, mine), append(floors, theirs), append(ratios, mine/theirs)
+		ratios = append(ratios, ours.rates[n-1]/least.rates[n-1])
 	}
-	ratio := median(ratios)
+	ratio, total := median(ratios), b.opts.rounds*b.opts.requests
 	b.table.add(row{
 		what:     fmt.Sprintf("GET /v1/me at %d clients, of the floor's rate (median of %d rounds)", b.opts.clients, len(ratios)),
-		measured: fmt.Sprintf("%.2f (%s/s)", ratio, count(median(ours))),
-		floor:    fmt.Sprintf("bare handler, one query: %s/s", count(median(floors))),
+		measured: fmt.Sprintf("%.2f (%s/s)", ratio, count(median(ours.rates))),
+		floor:    fmt.Sprintf("bare handler, one query: %s/s", count(median(least.rates))),
 		aim:      "at least 0.50", met: ratio >= 0.5,
+	}, row{
+		what: "processor time for each of these requests", measured: ours.spent.per(total),
+		floor: "bare handler: " + least.spent.per(total),
 	})
 	return nil
 }
 
-// rate is how many requests a second the round's clients get answered.
-func (b *bench) rate(ctx context.Context, request func(ctx context.Context) error) (float64, error) {
-	began := clock.System().Now()
-	err := together(ctx, b.opts.clients, b.opts.requests, func(ctx context.Context, _ int) error { return request(ctx) })
+func (s *side) reset() { s.rates, s.spent = nil, cpu{} }
+
+// round measures how many requests a second a side answers, and what they cost.
+func (b *bench) round(ctx context.Context, s *side) error {
+	spent, err := b.cpuSince(s.running)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return float64(b.opts.requests) / clock.System().Now().Sub(began).Seconds(), nil
+	began := clock.System().Now()
+	err = together(ctx, b.opts.clients, b.opts.requests, func(ctx context.Context, _ int) error { return s.request(ctx) })
+	if err != nil {
+		return err
+	}
+	s.rates = append(s.rates, float64(b.opts.requests)/clock.System().Now().Sub(began).Seconds())
+	used, err := spent()
+	s.spent.add(used)
+	return err
 }
