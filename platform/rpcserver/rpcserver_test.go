@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	"github.com/gatehouse/gatehouse/platform/rpctest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -36,7 +37,7 @@ func resolution() *managementv1.ResolveAssistantRequest {
 // is told of the first.
 func TestCallsAreAdmittedInOneOrder(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{})
+	r := start(t, rpctest.Options{})
 	called := false
 	r.handlers.assisted = func(context.Context, *managementv1.CreateAssistantRequest) (*managementv1.Assistant, error) {
 		called = true
@@ -72,7 +73,7 @@ func TestCallsAreAdmittedInOneOrder(t *testing.T) {
 
 func TestBadFieldsAreNamedAsJSONSpellsThem(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{})
+	r := start(t, rpctest.Options{})
 	_, err := r.assistants.CreateAssistant(r.as(t, "member"), creation(tooLong))
 	violations := fault.From(err).Violations()
 	if len(violations) != 1 || violations[0].Field != "assistant.displayName" {
@@ -83,7 +84,7 @@ func TestBadFieldsAreNamedAsJSONSpellsThem(t *testing.T) {
 // A stale token must not keep anybody from what everybody may do.
 func TestPublicCallsNeedNoCredentialNorMindABadOne(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{})
+	r := start(t, rpctest.Options{})
 	stale := metadata.AppendToOutgoingContext(t.Context(), rpcserver.MetadataAuthorization, "Bearer stale")
 	for _, ctx := range []context.Context{t.Context(), stale} {
 		if _, err := r.keys.GetJwks(ctx, &authv1.GetJwksRequest{}); err != nil {
@@ -95,18 +96,18 @@ func TestPublicCallsNeedNoCredentialNorMindABadOne(t *testing.T) {
 // S76: the services' own RPCs are open to the services of the suite alone.
 func TestS76InternalCallsNeedATokenForThisService(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{})
+	r := start(t, rpctest.Options{})
 	for name, ctx := range map[string]context.Context{
 		"nothing":                 t.Context(),
 		"an owner's token":        r.as(t, "owner", "operator"),
-		"a token for another":     r.asService(t, t.Context(), "chat"),
+		"a token for another":     r.asService(t.Context(), t, "chat"),
 		"a user's as a service's": metadata.AppendToOutgoingContext(t.Context(), rpcserver.MetadataServiceToken, bearerOf(r.as(t, "owner"))),
 	} {
 		if _, err := r.directory.ResolveAssistant(ctx, resolution()); !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := r.directory.ResolveAssistant(r.asService(t, t.Context(), "management"), resolution()); err != nil {
+	if _, err := r.directory.ResolveAssistant(r.asService(t.Context(), t, "management"), resolution()); err != nil {
 		t.Errorf("a token for this service: %v", err)
 	}
 }
@@ -118,7 +119,7 @@ func bearerOf(ctx context.Context) string {
 
 func TestS76TheOriginIsBelievedBesideAServicesTokenAlone(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{})
+	r := start(t, rpctest.Options{})
 	var seen identity.Origin
 	r.handlers.me = func(ctx context.Context) (*authv1.Me, error) {
 		seen = identity.OriginFromContext(ctx)
@@ -130,7 +131,7 @@ func TestS76TheOriginIsBelievedBesideAServicesTokenAlone(t *testing.T) {
 	if seen.IPAddress == "203.0.113.9" || seen.UserAgent != "" {
 		t.Errorf("a client's claim was believed: %+v", seen)
 	}
-	_, err = r.accounts.GetMe(r.asService(t, claim, "management"), &authv1.GetMeRequest{})
+	_, err = r.accounts.GetMe(r.asService(claim, t, "management"), &authv1.GetMeRequest{})
 	must(t, err)
 	if seen.IPAddress != "203.0.113.9" || seen.UserAgent != "phone" {
 		t.Errorf("the gateway's claim was not believed: %+v", seen)
@@ -139,7 +140,7 @@ func TestS76TheOriginIsBelievedBesideAServicesTokenAlone(t *testing.T) {
 
 func TestAPanicEndsOneCallAndTellsNothing(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{})
+	r := start(t, rpctest.Options{})
 	r.handlers.me = func(context.Context) (*authv1.Me, error) { panic("the vault's code is 1234") }
 	for range 2 { // the server lives on
 		_, err := r.accounts.GetMe(r.as(t, "member"), &authv1.GetMeRequest{})
@@ -154,7 +155,7 @@ func TestAPanicEndsOneCallAndTellsNothing(t *testing.T) {
 
 func TestErrorsOfLibrariesReachNobody(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{})
+	r := start(t, rpctest.Options{})
 	r.handlers.me = func(context.Context) (*authv1.Me, error) { return nil, errors.New("relation users at db-7") }
 	_, err := r.accounts.GetMe(r.as(t, "member"), &authv1.GetMeRequest{})
 	if st := status.Convert(err); st.Code() != codes.Internal || strings.Contains(st.String(), "db-7") {
@@ -167,7 +168,7 @@ func TestErrorsOfLibrariesReachNobody(t *testing.T) {
 
 func TestUnaryCallsHaveADeadline(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{})
+	r := start(t, rpctest.Options{})
 	var has bool
 	r.handlers.me = func(ctx context.Context) (*authv1.Me, error) {
 		_, has = ctx.Deadline()
@@ -182,7 +183,7 @@ func TestUnaryCallsHaveADeadline(t *testing.T) {
 
 func TestCallersAreLimitedEachByThemselves(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{Limits: true})
+	r := start(t, rpctest.Options{Limits: true})
 	r.handlers.assisted = func(context.Context, *managementv1.CreateAssistantRequest) (*managementv1.Assistant, error) {
 		return &managementv1.Assistant{}, nil
 	}
@@ -210,7 +211,7 @@ func TestCallersAreLimitedEachByThemselves(t *testing.T) {
 // may finish.
 func TestAStoppingServerEndsStreamsAndLetsCallsFinish(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{})
+	r := start(t, rpctest.Options{})
 	inFlight, finish := make(chan struct{}), make(chan struct{})
 	r.handlers.me = func(context.Context) (*authv1.Me, error) {
 		close(inFlight)
@@ -235,7 +236,7 @@ func TestAStoppingServerEndsStreamsAndLetsCallsFinish(t *testing.T) {
 	_, err = stream.Header()
 	must(t, err)
 	<-inFlight
-	r.stop()
+	r.Stop()
 	_, err = stream.Recv()
 	if f := fault.From(err); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) || f.RetryAfter() <= 0 {
 		t.Errorf("the stream ended with %v, retry after %v", err, f.RetryAfter())
@@ -244,14 +245,12 @@ func TestAStoppingServerEndsStreamsAndLetsCallsFinish(t *testing.T) {
 	if err := <-answered; err != nil {
 		t.Errorf("the call in flight: %v", err)
 	}
-	if err := <-r.stopped; err != nil {
-		t.Errorf("the server: %v", err)
-	}
+	<-r.Stopped
 }
 
 func TestIdempotencyKeysMustBePlain(t *testing.T) {
 	t.Parallel()
-	r := start(t, rpcserver.Config{})
+	r := start(t, rpctest.Options{})
 	var key string
 	var err error
 	r.handlers.me = func(ctx context.Context) (*authv1.Me, error) {

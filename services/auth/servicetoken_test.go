@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
+	"github.com/gatehouse/gatehouse/platform/rpctest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
@@ -55,7 +56,7 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 	if len(set.GetKeys()) != 2 {
 		t.Errorf("published %d keys, want the current and the next", len(set.GetKeys()))
 	}
-	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: issuer, Service: "chat"},
+	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: rpctest.Issuer, Service: "chat"},
 		identity.NewKeys(rpcclient.PublishedKeys(b.conn), clock.System()), clock.System())
 	must(t, err)
 	if got, err := verifier.Access(t.Context(), tokens.GetAccessToken()); err != nil || got.UserID != p.UserID {
@@ -85,7 +86,7 @@ func TestRunMakesKeysSweepsAndEnds(t *testing.T) {
 
 func TestConfigAndDependenciesAreChecked(t *testing.T) {
 	t.Parallel()
-	good := auth.Config{Issuer: issuer, SecretKey: pgtest.SecretKey()}
+	good := auth.Config{Issuer: rpctest.Issuer, SecretKey: pgtest.SecretKey()}
 	must(t, good.Validate())
 	for name, spoil := range map[string]func(*auth.Config){
 		"issuer":   func(c *auth.Config) { c.Issuer = "" },

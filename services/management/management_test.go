@@ -2,116 +2,43 @@ package management_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"log/slog"
-	"net"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
-
-	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
-	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/postgres"
-	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	"github.com/gatehouse/gatehouse/platform/rpctest"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 	"github.com/gatehouse/gatehouse/services/management"
 	"github.com/gatehouse/gatehouse/services/management/migrations"
 )
 
-const issuer = "http://gatehouse.test"
-
 // bundle is the service on a database of its own, behind the real server and
 // the generated client.
 type bundle struct {
+	*rpctest.Server
 	database   *pgtest.Database
 	db         *postgres.DB
-	key        identity.SigningKey
 	assistants managementv1.AssistantServiceClient
 	directory  managementv1.AssistantDirectoryServiceClient
 }
 
-type oneKey struct{ key identity.SigningKey }
-
-func (k oneKey) Key(_ context.Context, kid string) (ed25519.PublicKey, bool, error) {
-	public, _ := k.key.Private.Public().(ed25519.PublicKey)
-	return public, kid == k.key.ID, nil
-}
-
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	_, private, err := ed25519.GenerateKey(nil)
-	must(t, err)
-	b := &bundle{database: pgtest.New(t, migrations.Set()), key: identity.SigningKey{ID: "k1", Private: private}}
+	b := &bundle{database: pgtest.New(t, migrations.Set())}
 	b.db = b.database.Open(t, migrations.Role)
 	service, err := management.New(management.Deps{DB: b.db, SecretKey: pgtest.SecretKey(), Clock: clock.System()})
 	must(t, err)
-	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: issuer, Service: "management"}, oneKey{b.key}, clock.System())
-	must(t, err)
-	authorizer, err := authz.New()
-	must(t, err)
-	server, err := rpcserver.New(rpcserver.Config{Service: "management"}, rpcserver.Deps{
-		Log: slog.New(slog.DiscardHandler), Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
-		Clock: clock.System(), Verifier: verifier, Authorizer: authorizer,
-	})
-	must(t, err)
-	service.Register(server)
-	conn := serve(t, server)
-	b.assistants = managementv1.NewAssistantServiceClient(conn)
-	b.directory = managementv1.NewAssistantDirectoryServiceClient(conn)
+	b.Server = rpctest.Serve(t, "management", service.Register, rpctest.Options{})
+	b.assistants = managementv1.NewAssistantServiceClient(b.Conn)
+	b.directory = managementv1.NewAssistantDirectoryServiceClient(b.Conn)
 	return b
-}
-
-func serve(t *testing.T, server *rpcserver.Server) *grpc.ClientConn {
-	t.Helper()
-	listener := bufconn.Listen(1 << 20)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx, listener) }()
-	conn, err := grpc.NewClient("passthrough:///management", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
-	must(t, err)
-	t.Cleanup(func() {
-		must(t, conn.Close())
-		cancel()
-		must(t, <-done)
-	})
-	return conn
-}
-
-// as returns a context that calls as a member of an organization.
-func (b *bundle) as(t *testing.T, organizationID string, roles ...string) context.Context {
-	t.Helper()
-	now := clock.System().Now()
-	token, err := identity.SignAccess(b.key, identity.AccessClaims{
-		Issuer: issuer, Subject: id.New(), ID: id.New(), ClientID: identity.FirstParty, OrganizationID: organizationID,
-		SessionID: id.New(), Roles: roles, IssuedAt: now, ExpiresAt: now.Add(time.Minute), AuthTime: now,
-	})
-	must(t, err)
-	return metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token)
-}
-
-func (b *bundle) asService(t *testing.T, audience string) context.Context {
-	t.Helper()
-	now := clock.System().Now()
-	token, err := identity.SignService(b.key, identity.ServiceClaims{
-		Issuer: issuer, Service: "chat", Audience: audience, IssuedAt: now, ExpiresAt: now.Add(time.Minute),
-	})
-	must(t, err)
-	return metadata.AppendToOutgoingContext(t.Context(), rpcserver.MetadataServiceToken, token)
 }
 
 func (b *bundle) create(ctx context.Context, t *testing.T, name string) *managementv1.Assistant {
@@ -127,7 +54,7 @@ func TestAssistantLife(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	org := id.New()
-	ctx := b.as(t, org, "member")
+	ctx := b.As(t, org, "member")
 	created := b.create(ctx, t, "Help desk")
 
 	updated, err := b.assistants.UpdateAssistant(ctx, &managementv1.UpdateAssistantRequest{
@@ -144,7 +71,7 @@ func TestAssistantLife(t *testing.T) {
 	must(t, err)
 	_, err = b.assistants.DeleteAssistant(ctx, &managementv1.DeleteAssistantRequest{Id: created.GetId()})
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
-	_, err = b.directory.ResolveAssistant(b.asService(t, "management"), &managementv1.ResolveAssistantRequest{OrganizationId: org, Id: created.GetId()})
+	_, err = b.directory.ResolveAssistant(b.WithService(t.Context(), t, "chat", "management"), &managementv1.ResolveAssistantRequest{OrganizationId: org, Id: created.GetId()})
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	restored, err := b.assistants.UndeleteAssistant(ctx, &managementv1.UndeleteAssistantRequest{Id: created.GetId()})
 	must(t, err)
@@ -177,7 +104,7 @@ func wantAudit(t *testing.T, b *bundle, resourceID string, verbs ...string) {
 func TestListPagesFiltersAndOrders(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	ctx := b.as(t, id.New(), "member")
+	ctx := b.As(t, id.New(), "member")
 	for _, name := range []string{"Alpha", "Beta", "Gamma", "Alpine"} {
 		b.create(ctx, t, name)
 	}
@@ -206,21 +133,21 @@ func TestRolesAndCredentialsAreEnforced(t *testing.T) {
 	req := &managementv1.CreateAssistantRequest{Assistant: &managementv1.Assistant{DisplayName: "x"}}
 	_, err := b.assistants.CreateAssistant(t.Context(), req)
 	wantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
-	_, err = b.assistants.CreateAssistant(b.as(t, org, "viewer"), req)
+	_, err = b.assistants.CreateAssistant(b.As(t, org, "viewer"), req)
 	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	resolve := &managementv1.ResolveAssistantRequest{OrganizationId: org, Id: id.New()}
-	_, err = b.directory.ResolveAssistant(b.as(t, org, "owner"), resolve)
+	_, err = b.directory.ResolveAssistant(b.As(t, org, "owner"), resolve)
 	wantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
-	_, err = b.directory.ResolveAssistant(b.asService(t, "auth"), resolve)
+	_, err = b.directory.ResolveAssistant(b.WithService(t.Context(), t, "chat", "auth"), resolve)
 	wantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
-	_, err = b.directory.ResolveAssistant(b.asService(t, "management"), resolve)
+	_, err = b.directory.ResolveAssistant(b.WithService(t.Context(), t, "chat", "management"), resolve)
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 }
 
 func TestBadFieldsAreNamed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	ctx := b.as(t, id.New(), "member")
+	ctx := b.As(t, id.New(), "member")
 	hot := 3.0
 	for field, a := range map[string]*managementv1.Assistant{
 		"assistant.displayName":      {},
@@ -239,9 +166,9 @@ func TestBadFieldsAreNamed(t *testing.T) {
 func TestAnotherOrganizationsAssistantIsAbsent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	owner := b.as(t, id.New(), "owner")
+	owner := b.As(t, id.New(), "owner")
 	foreign := b.create(owner, t, "Secret").GetId()
-	stranger := b.as(t, id.New(), "owner")
+	stranger := b.As(t, id.New(), "owner")
 	calls := map[string]func(id string) error{
 		"get": func(id string) error {
 			_, err := b.assistants.GetAssistant(stranger, &managementv1.GetAssistantRequest{Id: id})
@@ -278,7 +205,7 @@ func TestRowLevelSecurityAloneHidesOtherOrganizations(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	org := id.New()
-	b.create(b.as(t, org, "owner"), t, "Secret")
+	b.create(b.As(t, org, "owner"), t, "Secret")
 	count := func(scope postgres.Scope) int {
 		n, err := postgres.QueryOne(t.Context(), b.db, scope, pgx.RowTo[int], "SELECT count(*) FROM assistants")
 		must(t, err)
