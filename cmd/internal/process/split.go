@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -39,14 +42,24 @@ func Split(ctx context.Context, s settings.Settings, version, binaries string, e
 		"GATEHOUSE_SECRET_KEY="+base64.StdEncoding.EncodeToString(p.key),
 	)
 	fmt.Fprintf(out, "Gatehouse starts at %s, as four processes\n", s.PublicURL)
-	if first.password != "" {
-		fmt.Fprintf(out, "Sign in as %s with the password %s (shown this once)\n", first.email, first.password)
+	first.tell(out)
+	return runAll(ctx, binaries, func(part string) []string { return slices.Concat(environment, opsOf(s.OpsAddr, part)) }, logs)
+}
+
+// opsOf gives each part its own port for operators when one was set for all:
+// that one and the next, in the order of the ports they have by default.
+func opsOf(address, part string) []string {
+	host, port, err := net.SplitHostPort(address)
+	first, portErr := strconv.Atoi(port)
+	if err != nil || portErr != nil || first == 0 {
+		return nil // by default, or any free one
 	}
-	return runAll(ctx, binaries, environment, logs)
+	next := map[string]int{Gateway: 0, Auth: 1, Management: 2, Chat: 3}[part]
+	return []string{"GATEHOUSE_OPS_ADDR=" + net.JoinHostPort(host, strconv.Itoa(first+next))}
 }
 
 // runAll runs the four parts until ctx ends or one of them does.
-func runAll(ctx context.Context, binaries string, environment []string, logs io.Writer) error {
+func runAll(ctx context.Context, binaries string, environment func(part string) []string, logs io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	parts := []string{Auth, Management, Chat, Gateway}
@@ -56,7 +69,7 @@ func runAll(ctx context.Context, binaries string, environment []string, logs io.
 		wg.Go(func() {
 			defer cancel()                                                     // one part alone is no installation
 			command := exec.CommandContext(ctx, filepath.Join(binaries, part)) //nolint:gosec // one of ours
-			command.Env, command.Stdout, command.Stderr = environment, logs, logs
+			command.Env, command.Stdout, command.Stderr = environment(part), logs, logs
 			// Ctrl-C reaches the whole group: the parts are told by us, once.
 			command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }

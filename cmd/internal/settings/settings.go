@@ -168,6 +168,11 @@ func (s Settings) Key() ([]byte, error) {
 	if _, err := rand.Read(key); err != nil {
 		return nil, fmt.Errorf("secret key: %w", err)
 	}
+	// With a database elsewhere nothing has made the folder yet. A private one may
+	// follow, whose own user then has to pass through.
+	if err := os.MkdirAll(s.DataDir, 0o711); err != nil { //nolint:gosec // to pass through, not to read
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
 	if err := os.WriteFile(path, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("secret key: %w", err)
 	}

@@ -2,6 +2,7 @@ package settings_test
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestProductionNamesEverythingThatIsUnfit(t *testing.T) {
 
 func TestKeyIsMadeOnceAndKept(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "made with it")
 	s, err := settings.Load(map[string]string{"GATEHOUSE_DATA_DIR": dir})
 	if err != nil {
 		t.Fatal(err)
