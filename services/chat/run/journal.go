@@ -73,7 +73,7 @@ func (j *journal) open(flags int) (err error) {
 	if j.lock, err = os.OpenFile(filepath.Join(j.dir, journalLock), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return err
 	}
-	if err = syscall.Flock(int(j.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a file descriptor
+	if err = syscall.Flock(int(j.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return err
 	}
 	for n, name := range [...]string{"a", "b"} {
@@ -141,7 +141,7 @@ func (j *journal) close() error {
 func abandoned(dir string) (map[string]*journal, error) {
 	folders, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		err = nil // nobody has noted anything yet
 	}
 	found := map[string]*journal{}
 	for _, folder := range folders {
