@@ -33,7 +33,7 @@ func databaseRestart(t *testing.T, s shape) {
 	w.wait("users work", func() bool { return w.created > 5 })
 	cluster.Stop(t)
 	w.wait("users are told to come back", func() bool { return w.refused > 5 })
-	for _, name := range s.names(holderPart) {
+	for _, name := range s.names(databasePart) {
 		eventually(t, name+" says that its database is away", noticedWithin, func() bool {
 			status, body := i.askOps(t, name, "/readyz")
 			return status == http.StatusServiceUnavailable && strings.Contains(body, `"database":{"status":"down"`)

@@ -47,4 +47,7 @@ func everyPart(part) bool { return true }
 
 func edgePart(p part) bool { return p.edge }
 
+// databasePart holds for all but a gateway by itself.
+func databasePart(p part) bool { return !p.edge || p.holder }
+
 func holderPart(p part) bool { return p.holder }

@@ -17,6 +17,12 @@ func stopAll(t *testing.T, s shape) {
 	underStreams(t, s, everyPart, modelstub.Reply{Text: words(100_000), TokenDelay: 5 * time.Millisecond}, func() {})
 }
 
+// stopHolder asks only the process to stop that holds the runs, as a release of
+// that part would. Where readers are connected to another, its streams end too.
+func stopHolder(t *testing.T, s shape) {
+	underStreams(t, s, holderPart, modelstub.Reply{Text: words(100_000), TokenDelay: 5 * time.Millisecond}, func() {})
+}
+
 // stopEdge asks only the process to stop to which readers are connected. Where
 // runs are held by another, they go on.
 func stopEdge(t *testing.T, s shape) {

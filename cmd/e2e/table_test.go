@@ -23,10 +23,11 @@ var shared = map[string]func(*testing.T, *installation){
 
 // alone are the scenarios that hurt an installation, and so have their own.
 var alone = map[string]func(*testing.T, shape){
-	"kill -9 in mid-stream":                killed,
-	"Postgres stops and starts under load": databaseRestart,
-	"all stops under 20 streams":           stopAll,
-	"the gateway stops under 20 streams":   stopEdge,
+	"kill -9 in mid-stream":                    killed,
+	"Postgres stops and starts under load":     databaseRestart,
+	"all stops under 20 streams":               stopAll,
+	"the runs' process stops under 20 streams": stopHolder,
+	"the gateway stops under 20 streams":       stopEdge,
 }
 
 func TestEndToEnd(t *testing.T) {

@@ -26,7 +26,7 @@ func TestMigrateWithoutSuperuser(t *testing.T) {
 	inManaged := &pgtest.Database{AdminURL: managed.String()}
 	inManaged.AdminExec(t, `CREATE ROLE operator LOGIN CREATEROLE PASSWORD 'operator';
 		ALTER DATABASE managed OWNER TO operator;
-		DROP ROLE gatehouse_definer`)
+		ALTER ROLE gatehouse_definer RENAME TO of_another_installation`)
 	managed.User = url.UserPassword("operator", "operator")
 
 	err = postgres.Migrate(t.Context(), managed.String(), pgtest.SecretKey(), nil, set())

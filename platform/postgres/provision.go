@@ -192,7 +192,7 @@ func (m *migrator) checkExtensions(ctx context.Context) error {
 	case old:
 		return fmt.Errorf("postgres: pgvector %s is too old, want 0.8.0 or newer", version)
 	case dangerous:
-		m.log.Warn("this pgvector has known bugs, which Gatehouse works around; 0.8.4 or newer is better", "version", version)
+		m.log.Info("this pgvector has known bugs, which Gatehouse works around; 0.8.4 or newer is better", "version", version)
 	}
 	return nil
 }

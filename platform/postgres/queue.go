@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -35,12 +36,18 @@ func (m *migrator) migrateJobs(ctx context.Context, role Role) error {
 		return fmt.Errorf("postgres: %w", err)
 	}
 	defer pool.Close()
-	river, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: role.jobsSchema(), Logger: m.log})
+	river, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{
+		Schema: role.jobsSchema(), Logger: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		return fmt.Errorf("postgres: job queue: %w", err)
 	}
-	if _, err := river.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+	done, err := river.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	if err != nil {
 		return fmt.Errorf("postgres: job queue: %w", err)
+	}
+	if n := len(done.Versions); n > 0 {
+		m.log.Info("applied the job queue's migrations", "schema", role.jobsSchema(), "count", n)
 	}
 	return m.exec(ctx, substitute.Replace(queueGrants))
 }

@@ -150,7 +150,8 @@ func (p *Process) checkPools() {
 	}))
 }
 
-// peer dials a service without a credential, as its public RPCs allow.
+// dial connects to a service. Without tokens it calls without a credential, as
+// the public RPCs allow.
 func (p *Process) dial(service string, tokens rpcclient.TokenSource) (*grpc.ClientConn, error) {
 	conn, err := rpcclient.Dial(p.mesh.peer(service), tokens,
 		rpcclient.Telemetry{Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter})

@@ -17,36 +17,39 @@ func Serve(ctx context.Context, s settings.Settings, version string, out, logs i
 	if err != nil {
 		return err
 	}
-	listener, greeting, err := p.buildAll(ctx)
+	listener, first, err := p.buildAll(ctx)
 	if err != nil {
 		p.stack.Unwind()
+		first.tell(out) // the account stays, so its password must not be lost
 		return err
 	}
-	greet(out, s, listener.Addr(), greeting)
+	fmt.Fprintf(out, "Gatehouse is at http://%s\n", listener.Addr())
+	first.tell(out)
+	fmt.Fprintf(out, "API: http://%s/docs   Model: %s   Ctrl-C stops\n", listener.Addr(), s.Model)
 	return p.Run(ctx)
 }
 
-// buildAll builds every part, in the order in which they need each other.
+// buildAll builds every part, in the order in which they need each other. The
+// first operator's credentials come back beside an error too.
 func (p *Process) buildAll(ctx context.Context) (net.Listener, credentials, error) {
-	var none credentials
 	if err := p.openDatabase(ctx); err != nil {
-		return nil, none, err
+		return nil, credentials{}, err
 	}
 	if p.settings.Local() {
 		if err := p.migrate(ctx); err != nil {
-			return nil, none, err
+			return nil, credentials{}, err
 		}
 	}
 	first, err := p.addAuth(ctx)
 	if err != nil {
-		return nil, none, err
+		return nil, first, err
 	}
 	if err := errors.Join(p.addManagement(ctx), p.addChat(ctx)); err != nil {
-		return nil, none, err
+		return nil, first, err
 	}
 	p.checkPools()
 	if err := errors.Join(p.checkPeers(Auth, Management, Chat), p.serveOps(ctx)); err != nil {
-		return nil, none, err
+		return nil, first, err
 	}
 	listener, err := p.addGateway(ctx)
 	return listener, first, err
@@ -59,14 +62,14 @@ type credentials struct {
 	password string
 }
 
-func greet(out io.Writer, s settings.Settings, address net.Addr, first credentials) {
-	fmt.Fprintf(out, "Gatehouse is at http://%s\n", address)
-	if first.password != "" {
-		fmt.Fprintf(out, "Sign in as %s with the password %s (shown this once)\n", first.email, first.password)
-	} else {
-		fmt.Fprintf(out, "Sign in as %s\n", first.email)
+// tell says how to sign in.
+func (c credentials) tell(out io.Writer) {
+	switch {
+	case c.password != "":
+		fmt.Fprintf(out, "Sign in as %s with the password %s (shown this once)\n", c.email, c.password)
+	case c.email != "":
+		fmt.Fprintf(out, "Sign in as %s\n", c.email)
 	}
-	fmt.Fprintf(out, "API: http://%s/docs   Model: %s   Ctrl-C stops\n", address, s.Model)
 }
 
 // Migrate brings the database's schema up to date.

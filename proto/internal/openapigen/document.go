@@ -23,6 +23,8 @@ JSON is protobuf's: lowerCamelCase, RFC 3339 times, 64-bit integers as strings, 
 
 Lists take pageSize (20 by default, at most 100) and pageToken, and answer nextPageToken, which is empty at the end. Updates are PATCH with the fields to change, named by updateMask or else by the body; with If-Match, a stale state is 412.
 
+Any POST takes an Idempotency-Key: the same request with the same key, within 24 hours, is not carried out again but answered as the first one was, with Idempotency-Replayed: true. Routes that answer secrets refuse the header.
+
 Failures are problem details (RFC 9457); clients switch on their reason. Every answer carries X-Request-Id, RateLimit-Policy and RateLimit.
 
 The same services are reachable on the same port by gRPC, gRPC-Web and Connect.`

@@ -56,8 +56,8 @@ type ConversationServiceClient interface {
 	// idempotency key that was used before, the same run is followed again from
 	// its first event.
 	SendMessage(ctx context.Context, in *SendMessageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunEvent], error)
-	// StartMessage is SendMessage, answered at once: the caller follows the run
-	// by RunService.WatchRun.
+	// StartMessage adds a message and starts the run that answers it, without
+	// waiting: the caller follows the run by RunService.WatchRun.
 	StartMessage(ctx context.Context, in *SendMessageRequest, opts ...grpc.CallOption) (*StartMessageResponse, error)
 }
 
@@ -183,8 +183,8 @@ type ConversationServiceServer interface {
 	// idempotency key that was used before, the same run is followed again from
 	// its first event.
 	SendMessage(*SendMessageRequest, grpc.ServerStreamingServer[RunEvent]) error
-	// StartMessage is SendMessage, answered at once: the caller follows the run
-	// by RunService.WatchRun.
+	// StartMessage adds a message and starts the run that answers it, without
+	// waiting: the caller follows the run by RunService.WatchRun.
 	StartMessage(context.Context, *SendMessageRequest) (*StartMessageResponse, error)
 	mustEmbedUnimplementedConversationServiceServer()
 }

@@ -39,8 +39,8 @@ type DocumentServiceClient interface {
 	// CreateDocument takes a document in and indexes it in the background:
 	// watch its state.
 	CreateDocument(ctx context.Context, in *CreateDocumentRequest, opts ...grpc.CallOption) (*Document, error)
-	// UploadDocument is CreateDocument for a file: first its header, then its
-	// bytes. Over REST it is multipart/form-data with one part "file" at
+	// UploadDocument takes a file in and indexes it in the background. The stream
+	// holds its header, then its bytes. Over REST it is multipart/form-data with one part "file" at
 	// POST /v1/collections/{collection_id}/documents:upload.
 	UploadDocument(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadDocumentRequest, Document], error)
 	// GetDocument answers one document, with its state.
@@ -135,8 +135,8 @@ type DocumentServiceServer interface {
 	// CreateDocument takes a document in and indexes it in the background:
 	// watch its state.
 	CreateDocument(context.Context, *CreateDocumentRequest) (*Document, error)
-	// UploadDocument is CreateDocument for a file: first its header, then its
-	// bytes. Over REST it is multipart/form-data with one part "file" at
+	// UploadDocument takes a file in and indexes it in the background. The stream
+	// holds its header, then its bytes. Over REST it is multipart/form-data with one part "file" at
 	// POST /v1/collections/{collection_id}/documents:upload.
 	UploadDocument(grpc.ClientStreamingServer[UploadDocumentRequest, Document]) error
 	// GetDocument answers one document, with its state.
