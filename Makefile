@@ -6,7 +6,8 @@ SHELL := /bin/bash
 
 MODULES := proto platform services gateway cmd bench
 BIN := $(CURDIR)/.bin
-TOOLS := buf protoc-gen-go protoc-gen-go-grpc protoc-gen-grpc-gateway
+CLIENT := clients/typescript
+GENERATED := proto/gen $(CLIENT)/src/gen
 
 .PHONY: help
 help: ## List the targets
@@ -30,22 +31,34 @@ $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	@cd tools/lint && GOWORK=off GOBIN=$(BIN) go install tool
 	@touch $@
 
+# What package-lock.json pins, by hash.
+$(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package.json $(CLIENT)/package-lock.json
+	@echo "Installing the npm packages of $(CLIENT)"
+	@cd $(CLIENT) && npm ci --silent
+	@touch $@
+
+.PHONY: clients
+clients: $(CLIENT)/node_modules/.package-lock.json ## Check the TypeScript client, and run its tests that need no gateway
+	@cd $(CLIENT) && npm test --silent
+
 .PHONY: generate
-generate: $(BIN)/.installed ## Regenerate Go and OpenAPI from proto/
+generate: $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Regenerate Go, TypeScript and OpenAPI from proto/
 	@$(BIN)/buf format -w proto
 	@$(BIN)/buf generate
+	@$(BIN)/buf generate --template $(CLIENT)/buf.gen.yaml
 	@cd proto && go run ./internal/openapigen
 
 .PHONY: check-generated
 check-generated: $(BIN)/.installed ## Fail when committed generated files are stale
 	@$(MAKE) --no-print-directory generate
-	@git diff --exit-code --stat -- proto || { echo "Generated files are stale: run make generate and commit"; exit 1; }
+	@git diff --exit-code --stat -- proto $(GENERATED) && test -z "$$(git ls-files --others --exclude-standard -- $(GENERATED))" || { echo "Generated files are stale: run make generate and commit"; exit 1; }
 
 .PHONY: lint
-lint: $(BIN)/.installed $(BIN)/golangci-lint ## Lint the contracts and the code
+lint: $(BIN)/.installed $(BIN)/golangci-lint $(CLIENT)/node_modules/.package-lock.json ## Lint the contracts and the code
 	@$(BIN)/buf lint
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/buf breaking --against '.git#ref=HEAD~1'; fi
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
+	@cd $(CLIENT) && npm run check --silent
 
 .PHONY: format
 format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the code, and mend what lint can mend
@@ -61,7 +74,7 @@ check-modules: ## Fail when a go.mod or go.sum is not tidy
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff >/dev/null) || { echo "$$m: run go mod tidy"; exit 1; }; done
 
 .PHONY: test
-test: setup check-modules lint check-generated build ## Everything that must hold before a change lands
+test: setup check-modules lint clients check-generated build ## Everything that must hold before a change lands
 	@trap '(cd platform && go run ./pgtest/stop)' EXIT; \
 	for m in $(MODULES); do (cd $$m && GOWORK=off go test -race -timeout 15m ./...); done
 

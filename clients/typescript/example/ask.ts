@@ -1,0 +1,37 @@
+/**
+ * Signs in, asks a question and prints the answer as it comes, by gRPC-Web: this is
+ * what a page would do.
+ *
+ *     node dist/example/ask.js http://127.0.0.1:8080 admin@gatehouse.local PASSWORD "What is 6 * 7?"
+ */
+import { createClient } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { bearer, ConversationService, followRun, problemOf, RunService, SessionService } from "@gatehouse/client";
+
+const [baseUrl = "", email = "", password = "", content = ""] = process.argv.slice(2);
+
+let accessToken = "";
+const transport = createGrpcWebTransport({ baseUrl, interceptors: [bearer(() => accessToken)] });
+
+try {
+  ({ accessToken } = await createClient(SessionService, transport).signIn({ email, password }));
+
+  const conversations = createClient(ConversationService, transport);
+  const conversation = await conversations.createConversation({});
+  const { run } = await conversations.startMessage({ conversationId: conversation.id, content });
+
+  // The run goes on whoever reads; a stream that breaks off is resumed where it was.
+  for await (const { event } of followRun(createClient(RunService, transport), run?.id ?? "")) {
+    if (event.case === "messageDelta") {
+      process.stdout.write(event.value.text);
+    }
+    if (event.case === "runFailed") {
+      console.error(event.value.error?.detail);
+    }
+  }
+  process.stdout.write("\n");
+} catch (thrown) {
+  const { reason, detail, violations } = problemOf(thrown);
+  console.error(reason, detail, violations);
+  process.exitCode = 1;
+}

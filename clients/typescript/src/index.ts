@@ -1,0 +1,18 @@
+/**
+ * The typed client of Gatehouse. The services are here; their messages are in modules
+ * of their own, named after the contract: "@gatehouse/client/chat/v1/run".
+ */
+export { AccountService } from "./gen/gatehouse/auth/v1/account_pb.js";
+export { KeyService } from "./gen/gatehouse/auth/v1/key_pb.js";
+export { OrganizationService } from "./gen/gatehouse/auth/v1/organization_pb.js";
+export { SessionService } from "./gen/gatehouse/auth/v1/session_pb.js";
+export { ConversationService } from "./gen/gatehouse/chat/v1/conversation_pb.js";
+export { RunService } from "./gen/gatehouse/chat/v1/run_pb.js";
+export { CollectionService } from "./gen/gatehouse/knowledge/v1/collection_pb.js";
+export { DocumentService } from "./gen/gatehouse/knowledge/v1/document_pb.js";
+export { KnowledgeService } from "./gen/gatehouse/knowledge/v1/search_pb.js";
+export { AssistantService } from "./gen/gatehouse/management/v1/assistant_pb.js";
+
+export { bearer } from "./bearer.js";
+export { followRun, isLast, type FollowOptions } from "./follow.js";
+export { problemOf, type Problem, type Violation } from "./problem.js";

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+
+import { followRun, RunService } from "../../src/index.js";
+import { type RunEvent, RunEventSchema } from "../../src/gen/gatehouse/chat/v1/run_pb.js";
+
+function delta(seq: number): RunEvent {
+  return create(RunEventSchema, { runId: "run", seq, event: { case: "messageDelta", value: { text: String(seq) } } });
+}
+
+function completed(seq: number): RunEvent {
+  return create(RunEventSchema, { runId: "run", seq, event: { case: "runCompleted", value: {} } });
+}
+
+/** A server whose nth stream is the nth of these, and what each was asked for. */
+function server(...streams: ((afterSeq: number) => Generator<RunEvent>)[]) {
+  const asked: number[] = [];
+  const transport = createRouterTransport(({ service }) => {
+    service(RunService, {
+      async *watchRun({ afterSeq }) {
+        asked.push(afterSeq);
+        const stream = streams[Math.min(asked.length, streams.length) - 1];
+        assert.ok(stream);
+        yield* stream(afterSeq);
+      },
+    });
+  });
+  return { asked, runs: createClient(RunService, transport) };
+}
+
+async function read(events: AsyncIterable<RunEvent>): Promise<number[]> {
+  const seen: number[] = [];
+  for await (const { seq } of events) {
+    seen.push(seq);
+  }
+  return seen;
+}
+
+for (const code of [Code.Unavailable, Code.Internal]) {
+  test(`a stream that breaks off with ${Code[code]} is resumed after its last event`, async () => {
+    const { asked, runs } = server(
+      function* () {
+        yield delta(1);
+        yield delta(2);
+        throw new ConnectError("the process died", code);
+      },
+      function* (afterSeq) {
+        yield delta(afterSeq + 1);
+        yield completed(afterSeq + 2);
+      },
+    );
+    assert.deepEqual(await read(followRun(runs, "run")), [1, 2, 3, 4]);
+    assert.deepEqual(asked, [0, 2]);
+  });
+}
+
+test("a refusal is thrown, not repeated", async () => {
+  const { asked, runs } = server(function* () {
+    throw new ConnectError("no such run", Code.NotFound);
+  });
+  await assert.rejects(read(followRun(runs, "run", { afterSeq: 7 })), { code: Code.NotFound });
+  assert.deepEqual(asked, [7]);
+});
+
+test("a server that keeps breaking off is given up", async () => {
+  const { asked, runs } = server(function* () {
+    throw new ConnectError("gone", Code.Unavailable);
+  });
+  await assert.rejects(read(followRun(runs, "run", { attempts: 2 })), { code: Code.Unavailable });
+  assert.equal(asked.length, 2);
+});
+
+test("a run whose end was seen has nothing to add", async () => {
+  const { runs } = server(function* () {});
+  assert.deepEqual(await read(followRun(runs, "run", { afterSeq: 9 })), []);
+});

@@ -1,0 +1,43 @@
+// Package clients runs the clients that others wrote against the product: what
+// a page or a Node service would import, over each protocol of the gateway.
+package clients_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+)
+
+const (
+	typescript = "../../clients/typescript"
+	// patience is long, since a machine may be busy with other tests.
+	patience = 5 * time.Minute
+)
+
+// TestTypeScript runs the TypeScript client's own tests, with the npm clients
+// of Connect, gRPC-Web and gRPC, against a gateway of this process.
+func TestTypeScript(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat(filepath.Join(typescript, "node_modules", ".package-lock.json")); err != nil {
+		t.Fatalf("the npm packages of %s are not installed: run make clients (%v)", typescript, err)
+	}
+	product := inprocess.Start(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, "npm", "run", "--silent", "test:live")
+	command.Dir = typescript
+	command.Env = append(os.Environ(),
+		"GATEHOUSE_TEST_URL="+product.URL,
+		"GATEHOUSE_TEST_EMAIL="+inprocess.AdminEmail,
+		"GATEHOUSE_TEST_PASSWORD="+inprocess.AdminPassword)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	t.Logf("%s", output)
+}
