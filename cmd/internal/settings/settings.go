@@ -26,7 +26,8 @@ type Settings struct {
 	// local, development or production. Production refuses to start on settings
 	// that are only fit for a laptop.
 	Env config.Environment `env:"GATEHOUSE_ENV" envDefault:"local"`
-	// Where the private Postgres and the development key are kept.
+	// Where the private Postgres, the development key and the journals of runs are
+	// kept. Servers keep it over restarts, so that a killed chat loses nothing.
 	DataDir string `env:"GATEHOUSE_DATA_DIR" envDefault:".gatehouse"`
 	// The Postgres that the services share. Unset in local, a private one is
 	// kept in the data directory.
