@@ -52,6 +52,8 @@ const (
 	maxRecvBytes = 8 << 20
 	// unaryTimeout ends a unary call that came without a deadline of its own.
 	unaryTimeout = 30 * time.Second
+	// streamWorkers is how many goroutines are kept for calls.
+	streamWorkers = 8
 	// drainTimeout bounds how long a stopping server waits for its calls.
 	drainTimeout = 10 * time.Second
 )
@@ -123,6 +125,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRecvBytes),
 		grpc.MaxConcurrentStreams(10_000),
+		// The chain is deep: a new goroutine for each call grows its stack anew, a
+		// tenth of what a small call costs. Calls past these get one of their own.
+		grpc.NumStreamWorkers(streamWorkers),
 		// The gateway pings its long-lived connections; grpc-go's default policy
 		// would answer that with too_many_pings and end every stream on them.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
