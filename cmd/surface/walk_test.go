@@ -34,7 +34,10 @@ type resources map[string]string
 func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) resources {
 	t.Helper()
 	r := resources{"organization": s.OrganizationID}
-	r["assistant"] = i.CreateOnce(t, s, "/v1/assistants", map[string]string{"displayName": "Theirs"}, "key")
+	var assistant struct{ ID string }
+	inprocess.Decode(t, i.RequestWith(t, s, http.MethodPost, "/v1/assistants", map[string]string{"displayName": "Theirs"},
+		map[string]string{"Idempotency-Key": "key"}), &assistant)
+	r["assistant"] = assistant.ID
 	r["collection"] = i.Create(t, s, "/v1/collections", map[string]string{"displayName": "Theirs"})
 	r["document"] = i.Create(t, s, "/v1/collections/"+r["collection"]+"/documents",
 		map[string]string{"title": "Warranty", "content": "# Warranty\n\nIt lasts three years.", "contentType": "text/markdown"})

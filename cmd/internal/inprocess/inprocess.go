@@ -128,18 +128,8 @@ func (i *Installation) tokens(t *testing.T, caller Session, path string, body ma
 // Create posts a resource and returns its id.
 func (i *Installation) Create(t *testing.T, s Session, path string, body any) string {
 	t.Helper()
-	return i.CreateOnce(t, s, path, body, "")
-}
-
-// CreateOnce is [Installation.Create] with an Idempotency-Key.
-func (i *Installation) CreateOnce(t *testing.T, s Session, path string, body any, key string) string {
-	t.Helper()
-	req := i.request(t, s, http.MethodPost, path, body)
-	if key != "" {
-		req.Header.Set("Idempotency-Key", key)
-	}
 	var created struct{ ID string }
-	Decode(t, send(t, req), &created)
+	Decode(t, i.Request(t, s, http.MethodPost, path, body), &created)
 	return created.ID
 }
 
@@ -174,7 +164,29 @@ func Decode(t *testing.T, resp *http.Response, into any) {
 // response's body.
 func (i *Installation) Request(t *testing.T, s Session, method, path string, body any) *http.Response {
 	t.Helper()
-	return send(t, i.request(t, s, method, path, body))
+	return i.RequestWith(t, s, method, path, body, nil)
+}
+
+// RequestWith is [Installation.Request] with headers.
+func (i *Installation) RequestWith(t *testing.T, s Session, method, path string, body any, header map[string]string) *http.Response {
+	t.Helper()
+	req := i.request(t, s, method, path, body)
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	return send(t, req)
+}
+
+// Drain reads a stream to its end and returns how many bytes it had.
+func (i *Installation) Drain(t *testing.T, s Session, path string) int64 {
+	t.Helper()
+	resp := i.Request(t, s, http.MethodGet, path, nil)
+	defer resp.Body.Close() //nolint:errcheck // it was read
+	n, err := io.Copy(io.Discard, resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func send(t *testing.T, req *http.Request) *http.Response {
