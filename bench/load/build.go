@@ -29,7 +29,7 @@ func build(ctx context.Context, opts options, dir string) (binary, error) {
 	if opts.stripped {
 		args = append(args, "-trimpath", "-ldflags", "-s -w")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./gatehouse")...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./gatehouse")...) //nolint:gosec // our own arguments
 	cmd.Dir = filepath.Join(opts.root, "cmd")
 	cmd.Env = append(cmd.Environ(), "GOWORK=off")
 	if output, err := cmd.CombinedOutput(); err != nil {

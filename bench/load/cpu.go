@@ -33,7 +33,7 @@ func (b *bench) cpuSince(server *process) (func() (cpu, error), error) {
 	}
 	return func() (cpu, error) {
 		after, err := read()
-		return cpu{after.server - before.server, after.postgres - before.postgres, after.client - before.client}, err
+		return after.plus(cpu{-before.server, -before.postgres, -before.client}), err
 	}, nil
 }
 
@@ -43,8 +43,8 @@ func (c cpu) per(n int) string {
 	return fmt.Sprintf("%d µs + Postgres %d + client %d", each(c.server), each(c.postgres), each(c.client))
 }
 
-func (c *cpu) add(o cpu) {
-	c.server, c.postgres, c.client = c.server+o.server, c.postgres+o.postgres, c.client+o.client
+func (c cpu) plus(o cpu) cpu {
+	return cpu{c.server + o.server, c.postgres + o.postgres, c.client + o.client}
 }
 
 // stat is what is taken of /proc/<pid>/stat.

@@ -75,9 +75,7 @@ func (f *floor) stop() error {
 
 // serveFloor is the other side: it reads the database's URL, serves, says where,
 // and ends when stdin does.
-func serveFloor(stdin io.Reader, stdout io.Writer) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+func serveFloor(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	in := bufio.NewReader(stdin)
 	databaseURL, err := in.ReadString('\n')
 	if err != nil {
@@ -88,7 +86,7 @@ func serveFloor(stdin io.Reader, stdout io.Writer) error {
 		return fmt.Errorf("floor: %w", err)
 	}
 	config.MaxConns = floorConns
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	pool, err := pgxpool.NewWithConfig(ctx, config) //nolint:forbidigo // the floor is bare on purpose
 	if err != nil {
 		return fmt.Errorf("floor: %w", err)
 	}
@@ -99,7 +97,7 @@ func serveFloor(stdin io.Reader, stdout io.Writer) error {
 		return fmt.Errorf("floor: %w", err)
 	}
 	server := &http.Server{Handler: floorHandler(pool), ReadHeaderTimeout: 5 * time.Second}
-	grpcServer := grpc.NewServer()
+	grpcServer := grpc.NewServer() //nolint:forbidigo // the floor is bare on purpose
 	chatv1.RegisterRunServiceServer(grpcServer, bareStream{})
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(web) }()
@@ -110,8 +108,11 @@ func serveFloor(stdin io.Reader, stdout io.Writer) error {
 	_, err = io.Copy(io.Discard, in)
 	grpcServer.Stop()
 	err = errors.Join(err, server.Close())
-	<-served
-	<-served
+	for range cap(served) {
+		if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+			err = errors.Join(err, ended)
+		}
+	}
 	return err
 }
 
@@ -131,7 +132,7 @@ func floorHandler(pool *pgxpool.Pool) http.Handler {
 		err := pool.QueryRow(r.Context(), "SELECT id::text, email, display_name, created_at FROM auth.users WHERE id = $1",
 			r.URL.Query().Get("id")).Scan(&out.ID, &out.Email, &out.DisplayName, &out.CreateTime)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
+			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")

@@ -43,6 +43,7 @@ type bareClient struct {
 }
 
 func dialBare(address string) (*bareClient, error) {
+	//nolint:forbidigo // the floor is bare on purpose
 	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, fmt.Errorf("floor: %w", err)

@@ -52,8 +52,11 @@ import (
 const runTimeout = 10 * time.Minute
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	if len(os.Args) > 1 && os.Args[1] == floorCommand {
-		exit(serveFloor(os.Stdin, os.Stdout))
+		err := serveFloor(ctx, os.Stdin, os.Stdout)
+		stop()
+		exit(err)
 		return
 	}
 	opts := full()
@@ -65,7 +68,6 @@ func main() {
 	if *quick {
 		opts = opts.small()
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	err := run(ctx, opts, os.Stdout, os.Stderr)
 	cancel()

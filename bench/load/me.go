@@ -69,6 +69,6 @@ func (b *bench) round(ctx context.Context, s *side) error {
 	}
 	s.rates = append(s.rates, float64(b.opts.requests)/clock.System().Now().Sub(began).Seconds())
 	used, err := spent()
-	s.spent.add(used)
+	s.spent = s.spent.plus(used)
 	return err
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
 )
 
 // footprint is the product's memory, in bytes.
@@ -24,14 +26,14 @@ func measureMemory(ctx context.Context, b *bench) error {
 	answered := 0
 	answer := func(total int) (footprint, error) {
 		err := together(ctx, b.opts.clients, total-answered, func(ctx context.Context, _ int) error {
-			_, err := b.api.ask(ctx, question)
+			_, err := b.api.ask(ctx)
 			return err
 		})
 		answered = total
 		if err != nil {
 			return footprint{}, err
 		}
-		return b.product.footprint(ctx)
+		return b.footprint(ctx)
 	}
 	early, err := answer(b.opts.early)
 	if err != nil {
@@ -45,8 +47,8 @@ func measureMemory(ctx context.Context, b *bench) error {
 		what        string
 		early, late int64
 	}{
-		{"resident memory", early.resident, late.resident},
-		{"heap in use after a collection", early.heap, late.heap},
+		{"resident memory after a collection", early.resident, late.resident},
+		{"heap after a collection", early.heap, late.heap},
 	} {
 		growth := float64(m.late)/float64(m.early) - 1
 		b.table.add(row{
@@ -58,9 +60,15 @@ func measureMemory(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// footprint has the product collect its garbage, and reads its memory.
-func (p *product) footprint(ctx context.Context) (footprint, error) {
+// footprint has the product collect its garbage, leaves it the time to give what
+// it does not need back to the system, and reads its memory. Without that, how
+// full the heap happened to be would be most of the figure.
+func (b *bench) footprint(ctx context.Context) (footprint, error) {
+	p := b.product
 	if _, err := p.operations(ctx, "/debug/pprof/heap?gc=1"); err != nil {
+		return footprint{}, err
+	}
+	if err := clock.Sleep(ctx, clock.System(), b.opts.settle); err != nil {
 		return footprint{}, err
 	}
 	metrics, err := p.operations(ctx, "/metrics")

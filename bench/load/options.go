@@ -21,8 +21,7 @@ type options struct {
 
 	// starts is how many warm starts the median is taken of.
 	starts int
-	// settle is how long the product is left alone before its idle memory is
-	// read a second time.
+	// settle is how long the product is left alone before its memory is read.
 	settle time.Duration
 
 	// rounds of requests go to the product and the floor in turn.

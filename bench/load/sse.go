@@ -33,10 +33,10 @@ type event struct {
 	RunCompleted *struct{ Message struct{ Content string } }
 }
 
-// ask asks a question in a new conversation and follows its answer to the end.
+// ask asks the question in a new conversation and follows its answer to the end.
 // It fails on anything but an answer that is whole: numbered without gaps, and
 // the same in its pieces as in its end.
-func (a *api) ask(ctx context.Context, question string) (answer, error) {
+func (a *api) ask(ctx context.Context) (answer, error) {
 	var out answer
 	conversation, err := a.conversation(ctx)
 	if err != nil {

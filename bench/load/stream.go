@@ -20,7 +20,7 @@ func measureOneStream(ctx context.Context, b *bench) (err error) {
 	defer func() { err = errors.Join(err, bare.close()) }()
 	var added, whole, floors []time.Duration
 	for range b.opts.single {
-		a, err := b.api.ask(ctx, question)
+		a, err := b.api.ask(ctx)
 		if err != nil {
 			return err
 		}

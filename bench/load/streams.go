@@ -27,7 +27,7 @@ func (b *bench) fullSpeed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours, err := b.flood(ctx, func(ctx context.Context) (answer, error) { return b.api.ask(ctx, question) })
+	ours, err := b.flood(ctx, b.api.ask)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (b *bench) fullSpeed(ctx context.Context) error {
 // paced has the stub answer at the pace of a fast model.
 func (b *bench) paced(ctx context.Context) error {
 	b.model.set(pace{tokens: pacedTokens, between: 20 * time.Millisecond})
-	ours, err := b.flood(ctx, func(ctx context.Context) (answer, error) { return b.api.ask(ctx, question) })
+	ours, err := b.flood(ctx, b.api.ask)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (b *bench) crowd(ctx context.Context) error {
 	ours := &flood{}
 	began := clock.System().Now()
 	err := together(ctx, b.opts.crowd, b.opts.crowd, func(ctx context.Context, _ int) error {
-		a, err := b.api.ask(ctx, question)
+		a, err := b.api.ask(ctx)
 		ours.note(a, err)
 		return nil // every one of them is counted
 	})
