@@ -84,6 +84,7 @@ func transcode(t *testing.T, m catalog.Method, message proto.Message) (method, p
 	t.Helper()
 	rule, _ := proto.GetExtension(m.Descriptor.Options(), annotations.E_Http).(*annotations.HttpRule)
 	route := m.Routes[0]
+	message = proto.Clone(message)
 	var b strings.Builder
 	rest := route.Path
 	for {
@@ -94,6 +95,7 @@ func transcode(t *testing.T, m catalog.Method, message proto.Message) (method, p
 		}
 		field, end, _ := strings.Cut(after, "}")
 		b.WriteString(url.PathEscape(get(message.ProtoReflect(), field).String()))
+		set(message.ProtoReflect(), field, "") // said once
 		rest = end
 	}
 	content := message

@@ -89,10 +89,10 @@ func TestAQuestionIsOneTrace(t *testing.T) {
 	})
 	s := i.SignUp(t, "traced@example.com")
 	assistant := i.Create(t, s, "/v1/assistants", map[string]string{"displayName": "Guide"})
-	conversation := i.Create(t, s, "/v1/conversations", map[string]string{"assistantId": assistant})
+	conversation := i.Create(t, s, "/v1/conversations", map[string]string{"title": "Traced"})
 	var started struct{ Run struct{ ID string } }
 	inprocess.Decode(t, i.RequestWith(t, s, http.MethodPost, "/v1/conversations/"+conversation+"/messages",
-		map[string]string{"content": secret}, map[string]string{"Traceparent": "00-" + trace + "-00f067aa0ba902b7-01"}), &started)
+		map[string]string{"content": secret, "assistantId": assistant}, map[string]string{"Traceparent": "00-" + trace + "-00f067aa0ba902b7-01"}), &started)
 	if n := i.Drain(t, s, "/v1/runs/"+started.Run.ID+"/events"); n == 0 {
 		t.Fatal("the run told nothing")
 	}

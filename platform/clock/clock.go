@@ -56,6 +56,11 @@ func (t systemTimer) C() <-chan time.Time        { return t.timer.C }
 func (t systemTimer) Stop() bool                 { return t.timer.Stop() }
 func (t systemTimer) Reset(d time.Duration) bool { return t.timer.Reset(d) }
 
+// Stamp returns the current time as the database keeps it, to the microsecond:
+// what is answered now and what is read later are then the same. To measure how
+// long something takes, ask Now, which keeps count past changes of the time.
+func Stamp(c Clock) time.Time { return c.Now().Truncate(time.Microsecond) }
+
 // Sleep waits for d, or until ctx ends, whose error it then returns.
 func Sleep(ctx context.Context, c Clock, d time.Duration) error {
 	timer := c.NewTimer(d)

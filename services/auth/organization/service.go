@@ -88,7 +88,7 @@ func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersReques
 // AddMember implements the RPC. It is the operators' alone, so it is not bound
 // to the organization that the caller acts in.
 func (s *Service) AddMember(ctx context.Context, req *authv1.AddMemberRequest) (*authv1.Member, error) {
-	now := s.clock.Now()
+	now := clock.Stamp(s.clock)
 	var added Member
 	err := s.store.InTx(ctx, req.GetOrganizationId(), func(ctx context.Context, tx postgres.Tx) error {
 		m := Member{
@@ -184,7 +184,7 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, holder, target Memb
 
 func (s *Service) write(ctx context.Context, tx postgres.Tx, target *Member, roles []string) error {
 	before := target.Roles
-	target.Roles, target.UpdateTime = roles, s.clock.Now()
+	target.Roles, target.UpdateTime = roles, clock.Stamp(s.clock)
 	if len(roles) == 0 {
 		if err := s.store.DeleteMember(ctx, tx, *target); err != nil {
 			return err

@@ -44,7 +44,7 @@ func (a *Accounts) prepare(ctx context.Context, email, password, displayName str
 
 // draft is an account that still lacks its password.
 func (a *Accounts) draft(email, displayName string) account {
-	now, name := a.clock.Now(), user.NameFor(displayName, email)
+	now, name := clock.Stamp(a.clock), user.NameFor(displayName, email)
 	return account{
 		user: user.User{
 			ID: id.New(), Email: email, DisplayName: name, Locale: "en", Revision: 1, CreateTime: now, UpdateTime: now,

@@ -35,6 +35,8 @@ func (mute) SendMessage(*chatv1.SendMessageRequest, grpc.ServerStreamingServer[c
 	return fault.NotFound("run")
 }
 
+func (mute) Check(context.Context, postgres.Scope, string, []string) error { return nil }
+
 type bundle struct {
 	db      *postgres.DB
 	store   *conversation.Store

@@ -22,6 +22,9 @@ type Messenger interface {
 	StartMessage(ctx context.Context, req *chatv1.SendMessageRequest) (*chatv1.StartMessageResponse, error)
 	// SendMessage does the same and follows the run.
 	SendMessage(req *chatv1.SendMessageRequest, stream grpc.ServerStreamingServer[chatv1.RunEvent]) error
+	// Check answers NOT_FOUND when the caller may not use the assistant, or one of
+	// the collections. An empty id is none.
+	Check(ctx context.Context, scope postgres.Scope, assistantID string, collectionIDs []string) error
 }
 
 // Deps is what the room needs; all of it.
@@ -54,8 +57,11 @@ func (s *Service) CreateConversation(ctx context.Context, req *chatv1.CreateConv
 	if err != nil {
 		return nil, err
 	}
-	c, now := decode(req.GetConversation()), s.clock.Now()
+	c, now := decode(req.GetConversation()), clock.Stamp(s.clock)
 	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if err := s.messenger.Check(ctx, scope, c.AssistantID, c.CollectionIDs); err != nil {
 		return nil, err
 	}
 	c.OrganizationID, c.UserID, c.ID, c.Revision = scope.OrganizationID, scope.UserID, id.New(), 1
@@ -99,13 +105,21 @@ func (s *Service) UpdateConversation(ctx context.Context, req *chatv1.UpdateConv
 	if len(mask) == 0 {
 		mask = filled(patch)
 	}
+	// What is not in the mask stays as it is, whether it still exists or not.
+	named, err := Conversation{}.Apply(patch, mask)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.messenger.Check(ctx, scope, named.AssistantID, named.CollectionIDs); err != nil {
+		return nil, err
+	}
 	etag := rpcserver.Etag(ctx, req.GetConversation().GetEtag())
 	return reply(s.store.Change(ctx, scope, patch.ID, func(before Conversation) (Conversation, error) {
 		if err := before.CheckEtag(etag); err != nil {
 			return before, err
 		}
 		after, err := before.Apply(patch, mask)
-		after.Revision, after.UpdateTime = before.Revision+1, s.clock.Now()
+		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.clock)
 		return after, err
 	}))
 }

@@ -135,6 +135,19 @@ func reader(stream grpc.ServerStreamingServer[chatv1.RunEvent], header metadata.
 	}
 }
 
+// Check implements the conversations' interface to this room.
+func (s *Service) Check(ctx context.Context, scope postgres.Scope, assistantID string, collectionIDs []string) error {
+	if assistantID != "" {
+		if _, err := s.assistants.Resolve(ctx, scope.OrganizationID, assistantID); err != nil {
+			return err
+		}
+	}
+	if len(collectionIDs) == 0 {
+		return nil
+	}
+	return s.collections.Check(ctx, scope, collectionIDs)
+}
+
 // start stores a message and starts the run that answers it, or finds the run
 // that the same key started before.
 func (s *Service) start(ctx context.Context, scope postgres.Scope, req *chatv1.SendMessageRequest) (*chatv1.StartMessageResponse, bool, error) {

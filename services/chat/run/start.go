@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -21,7 +22,7 @@ func (m *Manager) start(ctx context.Context, scope postgres.Scope, req *chatv1.S
 	if err := m.reserve(); err != nil {
 		return nil, false, err
 	}
-	now := m.clock.Now()
+	now := clock.Stamp(m.clock)
 	message := &chatv1.Message{
 		Id: id.New(), ConversationId: req.GetConversationId(), Role: chatv1.Message_USER, Content: req.GetContent(), CreateTime: timestamppb.New(now),
 	}

@@ -50,7 +50,7 @@ func (s *Service) CreateAssistant(ctx context.Context, req *managementv1.CreateA
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}
-	now := s.clock.Now()
+	now := clock.Stamp(s.clock)
 	a.OrganizationID, a.ID, a.Revision, a.CreateTime, a.UpdateTime = caller.OrganizationID, id.New(), 1, now, now
 	err = s.store.InTx(ctx, a.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.store.Insert(ctx, tx, a); err != nil {
@@ -110,7 +110,7 @@ func (s *Service) DeleteAssistant(ctx context.Context, req *managementv1.DeleteA
 			if before.DeleteTime != nil {
 				return before, nil, notFound(errDeleted)
 			}
-			now := s.clock.Now()
+			now := clock.Stamp(s.clock)
 			before.DeleteTime = &now
 			return before, nil, nil
 		})
@@ -156,7 +156,7 @@ func (s *Service) change(ctx context.Context, assistantID, etag, verb string,
 		if err := before.CheckEtag(etag); err != nil {
 			return err
 		}
-		after.Revision, after.UpdateTime = before.Revision+1, s.clock.Now()
+		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.clock)
 		if err := s.store.Save(ctx, tx, after); err != nil {
 			return err
 		}

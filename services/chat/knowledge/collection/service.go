@@ -3,7 +3,6 @@ package collection
 import (
 	"context"
 	"errors"
-	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -52,7 +51,7 @@ func (s *Service) CreateCollection(ctx context.Context, req *knowledgev1.CreateC
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	now := s.now()
+	now := clock.Stamp(s.clock)
 	c.OrganizationID, c.ID, c.Revision, c.CreateTime, c.UpdateTime = caller.OrganizationID, id.New(), 1, now, now
 	err = s.store.inTx(ctx, c.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.store.insert(ctx, tx, c); err != nil {
@@ -99,7 +98,7 @@ func (s *Service) UpdateCollection(ctx context.Context, req *knowledgev1.UpdateC
 		if after, changes, err = before.Apply(patch, mask); err != nil {
 			return err
 		}
-		after.Revision, after.UpdateTime = before.Revision+1, s.now()
+		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.clock)
 		if err := s.store.save(ctx, tx, after); err != nil {
 			return err
 		}
@@ -162,10 +161,6 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, c Collection, verb
 		Changes:        changes,
 	})
 }
-
-// now is as fine as the database stores it: what is answered at once and what is
-// read later are the same.
-func (s *Service) now() time.Time { return s.clock.Now().Truncate(time.Microsecond) }
 
 func decode(in *knowledgev1.Collection) Collection {
 	return Collection{ID: in.GetId(), DisplayName: in.GetDisplayName(), Description: in.GetDescription()}

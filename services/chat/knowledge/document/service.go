@@ -3,7 +3,6 @@ package document
 import (
 	"context"
 	"errors"
-	"time"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
 
@@ -74,9 +73,7 @@ func (s *Service) CreateDocument(ctx context.Context, req *knowledgev1.CreateDoc
 
 // takeIn stores a document, its bytes, its job and its audit row, or none.
 func (s *Service) takeIn(ctx context.Context, caller *identity.Principal, d Document, content []byte) (Document, error) {
-	// As fine as the database stores it: what is answered and what is read later
-	// are the same.
-	now := s.clock.Now().Truncate(time.Microsecond)
+	now := clock.Stamp(s.clock)
 	d.ID, d.SizeBytes, d.State, d.Revision, d.CreateTime, d.UpdateTime = id.New(), int64(len(content)), Pending, 1, now, now
 	err := s.store.inTx(ctx, d.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.store.insert(ctx, tx, d, content); err != nil {

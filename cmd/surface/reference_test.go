@@ -1,0 +1,67 @@
+package surface_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/platform/id"
+)
+
+// S42: another organization's resources cannot be named from within one's own
+// either, and are again as if absent; nothing is made or started.
+func TestS42ForeignReferencesAreAsIfAbsent(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	owner, stranger := i.SignUp(t, "owner@example.com"), i.SignUp(t, "stranger@example.com")
+	theirs := populate(t, i, owner)
+	own := i.Create(t, stranger, "/v1/conversations", map[string]string{"title": "Mine"})
+	messages := "/v1/conversations/" + own + "/messages"
+	greedy := i.Create(t, stranger, "/v1/assistants", map[string]any{"displayName": "Greedy", "collectionIds": []string{theirs["collection"]}})
+	for _, tc := range []struct {
+		method, path string
+		kind         string
+		body         func(id string) map[string]any
+	}{
+		{http.MethodPost, "/v1/conversations", "assistant", func(id string) map[string]any { return map[string]any{"assistantId": id} }},
+		{http.MethodPost, "/v1/conversations", "collection", func(id string) map[string]any { return map[string]any{"collectionIds": []string{id}} }},
+		{http.MethodPatch, "/v1/conversations/" + own, "assistant", func(id string) map[string]any { return map[string]any{"assistantId": id} }},
+		{http.MethodPatch, "/v1/conversations/" + own, "collection", func(id string) map[string]any { return map[string]any{"collectionIds": []string{id}} }},
+		{http.MethodPost, messages, "assistant", func(id string) map[string]any { return map[string]any{"content": "?", "assistantId": id} }},
+		{http.MethodPost, messages, "collection", func(id string) map[string]any { return map[string]any{"content": "?", "collectionIds": []string{id}} }},
+		{http.MethodPost, messages + ":stream", "collection", func(id string) map[string]any { return map[string]any{"content": "?", "collectionIds": []string{id}} }},
+	} {
+		var answers [][]byte
+		for _, resource := range []string{theirs[tc.kind], id.New()} {
+			resp := i.Request(t, stranger, tc.method, tc.path, tc.body(resource))
+			raw, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != http.StatusNotFound {
+				t.Errorf("%s %s with %s %s: %d %s", tc.method, tc.path, tc.kind, name(resource, theirs[tc.kind]), resp.StatusCode, raw)
+			}
+			answers = append(answers, bytes.ReplaceAll(marks.ReplaceAll(raw, nil), []byte(resource), []byte("ID")))
+		}
+		if !bytes.Equal(answers[0], answers[1]) {
+			t.Errorf("%s %s tells that the %s exists:\n%s\nabsent:\n%s", tc.method, tc.path, tc.kind, answers[0], answers[1])
+		}
+	}
+	// What an assistant may read is decided when it is asked, and by the asker.
+	resp := i.Request(t, stranger, http.MethodPost, messages, map[string]any{"content": "?", "assistantId": greedy})
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusNotFound {
+		t.Errorf("an assistant with a foreign collection is asked: %d", resp.StatusCode)
+	}
+	var list struct{ Messages []struct{ ID string } }
+	if i.Get(t, stranger, messages, &list); len(list.Messages) > 0 {
+		t.Errorf("%d messages were stored", len(list.Messages))
+	}
+	var conversations struct{ Conversations []struct{ ID string } }
+	if i.Get(t, stranger, "/v1/conversations", &conversations); len(conversations.Conversations) != 1 {
+		t.Errorf("there are %d conversations", len(conversations.Conversations))
+	}
+}
