@@ -59,6 +59,7 @@ lint: $(BIN)/.installed $(BIN)/golangci-lint $(CLIENT)/node_modules/.package-loc
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/buf breaking --against '.git#ref=HEAD~1'; fi
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
 	@cd $(CLIENT) && npm run check --silent
+	@cd tools/containers && GOWORK=off go test -count=1 ./...
 
 .PHONY: format
 format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the code, and mend what lint can mend
