@@ -1,7 +1,9 @@
 package run_test
 
 import (
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -37,6 +39,38 @@ func TestDeletingTheConversationTakesItsEventsAlong(t *testing.T) {
 	}
 }
 
+// Whether an append or a deletion comes first, no event is left without its run.
+func TestDeletingMeetsTheAppendOfEvents(t *testing.T) {
+	t.Parallel()
+	database, scope := pgtest.New(t, migrations.Set()), newScope()
+	eng := &gated{gate: make(chan struct{})}
+	r := newReplica(t, database, eng, run.Config{Flush: time.Millisecond})
+	const many = 24
+	var deleted sync.WaitGroup
+	for n := range many {
+		started := r.ask(t, scope, "Hello").GetRun()
+		if n == many/2 {
+			close(eng.gate) // from here on they end by themselves, meanwhile
+		}
+		deleted.Go(func() {
+			_, err := r.conversations.DeleteConversation(as(t, scope), &chatv1.DeleteConversationRequest{Id: started.GetConversationId()})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		r.ask(t, scope, "Hello") // stays, and has events in the same batches
+	}
+	deleted.Wait()
+	r.stop() // writes what is left
+	if n := count(t, database, `SELECT count(*) FROM chat.run_events e
+		WHERE NOT EXISTS (SELECT FROM chat.runs r WHERE r.organization_id = e.organization_id AND r.id = e.run_id)`); n != 0 {
+		t.Errorf("%d events are left of runs that are gone", n)
+	}
+	if n := count(t, database, "SELECT count(*) FROM chat.runs WHERE finished_at IS NOT NULL"); n != many {
+		t.Errorf("%d runs are left, want %d", n, many)
+	}
+}
+
 // Without the foreign key, the policy still keeps the service itself from writing
 // events of a run that is not there, or not the caller's.
 func TestNobodyWritesEventsOfARunThatIsNotTheirs(t *testing.T) {
@@ -66,13 +100,19 @@ func TestNobodyWritesEventsOfARunThatIsNotTheirs(t *testing.T) {
 	must(t, insert(scope, scope.OrganizationID, runID))
 }
 
-// stored counts the events of a run as the administrator sees them.
+// stored counts the events of a run.
 func stored(t *testing.T, database *pgtest.Database, runID string) int {
+	t.Helper()
+	return count(t, database, "SELECT count(*) FROM chat.run_events WHERE run_id = $1", runID)
+}
+
+// count counts as the administrator, from whom no policy hides a row.
+func count(t *testing.T, database *pgtest.Database, sql string, args ...any) int {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database.AdminURL)
 	must(t, err)
-	defer conn.Close(t.Context()) //nolint:errcheck // nothing is lost with this connection
+	defer conn.Close(t.Context())
 	var n int
-	must(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM chat.run_events WHERE run_id = $1", runID).Scan(&n))
+	must(t, conn.QueryRow(t.Context(), sql, args...).Scan(&n))
 	return n
 }
