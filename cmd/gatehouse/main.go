@@ -5,6 +5,7 @@
 //	gatehouse split      the same, each part in a process of its own
 //	gatehouse migrate    bring the database's schema up to date
 //	gatehouse doctor     check the settings and every dependency
+//	gatehouse user       make an account (gatehouse user create -h)
 //	gatehouse version    say what this is
 package main
 
@@ -25,7 +26,7 @@ import (
 // version is set when a release is linked.
 var version = "dev"
 
-const usage = `usage: gatehouse serve | split | migrate | doctor | version`
+const usage = `usage: gatehouse serve | split | migrate | doctor | user create | version`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -38,7 +39,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) != 1 {
+	if len(args) == 0 || len(args) > 1 && args[0] != "user" {
 		return errors.New(usage)
 	}
 	if args[0] == "version" {
@@ -62,6 +63,8 @@ func run(ctx context.Context, args []string) error {
 		return process.Migrate(ctx, s, version, os.Stderr)
 	case "doctor":
 		return process.Doctor(ctx, s, version, os.Stdout)
+	case "user":
+		return user(ctx, s, args[1:], os.Stdin)
 	default:
 		return errors.New(usage)
 	}

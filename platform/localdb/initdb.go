@@ -57,11 +57,7 @@ func (h home) initialize(ctx context.Context, bin binaries, volatile bool, log *
 		return "", fmt.Errorf("localdb: %w", err)
 	}
 	if made {
-		password, err := os.ReadFile(h.passwordFile())
-		if err != nil {
-			return "", fmt.Errorf("localdb: the administrator's password: %w", err)
-		}
-		return strings.TrimSpace(string(password)), nil
+		return h.password()
 	}
 	log.Info("creating the local database", "path", h.data, "postgres", bin.major, "user", h.account.name)
 	password := rand.Text()
@@ -69,6 +65,15 @@ func (h home) initialize(ctx context.Context, bin binaries, volatile bool, log *
 		return "", err
 	}
 	return password, h.runInitdb(ctx, bin, volatile)
+}
+
+// password is the administrator's.
+func (h home) password() (string, error) {
+	password, err := os.ReadFile(h.passwordFile())
+	if err != nil {
+		return "", fmt.Errorf("localdb: the administrator's password: %w", err)
+	}
+	return strings.TrimSpace(string(password)), nil
 }
 
 // runInitdb works beside the final place and renames at the end, so that a

@@ -130,6 +130,32 @@ func startLocked(ctx context.Context, dataDir string, account *account, opts Opt
 	return c, nil
 }
 
+// Visit returns the administrator's connection string of a cluster that another
+// process runs, for a command beside it. It starts nothing and holds nothing: the
+// cluster stops when its owner does.
+func Visit(ctx context.Context, opts Options) (string, error) {
+	account, err := runAs()
+	if err != nil {
+		return "", err
+	}
+	dataDir, err := filepath.Abs(opts.DataDir)
+	if err != nil {
+		return "", fmt.Errorf("localdb: data directory: %w", err)
+	}
+	at, err := locateHome(dataDir, account, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return "", err
+	}
+	password, err := at.password()
+	if err != nil {
+		return "", err
+	}
+	if err := probe(ctx, at, password); err != nil {
+		return "", fmt.Errorf("localdb: the database under %s does not answer: %w", dataDir, err)
+	}
+	return at.url(password, databaseName), nil
+}
+
 // URL returns the administrator's connection string. It holds the password.
 func (c *Cluster) URL() string { return c.url }
 

@@ -282,6 +282,19 @@ func TestOtherMajorVersionIsRefused(t *testing.T) {
 	}
 }
 
+func TestVisit(t *testing.T) {
+	t.Parallel()
+	opts := localdb.Options{DataDir: dataDir(t), Volatile: true}
+	if url, err := localdb.Visit(t.Context(), opts); err == nil {
+		t.Errorf("visited %s, where nothing is", url)
+	}
+	cluster := start(t, opts)
+	url, err := localdb.Visit(t.Context(), opts)
+	if err != nil || url != cluster.URL() {
+		t.Errorf("visited %q, %v; want the owner's URL", url, err)
+	}
+}
+
 func BenchmarkWarmStart(b *testing.B) {
 	dir := dataDir(b)
 	cycle := func() {

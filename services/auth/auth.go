@@ -171,6 +171,24 @@ func (s *Service) EnsureOperator(ctx context.Context) (created bool, err error) 
 	return s.accountMaker.EnsureOperator(ctx, s.cfg.AdminEmail, s.cfg.AdminPassword)
 }
 
+// NewUser is an account that whoever runs the installation makes.
+type NewUser struct {
+	// Email is the address that the person signs in with.
+	Email string
+	// Password obeys the rules of sign-up.
+	Password string
+	// DisplayName may be empty: then it is the address before the @.
+	DisplayName string
+	// Operator gives the user the role that spans organizations.
+	Operator bool
+}
+
+// CreateUser makes an account with a personal organization, also where sign-up
+// is closed. A taken address is EMAIL_TAKEN.
+func (s *Service) CreateUser(ctx context.Context, u NewUser) error {
+	return s.accountMaker.Create(ctx, u.Email, u.Password, u.DisplayName, u.Operator)
+}
+
 // Run rotates the signing keys and removes sessions and remembered answers whose
 // time is over, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {

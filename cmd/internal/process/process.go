@@ -9,6 +9,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -101,17 +102,43 @@ func (p *Process) deferClose(name string, closer func(context.Context) error) {
 
 // openDatabase finds the database, or starts the private one.
 func (p *Process) openDatabase(ctx context.Context) error {
+	return p.useDatabase(ctx, p.startPrivate)
+}
+
+// reachDatabase is openDatabase for a command, which may run beside a server
+// that keeps the private one.
+func (p *Process) reachDatabase(ctx context.Context) error {
+	return p.useDatabase(ctx, func(ctx context.Context) (string, error) {
+		url, err := p.startPrivate(ctx)
+		if _, inUse := errors.AsType[*localdb.InUseError](err); inUse {
+			return localdb.Visit(ctx, localdb.Options{DataDir: p.settings.DataDir})
+		}
+		return url, err
+	})
+}
+
+// startPrivate starts the private Postgres and returns its URL.
+func (p *Process) startPrivate(ctx context.Context) (string, error) {
+	cluster, err := localdb.Start(ctx, localdb.Options{DataDir: p.settings.DataDir, Log: p.telemetry.Log})
+	if err != nil {
+		return "", err
+	}
+	p.deferClose("private Postgres", cluster.Stop)
+	return cluster.URL(), nil
+}
+
+// useDatabase takes the database of the settings, or else the private one.
+func (p *Process) useDatabase(ctx context.Context, private func(context.Context) (string, error)) error {
 	p.database = postgres.Config{
 		URL: p.settings.DatabaseURL.Reveal(), DirectURL: p.settings.DatabaseDirectURL.Reveal(),
 		Log: p.telemetry.Log, MeterProvider: p.telemetry.Meter, TracerProvider: p.telemetry.Tracer, Clock: p.clock,
 	}
 	if p.database.URL == "" {
-		cluster, err := localdb.Start(ctx, localdb.Options{DataDir: p.settings.DataDir, Log: p.telemetry.Log})
+		url, err := private(ctx)
 		if err != nil {
 			return err
 		}
-		p.deferClose("private Postgres", cluster.Stop)
-		p.database.URL = cluster.URL()
+		p.database.URL = url
 	}
 	key, err := p.settings.Key()
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"net"
 
 	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 // Serve runs every part in one process until ctx ends. Greetings go to out,
@@ -79,7 +81,7 @@ func Migrate(ctx context.Context, s settings.Settings, version string, logs io.W
 		return err
 	}
 	defer p.stack.Unwind()
-	if err := p.openDatabase(ctx); err != nil {
+	if err := p.reachDatabase(ctx); err != nil {
 		return err
 	}
 	return p.migrate(ctx)
@@ -94,15 +96,18 @@ func Doctor(ctx context.Context, s settings.Settings, version string, out io.Wri
 		return err
 	}
 	defer p.stack.Unwind()
-	if err := p.openDatabase(ctx); err != nil {
+	if err := p.reachDatabase(ctx); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	fmt.Fprintln(out, "database    ok")
 	for _, set := range migrations() {
 		if _, err := p.openPool(ctx, set.Role, set); err != nil {
+			if fault.Is(err, faultv1.Reason_REASON_DATABASE_UNAVAILABLE) {
+				return err
+			}
 			return fmt.Errorf("%w\nrun: gatehouse migrate", err)
 		}
 	}
+	fmt.Fprintln(out, "database    ok")
 	p.checkPools()
 	report := p.checks.Run(ctx)
 	if detail := report.Checks["migrations"].Detail; detail != "" {

@@ -17,7 +17,7 @@ import (
 // can learn its password afterwards.
 func TestAPasswordThatWasMadeIsToldAlsoWhenTheStartFails(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,11 @@ package session
 
 import (
 	"context"
+	"net/mail"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
@@ -72,6 +74,23 @@ func (a *Accounts) insert(ctx context.Context, tx postgres.Tx, acc account) erro
 	return a.trail.Append(ctx, tx, audit.Event{
 		OrganizationID: acc.organization.ID, ActorID: acc.user.ID, Action: "auth.user.created",
 		ResourceType: "user", ResourceID: acc.user.ID,
+	})
+}
+
+// Create makes an account on the word of whoever runs the installation, outside
+// of sign-up: an operator's when operator is set.
+func (a *Accounts) Create(ctx context.Context, email, password, displayName string, operator bool) error {
+	// Sign-up has its contract check this.
+	if address, err := mail.ParseAddress(email); err != nil || address.Address != email {
+		return fault.Invalid("email", "must be an address")
+	}
+	acc, err := a.prepare(ctx, email, password, displayName)
+	if err != nil {
+		return err
+	}
+	acc.user.Operator = operator
+	return a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
+		return a.insert(ctx, tx, acc)
 	})
 }
 

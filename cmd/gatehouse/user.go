@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/process"
+	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/services/auth"
+)
+
+const userUsage = `usage: gatehouse user create --email ADDRESS [--name NAME] [--operator] [--password-stdin]`
+
+// user makes an account.
+func user(ctx context.Context, s settings.Settings, args []string, stdin io.Reader) error {
+	u, err := newUser(args, stdin, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return process.CreateUser(ctx, s, version, u, os.Stdout, os.Stderr)
+}
+
+// newUser reads the arguments. A password is never one of them: others on the
+// machine see those, and shells keep them.
+func newUser(args []string, stdin io.Reader, help io.Writer) (auth.NewUser, error) {
+	var u auth.NewUser
+	if len(args) == 0 || args[0] != "create" {
+		return u, errors.New(userUsage)
+	}
+	flags := flag.NewFlagSet("gatehouse user create", flag.ContinueOnError)
+	flags.SetOutput(help)
+	flags.StringVar(&u.Email, "email", "", "the address that the person signs in with")
+	flags.StringVar(&u.DisplayName, "name", "", "what the person is called; the address before the @ unless told")
+	flags.BoolVar(&u.Operator, "operator", false, "give the role that spans organizations")
+	fromStdin := flags.Bool("password-stdin", false, "read the password from the first line of standard input, instead of making and showing one")
+	if err := flags.Parse(args[1:]); err != nil {
+		return u, err
+	}
+	if u.Email == "" || flags.NArg() > 0 {
+		return u, errors.New(userUsage)
+	}
+	if !*fromStdin {
+		return u, nil
+	}
+	line, err := bufio.NewReader(stdin).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return u, fmt.Errorf("read the password: %w", err)
+	}
+	if u.Password = strings.TrimRight(line, "\r\n"); u.Password == "" {
+		return u, errors.New("standard input holds no password")
+	}
+	return u, nil
+}

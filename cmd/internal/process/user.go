@@ -1,0 +1,54 @@
+package process
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/services/auth"
+	authmigrations "github.com/gatehouse/gatehouse/services/auth/migrations"
+)
+
+// CreateUser makes an account in the installation's database, and tells out how
+// to sign in. Without a password it makes one, which is told this once. In local
+// the schema is brought up to date first, as serve does.
+func CreateUser(ctx context.Context, s settings.Settings, version string, u auth.NewUser, out, logs io.Writer) error {
+	p, err := base(ctx, s, "user", version, true, logs)
+	if err != nil {
+		return err
+	}
+	defer p.stack.Unwind()
+	if err := p.reachDatabase(ctx); err != nil {
+		return err
+	}
+	if s.Local() {
+		if err := p.migrate(ctx); err != nil {
+			return err
+		}
+	}
+	db, err := p.openPool(ctx, authmigrations.Role, authmigrations.Set())
+	if err != nil {
+		return err
+	}
+	// No first operator: its password would be made and shown to nobody.
+	service, err := auth.New(auth.Config{Issuer: s.PublicURL, SecretKey: p.key},
+		auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer})
+	if err != nil {
+		return err
+	}
+	made := u.Password == ""
+	if made {
+		u.Password = rand.Text()
+	}
+	if err := service.CreateUser(ctx, u); err != nil {
+		return err
+	}
+	if made {
+		fmt.Fprintf(out, "%s can sign in with the password %s (shown this once)\n", u.Email, u.Password)
+	} else {
+		fmt.Fprintf(out, "%s can sign in\n", u.Email)
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package process_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/cmd/internal/process"
+	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth"
+)
+
+func TestCreateUser(t *testing.T) {
+	t.Parallel()
+	product := inprocess.Start(t, nil)
+	s, err := settings.Load(map[string]string{
+		"GATEHOUSE_DATABASE_URL": product.Database.AdminURL,
+		"GATEHOUSE_SECRET_KEY":   base64.StdEncoding.EncodeToString(product.Database.SecretKey),
+		"GATEHOUSE_DATA_DIR":     t.TempDir(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(u auth.NewUser) (string, error) {
+		var out bytes.Buffer
+		err := process.CreateUser(t.Context(), s, "test", u, &out, io.Discard)
+		return out.String(), err
+	}
+
+	told, err := create(auth.NewUser{Email: "ada@example.com", Operator: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _, shown := strings.Cut(strings.TrimPrefix(told, "ada@example.com can sign in with the password "), " ")
+	if !shown {
+		t.Fatalf("told %q", told)
+	}
+	if roles := rolesOf(t, product, "ada@example.com", password); !slices.Contains(roles, "operator") {
+		t.Errorf("the operator's roles are %v", roles)
+	}
+
+	const phrase = "a phrase of her own choice"
+	told, err = create(auth.NewUser{Email: "bea@example.com", Password: phrase, DisplayName: "Bea"})
+	if err != nil || strings.Contains(told, phrase) {
+		t.Errorf("told %q, %v", told, err)
+	}
+	if roles := rolesOf(t, product, "bea@example.com", phrase); !slices.Equal(roles, []string{"owner"}) {
+		t.Errorf("a user's roles are %v", roles)
+	}
+
+	for want, u := range map[faultv1.Reason]auth.NewUser{
+		faultv1.Reason_REASON_EMAIL_TAKEN:      {Email: "ADA@example.com"},
+		faultv1.Reason_REASON_INVALID_ARGUMENT: {Email: "Ada <ada@example.org>"},
+	} {
+		if told, err := create(u); !fault.Is(err, want) || told != "" {
+			t.Errorf("%s: told %q, %v; want %s", u.Email, told, err, want)
+		}
+	}
+	if told, err := create(auth.NewUser{Email: "eve@example.com", Password: "short"}); !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) {
+		t.Errorf("a short password: told %q, %v", told, err)
+	}
+}
+
+func rolesOf(t *testing.T, product *inprocess.Installation, email, password string) []string {
+	t.Helper()
+	var pair struct{ AccessToken string }
+	inprocess.Decode(t, product.Request(t, inprocess.Session{}, "POST", "/v1/auth/sign-in",
+		map[string]string{"email": email, "password": password}), &pair)
+	var me struct{ Roles []string }
+	product.Get(t, inprocess.Session{AccessToken: pair.AccessToken}, "/v1/me", &me)
+	return me.Roles
+}
