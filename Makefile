@@ -68,7 +68,7 @@ format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the c
 
 .PHONY: build
 build: ## Build each module by itself, as a user of it would
-	@for m in $(MODULES); do echo "build $$m"; (cd $$m && GOWORK=off go build ./...); done
+	@for m in $(MODULES); do echo "build $$m"; (cd $$m && GOWORK=off go build -o /dev/null ./...); done
 
 .PHONY: check-modules
 check-modules: ## Fail when a go.mod or go.sum is not tidy
