@@ -137,7 +137,7 @@ func keyed(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catal
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)

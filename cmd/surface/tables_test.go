@@ -52,7 +52,7 @@ func query[T any](t *testing.T, database *pgtest.Database, scan pgx.RowToFunc[T]
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // a test's connection
+	defer conn.Close(t.Context())
 	rows, err := conn.Query(t.Context(), sql, args...)
 	if err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ func (c *collector) of(trace string) []*tracev1.Span {
 
 func collect(t *testing.T) (*collector, string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ package surface_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"regexp"
@@ -59,7 +60,7 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 func settle(t *testing.T, i *inprocess.Installation, s inprocess.Session, r resources) {
 	t.Helper()
 	resp := i.Request(t, s, http.MethodGet, "/v1/runs/"+r["run"]+"/events", nil)
-	defer resp.Body.Close()                                   //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil { // the stream ends with the run
 		t.Fatal(err)
 	}
@@ -159,7 +160,7 @@ func walk(t *testing.T, i *inprocess.Installation, caller inprocess.Session, the
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // a test's connection
+	defer conn.Close()
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+caller.AccessToken)
 	for _, m := range methods {
 		foreign, absent := theirs.of(t, m), id.New()
@@ -203,11 +204,11 @@ func call(ctx context.Context, conn *grpc.ClientConn, m catalog.Method, message 
 	_ = stream.SendMsg(message)
 	_ = stream.CloseSend()
 	for {
-		switch err := stream.RecvMsg(&emptypb.Empty{}); err {
-		case nil:
-		case io.EOF:
+		err := stream.RecvMsg(&emptypb.Empty{})
+		if errors.Is(err, io.EOF) {
 			return status.New(codes.OK, "")
-		default:
+		}
+		if err != nil {
 			return status.Convert(err)
 		}
 	}
@@ -232,7 +233,7 @@ func overREST(t *testing.T, i *inprocess.Installation, caller inprocess.Session,
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func TestCallsAreAdmittedInOneOrder(t *testing.T) {
 	twice := metadata.AppendToOutgoingContext(r.as(t, "owner"), rpcserver.MetadataAuthorization, "Bearer x")
 	for _, tc := range []struct {
 		name string
-		ctx  context.Context //nolint:containedctx // each case calls as somebody else
+		ctx  context.Context
 		req  *managementv1.CreateAssistantRequest
 		want faultv1.Reason
 	}{

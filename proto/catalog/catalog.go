@@ -70,7 +70,9 @@ func (m Method) Repeatable() bool {
 
 // Secret tells whether the answer holds anything that the contract hides from
 // logs.
-func (m Method) Secret() bool { return redacts(m.Descriptor.Output(), map[protoreflect.FullName]bool{}) }
+func (m Method) Secret() bool {
+	return redacts(m.Descriptor.Output(), map[protoreflect.FullName]bool{})
+}
 
 func redacts(message protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) bool {
 	if seen[message.FullName()] {
