@@ -102,11 +102,16 @@ func twoReaders(t *testing.T, i *installation) {
 	beginning := first.until(10)
 	second := c.follow(beginning[0].event.GetRunId(), 0)
 	ahead := second.until(15)
+	const late = 5
+	third := c.follow(beginning[0].event.GetRunId(), late)
 	close(gate)
 	one, other := slices.Concat(beginning, first.rest()), slices.Concat(ahead, second.rest())
 	whole(t, one)
 	if raw(one) != raw(other) {
 		t.Errorf("one reader saw\n%s\nthe other\n%s", raw(one), raw(other))
+	}
+	if rest := third.rest(); raw(rest) != raw(one[late:]) {
+		t.Errorf("a reader who came back in mid-stream saw\n%s\nwant\n%s", raw(rest), raw(one[late:]))
 	}
 }
 

@@ -150,7 +150,10 @@ func abandoned(dir string) (map[string]*journal, error) {
 		}
 		j := &journal{dir: filepath.Join(dir, folder.Name())}
 		if err := j.open(0); err != nil {
-			_ = j.close() // its owner lives, or somebody else was quicker
+			if errors.Is(err, fs.ErrNotExist) {
+				_ = os.RemoveAll(j.dir) // half removed
+			}
+			_ = j.close() // else its owner lives, or somebody else was quicker
 			continue
 		}
 		found[folder.Name()] = j

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 	"github.com/gatehouse/gatehouse/services/chat/run"
@@ -99,4 +100,12 @@ func TestADamagedJournalIsReadAsFarAsItGoes(t *testing.T) {
 		t.Errorf("ended with %v", end)
 	}
 	close(eng.gate)
+}
+
+func TestAHalfRemovedJournalIsRemoved(t *testing.T) {
+	t.Parallel()
+	database, eng, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, t.TempDir()
+	must(t, os.Mkdir(filepath.Join(journal, id.New()), 0o700))
+	newReplica(t, database, eng, run.Config{Journal: journal})
+	waitUntil(t, "the folder is gone", func() bool { return entries(t, journal) == 1 })
 }
