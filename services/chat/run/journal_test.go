@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
@@ -20,6 +23,25 @@ func dead(t *testing.T, journal string) string {
 	copied := t.TempDir()
 	must(t, os.CopyFS(copied, os.DirFS(journal)))
 	return copied
+}
+
+// seen are the first n events that a reader has. Nothing of a run whose batches
+// wait for an hour ends by itself, so it is bounded.
+func (r *replica) seen(t *testing.T, scope postgres.Scope, runID string, n int) []*chatv1.RunEvent {
+	t.Helper()
+	ctx, leave := context.WithTimeout(as(t, scope), time.Minute)
+	defer leave()
+	s := &stream{ctx: ctx}
+	s.each = func(*chatv1.RunEvent) {
+		if len(s.events) == n {
+			leave()
+		}
+	}
+	err := r.service.WatchRun(&chatv1.WatchRunRequest{RunId: runID}, s)
+	if len(s.events) != n {
+		t.Fatalf("the reader saw %v (%v)", s.events, err)
+	}
+	return s.events
 }
 
 func entries(t *testing.T, dir string) int {

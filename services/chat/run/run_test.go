@@ -449,21 +449,6 @@ func TestSlowReaderHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// seen are the first n events that a reader has.
-func (r *replica) seen(t *testing.T, scope postgres.Scope, runID string, n int) []*chatv1.RunEvent {
-	t.Helper()
-	ctx, leave := context.WithCancel(as(t, scope))
-	defer leave()
-	s := &stream{ctx: ctx}
-	s.each = func(*chatv1.RunEvent) {
-		if len(s.events) == n {
-			leave()
-		}
-	}
-	wantReason(t, r.service.WatchRun(&chatv1.WatchRunRequest{RunId: runID}, s), faultv1.Reason_REASON_CANCELLED)
-	return s.events
-}
-
 func waitUntil(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	deadline, tick := time.NewTimer(20*time.Second), time.NewTicker(5*time.Millisecond)
