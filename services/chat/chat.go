@@ -157,7 +157,7 @@ func (s *Service) openConversations(cfg Config, deps Deps, tokens *paging.Tokens
 	}
 	store := conversation.NewStore(deps.DB, tokens)
 	s.manager, err = run.NewManager(run.Config{Journal: cfg.Journal}, run.Deps{
-		DB: deps.DB, Conversations: store, Engine: engine, Clock: deps.Clock, Log: deps.Log,
+		DB: deps.DB, Conversations: store, Listener: s.listener, Engine: engine, Clock: deps.Clock, Log: deps.Log,
 		Meter: deps.Meter.Meter(instrumentation),
 	})
 	if err != nil {

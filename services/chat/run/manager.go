@@ -81,8 +81,11 @@ type Engine interface {
 type Deps struct {
 	DB            *postgres.DB
 	Conversations *conversation.Store
-	Engine        Engine
-	Clock         clock.Clock
+	// Listener hears of other processes' runs. Whoever made it runs it, for as long
+	// as the manager runs.
+	Listener *postgres.Listener
+	Engine   Engine
+	Clock    clock.Clock
 	Log           *slog.Logger
 	Meter         metric.Meter
 }
@@ -111,7 +114,7 @@ type Manager struct {
 
 // NewManager returns a manager; Run has to run for its runs to be stored.
 func NewManager(cfg Config, deps Deps) (*Manager, error) {
-	if deps.DB == nil || deps.Conversations == nil || deps.Engine == nil || deps.Clock == nil || deps.Log == nil || deps.Meter == nil {
+	if deps.DB == nil || deps.Conversations == nil || deps.Listener == nil || deps.Engine == nil || deps.Clock == nil || deps.Log == nil || deps.Meter == nil {
 		return nil, errors.New("run: every dependency is required")
 	}
 	tokens, err := deps.Meter.Int64Counter("gatehouse.run.tokens", metric.WithUnit("{token}"),
@@ -125,6 +128,9 @@ func NewManager(cfg Config, deps Deps) (*Manager, error) {
 		writing: map[*live]struct{}{}, local: map[string]*live{}, watchers: map[string]map[chan struct{}]struct{}{},
 		stored: true,
 	}
+	deps.Listener.Handle(eventsChannel, func(_ context.Context, payload string) { m.wake(payload) })
+	deps.Listener.Handle(conversation.CancelChannel, func(_ context.Context, payload string) { m.cancelLocal(payload) })
+	deps.Listener.OnConnect(func(context.Context) { m.wake("*") })
 	if cfg.Journal != "" {
 		if m.journal, err = openJournal(cfg.Journal, m.owner); err != nil {
 			m.log.Warn("what readers have just seen is lost if this process is killed: there is no place to note it", "error", err)
@@ -140,21 +146,13 @@ func NewManager(cfg Config, deps Deps) (*Manager, error) {
 func (m *Manager) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	listener := m.db.NewListener()
-	listener.Handle(eventsChannel, func(_ context.Context, payload string) { m.wake(payload) })
-	listener.Handle(conversation.CancelChannel, func(_ context.Context, payload string) { m.cancelLocal(payload) })
-	listener.OnConnect(func(context.Context) { m.wake("*") })
-	var others, batch sync.WaitGroup
-	var heard error
-	others.Go(func() { heard = listener.Run(ctx) })
-	others.Go(func() { m.sweep(ctx) })
+	var batch sync.WaitGroup
 	batch.Go(func() { m.write(work) })
-	<-ctx.Done()
-	others.Wait() // no run is claimed any more
+	m.sweep(ctx) // until ctx ends: no run is claimed any more
 	m.drain()
 	stop()
 	batch.Wait()
-	return errors.Join(heard, m.endJournal())
+	return m.endJournal()
 }
 
 // endJournal leaves a journal behind only if it holds what could not be stored.

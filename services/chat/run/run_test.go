@@ -12,6 +12,7 @@ import (
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
@@ -92,10 +93,10 @@ func newReplica(t *testing.T, database *pgtest.Database, eng run.Engine, cfg run
 	db := database.Open(t, migrations.Role)
 	tokens, err := paging.NewTokens(pgtest.SecretKey())
 	must(t, err)
-	registry := models(t)
+	registry, listener := models(t), db.NewListener()
 	r := &replica{store: conversation.NewStore(db, tokens)}
 	r.manager, err = run.NewManager(cfg, run.Deps{
-		DB: db, Conversations: r.store, Engine: eng, Clock: clock.System(),
+		DB: db, Conversations: r.store, Listener: listener, Engine: eng, Clock: clock.System(),
 		Log: slog.New(slog.DiscardHandler), Meter: metricnoop.NewMeterProvider().Meter("test"),
 	})
 	must(t, err)
@@ -104,11 +105,12 @@ func newReplica(t *testing.T, database *pgtest.Database, eng run.Engine, cfg run
 	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- r.manager.Run(ctx) }()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return listener.Run(ctx) })
+	group.Go(func() error { return r.manager.Run(ctx) })
 	r.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := group.Wait(); err != nil {
 			t.Error(err)
 		}
 	})
