@@ -86,8 +86,8 @@ type Deps struct {
 	Listener *postgres.Listener
 	Engine   Engine
 	Clock    clock.Clock
-	Log           *slog.Logger
-	Meter         metric.Meter
+	Log      *slog.Logger
+	Meter    metric.Meter
 }
 
 // Manager executes the runs of a process, and lets readers follow any run.

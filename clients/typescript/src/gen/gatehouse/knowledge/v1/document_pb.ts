@@ -480,8 +480,8 @@ export const DocumentService: GenService<{
     output: typeof DocumentSchema;
   },
   /**
-   * UploadDocument is CreateDocument for a file: first its header, then its
-   * bytes. Over REST it is multipart/form-data with one part "file" at
+   * UploadDocument takes a file in and indexes it in the background. The stream
+   * holds its header, then its bytes. Over REST it is multipart/form-data with one part "file" at
    * POST /v1/collections/{collection_id}/documents:upload.
    *
    * @generated from rpc gatehouse.knowledge.v1.DocumentService.UploadDocument
