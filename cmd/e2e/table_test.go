@@ -14,6 +14,8 @@ var shared = map[string]func(*testing.T, *installation){
 	"problems name what is wrong":                            problems,
 	"documents that cannot be read say why":                  badDocuments,
 	"refresh is raced and one wins":                          racedRefresh,
+	"a session that ends loses its tokens and streams":       revoked,
+	"a member that is demoted loses its rights":              demoted,
 	"a model that fails":                                     modelFaults,
 	"operators see how it is":                                operations,
 	"one trace goes through all parts":                       oneTrace,

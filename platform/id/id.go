@@ -9,7 +9,11 @@
 // as a token.
 package id
 
-import "github.com/google/uuid"
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // New returns a fresh id. It panics only when the operating system has no
 // randomness to give, which no caller could handle.
@@ -21,4 +25,15 @@ func New() string { return uuid.Must(uuid.NewV7()).String() }
 func Valid(s string) bool {
 	parsed, err := uuid.Parse(s)
 	return err == nil && parsed.String() == s
+}
+
+// Time returns when an id was made, to the millisecond; false when it is no
+// UUID of version 7.
+func Time(s string) (time.Time, bool) {
+	parsed, err := uuid.Parse(s)
+	if err != nil || parsed.Version() != 7 {
+		return time.Time{}, false
+	}
+	seconds, nanoseconds := parsed.Time().UnixTime()
+	return time.Unix(seconds, nanoseconds).UTC().Truncate(time.Millisecond), true
 }

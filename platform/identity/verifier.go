@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
@@ -80,14 +81,19 @@ func (v *Verifier) Access(ctx context.Context, token string) (*Principal, error)
 		return nil, err
 	}
 	p := &Principal{Token: token}
-	var authTime float64
+	var authTime, issued float64
+	var tokenID string
 	ok := text(claims, "sub", &p.UserID) && text(claims, "org", &p.OrganizationID) &&
 		text(claims, "sid", &p.SessionID) && text(claims, "client_id", &p.ClientID) &&
-		texts(claims, "roles", &p.Roles) && number(claims, "auth_time", &authTime)
+		texts(claims, "roles", &p.Roles) && number(claims, "auth_time", &authTime) &&
+		number(claims, "iat", &issued) && text(claims, "jti", &tokenID)
 	if !ok {
 		return nil, unauthenticated(errors.New("a claim is absent or of the wrong type"))
 	}
-	p.AuthTime = time.Unix(int64(authTime), 0).UTC()
+	p.AuthTime, p.IssueTime = time.Unix(int64(authTime), 0).UTC(), time.Unix(int64(issued), 0).UTC()
+	if at, ok := id.Time(tokenID); ok {
+		p.IssueTime = at // finer than a second, in which much may happen
+	}
 	v.principals.put(token, p, expiry(claims))
 	return p, nil
 }

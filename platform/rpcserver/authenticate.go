@@ -68,6 +68,9 @@ func (c *chain) authenticateUser(ctx context.Context, values []string) (context.
 	if err != nil {
 		return ctx, err
 	}
+	if err := c.revocations.Check(ctx, principal); err != nil {
+		return ctx, err
+	}
 	return identity.NewContext(ctx, principal), nil
 }
 

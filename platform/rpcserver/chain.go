@@ -25,15 +25,16 @@ var exempt = [...]string{"/grpc.health.v1.", "/grpc.reflection."} //nolint:goche
 
 // chain is what stands around every RPC.
 type chain struct {
-	log        *slog.Logger
-	clock      clock.Clock
-	verifier   *identity.Verifier
-	authorizer *authz.Authorizer
-	validator  protovalidate.Validator
-	limits     *limits
-	keys       map[string]keyPolicy
-	answers    Replayer
-	drain      *drain
+	log         *slog.Logger
+	clock       clock.Clock
+	verifier    *identity.Verifier
+	authorizer  *authz.Authorizer
+	validator   protovalidate.Validator
+	limits      *limits
+	keys        map[string]keyPolicy
+	answers     Replayer
+	revocations Revocations
+	drain       *drain
 }
 
 func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
@@ -66,19 +67,38 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	call := c.begin(ss.Context(), info.FullMethod)
 	defer func() { err = call.end(recover(), err) }()
 	ctx, cancel := c.drain.bind(ss.Context())
-	defer cancel()
+	defer cancel(context.Canceled)
 	if ctx, err = c.admit(ctx, call); err != nil {
 		return err
+	}
+	if principal, ok := identity.FromContext(ctx); ok {
+		defer c.revocations.Watch(principal, func() { cancel(errRevoked) })()
 	}
 	if err := c.authorizer.Authorize(ctx, info.FullMethod); err != nil {
 		return err
 	}
 	err = handler(srv, &validatedStream{ServerStream: ss, ctx: ctx, validate: c.validate})
-	if err != nil && errors.Is(context.Cause(ctx), errDraining) {
+	return ended(ctx, err)
+}
+
+// errRevoked is the cause with which streams end whose caller's token has lost
+// its force.
+var errRevoked = errors.New("the token was revoked")
+
+// ended says why a stream was ended, where it was not by its handler or client.
+func ended(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(cause, errDraining):
 		return fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE,
 			"the server is stopping; follow the stream again from where it ended").WithRetryAfter(time.Second)
+	case errors.Is(cause, errRevoked):
+		return fault.Wrap(err, faultv1.Reason_REASON_UNAUTHENTICATED, "the session has ended or its rights changed")
+	default:
+		return err
 	}
-	return err
 }
 
 // admit finds out where the call comes from and who makes it, and counts it

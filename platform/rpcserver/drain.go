@@ -20,11 +20,11 @@ func newDrain() *drain {
 }
 
 // bind returns a context that also ends when the drain begins.
-func (d *drain) bind(ctx context.Context) (context.Context, context.CancelFunc) {
+func (d *drain) bind(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	unbind := context.AfterFunc(d.ctx, func() { cancel(errDraining) })
-	return ctx, func() {
+	return ctx, func(cause error) {
 		unbind()
-		cancel(context.Canceled)
+		cancel(cause)
 	}
 }

@@ -77,13 +77,24 @@ type Deps struct {
 	Clock      clock.Clock
 	Verifier   *identity.Verifier
 	Authorizer *authz.Authorizer
+	// Revocations tell which tokens have lost their force.
+	Revocations Revocations
 	// Answers remembers answers to requests with an Idempotency-Key. The only
 	// one that may be missing: keys are then ignored.
 	Answers Replayer
 }
 
+// Revocations tell which tokens have lost their force; package revocation has
+// those of auth's feed.
+type Revocations interface {
+	// Check answers UNAUTHENTICATED for a token that has lost its force.
+	Check(ctx context.Context, p *identity.Principal) error
+	// Watch calls a function once a token does so later, until stop is called.
+	Watch(p *identity.Principal, revoked func()) (stop func())
+}
+
 func (d Deps) check() error {
-	if d.Log == nil || d.Tracer == nil || d.Meter == nil || d.Clock == nil || d.Verifier == nil || d.Authorizer == nil {
+	if d.Log == nil || d.Tracer == nil || d.Meter == nil || d.Clock == nil || d.Verifier == nil || d.Authorizer == nil || d.Revocations == nil {
 		return errors.New("rpcserver: every dependency but Answers is required")
 	}
 	return nil
@@ -119,7 +130,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	c := &chain{
 		log: log, clock: deps.Clock, verifier: deps.Verifier, authorizer: deps.Authorizer,
 		validator: validator, limits: limits, drain: draining,
-		keys: keyPolicies(), answers: deps.Answers,
+		keys: keyPolicies(), answers: deps.Answers, revocations: deps.Revocations,
 	}
 	s := &Server{cfg: cfg, log: log, drain: draining, health: health.NewServer()}
 	s.grpc = grpc.NewServer(

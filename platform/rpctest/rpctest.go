@@ -41,6 +41,8 @@ type Options struct {
 	Log *slog.Logger
 	// Limits says whether callers are limited.
 	Limits bool
+	// Revocations tell which tokens have lost their force; nil takes none.
+	Revocations rpcserver.Revocations
 	// Answers remembers answers to requests with an Idempotency-Key, or nil.
 	Answers rpcserver.Replayer
 }
@@ -71,13 +73,16 @@ func Serve(t *testing.T, service string, register func(grpc.ServiceRegistrar), o
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
+	if opts.Revocations == nil {
+		opts.Revocations = none{}
+	}
 	s.Verifier, err = identity.NewVerifier(identity.VerifierConfig{Issuer: Issuer, Service: service}, opts.Keys, clock.System())
 	must(t, err)
 	authorizer, err := authz.New()
 	must(t, err)
 	server, err := rpcserver.New(rpcserver.Config{Service: service, Limits: opts.Limits}, rpcserver.Deps{
 		Log: opts.Log, Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
-		Clock: clock.System(), Verifier: s.Verifier, Authorizer: authorizer, Answers: opts.Answers,
+		Clock: clock.System(), Verifier: s.Verifier, Authorizer: authorizer, Answers: opts.Answers, Revocations: opts.Revocations,
 	})
 	must(t, err)
 	register(server)
@@ -137,6 +142,15 @@ func (s *Server) WithService(ctx context.Context, t *testing.T, service, audienc
 	must(t, err)
 	return metadata.AppendToOutgoingContext(ctx, rpcserver.MetadataServiceToken, token)
 }
+
+// none are no revocations.
+type none struct{}
+
+// Check implements [rpcserver.Revocations].
+func (none) Check(context.Context, *identity.Principal) error { return nil }
+
+// Watch implements [rpcserver.Revocations].
+func (none) Watch(*identity.Principal, func()) (stop func()) { return func() {} }
 
 type oneKey struct{ key identity.SigningKey }
 

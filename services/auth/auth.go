@@ -24,10 +24,12 @@ import (
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	feed "github.com/gatehouse/gatehouse/platform/revocation"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/account"
 	"github.com/gatehouse/gatehouse/services/auth/key"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
 	"github.com/gatehouse/gatehouse/services/auth/session"
 	"github.com/gatehouse/gatehouse/services/auth/user"
@@ -93,6 +95,8 @@ type Service struct {
 	accounts      *account.Service
 	keys          *key.Service
 	serviceTokens *servicetoken.Service
+	revoked       *revocation.Store
+	revocations   *revocation.Service
 }
 
 // New builds the service.
@@ -124,18 +128,24 @@ func New(cfg Config, deps Deps) (*Service, error) {
 func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	users, organizations, sessions := user.NewStore(deps.DB), organization.NewStore(deps.DB, tokens), session.NewStore(deps.DB)
 	hasher, trail := user.NewHasher(), audit.NewTrail(deps.Clock)
+	s.revoked = revocation.NewStore(deps.DB, tokens, deps.Clock)
 	s.accountMaker = session.NewAccounts(sessions, users, organizations, hasher, trail, deps.Clock)
 	var err error
 	if s.sessions, err = session.NewService(session.Deps{
 		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Hasher: hasher,
-		Keys: s.ring, Issuer: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
+		Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}
-	if s.organizations, err = organization.NewService(organization.Deps{Store: organizations, Trail: trail, Clock: deps.Clock}); err != nil {
+	if s.organizations, err = organization.NewService(organization.Deps{
+		Store: organizations, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+	}); err != nil {
 		return err
 	}
 	if s.accounts, err = account.NewService(account.NewStore(deps.DB), deps.Authorizer); err != nil {
+		return err
+	}
+	if s.revocations, err = revocation.NewService(s.revoked); err != nil {
 		return err
 	}
 	if s.keys, err = key.NewService(s.ring); err != nil {
@@ -152,6 +162,13 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)
+	authv1.RegisterRevocationServiceServer(server, s.revocations)
+}
+
+// Revocations lists what was revoked since a time: the feed of auth's own
+// process.
+func (s *Service) Revocations(ctx context.Context, since time.Time) ([]feed.Revocation, error) {
+	return s.revoked.Since(ctx, since)
 }
 
 // KeySource answers the keys that verify tokens, from the service's database.
@@ -198,6 +215,9 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		if _, err := s.sessions.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "expired sessions could not be removed", "error", err)
+		}
+		if err := s.revoked.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "old revocations could not be removed", "error", err)
 		}
 		if _, err := s.answers.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "remembered answers could not be removed", "error", err)

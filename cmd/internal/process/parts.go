@@ -74,6 +74,7 @@ func (p *Process) addAuth(ctx context.Context) (credentials, error) {
 	if err != nil {
 		return first, err
 	}
+	p.follow(service.Revocations)
 	p.stack.Add("signing keys", service.Run)
 	return first, p.serve(ctx, Auth, db, service.KeySource(), service.Register)
 }
@@ -86,6 +87,9 @@ func (p *Process) addChat(ctx context.Context) error {
 	}
 	tokens, err := p.tokens(Chat)
 	if err != nil {
+		return err
+	}
+	if err := p.followAuth(tokens); err != nil {
 		return err
 	}
 	managementConn, err := p.dial(Management, tokens)
@@ -127,6 +131,13 @@ func (p *Process) addManagement(ctx context.Context) error {
 	}
 	service, err := management.New(management.Deps{DB: db, SecretKey: p.key, Clock: p.clock})
 	if err != nil {
+		return err
+	}
+	tokens, err := p.tokens(Management)
+	if err != nil {
+		return err
+	}
+	if err := p.followAuth(tokens); err != nil {
 		return err
 	}
 	return p.serve(ctx, Management, db, nil, service.Register)

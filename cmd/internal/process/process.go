@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/localdb"
 	"github.com/gatehouse/gatehouse/platform/obs"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/revocation"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 )
@@ -60,8 +61,10 @@ type Process struct {
 	checks     *health.Checks
 	mesh       *mesh
 	authorizer *authz.Authorizer
-	database   postgres.Config
-	pools      []pool
+	// revocations are one feed for all services of the process.
+	revocations *revocation.Feed
+	database    postgres.Config
+	pools       []pool
 }
 
 // pool is a service's pool, with the migrations that it needs.
@@ -202,6 +205,26 @@ func (p *Process) tokens(part string) (*rpcclient.Tokens, error) {
 	return rpcclient.NewTokens(conn, part, secret, p.clock), nil
 }
 
+// follow makes the process follow revocations from a source.
+func (p *Process) follow(source revocation.Source) {
+	p.revocations = revocation.NewFeed(source, p.clock, p.telemetry.Log)
+	p.checks.Add("revocations", present(p.revocations.Healthy, health.Down, "nothing was heard from auth lately"))
+	p.stack.Add("revocations", p.revocations.Run)
+}
+
+// followAuth does so over a connection to auth, where the process has no other.
+func (p *Process) followAuth(tokens rpcclient.TokenSource) error {
+	if p.revocations != nil {
+		return nil
+	}
+	conn, err := p.dial(Auth, tokens)
+	if err != nil {
+		return err
+	}
+	p.follow(revocation.Remote(conn))
+	return nil
+}
+
 // serve adds a service's server to the process, with its database for what the
 // server remembers. Keys nil takes auth's published ones.
 func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, keys identity.KeySource, register func(grpc.ServiceRegistrar)) error {
@@ -221,6 +244,7 @@ func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, ke
 	}, rpcserver.Deps{
 		Log: p.telemetry.Log, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter, Clock: p.clock,
 		Verifier: verifier, Authorizer: p.authorizer, Answers: idempotency.New(db, p.clock),
+		Revocations: p.revocations,
 	})
 	if err != nil {
 		return err

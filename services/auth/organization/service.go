@@ -12,31 +12,34 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
 // Deps is what the room needs; all of it.
 type Deps struct {
-	Store *Store
-	Trail *audit.Trail
-	Clock clock.Clock
+	Store       *Store
+	Revocations *revocation.Store
+	Trail       *audit.Trail
+	Clock       clock.Clock
 }
 
 // Service implements the RPCs of organizations.
 type Service struct {
 	authv1.UnsafeOrganizationServiceServer
 
-	store *Store
-	trail *audit.Trail
-	clock clock.Clock
+	store       *Store
+	revocations *revocation.Store
+	trail       *audit.Trail
+	clock       clock.Clock
 }
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Trail == nil || deps.Clock == nil {
+	if deps.Store == nil || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("organization: every dependency is required")
 	}
-	return &Service{store: deps.Store, trail: deps.Trail, clock: deps.Clock}, nil
+	return &Service{store: deps.Store, revocations: deps.Revocations, trail: deps.Trail, clock: deps.Clock}, nil
 }
 
 // ListOrganizations implements the RPC.
@@ -183,6 +186,10 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, holder, target Memb
 }
 
 func (s *Service) write(ctx context.Context, tx postgres.Tx, target *Member, roles []string) error {
+	// Tokens say what their holder was allowed to do when they were issued.
+	if err := s.revocations.EndMember(ctx, tx, target.OrganizationID, target.User.ID); err != nil {
+		return err
+	}
 	before := target.Roles
 	target.Roles, target.UpdateTime = roles, clock.Stamp(s.clock)
 	if len(roles) == 0 {

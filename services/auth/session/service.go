@@ -13,6 +13,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/key"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
@@ -25,6 +26,7 @@ type Deps struct {
 	Hasher        *user.Hasher
 	Keys          *key.Ring
 	Issuer        string
+	Revocations   *revocation.Store
 	Trail         *audit.Trail
 	Clock         clock.Clock
 }
@@ -39,7 +41,7 @@ type Service struct {
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
 	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Accounts == nil || deps.Hasher == nil ||
-		deps.Keys == nil || deps.Issuer == "" || deps.Trail == nil || deps.Clock == nil {
+		deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("session: every dependency is required")
 	}
 	return &Service{deps: deps}, nil
@@ -164,7 +166,7 @@ func (s *Service) refuse(ctx context.Context, tx postgres.Tx, presented []byte) 
 		return invalidToken(), nil
 	}
 	if ended {
-		if err := s.record(ctx, tx, session, "reuse_detected"); err != nil {
+		if err := s.end(ctx, tx, session, "reuse_detected"); err != nil {
 			return nil, err
 		}
 	}
@@ -178,7 +180,7 @@ func (s *Service) SignOut(ctx context.Context, req *authv1.SignOutRequest) (*aut
 		if err != nil || !ended {
 			return err
 		}
-		return s.record(ctx, tx, session, "revoked")
+		return s.end(ctx, tx, session, "revoked")
 	})
 	if err != nil {
 		return nil, err
@@ -208,6 +210,14 @@ func (s *Service) holder(ctx context.Context, tx postgres.Tx, session Session) (
 		return holder{}, identity.Unauthenticated()
 	}
 	return holder{user: u, roles: organization.TokenRoles(member.Roles, u.Operator)}, nil
+}
+
+// end takes the force from a session's access tokens, and records it.
+func (s *Service) end(ctx context.Context, tx postgres.Tx, session Session, verb string) error {
+	if err := s.deps.Revocations.EndSession(ctx, tx, session.ID); err != nil {
+		return err
+	}
+	return s.record(ctx, tx, session, verb)
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, session Session, verb string) error {

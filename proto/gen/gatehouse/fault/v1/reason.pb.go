@@ -119,6 +119,12 @@ const (
 	Reason_REASON_RUN_INTERRUPTED Reason = 43
 	// The address lies in a range that outgoing calls may not reach.
 	Reason_REASON_EGRESS_DENIED Reason = 44
+	// The call needs a recent proof that it is you: step up, then repeat it.
+	Reason_REASON_STEP_UP_REQUIRED Reason = 45
+	// The link or code is wrong, was used, has expired, or a newer one was sent.
+	Reason_REASON_TOKEN_INVALID Reason = 46
+	// The second factor's code or answer is wrong, or its challenge has ended.
+	Reason_REASON_FACTOR_INVALID Reason = 47
 )
 
 // Enum value maps for Reason.
@@ -169,6 +175,9 @@ var (
 		42: "REASON_DOCUMENT_INDEXING_FAILED",
 		43: "REASON_RUN_INTERRUPTED",
 		44: "REASON_EGRESS_DENIED",
+		45: "REASON_STEP_UP_REQUIRED",
+		46: "REASON_TOKEN_INVALID",
+		47: "REASON_FACTOR_INVALID",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":               0,
@@ -216,6 +225,9 @@ var (
 		"REASON_DOCUMENT_INDEXING_FAILED":  42,
 		"REASON_RUN_INTERRUPTED":           43,
 		"REASON_EGRESS_DENIED":             44,
+		"REASON_STEP_UP_REQUIRED":          45,
+		"REASON_TOKEN_INVALID":             46,
+		"REASON_FACTOR_INVALID":            47,
 	}
 )
 
@@ -348,7 +360,7 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\vhttp_status\x18\x02 \x01(\x05R\n" +
 	"httpStatus\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12 \n" +
-	"\vdescription\x18\x04 \x01(\tR\vdescription*\x80+\n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription*\xe9.\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12x\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1acҵ\x18_\b\r\x10\xf4\x03\x1a\x0eInternal error\"HSomething broke on our side. The request id finds the cause in the logs.\x12{\n" +
@@ -401,7 +413,10 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\x1fREASON_DOCUMENT_INDEXING_FAILED\x10*\x1aRҵ\x18N\b\r\x10\xf4\x03\x1a\x0fIndexing failed\"6The document could not be indexed, also after retries.\x12\x80\x01\n" +
 	"\x16REASON_RUN_INTERRUPTED\x10+\x1adҵ\x18`\b\n" +
 	"\x10\x99\x03\x1a\x0fRun interrupted\"HThe process that worked on the run ended. What had been written is kept.\x12x\n" +
-	"\x14REASON_EGRESS_DENIED\x10,\x1a^ҵ\x18Z\b\a\x10\x93\x03\x1a\x13Address not allowed\">The address lies in a range that outgoing calls may not reach.:Q\n" +
+	"\x14REASON_EGRESS_DENIED\x10,\x1a^ҵ\x18Z\b\a\x10\x93\x03\x1a\x13Address not allowed\">The address lies in a range that outgoing calls may not reach.\x12\xaf\x01\n" +
+	"\x17REASON_STEP_UP_REQUIRED\x10-\x1a\x91\x01ҵ\x18\x8c\x01\b\a\x10\x93\x03\x1a\x16Fresh sign-in required\"mThe call needs a recent proof that it is you. Step up at /v1/auth/step-up, then repeat it with the new token.\x12\x9d\x01\n" +
+	"\x14REASON_TOKEN_INVALID\x10.\x1a\x82\x01ҵ\x18~\b\x03\x10\x90\x03\x1a\x16Link or code not valid\"_The link or code is wrong, was used, has expired, or a newer one was sent. Ask for another one.\x12\x94\x01\n" +
+	"\x15REASON_FACTOR_INVALID\x10/\x1ayҵ\x18u\b\x10\x10\x91\x03\x1a\x15Second factor refused\"WThe second factor's code or answer is wrong, or its challenge has ended. Sign in again.:Q\n" +
 	"\x04spec\x12!.google.protobuf.EnumValueOptions\x18چ\x03 \x01(\v2\x18.gatehouse.fault.v1.SpecR\x04specBEZCgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1;faultv1b\x06proto3"
 
 var (

@@ -1,0 +1,75 @@
+package e2e_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/services/chat/engine/modelstub"
+)
+
+// revokedWithin is how long the test waits for a revocation to take effect; the
+// services ask for news every second.
+const revokedWithin = 20 * time.Second
+
+// revoked: what ends a session takes the force from its access tokens in every
+// part, and ends the streams that they have opened. The run goes on.
+func revoked(t *testing.T, i *installation) {
+	email, password := account()
+	i.keepSecret(password)
+	c := i.visitor(t)
+	c.take(c.post("/v1/auth/sign-up", map[string]any{"email": email, "password": password}))
+	other := i.visitor(t)
+	other.signIn(email, password)
+	const question = "What takes a minute to say?"
+	i.model.script(question, modelstub.Reply{Text: words(1200), TokenDelay: 50 * time.Millisecond})
+	s := c.ask(c.conversation(), question, stubModel)
+	begun := s.until(2)
+	if answer := c.post("/v1/auth/sign-out", map[string]any{"refreshToken": c.RefreshToken}); answer.status != http.StatusOK {
+		t.Fatalf("signing out: %d %s", answer.status, answer.body)
+	}
+	for part, path := range map[string]string{"auth": "/v1/me", "management": "/v1/assistants", "chat": "/v1/conversations"} {
+		eventually(t, part+" refuses the token", revokedWithin, func() bool { return c.get(path).status == http.StatusUnauthorized })
+	}
+	frames := append(begun, s.rest()...)
+	if terminal(frames[len(frames)-1]) {
+		t.Error("the stream was not ended")
+	}
+	if answer := other.get("/v1/me"); answer.status != http.StatusOK {
+		t.Errorf("another session of the user: %d %s", answer.status, answer.body)
+	}
+	runID := begun[0].event.GetRunId()
+	rest := other.follow(runID, 0)
+	if got := raw(rest.until(2)); got != raw(begun) {
+		t.Errorf("the other session sees %s, want %s", got, raw(begun))
+	}
+	if answer := other.post("/v1/runs/"+runID+":cancel", map[string]any{}); answer.status != http.StatusOK {
+		t.Errorf("the run did not go on: %d %s", answer.status, answer.body)
+	}
+}
+
+// demoted: who loses a role loses it in every part, and keeps the rest with the
+// next token.
+func demoted(t *testing.T, i *installation) {
+	owner, member := i.newcomer(t), i.newcomer(t)
+	var me struct{ ID, OrganizationID string }
+	owner.get("/v1/me").into(&me)
+	organization := me.OrganizationID
+	member.get("/v1/me").into(&me)
+	i.admin(t).post("/v1/organizations/"+organization+"/members", map[string]any{"userId": me.ID, "roles": []string{"member"}}).text("userId")
+	member.take(member.post("/v1/auth/switch-organization", map[string]any{"organizationId": organization}))
+	member.post("/v1/assistants", map[string]any{"displayName": "Mine"}).text("id")
+	r := owner.posting("/v1/organizations/"+organization+"/members/"+me.ID, map[string]any{"roles": []string{"viewer"}})
+	r.method = http.MethodPatch
+	owner.do(r).text("userId")
+	eventually(t, "management refuses the old token", revokedWithin, func() bool {
+		return member.get("/v1/assistants").status == http.StatusUnauthorized
+	})
+	member.take(member.post("/v1/auth/refresh", map[string]any{"refreshToken": member.RefreshToken}))
+	if answer := member.get("/v1/assistants"); answer.status != http.StatusOK {
+		t.Errorf("a viewer reads: %d %s", answer.status, answer.body)
+	}
+	if answer := member.post("/v1/assistants", map[string]any{"displayName": "Mine too"}); answer.status != http.StatusForbidden {
+		t.Errorf("a viewer writes: %d %s", answer.status, answer.body)
+	}
+}

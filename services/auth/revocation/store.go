@@ -1,0 +1,98 @@
+package revocation
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/revocation"
+)
+
+const sweepMost = 1000
+
+// list is what may be asked of the feed.
+var list = paging.List{ //nolint:gochecknoglobals // a constant table
+	Name:         "revocations",
+	ID:           "id",
+	Fields:       map[string]paging.Field{"time": {Column: "created_at", Type: paging.Time, Order: true}},
+	DefaultOrder: "time",
+}
+
+const selection = `SELECT id::text, coalesce(session_id::text, ''), coalesce(user_id::text, ''), coalesce(member_of::text, ''), created_at
+	FROM revocations WHERE created_at >= $1`
+
+// Store keeps revocations in Postgres.
+type Store struct {
+	db     *postgres.DB
+	tokens *paging.Tokens
+	clock  clock.Clock
+}
+
+// NewStore returns a store.
+func NewStore(db *postgres.DB, tokens *paging.Tokens, clk clock.Clock) *Store {
+	return &Store{db: db, tokens: tokens, clock: clk}
+}
+
+// EndSession revokes the tokens of a session, in the transaction that ends it.
+func (s *Store) EndSession(ctx context.Context, tx pgx.Tx, sessionID string) error {
+	return s.insert(ctx, tx, sessionID, "", "")
+}
+
+// EndUser revokes every token of a user up to now.
+func (s *Store) EndUser(ctx context.Context, tx pgx.Tx, userID string) error {
+	return s.insert(ctx, tx, "", userID, "")
+}
+
+// EndMember revokes a user's tokens for an organization up to now, in the
+// transaction that changes what the user may do there.
+func (s *Store) EndMember(ctx context.Context, tx pgx.Tx, organizationID, userID string) error {
+	return s.insert(ctx, tx, "", userID, organizationID)
+}
+
+func (s *Store) insert(ctx context.Context, tx pgx.Tx, sessionID, userID, organizationID string) error {
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, session_id, user_id, member_of, created_at)
+		VALUES ($1, nullif($2, '')::uuid, nullif($3, '')::uuid, nullif($4, '')::uuid, $5)`,
+		id.New(), sessionID, userID, organizationID, clock.Stamp(s.clock))
+	return err
+}
+
+func scan(row pgx.CollectableRow) (revocation.Revocation, error) {
+	var r revocation.Revocation
+	err := row.Scan(&r.ID, &r.SessionID, &r.UserID, &r.OrganizationID, &r.Time)
+	return r, err
+}
+
+// List returns a page of what was revoked since a time.
+func (s *Store) List(ctx context.Context, since time.Time, req paging.Request) ([]revocation.Revocation, string, error) {
+	return paging.Read(ctx, s.db, postgres.Scope{}, paging.Query[revocation.Revocation]{
+		List: list, Tokens: s.tokens, Request: req, SQL: selection, Args: []any{since}, Scan: scan,
+		Value: func(r revocation.Revocation, field string) any {
+			if field == "time" {
+				return r.Time
+			}
+			return r.ID
+		},
+	})
+}
+
+// Since lists all that was revoked since a time: the feed of auth's own process.
+func (s *Store) Since(ctx context.Context, since time.Time) ([]revocation.Revocation, error) {
+	return postgres.QueryAll(ctx, s.db, postgres.Scope{}, scan, selection+" ORDER BY created_at, id", since)
+}
+
+// Sweep removes what concerns only tokens that have expired.
+func (s *Store) Sweep(ctx context.Context) error {
+	for {
+		n, err := postgres.Exec(ctx, s.db, postgres.Scope{}, `DELETE FROM revocations WHERE id IN (
+			SELECT id FROM revocations WHERE created_at < $1 ORDER BY created_at LIMIT $2)`,
+			s.clock.Now().Add(-revocation.Lifetime), sweepMost)
+		if err != nil || n < sweepMost {
+			return err
+		}
+	}
+}
