@@ -3,6 +3,7 @@ module github.com/gatehouse/gatehouse/services
 go 1.26.0
 
 require (
+	github.com/ccojocar/zxcvbn-go v1.0.4
 	github.com/gatehouse/gatehouse/platform v0.0.0
 	github.com/gatehouse/gatehouse/proto v0.0.0
 	github.com/hashicorp/golang-lru/v2 v2.0.7

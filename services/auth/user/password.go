@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/ccojocar/zxcvbn-go"
+
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
@@ -13,10 +15,16 @@ const (
 	// minDistinct is how many different characters a password has at least:
 	// fewer is a pattern, whatever its length.
 	minDistinct = 5
+	// minScore is the least score of the estimator, from 0 to 4: a million guesses
+	// do not find the password.
+	minScore = 2
+	// maxEstimated is how many characters are estimated.
+	maxEstimated = 64
 )
 
 // CheckPassword refuses a password that is too short or too long, made of the
-// address, or among the first that anybody would try.
+// address, or among the first million that anybody would try. What it is made
+// of (digits, capitals) is not asked (NIST SP 800-63B section 5.1.1.2).
 func CheckPassword(password, address string) error {
 	length := utf8.RuneCountInString(password)
 	if length < minPassword || length > maxPassword {
@@ -28,34 +36,29 @@ func CheckPassword(password, address string) error {
 	if lower == normalized || (utf8.RuneCountInString(local) >= 4 && strings.ReplaceAll(lower, local, "") == "") {
 		return fault.Invalid("password", "must not be made of the address")
 	}
-	if trivial(lower) {
+	if trivial(password, address) {
 		return fault.Invalid("password", "is too easy to guess")
 	}
 	return nil
 }
 
-// trivial finds repetitions, runs along the alphabet or the keyboard, and common
-// words with digits around them.
-func trivial(lower string) bool {
+// trivial tells whether few guesses find a password. What is guessed are the
+// usual passwords and words, with the usual changes and additions, dates,
+// repetitions and ways over the keyboard: a port of zxcvbn (Wheeler, USENIX
+// Security 2016), which knows nothing of this product and this person by itself.
+func trivial(password, address string) bool {
+	runes := []rune(password)
 	distinct := map[rune]struct{}{}
-	for _, r := range lower {
+	for _, r := range runes {
 		distinct[r] = struct{}{}
 	}
 	if len(distinct) < minDistinct {
 		return true
 	}
-	rows := []string{"abcdefghijklmnopqrstuvwxyz", "0123456789012345678901234567890", "1234567890qwertyuiopasdfghjklzxcvbnm", "qwertyuiopasdfghjklzxcvbnm"}
-	for _, row := range rows {
-		if strings.Contains(row, lower) {
-			return true
-		}
-	}
-	words := []string{"password", "passw0rd", "p@ssword", "letmein", "welcome", "qwerty", "qwertyuiop", "iloveyou", "changeme", "administrator", "admin", "secret", "gatehouse", "monkey", "dragon", "football", "baseball", "sunshine", "princess", "trustno1"}
-	stripped := strings.Trim(lower, "0123456789!?.,-_*#$ ")
-	for _, word := range words {
-		if strings.ReplaceAll(stripped, word, "") == "" {
-			return true
-		}
-	}
-	return false
+	own := append(strings.FieldsFunc(NormalizeEmail(address), func(r rune) bool {
+		return strings.ContainsRune("@.-_+", r)
+	}), "gatehouse")
+	// Its work grows with the square of the length, and what is longer is strong or
+	// shows its weakness before.
+	return zxcvbn.PasswordStrength(string(runes[:min(len(runes), maxEstimated)]), own).Score < minScore
 }

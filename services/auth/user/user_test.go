@@ -18,7 +18,8 @@ func TestNormalizeEmail(t *testing.T) {
 	}
 }
 
-func TestCheckPassword(t *testing.T) {
+// S13: 12 to 128 characters, whatever they are, that few guesses do not find.
+func TestS13PasswordsThatAreEasyToGuessAreRefused(t *testing.T) {
 	t.Parallel()
 	const address = "ada.lovelace@example.org"
 	for password, good := range map[string]bool{
@@ -26,6 +27,8 @@ func TestCheckPassword(t *testing.T) {
 		"short": false, strings.Repeat("abcdefg!", 17): false, "aaaaaaaaaaaaaa": false, "abcdefghijklmnop": false,
 		"123456789012": false, "qwertyuiopasdf": false, "Password12345!": false, "passwordpassword": false,
 		"ada.lovelace@example.org": false, "Ada.Lovelace": false, "ada.lovelaceada.lovelace": false,
+		"Liverpool2024!": false, "1qaz2wsx3edc": false, "gatehouse1234": false, "Summer2026!!": false, "finalfantasy": false,
+		strings.Repeat("𝔞𝔟𝔠𝔡𝔢𝔣𝔤𝔥", 16): true, strings.Repeat("𝔞𝔟𝔠𝔡𝔢𝔣𝔤𝔥", 16) + "𝔦": false, "elevenchars": false,
 	} {
 		if err := user.CheckPassword(password, address); (err == nil) != good {
 			t.Errorf("%q: %v, want good %t", password, err, good)
@@ -46,6 +49,16 @@ func TestHasher(t *testing.T) {
 	}{{hash, "correct horse battery", true}, {hash, "correct horse batterY", false}, {"", "no password", false}} {
 		if got, err := h.Verify(t.Context(), c.hash, c.password); err != nil || got != c.want {
 			t.Errorf("%q: %t, %v", c.password, got, err)
+		}
+	}
+	// S13: the last of many characters counts.
+	long := strings.Repeat("𝔞𝔟𝔠𝔡𝔢𝔣𝔤𝔥", 16)
+	if hash, err = h.Hash(t.Context(), long); err != nil {
+		t.Fatal(err)
+	}
+	for password, want := range map[string]bool{long: true, strings.TrimSuffix(long, "𝔥") + "𝔤": false} {
+		if got, err := h.Verify(t.Context(), hash, password); err != nil || got != want {
+			t.Errorf("a password of 128 characters: %t, %v, want %t", got, err, want)
 		}
 	}
 	if _, err := h.Verify(t.Context(), "plain", "x"); err == nil {
