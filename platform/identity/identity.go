@@ -33,6 +33,8 @@ type Principal struct {
 	Roles []string
 	// AuthTime is when the user last showed a credential.
 	AuthTime time.Time
+	// Methods are what the user showed to sign in (MethodPassword, …).
+	Methods []string
 	// IssueTime is when the token was issued.
 	IssueTime time.Time
 	// Token is the access token itself, to be forwarded to other services.

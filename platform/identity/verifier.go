@@ -94,6 +94,9 @@ func (v *Verifier) Access(ctx context.Context, token string) (*Principal, error)
 	if at, ok := id.Time(tokenID); ok {
 		p.IssueTime = at // finer than a second, in which much may happen
 	}
+	if !texts(claims, "amr", &p.Methods) {
+		p.Methods = nil // says of nothing that it was shown
+	}
 	v.principals.put(token, p, expiry(claims))
 	return p, nil
 }

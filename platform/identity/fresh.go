@@ -1,0 +1,63 @@
+package identity
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// MaxAuthAge is how long ago a credential was shown, at most, for what asks for
+// a fresh sign-in.
+const MaxAuthAge = 5 * time.Minute
+
+// What a user showed to sign in, as the amr claim of its tokens says it (RFC
+// 8176).
+const (
+	// MethodPassword is a password.
+	MethodPassword = "pwd"
+	// MethodOTP is a one-time code: of an authenticator, or a recovery code.
+	MethodOTP = "otp"
+	// MethodHardwareKey is a passkey that cannot leave its device.
+	MethodHardwareKey = "hwk"
+	// MethodSoftwareKey is a passkey that its keeper may copy to other devices.
+	MethodSoftwareKey = "swk"
+	// MethodUser says that a passkey's device had verified who holds it.
+	MethodUser = "user"
+	// MethodMultiple says that more than one factor was shown.
+	MethodMultiple = "mfa"
+)
+
+// RequireFresh returns the principal of a request whose user showed a
+// credential within maxAge, usually [MaxAuthAge]. Without one it is
+// STEP_UP_REQUIRED; a credential that is not of our own sign-in is
+// INSUFFICIENT_SCOPE, since no user stands behind it to show anything.
+func RequireFresh(ctx context.Context, clk clock.Clock, maxAge time.Duration) (*Principal, error) {
+	p, err := Require(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p.ClientID != FirstParty {
+		return nil, fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "only the user can do this, signed in")
+	}
+	if clk.Now().Sub(p.AuthTime) > maxAge {
+		return nil, StepUpRequired()
+	}
+	return p, nil
+}
+
+// StepUpRequired is the answer to a call that needs a credential to be shown
+// anew.
+func StepUpRequired() error {
+	return fault.New(faultv1.Reason_REASON_STEP_UP_REQUIRED, "show your password or second factor again")
+}
+
+// ShowedFactor tells whether what was shown to sign in holds a second factor.
+func ShowedFactor(methods []string) bool {
+	return slices.ContainsFunc(methods, func(m string) bool {
+		return m == MethodOTP || m == MethodHardwareKey || m == MethodSoftwareKey
+	})
+}
