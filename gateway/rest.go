@@ -42,6 +42,7 @@ func registrations() map[string]register {
 		authv1.KeyService_ServiceDesc.ServiceName:             authv1.RegisterKeyServiceHandler,
 		authv1.OrganizationService_ServiceDesc.ServiceName:    authv1.RegisterOrganizationServiceHandler,
 		authv1.SessionService_ServiceDesc.ServiceName:         authv1.RegisterSessionServiceHandler,
+		authv1.UserSessionService_ServiceDesc.ServiceName:     authv1.RegisterUserSessionServiceHandler,
 		managementv1.AssistantService_ServiceDesc.ServiceName: managementv1.RegisterAssistantServiceHandler,
 		chatv1.ConversationService_ServiceDesc.ServiceName:    chatv1.RegisterConversationServiceHandler,
 		chatv1.RunService_ServiceDesc.ServiceName:             chatv1.RegisterRunServiceHandler,

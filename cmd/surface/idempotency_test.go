@@ -77,6 +77,9 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 		"AddMember": &authv1.AddMemberRequest{
 			OrganizationId: s.OrganizationID, UserId: member.UserID, Roles: []string{"viewer"},
 		},
+		"ChangePassword": &authv1.ChangePasswordRequest{
+			CurrentPassword: inprocess.AdminPassword, NewPassword: "another " + inprocess.AdminPassword,
+		},
 		"CreateConversation": &chatv1.CreateConversationRequest{Conversation: &chatv1.Conversation{Title: "New"}},
 		"CancelRun":          &chatv1.CancelRunRequest{Id: started.Run.ID},
 		"CreateCollection":   &knowledgev1.CreateCollectionRequest{Collection: &knowledgev1.Collection{DisplayName: "New"}},
@@ -112,7 +115,7 @@ func once(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalo
 
 // changed is the field by which another request differs.
 var changed = map[string]string{
-	"AddMember": "user_id", "CreateConversation": "conversation.title", "CancelRun": "id",
+	"AddMember": "user_id", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
 	"CreateCollection": "collection.display_name", "CreateDocument": "title", "UploadDocument": "header.title",
 	"CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id",
 }

@@ -47,6 +47,9 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	resp := i.Request(t, s, http.MethodPost, "/v1/conversations/"+r["conversation"]+"/messages", map[string]string{"content": "How long?"})
 	inprocess.Decode(t, resp, &started)
 	r["run"] = started.Run.ID
+	var mine struct{ Sessions []struct{ ID string } }
+	i.Get(t, s, "/v1/me/sessions", &mine)
+	r["usersession"] = mine.Sessions[0].ID
 	settle(t, i, s, r)
 	for kind, value := range r {
 		if !id.Valid(value) {

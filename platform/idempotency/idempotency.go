@@ -16,9 +16,12 @@
 package idempotency
 
 import (
-	"bytes"
 	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -43,12 +46,28 @@ var errTaken = errors.New("idempotency: the key is taken")
 
 // Keys remembers the answers of one service.
 type Keys struct {
-	db    *postgres.DB
-	clock clock.Clock
+	db     *postgres.DB
+	clock  clock.Clock
+	secret []byte
 }
 
-// New returns the keys in a service's database.
-func New(db *postgres.DB, clk clock.Clock) *Keys { return &Keys{db: db, clock: clk} }
+// New returns the keys in a service's database. The installation's secret key
+// keeps what is stored of a request from telling what it said: a request may
+// hold a password.
+func New(db *postgres.DB, secretKey []byte, clk clock.Clock) (*Keys, error) {
+	secret, err := hkdf.Key(sha256.New, secretKey, nil, "gatehouse/idempotency", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("idempotency: %w", err)
+	}
+	return &Keys{db: db, clock: clk, secret: secret}, nil
+}
+
+// hash is what is stored of a request.
+func (k *Keys) hash(r rpcserver.Keyed) []byte {
+	mac := hmac.New(sha256.New, k.secret)
+	mac.Write(r.Digest)
+	return mac.Sum(nil)
+}
 
 // Once implements [rpcserver.Replayer].
 func (k *Keys) Once(ctx context.Context, r rpcserver.Keyed, answer proto.Message, do func(context.Context) (proto.Message, error),
@@ -96,7 +115,7 @@ func (k *Keys) find(ctx context.Context, r rpcserver.Keyed, answer proto.Message
 		return false, nil
 	case err != nil:
 		return false, err
-	case !bytes.Equal(before.RequestHash, r.Digest):
+	case !hmac.Equal(before.RequestHash, k.hash(r)):
 		return false, fault.New(faultv1.Reason_REASON_IDEMPOTENCY_MISMATCH, "the idempotency key was used for another request")
 	}
 	if err := proto.Unmarshal(before.Answer, answer); err != nil {
@@ -114,7 +133,7 @@ func (k *Keys) take(ctx context.Context, tx pgx.Tx, r rpcserver.Keyed) error {
 		VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (organization_id, user_id, method, key) DO UPDATE
 		SET request_hash = excluded.request_hash, answer = '', created_at = excluded.created_at WHERE k.created_at <= $7`,
-		r.OrganizationID, r.UserID, r.Method, r.Key, r.Digest, now, now.Add(-Lifetime))
+		r.OrganizationID, r.UserID, r.Method, r.Key, k.hash(r), now, now.Add(-Lifetime))
 	if err == nil && taken == 0 {
 		return errTaken
 	}

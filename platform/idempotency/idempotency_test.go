@@ -1,6 +1,7 @@
 package idempotency_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -40,7 +41,11 @@ func setup(t *testing.T) *bench {
 	t.Helper()
 	db := pgtest.New(t, notes()).Open(t, "notes")
 	clk := clock.NewFake(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
-	return &bench{db: db, clock: clk, keys: idempotency.New(db, clk)}
+	keys, err := idempotency.New(db, pgtest.SecretKey(), clk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &bench{db: db, clock: clk, keys: keys}
 }
 
 func request(key, digest string) rpcserver.Keyed {
@@ -105,6 +110,19 @@ func TestKeysOfOthersAreOthers(t *testing.T) {
 	}
 	if n := b.count(t); n != 4 {
 		t.Errorf("%d notes", n)
+	}
+}
+
+// S73: what is stored of a request does not let its content be guessed.
+func TestS73ADumpDoesNotTellWhatWasAsked(t *testing.T) {
+	t.Parallel()
+	b, r := setup(t), request("key", "a digest of a password")
+	if _, _, err := b.once(t.Context(), r, "first"); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := postgres.QueryOne(t.Context(), b.db, scopeOf(r), pgx.RowTo[[]byte], "SELECT request_hash FROM gatehouse.idempotency_keys")
+	if err != nil || bytes.Contains(stored, r.Digest) || len(stored) != 32 {
+		t.Errorf("stored as %q, %v", stored, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -31,6 +32,16 @@ func (s Scope) validate() error {
 		}
 	}
 	return nil
+}
+
+// Enter changes the scope of what follows in a transaction: for code that learns
+// within it for whom it runs, or that writes for several.
+func Enter(ctx context.Context, tx pgx.Tx, scope Scope) error {
+	if err := scope.validate(); err != nil {
+		return err
+	}
+	_, err := TxExec(ctx, tx, setScope, scope.OrganizationID, scope.UserID)
+	return err
 }
 
 // begin is the text that opens a transaction in the scope. It goes out as one

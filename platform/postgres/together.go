@@ -63,6 +63,5 @@ func become(ctx context.Context, tx pgx.Tx, scope, current Scope) error {
 	if scope == current {
 		return nil
 	}
-	_, err := TxExec(ctx, tx, setScope, scope.OrganizationID, scope.UserID)
-	return err
+	return Enter(ctx, tx, scope)
 }

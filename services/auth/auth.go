@@ -33,6 +33,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
 	"github.com/gatehouse/gatehouse/services/auth/session"
 	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/usersession"
 )
 
 // maintainEvery is how often the service looks whether a key is due and removes
@@ -97,6 +98,7 @@ type Service struct {
 	serviceTokens *servicetoken.Service
 	revoked       *revocation.Store
 	revocations   *revocation.Service
+	userSessions  *usersession.Service
 }
 
 // New builds the service.
@@ -115,9 +117,13 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	answers, err := idempotency.New(deps.DB, cfg.SecretKey, deps.Clock)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{
 		cfg: cfg, clock: deps.Clock, log: deps.Log, ring: key.NewRing(key.NewStore(deps.DB), sealer, deps.Clock),
-		answers: idempotency.New(deps.DB, deps.Clock),
+		answers: answers,
 	}
 	if err := s.wire(deps, tokens); err != nil {
 		return nil, err
@@ -142,7 +148,15 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}); err != nil {
 		return err
 	}
-	if s.accounts, err = account.NewService(account.NewStore(deps.DB), deps.Authorizer); err != nil {
+	if s.userSessions, err = usersession.NewService(usersession.Deps{
+		Store: usersession.NewStore(deps.DB, tokens), Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.accounts, err = account.NewService(account.Deps{
+		Store: account.NewStore(deps.DB), Users: users, Hasher: hasher, Sessions: s.userSessions,
+		Authorizer: deps.Authorizer, Trail: trail, Clock: deps.Clock,
+	}); err != nil {
 		return err
 	}
 	if s.revocations, err = revocation.NewService(s.revoked); err != nil {
@@ -163,6 +177,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterKeyServiceServer(server, s.keys)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)
 	authv1.RegisterRevocationServiceServer(server, s.revocations)
+	authv1.RegisterUserSessionServiceServer(server, s.userSessions)
 }
 
 // Revocations lists what was revoked since a time: the feed of auth's own

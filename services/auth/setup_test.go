@@ -33,6 +33,7 @@ type bundle struct {
 	accounts      authv1.AccountServiceClient
 	keys          authv1.KeyServiceClient
 	serviceTokens authv1.ServiceTokenServiceClient
+	userSessions  authv1.UserSessionServiceClient
 }
 
 func setup(t *testing.T) *bundle {
@@ -50,6 +51,7 @@ func setup(t *testing.T) *bundle {
 	b.sessions, b.organizations = authv1.NewSessionServiceClient(b.conn), authv1.NewOrganizationServiceClient(b.conn)
 	b.accounts, b.keys = authv1.NewAccountServiceClient(b.conn), authv1.NewKeyServiceClient(b.conn)
 	b.serviceTokens = authv1.NewServiceTokenServiceClient(b.conn)
+	b.userSessions = authv1.NewUserSessionServiceClient(b.conn)
 	return b
 }
 

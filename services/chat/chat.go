@@ -81,6 +81,7 @@ type Service struct {
 	db            *postgres.DB
 	log           *slog.Logger
 	models        *models
+	answers       *idempotency.Keys
 	jobs          *jobs.Client
 	listener      *postgres.Listener
 	manager       *run.Manager
@@ -104,7 +105,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("chat: %w", err)
 	}
-	s := &Service{db: deps.DB, log: deps.Log, models: models}
+	answers, err := idempotency.New(deps.DB, cfg.SecretKey, deps.Clock)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{db: deps.DB, log: deps.Log, models: models, answers: answers}
 	if err := s.openKnowledge(deps, tokens); err != nil {
 		return nil, err
 	}
@@ -134,7 +139,7 @@ func (s *Service) openKnowledge(deps Deps, tokens *paging.Tokens) error {
 	}
 	if s.documents, err = document.New(document.Deps{
 		DB: deps.DB, Tokens: tokens, Trail: trail, Jobs: s.jobs,
-		Answers: idempotency.New(deps.DB, deps.Clock), Clock: deps.Clock,
+		Answers: s.answers, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}

@@ -239,11 +239,15 @@ func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, ke
 	if err != nil {
 		return err
 	}
+	answers, err := idempotency.New(db, p.key, p.clock)
+	if err != nil {
+		return err
+	}
 	server, err := rpcserver.New(rpcserver.Config{
 		Service: service, Limits: p.settings.RateLimits == "on", Reflection: p.settings.Env != config.Production,
 	}, rpcserver.Deps{
 		Log: p.telemetry.Log, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter, Clock: p.clock,
-		Verifier: verifier, Authorizer: p.authorizer, Answers: idempotency.New(db, p.clock),
+		Verifier: verifier, Authorizer: p.authorizer, Answers: answers,
 		Revocations: p.revocations,
 	})
 	if err != nil {

@@ -11,27 +11,49 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
 // Service implements the RPCs of the own account.
 type Service struct {
 	authv1.UnsafeAccountServiceServer
 
-	store      *Store
-	authorizer *authz.Authorizer
+	deps Deps
+}
+
+// Sessions ends the sessions of a user.
+type Sessions interface {
+	// End ends one session of a user, or all where none is named, except the one
+	// that is kept, in a transaction in the user's scope.
+	End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error)
+}
+
+// Deps is what the room needs; all of it.
+type Deps struct {
+	Store      *Store
+	Users      *user.Store
+	Hasher     *user.Hasher
+	Sessions   Sessions
+	Authorizer *authz.Authorizer
+	Trail      *audit.Trail
+	Clock      clock.Clock
 }
 
 // NewService returns the service.
-func NewService(store *Store, authorizer *authz.Authorizer) (*Service, error) {
-	if store == nil || authorizer == nil {
+func NewService(deps Deps) (*Service, error) {
+	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Sessions == nil || deps.Authorizer == nil ||
+		deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("account: every dependency is required")
 	}
-	return &Service{store: store, authorizer: authorizer}, nil
+	return &Service{deps: deps}, nil
 }
 
 // GetMe implements the RPC.
@@ -40,7 +62,7 @@ func (s *Service) GetMe(ctx context.Context, _ *authv1.GetMeRequest) (*authv1.Me
 	if !ok {
 		return nil, identity.Unauthenticated()
 	}
-	mine, err := s.store.get(ctx, p.UserID)
+	mine, err := s.deps.Store.get(ctx, p.UserID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) || (err == nil && mine.user.Disabled) {
 		return nil, identity.Unauthenticated()
 	}
@@ -55,7 +77,7 @@ func (s *Service) encode(p *identity.Principal, mine profile) *authv1.Me {
 	me := &authv1.Me{
 		Id: u.ID, Email: u.Email, EmailVerified: u.EmailVerified, DisplayName: u.DisplayName, Locale: u.Locale,
 		CreateTime: timestamppb.New(u.CreateTime), UpdateTime: timestamppb.New(u.UpdateTime), Etag: u.Etag(),
-		OrganizationId: p.OrganizationID, Roles: p.Roles, Permissions: s.authorizer.Permissions(p.Roles),
+		OrganizationId: p.OrganizationID, Roles: p.Roles, Permissions: s.deps.Authorizer.Permissions(p.Roles),
 	}
 	for _, m := range mine.memberships {
 		me.Organizations = append(me.Organizations, &authv1.OrganizationMembership{

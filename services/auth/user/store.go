@@ -50,10 +50,14 @@ func (s *Store) Insert(ctx context.Context, tx pgx.Tx, u User) error {
 // Get returns a user, in a transaction that may see it.
 func (s *Store) Get(ctx context.Context, tx pgx.Tx, id string) (User, error) {
 	u, err := postgres.TxOne(ctx, tx, scan, "SELECT "+columns+" FROM users WHERE id = $1", id)
+	return u, absent(err)
+}
+
+func absent(err error) error {
 	if errors.Is(err, postgres.ErrNoRows) {
-		return u, fault.NotFound("user")
+		return fault.NotFound("user")
 	}
-	return u, err
+	return err
 }
 
 // ForSignIn returns the account of an address; the zero Account when there is
@@ -68,6 +72,32 @@ func (s *Store) ForSignIn(ctx context.Context, address string) (Account, error) 
 		return Account{}, nil
 	}
 	return account, err
+}
+
+// InTx runs fn in a transaction of a user.
+func (s *Store) InTx(ctx context.Context, userID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return s.db.InTx(ctx, postgres.Scope{UserID: userID}, fn)
+}
+
+// Own returns a user, or NOT_FOUND.
+func (s *Store) Own(ctx context.Context, userID string) (User, error) {
+	u, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: userID}, scan, "SELECT "+columns+" FROM users WHERE id = $1", userID)
+	return u, absent(err)
+}
+
+// Lock returns a user that nobody else can change until the transaction ends, in
+// a transaction of that user.
+func (s *Store) Lock(ctx context.Context, tx pgx.Tx, userID string) (User, error) {
+	u, err := postgres.TxOne(ctx, tx, scan, "SELECT "+columns+" FROM users WHERE id = $1 FOR UPDATE", userID)
+	return u, absent(err)
+}
+
+// Save writes what may change of a user: what it is called, its language, its
+// password, its revision.
+func (s *Store) Save(ctx context.Context, tx pgx.Tx, u User) error {
+	_, err := postgres.TxExec(ctx, tx, `UPDATE users SET display_name = $2, locale = $3, password_hash = $4, revision = $5, updated_at = $6
+		WHERE id = $1`, u.ID, u.DisplayName, u.Locale, u.PasswordHash, u.Revision, u.UpdateTime)
+	return err
 }
 
 // OperatorExists tells whether the installation has an operator.

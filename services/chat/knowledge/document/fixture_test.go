@@ -52,7 +52,11 @@ func setup(t *testing.T, embedder embed.Embedder, attempts int) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := document.New(document.Deps{DB: db, Tokens: tokens, Trail: audit.NewTrail(clk), Jobs: client, Answers: idempotency.New(db, clk), Clock: clk})
+	answers, err := idempotency.New(db, database.SecretKey, clk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := document.New(document.Deps{DB: db, Tokens: tokens, Trail: audit.NewTrail(clk), Jobs: client, Answers: answers, Clock: clk})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func setupOn(t *testing.T, database *pgtest.Database, db *postgres.DB) fixture {
 		db:          db,
 		database:    database,
 		collections: must[*collection.Service](t)(collection.New(collection.Deps{DB: db, Tokens: tokens, Trail: trail, Clock: clk})),
-		documents:   must[*document.Service](t)(document.New(document.Deps{DB: db, Tokens: tokens, Trail: trail, Jobs: client, Answers: idempotency.New(db, clk), Clock: clk})),
+		documents:   must[*document.Service](t)(document.New(document.Deps{DB: db, Tokens: tokens, Trail: trail, Jobs: client, Answers: must[*idempotency.Keys](t)(idempotency.New(db, database.SecretKey, clk)), Clock: clk})),
 		search:      must[*search.Service](t)(search.New(search.Deps{DB: db, Embedder: embedder})),
 	}
 }

@@ -9,10 +9,12 @@
 package authv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/gatehouse/gatehouse/proto/gen/gatehouse/options/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -26,6 +28,153 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// UpdateMeRequest holds what changes.
+type UpdateMeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The new values. An etag here refuses a change that builds on another state.
+	Me *Me `protobuf:"bytes,1,opt,name=me,proto3" json:"me,omitempty"`
+	// The fields to change, displayName or locale; those of the body when absent.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateMeRequest) Reset() {
+	*x = UpdateMeRequest{}
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateMeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateMeRequest) ProtoMessage() {}
+
+func (x *UpdateMeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateMeRequest.ProtoReflect.Descriptor instead.
+func (*UpdateMeRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *UpdateMeRequest) GetMe() *Me {
+	if x != nil {
+		return x.Me
+	}
+	return nil
+}
+
+func (x *UpdateMeRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+// ChangePasswordRequest holds the old password and the new one.
+type ChangePasswordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The password until now.
+	CurrentPassword string `protobuf:"bytes,1,opt,name=current_password,json=currentPassword,proto3" json:"current_password,omitempty"`
+	// 12 to 128 characters, neither easy to guess nor made of the address.
+	NewPassword   string `protobuf:"bytes,2,opt,name=new_password,json=newPassword,proto3" json:"new_password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangePasswordRequest) Reset() {
+	*x = ChangePasswordRequest{}
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangePasswordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangePasswordRequest) ProtoMessage() {}
+
+func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangePasswordRequest.ProtoReflect.Descriptor instead.
+func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ChangePasswordRequest) GetCurrentPassword() string {
+	if x != nil {
+		return x.CurrentPassword
+	}
+	return ""
+}
+
+func (x *ChangePasswordRequest) GetNewPassword() string {
+	if x != nil {
+		return x.NewPassword
+	}
+	return ""
+}
+
+// ChangePasswordResponse is empty.
+type ChangePasswordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangePasswordResponse) Reset() {
+	*x = ChangePasswordResponse{}
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangePasswordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangePasswordResponse) ProtoMessage() {}
+
+func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangePasswordResponse.ProtoReflect.Descriptor instead.
+func (*ChangePasswordResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{2}
+}
+
 // GetMeRequest is empty: the credential says who asks.
 type GetMeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -35,7 +184,7 @@ type GetMeRequest struct {
 
 func (x *GetMeRequest) Reset() {
 	*x = GetMeRequest{}
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[0]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -47,7 +196,7 @@ func (x *GetMeRequest) String() string {
 func (*GetMeRequest) ProtoMessage() {}
 
 func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[0]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -60,7 +209,7 @@ func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMeRequest.ProtoReflect.Descriptor instead.
 func (*GetMeRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{0}
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{3}
 }
 
 // Me is the signed-in user with its rights.
@@ -98,7 +247,7 @@ type Me struct {
 
 func (x *Me) Reset() {
 	*x = Me{}
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[1]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -110,7 +259,7 @@ func (x *Me) String() string {
 func (*Me) ProtoMessage() {}
 
 func (x *Me) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[1]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -123,7 +272,7 @@ func (x *Me) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Me.ProtoReflect.Descriptor instead.
 func (*Me) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{1}
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Me) GetId() string {
@@ -232,7 +381,7 @@ type OrganizationMembership struct {
 
 func (x *OrganizationMembership) Reset() {
 	*x = OrganizationMembership{}
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -244,7 +393,7 @@ func (x *OrganizationMembership) String() string {
 func (*OrganizationMembership) ProtoMessage() {}
 
 func (x *OrganizationMembership) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -257,7 +406,7 @@ func (x *OrganizationMembership) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrganizationMembership.ProtoReflect.Descriptor instead.
 func (*OrganizationMembership) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{2}
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *OrganizationMembership) GetId() string {
@@ -285,14 +434,22 @@ var File_gatehouse_auth_v1_account_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_account_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/account.proto\x12\x11gatehouse.auth.v1\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x0e\n" +
-	"\fGetMeRequest\"\xe8\x03\n" +
+	"\x1fgatehouse/auth/v1/account.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"}\n" +
+	"\x0fUpdateMeRequest\x12-\n" +
+	"\x02me\x18\x01 \x01(\v2\x15.gatehouse.auth.v1.MeB\x06\xbaH\x03\xc8\x01\x01R\x02me\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"\x83\x01\n" +
+	"\x15ChangePasswordRequest\x128\n" +
+	"\x10current_password\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\x0fcurrentPassword\x120\n" +
+	"\fnew_password\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\f\x18\x80\x01\x80\x01\x01R\vnewPassword\"\x18\n" +
+	"\x16ChangePasswordResponse\"\x0e\n" +
+	"\fGetMeRequest\"\xfa\x03\n" +
 	"\x02Me\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12%\n" +
-	"\x0eemail_verified\x18\x03 \x01(\bR\remailVerified\x12!\n" +
-	"\fdisplay_name\x18\x04 \x01(\tR\vdisplayName\x12\x16\n" +
-	"\x06locale\x18\x05 \x01(\tR\x06locale\x12\x1a\n" +
+	"\x0eemail_verified\x18\x03 \x01(\bR\remailVerified\x12*\n" +
+	"\fdisplay_name\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x12\x1f\n" +
+	"\x06locale\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18#R\x06locale\x12\x1a\n" +
 	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
@@ -307,9 +464,11 @@ const file_gatehouse_auth_v1_account_proto_rawDesc = "" +
 	"\x16OrganizationMembership\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x14\n" +
-	"\x05roles\x18\x03 \x03(\tR\x05roles2p\n" +
+	"\x05roles\x18\x03 \x03(\tR\x05roles2\xdb\x02\n" +
 	"\x0eAccountService\x12X\n" +
-	"\x05GetMe\x12\x1f.gatehouse.auth.v1.GetMeRequest\x1a\x15.gatehouse.auth.v1.Me\"\x17\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\b\x12\x06/v1/me\x90\x02\x01\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x05GetMe\x12\x1f.gatehouse.auth.v1.GetMeRequest\x1a\x15.gatehouse.auth.v1.Me\"\x17\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\b\x12\x06/v1/me\x90\x02\x01\x12_\n" +
+	"\bUpdateMe\x12\".gatehouse.auth.v1.UpdateMeRequest\x1a\x15.gatehouse.auth.v1.Me\"\x18\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\f:\x02me2\x06/v1/me\x12\x87\x01\n" +
+	"\x0eChangePassword\x12(.gatehouse.auth.v1.ChangePasswordRequest\x1a).gatehouse.auth.v1.ChangePasswordResponse\" \x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/me/password\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_account_proto_rawDescOnce sync.Once
@@ -323,24 +482,34 @@ func file_gatehouse_auth_v1_account_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_account_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_gatehouse_auth_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_gatehouse_auth_v1_account_proto_goTypes = []any{
-	(*GetMeRequest)(nil),           // 0: gatehouse.auth.v1.GetMeRequest
-	(*Me)(nil),                     // 1: gatehouse.auth.v1.Me
-	(*OrganizationMembership)(nil), // 2: gatehouse.auth.v1.OrganizationMembership
-	(*timestamppb.Timestamp)(nil),  // 3: google.protobuf.Timestamp
+	(*UpdateMeRequest)(nil),        // 0: gatehouse.auth.v1.UpdateMeRequest
+	(*ChangePasswordRequest)(nil),  // 1: gatehouse.auth.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil), // 2: gatehouse.auth.v1.ChangePasswordResponse
+	(*GetMeRequest)(nil),           // 3: gatehouse.auth.v1.GetMeRequest
+	(*Me)(nil),                     // 4: gatehouse.auth.v1.Me
+	(*OrganizationMembership)(nil), // 5: gatehouse.auth.v1.OrganizationMembership
+	(*fieldmaskpb.FieldMask)(nil),  // 6: google.protobuf.FieldMask
+	(*timestamppb.Timestamp)(nil),  // 7: google.protobuf.Timestamp
 }
 var file_gatehouse_auth_v1_account_proto_depIdxs = []int32{
-	3, // 0: gatehouse.auth.v1.Me.create_time:type_name -> google.protobuf.Timestamp
-	3, // 1: gatehouse.auth.v1.Me.update_time:type_name -> google.protobuf.Timestamp
-	2, // 2: gatehouse.auth.v1.Me.organizations:type_name -> gatehouse.auth.v1.OrganizationMembership
-	0, // 3: gatehouse.auth.v1.AccountService.GetMe:input_type -> gatehouse.auth.v1.GetMeRequest
-	1, // 4: gatehouse.auth.v1.AccountService.GetMe:output_type -> gatehouse.auth.v1.Me
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 0: gatehouse.auth.v1.UpdateMeRequest.me:type_name -> gatehouse.auth.v1.Me
+	6, // 1: gatehouse.auth.v1.UpdateMeRequest.update_mask:type_name -> google.protobuf.FieldMask
+	7, // 2: gatehouse.auth.v1.Me.create_time:type_name -> google.protobuf.Timestamp
+	7, // 3: gatehouse.auth.v1.Me.update_time:type_name -> google.protobuf.Timestamp
+	5, // 4: gatehouse.auth.v1.Me.organizations:type_name -> gatehouse.auth.v1.OrganizationMembership
+	3, // 5: gatehouse.auth.v1.AccountService.GetMe:input_type -> gatehouse.auth.v1.GetMeRequest
+	0, // 6: gatehouse.auth.v1.AccountService.UpdateMe:input_type -> gatehouse.auth.v1.UpdateMeRequest
+	1, // 7: gatehouse.auth.v1.AccountService.ChangePassword:input_type -> gatehouse.auth.v1.ChangePasswordRequest
+	4, // 8: gatehouse.auth.v1.AccountService.GetMe:output_type -> gatehouse.auth.v1.Me
+	4, // 9: gatehouse.auth.v1.AccountService.UpdateMe:output_type -> gatehouse.auth.v1.Me
+	2, // 10: gatehouse.auth.v1.AccountService.ChangePassword:output_type -> gatehouse.auth.v1.ChangePasswordResponse
+	8, // [8:11] is the sub-list for method output_type
+	5, // [5:8] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_account_proto_init() }
@@ -354,7 +523,7 @@ func file_gatehouse_auth_v1_account_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_account_proto_rawDesc), len(file_gatehouse_auth_v1_account_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

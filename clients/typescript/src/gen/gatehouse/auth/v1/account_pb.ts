@@ -6,15 +6,86 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/auth/v1/account.proto.
  */
 export const file_gatehouse_auth_v1_account: GenFile = /*@__PURE__*/
-  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9hY2NvdW50LnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSIOCgxHZXRNZVJlcXVlc3Qi3gIKAk1lEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhYKDmVtYWlsX3ZlcmlmaWVkGAMgASgIEhQKDGRpc3BsYXlfbmFtZRgEIAEoCRIOCgZsb2NhbGUYBSABKAkSEAoIZGlzYWJsZWQYBiABKAgSLwoLY3JlYXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRldGFnGAkgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgKIAEoCRINCgVyb2xlcxgLIAMoCRITCgtwZXJtaXNzaW9ucxgMIAMoCRJACg1vcmdhbml6YXRpb25zGA0gAygLMikuZ2F0ZWhvdXNlLmF1dGgudjEuT3JnYW5pemF0aW9uTWVtYmVyc2hpcCJJChZPcmdhbml6YXRpb25NZW1iZXJzaGlwEgoKAmlkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRINCgVyb2xlcxgDIAMoCTJWCg5BY2NvdW50U2VydmljZRJECgVHZXRNZRIfLmdhdGVob3VzZS5hdXRoLnYxLkdldE1lUmVxdWVzdBoVLmdhdGVob3VzZS5hdXRoLnYxLk1lIgOQAgFCQ1pBZ2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL3Byb3RvL2dlbi9nYXRlaG91c2UvYXV0aC92MTthdXRodjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9hY2NvdW50LnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSJlCg9VcGRhdGVNZVJlcXVlc3QSIQoCbWUYASABKAsyFS5nYXRlaG91c2UuYXV0aC52MS5NZRIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siUQoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0Eh0KEGN1cnJlbnRfcGFzc3dvcmQYASABKAlCA4ABARIZCgxuZXdfcGFzc3dvcmQYAiABKAlCA4ABASIYChZDaGFuZ2VQYXNzd29yZFJlc3BvbnNlIg4KDEdldE1lUmVxdWVzdCLeAgoCTWUSCgoCaWQYASABKAkSDQoFZW1haWwYAiABKAkSFgoOZW1haWxfdmVyaWZpZWQYAyABKAgSFAoMZGlzcGxheV9uYW1lGAQgASgJEg4KBmxvY2FsZRgFIAEoCRIQCghkaXNhYmxlZBgGIAEoCBIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYCSABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAogASgJEg0KBXJvbGVzGAsgAygJEhMKC3Blcm1pc3Npb25zGAwgAygJEkAKDW9yZ2FuaXphdGlvbnMYDSADKAsyKS5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb25NZW1iZXJzaGlwIkkKFk9yZ2FuaXphdGlvbk1lbWJlcnNoaXASCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEg0KBXJvbGVzGAMgAygJMoQCCg5BY2NvdW50U2VydmljZRJECgVHZXRNZRIfLmdhdGVob3VzZS5hdXRoLnYxLkdldE1lUmVxdWVzdBoVLmdhdGVob3VzZS5hdXRoLnYxLk1lIgOQAgESRQoIVXBkYXRlTWUSIi5nYXRlaG91c2UuYXV0aC52MS5VcGRhdGVNZVJlcXVlc3QaFS5nYXRlaG91c2UuYXV0aC52MS5NZRJlCg5DaGFuZ2VQYXNzd29yZBIoLmdhdGVob3VzZS5hdXRoLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBopLmdhdGVob3VzZS5hdXRoLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2VCQ1pBZ2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL3Byb3RvL2dlbi9nYXRlaG91c2UvYXV0aC92MTthdXRodjFiBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+
+/**
+ * UpdateMeRequest holds what changes.
+ *
+ * @generated from message gatehouse.auth.v1.UpdateMeRequest
+ */
+export type UpdateMeRequest = Message<"gatehouse.auth.v1.UpdateMeRequest"> & {
+  /**
+   * The new values. An etag here refuses a change that builds on another state.
+   *
+   * @generated from field: gatehouse.auth.v1.Me me = 1;
+   */
+  me?: Me | undefined;
+
+  /**
+   * The fields to change, displayName or locale; those of the body when absent.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 2;
+   */
+  updateMask?: FieldMask | undefined;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.UpdateMeRequest.
+ * Use `create(UpdateMeRequestSchema)` to create a new message.
+ */
+export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_account, 0);
+
+/**
+ * ChangePasswordRequest holds the old password and the new one.
+ *
+ * @generated from message gatehouse.auth.v1.ChangePasswordRequest
+ */
+export type ChangePasswordRequest = Message<"gatehouse.auth.v1.ChangePasswordRequest"> & {
+  /**
+   * The password until now.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+
+  /**
+   * 12 to 128 characters, neither easy to guess nor made of the address.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.ChangePasswordRequest.
+ * Use `create(ChangePasswordRequestSchema)` to create a new message.
+ */
+export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_account, 1);
+
+/**
+ * ChangePasswordResponse is empty.
+ *
+ * @generated from message gatehouse.auth.v1.ChangePasswordResponse
+ */
+export type ChangePasswordResponse = Message<"gatehouse.auth.v1.ChangePasswordResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.ChangePasswordResponse.
+ * Use `create(ChangePasswordResponseSchema)` to create a new message.
+ */
+export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_account, 2);
 
 /**
  * GetMeRequest is empty: the credential says who asks.
@@ -29,7 +100,7 @@ export type GetMeRequest = Message<"gatehouse.auth.v1.GetMeRequest"> & {
  * Use `create(GetMeRequestSchema)` to create a new message.
  */
 export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_account, 0);
+  messageDesc(file_gatehouse_auth_v1_account, 3);
 
 /**
  * Me is the signed-in user with its rights.
@@ -134,7 +205,7 @@ export type Me = Message<"gatehouse.auth.v1.Me"> & {
  * Use `create(MeSchema)` to create a new message.
  */
 export const MeSchema: GenMessage<Me> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_account, 1);
+  messageDesc(file_gatehouse_auth_v1_account, 4);
 
 /**
  * OrganizationMembership is one organization that a user belongs to.
@@ -169,7 +240,7 @@ export type OrganizationMembership = Message<"gatehouse.auth.v1.OrganizationMemb
  * Use `create(OrganizationMembershipSchema)` to create a new message.
  */
 export const OrganizationMembershipSchema: GenMessage<OrganizationMembership> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_account, 2);
+  messageDesc(file_gatehouse_auth_v1_account, 5);
 
 /**
  * AccountService is the signed-in user's own account.
@@ -187,6 +258,26 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof GetMeRequestSchema;
     output: typeof MeSchema;
+  },
+  /**
+   * UpdateMe changes the fields that the mask names: displayName and locale.
+   *
+   * @generated from rpc gatehouse.auth.v1.AccountService.UpdateMe
+   */
+  updateMe: {
+    methodKind: "unary";
+    input: typeof UpdateMeRequestSchema;
+    output: typeof MeSchema;
+  },
+  /**
+   * ChangePassword replaces the caller's password, and ends its other sessions.
+   *
+   * @generated from rpc gatehouse.auth.v1.AccountService.ChangePassword
+   */
+  changePassword: {
+    methodKind: "unary";
+    input: typeof ChangePasswordRequestSchema;
+    output: typeof ChangePasswordResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_auth_v1_account, 0);

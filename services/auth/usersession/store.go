@@ -1,0 +1,73 @@
+package usersession
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+)
+
+// list is what may be asked of the list.
+var list = paging.List{ //nolint:gochecknoglobals // a constant table
+	Name:         "sessions",
+	ID:           "s.id",
+	Fields:       map[string]paging.Field{"createTime": {Column: "s.created_at", Type: paging.Time, Order: true}},
+	DefaultOrder: "createTime",
+}
+
+// Store reads and ends sessions in Postgres.
+type Store struct {
+	db     *postgres.DB
+	tokens *paging.Tokens
+}
+
+// NewStore returns a store.
+func NewStore(db *postgres.DB, tokens *paging.Tokens) *Store { return &Store{db: db, tokens: tokens} }
+
+func (s *Store) inTx(ctx context.Context, userID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return s.db.InTx(ctx, postgres.Scope{UserID: userID}, fn)
+}
+
+// list returns a page of a user's sessions that are alive.
+func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]Session, string, error) {
+	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Session]{
+		List: list, Tokens: s.tokens, Request: req,
+		SQL: `SELECT s.id::text, s.organization_id::text, s.user_agent, s.ip_address, s.created_at, coalesce((
+				SELECT max(t.created_at) FROM refresh_tokens t
+				WHERE t.organization_id = s.organization_id AND t.session_id = s.id), s.created_at), s.expires_at
+			FROM sessions s WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > now()`,
+		Args: []any{userID}, Scan: scan,
+		Value: func(s Session, field string) any {
+			if field == "createTime" {
+				return s.CreateTime
+			}
+			return s.ID
+		},
+	})
+}
+
+func scan(row pgx.CollectableRow) (Session, error) {
+	var s Session
+	err := row.Scan(&s.ID, &s.OrganizationID, &s.UserAgent, &s.IPAddress, &s.CreateTime, &s.LastUsedTime, &s.ExpireTime)
+	return s, err
+}
+
+// end revokes one session of a user, or all, except one, and returns them.
+func (s *Store) end(ctx context.Context, tx pgx.Tx, userID, sessionID, kept string, now time.Time) ([]Session, error) {
+	condition, args := "", []any{userID, now}
+	if sessionID != "" {
+		args = append(args, sessionID)
+		condition += fmt.Sprintf(" AND id = $%d", len(args))
+	}
+	if kept != "" {
+		args = append(args, kept)
+		condition += fmt.Sprintf(" AND id <> $%d", len(args))
+	}
+	return postgres.TxAll(ctx, tx, scan, `UPDATE sessions SET revoked_at = $2
+		WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2`+condition+`
+		RETURNING id::text, organization_id::text, user_agent, ip_address, created_at, created_at, expires_at`, args...)
+}
