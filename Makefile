@@ -51,7 +51,7 @@ generate: $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Regener
 .PHONY: check-generated
 check-generated: $(BIN)/.installed ## Fail when committed generated files are stale
 	@$(MAKE) --no-print-directory generate
-	@git diff --exit-code --stat -- proto $(GENERATED) && test -z "$$(git ls-files --others --exclude-standard -- $(GENERATED))" || { echo "Generated files are stale: run make generate and commit"; exit 1; }
+	@git diff --exit-code --stat -- proto $(GENERATED) && test -z "$$(git ls-files --others --exclude-standard -- $(GENERATED))" || { echo "Generated files are stale, or not yet in git: run make generate, then git add proto $(CLIENT)"; exit 1; }
 
 .PHONY: lint
 lint: $(BIN)/.installed $(BIN)/golangci-lint $(CLIENT)/node_modules/.package-lock.json ## Lint the contracts and the code

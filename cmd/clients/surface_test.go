@@ -30,10 +30,10 @@ func TestTypeScriptHoldsThePublicServices(t *testing.T) {
 		}
 		name := string(service.Name())
 		if held := strings.Contains(string(generated), "export const "+name+":"); held != m.Public {
-			t.Errorf("%s: generated %t, public %t", service.FullName(), held, m.Public)
+			t.Errorf("%s: generated %t, public %t (what is internal, buf.gen.yaml leaves out)", m.FullMethod, held, m.Public)
 		}
 		if exported := strings.Contains(string(index), "{ "+name+" }"); exported != m.Public {
-			t.Errorf("%s: exported %t, public %t", service.FullName(), exported, m.Public)
+			t.Errorf("%s: exported by src/index.ts %t, public %t", m.FullMethod, exported, m.Public)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func TestARequestWithAnIdempotencyKeyIsCarriedOutOnce(t *testing.T) {
 	for _, m := range remembered {
 		message := requests[string(m.Descriptor.Name())]
 		if message == nil {
-			t.Errorf("the walk has no valid request for %s", m.FullMethod)
+			t.Errorf("%s: valid() makes no request of it", m.FullMethod)
 			continue
 		}
 		once(t, i, operator, m, message)
@@ -107,6 +107,9 @@ func once(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalo
 		t.Errorf("%s again: %d %s, replayed %q; the first answer was %s", m.FullMethod, second.status, second.body, second.replayed, first.body)
 	}
 	other := proto.Clone(message)
+	if changed[string(m.Descriptor.Name())] == "" {
+		t.Fatalf("%s: changed names no field of it", m.FullMethod)
+	}
 	set(other.ProtoReflect(), changed[string(m.Descriptor.Name())], id.New())
 	if third := keyed(t, i, s, m, other, key); third.status != http.StatusUnprocessableEntity {
 		t.Errorf("%s with another body: %d %s", m.FullMethod, third.status, third.body)

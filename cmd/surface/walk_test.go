@@ -132,6 +132,26 @@ func TestAnotherOrganizationsResourcesAreAsIfAbsent(t *testing.T) {
 	walk(t, i, stranger, theirs, about(t))
 }
 
+// Only a call finds a service that was built and never registered. The caller
+// is nobody, so that nothing changes.
+func TestEveryPublicRPCIsServed(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	conn, err := grpc.NewClient(strings.TrimPrefix(i.URL, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, m := range catalog.Methods() {
+		if !m.Public {
+			continue
+		}
+		if st := call(t.Context(), conn, m, &emptypb.Empty{}); st.Code() == codes.Unimplemented || st.Code() == codes.Unavailable {
+			t.Errorf("%s: %v %s (does its service's Register name it?)", m.FullMethod, st.Code(), st.Message())
+		}
+	}
+}
+
 // A conversation is its user's alone: a colleague with the same rights in the
 // same organization finds nothing either.
 func TestAColleaguesConversationsAreAsIfAbsent(t *testing.T) {

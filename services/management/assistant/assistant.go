@@ -1,10 +1,11 @@
 // Package assistant is the room of assistants, and the model of an entity's
-// room: whoever adds an entity copies its four files.
+// room: whoever adds an entity copies its first four files.
 //
 //	assistant.go   the type and its rules, without a database or an RPC
 //	store.go       its queries; errors of the driver stop there
 //	service.go     its RPCs: decode, call, encode
-//	directory.go   what other services may ask (an entity need not have it)
+//	codec.go       between the type and its message
+//	directory.go   what other services may ask and hear (few entities have it)
 //
 // CONTRIBUTING.md tells the way from the contract to the running route.
 package assistant
@@ -19,6 +20,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
+
+// resourceType is what faults and the audit trail call an assistant.
+const resourceType = "assistant"
 
 // RestoreWindow is how long a deleted assistant can be restored.
 const RestoreWindow = 30 * 24 * time.Hour
@@ -67,7 +71,7 @@ func (a Assistant) CheckRestore(now time.Time) error {
 		return fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "the assistant is not deleted")
 	}
 	if now.Sub(*a.DeleteTime) > RestoreWindow {
-		return fault.NotFound("assistant")
+		return fault.NotFound(resourceType)
 	}
 	return nil
 }
@@ -114,11 +118,11 @@ var properties = map[string]property{ //nolint:gochecknoglobals // a constant ta
 // Apply returns a with the fields of the mask taken from the patch.
 func (a Assistant) Apply(patch Assistant, mask []string) (Assistant, error) {
 	for _, path := range mask {
-		p, ok := properties[path]
+		field, ok := properties[path]
 		if !ok {
 			return a, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
 		}
-		p.copy(&a, patch)
+		field.copy(&a, patch)
 	}
 	return a, a.Validate()
 }

@@ -1,16 +1,10 @@
 package assistant
 
 import (
-	"fmt"
-
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/gatehouse/gatehouse/platform/postgres"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
-
-// errDeleted stands for a row that is there but counts as absent.
-var errDeleted = fmt.Errorf("deleted: %w", postgres.ErrNoRows)
 
 func decode(in *managementv1.Assistant) Assistant {
 	return Assistant{

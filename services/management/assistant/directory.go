@@ -6,6 +6,10 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
+// Channel announces each changed assistant, by its id, to services that cache
+// them.
+const Channel = "management_assistants"
+
 // Directory answers other services about assistants.
 type Directory struct {
 	managementv1.UnsafeAssistantDirectoryServiceServer

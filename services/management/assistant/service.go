@@ -14,8 +14,6 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
-const resourceType = "assistant"
-
 // Deps is what the room needs; all of it.
 type Deps struct {
 	Store *Store
@@ -168,7 +166,7 @@ func (s *Service) change(ctx context.Context, assistantID, etag, verb string,
 func (s *Service) record(ctx context.Context, tx postgres.Tx, a Assistant, verb string, changes map[string]audit.Change) error {
 	return s.trail.Append(ctx, tx, audit.Event{
 		OrganizationID: a.OrganizationID,
-		Action:         "management.assistant." + verb,
+		Action:         "management." + resourceType + "." + verb,
 		ResourceType:   resourceType,
 		ResourceID:     a.ID,
 		Changes:        changes,

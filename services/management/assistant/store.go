@@ -3,6 +3,7 @@ package assistant
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Channel announces each changed assistant, by its id, to whoever caches them.
-const Channel = "management_assistants"
+// errDeleted stands for a row that is there but counts as absent.
+var errDeleted = fmt.Errorf("deleted: %w", postgres.ErrNoRows)
 
 // list is what may be asked of a list of assistants.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
@@ -76,7 +77,7 @@ func (s *Store) GetForUpdate(ctx context.Context, tx pgx.Tx, organizationID, id 
 	return a, notFound(err)
 }
 
-// Save writes an assistant back and announces it to whoever caches it.
+// Save writes an assistant back, and announces it because others cache it.
 func (s *Store) Save(ctx context.Context, tx pgx.Tx, a Assistant) error {
 	_, err := postgres.TxExec(ctx, tx, `UPDATE assistants SET
 		display_name = $3, description = $4, instructions = $5, model = $6, temperature = $7,
@@ -115,7 +116,7 @@ func sortValue(a Assistant, field string) any {
 
 func notFound(err error) error {
 	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound("assistant")
+		return fault.NotFound(resourceType)
 	}
 	return err
 }
