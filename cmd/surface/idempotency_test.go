@@ -161,6 +161,8 @@ func TestAnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
 		"SignUp":             `{"email": "new@example.com", "password": "a very long secret"}`,
 		"SignIn":             `{"email": "` + inprocess.AdminEmail + `", "password": "` + inprocess.AdminPassword + `"}`,
 		"Refresh":            `{"refreshToken": "any"}`,
+		"CreateApiKey":       `{"apiKey": {"displayName": "x", "scopes": ["chat.read"]}}`,
+		"RotateApiKey":       `{"id": "` + id.New() + `"}`,
 		"SwitchOrganization": `{"organizationId": "` + s.OrganizationID + `"}`,
 	}
 	for _, m := range secret {

@@ -50,6 +50,7 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	var mine struct{ Sessions []struct{ ID string } }
 	i.Get(t, s, "/v1/me/sessions", &mine)
 	r["usersession"] = mine.Sessions[0].ID
+	_, r["apikey"] = key(t, i, s, "chat.read")
 	settle(t, i, s, r)
 	for kind, value := range r {
 		if !id.Valid(value) {

@@ -43,6 +43,8 @@ type Rule struct {
 	Internal bool
 	// Permission is what a user must hold; empty where being signed in is enough.
 	Permission string
+	// FirstParty: no API key and no other client's token may call.
+	FirstParty bool
 	// Class is the class in which calls are counted.
 	Class Class
 }
@@ -65,6 +67,7 @@ func New() (*Authorizer, error) {
 			Public:     m.Access.GetPublic(),
 			Internal:   m.Access.GetInternal(),
 			Permission: m.Access.GetPermission(),
+			FirstParty: m.Access.GetFirstParty(),
 			Class:      classOf(m),
 		}
 	}
@@ -122,11 +125,37 @@ func (a *Authorizer) Authorize(ctx context.Context, fullMethod string) error {
 	if !ok {
 		return identity.Unauthenticated()
 	}
+	if err := scoped(principal, rule); err != nil {
+		return err
+	}
 	if rule.Permission == "" || a.holds(principal, rule.Permission) {
 		return nil
 	}
 	return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
 		"your role in this organization does not hold the permission %s", rule.Permission)
+}
+
+// scoped refuses what a client or a key may not do, whatever its user may.
+func scoped(p *identity.Principal, rule Rule) error {
+	switch {
+	case p.FirstParty():
+		return nil
+	case rule.FirstParty:
+		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "sign in to do this: no key and no other client may")
+	case rule.Permission != "" && !slices.Contains(p.Scopes, rule.Permission):
+		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "the credential lacks the scope %s", rule.Permission)
+	default:
+		return nil
+	}
+}
+
+// Allowed lists the permissions that a caller may use now, by name.
+func (a *Authorizer) Allowed(p *identity.Principal) []string {
+	held := a.Permissions(p.Roles)
+	if p.FirstParty() {
+		return held
+	}
+	return slices.DeleteFunc(held, func(name string) bool { return !slices.Contains(p.Scopes, name) })
 }
 
 func (a *Authorizer) holds(p *identity.Principal, permission string) bool {

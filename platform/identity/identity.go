@@ -31,6 +31,9 @@ type Principal struct {
 	ClientID string
 	// Roles are the user's roles in the organization, and "operator".
 	Roles []string
+	// Scopes are the permissions that a client other than the first party may use
+	// in the user's name. A first-party sign-in has none, and is not bound by any.
+	Scopes []string
 	// AuthTime is when the user last showed a credential.
 	AuthTime time.Time
 	// Methods are what the user showed to sign in (MethodPassword, …).
@@ -40,6 +43,10 @@ type Principal struct {
 	// Token is the access token itself, to be forwarded to other services.
 	Token string
 }
+
+// FirstParty tells whether the user itself is signed in, rather than a client
+// or a key that acts for it.
+func (p *Principal) FirstParty() bool { return p.ClientID == FirstParty }
 
 // HasRole tells whether the principal holds a role.
 func (p *Principal) HasRole(role string) bool { return slices.Contains(p.Roles, role) }

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -96,6 +97,13 @@ func (v *Verifier) Access(ctx context.Context, token string) (*Principal, error)
 	}
 	if !texts(claims, "amr", &p.Methods) {
 		p.Methods = nil // says of nothing that it was shown
+	}
+	if !p.FirstParty() {
+		var scope string
+		if !text(claims, "scope", &scope) {
+			return nil, unauthenticated(errors.New("a token of another client without scope"))
+		}
+		p.Scopes = strings.Fields(scope)
 	}
 	v.principals.put(token, p, expiry(claims))
 	return p, nil

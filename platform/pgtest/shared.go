@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -49,8 +51,11 @@ type shared struct {
 //nolint:gochecknoglobals // as said
 var sharedCluster = sync.OnceValues(startShared)
 
+// sharedDir is one for each user and checkout: whoever has done with the tests of
+// one must not end the cluster of another's.
 func sharedDir() string {
-	return filepath.Join(os.TempDir(), "gatehouse-pgtest-"+strconv.Itoa(os.Geteuid()))
+	_, source, _, _ := runtime.Caller(0) //nolint:dogsled // the file alone tells the checkout
+	return filepath.Join(os.TempDir(), fmt.Sprintf("gatehouse-pgtest-%d-%08x", os.Geteuid(), crc32.ChecksumIEEE([]byte(source))))
 }
 
 func startShared() (*shared, error) {

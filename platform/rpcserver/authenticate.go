@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	"github.com/gatehouse/gatehouse/platform/apikey"
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
@@ -64,7 +65,7 @@ func (c *chain) authenticateUser(ctx context.Context, values []string) (context.
 	if len(values) > 1 || !hasBearer(values[0]) {
 		return ctx, identity.Unauthenticated()
 	}
-	principal, err := c.verifier.Access(ctx, values[0][len(bearerPrefix):])
+	principal, err := c.principal(ctx, values[0][len(bearerPrefix):])
 	if err != nil {
 		return ctx, err
 	}
@@ -72,6 +73,18 @@ func (c *chain) authenticateUser(ctx context.Context, values []string) (context.
 		return ctx, err
 	}
 	return identity.NewContext(ctx, principal), nil
+}
+
+// principal is whom a bearer's credential speaks for: an access token or an API
+// key.
+func (c *chain) principal(ctx context.Context, credential string) (*identity.Principal, error) {
+	if !apikey.Is(credential) {
+		return c.verifier.Access(ctx, credential)
+	}
+	if c.apiKeys == nil {
+		return nil, identity.Unauthenticated()
+	}
+	return c.apiKeys.Resolve(ctx, credential)
 }
 
 // forwarded is the origin as a trusted caller tells it.

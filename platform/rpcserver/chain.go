@@ -34,6 +34,7 @@ type chain struct {
 	keys        map[string]keyPolicy
 	answers     Replayer
 	revocations Revocations
+	apiKeys     APIKeys
 	drain       *drain
 }
 

@@ -69,7 +69,7 @@ type Config struct {
 	Reflection bool
 }
 
-// Deps is what a server needs.
+// Deps is what a server needs; all but the last two.
 type Deps struct {
 	Log        *slog.Logger
 	Tracer     trace.TracerProvider
@@ -79,9 +79,17 @@ type Deps struct {
 	Authorizer *authz.Authorizer
 	// Revocations tell which tokens have lost their force.
 	Revocations Revocations
-	// Answers remembers answers to requests with an Idempotency-Key. The only
-	// one that may be missing: keys are then ignored.
+	// APIKeys finds out whose API keys are. Without it, none is believed.
+	APIKeys APIKeys
+	// Answers remembers answers to requests with an Idempotency-Key. Without it,
+	// such keys are ignored.
 	Answers Replayer
+}
+
+// APIKeys finds out whose API keys are; package apikey asks auth.
+type APIKeys interface {
+	// Resolve returns whom a key speaks for, or UNAUTHENTICATED.
+	Resolve(ctx context.Context, key string) (*identity.Principal, error)
 }
 
 // Revocations tell which tokens have lost their force; package revocation has
@@ -95,7 +103,7 @@ type Revocations interface {
 
 func (d Deps) check() error {
 	if d.Log == nil || d.Tracer == nil || d.Meter == nil || d.Clock == nil || d.Verifier == nil || d.Authorizer == nil || d.Revocations == nil {
-		return errors.New("rpcserver: every dependency but Answers is required")
+		return errors.New("rpcserver: every dependency but APIKeys and Answers is required")
 	}
 	return nil
 }
@@ -130,7 +138,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	c := &chain{
 		log: log, clock: deps.Clock, verifier: deps.Verifier, authorizer: deps.Authorizer,
 		validator: validator, limits: limits, drain: draining,
-		keys: keyPolicies(), answers: deps.Answers, revocations: deps.Revocations,
+		keys: keyPolicies(), answers: deps.Answers, revocations: deps.Revocations, apiKeys: deps.APIKeys,
 	}
 	s := &Server{cfg: cfg, log: log, drain: draining, health: health.NewServer()}
 	s.grpc = grpc.NewServer(

@@ -43,6 +43,8 @@ type Options struct {
 	Limits bool
 	// Revocations tell which tokens have lost their force; nil takes none.
 	Revocations rpcserver.Revocations
+	// APIKeys finds out whose API keys are, or nil.
+	APIKeys rpcserver.APIKeys
 	// Answers remembers answers to requests with an Idempotency-Key, or nil.
 	Answers rpcserver.Replayer
 }
@@ -82,7 +84,7 @@ func Serve(t *testing.T, service string, register func(grpc.ServiceRegistrar), o
 	must(t, err)
 	server, err := rpcserver.New(rpcserver.Config{Service: service, Limits: opts.Limits}, rpcserver.Deps{
 		Log: opts.Log, Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
-		Clock: clock.System(), Verifier: s.Verifier, Authorizer: authorizer, Answers: opts.Answers, Revocations: opts.Revocations,
+		Clock: clock.System(), Verifier: s.Verifier, Authorizer: authorizer, Answers: opts.Answers, Revocations: opts.Revocations, APIKeys: opts.APIKeys,
 	})
 	must(t, err)
 	register(server)

@@ -33,6 +33,9 @@ func TestAccessRulesMatchTheGoldenFile(t *testing.T) {
 			exposure = "public"
 		}
 		fmt.Fprintf(&b, "%-70s %-8s %s", m.FullMethod, exposure, rule(m.Access))
+		if m.Access.GetFirstParty() {
+			b.WriteString(", first-party alone")
+		}
 		if r := m.Access.GetResource(); r != "" {
 			fmt.Fprintf(&b, " on %s", r)
 		}

@@ -10,6 +10,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	keys "github.com/gatehouse/gatehouse/platform/apikey"
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
@@ -27,6 +29,8 @@ import (
 	feed "github.com/gatehouse/gatehouse/platform/revocation"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/account"
+	"github.com/gatehouse/gatehouse/services/auth/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/key"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
@@ -92,6 +96,7 @@ type Service struct {
 
 	accountMaker  *session.Accounts
 	sessions      *session.Service
+	factors       *factor.Service
 	organizations *organization.Service
 	accounts      *account.Service
 	keys          *key.Service
@@ -99,6 +104,8 @@ type Service struct {
 	revoked       *revocation.Store
 	revocations   *revocation.Service
 	userSessions  *usersession.Service
+	keyStore      *apikey.Store
+	apiKeys       *apikey.Service
 }
 
 // New builds the service.
@@ -137,19 +144,31 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	s.revoked = revocation.NewStore(deps.DB, tokens, deps.Clock)
 	s.accountMaker = session.NewAccounts(sessions, users, organizations, hasher, trail, deps.Clock)
 	var err error
-	if s.sessions, err = session.NewService(session.Deps{
-		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Hasher: hasher,
-		Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
-	}); err != nil {
-		return err
-	}
-	if s.organizations, err = organization.NewService(organization.Deps{
-		Store: organizations, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+	s.keyStore = apikey.NewStore(deps.DB, tokens, deps.Clock)
+	if s.apiKeys, err = apikey.NewService(apikey.Deps{
+		Store: s.keyStore, Authorizer: deps.Authorizer, Revocations: s.revoked, Trail: trail,
 	}); err != nil {
 		return err
 	}
 	if s.userSessions, err = usersession.NewService(usersession.Deps{
 		Store: usersession.NewStore(deps.DB, tokens), Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.factors, err = factor.NewService(factor.Deps{
+		Store: factor.NewStore(deps.DB), Users: users, Sessions: s.userSessions, SecretKey: s.cfg.SecretKey,
+		Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.sessions, err = session.NewService(session.Deps{
+		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Hasher: hasher,
+		Factors: s.factors, Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.organizations, err = organization.NewService(organization.Deps{
+		Store: organizations, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}
@@ -172,18 +191,26 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 // Register puts the service's RPCs on a server.
 func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterSessionServiceServer(server, s.sessions)
+	authv1.RegisterFactorServiceServer(server, s.factors)
 	authv1.RegisterOrganizationServiceServer(server, s.organizations)
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)
 	authv1.RegisterRevocationServiceServer(server, s.revocations)
 	authv1.RegisterUserSessionServiceServer(server, s.userSessions)
+	authv1.RegisterApiKeyServiceServer(server, s.apiKeys)
+	authv1.RegisterApiKeyDirectoryServiceServer(server, apikey.NewDirectory(s.keyStore))
 }
 
 // Revocations lists what was revoked since a time: the feed of auth's own
 // process.
 func (s *Service) Revocations(ctx context.Context, since time.Time) ([]feed.Revocation, error) {
 	return s.revoked.Since(ctx, since)
+}
+
+// APIKey answers whose an API key is: the source of auth's own process.
+func (s *Service) APIKey(ctx context.Context, hash [sha256.Size]byte) (keys.Key, error) {
+	return s.keyStore.Resolve(ctx, hash)
 }
 
 // KeySource answers the keys that verify tokens, from the service's database.
@@ -230,6 +257,9 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		if _, err := s.sessions.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "expired sessions could not be removed", "error", err)
+		}
+		if err := s.factors.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "expired challenges could not be removed", "error", err)
 		}
 		if err := s.revoked.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "old revocations could not be removed", "error", err)

@@ -31,27 +31,37 @@ type bundle struct {
 	sessions      authv1.SessionServiceClient
 	organizations authv1.OrganizationServiceClient
 	accounts      authv1.AccountServiceClient
+	factors       authv1.FactorServiceClient
 	keys          authv1.KeyServiceClient
 	serviceTokens authv1.ServiceTokenServiceClient
 	userSessions  authv1.UserSessionServiceClient
+	apiKeys       authv1.ApiKeyServiceClient
 }
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
+	return setupWith(t, clock.System(), auth.Config{})
+}
+
+// setupWith is setup with a clock, and what a test sets of the configuration. The
+// server's own verifier goes by the machine's clock.
+func setupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *bundle {
+	t.Helper()
 	b := &bundle{database: pgtest.New(t, migrations.Set())}
 	authorizer, err := authz.New()
 	must(t, err)
-	b.service, err = auth.New(auth.Config{
-		Issuer: rpctest.Issuer, SecretKey: pgtest.SecretKey(), AdminEmail: "root@example.org", AdminPassword: password,
-	}, auth.Deps{DB: b.database.Open(t, migrations.Role), Clock: clock.System(), Log: slog.New(slog.DiscardHandler), Authorizer: authorizer})
+	cfg.Issuer, cfg.SecretKey, cfg.AdminEmail, cfg.AdminPassword = rpctest.Issuer, pgtest.SecretKey(), "root@example.org", password
+	b.service, err = auth.New(cfg, auth.Deps{DB: b.database.Open(t, migrations.Role), Clock: clk, Log: slog.New(slog.DiscardHandler), Authorizer: authorizer})
 	must(t, err)
 	must(t, b.service.RotateKeys(t.Context()))
 	server := rpctest.Serve(t, "auth", b.service.Register, rpctest.Options{Keys: b.service.KeySource()})
 	b.verifier, b.conn = server.Verifier, server.Conn
 	b.sessions, b.organizations = authv1.NewSessionServiceClient(b.conn), authv1.NewOrganizationServiceClient(b.conn)
 	b.accounts, b.keys = authv1.NewAccountServiceClient(b.conn), authv1.NewKeyServiceClient(b.conn)
+	b.factors = authv1.NewFactorServiceClient(b.conn)
 	b.serviceTokens = authv1.NewServiceTokenServiceClient(b.conn)
 	b.userSessions = authv1.NewUserSessionServiceClient(b.conn)
+	b.apiKeys = authv1.NewApiKeyServiceClient(b.conn)
 	return b
 }
 

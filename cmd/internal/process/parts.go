@@ -74,7 +74,9 @@ func (p *Process) addAuth(ctx context.Context) (credentials, error) {
 	if err != nil {
 		return first, err
 	}
-	p.follow(service.Revocations)
+	if err := p.follow(service.Revocations, service.APIKey); err != nil {
+		return first, err
+	}
 	p.stack.Add("signing keys", service.Run)
 	return first, p.serve(ctx, Auth, db, service.KeySource(), service.Register)
 }

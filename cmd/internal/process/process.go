@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/platform/apikey"
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/config"
@@ -63,6 +64,7 @@ type Process struct {
 	authorizer *authz.Authorizer
 	// revocations are one feed for all services of the process.
 	revocations *revocation.Feed
+	apiKeys     *apikey.Resolver
 	database    postgres.Config
 	pools       []pool
 }
@@ -205,14 +207,20 @@ func (p *Process) tokens(part string) (*rpcclient.Tokens, error) {
 	return rpcclient.NewTokens(conn, part, secret, p.clock), nil
 }
 
-// follow makes the process follow revocations from a source.
-func (p *Process) follow(source revocation.Source) {
-	p.revocations = revocation.NewFeed(source, p.clock, p.telemetry.Log)
+// follow makes the process ask sources what has lost its force, and whose API
+// keys are.
+func (p *Process) follow(revoked revocation.Source, keys apikey.Source) error {
+	var err error
+	if p.apiKeys, err = apikey.NewResolver(keys, p.clock); err != nil {
+		return err
+	}
+	p.revocations = revocation.NewFeed(revoked, p.clock, p.telemetry.Log)
 	p.checks.Add("revocations", present(p.revocations.Healthy, health.Down, "nothing was heard from auth lately"))
 	p.stack.Add("revocations", p.revocations.Run)
+	return nil
 }
 
-// followAuth does so over a connection to auth, where the process has no other.
+// followAuth asks auth over a connection, where the process has no other way.
 func (p *Process) followAuth(tokens rpcclient.TokenSource) error {
 	if p.revocations != nil {
 		return nil
@@ -221,8 +229,7 @@ func (p *Process) followAuth(tokens rpcclient.TokenSource) error {
 	if err != nil {
 		return err
 	}
-	p.follow(revocation.Remote(conn))
-	return nil
+	return p.follow(revocation.Remote(conn), apikey.Remote(conn))
 }
 
 // serve adds a service's server to the process, with its database for what the
@@ -248,7 +255,7 @@ func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, ke
 	}, rpcserver.Deps{
 		Log: p.telemetry.Log, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter, Clock: p.clock,
 		Verifier: verifier, Authorizer: p.authorizer, Answers: answers,
-		Revocations: p.revocations,
+		Revocations: p.revocations, APIKeys: p.apiKeys,
 	})
 	if err != nil {
 		return err

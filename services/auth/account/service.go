@@ -77,7 +77,7 @@ func (s *Service) encode(p *identity.Principal, mine profile) *authv1.Me {
 	me := &authv1.Me{
 		Id: u.ID, Email: u.Email, EmailVerified: u.EmailVerified, DisplayName: u.DisplayName, Locale: u.Locale,
 		CreateTime: timestamppb.New(u.CreateTime), UpdateTime: timestamppb.New(u.UpdateTime), Etag: u.Etag(),
-		OrganizationId: p.OrganizationID, Roles: p.Roles, Permissions: s.deps.Authorizer.Permissions(p.Roles),
+		OrganizationId: p.OrganizationID, Roles: p.Roles, Permissions: s.deps.Authorizer.Allowed(p),
 	}
 	for _, m := range mine.memberships {
 		me.Organizations = append(me.Organizations, &authv1.OrganizationMembership{

@@ -464,11 +464,11 @@ const file_gatehouse_auth_v1_account_proto_rawDesc = "" +
 	"\x16OrganizationMembership\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x14\n" +
-	"\x05roles\x18\x03 \x03(\tR\x05roles2\xdb\x02\n" +
+	"\x05roles\x18\x03 \x03(\tR\x05roles2\xdf\x02\n" +
 	"\x0eAccountService\x12X\n" +
-	"\x05GetMe\x12\x1f.gatehouse.auth.v1.GetMeRequest\x1a\x15.gatehouse.auth.v1.Me\"\x17\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\b\x12\x06/v1/me\x90\x02\x01\x12_\n" +
-	"\bUpdateMe\x12\".gatehouse.auth.v1.UpdateMeRequest\x1a\x15.gatehouse.auth.v1.Me\"\x18\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\f:\x02me2\x06/v1/me\x12\x87\x01\n" +
-	"\x0eChangePassword\x12(.gatehouse.auth.v1.ChangePasswordRequest\x1a).gatehouse.auth.v1.ChangePasswordResponse\" \x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/me/password\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x05GetMe\x12\x1f.gatehouse.auth.v1.GetMeRequest\x1a\x15.gatehouse.auth.v1.Me\"\x17\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\b\x12\x06/v1/me\x90\x02\x01\x12a\n" +
+	"\bUpdateMe\x12\".gatehouse.auth.v1.UpdateMeRequest\x1a\x15.gatehouse.auth.v1.Me\"\x1a\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\f:\x02me2\x06/v1/me\x12\x89\x01\n" +
+	"\x0eChangePassword\x12(.gatehouse.auth.v1.ChangePasswordRequest\x1a).gatehouse.auth.v1.ChangePasswordResponse\"\"\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/me/password\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_account_proto_rawDescOnce sync.Once

@@ -453,11 +453,11 @@ const file_gatehouse_auth_v1_user_session_proto_rawDesc = "" +
 	"\x16EndUserSessionsRequest\x12!\n" +
 	"\fkeep_current\x18\x01 \x01(\bR\vkeepCurrent\"/\n" +
 	"\x17EndUserSessionsResponse\x12\x14\n" +
-	"\x05ended\x18\x01 \x01(\x05R\x05ended2\xd7\x03\n" +
-	"\x12UserSessionService\x12\x8d\x01\n" +
-	"\x10ListUserSessions\x12*.gatehouse.auth.v1.ListUserSessionsRequest\x1a+.gatehouse.auth.v1.ListUserSessionsResponse\" \x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/me/sessions\x90\x02\x01\x12\x96\x01\n" +
-	"\x11DeleteUserSession\x12+.gatehouse.auth.v1.DeleteUserSessionRequest\x1a,.gatehouse.auth.v1.DeleteUserSessionResponse\"&\x8a\xb5\x18\x06*\x02id\x10\x01\x82\xd3\xe4\x93\x02\x16*\x14/v1/me/sessions/{id}\x12\x91\x01\n" +
-	"\x0fEndUserSessions\x12).gatehouse.auth.v1.EndUserSessionsRequest\x1a*.gatehouse.auth.v1.EndUserSessionsResponse\"'\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/me/sessions:end\x90\x02\x02\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x05ended\x18\x01 \x01(\x05R\x05ended2\xdd\x03\n" +
+	"\x12UserSessionService\x12\x8f\x01\n" +
+	"\x10ListUserSessions\x12*.gatehouse.auth.v1.ListUserSessionsRequest\x1a+.gatehouse.auth.v1.ListUserSessionsResponse\"\"\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/me/sessions\x90\x02\x01\x12\x98\x01\n" +
+	"\x11DeleteUserSession\x12+.gatehouse.auth.v1.DeleteUserSessionRequest\x1a,.gatehouse.auth.v1.DeleteUserSessionResponse\"(\x8a\xb5\x18\b*\x02id8\x01\x10\x01\x82\xd3\xe4\x93\x02\x16*\x14/v1/me/sessions/{id}\x12\x93\x01\n" +
+	"\x0fEndUserSessions\x12).gatehouse.auth.v1.EndUserSessionsRequest\x1a*.gatehouse.auth.v1.EndUserSessionsResponse\")\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/me/sessions:end\x90\x02\x02\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_user_session_proto_rawDescOnce sync.Once

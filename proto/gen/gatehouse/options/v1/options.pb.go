@@ -147,7 +147,11 @@ type Access struct {
 	// exactly as an absent one.
 	Resource string `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
 	// How much a call costs, for the limit on its caller.
-	Cost          Cost `protobuf:"varint,6,opt,name=cost,proto3,enum=gatehouse.options.v1.Cost" json:"cost,omitempty"`
+	Cost Cost `protobuf:"varint,6,opt,name=cost,proto3,enum=gatehouse.options.v1.Cost" json:"cost,omitempty"`
+	// Whether only a first-party sign-in may call: not an API key and not the
+	// token of another client, whatever their scopes. For what credentials,
+	// sessions and factors are made of.
+	FirstParty    bool `protobuf:"varint,7,opt,name=first_party,json=firstParty,proto3" json:"first_party,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -237,6 +241,13 @@ func (x *Access) GetCost() Cost {
 		return x.Cost
 	}
 	return Cost_COST_UNSPECIFIED
+}
+
+func (x *Access) GetFirstParty() bool {
+	if x != nil {
+		return x.FirstParty
+	}
+	return false
 }
 
 type isAccess_Rule interface {
@@ -390,7 +401,7 @@ var File_gatehouse_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\"gatehouse/options/v1/options.proto\x12\x14gatehouse.options.v1\x1a google/protobuf/descriptor.proto\"\xde\x01\n" +
+	"\"gatehouse/options/v1/options.proto\x12\x14gatehouse.options.v1\x1a google/protobuf/descriptor.proto\"\xff\x01\n" +
 	"\x06Access\x12\x18\n" +
 	"\x06public\x18\x01 \x01(\bH\x00R\x06public\x12&\n" +
 	"\rauthenticated\x18\x02 \x01(\bH\x00R\rauthenticated\x12 \n" +
@@ -399,7 +410,9 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"permission\x12\x1c\n" +
 	"\binternal\x18\x04 \x01(\bH\x00R\binternal\x12\x1a\n" +
 	"\bresource\x18\x05 \x01(\tR\bresource\x12.\n" +
-	"\x04cost\x18\x06 \x01(\x0e2\x1a.gatehouse.options.v1.CostR\x04costB\x06\n" +
+	"\x04cost\x18\x06 \x01(\x0e2\x1a.gatehouse.options.v1.CostR\x04cost\x12\x1f\n" +
+	"\vfirst_party\x18\a \x01(\bR\n" +
+	"firstPartyB\x06\n" +
 	"\x04rule\"X\n" +
 	"\n" +
 	"Permission\x12\x12\n" +

@@ -1,0 +1,147 @@
+// Package apikey makes and recognizes API keys, and finds out whose one is.
+//
+// A key is "gh_", 43 characters of random base62 and 6 of a checksum (CRC-32), so
+// that a scanner for leaked secrets can tell one from chance, and a mistyped one
+// is refused without asking anybody. Only the SHA-256 of a key is stored.
+//
+// Services ask auth whose a key is ([Source]) and believe the answer for
+// [Believed]: what becomes of the key or of its user takes effect as soon.
+package apikey
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"hash/crc32"
+	"math/big"
+	"strings"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+const (
+	// Prefix is how every key begins.
+	Prefix = "gh_"
+	// ClientID is the client of whoever comes with a key.
+	ClientID = "api-key"
+	// Believed is how long an answer of auth is believed.
+	Believed = 3 * time.Second
+
+	secretBytes    = 32
+	secretLength   = 43
+	checksumLength = 6
+	shownLength    = len(Prefix) + 6
+	entries        = 4096
+	alphabet       = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+// New returns a new key.
+func New() string {
+	raw := make([]byte, secretBytes)
+	_, _ = rand.Read(raw) // never fails
+	secret := base62(new(big.Int).SetBytes(raw), secretLength)
+	return Prefix + secret + checksum(secret)
+}
+
+// Shown is how a key begins, by which its user tells it from others.
+func Shown(key string) string { return key[:shownLength] }
+
+// Hash is what is stored of a key.
+func Hash(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
+
+// Is tells whether a credential is meant to be a key.
+func Is(credential string) bool { return strings.HasPrefix(credential, Prefix) }
+
+// wellFormed tells whether a key can be one of ours.
+func wellFormed(key string) bool {
+	rest, ok := strings.CutPrefix(key, Prefix)
+	if !ok || len(rest) != secretLength+checksumLength {
+		return false
+	}
+	return checksum(rest[:secretLength]) == rest[secretLength:]
+}
+
+func checksum(secret string) string {
+	return base62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(secret)))), checksumLength)
+}
+
+// base62 writes a number with leading zeros.
+func base62(n *big.Int, length int) string {
+	out := []byte(strings.Repeat(alphabet[:1], length))
+	base, digit := big.NewInt(int64(len(alphabet))), new(big.Int)
+	for i := length - 1; i >= 0 && n.Sign() > 0; i-- {
+		n, digit = new(big.Int).QuoRem(n, base, digit)
+		out[i] = alphabet[digit.Int64()]
+	}
+	return string(out)
+}
+
+// Key is whose a key is, and what it may do now.
+type Key struct {
+	ID, UserID, OrganizationID string
+	Roles, Scopes              []string
+}
+
+// Source answers whose the key with a hash is, or UNAUTHENTICATED.
+type Source func(ctx context.Context, hash [sha256.Size]byte) (Key, error)
+
+// Resolver finds out whose keys are. It is safe for concurrent use.
+type Resolver struct {
+	source Source
+	clock  clock.Clock
+	known  *lru.Cache[[sha256.Size]byte, answer]
+}
+
+// answer is what auth said of a key; a refusal is remembered too.
+type answer struct {
+	principal *identity.Principal
+	until     time.Time
+}
+
+// NewResolver returns a resolver that asks a source.
+func NewResolver(source Source, clk clock.Clock) (*Resolver, error) {
+	known, err := lru.New[[sha256.Size]byte, answer](entries)
+	if err != nil {
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no keys can be remembered")
+	}
+	return &Resolver{source: source, clock: clk, known: known}, nil
+}
+
+// Resolve returns whom a key speaks for, or UNAUTHENTICATED. When auth cannot be
+// asked, the key is neither believed nor refused: the error is auth's.
+func (r *Resolver) Resolve(ctx context.Context, key string) (*identity.Principal, error) {
+	if !wellFormed(key) {
+		return nil, identity.Unauthenticated()
+	}
+	hash, now := Hash(key), r.clock.Now()
+	if known, ok := r.known.Get(hash); ok && now.Before(known.until) {
+		return known.principal, refusal(known.principal)
+	}
+	found, err := r.source(ctx, hash)
+	if err != nil && !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
+		return nil, err
+	}
+	var principal *identity.Principal
+	if err == nil {
+		principal = &identity.Principal{
+			UserID: found.UserID, OrganizationID: found.OrganizationID, Roles: found.Roles, Scopes: found.Scopes,
+			// A key that is deleted ends as a session does.
+			SessionID: found.ID, ClientID: ClientID, IssueTime: now, Token: key,
+		}
+	}
+	r.known.Add(hash, answer{principal, now.Add(Believed)})
+	return principal, refusal(principal)
+}
+
+func refusal(p *identity.Principal) error {
+	if p == nil {
+		return identity.Unauthenticated()
+	}
+	return nil
+}

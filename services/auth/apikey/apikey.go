@@ -1,0 +1,65 @@
+// Package apikey is the room of API keys: what a user's programs show instead of
+// its sign-in. Package platform/apikey has their form, and how services find out
+// whose one is.
+package apikey
+
+import (
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+)
+
+// maxPerUser bounds how many keys a user may have.
+const maxPerUser = 100
+
+// Key is an API key.
+type Key struct {
+	ID, UserID, OrganizationID string
+	DisplayName                string
+	// Prefix is how the secret begins.
+	Prefix     string
+	Scopes     []string
+	CreateTime time.Time
+	ExpireTime *time.Time
+	LastUsed   *time.Time
+}
+
+// Validate refuses scopes that are no permissions, and an end that is past.
+func (k Key) Validate(permissions []string, now time.Time) error {
+	for _, scope := range k.Scopes {
+		if !slices.Contains(permissions, scope) {
+			return fault.Invalid("apiKey.scopes", "%q is no permission that you hold", scope)
+		}
+	}
+	if k.ExpireTime != nil && !k.ExpireTime.After(now) {
+		return fault.Invalid("apiKey.expireTime", "must be in the future")
+	}
+	return nil
+}
+
+func decode(message *authv1.ApiKey) Key {
+	k := Key{DisplayName: message.GetDisplayName(), Scopes: slices.Sorted(slices.Values(message.GetScopes()))}
+	if message.GetExpireTime() != nil {
+		at := message.GetExpireTime().AsTime().Truncate(time.Microsecond)
+		k.ExpireTime = &at
+	}
+	return k
+}
+
+func encode(k Key) *authv1.ApiKey {
+	out := &authv1.ApiKey{
+		Id: k.ID, DisplayName: k.DisplayName, Prefix: k.Prefix, Scopes: k.Scopes,
+		CreateTime: timestamppb.New(k.CreateTime), OrganizationId: k.OrganizationID,
+	}
+	if k.ExpireTime != nil {
+		out.ExpireTime = timestamppb.New(*k.ExpireTime)
+	}
+	if k.LastUsed != nil {
+		out.LastUsedTime = timestamppb.New(*k.LastUsed)
+	}
+	return out
+}
