@@ -1,0 +1,251 @@
+// Package mailtest is a mail server inside a test, on loopback: what was sent to
+// it is read as any reader of mail would.
+package mailtest
+
+import (
+	"encoding/base64"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net"
+	"net/mail"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+)
+
+// The credentials that the server takes.
+const (
+	// User is the account's name.
+	User = "gatehouse"
+	// Password is its password.
+	Password = "a mail password"
+)
+
+// waitTimeout is how long a test waits for a mail: some come only with a job's
+// next attempt.
+const waitTimeout = 60 * time.Second
+
+// Mail is a mail that arrived.
+type Mail struct {
+	// To is the receiver of the envelope.
+	To                            string
+	Subject, MessageID, Automatic string
+	Text, HTML                    string
+}
+
+// Server takes mail in.
+type Server struct {
+	// Address is where it listens.
+	Address string
+
+	mu      sync.Mutex
+	mails   []Mail
+	refused string
+	arrived chan struct{}
+}
+
+// Reserve returns an address of this machine that nothing listens on.
+func Reserve(t testing.TB) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() //nolint:errcheck // only its address is wanted
+	return listener.Addr().String()
+}
+
+// Start serves until the test ends.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	return StartAt(t, "127.0.0.1:0")
+}
+
+// StartAt is [Start] at an address.
+func StartAt(t testing.TB, address string) *Server {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Address: listener.Addr().String(), arrived: make(chan struct{})}
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &session{server: s}, nil }))
+	server.AllowInsecureAuth = true
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		_ = server.Close() // closes what is open, which is what is wanted
+		if err := <-served; err != nil && !errors.Is(err, smtp.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// URL is how to reach the server.
+func (s *Server) URL() string {
+	return "smtp://" + User + ":" + strings.ReplaceAll(Password, " ", "%20") + "@" + s.Address
+}
+
+// Refuse makes the server refuse a receiver for good.
+func (s *Server) Refuse(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = address
+}
+
+// Mails returns what has arrived.
+func (s *Server) Mails() []Mail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Mail(nil), s.mails...)
+}
+
+// Wait returns the first mail to an address with a subject that holds some words,
+// when it has arrived.
+func (s *Server) Wait(t testing.TB, to, subject string) Mail {
+	t.Helper()
+	deadline := clock.System().After(waitTimeout)
+	for {
+		s.mu.Lock()
+		arrived := s.arrived
+		for _, m := range s.mails {
+			if m.To == to && strings.Contains(m.Subject, subject) {
+				s.mu.Unlock()
+				return m
+			}
+		}
+		s.mu.Unlock()
+		select {
+		case <-arrived:
+		case <-deadline:
+			t.Fatalf("no mail to %s about %q arrived, but %v", to, subject, s.Mails())
+		}
+	}
+}
+
+// Forget removes what has arrived.
+func (s *Server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mails = nil
+}
+
+func (s *Server) add(m Mail) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mails = append(s.mails, m)
+	close(s.arrived)
+	s.arrived = make(chan struct{})
+}
+
+// session is one conversation of a client.
+type session struct {
+	server *Server
+	known  bool
+	to     string
+}
+
+// AuthMechanisms implements [smtp.AuthSession].
+func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
+
+// Auth implements [smtp.AuthSession].
+func (s *session) Auth(string) (sasl.Server, error) {
+	return sasl.NewPlainServer(func(_, user, password string) error {
+		if s.known = user == User && password == Password; !s.known {
+			return smtp.ErrAuthFailed
+		}
+		return nil
+	}), nil
+}
+
+// Mail implements [smtp.Session].
+func (s *session) Mail(string, *smtp.MailOptions) error {
+	if !s.known {
+		return smtp.ErrAuthRequired
+	}
+	return nil
+}
+
+// Rcpt implements [smtp.Session].
+func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	if to == s.server.refused {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "nobody of this name"}
+	}
+	s.to = to
+	return nil
+}
+
+// Data implements [smtp.Session].
+func (s *session) Data(r io.Reader) error {
+	m, err := parse(r)
+	if err != nil {
+		return err
+	}
+	m.To = s.to
+	s.server.add(m)
+	return nil
+}
+
+// Reset implements [smtp.Session].
+func (s *session) Reset() { s.to = "" }
+
+// Logout implements [smtp.Session].
+func (s *session) Logout() error { return nil }
+
+// parse reads a mail of a text and an HTML part.
+func parse(r io.Reader) (Mail, error) {
+	message, err := mail.ReadMessage(r)
+	if err != nil {
+		return Mail{}, err //nolint:wrapcheck // a test shows it
+	}
+	m := Mail{MessageID: message.Header.Get("Message-Id"), Automatic: message.Header.Get("Auto-Submitted")}
+	if m.Subject, err = new(mime.WordDecoder).DecodeHeader(message.Header.Get("Subject")); err != nil {
+		return Mail{}, err //nolint:wrapcheck // a test shows it
+	}
+	kind, params, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/alternative" {
+		return Mail{}, errors.Join(errors.New("the mail has not two forms"), err)
+	}
+	parts := multipart.NewReader(message.Body, params["boundary"])
+	for {
+		part, err := parts.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return m, nil
+		}
+		if err != nil {
+			return Mail{}, err //nolint:wrapcheck // a test shows it
+		}
+		body, err := io.ReadAll(decoded(part, part.Header.Get("Content-Transfer-Encoding")))
+		if err != nil {
+			return Mail{}, err //nolint:wrapcheck // a test shows it
+		}
+		if strings.HasPrefix(part.Header.Get("Content-Type"), "text/html") {
+			m.HTML = string(body)
+		} else {
+			m.Text = string(body)
+		}
+	}
+}
+
+func decoded(r io.Reader, encoding string) io.Reader {
+	switch encoding {
+	case "quoted-printable":
+		return quotedprintable.NewReader(r)
+	case "base64":
+		return base64.NewDecoder(base64.StdEncoding, r)
+	default:
+		return r
+	}
+}

@@ -1,0 +1,160 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+const (
+	// kept is how many messages stay in an outbox; the oldest go.
+	kept         = 1000
+	suffix       = ".json"
+	folderRights = 0o700
+	fileRights   = 0o600
+)
+
+// Outbox is a folder of messages that were written down instead of being sent.
+// Messages hold what opens accounts, so the folder is its owner's alone.
+type Outbox struct {
+	folder string
+	clock  clock.Clock
+}
+
+// NewOutbox returns the outbox in a folder, which is made with the first message.
+func NewOutbox(folder string, clk clock.Clock) *Outbox { return &Outbox{folder: folder, clock: clk} }
+
+// Written is a message in an outbox.
+type Written struct {
+	Message
+	// Time is when it was written.
+	Time time.Time
+	// Cursor is its place in the order.
+	Cursor string
+}
+
+// stored is a message's file.
+type stored struct {
+	ID         string    `json:"id"`
+	Channel    Channel   `json:"channel"`
+	To         string    `json:"to"`
+	Subject    string    `json:"subject"`
+	Text       string    `json:"text"`
+	HTML       string    `json:"html"`
+	CreateTime time.Time `json:"createTime"`
+}
+
+// send implements carrier.
+func (o *Outbox) send(_ context.Context, m Message) error {
+	if !id.Valid(m.ID) {
+		return fault.New(faultv1.Reason_REASON_INTERNAL, "a message has no id")
+	}
+	now := clock.Stamp(o.clock)
+	raw, err := json.MarshalIndent(stored{m.ID, m.Channel, m.To, m.Subject, m.Text, m.HTML, now}, "", "  ")
+	if err == nil {
+		err = o.write(m.ID, now, raw)
+	}
+	if err != nil {
+		return fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE, "the outbox cannot be written")
+	}
+	return nil
+}
+
+// write makes the message's file at once whole, and removes the oldest beyond
+// those that stay. A file's name begins with its time, by which files sort.
+func (o *Outbox) write(messageID string, now time.Time, raw []byte) error {
+	if err := os.MkdirAll(o.folder, folderRights); err != nil {
+		return err //nolint:wrapcheck // wrapped by the caller
+	}
+	names, err := o.names()
+	if err != nil {
+		return err
+	}
+	name := now.UTC().Format("20060102T150405.000000") + "_" + messageID + suffix
+	temporary := filepath.Join(o.folder, "."+name)
+	if err := os.WriteFile(temporary, raw, fileRights); err != nil {
+		return err //nolint:wrapcheck // wrapped by the caller
+	}
+	if err := os.Rename(temporary, filepath.Join(o.folder, name)); err != nil {
+		return err //nolint:wrapcheck // wrapped by the caller
+	}
+	for i, old := range names {
+		// An earlier copy of the same message, or one too many.
+		if strings.Contains(old, messageID) || i+1 >= kept {
+			if err := os.Remove(filepath.Join(o.folder, old)); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err //nolint:wrapcheck // wrapped by the caller
+			}
+		}
+	}
+	return nil
+}
+
+// names lists the files, newest first.
+func (o *Outbox) names() ([]string, error) {
+	entries, err := os.ReadDir(o.folder)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	var out []string
+	for _, entry := range entries {
+		if name := entry.Name(); strings.HasSuffix(name, suffix) && !strings.HasPrefix(name, ".") {
+			out = append(out, name)
+		}
+	}
+	slices.SortFunc(out, func(a, b string) int { return cmp.Compare(b, a) })
+	return out, nil
+}
+
+// List returns at most so many messages, newest first, that come after the one
+// of a cursor; an empty cursor begins.
+func (o *Outbox) List(after string, most int) ([]Written, error) {
+	names, err := o.names()
+	if err != nil {
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE, "the outbox cannot be read")
+	}
+	var out []Written
+	for _, name := range names {
+		if len(out) == most {
+			break
+		}
+		if after != "" && name >= after {
+			continue
+		}
+		message, err := o.read(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE, "the outbox cannot be read")
+		}
+		out = append(out, message)
+	}
+	return out, nil
+}
+
+func (o *Outbox) read(name string) (Written, error) {
+	raw, err := os.ReadFile(filepath.Join(o.folder, name))
+	if err != nil {
+		return Written{}, fmt.Errorf("outbox: %w", err)
+	}
+	var s stored
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return Written{}, fmt.Errorf("outbox: %s: %w", name, err)
+	}
+	return Written{
+		Message: Message{ID: s.ID, Channel: s.Channel, To: s.To, Subject: s.Subject, Text: s.Text, HTML: s.HTML},
+		Time:    s.CreateTime, Cursor: name,
+	}, nil
+}

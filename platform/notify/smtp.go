@@ -1,0 +1,146 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"strconv"
+
+	gomail "github.com/wneessen/go-mail"
+)
+
+const (
+	smtpPort  = 587
+	smtpsPort = 465
+	// permanent is the first SMTP reply code that says not to try again.
+	permanent = 500
+)
+
+// mailer sends mail by SMTP.
+type mailer struct {
+	host    string
+	from    *mail.Address
+	options []gomail.Option
+}
+
+// newMailer reads an SMTP URL. Its errors do not repeat it: it holds a password.
+func newMailer(text, from string) (*mailer, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "smtp" && u.Scheme != "smtps") || (u.Path != "" && u.Path != "/") {
+		return nil, errors.New("SMTP URL: must be smtp://user:password@host:port or smtps://…")
+	}
+	query := u.Query()
+	if given := query.Get("from"); given != "" {
+		from = given
+	}
+	m := &mailer{host: u.Hostname()}
+	auth := gomail.SMTPAuthAutoDiscover
+	if m.from, err = mail.ParseAddress(from); err != nil {
+		return nil, fmt.Errorf("SMTP URL: the sender %q is no address", from)
+	}
+	port := smtpPort
+	if u.Scheme == "smtps" {
+		port = smtpsPort
+		m.options = append(m.options, gomail.WithSSL())
+	} else {
+		policy, err := upgrade(query.Get("starttls"), m.host)
+		if err != nil {
+			return nil, err
+		}
+		m.options = append(m.options, gomail.WithTLSPolicy(policy))
+		if policy == gomail.TLSOpportunistic {
+			auth = gomail.SMTPAuthPlainNoEnc // whoever allows that has said so
+		}
+	}
+	if given := u.Port(); given != "" {
+		if port, err = strconv.Atoi(given); err != nil {
+			return nil, errors.New("SMTP URL: the port is no number")
+		}
+	}
+	m.options = append(m.options, gomail.WithPort(port), gomail.WithTimeout(sendTimeout))
+	if u.User != nil {
+		password, _ := u.User.Password()
+		m.options = append(m.options, gomail.WithSMTPAuth(auth),
+			gomail.WithUsername(u.User.Username()), gomail.WithPassword(password))
+	}
+	return m, nil
+}
+
+// upgrade says whether a connection must become TLS before anything is said:
+// links in mails are as good as passwords, and whoever can strip the offer of TLS
+// can read them. On this machine there is nobody between.
+func upgrade(asked, host string) (gomail.TLSPolicy, error) {
+	switch {
+	case asked == "required", asked == "" && !loopback(host):
+		return gomail.TLSMandatory, nil
+	case asked == "optional", asked == "":
+		return gomail.TLSOpportunistic, nil
+	default:
+		return gomail.NoTLS, errors.New("SMTP URL: starttls is required or optional")
+	}
+}
+
+func loopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
+}
+
+// send implements carrier.
+func (m *mailer) send(ctx context.Context, message Message) error {
+	to, err := mail.ParseAddress(message.To)
+	if err != nil {
+		return refused(err)
+	}
+	mime := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	mime.FromMailAddress(m.from)
+	mime.ToMailAddress(to)
+	mime.Subject(message.Subject)
+	mime.SetMessageIDWithValue(message.ID + "@" + domain(m.from.Address))
+	mime.SetDate()
+	// Nobody's absence note shall answer, RFC 3834.
+	mime.SetGenHeader("Auto-Submitted", "auto-generated")
+	mime.SetBodyString(gomail.TypeTextPlain, message.Text)
+	if message.HTML != "" {
+		mime.AddAlternativeString(gomail.TypeTextHTML, message.HTML)
+	}
+	client, err := gomail.NewClient(m.host, m.options...)
+	if err != nil {
+		return unavailable(err, Email)
+	}
+	if err := client.DialAndSendWithContext(ctx, mime); err != nil {
+		return mailError(err)
+	}
+	return nil
+}
+
+func mailError(err error) error {
+	var failed *gomail.SendError
+	if errors.As(err, &failed) && failed.Reason == gomail.ErrSMTPRcptTo && failed.ErrorCode() >= permanent {
+		return refused(err)
+	}
+	return unavailable(err, Email)
+}
+
+// domain is the part of an address after the @.
+func domain(address string) string {
+	for i := len(address) - 1; i >= 0; i-- {
+		if address[i] == '@' {
+			return address[i+1:]
+		}
+	}
+	return address
+}
+
+// SenderFor returns the address that mail comes from where none is set: that of
+// nobody at the host of a URL.
+func SenderFor(publicURL string) string {
+	host := "localhost"
+	if u, err := url.Parse(publicURL); err == nil && net.ParseIP(u.Hostname()) == nil && u.Hostname() != "" {
+		host = u.Hostname()
+	}
+	return "Gatehouse <no-reply@" + host + ">"
+}
