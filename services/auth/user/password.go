@@ -15,15 +15,15 @@ const (
 	// minDistinct is how many different characters a password has at least:
 	// fewer is a pattern, whatever its length.
 	minDistinct = 5
-	// minScore is the least score of the estimator, from 0 to 4: a million guesses
-	// do not find the password.
-	minScore = 2
+	// minScore is the least score of the estimator, from 0 to 4. What lists and
+	// rules find among their first guesses scores 0.
+	minScore = 1
 	// maxEstimated is how many characters are estimated.
 	maxEstimated = 64
 )
 
 // CheckPassword refuses a password that is too short or too long, made of the
-// address, or among the first million that anybody would try. What it is made
+// address, or among the first that anybody would try. What it is made
 // of (digits, capitals) is not asked (NIST SP 800-63B section 5.1.1.2).
 func CheckPassword(password, address string) error {
 	length := utf8.RuneCountInString(password)
