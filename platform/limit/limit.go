@@ -79,6 +79,13 @@ func (l *Limiter) Allow(ctx context.Context, key string) Decision {
 	}
 }
 
+// GiveBack takes back one request that [Limiter.Allow] counted: for limits on
+// what fails, which is known only later.
+func (l *Limiter) GiveBack(ctx context.Context, key string) {
+	// One that cannot be taken back is forgotten with time, as all are.
+	_, _, _ = l.gcra.RateLimitCtx(ctx, key, -1)
+}
+
 // PolicyHeader is the value of RateLimit-Policy (IETF
 // draft-ietf-httpapi-ratelimit-headers).
 func (l *Limiter) PolicyHeader() string {

@@ -48,3 +48,27 @@ func TestHeadersFollowTheDraft(t *testing.T) {
 		t.Errorf("RateLimit %s, want %s", got, want)
 	}
 }
+
+func TestWhatIsGivenBackIsNotCounted(t *testing.T) {
+	t.Parallel()
+	limiter, err := limit.New(limit.Quota{Name: "wrong", PerMinute: 1, Burst: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if !limiter.Allow(t.Context(), "ada").Allowed {
+			t.Fatal("refused, though all was given back")
+		}
+		limiter.GiveBack(t.Context(), "ada")
+	}
+	limiter.GiveBack(t.Context(), "ada") // nothing is left to give back
+	allowed := 0
+	for range 10 {
+		if limiter.Allow(t.Context(), "ada").Allowed {
+			allowed++
+		}
+	}
+	if allowed != 3 {
+		t.Errorf("allowed %d, want the one and a burst of two", allowed)
+	}
+}

@@ -54,6 +54,8 @@ type Config struct {
 	// AdminEmail and AdminPassword are the first operator's, for
 	// EnsureOperator; both or neither.
 	AdminEmail, AdminPassword string
+	// RateLimits says whether wrong passwords are bounded.
+	RateLimits bool
 }
 
 // Validate reports everything that is wrong with the configuration.
@@ -100,6 +102,8 @@ type Service struct {
 	organizations *organization.Service
 	accounts      *account.Service
 	keys          *key.Service
+	users         *user.Store
+	trail         *audit.Trail
 	serviceTokens *servicetoken.Service
 	revoked       *revocation.Store
 	revocations   *revocation.Service
@@ -141,6 +145,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	users, organizations, sessions := user.NewStore(deps.DB), organization.NewStore(deps.DB, tokens), session.NewStore(deps.DB)
 	hasher, trail := user.NewHasher(), audit.NewTrail(deps.Clock)
+	s.users, s.trail = users, trail
 	s.revoked = revocation.NewStore(deps.DB, tokens, deps.Clock)
 	s.accountMaker = session.NewAccounts(sessions, users, organizations, hasher, trail, deps.Clock)
 	var err error
@@ -161,9 +166,15 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}); err != nil {
 		return err
 	}
+	var throttle *session.Throttle
+	if s.cfg.RateLimits {
+		if throttle, err = session.NewThrottle(); err != nil {
+			return err
+		}
+	}
 	if s.sessions, err = session.NewService(session.Deps{
 		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Hasher: hasher,
-		Factors: s.factors, Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+		Factors: s.factors, Throttle: throttle, Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}
@@ -228,24 +239,6 @@ func (s *Service) EnsureOperator(ctx context.Context) (created bool, err error) 
 		return false, nil
 	}
 	return s.accountMaker.EnsureOperator(ctx, s.cfg.AdminEmail, s.cfg.AdminPassword)
-}
-
-// NewUser is an account that whoever runs the installation makes.
-type NewUser struct {
-	// Email is the address that the person signs in with.
-	Email string
-	// Password obeys the rules of sign-up.
-	Password string
-	// DisplayName may be empty: then it is the address before the @.
-	DisplayName string
-	// Operator gives the user the role that spans organizations.
-	Operator bool
-}
-
-// CreateUser makes an account with a personal organization, also where sign-up
-// is closed. A taken address is EMAIL_TAKEN.
-func (s *Service) CreateUser(ctx context.Context, u NewUser) error {
-	return s.accountMaker.Create(ctx, u.Email, u.Password, u.DisplayName, u.Operator)
 }
 
 // Run rotates the signing keys and removes sessions and remembered answers whose

@@ -40,6 +40,7 @@ func (p *Process) openAuth(ctx context.Context, db *postgres.DB) (*auth.Service,
 	}
 	service, err := auth.New(auth.Config{
 		Issuer: p.settings.PublicURL, SecretKey: p.key, AdminEmail: first.email, AdminPassword: first.password,
+		RateLimits: p.settings.RateLimits == "on",
 	}, auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer})
 	if err != nil {
 		return nil, first, err

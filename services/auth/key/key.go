@@ -11,10 +11,8 @@
 package key
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ed25519"
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -50,20 +48,9 @@ type Sealer struct{ aead cipher.AEAD }
 
 // NewSealer derives the sealing key from the installation's secret key.
 func NewSealer(secretKey []byte) (*Sealer, error) {
-	if len(secretKey) != 32 {
-		return nil, errors.New("key: the secret key must have 32 bytes")
-	}
-	derived, err := hkdf.Key(sha256.New, secretKey, nil, "gatehouse/auth/signing-keys", 32)
+	aead, _, err := derive(secretKey, "gatehouse/auth/signing-keys")
 	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	block, err := aes.NewCipher(derived)
-	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
+		return nil, err
 	}
 	return &Sealer{aead: aead}, nil
 }

@@ -11,24 +11,28 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/key"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs; all of it, except where it says so.
 type Deps struct {
 	Store         *Store
 	Users         *user.Store
 	Organizations *organization.Store
 	Accounts      *Accounts
 	Hasher        *user.Hasher
-	Keys          *key.Ring
-	Issuer        string
-	Revocations   *revocation.Store
-	Trail         *audit.Trail
-	Clock         clock.Clock
+	Factors       *factor.Service
+	// Throttle bounds wrong passwords; nil where rates are not limited.
+	Throttle    *Throttle
+	Keys        *key.Ring
+	Issuer      string
+	Revocations *revocation.Store
+	Trail       *audit.Trail
+	Clock       clock.Clock
 }
 
 // Service implements the RPCs of sessions.
@@ -41,7 +45,7 @@ type Service struct {
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
 	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Accounts == nil || deps.Hasher == nil ||
-		deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
+		deps.Factors == nil || deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("session: every dependency is required")
 	}
 	return &Service{deps: deps}, nil
@@ -53,7 +57,8 @@ func (s *Service) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv
 	if err != nil {
 		return nil, err
 	}
-	return s.begin(ctx, account.organization.ID, account.user.ID, func(ctx context.Context, tx postgres.Tx, _ *Session) error {
+	session := s.newSession(ctx, account.organization.ID, account.user.ID, []string{identity.MethodPassword})
+	return s.begin(ctx, session, func(ctx context.Context, tx postgres.Tx) error {
 		return s.deps.Accounts.insert(ctx, tx, account)
 	})
 }
@@ -64,61 +69,116 @@ func (s *Service) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv
 	if err != nil {
 		return nil, err
 	}
-	right, err := s.deps.Hasher.Verify(ctx, account.PasswordHash, req.GetPassword())
+	right, err := s.verify(ctx, user.NormalizeEmail(req.GetEmail()), account.PasswordHash, req.GetPassword())
 	if err != nil {
 		return nil, err
 	}
 	if !right || account.Disabled {
 		return nil, wrongCredentials()
 	}
-	return s.begin(ctx, account.OrganizationID, account.UserID, nil)
+	return s.Admit(ctx, account.OrganizationID, account.UserID, identity.MethodPassword)
+}
+
+// verify judges a password, as one of not too many of an account.
+func (s *Service) verify(ctx context.Context, account, hash, password string) (right bool, err error) {
+	try, err := s.deps.Throttle.take(ctx, account)
+	if err != nil {
+		return false, err
+	}
+	right, err = s.deps.Hasher.Verify(ctx, hash, password)
+	if err != nil || right {
+		try.giveBack(ctx)
+	}
+	return right, err
+}
+
+// Admit answers the tokens of a new session of a user who has shown a first
+// factor in whatever way, or the challenge of the second one where the user has
+// enrolled one.
+func (s *Service) Admit(ctx context.Context, organizationID, userID string, shown ...string) (*authv1.TokenResponse, error) {
+	challenge, lacking, err := s.deps.Factors.Challenge(ctx, userID, shown)
+	if err != nil {
+		return nil, err
+	}
+	if lacking {
+		return &authv1.TokenResponse{MfaChallenge: &authv1.MfaChallenge{Id: challenge.ID, Methods: challenge.Methods}}, nil
+	}
+	return s.begin(ctx, s.newSession(ctx, organizationID, userID, shown), nil)
 }
 
 // SwitchOrganization implements the RPC. The user showed no credential now, so
-// the time of the last one goes with the new session.
+// what was shown for this session, and when, goes with the new one.
 func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrganizationRequest) (*authv1.TokenResponse, error) {
-	p, ok := identity.FromContext(ctx)
-	if !ok {
-		return nil, identity.Unauthenticated()
+	p, err := identity.Require(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return s.begin(ctx, req.GetOrganizationId(), p.UserID, func(_ context.Context, _ postgres.Tx, session *Session) error {
-		session.AuthTime = p.AuthTime
-		return nil
+	current, err := s.current(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	session := s.newSession(ctx, req.GetOrganizationId(), p.UserID, current.Methods)
+	session.AuthTime = current.AuthTime
+	return s.begin(ctx, session, nil)
+}
+
+// current returns the caller's session as it stands. One that was begun without
+// the factor that its user has by now must show it first.
+func (s *Service) current(ctx context.Context, p *identity.Principal) (current Session, err error) {
+	err = s.deps.Store.InTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		var alive bool
+		current, alive, err = s.deps.Store.Current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, s.deps.Clock.Now())
+		if err == nil && !alive {
+			return identity.Unauthenticated()
+		}
+		return err
 	})
+	if err != nil || identity.ShowedFactor(current.Methods) {
+		return current, err
+	}
+	enrolled, err := s.deps.Factors.Methods(ctx, p.UserID)
+	if err == nil && len(enrolled) > 0 {
+		return current, identity.StepUpRequired()
+	}
+	return current, err
 }
 
 // begin opens a session and answers its tokens. before runs first in the same
 // transaction.
-func (s *Service) begin(ctx context.Context, organizationID, userID string,
-	before func(ctx context.Context, tx postgres.Tx, session *Session) error,
-) (*authv1.TokenResponse, error) {
+func (s *Service) begin(ctx context.Context, session Session, before func(ctx context.Context, tx postgres.Tx) error) (*authv1.TokenResponse, error) {
 	// The key comes first: once committed, a session must not go unanswered.
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	session := s.newSession(ctx, organizationID, userID)
 	token, hash := newToken()
 	var holder holder
-	err = s.deps.Store.InTx(ctx, organizationID, userID, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.deps.Store.InTx(ctx, session.OrganizationID, session.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		if before != nil {
-			if err := before(ctx, tx, &session); err != nil {
+			if err := before(ctx, tx); err != nil {
 				return err
 			}
 		}
-		var err error
-		if holder, err = s.holder(ctx, tx, session); err != nil {
-			return err
-		}
-		if err := s.deps.Store.Insert(ctx, tx, session, hash); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, session, "created")
+		holder, err = s.open(ctx, tx, session, hash)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s.tokens(signing, session, holder, token)
+}
+
+// open stores a session with its first refresh token, in a transaction of its
+// user in its organization.
+func (s *Service) open(ctx context.Context, tx postgres.Tx, session Session, hash []byte) (holder, error) {
+	h, err := s.holder(ctx, tx, session)
+	if err != nil {
+		return h, err
+	}
+	if err := s.deps.Store.Insert(ctx, tx, session, hash); err != nil {
+		return h, err
+	}
+	return h, s.record(ctx, tx, session, "created")
 }
 
 // Refresh implements the RPC.

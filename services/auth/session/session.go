@@ -7,6 +7,10 @@
 // hashes. Access tokens are signed by package key, live for [AccessTTL] and are
 // verified by any service without asking.
 //
+// No session begins without the second factor of a user who has one: whatever
+// was shown first ([Service.Admit]), the answer then is a challenge (package
+// factor). What was shown stays with the session, and so with what refreshes it.
+//
 // An unknown address, a wrong password and a disabled account are answered
 // alike, after the same work.
 package session
@@ -35,6 +39,8 @@ const (
 type Session struct {
 	ID, OrganizationID, UserID string
 	UserAgent, IPAddress       string
+	// Methods are what the user showed (identity.MethodPassword, …).
+	Methods []string
 	// AuthTime is when the user last showed a credential.
 	AuthTime, CreateTime, ExpireTime time.Time
 }

@@ -25,15 +25,50 @@ func (s *Store) InTx(ctx context.Context, organizationID, userID string, fn func
 // Insert adds a session with its first refresh token.
 func (s *Store) Insert(ctx context.Context, tx pgx.Tx, session Session, hash []byte) error {
 	if _, err := postgres.TxExec(ctx, tx, `INSERT INTO sessions
-		(organization_id, id, user_id, user_agent, ip_address, auth_time, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		session.OrganizationID, session.ID, session.UserID, session.UserAgent, session.IPAddress, session.AuthTime,
+		(organization_id, id, user_id, user_agent, ip_address, methods, auth_time, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		session.OrganizationID, session.ID, session.UserID, session.UserAgent, session.IPAddress, session.Methods, session.AuthTime,
 		session.CreateTime, session.ExpireTime); err != nil {
 		return err
 	}
+	return s.insertToken(ctx, tx, session, hash, session.CreateTime)
+}
+
+func (s *Store) insertToken(ctx context.Context, tx pgx.Tx, session Session, hash []byte, now time.Time) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO refresh_tokens (organization_id, token_hash, session_id, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5)`, session.OrganizationID, hash, session.ID, session.CreateTime, session.ExpireTime)
+		VALUES ($1, $2, $3, $4, $5)`, session.OrganizationID, hash, session.ID, now, session.ExpireTime)
 	return err
+}
+
+// Current returns a session that is alive, and holds it until the transaction
+// ends; false when it is not alive.
+func (s *Store) Current(ctx context.Context, tx pgx.Tx, organizationID, id, userID string, now time.Time) (Session, bool, error) {
+	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
+		out := Session{ID: id, OrganizationID: organizationID, UserID: userID}
+		err := row.Scan(&out.Methods, &out.AuthTime, &out.ExpireTime)
+		return out, err
+	}, `SELECT methods, auth_time, expires_at FROM sessions
+		WHERE organization_id = $1 AND id = $2 AND user_id = $3 AND revoked_at IS NULL AND expires_at > $4 FOR UPDATE`,
+		organizationID, id, userID, now)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return session, false, nil
+	}
+	return session, err == nil, err
+}
+
+// StepUp keeps what a session's user has shown and when, and replaces the refresh
+// token that works by another one.
+func (s *Store) StepUp(ctx context.Context, tx pgx.Tx, session Session, hash []byte) error {
+	if _, err := postgres.TxExec(ctx, tx, "UPDATE sessions SET methods = $3, auth_time = $4 WHERE organization_id = $1 AND id = $2",
+		session.OrganizationID, session.ID, session.Methods, session.AuthTime); err != nil {
+		return err
+	}
+	if _, err := postgres.TxExec(ctx, tx, `UPDATE refresh_tokens SET used_at = $3
+		WHERE organization_id = $1 AND session_id = $2 AND used_at IS NULL`,
+		session.OrganizationID, session.ID, session.AuthTime); err != nil {
+		return err
+	}
+	return s.insertToken(ctx, tx, session, hash, session.AuthTime)
 }
 
 // Rotate uses a refresh token up and stores its successor, in one statement. It
@@ -42,9 +77,9 @@ func (s *Store) Insert(ctx context.Context, tx pgx.Tx, session Session, hash []b
 func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, presented, successor []byte, now time.Time) (Session, bool, error) {
 	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
 		var s Session
-		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &s.AuthTime)
+		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &s.AuthTime, &s.Methods)
 		return s, err
-	}, "SELECT organization_id::text, session_id::text, user_id::text, auth_time FROM rotate_refresh_token($1, $2, $3)",
+	}, "SELECT organization_id::text, session_id::text, user_id::text, auth_time, methods FROM rotate_refresh_token($1, $2, $3)",
 		presented, successor, now)
 	return s.found(ctx, tx, session, err)
 }

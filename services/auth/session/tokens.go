@@ -10,12 +10,12 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-func (s *Service) newSession(ctx context.Context, organizationID, userID string) Session {
+func (s *Service) newSession(ctx context.Context, organizationID, userID string, methods []string) Session {
 	now, origin := s.deps.Clock.Now(), identity.OriginFromContext(ctx)
 	agent := []rune(origin.UserAgent)
 	return Session{
 		ID: id.New(), OrganizationID: organizationID, UserID: userID, UserAgent: string(agent[:min(len(agent), maxUserAgent)]),
-		IPAddress: origin.IPAddress, AuthTime: now, CreateTime: now, ExpireTime: now.Add(TTL),
+		IPAddress: origin.IPAddress, Methods: methods, AuthTime: now, CreateTime: now, ExpireTime: now.Add(TTL),
 	}
 }
 
@@ -25,7 +25,7 @@ func (s *Service) tokens(signing identity.SigningKey, session Session, h holder,
 	access, err := identity.SignAccess(signing, identity.AccessClaims{
 		Issuer: s.deps.Issuer, Subject: session.UserID, ID: id.New(), ClientID: identity.FirstParty,
 		OrganizationID: session.OrganizationID, SessionID: session.ID, Roles: h.roles,
-		IssuedAt: now, ExpiresAt: now.Add(AccessTTL), AuthTime: session.AuthTime, AMR: []string{"pwd"},
+		IssuedAt: now, ExpiresAt: now.Add(AccessTTL), AuthTime: session.AuthTime, AMR: session.Methods,
 	})
 	if err != nil {
 		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no token could be signed")

@@ -92,12 +92,24 @@ func (s *Store) Lock(ctx context.Context, tx pgx.Tx, userID string) (User, error
 	return u, absent(err)
 }
 
-// Save writes what may change of a user: what it is called, its language, its
-// password, its revision.
+// Save writes what may change of a user, all but its address.
 func (s *Store) Save(ctx context.Context, tx pgx.Tx, u User) error {
-	_, err := postgres.TxExec(ctx, tx, `UPDATE users SET display_name = $2, locale = $3, password_hash = $4, revision = $5, updated_at = $6
-		WHERE id = $1`, u.ID, u.DisplayName, u.Locale, u.PasswordHash, u.Revision, u.UpdateTime)
+	_, err := postgres.TxExec(ctx, tx, `UPDATE users SET display_name = $2, locale = $3, password_hash = $4, disabled = $5, operator = $6,
+		revision = $7, updated_at = $8 WHERE id = $1`, u.ID, u.DisplayName, u.Locale, u.PasswordHash, u.Disabled, u.Operator,
+		u.Revision, u.UpdateTime)
 	return err
+}
+
+// Home returns the organization in which a user's sign-ins begin, in a
+// transaction of that user: the personal one, else the one joined first.
+func (s *Store) Home(ctx context.Context, tx pgx.Tx, id string) (organizationID string, err error) {
+	organizationID, err = postgres.TxOne(ctx, tx, pgx.RowTo[string], `SELECT m.organization_id::text
+		FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.user_id = $1 ORDER BY o.personal DESC, m.created_at, m.organization_id LIMIT 1`, id)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return "", fault.NotFound("organization")
+	}
+	return organizationID, err
 }
 
 // OperatorExists tells whether the installation has an operator.

@@ -145,6 +145,203 @@ func (x *SignInRequest) GetPassword() string {
 	return ""
 }
 
+// SignInMfaRequest answers a challenge.
+type SignInMfaRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The challenge's id, as the sign-in answered it.
+	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
+	// A code of the authenticator, or a recovery code.
+	Code          string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignInMfaRequest) Reset() {
+	*x = SignInMfaRequest{}
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignInMfaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignInMfaRequest) ProtoMessage() {}
+
+func (x *SignInMfaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignInMfaRequest.ProtoReflect.Descriptor instead.
+func (*SignInMfaRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SignInMfaRequest) GetChallengeId() string {
+	if x != nil {
+		return x.ChallengeId
+	}
+	return ""
+}
+
+func (x *SignInMfaRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+// StepUpRequest shows a credential anew.
+type StepUpRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one is set.
+	//
+	// Types that are valid to be assigned to Credential:
+	//
+	//	*StepUpRequest_Password
+	//	*StepUpRequest_Code
+	Credential    isStepUpRequest_Credential `protobuf_oneof:"credential"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StepUpRequest) Reset() {
+	*x = StepUpRequest{}
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StepUpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StepUpRequest) ProtoMessage() {}
+
+func (x *StepUpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StepUpRequest.ProtoReflect.Descriptor instead.
+func (*StepUpRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *StepUpRequest) GetCredential() isStepUpRequest_Credential {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
+func (x *StepUpRequest) GetPassword() string {
+	if x != nil {
+		if x, ok := x.Credential.(*StepUpRequest_Password); ok {
+			return x.Password
+		}
+	}
+	return ""
+}
+
+func (x *StepUpRequest) GetCode() string {
+	if x != nil {
+		if x, ok := x.Credential.(*StepUpRequest_Code); ok {
+			return x.Code
+		}
+	}
+	return ""
+}
+
+type isStepUpRequest_Credential interface {
+	isStepUpRequest_Credential()
+}
+
+type StepUpRequest_Password struct {
+	// The password, where no second factor is enrolled.
+	Password string `protobuf:"bytes,1,opt,name=password,proto3,oneof"`
+}
+
+type StepUpRequest_Code struct {
+	// A code of the authenticator, or a recovery code.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3,oneof"`
+}
+
+func (*StepUpRequest_Password) isStepUpRequest_Credential() {}
+
+func (*StepUpRequest_Code) isStepUpRequest_Credential() {}
+
+// MfaChallenge is what a sign-in still lacks.
+type MfaChallenge struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the sign-in; to be kept secret.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// How it can be answered: "totp", "recovery_code".
+	Methods       []string `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MfaChallenge) Reset() {
+	*x = MfaChallenge{}
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MfaChallenge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MfaChallenge) ProtoMessage() {}
+
+func (x *MfaChallenge) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MfaChallenge.ProtoReflect.Descriptor instead.
+func (*MfaChallenge) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MfaChallenge) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *MfaChallenge) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
 // RefreshRequest holds the refresh token to use up.
 type RefreshRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -156,7 +353,7 @@ type RefreshRequest struct {
 
 func (x *RefreshRequest) Reset() {
 	*x = RefreshRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -168,7 +365,7 @@ func (x *RefreshRequest) String() string {
 func (*RefreshRequest) ProtoMessage() {}
 
 func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -181,7 +378,7 @@ func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshRequest.ProtoReflect.Descriptor instead.
 func (*RefreshRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{2}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RefreshRequest) GetRefreshToken() string {
@@ -202,7 +399,7 @@ type SignOutRequest struct {
 
 func (x *SignOutRequest) Reset() {
 	*x = SignOutRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -214,7 +411,7 @@ func (x *SignOutRequest) String() string {
 func (*SignOutRequest) ProtoMessage() {}
 
 func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -227,7 +424,7 @@ func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutRequest.ProtoReflect.Descriptor instead.
 func (*SignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{3}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SignOutRequest) GetRefreshToken() string {
@@ -246,7 +443,7 @@ type SignOutResponse struct {
 
 func (x *SignOutResponse) Reset() {
 	*x = SignOutResponse{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -258,7 +455,7 @@ func (x *SignOutResponse) String() string {
 func (*SignOutResponse) ProtoMessage() {}
 
 func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -271,7 +468,7 @@ func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutResponse.ProtoReflect.Descriptor instead.
 func (*SignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{7}
 }
 
 // SwitchOrganizationRequest names the organization to act in.
@@ -285,7 +482,7 @@ type SwitchOrganizationRequest struct {
 
 func (x *SwitchOrganizationRequest) Reset() {
 	*x = SwitchOrganizationRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -297,7 +494,7 @@ func (x *SwitchOrganizationRequest) String() string {
 func (*SwitchOrganizationRequest) ProtoMessage() {}
 
 func (x *SwitchOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -310,7 +507,7 @@ func (x *SwitchOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*SwitchOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SwitchOrganizationRequest) GetOrganizationId() string {
@@ -320,7 +517,7 @@ func (x *SwitchOrganizationRequest) GetOrganizationId() string {
 	return ""
 }
 
-// TokenResponse holds the tokens of a session.
+// TokenResponse holds the tokens of a session, or what is still lacking.
 type TokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A JWT by the RFC 9068 profile that any service verifies offline.
@@ -332,14 +529,16 @@ type TokenResponse struct {
 	// Seconds until the access token expires.
 	ExpiresIn int32 `protobuf:"varint,4,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
 	// Who is signed in.
-	User          *User `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"`
+	User *User `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"`
+	// Set where a second factor is enrolled: then there are no tokens yet.
+	MfaChallenge  *MfaChallenge `protobuf:"bytes,6,opt,name=mfa_challenge,json=mfaChallenge,proto3" json:"mfa_challenge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TokenResponse) Reset() {
 	*x = TokenResponse{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -351,7 +550,7 @@ func (x *TokenResponse) String() string {
 func (*TokenResponse) ProtoMessage() {}
 
 func (x *TokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -364,7 +563,7 @@ func (x *TokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenResponse.ProtoReflect.Descriptor instead.
 func (*TokenResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TokenResponse) GetAccessToken() string {
@@ -402,6 +601,13 @@ func (x *TokenResponse) GetUser() *User {
 	return nil
 }
 
+func (x *TokenResponse) GetMfaChallenge() *MfaChallenge {
+	if x != nil {
+		return x.MfaChallenge
+	}
+	return nil
+}
+
 var File_gatehouse_auth_v1_session_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
@@ -415,14 +621,25 @@ const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"\rSignInRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xfe\x01R\x05email\x12)\n" +
-	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\bpassword\"D\n" +
+	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\bpassword\"f\n" +
+	"\x10SignInMfaRequest\x120\n" +
+	"\fchallenge_id\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\vchallengeId\x12 \n" +
+	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01R\x04code\"u\n" +
+	"\rStepUpRequest\x12+\n" +
+	"\bpassword\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01H\x00R\bpassword\x12\"\n" +
+	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01H\x00R\x04codeB\x13\n" +
+	"\n" +
+	"credential\x12\x05\xbaH\x02\b\x01\"=\n" +
+	"\fMfaChallenge\x12\x13\n" +
+	"\x02id\x18\x01 \x01(\tB\x03\x80\x01\x01R\x02id\x12\x18\n" +
+	"\amethods\x18\x02 \x03(\tR\amethods\"D\n" +
 	"\x0eRefreshRequest\x122\n" +
 	"\rrefresh_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\frefreshToken\"D\n" +
 	"\x0eSignOutRequest\x122\n" +
 	"\rrefresh_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\frefreshToken\"\x11\n" +
 	"\x0fSignOutResponse\"N\n" +
 	"\x19SwitchOrganizationRequest\x121\n" +
-	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\"\xcc\x01\n" +
+	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\"\x92\x02\n" +
 	"\rTokenResponse\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12(\n" +
 	"\rrefresh_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\frefreshToken\x12\x1d\n" +
@@ -430,13 +647,16 @@ const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"token_type\x18\x03 \x01(\tR\ttokenType\x12\x1d\n" +
 	"\n" +
 	"expires_in\x18\x04 \x01(\x05R\texpiresIn\x12+\n" +
-	"\x04user\x18\x05 \x01(\v2\x17.gatehouse.auth.v1.UserR\x04user2\x8b\x05\n" +
+	"\x04user\x18\x05 \x01(\v2\x17.gatehouse.auth.v1.UserR\x04user\x12D\n" +
+	"\rmfa_challenge\x18\x06 \x01(\v2\x1f.gatehouse.auth.v1.MfaChallengeR\fmfaChallenge2\xfb\x06\n" +
 	"\x0eSessionService\x12o\n" +
 	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-up\x12o\n" +
-	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-in\x12q\n" +
+	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-in\x12y\n" +
+	"\tSignInMfa\x12#.gatehouse.auth.v1.SignInMfaRequest\x1a .gatehouse.auth.v1.TokenResponse\"%\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/auth/sign-in/mfa\x12q\n" +
+	"\x06StepUp\x12 .gatehouse.auth.v1.StepUpRequest\x1a .gatehouse.auth.v1.TokenResponse\"#\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/step-up\x12q\n" +
 	"\aRefresh\x12!.gatehouse.auth.v1.RefreshRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/refresh\x12w\n" +
-	"\aSignOut\x12!.gatehouse.auth.v1.SignOutRequest\x1a\".gatehouse.auth.v1.SignOutResponse\"%\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/auth/sign-out\x90\x02\x02\x12\xa4\x01\n" +
-	"\x12SwitchOrganization\x12,.gatehouse.auth.v1.SwitchOrganizationRequest\x1a .gatehouse.auth.v1.TokenResponse\">\x8a\xb5\x18\x13*\x0forganization_id\x10\x01\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/auth/switch-organization\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
+	"\aSignOut\x12!.gatehouse.auth.v1.SignOutRequest\x1a\".gatehouse.auth.v1.SignOutResponse\"%\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/auth/sign-out\x90\x02\x02\x12\xa6\x01\n" +
+	"\x12SwitchOrganization\x12,.gatehouse.auth.v1.SwitchOrganizationRequest\x1a .gatehouse.auth.v1.TokenResponse\"@\x8a\xb5\x18\x15*\x0forganization_id8\x01\x10\x01\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/auth/switch-organization\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_session_proto_rawDescOnce sync.Once
@@ -450,34 +670,42 @@ func file_gatehouse_auth_v1_session_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_session_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_gatehouse_auth_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_gatehouse_auth_v1_session_proto_goTypes = []any{
 	(*SignUpRequest)(nil),             // 0: gatehouse.auth.v1.SignUpRequest
 	(*SignInRequest)(nil),             // 1: gatehouse.auth.v1.SignInRequest
-	(*RefreshRequest)(nil),            // 2: gatehouse.auth.v1.RefreshRequest
-	(*SignOutRequest)(nil),            // 3: gatehouse.auth.v1.SignOutRequest
-	(*SignOutResponse)(nil),           // 4: gatehouse.auth.v1.SignOutResponse
-	(*SwitchOrganizationRequest)(nil), // 5: gatehouse.auth.v1.SwitchOrganizationRequest
-	(*TokenResponse)(nil),             // 6: gatehouse.auth.v1.TokenResponse
-	(*User)(nil),                      // 7: gatehouse.auth.v1.User
+	(*SignInMfaRequest)(nil),          // 2: gatehouse.auth.v1.SignInMfaRequest
+	(*StepUpRequest)(nil),             // 3: gatehouse.auth.v1.StepUpRequest
+	(*MfaChallenge)(nil),              // 4: gatehouse.auth.v1.MfaChallenge
+	(*RefreshRequest)(nil),            // 5: gatehouse.auth.v1.RefreshRequest
+	(*SignOutRequest)(nil),            // 6: gatehouse.auth.v1.SignOutRequest
+	(*SignOutResponse)(nil),           // 7: gatehouse.auth.v1.SignOutResponse
+	(*SwitchOrganizationRequest)(nil), // 8: gatehouse.auth.v1.SwitchOrganizationRequest
+	(*TokenResponse)(nil),             // 9: gatehouse.auth.v1.TokenResponse
+	(*User)(nil),                      // 10: gatehouse.auth.v1.User
 }
 var file_gatehouse_auth_v1_session_proto_depIdxs = []int32{
-	7, // 0: gatehouse.auth.v1.TokenResponse.user:type_name -> gatehouse.auth.v1.User
-	0, // 1: gatehouse.auth.v1.SessionService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
-	1, // 2: gatehouse.auth.v1.SessionService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
-	2, // 3: gatehouse.auth.v1.SessionService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
-	3, // 4: gatehouse.auth.v1.SessionService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
-	5, // 5: gatehouse.auth.v1.SessionService.SwitchOrganization:input_type -> gatehouse.auth.v1.SwitchOrganizationRequest
-	6, // 6: gatehouse.auth.v1.SessionService.SignUp:output_type -> gatehouse.auth.v1.TokenResponse
-	6, // 7: gatehouse.auth.v1.SessionService.SignIn:output_type -> gatehouse.auth.v1.TokenResponse
-	6, // 8: gatehouse.auth.v1.SessionService.Refresh:output_type -> gatehouse.auth.v1.TokenResponse
-	4, // 9: gatehouse.auth.v1.SessionService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
-	6, // 10: gatehouse.auth.v1.SessionService.SwitchOrganization:output_type -> gatehouse.auth.v1.TokenResponse
-	6, // [6:11] is the sub-list for method output_type
-	1, // [1:6] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	10, // 0: gatehouse.auth.v1.TokenResponse.user:type_name -> gatehouse.auth.v1.User
+	4,  // 1: gatehouse.auth.v1.TokenResponse.mfa_challenge:type_name -> gatehouse.auth.v1.MfaChallenge
+	0,  // 2: gatehouse.auth.v1.SessionService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
+	1,  // 3: gatehouse.auth.v1.SessionService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
+	2,  // 4: gatehouse.auth.v1.SessionService.SignInMfa:input_type -> gatehouse.auth.v1.SignInMfaRequest
+	3,  // 5: gatehouse.auth.v1.SessionService.StepUp:input_type -> gatehouse.auth.v1.StepUpRequest
+	5,  // 6: gatehouse.auth.v1.SessionService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
+	6,  // 7: gatehouse.auth.v1.SessionService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
+	8,  // 8: gatehouse.auth.v1.SessionService.SwitchOrganization:input_type -> gatehouse.auth.v1.SwitchOrganizationRequest
+	9,  // 9: gatehouse.auth.v1.SessionService.SignUp:output_type -> gatehouse.auth.v1.TokenResponse
+	9,  // 10: gatehouse.auth.v1.SessionService.SignIn:output_type -> gatehouse.auth.v1.TokenResponse
+	9,  // 11: gatehouse.auth.v1.SessionService.SignInMfa:output_type -> gatehouse.auth.v1.TokenResponse
+	9,  // 12: gatehouse.auth.v1.SessionService.StepUp:output_type -> gatehouse.auth.v1.TokenResponse
+	9,  // 13: gatehouse.auth.v1.SessionService.Refresh:output_type -> gatehouse.auth.v1.TokenResponse
+	7,  // 14: gatehouse.auth.v1.SessionService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
+	9,  // 15: gatehouse.auth.v1.SessionService.SwitchOrganization:output_type -> gatehouse.auth.v1.TokenResponse
+	9,  // [9:16] is the sub-list for method output_type
+	2,  // [2:9] is the sub-list for method input_type
+	2,  // [2:2] is the sub-list for extension type_name
+	2,  // [2:2] is the sub-list for extension extendee
+	0,  // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_session_proto_init() }
@@ -486,13 +714,17 @@ func file_gatehouse_auth_v1_session_proto_init() {
 		return
 	}
 	file_gatehouse_auth_v1_user_proto_init()
+	file_gatehouse_auth_v1_session_proto_msgTypes[3].OneofWrappers = []any{
+		(*StepUpRequest_Password)(nil),
+		(*StepUpRequest_Code)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_session_proto_rawDesc), len(file_gatehouse_auth_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	SessionService_SignUp_FullMethodName             = "/gatehouse.auth.v1.SessionService/SignUp"
 	SessionService_SignIn_FullMethodName             = "/gatehouse.auth.v1.SessionService/SignIn"
+	SessionService_SignInMfa_FullMethodName          = "/gatehouse.auth.v1.SessionService/SignInMfa"
+	SessionService_StepUp_FullMethodName             = "/gatehouse.auth.v1.SessionService/StepUp"
 	SessionService_Refresh_FullMethodName            = "/gatehouse.auth.v1.SessionService/Refresh"
 	SessionService_SignOut_FullMethodName            = "/gatehouse.auth.v1.SessionService/SignOut"
 	SessionService_SwitchOrganization_FullMethodName = "/gatehouse.auth.v1.SessionService/SwitchOrganization"
@@ -36,9 +38,18 @@ const (
 type SessionServiceClient interface {
 	// SignUp makes an account with a personal organization, and signs it in.
 	SignUp(ctx context.Context, in *SignUpRequest, opts ...grpc.CallOption) (*TokenResponse, error)
-	// SignIn answers tokens for an address and its password. An unknown address
-	// and a wrong password are answered alike, after the same work.
+	// SignIn answers tokens for an address and its password, or the challenge of
+	// the second factor where one is enrolled. An unknown address and a wrong
+	// password are answered alike, after the same work.
 	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*TokenResponse, error)
+	// SignInMfa answers the challenge of a sign-in with a code of the second
+	// factor: an authenticator's, or a recovery code. A challenge lives for five
+	// minutes, works once, and not after five wrong codes.
+	SignInMfa(ctx context.Context, in *SignInMfaRequest, opts ...grpc.CallOption) (*TokenResponse, error)
+	// StepUp answers new tokens of the caller's session for a credential that is
+	// shown anew: their auth_time is now. Who has a second factor shows that. The
+	// refresh token that the session had no longer works.
+	StepUp(ctx context.Context, in *StepUpRequest, opts ...grpc.CallOption) (*TokenResponse, error)
 	// Refresh turns a refresh token into a new pair of tokens. Each refresh
 	// token works once: presenting a used one revokes the session, since one of
 	// its two holders is a thief (RFC 9700 section 4.14).
@@ -73,6 +84,26 @@ func (c *sessionServiceClient) SignIn(ctx context.Context, in *SignInRequest, op
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TokenResponse)
 	err := c.cc.Invoke(ctx, SessionService_SignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) SignInMfa(ctx context.Context, in *SignInMfaRequest, opts ...grpc.CallOption) (*TokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TokenResponse)
+	err := c.cc.Invoke(ctx, SessionService_SignInMfa_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) StepUp(ctx context.Context, in *StepUpRequest, opts ...grpc.CallOption) (*TokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TokenResponse)
+	err := c.cc.Invoke(ctx, SessionService_StepUp_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -117,9 +148,18 @@ func (c *sessionServiceClient) SwitchOrganization(ctx context.Context, in *Switc
 type SessionServiceServer interface {
 	// SignUp makes an account with a personal organization, and signs it in.
 	SignUp(context.Context, *SignUpRequest) (*TokenResponse, error)
-	// SignIn answers tokens for an address and its password. An unknown address
-	// and a wrong password are answered alike, after the same work.
+	// SignIn answers tokens for an address and its password, or the challenge of
+	// the second factor where one is enrolled. An unknown address and a wrong
+	// password are answered alike, after the same work.
 	SignIn(context.Context, *SignInRequest) (*TokenResponse, error)
+	// SignInMfa answers the challenge of a sign-in with a code of the second
+	// factor: an authenticator's, or a recovery code. A challenge lives for five
+	// minutes, works once, and not after five wrong codes.
+	SignInMfa(context.Context, *SignInMfaRequest) (*TokenResponse, error)
+	// StepUp answers new tokens of the caller's session for a credential that is
+	// shown anew: their auth_time is now. Who has a second factor shows that. The
+	// refresh token that the session had no longer works.
+	StepUp(context.Context, *StepUpRequest) (*TokenResponse, error)
 	// Refresh turns a refresh token into a new pair of tokens. Each refresh
 	// token works once: presenting a used one revokes the session, since one of
 	// its two holders is a thief (RFC 9700 section 4.14).
@@ -145,6 +185,12 @@ func (UnimplementedSessionServiceServer) SignUp(context.Context, *SignUpRequest)
 }
 func (UnimplementedSessionServiceServer) SignIn(context.Context, *SignInRequest) (*TokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignIn not implemented")
+}
+func (UnimplementedSessionServiceServer) SignInMfa(context.Context, *SignInMfaRequest) (*TokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignInMfa not implemented")
+}
+func (UnimplementedSessionServiceServer) StepUp(context.Context, *StepUpRequest) (*TokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StepUp not implemented")
 }
 func (UnimplementedSessionServiceServer) Refresh(context.Context, *RefreshRequest) (*TokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Refresh not implemented")
@@ -208,6 +254,42 @@ func _SessionService_SignIn_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SessionServiceServer).SignIn(ctx, req.(*SignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_SignInMfa_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignInMfaRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).SignInMfa(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_SignInMfa_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).SignInMfa(ctx, req.(*SignInMfaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_StepUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StepUpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).StepUp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_StepUp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).StepUp(ctx, req.(*StepUpRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -280,6 +362,14 @@ var SessionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SignIn",
 			Handler:    _SessionService_SignIn_Handler,
+		},
+		{
+			MethodName: "SignInMfa",
+			Handler:    _SessionService_SignInMfa_Handler,
+		},
+		{
+			MethodName: "StepUp",
+			Handler:    _SessionService_StepUp_Handler,
 		},
 		{
 			MethodName: "Refresh",

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/auth/v1/session.proto.
  */
 export const file_gatehouse_auth_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9zZXNzaW9uLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSJLCg1TaWduVXBSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhUKCHBhc3N3b3JkGAIgASgJQgOAAQESFAoMZGlzcGxheV9uYW1lGAMgASgJIjUKDVNpZ25JblJlcXVlc3QSDQoFZW1haWwYASABKAkSFQoIcGFzc3dvcmQYAiABKAlCA4ABASIsCg5SZWZyZXNoUmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQEiLAoOU2lnbk91dFJlcXVlc3QSGgoNcmVmcmVzaF90b2tlbhgBIAEoCUIDgAEBIhEKD1NpZ25PdXRSZXNwb25zZSI0ChlTd2l0Y2hPcmdhbml6YXRpb25SZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCSKVAQoNVG9rZW5SZXNwb25zZRIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAIgASgJQgOAAQESEgoKdG9rZW5fdHlwZRgDIAEoCRISCgpleHBpcmVzX2luGAQgASgFEiUKBHVzZXIYBSABKAsyFy5nYXRlaG91c2UuYXV0aC52MS5Vc2VyMrkDCg5TZXNzaW9uU2VydmljZRJMCgZTaWduVXASIC5nYXRlaG91c2UuYXV0aC52MS5TaWduVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTaWduSW4SIC5nYXRlaG91c2UuYXV0aC52MS5TaWduSW5SZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJOCgdSZWZyZXNoEiEuZ2F0ZWhvdXNlLmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElUKB1NpZ25PdXQSIS5nYXRlaG91c2UuYXV0aC52MS5TaWduT3V0UmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25PdXRSZXNwb25zZSIDkAICEmQKElN3aXRjaE9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLlN3aXRjaE9yZ2FuaXphdGlvblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlQkNaQWdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_gatehouse_auth_v1_user]);
+  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9zZXNzaW9uLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSJLCg1TaWduVXBSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhUKCHBhc3N3b3JkGAIgASgJQgOAAQESFAoMZGlzcGxheV9uYW1lGAMgASgJIjUKDVNpZ25JblJlcXVlc3QSDQoFZW1haWwYASABKAkSFQoIcGFzc3dvcmQYAiABKAlCA4ABASJAChBTaWduSW5NZmFSZXF1ZXN0EhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEhEKBGNvZGUYAiABKAlCA4ABASJLCg1TdGVwVXBSZXF1ZXN0EhcKCHBhc3N3b3JkGAEgASgJQgOAAQFIABITCgRjb2RlGAIgASgJQgOAAQFIAEIMCgpjcmVkZW50aWFsIjAKDE1mYUNoYWxsZW5nZRIPCgJpZBgBIAEoCUIDgAEBEg8KB21ldGhvZHMYAiADKAkiLAoOUmVmcmVzaFJlcXVlc3QSGgoNcmVmcmVzaF90b2tlbhgBIAEoCUIDgAEBIiwKDlNpZ25PdXRSZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABASIRCg9TaWduT3V0UmVzcG9uc2UiNAoZU3dpdGNoT3JnYW5pemF0aW9uUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkizQEKDVRva2VuUmVzcG9uc2USGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESGgoNcmVmcmVzaF90b2tlbhgCIAEoCUIDgAEBEhIKCnRva2VuX3R5cGUYAyABKAkSEgoKZXhwaXJlc19pbhgEIAEoBRIlCgR1c2VyGAUgASgLMhcuZ2F0ZWhvdXNlLmF1dGgudjEuVXNlchI2Cg1tZmFfY2hhbGxlbmdlGAYgASgLMh8uZ2F0ZWhvdXNlLmF1dGgudjEuTWZhQ2hhbGxlbmdlMtsECg5TZXNzaW9uU2VydmljZRJMCgZTaWduVXASIC5nYXRlaG91c2UuYXV0aC52MS5TaWduVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTaWduSW4SIC5nYXRlaG91c2UuYXV0aC52MS5TaWduSW5SZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJSCglTaWduSW5NZmESIy5nYXRlaG91c2UuYXV0aC52MS5TaWduSW5NZmFSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTdGVwVXASIC5nYXRlaG91c2UuYXV0aC52MS5TdGVwVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJOCgdSZWZyZXNoEiEuZ2F0ZWhvdXNlLmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElUKB1NpZ25PdXQSIS5nYXRlaG91c2UuYXV0aC52MS5TaWduT3V0UmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25PdXRSZXNwb25zZSIDkAICEmQKElN3aXRjaE9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLlN3aXRjaE9yZ2FuaXphdGlvblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlQkNaQWdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_gatehouse_auth_v1_user]);
 
 /**
  * SignUpRequest describes the account to make.
@@ -80,6 +80,99 @@ export const SignInRequestSchema: GenMessage<SignInRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_session, 1);
 
 /**
+ * SignInMfaRequest answers a challenge.
+ *
+ * @generated from message gatehouse.auth.v1.SignInMfaRequest
+ */
+export type SignInMfaRequest = Message<"gatehouse.auth.v1.SignInMfaRequest"> & {
+  /**
+   * The challenge's id, as the sign-in answered it.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * A code of the authenticator, or a recovery code.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.SignInMfaRequest.
+ * Use `create(SignInMfaRequestSchema)` to create a new message.
+ */
+export const SignInMfaRequestSchema: GenMessage<SignInMfaRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_session, 2);
+
+/**
+ * StepUpRequest shows a credential anew.
+ *
+ * @generated from message gatehouse.auth.v1.StepUpRequest
+ */
+export type StepUpRequest = Message<"gatehouse.auth.v1.StepUpRequest"> & {
+  /**
+   * Exactly one is set.
+   *
+   * @generated from oneof gatehouse.auth.v1.StepUpRequest.credential
+   */
+  credential: {
+    /**
+     * The password, where no second factor is enrolled.
+     *
+     * @generated from field: string password = 1;
+     */
+    value: string;
+    case: "password";
+  } | {
+    /**
+     * A code of the authenticator, or a recovery code.
+     *
+     * @generated from field: string code = 2;
+     */
+    value: string;
+    case: "code";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.StepUpRequest.
+ * Use `create(StepUpRequestSchema)` to create a new message.
+ */
+export const StepUpRequestSchema: GenMessage<StepUpRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_session, 3);
+
+/**
+ * MfaChallenge is what a sign-in still lacks.
+ *
+ * @generated from message gatehouse.auth.v1.MfaChallenge
+ */
+export type MfaChallenge = Message<"gatehouse.auth.v1.MfaChallenge"> & {
+  /**
+   * Names the sign-in; to be kept secret.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How it can be answered: "totp", "recovery_code".
+   *
+   * @generated from field: repeated string methods = 2;
+   */
+  methods: string[];
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.MfaChallenge.
+ * Use `create(MfaChallengeSchema)` to create a new message.
+ */
+export const MfaChallengeSchema: GenMessage<MfaChallenge> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_session, 4);
+
+/**
  * RefreshRequest holds the refresh token to use up.
  *
  * @generated from message gatehouse.auth.v1.RefreshRequest
@@ -98,7 +191,7 @@ export type RefreshRequest = Message<"gatehouse.auth.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 2);
+  messageDesc(file_gatehouse_auth_v1_session, 5);
 
 /**
  * SignOutRequest names the session by its refresh token.
@@ -119,7 +212,7 @@ export type SignOutRequest = Message<"gatehouse.auth.v1.SignOutRequest"> & {
  * Use `create(SignOutRequestSchema)` to create a new message.
  */
 export const SignOutRequestSchema: GenMessage<SignOutRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 3);
+  messageDesc(file_gatehouse_auth_v1_session, 6);
 
 /**
  * SignOutResponse is empty.
@@ -134,7 +227,7 @@ export type SignOutResponse = Message<"gatehouse.auth.v1.SignOutResponse"> & {
  * Use `create(SignOutResponseSchema)` to create a new message.
  */
 export const SignOutResponseSchema: GenMessage<SignOutResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 4);
+  messageDesc(file_gatehouse_auth_v1_session, 7);
 
 /**
  * SwitchOrganizationRequest names the organization to act in.
@@ -155,10 +248,10 @@ export type SwitchOrganizationRequest = Message<"gatehouse.auth.v1.SwitchOrganiz
  * Use `create(SwitchOrganizationRequestSchema)` to create a new message.
  */
 export const SwitchOrganizationRequestSchema: GenMessage<SwitchOrganizationRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 5);
+  messageDesc(file_gatehouse_auth_v1_session, 8);
 
 /**
- * TokenResponse holds the tokens of a session.
+ * TokenResponse holds the tokens of a session, or what is still lacking.
  *
  * @generated from message gatehouse.auth.v1.TokenResponse
  */
@@ -197,6 +290,13 @@ export type TokenResponse = Message<"gatehouse.auth.v1.TokenResponse"> & {
    * @generated from field: gatehouse.auth.v1.User user = 5;
    */
   user?: User | undefined;
+
+  /**
+   * Set where a second factor is enrolled: then there are no tokens yet.
+   *
+   * @generated from field: gatehouse.auth.v1.MfaChallenge mfa_challenge = 6;
+   */
+  mfaChallenge?: MfaChallenge | undefined;
 };
 
 /**
@@ -204,7 +304,7 @@ export type TokenResponse = Message<"gatehouse.auth.v1.TokenResponse"> & {
  * Use `create(TokenResponseSchema)` to create a new message.
  */
 export const TokenResponseSchema: GenMessage<TokenResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 6);
+  messageDesc(file_gatehouse_auth_v1_session, 9);
 
 /**
  * SessionService signs people in and keeps them signed in.
@@ -223,14 +323,39 @@ export const SessionService: GenService<{
     output: typeof TokenResponseSchema;
   },
   /**
-   * SignIn answers tokens for an address and its password. An unknown address
-   * and a wrong password are answered alike, after the same work.
+   * SignIn answers tokens for an address and its password, or the challenge of
+   * the second factor where one is enrolled. An unknown address and a wrong
+   * password are answered alike, after the same work.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.SignIn
    */
   signIn: {
     methodKind: "unary";
     input: typeof SignInRequestSchema;
+    output: typeof TokenResponseSchema;
+  },
+  /**
+   * SignInMfa answers the challenge of a sign-in with a code of the second
+   * factor: an authenticator's, or a recovery code. A challenge lives for five
+   * minutes, works once, and not after five wrong codes.
+   *
+   * @generated from rpc gatehouse.auth.v1.SessionService.SignInMfa
+   */
+  signInMfa: {
+    methodKind: "unary";
+    input: typeof SignInMfaRequestSchema;
+    output: typeof TokenResponseSchema;
+  },
+  /**
+   * StepUp answers new tokens of the caller's session for a credential that is
+   * shown anew: their auth_time is now. Who has a second factor shows that. The
+   * refresh token that the session had no longer works.
+   *
+   * @generated from rpc gatehouse.auth.v1.SessionService.StepUp
+   */
+  stepUp: {
+    methodKind: "unary";
+    input: typeof StepUpRequestSchema;
     output: typeof TokenResponseSchema;
   },
   /**

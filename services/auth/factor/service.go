@@ -1,0 +1,174 @@
+package factor
+
+import (
+	"context"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// GetFactors implements the RPC.
+func (s *Service) GetFactors(ctx context.Context, _ *authv1.GetFactorsRequest) (*authv1.Factors, error) {
+	p, err := identity.Require(ctx)
+	if err != nil {
+		return nil, err
+	}
+	has, err := s.deps.Store.enrolled(ctx, p.UserID)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.Factors{Methods: has.methods(), RecoveryCodesLeft: int32(has.recoveryCodes)}, nil //nolint:gosec // ten at most
+}
+
+// CreateTotp implements the RPC.
+func (s *Service) CreateTotp(ctx context.Context, _ *authv1.CreateTotpRequest) (*authv1.CreateTotpResponse, error) {
+	p, has, err := s.requireFactor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if has.totp {
+		return nil, totpExists()
+	}
+	out := &authv1.CreateTotpResponse{}
+	err = s.deps.Store.inTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		u, err := s.deps.Users.Get(ctx, tx, p.UserID)
+		if err != nil {
+			return err
+		}
+		if out.Secret, out.Uri, err = newSecret(u.Email); err != nil {
+			return err
+		}
+		t := authenticator{id: id.New(), created: clock.Stamp(s.deps.Clock)}
+		t.sealed = s.box.Seal([]byte(out.GetSecret()), t.id)
+		kept, err := s.deps.Store.putTOTP(ctx, tx, p.UserID, t)
+		if err == nil && !kept {
+			return totpExists()
+		}
+		return err
+	})
+	return out, err
+}
+
+func totpExists() error {
+	return fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "an authenticator is enrolled; remove it first")
+}
+
+// ConfirmTotp implements the RPC.
+func (s *Service) ConfirmTotp(ctx context.Context, req *authv1.ConfirmTotpRequest) (*authv1.RecoveryCodes, error) {
+	p, err := identity.Require(ctx)
+	if err != nil {
+		return nil, err
+	}
+	codes, hashes := newRecoveryCodes()
+	var refusal error
+	err = s.deps.Store.inTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		if refusal, err = s.judgePending(ctx, tx, p.UserID, req.GetCode()); refusal != nil || err != nil {
+			return err
+		}
+		if err := s.deps.Store.putRecoveryCodes(ctx, tx, p.UserID, hashes); err != nil {
+			return err
+		}
+		return s.enroll(ctx, tx, p)
+	})
+	if err == nil {
+		err = refusal // past the transaction, which counted the code
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.RecoveryCodes{RecoveryCodes: codes}, nil
+}
+
+// judgePending judges the code by which an authenticator is confirmed, and
+// confirms it.
+func (s *Service) judgePending(ctx context.Context, tx postgres.Tx, userID, code string) (refusal, err error) {
+	now := s.deps.Clock.Now()
+	t, found, err := s.deps.Store.totp(ctx, tx, userID)
+	if err != nil {
+		return nil, err
+	}
+	if !found || t.confirmed || now.Sub(t.created) > pendingTTL {
+		return nil, fault.NotFound("authenticator that waits to be confirmed")
+	}
+	if until, err := s.deps.Store.count(ctx, tx, userID, now); err != nil {
+		return nil, err
+	} else if !until.IsZero() {
+		return nil, tooManyWrong(until.Sub(now))
+	}
+	right, err := s.useStep(ctx, tx, t, normalize(code))
+	if err != nil {
+		return nil, err
+	}
+	if right {
+		right, err = s.deps.Store.confirm(ctx, tx, t.id, now)
+	}
+	if err != nil || !right {
+		return refused(), err
+	}
+	return nil, s.deps.Store.uncount(ctx, tx, userID)
+}
+
+// enroll makes a new factor take effect: the caller's session has shown it, and
+// the user's other sessions, which have not, end.
+func (s *Service) enroll(ctx context.Context, tx postgres.Tx, p *identity.Principal) error {
+	if err := s.deps.Store.showed(ctx, tx, p.SessionID, p.UserID); err != nil {
+		return err
+	}
+	if err := s.record(ctx, tx, p.OrganizationID, p.UserID, "auth.factor.enrolled"); err != nil {
+		return err
+	}
+	_, err := s.deps.Sessions.End(ctx, tx, p.UserID, "", p.SessionID)
+	return err
+}
+
+// DeleteTotp implements the RPC.
+func (s *Service) DeleteTotp(ctx context.Context, _ *authv1.DeleteTotpRequest) (*authv1.DeleteTotpResponse, error) {
+	p, _, err := s.requireFactor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = s.deps.Store.inTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		found, err := s.deps.Store.deleteTOTP(ctx, tx, p.UserID)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return fault.NotFound("authenticator")
+		}
+		if err := s.deps.Store.putRecoveryCodes(ctx, tx, p.UserID, nil); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, p.OrganizationID, p.UserID, "auth.factor.removed")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.DeleteTotpResponse{}, nil
+}
+
+// CreateRecoveryCodes implements the RPC.
+func (s *Service) CreateRecoveryCodes(ctx context.Context, _ *authv1.CreateRecoveryCodesRequest) (*authv1.RecoveryCodes, error) {
+	p, has, err := s.requireFactor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !has.any() {
+		return nil, fault.NotFound("second factor")
+	}
+	codes, hashes := newRecoveryCodes()
+	err = s.deps.Store.inTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		if err := s.deps.Store.putRecoveryCodes(ctx, tx, p.UserID, hashes); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, p.OrganizationID, p.UserID, "auth.recovery_codes.created")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.RecoveryCodes{RecoveryCodes: codes}, nil
+}

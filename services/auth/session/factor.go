@@ -1,0 +1,131 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/factor"
+)
+
+// SignInMfa implements the RPC.
+func (s *Service) SignInMfa(ctx context.Context, req *authv1.SignInMfaRequest) (*authv1.TokenResponse, error) {
+	// The key comes first: once answered, a challenge must not go unanswered.
+	signing, err := s.deps.Keys.Signing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, hash := newToken()
+	var session Session
+	var holder holder
+	// A refusal is carried past the transaction, which has counted the try.
+	var refusal error
+	err = s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
+		var answered factor.Answered
+		if answered, refusal, err = s.deps.Factors.Answer(ctx, tx, req.GetChallengeId(), req.GetCode()); refusal != nil || err != nil {
+			return err
+		}
+		session = s.newSession(ctx, answered.OrganizationID, answered.UserID, answered.Methods)
+		holder, err = s.open(ctx, tx, session, hash)
+		return err
+	})
+	if err = errors.Join(err, refusal); err != nil {
+		return nil, fault.From(err)
+	}
+	return s.tokens(signing, session, holder, token)
+}
+
+// StepUp implements the RPC.
+func (s *Service) StepUp(ctx context.Context, req *authv1.StepUpRequest) (*authv1.TokenResponse, error) {
+	p, err := identity.Require(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if req.GetCode() != "" {
+		return s.stepUp(ctx, p, identity.MethodOTP, func(ctx context.Context, tx postgres.Tx) (refusal, err error) {
+			return s.deps.Factors.Check(ctx, tx, p.OrganizationID, p.UserID, req.GetCode())
+		})
+	}
+	if err := s.checkPassword(ctx, p, req.GetPassword()); err != nil {
+		return nil, err
+	}
+	return s.stepUp(ctx, p, identity.MethodPassword, nil)
+}
+
+// checkPassword judges the caller's password outside of any transaction, as
+// hashing takes its time. It is not enough where a second factor is enrolled:
+// whoever took the session over may well know the password.
+func (s *Service) checkPassword(ctx context.Context, p *identity.Principal, password string) error {
+	enrolled, err := s.deps.Factors.Methods(ctx, p.UserID)
+	if err != nil {
+		return err
+	}
+	if len(enrolled) > 0 {
+		return identity.StepUpRequired()
+	}
+	var hash string
+	err = s.deps.Store.InTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		u, err := s.deps.Users.Get(ctx, tx, p.UserID)
+		hash = u.PasswordHash
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	right, err := s.verify(ctx, p.UserID, hash, password)
+	if err == nil && !right {
+		return wrongCredentials()
+	}
+	return err
+}
+
+// stepUp renews the caller's session for a credential, which check judges in the
+// same transaction where it is not nil.
+func (s *Service) stepUp(ctx context.Context, p *identity.Principal, method string,
+	check func(ctx context.Context, tx postgres.Tx) (refusal, err error),
+) (*authv1.TokenResponse, error) {
+	signing, err := s.deps.Keys.Signing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, hash := newToken()
+	var session Session
+	var holder holder
+	var refusal error
+	err = s.deps.Store.InTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		if check != nil {
+			if refusal, err = check(ctx, tx); refusal != nil || err != nil {
+				return err
+			}
+		}
+		session, holder, err = s.renew(ctx, tx, p, method, hash)
+		return err
+	})
+	if err = errors.Join(err, refusal); err != nil {
+		return nil, fault.From(err)
+	}
+	return s.tokens(signing, session, holder, token)
+}
+
+func (s *Service) renew(ctx context.Context, tx postgres.Tx, p *identity.Principal, method string, hash []byte) (Session, holder, error) {
+	now := s.deps.Clock.Now()
+	session, alive, err := s.deps.Store.Current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, now)
+	if err != nil {
+		return session, holder{}, err
+	}
+	if !alive {
+		return session, holder{}, identity.Unauthenticated()
+	}
+	session.Methods, session.AuthTime = factor.Combine(session.Methods, method), now
+	h, err := s.holder(ctx, tx, session)
+	if err != nil {
+		return session, h, err
+	}
+	if err := s.deps.Store.StepUp(ctx, tx, session, hash); err != nil {
+		return session, h, err
+	}
+	return session, h, s.record(ctx, tx, session, "stepped_up")
+}

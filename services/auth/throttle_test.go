@@ -1,0 +1,131 @@
+package auth_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/pgtest"
+	"github.com/gatehouse/gatehouse/platform/rpcclient"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth"
+)
+
+// limited is a product that bounds wrong passwords, behind a gateway.
+type limited struct {
+	*bundle
+	gateway string
+}
+
+func setupLimited(t *testing.T) *limited {
+	t.Helper()
+	b := setupWith(t, clock.System(), auth.Config{RateLimits: true})
+	secret, err := rpcclient.ServiceSecret(pgtest.SecretKey(), "gateway")
+	must(t, err)
+	issued, err := b.serviceTokens.IssueServiceToken(t.Context(), &authv1.IssueServiceTokenRequest{
+		ClientId: "gateway", ClientSecret: secret, Audience: "auth",
+	})
+	must(t, err)
+	return &limited{bundle: b, gateway: issued.GetAccessToken()}
+}
+
+// from returns a context that calls from an address.
+func (l *limited) from(ctx context.Context, address string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, rpcserver.MetadataServiceToken, l.gateway, rpcserver.MetadataClientIP, address)
+}
+
+func (l *limited) try(ctx context.Context, address, email, password string) error {
+	_, err := l.sessions.SignIn(l.from(ctx, address), &authv1.SignInRequest{Email: email, Password: password})
+	return err
+}
+
+func wantThrottled(t *testing.T, err error) {
+	t.Helper()
+	wantReason(t, err, faultv1.Reason_REASON_RATE_LIMITED)
+	if after := fault.From(err).RetryAfter(); after <= 0 || after > time.Minute {
+		t.Errorf("to be tried again after %s", after)
+	}
+}
+
+func TestS11WrongPasswordsFromOneAddressLockThatAddressOutAlone(t *testing.T) {
+	t.Parallel()
+	l := setupLimited(t)
+	l.signUp(t, "ada@example.org")
+	for _, email := range []string{"ada@example.org", "nobody@example.org"} {
+		errs := make([]error, 20)
+		var group sync.WaitGroup
+		for i := range errs {
+			group.Go(func() { errs[i] = l.try(t.Context(), "192.0.2.1", email, "wrong horse battery") })
+		}
+		group.Wait()
+		judged := 0
+		for _, err := range errs {
+			if fault.Is(err, faultv1.Reason_REASON_INVALID_CREDENTIALS) {
+				judged++
+			} else {
+				wantThrottled(t, err)
+			}
+		}
+		if judged != 9 {
+			t.Errorf("%d wrong passwords of %s were judged", judged, email)
+		}
+	}
+	// In whatever way it is typed, and the right one too: nothing is judged.
+	wantThrottled(t, l.try(t.Context(), "192.0.2.1", "ADA@example.org", password))
+	must(t, l.try(t.Context(), "192.0.2.2", "ada@example.org", password))
+	must(t, l.try(t.Context(), "2001:db8::1", "ada@example.org", password))
+}
+
+func TestRightPasswordsAreNotThrottled(t *testing.T) {
+	t.Parallel()
+	l := setupLimited(t)
+	l.signUp(t, "ada@example.org")
+	for range 20 {
+		must(t, l.try(t.Context(), "192.0.2.1", "ada@example.org", password))
+	}
+}
+
+func TestS12OnePasswordOverManyAccountsIsThrottled(t *testing.T) {
+	t.Parallel()
+	l := setupLimited(t)
+	for name, address := range map[string]func(i int) string{
+		"one IPv4 address": func(int) string { return "192.0.2.1" },
+		"one IPv6 network": func(i int) string { return fmt.Sprintf("2001:db8:0:1:%x::%x", i, i) },
+	} {
+		var err error
+		tries := 0
+		for ; err == nil || fault.Is(err, faultv1.Reason_REASON_INVALID_CREDENTIALS); tries++ {
+			if tries > 200 {
+				t.Fatalf("%s: %d accounts were tried", name, tries)
+			}
+			err = l.try(t.Context(), address(tries), fmt.Sprintf("user%d@example.org", tries), "correct horse battery")
+		}
+		wantThrottled(t, err)
+		if tries <= 50 {
+			t.Errorf("%s: a whole office is locked out after %d tries", name, tries)
+		}
+	}
+	l.signUp(t, "ada@example.org")
+	must(t, l.try(t.Context(), "2001:db8:0:2::1", "ada@example.org", password))
+}
+
+func TestPasswordsOfAStepUpAreThrottled(t *testing.T) {
+	t.Parallel()
+	l := setupLimited(t)
+	tokens, _ := l.signUp(t, "ada@example.org")
+	for range 9 {
+		_, err := l.sessions.StepUp(l.from(with(t.Context(), tokens), "192.0.2.1"), stepUpPassword("wrong horse battery"))
+		wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	}
+	_, err := l.sessions.StepUp(l.from(with(t.Context(), tokens), "192.0.2.1"), stepUpPassword(password))
+	wantThrottled(t, err)
+	must(t, l.try(t.Context(), "192.0.2.1", "ada@example.org", password))
+}
