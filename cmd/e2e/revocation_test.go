@@ -48,6 +48,30 @@ func revoked(t *testing.T, i *installation) {
 	}
 }
 
+// disabled: a user whom the administrator disables loses its stream and its next
+// request in every part.
+func disabled(t *testing.T, i *installation) {
+	email, password := account()
+	i.keepSecret(password)
+	c := i.visitor(t)
+	c.take(c.post("/v1/auth/sign-up", map[string]any{"email": email, "password": password}))
+	const question = "What takes another minute to say?"
+	i.model.script(question, modelstub.Reply{Text: words(1200), TokenDelay: 50 * time.Millisecond})
+	s := c.ask(c.conversation(), question, stubModel)
+	begun := s.until(2)
+	i.command(t, "gatehouse", "user", "disable", "--email", email)
+	frames := append(begun, s.rest()...)
+	if terminal(frames[len(frames)-1]) {
+		t.Error("the stream was not ended")
+	}
+	for _, path := range []string{"/v1/me", "/v1/assistants", "/v1/conversations"} {
+		eventually(t, path+" refuses the token", revokedWithin, func() bool { return c.get(path).status == http.StatusUnauthorized })
+	}
+	if answer := c.post("/v1/auth/sign-in", map[string]any{"email": email, "password": password}); answer.status != http.StatusUnauthorized {
+		t.Errorf("signing in: %d %s", answer.status, answer.body)
+	}
+}
+
 // demoted: who loses a role loses it in every part, and keeps the rest with the
 // next token.
 func demoted(t *testing.T, i *installation) {

@@ -5,7 +5,7 @@
 //	gatehouse split      the same, each part in a process of its own
 //	gatehouse migrate    bring the database's schema up to date
 //	gatehouse doctor     check the settings and every dependency
-//	gatehouse user       make an account (gatehouse user create -h)
+//	gatehouse user       make an account, disable one, make an operator
 //	gatehouse version    say what this is
 package main
 
@@ -26,7 +26,7 @@ import (
 // version is set when a release is linked.
 var version = "dev"
 
-const usage = `usage: gatehouse serve | split | migrate | doctor | user create | version`
+const usage = `usage: gatehouse serve | split | migrate | doctor | user | version`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

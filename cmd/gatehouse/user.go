@@ -15,10 +15,20 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth"
 )
 
-const userUsage = `usage: gatehouse user create --email ADDRESS [--name NAME] [--operator] [--password-stdin]`
+const userUsage = `usage: gatehouse user create --email ADDRESS [--name NAME] [--operator] [--password-stdin]
+       gatehouse user disable | enable | grant-operator | revoke-operator --email ADDRESS`
 
-// user makes an account.
+// user makes an account, or changes one.
 func user(ctx context.Context, s settings.Settings, args []string, stdin io.Reader) error {
+	if len(args) == 3 && args[1] == "--email" {
+		email := args[2]
+		switch args[0] {
+		case "disable", "enable":
+			return process.DisableUser(ctx, s, version, email, args[0] == "disable", os.Stdout, os.Stderr)
+		case "grant-operator", "revoke-operator":
+			return process.GrantOperator(ctx, s, version, email, args[0] == "grant-operator", os.Stdout, os.Stderr)
+		}
+	}
 	u, err := newUser(args, stdin, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil

@@ -15,6 +15,60 @@ import (
 // to sign in. Without a password it makes one, which is told this once. In local
 // the schema is brought up to date first, as serve does.
 func CreateUser(ctx context.Context, s settings.Settings, version string, u auth.NewUser, out, logs io.Writer) error {
+	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
+		made := u.Password == ""
+		if made {
+			u.Password = rand.Text()
+		}
+		if err := service.CreateUser(ctx, u); err != nil {
+			return err
+		}
+		if made {
+			fmt.Fprintf(out, "%s can sign in with the password %s (shown this once)\n", u.Email, u.Password)
+		} else {
+			fmt.Fprintf(out, "%s can sign in\n", u.Email)
+		}
+		return nil
+	})
+}
+
+// DisableUser keeps the user of an address from signing in, and ends its
+// sessions; or lets it again.
+func DisableUser(ctx context.Context, s settings.Settings, version, email string, disabled bool, out, logs io.Writer) error {
+	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
+		if err := service.DisableUser(ctx, email, disabled); err != nil {
+			return err
+		}
+		if disabled {
+			fmt.Fprintf(out, "%s cannot sign in anymore; its sessions and API keys have ended\n", email)
+		} else {
+			fmt.Fprintf(out, "%s can sign in again\n", email)
+		}
+		return nil
+	})
+}
+
+// GrantOperator gives the user of an address the role that spans organizations,
+// or takes it.
+func GrantOperator(ctx context.Context, s settings.Settings, version, email string, operator bool, out, logs io.Writer) error {
+	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
+		if err := service.GrantOperator(ctx, email, operator); err != nil {
+			return err
+		}
+		if operator {
+			fmt.Fprintf(out, "%s is an operator from its next token on\n", email)
+		} else {
+			fmt.Fprintf(out, "%s is no operator anymore\n", email)
+		}
+		return nil
+	})
+}
+
+// administer runs an administrator's command on auth, beside a server that may
+// be running.
+func administer(ctx context.Context, s settings.Settings, version string, logs io.Writer,
+	command func(ctx context.Context, service *auth.Service) error,
+) error {
 	p, err := base(ctx, s, "user", version, true, logs)
 	if err != nil {
 		return err
@@ -38,17 +92,5 @@ func CreateUser(ctx context.Context, s settings.Settings, version string, u auth
 	if err != nil {
 		return err
 	}
-	made := u.Password == ""
-	if made {
-		u.Password = rand.Text()
-	}
-	if err := service.CreateUser(ctx, u); err != nil {
-		return err
-	}
-	if made {
-		fmt.Fprintf(out, "%s can sign in with the password %s (shown this once)\n", u.Email, u.Password)
-	} else {
-		fmt.Fprintf(out, "%s can sign in\n", u.Email)
-	}
-	return nil
+	return command(ctx, service)
 }

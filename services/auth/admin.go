@@ -1,0 +1,95 @@
+package auth
+
+import (
+	"context"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/user"
+)
+
+// NewUser is an account that whoever runs the installation makes.
+type NewUser struct {
+	// Email is the address that the person signs in with.
+	Email string
+	// Password obeys the rules of sign-up.
+	Password string
+	// DisplayName may be empty: then it is the address before the @.
+	DisplayName string
+	// Operator gives the user the role that spans organizations.
+	Operator bool
+}
+
+// CreateUser makes an account with a personal organization, also where sign-up
+// is closed. A taken address is EMAIL_TAKEN.
+func (s *Service) CreateUser(ctx context.Context, u NewUser) error {
+	return s.accountMaker.Create(ctx, u.Email, u.Password, u.DisplayName, u.Operator)
+}
+
+// DisableUser keeps a user from signing in, ends its sessions, API keys and open
+// streams within seconds, and undoes that when disabled is false. An unknown
+// address is NOT_FOUND.
+func (s *Service) DisableUser(ctx context.Context, email string, disabled bool) error {
+	verb := "enabled"
+	if disabled {
+		verb = "disabled"
+	}
+	return s.administer(ctx, email, verb, func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error) {
+		u.Disabled = disabled
+		if !disabled {
+			return u, nil
+		}
+		if _, err := s.userSessions.End(ctx, tx, u.ID, "", ""); err != nil {
+			return u, err
+		}
+		return u, s.revoked.EndUser(ctx, tx, u.ID)
+	})
+}
+
+// GrantOperator gives a user the role that spans organizations, or takes it. It
+// takes effect with the tokens that are issued from then on, and tokens from
+// before lose their force.
+func (s *Service) GrantOperator(ctx context.Context, email string, operator bool) error {
+	verb := "operator_granted"
+	if !operator {
+		verb = "operator_taken"
+	}
+	return s.administer(ctx, email, verb, func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error) {
+		u.Operator = operator
+		return u, s.revoked.EndUser(ctx, tx, u.ID)
+	})
+}
+
+// administer changes a user on the word of whoever runs the installation.
+func (s *Service) administer(ctx context.Context, email, verb string,
+	edit func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error),
+) error {
+	account, err := s.users.ForSignIn(ctx, email)
+	if err != nil {
+		return err
+	}
+	if account.UserID == "" {
+		return fault.NotFound("user")
+	}
+	return s.users.InTx(ctx, account.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		u, err := s.users.Lock(ctx, tx, account.UserID)
+		if err != nil {
+			return err
+		}
+		if u, err = edit(ctx, tx, u); err != nil {
+			return err
+		}
+		u.Revision, u.UpdateTime = u.Revision+1, clock.Stamp(s.clock)
+		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: account.OrganizationID, UserID: u.ID}); err != nil {
+			return err
+		}
+		if err := s.users.Save(ctx, tx, u); err != nil {
+			return err
+		}
+		return s.trail.Append(ctx, tx, audit.Event{
+			OrganizationID: account.OrganizationID, Action: "auth.user." + verb, ResourceType: "user", ResourceID: u.ID,
+		})
+	})
+}
