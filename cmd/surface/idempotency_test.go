@@ -80,6 +80,7 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 		"ChangePassword": &authv1.ChangePasswordRequest{
 			CurrentPassword: inprocess.AdminPassword, NewPassword: "another " + inprocess.AdminPassword,
 		},
+		"CreateOrganization": &authv1.CreateOrganizationRequest{Organization: &authv1.Organization{DisplayName: "New"}},
 		"CreateConversation": &chatv1.CreateConversationRequest{Conversation: &chatv1.Conversation{Title: "New"}},
 		"CancelRun":          &chatv1.CancelRunRequest{Id: started.Run.ID},
 		"CreateCollection":   &knowledgev1.CreateCollectionRequest{Collection: &knowledgev1.Collection{DisplayName: "New"}},
@@ -118,7 +119,7 @@ func once(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalo
 
 // changed is the field by which another request differs.
 var changed = map[string]string{
-	"AddMember": "user_id", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
+	"AddMember": "user_id", "CreateOrganization": "organization.display_name", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
 	"CreateCollection": "collection.display_name", "CreateDocument": "title", "UploadDocument": "header.title",
 	"CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id",
 }

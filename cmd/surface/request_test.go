@@ -25,6 +25,7 @@ var others = map[string]string{
 	"UpdateMember":       `{"userId": "USER", "roles": ["viewer"]}`,
 	"RemoveMember":       `{"userId": "USER"}`,
 	"AddMember":          `{"userId": "USER", "roles": ["viewer"]}`,
+	"UpdateOrganization": `{"organization": {"displayName": "mine"}, "updateMask": "displayName"}`,
 	"UpdateConversation": `{"conversation": {"title": "mine"}, "updateMask": "title"}`,
 	"UpdateCollection":   `{"collection": {"displayName": "mine"}, "updateMask": "displayName"}`,
 	"UpdateAssistant":    `{"assistant": {"displayName": "mine"}, "updateMask": "displayName"}`,

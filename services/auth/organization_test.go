@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
@@ -200,4 +202,41 @@ func TestListsPage(t *testing.T) {
 	if err != nil || !got.GetPersonal() || got.GetDisplayName() != "ada" {
 		t.Errorf("bob's other organization is %v, %v", got, err)
 	}
+}
+
+func TestAnOrganizationIsMadeAndRenamed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ada, _ := b.signUp(t, "ada@example.org")
+	created, err := b.organizations.CreateOrganization(with(t.Context(), ada), &authv1.CreateOrganizationRequest{
+		Organization: &authv1.Organization{DisplayName: " Analytical Engines "},
+	})
+	must(t, err)
+	if created.GetDisplayName() != "Analytical Engines" || created.GetPersonal() {
+		t.Errorf("made %v", created)
+	}
+	rename := func(tokens *authv1.TokenResponse, o *authv1.Organization) (*authv1.Organization, error) {
+		return b.organizations.UpdateOrganization(with(t.Context(), tokens), &authv1.UpdateOrganizationRequest{
+			Organization: o, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
+		})
+	}
+	// Another organization is the active one.
+	_, err = rename(ada, &authv1.Organization{Id: created.GetId(), DisplayName: "x"})
+	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
+	there, err := b.sessions.SwitchOrganization(with(t.Context(), ada), &authv1.SwitchOrganizationRequest{OrganizationId: created.GetId()})
+	must(t, err)
+	renamed, err := rename(there, &authv1.Organization{Id: created.GetId(), DisplayName: "Difference Engines", Etag: created.GetEtag()})
+	must(t, err)
+	if renamed.GetDisplayName() != "Difference Engines" || renamed.GetEtag() == created.GetEtag() {
+		t.Errorf("renamed to %v", renamed)
+	}
+	_, err = rename(there, &authv1.Organization{Id: created.GetId(), DisplayName: "x", Etag: created.GetEtag()})
+	wantReason(t, err, faultv1.Reason_REASON_ETAG_MISMATCH)
+	_, err = rename(there, &authv1.Organization{Id: created.GetId(), DisplayName: " "})
+	wantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
+	viewer := b.join(t, b.operator(t), created.GetId(), "bob@example.org", "viewer")
+	_, err = rename(viewer, &authv1.Organization{Id: created.GetId(), DisplayName: "Bob's"})
+	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
+	wantActions(t, b, created.GetId(), "auth.organization.created", "auth.session.created", "auth.organization.updated",
+		"auth.member.added", "auth.session.created")
 }

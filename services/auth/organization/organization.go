@@ -98,10 +98,13 @@ func lastOwner() error {
 	return fault.New(faultv1.Reason_REASON_LAST_OWNER, "an organization keeps at least one owner")
 }
 
+// Etag changes with each update.
+func (o Organization) Etag() string { return strconv.FormatInt(o.Revision, 10) }
+
 func (o Organization) message() *authv1.Organization {
 	return &authv1.Organization{
 		Id: o.ID, DisplayName: o.DisplayName, Personal: o.Personal, CreateTime: timestamppb.New(o.CreateTime),
-		UpdateTime: timestamppb.New(o.UpdateTime), Etag: strconv.FormatInt(o.Revision, 10),
+		UpdateTime: timestamppb.New(o.UpdateTime), Etag: o.Etag(),
 	}
 }
 

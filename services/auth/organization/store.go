@@ -73,6 +73,46 @@ func (s *Store) Insert(ctx context.Context, tx pgx.Tx, o Organization) error {
 	return err
 }
 
+// create adds an organization with its owner, or nothing. A user who belongs to
+// too many is refused.
+func (s *Store) create(ctx context.Context, o Organization, owner Member, then func(ctx context.Context, tx pgx.Tx) error) error {
+	scope := postgres.Scope{OrganizationID: o.ID, UserID: owner.User.ID}
+	return s.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
+		// Whoever makes two at once waits here.
+		if _, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", owner.User.ID); err != nil {
+			return err
+		}
+		n, err := postgres.TxOne(ctx, tx, pgx.RowTo[int], "SELECT count(*) FROM memberships WHERE user_id = $1", owner.User.ID)
+		if err != nil {
+			return err
+		}
+		if n >= maxPerUser {
+			return fault.New(faultv1.Reason_REASON_CONFLICT, "you belong to %d organizations: leave one first", n)
+		}
+		if err := s.Insert(ctx, tx, o); err != nil {
+			return err
+		}
+		if err := s.InsertMember(ctx, tx, owner); err != nil {
+			return err
+		}
+		return then(ctx, tx)
+	})
+}
+
+// getLocked returns an organization that nobody else can change until the
+// transaction ends.
+func (s *Store) getLocked(ctx context.Context, tx pgx.Tx, id string) (Organization, error) {
+	o, err := postgres.TxOne(ctx, tx, scanOrganization, `SELECT o.id::text, o.display_name, o.personal, o.revision, o.created_at, o.updated_at
+		FROM organizations o WHERE o.id = $1 FOR UPDATE`, id)
+	return o, absent(err, "organization")
+}
+
+func (s *Store) save(ctx context.Context, tx pgx.Tx, o Organization) error {
+	_, err := postgres.TxExec(ctx, tx, "UPDATE organizations SET display_name = $2, revision = $3, updated_at = $4 WHERE id = $1",
+		o.ID, o.DisplayName, o.Revision, o.UpdateTime)
+	return err
+}
+
 // InsertMember adds a membership, in a transaction of its organization.
 func (s *Store) InsertMember(ctx context.Context, tx pgx.Tx, m Member) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO memberships (organization_id, user_id, roles, created_at, updated_at)

@@ -14,6 +14,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -201,6 +202,108 @@ func (x *Member) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// CreateOrganizationRequest describes the organization to make.
+type CreateOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its displayName.
+	Organization  *Organization `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateOrganizationRequest) Reset() {
+	*x = CreateOrganizationRequest{}
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateOrganizationRequest) ProtoMessage() {}
+
+func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*CreateOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CreateOrganizationRequest) GetOrganization() *Organization {
+	if x != nil {
+		return x.Organization
+	}
+	return nil
+}
+
+// UpdateOrganizationRequest holds what changes.
+type UpdateOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id and the new values. An etag here refuses a change that builds on
+	// another state.
+	Organization *Organization `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
+	// The fields to change: displayName. Those of the body when absent.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateOrganizationRequest) Reset() {
+	*x = UpdateOrganizationRequest{}
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateOrganizationRequest) ProtoMessage() {}
+
+func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*UpdateOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *UpdateOrganizationRequest) GetOrganization() *Organization {
+	if x != nil {
+		return x.Organization
+	}
+	return nil
+}
+
+func (x *UpdateOrganizationRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
 // ListOrganizationsRequest asks for a page of the caller's organizations.
 type ListOrganizationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -214,7 +317,7 @@ type ListOrganizationsRequest struct {
 
 func (x *ListOrganizationsRequest) Reset() {
 	*x = ListOrganizationsRequest{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -226,7 +329,7 @@ func (x *ListOrganizationsRequest) String() string {
 func (*ListOrganizationsRequest) ProtoMessage() {}
 
 func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -239,7 +342,7 @@ func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{2}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListOrganizationsRequest) GetPageSize() int32 {
@@ -269,7 +372,7 @@ type ListOrganizationsResponse struct {
 
 func (x *ListOrganizationsResponse) Reset() {
 	*x = ListOrganizationsResponse{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -281,7 +384,7 @@ func (x *ListOrganizationsResponse) String() string {
 func (*ListOrganizationsResponse) ProtoMessage() {}
 
 func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -294,7 +397,7 @@ func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{3}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListOrganizationsResponse) GetOrganizations() []*Organization {
@@ -322,7 +425,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +437,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +450,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetOrganizationRequest) GetId() string {
@@ -372,7 +475,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -384,7 +487,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -397,7 +500,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListMembersRequest) GetOrganizationId() string {
@@ -434,7 +537,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -446,7 +549,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -459,7 +562,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListMembersResponse) GetMembers() []*Member {
@@ -491,7 +594,7 @@ type AddMemberRequest struct {
 
 func (x *AddMemberRequest) Reset() {
 	*x = AddMemberRequest{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -503,7 +606,7 @@ func (x *AddMemberRequest) String() string {
 func (*AddMemberRequest) ProtoMessage() {}
 
 func (x *AddMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -516,7 +619,7 @@ func (x *AddMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddMemberRequest.ProtoReflect.Descriptor instead.
 func (*AddMemberRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AddMemberRequest) GetOrganizationId() string {
@@ -555,7 +658,7 @@ type UpdateMemberRequest struct {
 
 func (x *UpdateMemberRequest) Reset() {
 	*x = UpdateMemberRequest{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +670,7 @@ func (x *UpdateMemberRequest) String() string {
 func (*UpdateMemberRequest) ProtoMessage() {}
 
 func (x *UpdateMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +683,7 @@ func (x *UpdateMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateMemberRequest.ProtoReflect.Descriptor instead.
 func (*UpdateMemberRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UpdateMemberRequest) GetOrganizationId() string {
@@ -617,7 +720,7 @@ type RemoveMemberRequest struct {
 
 func (x *RemoveMemberRequest) Reset() {
 	*x = RemoveMemberRequest{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +732,7 @@ func (x *RemoveMemberRequest) String() string {
 func (*RemoveMemberRequest) ProtoMessage() {}
 
 func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +745,7 @@ func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMemberRequest.ProtoReflect.Descriptor instead.
 func (*RemoveMemberRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RemoveMemberRequest) GetOrganizationId() string {
@@ -668,7 +771,7 @@ type RemoveMemberResponse struct {
 
 func (x *RemoveMemberResponse) Reset() {
 	*x = RemoveMemberResponse{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +783,7 @@ func (x *RemoveMemberResponse) String() string {
 func (*RemoveMemberResponse) ProtoMessage() {}
 
 func (x *RemoveMemberResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,17 +796,17 @@ func (x *RemoveMemberResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMemberResponse.ProtoReflect.Descriptor instead.
 func (*RemoveMemberResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{12}
 }
 
 var File_gatehouse_auth_v1_organization_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\n" +
-	"$gatehouse/auth/v1/organization.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x01\n" +
+	"$gatehouse/auth/v1/organization.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x01\n" +
 	"\fOrganization\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
-	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1a\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
+	"\fdisplay_name\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x12\x1a\n" +
 	"\bpersonal\x18\x03 \x01(\bR\bpersonal\x12;\n" +
 	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
@@ -717,7 +820,13 @@ const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"i\n" +
+	"updateTime\"h\n" +
+	"\x19CreateOrganizationRequest\x12K\n" +
+	"\forganization\x18\x01 \x01(\v2\x1f.gatehouse.auth.v1.OrganizationB\x06\xbaH\x03\xc8\x01\x01R\forganization\"\xa5\x01\n" +
+	"\x19UpdateOrganizationRequest\x12K\n" +
+	"\forganization\x18\x01 \x01(\v2\x1f.gatehouse.auth.v1.OrganizationB\x06\xbaH\x03\xc8\x01\x01R\forganization\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"i\n" +
 	"\x18ListOrganizationsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -746,16 +855,20 @@ const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\x13RemoveMemberRequest\x121\n" +
 	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\x12!\n" +
 	"\auser_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x16\n" +
-	"\x14RemoveMemberResponse2\x9b\b\n" +
+	"\x14RemoveMemberResponse2\xfd\n" +
+	"\n" +
 	"\x13OrganizationService\x12\x92\x01\n" +
-	"\x11ListOrganizations\x12+.gatehouse.auth.v1.ListOrganizationsRequest\x1a,.gatehouse.auth.v1.ListOrganizationsResponse\"\"\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/organizations\x90\x02\x01\x12\x8a\x01\n" +
+	"\x11ListOrganizations\x12+.gatehouse.auth.v1.ListOrganizationsRequest\x1a,.gatehouse.auth.v1.ListOrganizationsResponse\"\"\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/organizations\x90\x02\x01\x12\x94\x01\n" +
+	"\x12CreateOrganization\x12,.gatehouse.auth.v1.CreateOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"/\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02!:\forganization\"\x11/v1/organizations\x12\xc8\x01\n" +
+	"\x12UpdateOrganization\x12,.gatehouse.auth.v1.UpdateOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"c\x8a\xb5\x18&*\x0forganization.id\x1a\x13organizations.write\x82\xd3\xe4\x93\x023:\forganization2#/v1/organizations/{organization.id}\x12\x8a\x01\n" +
 	"\x0fGetOrganization\x12).gatehouse.auth.v1.GetOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"+\x8a\xb5\x18\x06*\x02id\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/organizations/{id}\x90\x02\x01\x12\xb7\x01\n" +
 	"\vListMembers\x12%.gatehouse.auth.v1.ListMembersRequest\x1a&.gatehouse.auth.v1.ListMembersResponse\"Y\x8a\xb5\x18\x1f*\x0forganization_id\x1a\fmembers.read\x82\xd3\xe4\x93\x02-\x12+/v1/organizations/{organization_id}/members\x90\x02\x01\x12\xaf\x01\n" +
 	"\tAddMember\x12#.gatehouse.auth.v1.AddMemberRequest\x1a\x19.gatehouse.auth.v1.Member\"b\x8a\xb5\x18(*\x0forganization_id\x1a\x15organizations.operate\x82\xd3\xe4\x93\x020:\x01*\"+/v1/organizations/{organization_id}/members\x12\xb7\x01\n" +
 	"\fUpdateMember\x12&.gatehouse.auth.v1.UpdateMemberRequest\x1a\x19.gatehouse.auth.v1.Member\"d\x8a\xb5\x18 *\x0forganization_id\x1a\rmembers.write\x82\xd3\xe4\x93\x02::\x01*25/v1/organizations/{organization_id}/members/{user_id}\x12\xb5\x01\n" +
-	"\fRemoveMember\x12&.gatehouse.auth.v1.RemoveMemberRequest\x1a'.gatehouse.auth.v1.RemoveMemberResponse\"T\x8a\xb5\x18\x13*\x0forganization_id\x10\x01\x82\xd3\xe4\x93\x027*5/v1/organizations/{organization_id}/members/{user_id}\x1a\x04\x90\xb5\x18\x02B\xc5\x02\x9a\xb5\x18\\\n" +
+	"\fRemoveMember\x12&.gatehouse.auth.v1.RemoveMemberRequest\x1a'.gatehouse.auth.v1.RemoveMemberResponse\"T\x8a\xb5\x18\x13*\x0forganization_id\x10\x01\x82\xd3\xe4\x93\x027*5/v1/organizations/{organization_id}/members/{user_id}\x1a\x04\x90\xb5\x18\x02B\x86\x03\x9a\xb5\x18\\\n" +
 	"\fmembers.read\x12$See who belongs to the organization.\x1a\x05owner\x1a\x05admin\x1a\x06member\x1a\x06viewer\x1a\boperator\x9a\xb5\x18K\n" +
-	"\rmembers.write\x12,Change the roles of members and remove them.\x1a\x05owner\x1a\x05admin\x9a\xb5\x18O\n" +
+	"\rmembers.write\x12,Change the roles of members and remove them.\x1a\x05owner\x1a\x05admin\x9a\xb5\x18=\n" +
+	"\x13organizations.write\x12\x18Rename the organization.\x1a\x05owner\x1a\x05admin\x9a\xb5\x18O\n" +
 	"\x15organizations.operate\x12,Act on any organization of the installation.\x1a\boperatorZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
@@ -770,47 +883,57 @@ func file_gatehouse_auth_v1_organization_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_organization_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_organization_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_gatehouse_auth_v1_organization_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_gatehouse_auth_v1_organization_proto_goTypes = []any{
 	(*Organization)(nil),              // 0: gatehouse.auth.v1.Organization
 	(*Member)(nil),                    // 1: gatehouse.auth.v1.Member
-	(*ListOrganizationsRequest)(nil),  // 2: gatehouse.auth.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil), // 3: gatehouse.auth.v1.ListOrganizationsResponse
-	(*GetOrganizationRequest)(nil),    // 4: gatehouse.auth.v1.GetOrganizationRequest
-	(*ListMembersRequest)(nil),        // 5: gatehouse.auth.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),       // 6: gatehouse.auth.v1.ListMembersResponse
-	(*AddMemberRequest)(nil),          // 7: gatehouse.auth.v1.AddMemberRequest
-	(*UpdateMemberRequest)(nil),       // 8: gatehouse.auth.v1.UpdateMemberRequest
-	(*RemoveMemberRequest)(nil),       // 9: gatehouse.auth.v1.RemoveMemberRequest
-	(*RemoveMemberResponse)(nil),      // 10: gatehouse.auth.v1.RemoveMemberResponse
-	(*timestamppb.Timestamp)(nil),     // 11: google.protobuf.Timestamp
-	(*User)(nil),                      // 12: gatehouse.auth.v1.User
+	(*CreateOrganizationRequest)(nil), // 2: gatehouse.auth.v1.CreateOrganizationRequest
+	(*UpdateOrganizationRequest)(nil), // 3: gatehouse.auth.v1.UpdateOrganizationRequest
+	(*ListOrganizationsRequest)(nil),  // 4: gatehouse.auth.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil), // 5: gatehouse.auth.v1.ListOrganizationsResponse
+	(*GetOrganizationRequest)(nil),    // 6: gatehouse.auth.v1.GetOrganizationRequest
+	(*ListMembersRequest)(nil),        // 7: gatehouse.auth.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),       // 8: gatehouse.auth.v1.ListMembersResponse
+	(*AddMemberRequest)(nil),          // 9: gatehouse.auth.v1.AddMemberRequest
+	(*UpdateMemberRequest)(nil),       // 10: gatehouse.auth.v1.UpdateMemberRequest
+	(*RemoveMemberRequest)(nil),       // 11: gatehouse.auth.v1.RemoveMemberRequest
+	(*RemoveMemberResponse)(nil),      // 12: gatehouse.auth.v1.RemoveMemberResponse
+	(*timestamppb.Timestamp)(nil),     // 13: google.protobuf.Timestamp
+	(*User)(nil),                      // 14: gatehouse.auth.v1.User
+	(*fieldmaskpb.FieldMask)(nil),     // 15: google.protobuf.FieldMask
 }
 var file_gatehouse_auth_v1_organization_proto_depIdxs = []int32{
-	11, // 0: gatehouse.auth.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
-	11, // 1: gatehouse.auth.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
-	12, // 2: gatehouse.auth.v1.Member.user:type_name -> gatehouse.auth.v1.User
-	11, // 3: gatehouse.auth.v1.Member.create_time:type_name -> google.protobuf.Timestamp
-	11, // 4: gatehouse.auth.v1.Member.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 5: gatehouse.auth.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.auth.v1.Organization
-	1,  // 6: gatehouse.auth.v1.ListMembersResponse.members:type_name -> gatehouse.auth.v1.Member
-	2,  // 7: gatehouse.auth.v1.OrganizationService.ListOrganizations:input_type -> gatehouse.auth.v1.ListOrganizationsRequest
-	4,  // 8: gatehouse.auth.v1.OrganizationService.GetOrganization:input_type -> gatehouse.auth.v1.GetOrganizationRequest
-	5,  // 9: gatehouse.auth.v1.OrganizationService.ListMembers:input_type -> gatehouse.auth.v1.ListMembersRequest
-	7,  // 10: gatehouse.auth.v1.OrganizationService.AddMember:input_type -> gatehouse.auth.v1.AddMemberRequest
-	8,  // 11: gatehouse.auth.v1.OrganizationService.UpdateMember:input_type -> gatehouse.auth.v1.UpdateMemberRequest
-	9,  // 12: gatehouse.auth.v1.OrganizationService.RemoveMember:input_type -> gatehouse.auth.v1.RemoveMemberRequest
-	3,  // 13: gatehouse.auth.v1.OrganizationService.ListOrganizations:output_type -> gatehouse.auth.v1.ListOrganizationsResponse
-	0,  // 14: gatehouse.auth.v1.OrganizationService.GetOrganization:output_type -> gatehouse.auth.v1.Organization
-	6,  // 15: gatehouse.auth.v1.OrganizationService.ListMembers:output_type -> gatehouse.auth.v1.ListMembersResponse
-	1,  // 16: gatehouse.auth.v1.OrganizationService.AddMember:output_type -> gatehouse.auth.v1.Member
-	1,  // 17: gatehouse.auth.v1.OrganizationService.UpdateMember:output_type -> gatehouse.auth.v1.Member
-	10, // 18: gatehouse.auth.v1.OrganizationService.RemoveMember:output_type -> gatehouse.auth.v1.RemoveMemberResponse
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	13, // 0: gatehouse.auth.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
+	13, // 1: gatehouse.auth.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
+	14, // 2: gatehouse.auth.v1.Member.user:type_name -> gatehouse.auth.v1.User
+	13, // 3: gatehouse.auth.v1.Member.create_time:type_name -> google.protobuf.Timestamp
+	13, // 4: gatehouse.auth.v1.Member.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 5: gatehouse.auth.v1.CreateOrganizationRequest.organization:type_name -> gatehouse.auth.v1.Organization
+	0,  // 6: gatehouse.auth.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.auth.v1.Organization
+	15, // 7: gatehouse.auth.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 8: gatehouse.auth.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.auth.v1.Organization
+	1,  // 9: gatehouse.auth.v1.ListMembersResponse.members:type_name -> gatehouse.auth.v1.Member
+	4,  // 10: gatehouse.auth.v1.OrganizationService.ListOrganizations:input_type -> gatehouse.auth.v1.ListOrganizationsRequest
+	2,  // 11: gatehouse.auth.v1.OrganizationService.CreateOrganization:input_type -> gatehouse.auth.v1.CreateOrganizationRequest
+	3,  // 12: gatehouse.auth.v1.OrganizationService.UpdateOrganization:input_type -> gatehouse.auth.v1.UpdateOrganizationRequest
+	6,  // 13: gatehouse.auth.v1.OrganizationService.GetOrganization:input_type -> gatehouse.auth.v1.GetOrganizationRequest
+	7,  // 14: gatehouse.auth.v1.OrganizationService.ListMembers:input_type -> gatehouse.auth.v1.ListMembersRequest
+	9,  // 15: gatehouse.auth.v1.OrganizationService.AddMember:input_type -> gatehouse.auth.v1.AddMemberRequest
+	10, // 16: gatehouse.auth.v1.OrganizationService.UpdateMember:input_type -> gatehouse.auth.v1.UpdateMemberRequest
+	11, // 17: gatehouse.auth.v1.OrganizationService.RemoveMember:input_type -> gatehouse.auth.v1.RemoveMemberRequest
+	5,  // 18: gatehouse.auth.v1.OrganizationService.ListOrganizations:output_type -> gatehouse.auth.v1.ListOrganizationsResponse
+	0,  // 19: gatehouse.auth.v1.OrganizationService.CreateOrganization:output_type -> gatehouse.auth.v1.Organization
+	0,  // 20: gatehouse.auth.v1.OrganizationService.UpdateOrganization:output_type -> gatehouse.auth.v1.Organization
+	0,  // 21: gatehouse.auth.v1.OrganizationService.GetOrganization:output_type -> gatehouse.auth.v1.Organization
+	8,  // 22: gatehouse.auth.v1.OrganizationService.ListMembers:output_type -> gatehouse.auth.v1.ListMembersResponse
+	1,  // 23: gatehouse.auth.v1.OrganizationService.AddMember:output_type -> gatehouse.auth.v1.Member
+	1,  // 24: gatehouse.auth.v1.OrganizationService.UpdateMember:output_type -> gatehouse.auth.v1.Member
+	12, // 25: gatehouse.auth.v1.OrganizationService.RemoveMember:output_type -> gatehouse.auth.v1.RemoveMemberResponse
+	18, // [18:26] is the sub-list for method output_type
+	10, // [10:18] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_organization_proto_init() }
@@ -825,7 +948,7 @@ func file_gatehouse_auth_v1_organization_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_organization_proto_rawDesc), len(file_gatehouse_auth_v1_organization_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,12 +21,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OrganizationService_ListOrganizations_FullMethodName = "/gatehouse.auth.v1.OrganizationService/ListOrganizations"
-	OrganizationService_GetOrganization_FullMethodName   = "/gatehouse.auth.v1.OrganizationService/GetOrganization"
-	OrganizationService_ListMembers_FullMethodName       = "/gatehouse.auth.v1.OrganizationService/ListMembers"
-	OrganizationService_AddMember_FullMethodName         = "/gatehouse.auth.v1.OrganizationService/AddMember"
-	OrganizationService_UpdateMember_FullMethodName      = "/gatehouse.auth.v1.OrganizationService/UpdateMember"
-	OrganizationService_RemoveMember_FullMethodName      = "/gatehouse.auth.v1.OrganizationService/RemoveMember"
+	OrganizationService_ListOrganizations_FullMethodName  = "/gatehouse.auth.v1.OrganizationService/ListOrganizations"
+	OrganizationService_CreateOrganization_FullMethodName = "/gatehouse.auth.v1.OrganizationService/CreateOrganization"
+	OrganizationService_UpdateOrganization_FullMethodName = "/gatehouse.auth.v1.OrganizationService/UpdateOrganization"
+	OrganizationService_GetOrganization_FullMethodName    = "/gatehouse.auth.v1.OrganizationService/GetOrganization"
+	OrganizationService_ListMembers_FullMethodName        = "/gatehouse.auth.v1.OrganizationService/ListMembers"
+	OrganizationService_AddMember_FullMethodName          = "/gatehouse.auth.v1.OrganizationService/AddMember"
+	OrganizationService_UpdateMember_FullMethodName       = "/gatehouse.auth.v1.OrganizationService/UpdateMember"
+	OrganizationService_RemoveMember_FullMethodName       = "/gatehouse.auth.v1.OrganizationService/RemoveMember"
 )
 
 // OrganizationServiceClient is the client API for OrganizationService service.
@@ -37,6 +39,12 @@ const (
 type OrganizationServiceClient interface {
 	// ListOrganizations lists the organizations that the caller belongs to.
 	ListOrganizations(ctx context.Context, in *ListOrganizationsRequest, opts ...grpc.CallOption) (*ListOrganizationsResponse, error)
+	// CreateOrganization makes an organization that the caller owns. To act in it,
+	// the caller switches to it.
+	CreateOrganization(ctx context.Context, in *CreateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
+	// UpdateOrganization changes the fields that the mask names of the caller's
+	// active organization: displayName.
+	UpdateOrganization(ctx context.Context, in *UpdateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// GetOrganization answers one organization that the caller belongs to.
 	GetOrganization(ctx context.Context, in *GetOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// ListMembers lists the members of the caller's active organization.
@@ -64,6 +72,26 @@ func (c *organizationServiceClient) ListOrganizations(ctx context.Context, in *L
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListOrganizationsResponse)
 	err := c.cc.Invoke(ctx, OrganizationService_ListOrganizations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *organizationServiceClient) CreateOrganization(ctx context.Context, in *CreateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Organization)
+	err := c.cc.Invoke(ctx, OrganizationService_CreateOrganization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *organizationServiceClient) UpdateOrganization(ctx context.Context, in *UpdateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Organization)
+	err := c.cc.Invoke(ctx, OrganizationService_UpdateOrganization_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +156,12 @@ func (c *organizationServiceClient) RemoveMember(ctx context.Context, in *Remove
 type OrganizationServiceServer interface {
 	// ListOrganizations lists the organizations that the caller belongs to.
 	ListOrganizations(context.Context, *ListOrganizationsRequest) (*ListOrganizationsResponse, error)
+	// CreateOrganization makes an organization that the caller owns. To act in it,
+	// the caller switches to it.
+	CreateOrganization(context.Context, *CreateOrganizationRequest) (*Organization, error)
+	// UpdateOrganization changes the fields that the mask names of the caller's
+	// active organization: displayName.
+	UpdateOrganization(context.Context, *UpdateOrganizationRequest) (*Organization, error)
 	// GetOrganization answers one organization that the caller belongs to.
 	GetOrganization(context.Context, *GetOrganizationRequest) (*Organization, error)
 	// ListMembers lists the members of the caller's active organization.
@@ -153,6 +187,12 @@ type UnimplementedOrganizationServiceServer struct{}
 
 func (UnimplementedOrganizationServiceServer) ListOrganizations(context.Context, *ListOrganizationsRequest) (*ListOrganizationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListOrganizations not implemented")
+}
+func (UnimplementedOrganizationServiceServer) CreateOrganization(context.Context, *CreateOrganizationRequest) (*Organization, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateOrganization not implemented")
+}
+func (UnimplementedOrganizationServiceServer) UpdateOrganization(context.Context, *UpdateOrganizationRequest) (*Organization, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateOrganization not implemented")
 }
 func (UnimplementedOrganizationServiceServer) GetOrganization(context.Context, *GetOrganizationRequest) (*Organization, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOrganization not implemented")
@@ -204,6 +244,42 @@ func _OrganizationService_ListOrganizations_Handler(srv interface{}, ctx context
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(OrganizationServiceServer).ListOrganizations(ctx, req.(*ListOrganizationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrganizationService_CreateOrganization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateOrganizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrganizationServiceServer).CreateOrganization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrganizationService_CreateOrganization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrganizationServiceServer).CreateOrganization(ctx, req.(*CreateOrganizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrganizationService_UpdateOrganization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateOrganizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrganizationServiceServer).UpdateOrganization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrganizationService_UpdateOrganization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrganizationServiceServer).UpdateOrganization(ctx, req.(*UpdateOrganizationRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -308,6 +384,14 @@ var OrganizationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListOrganizations",
 			Handler:    _OrganizationService_ListOrganizations_Handler,
+		},
+		{
+			MethodName: "CreateOrganization",
+			Handler:    _OrganizationService_CreateOrganization_Handler,
+		},
+		{
+			MethodName: "UpdateOrganization",
+			Handler:    _OrganizationService_UpdateOrganization_Handler,
 		},
 		{
 			MethodName: "GetOrganization",

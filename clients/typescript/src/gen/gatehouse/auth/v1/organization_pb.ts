@@ -8,15 +8,15 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { User } from "./user_pb.js";
 import { file_gatehouse_auth_v1_user } from "./user_pb.js";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/auth/v1/organization.proto.
  */
 export const file_gatehouse_auth_v1_organization: GenFile = /*@__PURE__*/
-  fileDesc("CiRnYXRlaG91c2UvYXV0aC92MS9vcmdhbml6YXRpb24ucHJvdG8SEWdhdGVob3VzZS5hdXRoLnYxIrIBCgxPcmdhbml6YXRpb24SCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhAKCHBlcnNvbmFsGAMgASgIEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgGIAEoCSKxAQoGTWVtYmVyEg8KB3VzZXJfaWQYASABKAkSJQoEdXNlchgCIAEoCzIXLmdhdGVob3VzZS5hdXRoLnYxLlVzZXISDQoFcm9sZXMYAyADKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJBChhMaXN0T3JnYW5pemF0aW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkibAoZTGlzdE9yZ2FuaXphdGlvbnNSZXNwb25zZRI2Cg1vcmdhbml6YXRpb25zGAEgAygLMh8uZ2F0ZWhvdXNlLmF1dGgudjEuT3JnYW5pemF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIkChZHZXRPcmdhbml6YXRpb25SZXF1ZXN0EgoKAmlkGAEgASgJIlQKEkxpc3RNZW1iZXJzUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiWgoTTGlzdE1lbWJlcnNSZXNwb25zZRIqCgdtZW1iZXJzGAEgAygLMhkuZ2F0ZWhvdXNlLmF1dGgudjEuTWVtYmVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJLChBBZGRNZW1iZXJSZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEg0KBXJvbGVzGAMgAygJIk4KE1VwZGF0ZU1lbWJlclJlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSDQoFcm9sZXMYAyADKAkiPwoTUmVtb3ZlTWVtYmVyUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCSIWChRSZW1vdmVNZW1iZXJSZXNwb25zZTLSBAoTT3JnYW5pemF0aW9uU2VydmljZRJzChFMaXN0T3JnYW5pemF0aW9ucxIrLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RPcmdhbml6YXRpb25zUmVxdWVzdBosLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RPcmdhbml6YXRpb25zUmVzcG9uc2UiA5ACARJiCg9HZXRPcmdhbml6YXRpb24SKS5nYXRlaG91c2UuYXV0aC52MS5HZXRPcmdhbml6YXRpb25SZXF1ZXN0Gh8uZ2F0ZWhvdXNlLmF1dGgudjEuT3JnYW5pemF0aW9uIgOQAgESYQoLTGlzdE1lbWJlcnMSJS5nYXRlaG91c2UuYXV0aC52MS5MaXN0TWVtYmVyc1JlcXVlc3QaJi5nYXRlaG91c2UuYXV0aC52MS5MaXN0TWVtYmVyc1Jlc3BvbnNlIgOQAgESSwoJQWRkTWVtYmVyEiMuZ2F0ZWhvdXNlLmF1dGgudjEuQWRkTWVtYmVyUmVxdWVzdBoZLmdhdGVob3VzZS5hdXRoLnYxLk1lbWJlchJRCgxVcGRhdGVNZW1iZXISJi5nYXRlaG91c2UuYXV0aC52MS5VcGRhdGVNZW1iZXJSZXF1ZXN0GhkuZ2F0ZWhvdXNlLmF1dGgudjEuTWVtYmVyEl8KDFJlbW92ZU1lbWJlchImLmdhdGVob3VzZS5hdXRoLnYxLlJlbW92ZU1lbWJlclJlcXVlc3QaJy5nYXRlaG91c2UuYXV0aC52MS5SZW1vdmVNZW1iZXJSZXNwb25zZUJDWkFnaXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvcHJvdG8vZ2VuL2dhdGVob3VzZS9hdXRoL3YxO2F1dGh2MWIGcHJvdG8z", [file_gatehouse_auth_v1_user, file_google_protobuf_timestamp]);
+  fileDesc("CiRnYXRlaG91c2UvYXV0aC92MS9vcmdhbml6YXRpb24ucHJvdG8SEWdhdGVob3VzZS5hdXRoLnYxIrIBCgxPcmdhbml6YXRpb24SCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhAKCHBlcnNvbmFsGAMgASgIEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgGIAEoCSKxAQoGTWVtYmVyEg8KB3VzZXJfaWQYASABKAkSJQoEdXNlchgCIAEoCzIXLmdhdGVob3VzZS5hdXRoLnYxLlVzZXISDQoFcm9sZXMYAyADKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJSChlDcmVhdGVPcmdhbml6YXRpb25SZXF1ZXN0EjUKDG9yZ2FuaXphdGlvbhgBIAEoCzIfLmdhdGVob3VzZS5hdXRoLnYxLk9yZ2FuaXphdGlvbiKDAQoZVXBkYXRlT3JnYW5pemF0aW9uUmVxdWVzdBI1Cgxvcmdhbml6YXRpb24YASABKAsyHy5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb24SLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIkEKGExpc3RPcmdhbml6YXRpb25zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJsChlMaXN0T3JnYW5pemF0aW9uc1Jlc3BvbnNlEjYKDW9yZ2FuaXphdGlvbnMYASADKAsyHy5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKFkdldE9yZ2FuaXphdGlvblJlcXVlc3QSCgoCaWQYASABKAkiVAoSTGlzdE1lbWJlcnNSZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJaChNMaXN0TWVtYmVyc1Jlc3BvbnNlEioKB21lbWJlcnMYASADKAsyGS5nYXRlaG91c2UuYXV0aC52MS5NZW1iZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIksKEEFkZE1lbWJlclJlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSDQoFcm9sZXMYAyADKAkiTgoTVXBkYXRlTWVtYmVyUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRINCgVyb2xlcxgDIAMoCSI/ChNSZW1vdmVNZW1iZXJSZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJIhYKFFJlbW92ZU1lbWJlclJlc3BvbnNlMpwGChNPcmdhbml6YXRpb25TZXJ2aWNlEnMKEUxpc3RPcmdhbml6YXRpb25zEisuZ2F0ZWhvdXNlLmF1dGgudjEuTGlzdE9yZ2FuaXphdGlvbnNSZXF1ZXN0GiwuZ2F0ZWhvdXNlLmF1dGgudjEuTGlzdE9yZ2FuaXphdGlvbnNSZXNwb25zZSIDkAIBEmMKEkNyZWF0ZU9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLkNyZWF0ZU9yZ2FuaXphdGlvblJlcXVlc3QaHy5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb24SYwoSVXBkYXRlT3JnYW5pemF0aW9uEiwuZ2F0ZWhvdXNlLmF1dGgudjEuVXBkYXRlT3JnYW5pemF0aW9uUmVxdWVzdBofLmdhdGVob3VzZS5hdXRoLnYxLk9yZ2FuaXphdGlvbhJiCg9HZXRPcmdhbml6YXRpb24SKS5nYXRlaG91c2UuYXV0aC52MS5HZXRPcmdhbml6YXRpb25SZXF1ZXN0Gh8uZ2F0ZWhvdXNlLmF1dGgudjEuT3JnYW5pemF0aW9uIgOQAgESYQoLTGlzdE1lbWJlcnMSJS5nYXRlaG91c2UuYXV0aC52MS5MaXN0TWVtYmVyc1JlcXVlc3QaJi5nYXRlaG91c2UuYXV0aC52MS5MaXN0TWVtYmVyc1Jlc3BvbnNlIgOQAgESSwoJQWRkTWVtYmVyEiMuZ2F0ZWhvdXNlLmF1dGgudjEuQWRkTWVtYmVyUmVxdWVzdBoZLmdhdGVob3VzZS5hdXRoLnYxLk1lbWJlchJRCgxVcGRhdGVNZW1iZXISJi5nYXRlaG91c2UuYXV0aC52MS5VcGRhdGVNZW1iZXJSZXF1ZXN0GhkuZ2F0ZWhvdXNlLmF1dGgudjEuTWVtYmVyEl8KDFJlbW92ZU1lbWJlchImLmdhdGVob3VzZS5hdXRoLnYxLlJlbW92ZU1lbWJlclJlcXVlc3QaJy5nYXRlaG91c2UuYXV0aC52MS5SZW1vdmVNZW1iZXJSZXNwb25zZUJDWkFnaXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvcHJvdG8vZ2VuL2dhdGVob3VzZS9hdXRoL3YxO2F1dGh2MWIGcHJvdG8z", [file_gatehouse_auth_v1_user, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * Organization is a group of users that owns assistants, documents and the
@@ -125,6 +125,56 @@ export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_organization, 1);
 
 /**
+ * CreateOrganizationRequest describes the organization to make.
+ *
+ * @generated from message gatehouse.auth.v1.CreateOrganizationRequest
+ */
+export type CreateOrganizationRequest = Message<"gatehouse.auth.v1.CreateOrganizationRequest"> & {
+  /**
+   * Its displayName.
+   *
+   * @generated from field: gatehouse.auth.v1.Organization organization = 1;
+   */
+  organization?: Organization | undefined;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.CreateOrganizationRequest.
+ * Use `create(CreateOrganizationRequestSchema)` to create a new message.
+ */
+export const CreateOrganizationRequestSchema: GenMessage<CreateOrganizationRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_organization, 2);
+
+/**
+ * UpdateOrganizationRequest holds what changes.
+ *
+ * @generated from message gatehouse.auth.v1.UpdateOrganizationRequest
+ */
+export type UpdateOrganizationRequest = Message<"gatehouse.auth.v1.UpdateOrganizationRequest"> & {
+  /**
+   * The id and the new values. An etag here refuses a change that builds on
+   * another state.
+   *
+   * @generated from field: gatehouse.auth.v1.Organization organization = 1;
+   */
+  organization?: Organization | undefined;
+
+  /**
+   * The fields to change: displayName. Those of the body when absent.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 2;
+   */
+  updateMask?: FieldMask | undefined;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.UpdateOrganizationRequest.
+ * Use `create(UpdateOrganizationRequestSchema)` to create a new message.
+ */
+export const UpdateOrganizationRequestSchema: GenMessage<UpdateOrganizationRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_organization, 3);
+
+/**
  * ListOrganizationsRequest asks for a page of the caller's organizations.
  *
  * @generated from message gatehouse.auth.v1.ListOrganizationsRequest
@@ -150,7 +200,7 @@ export type ListOrganizationsRequest = Message<"gatehouse.auth.v1.ListOrganizati
  * Use `create(ListOrganizationsRequestSchema)` to create a new message.
  */
 export const ListOrganizationsRequestSchema: GenMessage<ListOrganizationsRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 2);
+  messageDesc(file_gatehouse_auth_v1_organization, 4);
 
 /**
  * ListOrganizationsResponse is a page of organizations, oldest first.
@@ -178,7 +228,7 @@ export type ListOrganizationsResponse = Message<"gatehouse.auth.v1.ListOrganizat
  * Use `create(ListOrganizationsResponseSchema)` to create a new message.
  */
 export const ListOrganizationsResponseSchema: GenMessage<ListOrganizationsResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 3);
+  messageDesc(file_gatehouse_auth_v1_organization, 5);
 
 /**
  * GetOrganizationRequest names an organization.
@@ -199,7 +249,7 @@ export type GetOrganizationRequest = Message<"gatehouse.auth.v1.GetOrganizationR
  * Use `create(GetOrganizationRequestSchema)` to create a new message.
  */
 export const GetOrganizationRequestSchema: GenMessage<GetOrganizationRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 4);
+  messageDesc(file_gatehouse_auth_v1_organization, 6);
 
 /**
  * ListMembersRequest asks for a page of members.
@@ -234,7 +284,7 @@ export type ListMembersRequest = Message<"gatehouse.auth.v1.ListMembersRequest">
  * Use `create(ListMembersRequestSchema)` to create a new message.
  */
 export const ListMembersRequestSchema: GenMessage<ListMembersRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 5);
+  messageDesc(file_gatehouse_auth_v1_organization, 7);
 
 /**
  * ListMembersResponse is a page of members, in the order in which they joined.
@@ -262,7 +312,7 @@ export type ListMembersResponse = Message<"gatehouse.auth.v1.ListMembersResponse
  * Use `create(ListMembersResponseSchema)` to create a new message.
  */
 export const ListMembersResponseSchema: GenMessage<ListMembersResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 6);
+  messageDesc(file_gatehouse_auth_v1_organization, 8);
 
 /**
  * AddMemberRequest names a user, an organization and roles.
@@ -297,7 +347,7 @@ export type AddMemberRequest = Message<"gatehouse.auth.v1.AddMemberRequest"> & {
  * Use `create(AddMemberRequestSchema)` to create a new message.
  */
 export const AddMemberRequestSchema: GenMessage<AddMemberRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 7);
+  messageDesc(file_gatehouse_auth_v1_organization, 9);
 
 /**
  * UpdateMemberRequest sets the roles of a member.
@@ -332,7 +382,7 @@ export type UpdateMemberRequest = Message<"gatehouse.auth.v1.UpdateMemberRequest
  * Use `create(UpdateMemberRequestSchema)` to create a new message.
  */
 export const UpdateMemberRequestSchema: GenMessage<UpdateMemberRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 8);
+  messageDesc(file_gatehouse_auth_v1_organization, 10);
 
 /**
  * RemoveMemberRequest names a member.
@@ -360,7 +410,7 @@ export type RemoveMemberRequest = Message<"gatehouse.auth.v1.RemoveMemberRequest
  * Use `create(RemoveMemberRequestSchema)` to create a new message.
  */
 export const RemoveMemberRequestSchema: GenMessage<RemoveMemberRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 9);
+  messageDesc(file_gatehouse_auth_v1_organization, 11);
 
 /**
  * RemoveMemberResponse is empty.
@@ -375,7 +425,7 @@ export type RemoveMemberResponse = Message<"gatehouse.auth.v1.RemoveMemberRespon
  * Use `create(RemoveMemberResponseSchema)` to create a new message.
  */
 export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 10);
+  messageDesc(file_gatehouse_auth_v1_organization, 12);
 
 /**
  * OrganizationService answers about organizations and their members.
@@ -392,6 +442,28 @@ export const OrganizationService: GenService<{
     methodKind: "unary";
     input: typeof ListOrganizationsRequestSchema;
     output: typeof ListOrganizationsResponseSchema;
+  },
+  /**
+   * CreateOrganization makes an organization that the caller owns. To act in it,
+   * the caller switches to it.
+   *
+   * @generated from rpc gatehouse.auth.v1.OrganizationService.CreateOrganization
+   */
+  createOrganization: {
+    methodKind: "unary";
+    input: typeof CreateOrganizationRequestSchema;
+    output: typeof OrganizationSchema;
+  },
+  /**
+   * UpdateOrganization changes the fields that the mask names of the caller's
+   * active organization: displayName.
+   *
+   * @generated from rpc gatehouse.auth.v1.OrganizationService.UpdateOrganization
+   */
+  updateOrganization: {
+    methodKind: "unary";
+    input: typeof UpdateOrganizationRequestSchema;
+    output: typeof OrganizationSchema;
   },
   /**
    * GetOrganization answers one organization that the caller belongs to.
