@@ -3,9 +3,11 @@
  * of their own, named after the contract: "@gatehouse/client/chat/v1/run".
  */
 export { AccountService } from "./gen/gatehouse/auth/v1/account_pb.js";
+export { ApiKeyService } from "./gen/gatehouse/auth/v1/api_key_pb.js";
 export { KeyService } from "./gen/gatehouse/auth/v1/key_pb.js";
 export { OrganizationService } from "./gen/gatehouse/auth/v1/organization_pb.js";
 export { SessionService } from "./gen/gatehouse/auth/v1/session_pb.js";
+export { UserSessionService } from "./gen/gatehouse/auth/v1/user_session_pb.js";
 export { ConversationService } from "./gen/gatehouse/chat/v1/conversation_pb.js";
 export { RunService } from "./gen/gatehouse/chat/v1/run_pb.js";
 export { CollectionService } from "./gen/gatehouse/knowledge/v1/collection_pb.js";
