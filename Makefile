@@ -17,6 +17,10 @@ help: ## List the targets
 setup: ## Install what building and testing need: Postgres with pgvector
 	@deploy/setup/postgres.sh
 
+.PHONY: setup-tests
+setup-tests: ## Install the commands that the tests call
+	@deploy/setup/tests.sh
+
 # Installed from tools/go.mod, outside the workspace: its dependencies are not ours.
 $(BIN)/.installed: tools/go.mod tools/go.sum
 	@echo "Building the generators pinned in tools/go.mod"
@@ -75,7 +79,7 @@ check-modules: ## Fail when a go.mod or go.sum is not tidy
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff >/dev/null) || { echo "$$m: run go mod tidy"; exit 1; }; done
 
 .PHONY: test
-test: setup check-modules lint clients check-generated build ## Everything that must hold before a change lands
+test: setup setup-tests check-modules lint clients check-generated build ## Everything that must hold before a change lands
 	@trap '(cd platform && go run ./pgtest/stop)' EXIT; \
 	for m in $(MODULES); do (cd $$m && GOWORK=off go test -race -timeout 15m ./...); done
 
