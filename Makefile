@@ -11,7 +11,7 @@ GENERATED := proto/gen $(CLIENT)/src/gen
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 .PHONY: setup
 setup: ## Install what building and testing need: Postgres with pgvector
