@@ -16,6 +16,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	keys "github.com/gatehouse/gatehouse/platform/apikey"
@@ -24,12 +26,14 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/idempotency"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	feed "github.com/gatehouse/gatehouse/platform/revocation"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/account"
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/email"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/key"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
@@ -56,6 +60,11 @@ type Config struct {
 	AdminEmail, AdminPassword string
 	// RateLimits says whether wrong passwords are bounded.
 	RateLimits bool
+	// VerifiedEmail says whether an address must be confirmed before there is an
+	// account.
+	VerifiedEmail bool
+	// Messages is how mail and texts leave.
+	Messages notify.Config
 }
 
 // Validate reports everything that is wrong with the configuration.
@@ -85,6 +94,8 @@ type Deps struct {
 	Clock      clock.Clock
 	Log        *slog.Logger
 	Authorizer *authz.Authorizer
+	// Meter may be nil: then nothing is measured.
+	Meter metric.MeterProvider
 }
 
 // Service is the auth service.
@@ -99,6 +110,7 @@ type Service struct {
 	accountMaker  *session.Accounts
 	sessions      *session.Service
 	factors       *factor.Service
+	passkeys      *factor.Passkeys
 	organizations *organization.Service
 	accounts      *account.Service
 	keys          *key.Service
@@ -110,6 +122,8 @@ type Service struct {
 	userSessions  *usersession.Service
 	keyStore      *apikey.Store
 	apiKeys       *apikey.Service
+	post          post
+	emails        *email.Service
 }
 
 // New builds the service.
@@ -160,9 +174,21 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}); err != nil {
 		return err
 	}
+	factors := factor.NewStore(deps.DB, tokens)
 	if s.factors, err = factor.NewService(factor.Deps{
-		Store: factor.NewStore(deps.DB), Users: users, Sessions: s.userSessions, SecretKey: s.cfg.SecretKey,
+		Store: factors, Users: users, Sessions: s.userSessions, SecretKey: s.cfg.SecretKey,
 		Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.passkeys, err = factor.NewPasskeys(s.factors, s.cfg.Issuer); err != nil {
+		return err
+	}
+	if s.post, err = openPost(s.cfg, deps, tokens); err != nil {
+		return err
+	}
+	if s.emails, err = s.openEmails(deps, emailDeps{
+		users: users, accounts: s.accountMaker, hasher: hasher, sessions: s.userSessions, keys: s.apiKeys, factors: factors,
 	}); err != nil {
 		return err
 	}
@@ -174,7 +200,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}
 	if s.sessions, err = session.NewService(session.Deps{
 		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Hasher: hasher,
-		Factors: s.factors, Throttle: throttle, Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+		Factors: s.factors, Passkeys: s.passkeys, Addresses: s.emails, Throttle: throttle, Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}
@@ -203,6 +229,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterSessionServiceServer(server, s.sessions)
 	authv1.RegisterFactorServiceServer(server, s.factors)
+	authv1.RegisterPasskeyServiceServer(server, s.passkeys)
 	authv1.RegisterOrganizationServiceServer(server, s.organizations)
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
@@ -210,6 +237,8 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterRevocationServiceServer(server, s.revocations)
 	authv1.RegisterUserSessionServiceServer(server, s.userSessions)
 	authv1.RegisterApiKeyServiceServer(server, s.apiKeys)
+	authv1.RegisterEmailServiceServer(server, s.emails)
+	authv1.RegisterOutboxServiceServer(server, s.post.outbox)
 	authv1.RegisterApiKeyDirectoryServiceServer(server, apikey.NewDirectory(s.keyStore))
 }
 
@@ -241,27 +270,43 @@ func (s *Service) EnsureOperator(ctx context.Context) (created bool, err error) 
 	return s.accountMaker.EnsureOperator(ctx, s.cfg.AdminEmail, s.cfg.AdminPassword)
 }
 
-// Run rotates the signing keys and removes sessions and remembered answers whose
-// time is over, until ctx ends.
+// Run delivers letters, rotates the signing keys and removes what is over, until
+// ctx ends.
 func (s *Service) Run(ctx context.Context) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.post.work(groupCtx) })
+	group.Go(func() error {
+		s.maintain(groupCtx)
+		return nil
+	})
+	return group.Wait()
+}
+
+// maintain does what is due every minute.
+func (s *Service) maintain(ctx context.Context) {
+	tasks := map[string]func(context.Context) error{
+		"rotate the signing keys":           s.ring.Rotate,
+		"remove expired challenges":         s.factors.Sweep,
+		"remove old revocations":            s.revoked.Sweep,
+		"remove expired links":              s.emails.Sweep,
+		"forget how many letters were sent": s.post.office.Sweep,
+		"remove expired sessions": func(ctx context.Context) error {
+			_, err := s.sessions.Sweep(ctx)
+			return err
+		},
+		"remove remembered answers": func(ctx context.Context) error {
+			_, err := s.answers.Sweep(ctx)
+			return err
+		},
+	}
 	for {
-		if err := s.ring.Rotate(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "signing keys could not be rotated", "error", err)
-		}
-		if _, err := s.sessions.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "expired sessions could not be removed", "error", err)
-		}
-		if err := s.factors.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "expired challenges could not be removed", "error", err)
-		}
-		if err := s.revoked.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "old revocations could not be removed", "error", err)
-		}
-		if _, err := s.answers.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "remembered answers could not be removed", "error", err)
+		for what, do := range tasks {
+			if err := do(ctx); err != nil && ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "maintenance failed", "task", what, "error", err)
+			}
 		}
 		if clock.Sleep(ctx, s.clock, maintainEvery) != nil {
-			return nil //nolint:nilerr // the end of ctx is how Run is stopped
+			return
 		}
 	}
 }

@@ -40,8 +40,8 @@ func (p *Process) openAuth(ctx context.Context, db *postgres.DB) (*auth.Service,
 	}
 	service, err := auth.New(auth.Config{
 		Issuer: p.settings.PublicURL, SecretKey: p.key, AdminEmail: first.email, AdminPassword: first.password,
-		RateLimits: p.settings.RateLimits == "on",
-	}, auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer})
+		RateLimits: p.settings.RateLimits == "on", VerifiedEmail: p.settings.ConfirmsAddresses(), Messages: p.settings.Messages(),
+	}, auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer, Meter: p.telemetry.Meter})
 	if err != nil {
 		return nil, first, err
 	}
@@ -78,7 +78,8 @@ func (p *Process) addAuth(ctx context.Context) (credentials, error) {
 	if err := p.follow(service.Revocations, service.APIKey); err != nil {
 		return first, err
 	}
-	p.stack.Add("signing keys", service.Run)
+	p.workers = append(p.workers, service.Working)
+	p.stack.Add("letters and signing keys", service.Run)
 	return first, p.serve(ctx, Auth, db, service.KeySource(), service.Register)
 }
 
@@ -111,7 +112,7 @@ func (p *Process) addChat(ctx context.Context) error {
 		return err
 	}
 	p.checks.Add("listen", present(service.Listening, health.Down, "announcements do not arrive"))
-	p.checks.Add("workers", present(service.Working, health.Down, "no worker takes jobs"))
+	p.workers = append(p.workers, service.Working)
 	p.checks.Add("model", present(func() bool { return !service.ModelDegraded() }, health.Degraded, "the provider keeps failing"))
 	p.stack.Add("runs and jobs", service.Run)
 	return p.serve(ctx, Chat, db, nil, service.Register)

@@ -67,6 +67,8 @@ type Process struct {
 	apiKeys     *apikey.Resolver
 	database    postgres.Config
 	pools       []pool
+	// workers tell whether each service's jobs are worked.
+	workers []func() bool
 }
 
 // pool is a service's pool, with the migrations that it needs.
@@ -162,6 +164,23 @@ func (p *Process) openPool(ctx context.Context, role postgres.Role, sets ...post
 	p.stack.Defer("pool of "+string(role), db.Close)
 	p.pools = append(p.pools, pool{db, sets})
 	return db, nil
+}
+
+// checkWorkers makes readiness depend on every service's workers, where a service
+// of the process has any.
+func (p *Process) checkWorkers() {
+	if len(p.workers) == 0 {
+		return
+	}
+	all := func() bool {
+		for _, working := range p.workers {
+			if !working() {
+				return false
+			}
+		}
+		return true
+	}
+	p.checks.Add("workers", present(all, health.Down, "no worker takes jobs"))
 }
 
 // checkPools makes readiness depend on every pool.
@@ -271,6 +290,7 @@ func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, ke
 
 // serveOps adds the operators' port.
 func (p *Process) serveOps(ctx context.Context) error {
+	p.checkWorkers()
 	address := p.settings.OpsAddr
 	if address == "" {
 		address = opsAddresses[Gateway]

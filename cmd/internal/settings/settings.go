@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/config"
+	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/platform/obs"
 )
 
@@ -57,6 +59,18 @@ type Settings struct {
 	AdminEmail string `env:"GATEHOUSE_ADMIN_EMAIL" envDefault:"admin@gatehouse.local"`
 	// The first operator's password. Unset in local, one is made and printed once.
 	AdminPassword config.Secret `env:"GATEHOUSE_ADMIN_PASSWORD"`
+	// The server that mail leaves by: smtp://user:password@host:port, or smtps://.
+	// Over smtp the connection must become TLS, except on this machine;
+	// ?starttls=optional allows plain text, ?from=address names the sender. Unset,
+	// mail is written to the data directory and shown by /v1/dev/outbox in local, and
+	// waits elsewhere.
+	SMTPURL config.Secret `env:"GATEHOUSE_SMTP_URL"`
+	// The service that texts leave by: twilio://SID:TOKEN@?from=+1555…. Unset, as
+	// for mail.
+	SMSURL config.Secret `env:"GATEHOUSE_SMS_URL"`
+	// on or off: whether whoever signs up must confirm the address, by a link in a
+	// mail, before there is an account. Unset, on in production and off elsewhere.
+	VerifiedEmail string `env:"GATEHOUSE_VERIFIED_EMAIL"`
 	// The default chat model, provider/name.
 	Model string `env:"GATEHOUSE_MODEL" envDefault:"local/extractive"`
 	// The embedder, provider/name.
@@ -93,6 +107,23 @@ func Load(variables map[string]string) (Settings, error) {
 // Local tells whether this is a laptop's installation.
 func (s Settings) Local() bool { return s.Env == config.Local }
 
+// ConfirmsAddresses tells whether a sign-up must confirm its address.
+func (s Settings) ConfirmsAddresses() bool {
+	return s.VerifiedEmail == "on" || (s.VerifiedEmail == "" && s.Env == config.Production)
+}
+
+// Messages is how mail and texts leave. Only in local are they written down where
+// they have no server: they hold what opens accounts.
+func (s Settings) Messages() notify.Config {
+	out := notify.Config{
+		SMTPURL: s.SMTPURL.Reveal(), SMSURL: s.SMSURL.Reveal(), From: notify.SenderFor(s.PublicURL),
+	}
+	if s.Local() {
+		out.Outbox = filepath.Join(s.DataDir, "outbox")
+	}
+	return out
+}
+
 // Validate reports every setting that is wrong, alone or with others.
 func (s Settings) Validate() error {
 	var problems []error
@@ -104,6 +135,12 @@ func (s Settings) Validate() error {
 	}
 	if s.RateLimits != "on" && s.RateLimits != "off" {
 		add("GATEHOUSE_RATE_LIMITS: %q is neither on nor off", s.RateLimits)
+	}
+	if s.VerifiedEmail != "" && s.VerifiedEmail != "on" && s.VerifiedEmail != "off" {
+		add("GATEHOUSE_VERIFIED_EMAIL: %q is neither on nor off", s.VerifiedEmail)
+	}
+	if _, err := notify.Open(s.Messages(), clock.System()); err != nil {
+		problems = append(problems, err)
 	}
 	if !s.Local() {
 		problems = append(problems, s.validateServer()...)

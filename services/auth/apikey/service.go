@@ -137,6 +137,27 @@ func (s *Service) change(ctx context.Context, verb string,
 	return k, err
 }
 
+// DeleteAll ends every key of a user, and what was opened with them, in a
+// transaction in the user's scope.
+func (s *Service) DeleteAll(ctx context.Context, tx postgres.Tx, userID string) error {
+	removed, err := s.deps.Store.removeAll(ctx, tx, userID)
+	if err != nil {
+		return err
+	}
+	for _, k := range removed {
+		if err := s.deps.Revocations.EndSession(ctx, tx, k.ID); err != nil {
+			return err
+		}
+		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: k.OrganizationID, UserID: userID}); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, k, "deleted"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *Service) record(ctx context.Context, tx postgres.Tx, k Key, verb string) error {
 	return s.deps.Trail.Append(ctx, tx, audit.Event{
 		OrganizationID: k.OrganizationID, Action: "auth.api_key." + verb, ResourceType: "api_key", ResourceID: k.ID,

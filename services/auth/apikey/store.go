@@ -78,6 +78,10 @@ func (s *Store) remove(ctx context.Context, tx pgx.Tx, userID, id string) (Key, 
 	return k, absent(err)
 }
 
+func (s *Store) removeAll(ctx context.Context, tx pgx.Tx, userID string) ([]Key, error) {
+	return postgres.TxAll(ctx, tx, scan, "DELETE FROM api_keys WHERE user_id = $1 RETURNING "+columns, userID)
+}
+
 // list returns a page of a user's keys.
 func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]Key, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Key]{

@@ -77,6 +77,17 @@ func (a *Accounts) insert(ctx context.Context, tx postgres.Tx, acc account) erro
 	})
 }
 
+// Confirmed makes the account of a sign-up whose address was confirmed, in a
+// transaction that it makes the new user's. A taken address is EMAIL_TAKEN.
+func (a *Accounts) Confirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) error {
+	acc := a.draft(email, displayName)
+	acc.user.PasswordHash, acc.user.EmailVerified = passwordHash, true
+	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: acc.organization.ID, UserID: acc.user.ID}); err != nil {
+		return err
+	}
+	return a.insert(ctx, tx, acc)
+}
+
 // Create makes an account on the word of whoever runs the installation, outside
 // of sign-up: an operator's when operator is set.
 func (a *Accounts) Create(ctx context.Context, email, password, displayName string, operator bool) error {
@@ -88,7 +99,7 @@ func (a *Accounts) Create(ctx context.Context, email, password, displayName stri
 	if err != nil {
 		return err
 	}
-	acc.user.Operator = operator
+	acc.user.Operator, acc.user.EmailVerified = operator, true
 	return a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
 		return a.insert(ctx, tx, acc)
 	})
@@ -101,7 +112,7 @@ func (a *Accounts) EnsureOperator(ctx context.Context, email, password string) (
 		return false, err
 	}
 	acc := a.draft(email, "")
-	acc.user.Operator = true
+	acc.user.Operator, acc.user.EmailVerified = true, true
 	err = a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
 		exists, err := a.users.OperatorExists(ctx, tx)
 		created = !exists

@@ -26,8 +26,11 @@ type Deps struct {
 	Accounts      *Accounts
 	Hasher        *user.Hasher
 	Factors       *factor.Service
+	Passkeys      *factor.Passkeys
 	// Throttle bounds wrong passwords; nil where rates are not limited.
-	Throttle    *Throttle
+	Throttle *Throttle
+	// Addresses writes to those who sign up.
+	Addresses   Addresses
 	Keys        *key.Ring
 	Issuer      string
 	Revocations *revocation.Store
@@ -42,10 +45,20 @@ type Service struct {
 	deps Deps
 }
 
+// Addresses lets people who sign up show that their address is theirs.
+type Addresses interface {
+	// Required tells whether they must, before there is an account.
+	Required() bool
+	// SignUp takes a sign-up of which the mail decides what becomes.
+	SignUp(ctx context.Context, address, passwordHash, displayName string) error
+	// Welcome writes to somebody whose account is made in this transaction.
+	Welcome(ctx context.Context, tx postgres.Tx, u user.User) error
+}
+
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
 	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Accounts == nil || deps.Hasher == nil ||
-		deps.Factors == nil || deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
+		deps.Factors == nil || deps.Addresses == nil || deps.Passkeys == nil || deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("session: every dependency is required")
 	}
 	return &Service{deps: deps}, nil
@@ -57,9 +70,19 @@ func (s *Service) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv
 	if err != nil {
 		return nil, err
 	}
+	if s.deps.Addresses.Required() {
+		// For a new and for a taken address, after the same work.
+		if err := s.deps.Addresses.SignUp(ctx, account.user.Email, account.user.PasswordHash, account.user.DisplayName); err != nil {
+			return nil, err
+		}
+		return &authv1.TokenResponse{}, nil
+	}
 	session := s.newSession(ctx, account.organization.ID, account.user.ID, []string{identity.MethodPassword})
 	return s.begin(ctx, session, func(ctx context.Context, tx postgres.Tx) error {
-		return s.deps.Accounts.insert(ctx, tx, account)
+		if err := s.deps.Accounts.insert(ctx, tx, account); err != nil {
+			return err
+		}
+		return s.deps.Addresses.Welcome(ctx, tx, account.user)
 	})
 }
 
@@ -73,7 +96,7 @@ func (s *Service) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv
 	if err != nil {
 		return nil, err
 	}
-	if !right || account.Disabled {
+	if !right || account.Disabled || (s.deps.Addresses.Required() && !account.Verified) {
 		return nil, wrongCredentials()
 	}
 	return s.Admit(ctx, account.OrganizationID, account.UserID, identity.MethodPassword)

@@ -11,8 +11,8 @@
 // was shown first ([Service.Admit]), the answer then is a challenge (package
 // factor). What was shown stays with the session, and so with what refreshes it.
 //
-// An unknown address, a wrong password and a disabled account are answered
-// alike, after the same work.
+// An unknown address, a wrong password, a disabled account and, where addresses
+// must be confirmed, an unconfirmed one are answered alike, after the same work.
 package session
 
 import (
@@ -59,7 +59,7 @@ func hashToken(token string) []byte {
 }
 
 func wrongCredentials() error {
-	return fault.New(faultv1.Reason_REASON_INVALID_CREDENTIALS, "the address or the password is wrong")
+	return fault.New(faultv1.Reason_REASON_INVALID_CREDENTIALS, "the address or the password is wrong, or the address is not confirmed")
 }
 
 func invalidToken() error {

@@ -17,6 +17,10 @@ const columns = `id::text, email, email_verified, display_name, locale, password
 type Account struct {
 	UserID, PasswordHash string
 	Disabled             bool
+	// Verified tells whether the address was shown to be the user's.
+	Verified bool
+	// Locale is the user's language.
+	Locale string
 	// OrganizationID is where the session begins.
 	OrganizationID string
 }
@@ -41,6 +45,10 @@ func (s *Store) Insert(ctx context.Context, tx pgx.Tx, u User) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		u.ID, u.Email, NormalizeEmail(u.Email), u.EmailVerified, u.DisplayName, u.Locale, u.PasswordHash, u.Operator,
 		u.Revision, u.CreateTime, u.UpdateTime)
+	return taken(err)
+}
+
+func taken(err error) error {
 	if name, ok := postgres.ViolatedConstraint(err); ok && name == "users_email_unique" {
 		return fault.New(faultv1.Reason_REASON_EMAIL_TAKEN, "an account with this address exists")
 	}
@@ -60,14 +68,27 @@ func absent(err error) error {
 	return err
 }
 
+const selectForSignIn = `SELECT user_id::text, password_hash, disabled, verified, locale, organization_id::text FROM sign_in_account($1)`
+
+func scanAccount(row pgx.CollectableRow) (Account, error) {
+	var a Account
+	err := row.Scan(&a.UserID, &a.PasswordHash, &a.Disabled, &a.Verified, &a.Locale, &a.OrganizationID)
+	return a, err
+}
+
 // ForSignIn returns the account of an address; the zero Account when there is
 // none.
 func (s *Store) ForSignIn(ctx context.Context, address string) (Account, error) {
-	account, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (Account, error) {
-		var a Account
-		err := row.Scan(&a.UserID, &a.PasswordHash, &a.Disabled, &a.OrganizationID)
-		return a, err
-	}, "SELECT user_id::text, password_hash, disabled, organization_id::text FROM sign_in_account($1)", NormalizeEmail(address))
+	account, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, scanAccount, selectForSignIn, NormalizeEmail(address))
+	if errors.Is(err, postgres.ErrNoRows) {
+		return Account{}, nil
+	}
+	return account, err
+}
+
+// TxForSignIn is [Store.ForSignIn] inside a transaction.
+func (s *Store) TxForSignIn(ctx context.Context, tx pgx.Tx, address string) (Account, error) {
+	account, err := postgres.TxOne(ctx, tx, scanAccount, selectForSignIn, NormalizeEmail(address))
 	if errors.Is(err, postgres.ErrNoRows) {
 		return Account{}, nil
 	}
@@ -98,6 +119,16 @@ func (s *Store) Save(ctx context.Context, tx pgx.Tx, u User) error {
 		revision = $7, updated_at = $8 WHERE id = $1`, u.ID, u.DisplayName, u.Locale, u.PasswordHash, u.Disabled, u.Operator,
 		u.Revision, u.UpdateTime)
 	return err
+}
+
+// Confirm writes what the reader of an address may change of its account: the
+// address itself, that it is confirmed, the password. An address of another
+// account is EMAIL_TAKEN.
+func (s *Store) Confirm(ctx context.Context, tx pgx.Tx, u User) error {
+	_, err := postgres.TxExec(ctx, tx, `UPDATE users SET email = $2, email_normalized = $3, email_verified = $4, password_hash = $5,
+		revision = $6, updated_at = $7 WHERE id = $1`,
+		u.ID, u.Email, NormalizeEmail(u.Email), u.EmailVerified, u.PasswordHash, u.Revision, u.UpdateTime)
+	return taken(err)
 }
 
 // Home returns the organization in which a user's sign-ins begin, in a

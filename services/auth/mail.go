@@ -1,0 +1,106 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/jobs"
+	"github.com/gatehouse/gatehouse/platform/notify"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/services/auth/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/email"
+	"github.com/gatehouse/gatehouse/services/auth/factor"
+	"github.com/gatehouse/gatehouse/services/auth/mailing"
+	"github.com/gatehouse/gatehouse/services/auth/outbox"
+	"github.com/gatehouse/gatehouse/services/auth/session"
+	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/usersession"
+)
+
+const (
+	// letterWorkers is how many letters one process sends at once: a mail server
+	// takes few connections of one client.
+	letterWorkers = 4
+	// stopTimeout bounds how long letters may be finished when the service stops.
+	stopTimeout = 10 * time.Second
+)
+
+// post is how the service writes to people.
+type post struct {
+	jobs    *jobs.Client
+	postman *mailing.Postman
+	office  *mailing.Office
+	outbox  *outbox.Service
+}
+
+// openPost builds it: the jobs' handlers come before their queue, and that before
+// whoever puts letters in.
+func openPost(cfg Config, deps Deps, tokens *paging.Tokens) (post, error) {
+	var p post
+	messages := cfg.Messages
+	if messages.From == "" {
+		messages.From = notify.SenderFor(cfg.Issuer)
+	}
+	sender, err := notify.Open(messages, deps.Clock)
+	if err != nil {
+		return p, err
+	}
+	sealer, err := mailing.NewSealer(cfg.SecretKey)
+	if err != nil {
+		return p, err
+	}
+	if p.postman, err = mailing.NewPostman(sealer, sender, cfg.Issuer); err != nil {
+		return p, err
+	}
+	workers := jobs.NewWorkers()
+	if err := p.postman.Register(workers); err != nil {
+		return p, err
+	}
+	if p.jobs, err = jobs.Open(deps.DB, jobs.Options{
+		Workers: workers, Queues: map[string]int{jobs.DefaultQueue: letterWorkers},
+		Log: deps.Log, MeterProvider: deps.Meter, Clock: deps.Clock,
+	}); err != nil {
+		return p, err
+	}
+	if !sender.Reaches(notify.Email) {
+		deps.Log.Warn("no mail server is set: mail waits until there is one")
+	}
+	p.outbox = outbox.NewService(sender.Outbox(), tokens)
+	p.office, err = mailing.NewOffice(mailing.NewStore(deps.DB), sealer, p.jobs, deps.Clock)
+	return p, err
+}
+
+// work delivers letters until ctx ends, and then gives those on their way a
+// moment.
+func (p post) work(ctx context.Context) error {
+	// Jobs are stopped by Stop, not by the end of ctx: what is at work may finish.
+	if err := p.jobs.Start(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	return p.jobs.Stop(stopCtx)
+}
+
+// Working tells whether letters are being delivered.
+func (s *Service) Working() bool { return s.post.jobs.Healthy() }
+
+// emailDeps are the rooms that the room of addresses leans on.
+type emailDeps struct {
+	users    *user.Store
+	accounts *session.Accounts
+	hasher   *user.Hasher
+	sessions *usersession.Service
+	keys     *apikey.Service
+	factors  *factor.Store
+}
+
+// openEmails builds the room of addresses.
+func (s *Service) openEmails(deps Deps, d emailDeps) (*email.Service, error) {
+	return email.NewService(email.Deps{
+		Store: email.NewStore(deps.DB), Users: d.users, Accounts: d.accounts, Hasher: d.hasher, Sessions: d.sessions,
+		Keys: d.keys.DeleteAll, Factors: d.factors.DeleteAll,
+		Office: s.post.office, PublicURL: s.cfg.Issuer, Required: s.cfg.VerifiedEmail, Trail: s.trail, Clock: deps.Clock,
+	}, s.post.postman)
+}
