@@ -45,6 +45,7 @@ func (h *harness) raw(request string) answer {
 	return answer{response, string(body)}
 }
 
+// S56, S80: no doubtful path, internal RPC, metric or profile is a route.
 func TestDoubtfulPathsAreNoRoutes(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
@@ -67,7 +68,7 @@ func TestDoubtfulPathsAreNoRoutes(t *testing.T) {
 	}
 }
 
-func TestRequestIDs(t *testing.T) {
+func TestS57RequestIDs(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	for _, c := range []struct {
@@ -110,7 +111,7 @@ func TestRequestIDs(t *testing.T) {
 	})
 }
 
-func TestCORS(t *testing.T) {
+func TestS55CORS(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory, configured(func(c *gateway.Config) {
 		c.CORSOrigins = []string{"https://app.example.com", "http://localhost:3000"}
@@ -173,6 +174,7 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
+// S54: only the hops that are ours are believed.
 func TestAddressLimit(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory, limited, configured(func(c *gateway.Config) {
@@ -224,7 +226,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 }
 
 //nolint:paralleltest // it measures the heap
-func TestBodiesWithoutEnd(t *testing.T) {
+func TestS52BodiesWithoutEnd(t *testing.T) {
 	h := start(t, &double{}, inMemory)
 	for name, length := range map[string]int64{"announced": 200 << 20, "chunked": -1} {
 		t.Run(name, func(t *testing.T) {
@@ -245,7 +247,7 @@ func TestBodiesWithoutEnd(t *testing.T) {
 	}
 }
 
-func TestSlowHeadersAreCut(t *testing.T) {
+func TestS52SlowHeadersAreCut(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.address)
@@ -311,7 +313,7 @@ func TestMetricsNameRoutesNotPaths(t *testing.T) {
 	}
 }
 
-func TestLogHoldsNoSecrets(t *testing.T) {
+func TestS74LogHoldsNoSecrets(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	h.call("POST", "/v1/auth/sign-in?token=sesame1", `{"email":"a@b.c","password":"sesame2"}`)
@@ -322,6 +324,7 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 	}
 }
 
+// S58: a panic tells nothing.
 func TestPanicBecomesAProblem(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory, func(s *setting) { s.tokens = panicking{} })

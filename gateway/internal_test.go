@@ -16,7 +16,7 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
-func TestClientAddress(t *testing.T) {
+func TestS54ClientAddress(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, peer string
@@ -62,6 +62,7 @@ func TestParseTimeout(t *testing.T) {
 	}
 }
 
+// S56: a path that passes has one reading.
 func FuzzScreenedPathsHaveOneReading(f *testing.F) {
 	for _, seed := range []string{"/v1/me", "//", "/a/../b", "/%2e%2e/", "/a%2fb", "/a;b", "/\\", "/%252e", "/v1/runs/x:cancel"} {
 		f.Add(seed)

@@ -215,7 +215,7 @@ func TestStatusFollowsTheReason(t *testing.T) {
 	}
 }
 
-func TestForeignTextStaysInside(t *testing.T) {
+func TestS58ForeignTextStaysInside(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d, inMemory)
@@ -232,6 +232,7 @@ func TestForeignTextStaysInside(t *testing.T) {
 	}
 }
 
+// S53, S54: none of a client's headers becomes one of ours.
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)

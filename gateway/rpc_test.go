@@ -40,6 +40,7 @@ func (h *harness) dial() *grpc.ClientConn {
 	return conn
 }
 
+// S53, S56: gRPC.
 func TestNativeGRPC(t *testing.T) {
 	t.Parallel()
 	for kind, option := range map[string]func(*setting){"tcp": func(*setting) {}, "bufconn": inMemory} {
@@ -271,6 +272,7 @@ func (h *harness) webCall(text bool, path string, m proto.Message, headers ...st
 	return messages, trailers, a
 }
 
+// S53, S56: gRPC-Web.
 func TestGRPCWeb(t *testing.T) {
 	t.Parallel()
 	d := &double{watch: numbers(3)}
@@ -340,6 +342,7 @@ func (h *harness) h2c() *http.Client {
 	return &http.Client{Transport: transport}
 }
 
+// S56: Connect.
 func TestConnect(t *testing.T) {
 	t.Parallel()
 	d := &double{watch: numbers(3)}

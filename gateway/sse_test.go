@@ -222,6 +222,7 @@ func TestEventsPing(t *testing.T) {
 	}
 }
 
+// S72: hanging up ends what was asked for and nothing else.
 func TestDisconnectEndsTheCallAndNothingElse(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
@@ -266,7 +267,7 @@ func TestUpstreamDiesInAStream(t *testing.T) {
 }
 
 // A reader that takes nothing must not hold on to the call that feeds it.
-func TestSlowReaderIsCut(t *testing.T) {
+func TestS59SlowReaderIsCut(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	d := &double{watch: func(_ *chatv1.WatchRunRequest, stream watchStream) error {
@@ -314,7 +315,7 @@ func TestStopEndsStreamsAndFinishesTheRest(t *testing.T) {
 	}
 }
 
-func TestOpenStreamsAreBounded(t *testing.T) {
+func TestS59OpenStreamsAreBounded(t *testing.T) {
 	t.Parallel()
 	d := &double{watch: func(_ *chatv1.WatchRunRequest, stream watchStream) error {
 		if err := accept(stream); err != nil {

@@ -44,6 +44,7 @@ func form(t *testing.T, parts ...part) (body, contentType string) {
 	return out.String(), w.FormDataContentType()
 }
 
+// S61: of a file's path only its last name is kept.
 func TestUpload(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
@@ -64,6 +65,7 @@ func TestUpload(t *testing.T) {
 	}
 }
 
+// S52: files without end.
 func TestUploadRefusals(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)

@@ -18,7 +18,7 @@ import (
 // database is away, or back.
 const noticedWithin = 60 * time.Second
 
-// databaseRestart stops and starts Postgres while users work and an answer
+// S58: databaseRestart stops and starts Postgres while users work and an answer
 // streams.
 func databaseRestart(t *testing.T, s shape) {
 	cluster := pgtest.NewCluster(t, migrations()...)

@@ -191,7 +191,7 @@ func (i *installation) end(t *testing.T) {
 	}
 }
 
-// checkLog finds what no log may hold.
+// S74: checkLog finds what no log may hold: passwords and tokens above all.
 func (i *installation) checkLog(t *testing.T, c *child) {
 	t.Helper()
 	text := c.output.String()

@@ -119,6 +119,7 @@ func badCredentials(visitor *client) []refusal {
 	}
 }
 
+// S60: documents that cannot be read end as FAILED and say why.
 func badDocuments(t *testing.T, i *installation) {
 	c := i.newcomer(t)
 	collectionID := c.collection()

@@ -55,6 +55,7 @@ func checkKept(t *testing.T, c *client, conversationID string, log []frame, stat
 	}
 }
 
+// S72: a reader that hangs up changes nothing.
 func readerGone(t *testing.T, i *installation) {
 	c := i.newcomer(t)
 	question, gate, conversationID := t.Name(), make(chan struct{}), c.conversation()
@@ -72,6 +73,7 @@ func readerGone(t *testing.T, i *installation) {
 	checkKept(t, c, conversationID, append(seen, rest...), chatv1.Run_COMPLETED)
 }
 
+// S68: what was cancelled or has ended is not cancelled again.
 func cancelled(t *testing.T, i *installation) {
 	c := i.newcomer(t)
 	question, gate, conversationID := t.Name(), make(chan struct{}), c.conversation()

@@ -12,7 +12,7 @@ const (
 	racers = 8
 )
 
-// racedRefresh uses one refresh token eight times at once, a hundred times. One
+// S19: racedRefresh uses one refresh token eight times at once, a hundred times. One
 // wins; the others hold a token that was used, which ends the session, the
 // winner's new token included: one of them may be a thief.
 func racedRefresh(t *testing.T, i *installation) {

@@ -12,7 +12,7 @@ import (
 // services ask for news every second.
 const revokedWithin = 20 * time.Second
 
-// revoked: what ends a session takes the force from its access tokens in every
+// S22: what ends a session takes the force from its access tokens in every
 // part, and ends the streams that they have opened. The run goes on.
 func revoked(t *testing.T, i *installation) {
 	email, password := account()
@@ -48,7 +48,7 @@ func revoked(t *testing.T, i *installation) {
 	}
 }
 
-// disabled: a user whom the administrator disables loses its stream and its next
+// S22: a user whom the administrator disables loses its stream and its next
 // request in every part.
 func disabled(t *testing.T, i *installation) {
 	email, password := account()
@@ -72,7 +72,7 @@ func disabled(t *testing.T, i *installation) {
 	}
 }
 
-// demoted: who loses a role loses it in every part, and keeps the rest with the
+// S22: who loses a role loses it in every part, and keeps the rest with the
 // next token.
 func demoted(t *testing.T, i *installation) {
 	owner, member := i.newcomer(t), i.newcomer(t)

@@ -153,7 +153,7 @@ func keyed(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catal
 }
 
 // An answer that holds a secret is not stored, so a key would promise too much.
-func TestAnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
+func TestS73AnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	s := i.SignIn(t)

@@ -66,7 +66,7 @@ func query[T any](t *testing.T, database *pgtest.Database, scan pgx.RowToFunc[T]
 
 // Row level security alone, under queries that have no condition of their own,
 // shows nothing of another organization and lets nothing of it be changed.
-func TestRowLevelSecurityAloneKeepsOrganizationsApart(t *testing.T) {
+func TestS50RowLevelSecurityAloneKeepsOrganizationsApart(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner, stranger := i.SignUp(t, "owner@example.com"), i.SignUp(t, "stranger@example.com")
@@ -112,7 +112,7 @@ func isolated(t *testing.T, db *postgres.DB, scope postgres.Scope, name, who, or
 	}
 }
 
-// Functions that run with other rights than their caller's are the only way past
+// S48: functions that run with other rights than their caller's are the only way past
 // row level security; the golden file shows each in review.
 func TestDefinerFunctionsMatchTheGoldenFile(t *testing.T) {
 	t.Parallel()

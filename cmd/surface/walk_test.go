@@ -125,7 +125,8 @@ func about(t *testing.T) []catalog.Method {
 	return out
 }
 
-func TestAnotherOrganizationsResourcesAreAsIfAbsent(t *testing.T) {
+// S41, S43, S68: also where a child would be put under it, or its run cancelled.
+func TestS41AnotherOrganizationsResourcesAreAsIfAbsent(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner, stranger := i.SignUp(t, "owner@example.com"), i.SignUp(t, "stranger@example.com")
@@ -155,7 +156,7 @@ func TestEveryPublicRPCIsServed(t *testing.T) {
 
 // A conversation is its user's alone: a colleague with the same rights in the
 // same organization finds nothing either.
-func TestAColleaguesConversationsAreAsIfAbsent(t *testing.T) {
+func TestS41AColleaguesConversationsAreAsIfAbsent(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner, colleague, operator := i.SignUp(t, "owner@example.com"), i.SignUp(t, "colleague@example.com"), i.SignIn(t)

@@ -67,7 +67,7 @@ func TestSecretComesFromAFile(t *testing.T) {
 	}
 }
 
-func TestSecretNeverPrints(t *testing.T) {
+func TestS74SecretNeverPrints(t *testing.T) {
 	t.Parallel()
 	s := struct{ K config.Secret }{config.NewSecret("hunter2")}
 	encoded, err := json.Marshal(s)

@@ -57,7 +57,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-func TestTheCauseStaysInside(t *testing.T) {
+func TestS58TheCauseStaysInside(t *testing.T) {
 	t.Parallel()
 	f := fault.Wrap(errors.New("dial 10.0.0.7: refused"), faultv1.Reason_REASON_UNAVAILABLE, "try again")
 	if !strings.Contains(f.Error(), "10.0.0.7") {

@@ -98,6 +98,7 @@ func TestASecondRequestGetsTheFirstAnswer(t *testing.T) {
 	}
 }
 
+// S41: a key of somebody else brings no answer of theirs.
 func TestKeysOfOthersAreOthers(t *testing.T) {
 	t.Parallel()
 	b, r := setup(t), request("key", "content")

@@ -167,6 +167,7 @@ func TestAccessRefuses(t *testing.T) {
 	}
 }
 
+// S3, S76: a service token is for one callee, and no access token.
 func TestServiceTokenIsForOneAudience(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -190,7 +191,7 @@ func TestServiceTokenIsForOneAudience(t *testing.T) {
 	}
 }
 
-func TestKeysS5UnknownKeyIDsCauseOneFetchIn30Seconds(t *testing.T) {
+func TestS5UnknownKeyIDsCauseOneFetchIn30Seconds(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	good := b.sign(t, nil, claims())
@@ -210,7 +211,7 @@ func TestKeysS5UnknownKeyIDsCauseOneFetchIn30Seconds(t *testing.T) {
 	}
 }
 
-func TestKeysS7AWithdrawnKeyStopsWorking(t *testing.T) {
+func TestS7AWithdrawnKeyStopsWorking(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	token := b.sign(t, nil, claims())

@@ -125,7 +125,7 @@ func TestStartKeepsDataAcrossRestarts(t *testing.T) {
 	}
 }
 
-func TestNobodyElseMayEnter(t *testing.T) {
+func TestS80NobodyElseMayEnter(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
 	cluster := start(t, localdb.Options{DataDir: dir, Volatile: true})

@@ -33,7 +33,7 @@ func open(t *testing.T, processors ...sdktrace.SpanProcessor) (*obs.Telemetry, *
 	return telemetry, &out
 }
 
-func TestLogHoldsNoSecret(t *testing.T) {
+func TestS74LogHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	telemetry, out := open(t)
 	telemetry.Log.Info("signed in", "password", "hunter2", "refresh_token", "hunter2",

@@ -61,6 +61,7 @@ func TestFiltersFindWhatTheySay(t *testing.T) {
 	}
 }
 
+// S51, S63: filters on hidden fields, of ten thousand terms, with NUL or without UTF-8.
 func TestFiltersAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, filter := range []string{

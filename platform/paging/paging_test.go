@@ -158,14 +158,14 @@ func refused(t *testing.T, field string, req paging.Request) {
 	}
 }
 
-func TestOrderByIsRefused(t *testing.T) {
+func TestS51OrderByIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, order := range []string{"unknown", "secret", "kind", "name sideways", "name desc desc", "name,", ",", "name, name desc", "name; DROP TABLE thing", "id, name, size, onSale, makeTime, id"} {
 		refused(t, "orderBy", paging.Request{OrderBy: order})
 	}
 }
 
-func TestTokenIsBoundToItsQuery(t *testing.T) {
+func TestS51TokenIsBoundToItsQuery(t *testing.T) {
 	t.Parallel()
 	db, signer := open(t), tokens(t, "secret")
 	req := paging.Request{PageSize: 5, Filter: "size < 2", OrderBy: "name"}

@@ -75,6 +75,7 @@ func TestViolatedConstraint(t *testing.T) {
 	}
 }
 
+// S58: what the database says reaches nobody.
 func TestStatementsFailAsFaults(t *testing.T) {
 	t.Parallel()
 	db := open(t)

@@ -61,7 +61,7 @@ func TestPoolFailsFastAndHeals(t *testing.T) {
 	eventually(t, "the pool works again", func() bool { return ping() == nil })
 }
 
-func TestListenerReconnectsAndCatchesUp(t *testing.T) {
+func TestS23ListenerReconnectsAndCatchesUp(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.NewCluster(t, set())
 	db := pgtest.OpenConfig(t, cluster.Config(), role)

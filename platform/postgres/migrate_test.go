@@ -107,6 +107,7 @@ func TestRoleSettings(t *testing.T) {
 	}
 }
 
+// S75: a service appends to the audit trail and does nothing else to it.
 func TestRolesMayTouchTheirOwnAlone(t *testing.T) {
 	t.Parallel()
 	other := postgres.MigrationSet{Role: "other", FS: fstest.MapFS{
@@ -150,7 +151,7 @@ func TestRolesMayTouchTheirOwnAlone(t *testing.T) {
 	}
 }
 
-func TestOpenRefuses(t *testing.T) {
+func TestS49OpenRefuses(t *testing.T) {
 	t.Parallel()
 	const dangerous postgres.Role = "dangerous"
 	danger := postgres.MigrationSet{Role: dangerous, FS: fstest.MapFS{

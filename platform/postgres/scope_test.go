@@ -19,7 +19,7 @@ import (
 
 // Both ways of running a statement, on one single connection, must never show
 // one tenant what the other has; also when a statement has failed in between.
-func TestTenantsAlternatingOnOneConnectionNeverMix(t *testing.T) {
+func TestS50TenantsAlternatingOnOneConnectionNeverMix(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, set())
 	for name, cfg := range map[string]postgres.Config{"direct": database.Config(), "pooled": pooledConfig(database.Config())} {
@@ -69,7 +69,7 @@ func alternate(ctx context.Context, db *postgres.DB, organization, own string) e
 	return nil
 }
 
-func TestScopeBindsReadingAndWriting(t *testing.T) {
+func TestS50ScopeBindsReadingAndWriting(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	addNote(t, db, acme, "secret")

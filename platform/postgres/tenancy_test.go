@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
+// S48: the check of the tables finds nothing where nothing is.
 func TestCheckTenancyAcceptsGoodTables(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, set())
@@ -26,7 +27,7 @@ func TestCheckTenancyAcceptsGoodTables(t *testing.T) {
 	}
 }
 
-func TestCheckTenancyListsEveryOffender(t *testing.T) {
+func TestS48CheckTenancyListsEveryOffender(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, set())
 	database.AdminExec(t, `

@@ -77,7 +77,7 @@ func TestAFailureInsideTogetherCanBeSurvived(t *testing.T) {
 
 // What runs inside in another scope sees that one alone, also on the one
 // connection, and leaves the outer scope as it was.
-func TestScopesInsideTogetherNeverMix(t *testing.T) {
+func TestS50ScopesInsideTogetherNeverMix(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, set()).Open(t, role)
 	addNote(t, db, bolt, "of bolt")

@@ -54,7 +54,7 @@ func token(issued time.Time) *identity.Principal {
 	return &identity.Principal{UserID: "user", OrganizationID: "home", SessionID: "session", IssueTime: issued}
 }
 
-func TestARevocationEndsTheTokensThatItMeans(t *testing.T) {
+func TestS22ARevocationEndsTheTokensThatItMeans(t *testing.T) {
 	t.Parallel()
 	before, after := token(start), token(start.Add(2*time.Second))
 	at := start.Add(time.Second)
@@ -87,7 +87,7 @@ func TestARevocationEndsTheTokensThatItMeans(t *testing.T) {
 
 // Transactions end in another order than their times say: what becomes visible
 // late is heard all the same.
-func TestALateRevocationIsHeard(t *testing.T) {
+func TestS23ALateRevocationIsHeard(t *testing.T) {
 	t.Parallel()
 	f, a, clk := feed(t)
 	clk.Advance(10 * time.Second)
@@ -100,7 +100,7 @@ func TestALateRevocationIsHeard(t *testing.T) {
 	}
 }
 
-func TestAnOpenStreamIsEndedOnce(t *testing.T) {
+func TestS22AnOpenStreamIsEndedOnce(t *testing.T) {
 	t.Parallel()
 	f, a, _ := feed(t)
 	var ended, other, left atomic.Int32
@@ -160,6 +160,7 @@ func TestAFeedBeginsWithTheLivesOfTokens(t *testing.T) {
 	}
 }
 
+// S23: revocations are asked for every second, without anything that listens.
 func TestRunPollsUntilItIsStopped(t *testing.T) {
 	t.Parallel()
 	a, clk := &auth{}, clock.NewFake(start)

@@ -33,7 +33,7 @@ func resolution() *managementv1.ResolveAssistantRequest {
 	return &managementv1.ResolveAssistantRequest{OrganizationId: id.New(), Id: id.New()}
 }
 
-// One case per link of the chain, in its order: a call that breaks several rules
+// S8, S46: one case per link of the chain, in its order: a call that breaks several rules
 // is told of the first.
 func TestCallsAreAdmittedInOneOrder(t *testing.T) {
 	t.Parallel()
@@ -138,7 +138,7 @@ func TestS76TheOriginIsBelievedBesideAServicesTokenAlone(t *testing.T) {
 	}
 }
 
-func TestAPanicEndsOneCallAndTellsNothing(t *testing.T) {
+func TestS58APanicEndsOneCallAndTellsNothing(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	r.handlers.me = func(context.Context) (*authv1.Me, error) { panic("the vault's code is 1234") }
@@ -153,7 +153,7 @@ func TestAPanicEndsOneCallAndTellsNothing(t *testing.T) {
 	}
 }
 
-func TestErrorsOfLibrariesReachNobody(t *testing.T) {
+func TestS58ErrorsOfLibrariesReachNobody(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	r.handlers.me = func(context.Context) (*authv1.Me, error) { return nil, errors.New("relation users at db-7") }
@@ -268,7 +268,7 @@ func TestIdempotencyKeysMustBePlain(t *testing.T) {
 	}
 }
 
-func TestRequestIDs(t *testing.T) {
+func TestS57RequestIDs(t *testing.T) {
 	t.Parallel()
 	for given, kept := range map[string]bool{
 		"abc-123_.:X": true, "": false, "line\nbreak": false, `quote"`: false, strings.Repeat("x", 129): false,

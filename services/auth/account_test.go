@@ -44,7 +44,7 @@ func TestTheOwnAccountIsChanged(t *testing.T) {
 	}
 }
 
-// A new password ends the user's other sessions, and keeps the one that changed
+// S21: a new password ends the user's other sessions, and keeps the one that changed
 // it; the old password does not work any more.
 func TestANewPasswordEndsOtherSessions(t *testing.T) {
 	t.Parallel()

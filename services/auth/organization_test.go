@@ -76,6 +76,8 @@ func TestGetMe(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
 }
 
+// S21, S45, S46: roles bound what members do to each other, at once; a member
+// that was removed is not refreshed.
 func TestMembersAndRoles(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -115,7 +117,7 @@ func TestMembersAndRoles(t *testing.T) {
 	}
 }
 
-func TestLastOwnerStays(t *testing.T) {
+func TestS45TheLastOwnerStays(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	adaTokens, ada := b.signUp(t, "ada@example.org")
@@ -136,7 +138,7 @@ func TestLastOwnerStays(t *testing.T) {
 	}
 }
 
-func TestAnotherOrganizationIsAbsent(t *testing.T) {
+func TestS41AnotherOrganizationIsAbsent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	_, ada := b.signUp(t, "ada@example.org")

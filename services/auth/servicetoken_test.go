@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth"
 )
 
+// S3, S76: a service's token is good for the one callee that it names.
 func TestServiceTokens(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -47,6 +48,7 @@ func TestServiceTokens(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
 }
 
+// S7: the key that signs next is published already.
 func TestPublishedKeysVerifyTokens(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -36,7 +36,7 @@ func TestSignUpAndSignIn(t *testing.T) {
 	wantActions(t, b, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.session.created")
 }
 
-func TestWrongCredentialsAreAnsweredAlike(t *testing.T) {
+func TestS9WrongCredentialsAreAnsweredAlike(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.signUp(t, "ada@example.org")
@@ -53,7 +53,7 @@ func TestWrongCredentialsAreAnsweredAlike(t *testing.T) {
 	}
 }
 
-func TestRefreshWorksOnceAndReuseEndsTheSession(t *testing.T) {
+func TestS20RefreshWorksOnceAndReuseEndsTheSession(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	first, p := b.signUp(t, "ada@example.org")
@@ -73,7 +73,7 @@ func TestRefreshWorksOnceAndReuseEndsTheSession(t *testing.T) {
 	wantActions(t, b, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.session.reuse_detected")
 }
 
-func TestRacedRefreshHasOneWinner(t *testing.T) {
+func TestS19RacedRefreshHasOneWinner(t *testing.T) {
 	t.Parallel()
 	const rounds, racers = 20, 8
 	b := setup(t)
@@ -107,7 +107,7 @@ func TestRacedRefreshHasOneWinner(t *testing.T) {
 	}
 }
 
-func TestSignOut(t *testing.T) {
+func TestS21NothingIsRefreshedAfterSignOut(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	tokens, p := b.signUp(t, "ada@example.org")
@@ -120,7 +120,7 @@ func TestSignOut(t *testing.T) {
 	wantActions(t, b, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.session.revoked")
 }
 
-func TestSecretsRestHashed(t *testing.T) {
+func TestS73SecretsRestHashed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	tokens, _ := b.signUp(t, "ada@example.org")

@@ -123,6 +123,7 @@ func TestListPagesFiltersAndOrders(t *testing.T) {
 	}
 }
 
+// S46: a role does what it may and no more.
 func TestRolesAndCredentialsAreEnforced(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -160,7 +161,7 @@ func TestBadFieldsAreNamed(t *testing.T) {
 	}
 }
 
-func TestAnotherOrganizationsAssistantIsAbsent(t *testing.T) {
+func TestS41AnotherOrganizationsAssistantIsAbsent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	owner := b.As(t, id.New(), "owner")
@@ -198,7 +199,7 @@ func TestAnotherOrganizationsAssistantIsAbsent(t *testing.T) {
 
 // Row level security alone, without the condition that the store adds, shows
 // nothing of another organization.
-func TestRowLevelSecurityAloneHidesOtherOrganizations(t *testing.T) {
+func TestS50RowLevelSecurityAloneHidesOtherOrganizations(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	org := id.New()

@@ -20,7 +20,7 @@ func TestLocalNeedsNothing(t *testing.T) {
 	}
 }
 
-func TestProductionNamesEverythingThatIsUnfit(t *testing.T) {
+func TestS79ProductionNamesEverythingThatIsUnfit(t *testing.T) {
 	t.Parallel()
 	_, err := settings.Load(map[string]string{
 		"GATEHOUSE_ENV":          "production",

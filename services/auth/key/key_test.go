@@ -21,7 +21,7 @@ func sealer(t *testing.T, secret []byte) *key.Sealer {
 	return s
 }
 
-func TestSealing(t *testing.T) {
+func TestS73ASigningKeyRestsSealedInItsRow(t *testing.T) {
 	t.Parallel()
 	s := sealer(t, pgtest.SecretKey())
 	now := clock.System().Now()
@@ -54,7 +54,7 @@ func TestSealing(t *testing.T) {
 	}
 }
 
-func TestRotation(t *testing.T) {
+func TestS7KeysArePublishedBeforeTheySignAndRemovedWhenNoTokenIsLeft(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
 	clk := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))

@@ -8,7 +8,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/migrations"
 )
 
-func TestTenancy(t *testing.T) {
+// S43, S48: the tables keep organizations apart, foreign keys too.
+func TestS48Tenancy(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, migrations.Set())
 	if err := postgres.CheckTenancy(t.Context(), database.AdminURL); err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 )
 
-func TestCheckManage(t *testing.T) {
+func TestS45NobodyManagesWhoIsAbove(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		holder, before, after []string

@@ -9,7 +9,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-func TestFullQueueIsOverload(t *testing.T) {
+func TestS10AFullQueueIsOverload(t *testing.T) {
 	t.Parallel()
 	h := NewHasher()
 	h.waiting.Store(queueDepth)
@@ -22,7 +22,7 @@ func TestFullQueueIsOverload(t *testing.T) {
 	}
 }
 
-func TestWaitingIsBounded(t *testing.T) {
+func TestS10WaitingIsBounded(t *testing.T) {
 	t.Parallel()
 	h := NewHasher()
 	for range cap(h.slots) {

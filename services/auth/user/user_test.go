@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
+// S17: what people take for one address is one.
 func TestNormalizeEmail(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{

@@ -108,7 +108,7 @@ func TestLifeOfAConversation(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestOthersFindNothing(t *testing.T) {
+func TestS41OthersFindNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	scope := newScope()

@@ -53,7 +53,7 @@ func TestResolveRemembersUntilToldOtherwise(t *testing.T) {
 	resolve(4, "after a minute")
 }
 
-func TestResolveNeverAnswersAnotherOrganizationFromMemory(t *testing.T) {
+func TestS42ResolveNeverAnswersAnotherOrganizationFromMemory(t *testing.T) {
 	t.Parallel()
 	d, err := directory.New(&management{}, clock.NewFake(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
 	if err != nil {

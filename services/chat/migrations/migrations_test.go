@@ -8,9 +8,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 )
 
-// Every table of an organization must force row level security, and every
+// S43, S48: every table of an organization must force row level security, and every
 // function that steps around it must be pinned and owned by the right role.
-func TestTenancy(t *testing.T) {
+func TestS48Tenancy(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, migrations.Set())
 	if err := postgres.CheckTenancy(t.Context(), database.AdminURL); err != nil {

@@ -272,6 +272,7 @@ func TestAnswerOfTheLocalModel(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_RUN_FINISHED)
 }
 
+// S72: what was used before a cancellation is kept.
 func TestReplicasFollowAndCancelTheSameRun(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope()
@@ -299,7 +300,7 @@ func TestReplicasFollowAndCancelTheSameRun(t *testing.T) {
 	}
 }
 
-func TestRunOutlivesItsReaders(t *testing.T) {
+func TestS72RunOutlivesItsReaders(t *testing.T) {
 	t.Parallel()
 	eng, scope := &gated{gate: make(chan struct{})}, newScope()
 	r := newReplica(t, pgtest.New(t, migrations.Set()), eng, run.Config{})
@@ -353,6 +354,7 @@ func TestFailureKeepsTheText(t *testing.T) {
 	}
 }
 
+// S41, S68: nobody reads or cancels another's run.
 func TestOthersFindNoRun(t *testing.T) {
 	t.Parallel()
 	eng, scope := &gated{gate: make(chan struct{})}, newScope()
@@ -387,6 +389,7 @@ func TestStopInterruptsWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
+// S72: a process that dies leaves no run open.
 func TestExpiredLeaseIsInterruptedWithItsText(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope()
@@ -433,7 +436,7 @@ func TestDeletingTheConversationEndsItsRun(t *testing.T) {
 	wantReason(t, <-gone, faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestSlowReaderHoldsUpNobody(t *testing.T) {
+func TestS59SlowReaderHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	eng, scope := &gated{gate: make(chan struct{})}, newScope()
 	close(eng.gate)

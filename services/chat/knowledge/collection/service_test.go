@@ -133,7 +133,7 @@ func TestListPages(t *testing.T) {
 }
 
 // Another organization's collection must look exactly like an absent one.
-func TestOtherOrganizations(t *testing.T) {
+func TestS41OtherOrganizations(t *testing.T) {
 	t.Parallel()
 	f, owner, stranger := setup(t), member(t), member(t)
 	c := f.create(t, owner, "Manuals")

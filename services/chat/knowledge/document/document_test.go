@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/document"
 )
 
+// S61: the type that a client claims is checked.
 func TestContentType(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{

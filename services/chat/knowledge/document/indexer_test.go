@@ -104,7 +104,7 @@ func TestIndexShowsProgress(t *testing.T) {
 	}
 }
 
-func TestUnreadableDocumentsFailWithTheirReason(t *testing.T) {
+func TestS60UnreadableDocumentsFailWithTheirReason(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t, embed.NewHash(), 0), member(t)
 	f.start(t)

@@ -59,7 +59,7 @@ func TestListPages(t *testing.T) {
 
 // Another organization's document and collection must look exactly like absent
 // ones.
-func TestOtherOrganizations(t *testing.T) {
+func TestS41OtherOrganizations(t *testing.T) {
 	t.Parallel()
 	f, owner, stranger := setup(t, embed.NewHash(), 0), member(t), member(t)
 	d := f.create(t, owner, f.collection(t, owner), "", "Secret.")

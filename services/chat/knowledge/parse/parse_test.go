@@ -44,7 +44,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestS60ParseRefuses(t *testing.T) {
 	t.Parallel()
 	const (
 		empty       = faultv1.Reason_REASON_DOCUMENT_EMPTY
@@ -102,7 +102,7 @@ func TestParseRefuses(t *testing.T) {
 	})
 }
 
-func TestParseDeep(t *testing.T) {
+func TestS60DeepNestsAreParsed(t *testing.T) {
 	t.Parallel()
 	for name, raw := range map[string]string{
 		"text/html":     strings.Repeat("<div>", 10_000) + "deep" + strings.Repeat("</div>", 10_000),

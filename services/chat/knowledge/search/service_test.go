@@ -169,7 +169,7 @@ func TestSearchFindsVerbatimPassages(t *testing.T) {
 	}
 }
 
-func TestSearchStaysInItsCollections(t *testing.T) {
+func TestS71SearchStaysInItsCollections(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t), member(t)
 	first, second := f.index(t, ctx, "Handbook", handbook), f.index(t, ctx, "Copy", handbook)
@@ -187,7 +187,7 @@ func TestSearchStaysInItsCollections(t *testing.T) {
 	}
 }
 
-func TestOtherOrganizations(t *testing.T) {
+func TestS71OtherOrganizations(t *testing.T) {
 	t.Parallel()
 	f, owner, stranger := setup(t), member(t), member(t)
 	d := f.index(t, owner, "Handbook", handbook)
@@ -214,7 +214,7 @@ func TestOtherOrganizations(t *testing.T) {
 
 // Behind the stores' own conditions stands row level security: queries that
 // have none must find one organization's rows all the same, and none without one.
-func TestRowLevelSecurityHoldsAlone(t *testing.T) {
+func TestS50RowLevelSecurityHoldsAlone(t *testing.T) {
 	t.Parallel()
 	f, owner, stranger := setup(t), member(t), member(t)
 	f.index(t, owner, "Handbook", handbook)
