@@ -112,23 +112,14 @@ func TestAccessRefuses(t *testing.T) {
 		}
 		return c
 	}
-	hs256 := jwt.NewWithClaims(jwt.SigningMethodHS256, claims())
-	hs256.Header["typ"], hs256.Header["kid"] = identity.TypeAccess, "k1"
-	forged, err := hs256.SignedString([]byte(b.keys["k1"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	none := jwt.NewWithClaims(jwt.SigningMethodNone, claims())
-	none.Header["typ"], none.Header["kid"] = identity.TypeAccess, "k1"
-	unsigned, err := none.SignedString(jwt.UnsafeAllowNoneSignatureType)
-	if err != nil {
-		t.Fatal(err)
-	}
 	good := b.sign(t, nil, claims())
 	parts := strings.Split(good, ".")
 	for name, token := range map[string]string{
-		"S1 alg none":                  unsigned,
-		"S1 HS256 with the public key": forged,
+		"S1 alg none":                  signed(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType),
+		"S1 alg None":                  b.sign(t, map[string]any{"alg": "None"}, claims()),
+		"S1 HS256 with the public key": signed(t, jwt.SigningMethodHS256, []byte(b.keys["k1"])),
+		"S1 RS256":                     signed(t, jwt.SigningMethodRS256, rsaKey(t)),
+		"S1 another curve":             signed(t, jwt.SigningMethodES256, ecdsaKey(t)),
 		"S2 no exp":                    b.sign(t, nil, with("exp", nil)),
 		"S2 past exp and leeway":       b.sign(t, nil, with("exp", start.Add(-31*time.Second).Unix())),
 		"S2 exp a string":              b.sign(t, nil, with("exp", "9999999999")),
@@ -138,11 +129,17 @@ func TestAccessRefuses(t *testing.T) {
 		"S2 empty audience":            b.sign(t, nil, with("aud", "")),
 		"S2 wrong issuer":              b.sign(t, nil, with("iss", "http://evil.test")),
 		"S2 no issuer":                 b.sign(t, nil, with("iss", nil)),
+		"S2 empty issuer":              b.sign(t, nil, with("iss", "")),
 		"S3 service token":             b.sign(t, map[string]any{"typ": identity.TypeService}, claims()),
 		"S3 ID token":                  b.sign(t, map[string]any{"typ": "JWT"}, claims()),
+		"S3 refresh token":             base64.RawURLEncoding.EncodeToString(make([]byte, 32)),
 		"S4 crit":                      b.sign(t, map[string]any{"crit": []string{"exp"}}, claims()),
 		"S4 jwk":                       b.sign(t, map[string]any{"jwk": map[string]any{}}, claims()),
 		"S4 jku":                       b.sign(t, map[string]any{"jku": "http://evil.test"}, claims()),
+		"S4 x5u":                       b.sign(t, map[string]any{"x5u": "http://evil.test"}, claims()),
+		"S4 kid with SQL":              b.sign(t, map[string]any{"kid": "k1' OR '1'='1"}, claims()),
+		"S4 a claim twice":             b.signRaw(t, `{"typ":"at+jwt","alg":"EdDSA","kid":"k1"}`, `{"sub":"u2",`+string(marshal(t, claims()))[1:]),
+		"S4 a header member twice":     b.signRaw(t, `{"typ":"svc+jwt","typ":"at+jwt","alg":"EdDSA","kid":"k1"}`, string(marshal(t, claims()))),
 		"S4 kid with a path":           b.sign(t, map[string]any{"kid": "../../k1"}, claims()),
 		"S4 claims in two cases":       b.sign(t, nil, with("SUB", "u2")),
 		"S6 a large token":             b.sign(t, nil, with("pad", strings.Repeat("x", 9000))),
@@ -203,6 +200,9 @@ func TestS5UnknownKeyIDsCauseOneFetchIn30Seconds(t *testing.T) {
 	}
 	if b.fetches > 1 {
 		t.Errorf("%d fetches", b.fetches)
+	}
+	if _, err := b.verifier.Access(t.Context(), b.sign(t, nil, claims())); err != nil {
+		t.Errorf("a known key: %v", err)
 	}
 	b.clock.Advance(31 * time.Second)
 	_, _ = b.verifier.Access(t.Context(), b.sign(t, map[string]any{"kid": "unknown"}, claims()))
