@@ -51,6 +51,7 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	i.Get(t, s, "/v1/me/sessions", &mine)
 	r["usersession"] = mine.Sessions[0].ID
 	_, r["apikey"] = key(t, i, s, "chat.read")
+	r["passkey"] = passkey(t, i, s)
 	settle(t, i, s, r)
 	for kind, value := range r {
 		if !id.Valid(value) {

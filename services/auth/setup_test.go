@@ -32,6 +32,7 @@ type bundle struct {
 	organizations authv1.OrganizationServiceClient
 	accounts      authv1.AccountServiceClient
 	factors       authv1.FactorServiceClient
+	passkeys      authv1.PasskeyServiceClient
 	keys          authv1.KeyServiceClient
 	serviceTokens authv1.ServiceTokenServiceClient
 	userSessions  authv1.UserSessionServiceClient
@@ -58,7 +59,7 @@ func setupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *bundle {
 	b.verifier, b.conn = server.Verifier, server.Conn
 	b.sessions, b.organizations = authv1.NewSessionServiceClient(b.conn), authv1.NewOrganizationServiceClient(b.conn)
 	b.accounts, b.keys = authv1.NewAccountServiceClient(b.conn), authv1.NewKeyServiceClient(b.conn)
-	b.factors = authv1.NewFactorServiceClient(b.conn)
+	b.factors, b.passkeys = authv1.NewFactorServiceClient(b.conn), authv1.NewPasskeyServiceClient(b.conn)
 	b.serviceTokens = authv1.NewServiceTokenServiceClient(b.conn)
 	b.userSessions = authv1.NewUserSessionServiceClient(b.conn)
 	b.apiKeys = authv1.NewApiKeyServiceClient(b.conn)

@@ -72,11 +72,8 @@ func (s *Service) Answer(ctx context.Context, tx postgres.Tx, challengeID, code 
 // organization. A refusal is no error of the transaction: a wrong code is
 // counted there. Too many of them are RATE_LIMITED, which is an error.
 func (s *Service) Check(ctx context.Context, tx postgres.Tx, organizationID, userID, code string) (refusal, err error) {
-	now := s.deps.Clock.Now()
-	if until, err := s.deps.Store.count(ctx, tx, userID, now); err != nil {
+	if err := s.count(ctx, tx, userID); err != nil {
 		return nil, err
-	} else if !until.IsZero() {
-		return nil, tooManyWrong(until.Sub(now))
 	}
 	right, err := s.consume(ctx, tx, organizationID, userID, normalize(code))
 	if err != nil {

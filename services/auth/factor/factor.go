@@ -32,6 +32,7 @@ import (
 // The ways to answer a challenge.
 const (
 	MethodTOTP         = "totp"
+	MethodPasskey      = "passkey"
 	MethodRecoveryCode = "recovery_code"
 )
 
@@ -93,15 +94,19 @@ func (s *Service) Methods(ctx context.Context, userID string) ([]string, error) 
 // enrolled is what a user has enrolled.
 type enrolled struct {
 	totp          bool
+	passkeys      int
 	recoveryCodes int
 }
 
-func (e enrolled) any() bool { return e.totp }
+func (e enrolled) any() bool { return e.totp || e.passkeys > 0 }
 
 func (e enrolled) methods() []string {
 	var out []string
 	if e.totp {
 		out = append(out, MethodTOTP)
+	}
+	if e.passkeys > 0 {
+		out = append(out, MethodPasskey)
 	}
 	if e.any() && e.recoveryCodes > 0 {
 		out = append(out, MethodRecoveryCode)
@@ -135,6 +140,17 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, organizationID, us
 // refused is the one answer to a wrong code and to a challenge that is over.
 func refused() error {
 	return fault.New(faultv1.Reason_REASON_FACTOR_INVALID, "the code is wrong or was used, or its challenge has ended")
+}
+
+// count counts a try of a user's factor as wrong until it turns out right; too
+// many are RATE_LIMITED.
+func (s *Service) count(ctx context.Context, tx postgres.Tx, userID string) error {
+	now := s.deps.Clock.Now()
+	until, err := s.deps.Store.count(ctx, tx, userID, now)
+	if err == nil && !until.IsZero() {
+		return tooManyWrong(until.Sub(now))
+	}
+	return err
 }
 
 func tooManyWrong(retryAfter time.Duration) error {

@@ -73,7 +73,10 @@ func (s *Service) ConfirmTotp(ctx context.Context, req *authv1.ConfirmTotpReques
 		if err := s.deps.Store.putRecoveryCodes(ctx, tx, p.UserID, hashes); err != nil {
 			return err
 		}
-		return s.enroll(ctx, tx, p)
+		if err := s.record(ctx, tx, p.OrganizationID, p.UserID, "auth.factor.enrolled"); err != nil {
+			return err
+		}
+		return s.enroll(ctx, tx, p, identity.MethodOTP)
 	})
 	if err == nil {
 		err = refusal // past the transaction, which counted the code
@@ -95,10 +98,8 @@ func (s *Service) judgePending(ctx context.Context, tx postgres.Tx, userID, code
 	if !found || t.confirmed || now.Sub(t.created) > pendingTTL {
 		return nil, fault.NotFound("authenticator that waits to be confirmed")
 	}
-	if until, err := s.deps.Store.count(ctx, tx, userID, now); err != nil {
+	if err := s.count(ctx, tx, userID); err != nil {
 		return nil, err
-	} else if !until.IsZero() {
-		return nil, tooManyWrong(until.Sub(now))
 	}
 	right, err := s.useStep(ctx, tx, t, normalize(code))
 	if err != nil {
@@ -115,11 +116,8 @@ func (s *Service) judgePending(ctx context.Context, tx postgres.Tx, userID, code
 
 // enroll makes a new factor take effect: the caller's session has shown it, and
 // the user's other sessions, which have not, end.
-func (s *Service) enroll(ctx context.Context, tx postgres.Tx, p *identity.Principal) error {
-	if err := s.deps.Store.showed(ctx, tx, p.SessionID, p.UserID); err != nil {
-		return err
-	}
-	if err := s.record(ctx, tx, p.OrganizationID, p.UserID, "auth.factor.enrolled"); err != nil {
+func (s *Service) enroll(ctx context.Context, tx postgres.Tx, p *identity.Principal, methods ...string) error {
+	if err := s.deps.Store.showed(ctx, tx, p.SessionID, p.UserID, methods); err != nil {
 		return err
 	}
 	_, err := s.deps.Sessions.End(ctx, tx, p.UserID, "", p.SessionID)
@@ -140,7 +138,7 @@ func (s *Service) DeleteTotp(ctx context.Context, _ *authv1.DeleteTotpRequest) (
 		if !found {
 			return fault.NotFound("authenticator")
 		}
-		if err := s.deps.Store.putRecoveryCodes(ctx, tx, p.UserID, nil); err != nil {
+		if err := s.deps.Store.dropUselessCodes(ctx, tx, p.UserID); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, p.OrganizationID, p.UserID, "auth.factor.removed")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
@@ -14,22 +15,33 @@ import (
 const sweepMost = 1000
 
 // Store keeps factors and challenges in Postgres.
-type Store struct{ db *postgres.DB }
+type Store struct {
+	db     *postgres.DB
+	tokens *paging.Tokens
+}
 
 // NewStore returns a store.
-func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
+func NewStore(db *postgres.DB, tokens *paging.Tokens) *Store { return &Store{db: db, tokens: tokens} }
 
 func (s *Store) inTx(ctx context.Context, organizationID, userID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID, UserID: userID}, fn)
 }
 
+const enrollment = `SELECT EXISTS (SELECT FROM totp_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL),
+	(SELECT count(*) FROM passkeys WHERE user_id = $1), (SELECT count(*) FROM recovery_codes WHERE user_id = $1)`
+
+func scanEnrolled(row pgx.CollectableRow) (enrolled, error) {
+	var e enrolled
+	err := row.Scan(&e.totp, &e.passkeys, &e.recoveryCodes)
+	return e, err
+}
+
 func (s *Store) enrolled(ctx context.Context, userID string) (enrolled, error) {
-	return postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: userID}, func(row pgx.CollectableRow) (enrolled, error) {
-		var e enrolled
-		err := row.Scan(&e.totp, &e.recoveryCodes)
-		return e, err
-	}, `SELECT EXISTS (SELECT FROM totp_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL),
-		(SELECT count(*) FROM recovery_codes WHERE user_id = $1)`, userID)
+	return postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: userID}, scanEnrolled, enrollment, userID)
+}
+
+func (s *Store) enrolledIn(ctx context.Context, tx pgx.Tx, userID string) (enrolled, error) {
+	return postgres.TxOne(ctx, tx, scanEnrolled, enrollment, userID)
 }
 
 // authenticator is a row of totp_factors.
@@ -81,7 +93,7 @@ func (s *Store) deleteTOTP(ctx context.Context, tx pgx.Tx, userID string) (bool,
 	return n == 1, err
 }
 
-// putRecoveryCodes replaces a user's recovery codes; without any it removes them.
+// putRecoveryCodes replaces a user's recovery codes.
 func (s *Store) putRecoveryCodes(ctx context.Context, tx pgx.Tx, userID string, hashes [][]byte) error {
 	if _, err := postgres.TxExec(ctx, tx, "DELETE FROM recovery_codes WHERE user_id = $1", userID); err != nil {
 		return err
@@ -94,6 +106,14 @@ func (s *Store) putRecoveryCodes(ctx context.Context, tx pgx.Tx, userID string, 
 	return nil
 }
 
+// dropUselessCodes removes the recovery codes of a user who has no factor left.
+func (s *Store) dropUselessCodes(ctx context.Context, tx pgx.Tx, userID string) error {
+	_, err := postgres.TxExec(ctx, tx, `DELETE FROM recovery_codes WHERE user_id = $1
+		AND NOT EXISTS (SELECT FROM totp_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL)
+		AND NOT EXISTS (SELECT FROM passkeys WHERE user_id = $1)`, userID)
+	return err
+}
+
 // useRecoveryCode uses a recovery code up; false when there is none such.
 func (s *Store) useRecoveryCode(ctx context.Context, tx pgx.Tx, userID string, hash []byte) (bool, error) {
 	n, err := postgres.TxExec(ctx, tx, "DELETE FROM recovery_codes WHERE user_id = $1 AND code_hash = $2", userID, hash)
@@ -103,7 +123,7 @@ func (s *Store) useRecoveryCode(ctx context.Context, tx pgx.Tx, userID string, h
 // DeleteAll removes every factor of a user, in a transaction of that user, as if
 // none had been enrolled.
 func (s *Store) DeleteAll(ctx context.Context, tx pgx.Tx, userID string) error {
-	for _, table := range []string{"totp_factors", "recovery_codes", "factor_challenges"} {
+	for _, table := range []string{"totp_factors", "passkeys", "recovery_codes", "factor_challenges"} {
 		if _, err := postgres.TxExec(ctx, tx, "DELETE FROM "+table+" WHERE user_id = $1", userID); err != nil {
 			return err
 		}
@@ -156,13 +176,26 @@ func (s *Store) uncount(ctx context.Context, tx pgx.Tx, userID string) error {
 }
 
 // showed adds to what a session's user has shown.
-func (s *Store) showed(ctx context.Context, tx pgx.Tx, sessionID, userID string) error {
-	_, err := postgres.TxExec(ctx, tx, `UPDATE sessions SET methods = methods || ARRAY ['otp', 'mfa']
-		WHERE id = $1 AND user_id = $2 AND NOT 'otp' = ANY (methods)`, sessionID, userID)
+func (s *Store) showed(ctx context.Context, tx pgx.Tx, sessionID, userID string, methods []string) error {
+	shown, err := postgres.TxOne(ctx, tx, pgx.RowTo[[]string], "SELECT methods FROM sessions WHERE id = $1 AND user_id = $2 FOR UPDATE", sessionID, userID)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return nil // it has just ended
+	}
+	if err != nil {
+		return err
+	}
+	_, err = postgres.TxExec(ctx, tx, "UPDATE sessions SET methods = $3 WHERE id = $1 AND user_id = $2", sessionID, userID, Combine(shown, methods...))
 	return err
 }
 
 func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
+	for n := int64(sweepMost); n == sweepMost; {
+		var err error
+		if n, err = postgres.Exec(ctx, s.db, postgres.Scope{}, `DELETE FROM passkey_ceremonies WHERE token_hash IN (
+			SELECT token_hash FROM passkey_ceremonies WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`, now, sweepMost); err != nil {
+			return err
+		}
+	}
 	for {
 		n, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64],
 			"SELECT delete_expired_factor_challenges($1, $2)", now, sweepMost)

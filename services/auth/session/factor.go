@@ -13,6 +13,27 @@ import (
 
 // SignInMfa implements the RPC.
 func (s *Service) SignInMfa(ctx context.Context, req *authv1.SignInMfaRequest) (*authv1.TokenResponse, error) {
+	return s.answered(ctx, func(ctx context.Context, tx postgres.Tx) (factor.Answered, error, error) {
+		return s.deps.Factors.Answer(ctx, tx, req.GetChallengeId(), req.GetCode())
+	})
+}
+
+// BeginPasskeySignIn implements the RPC.
+func (s *Service) BeginPasskeySignIn(ctx context.Context, req *authv1.BeginPasskeySignInRequest) (*authv1.PasskeyCeremony, error) {
+	return s.deps.Passkeys.BeginSignIn(ctx, req.GetMfaChallengeId())
+}
+
+// FinishPasskeySignIn implements the RPC.
+func (s *Service) FinishPasskeySignIn(ctx context.Context, req *authv1.FinishPasskeySignInRequest) (*authv1.TokenResponse, error) {
+	return s.answered(ctx, func(ctx context.Context, tx postgres.Tx) (factor.Answered, error, error) {
+		return s.deps.Passkeys.FinishSignIn(ctx, tx, req.GetChallengeId(), req.GetCredential())
+	})
+}
+
+// answered opens the session of a sign-in that judge finds complete, in one
+// transaction with it. A refusal of judge is carried past the transaction, which
+// has counted the try.
+func (s *Service) answered(ctx context.Context, judge func(ctx context.Context, tx postgres.Tx) (a factor.Answered, refusal, err error)) (*authv1.TokenResponse, error) {
 	// The key comes first: once answered, a challenge must not go unanswered.
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
@@ -21,14 +42,13 @@ func (s *Service) SignInMfa(ctx context.Context, req *authv1.SignInMfaRequest) (
 	token, hash := newToken()
 	var session Session
 	var holder holder
-	// A refusal is carried past the transaction, which has counted the try.
 	var refusal error
 	err = s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
-		var answered factor.Answered
-		if answered, refusal, err = s.deps.Factors.Answer(ctx, tx, req.GetChallengeId(), req.GetCode()); refusal != nil || err != nil {
+		var a factor.Answered
+		if a, refusal, err = judge(ctx, tx); refusal != nil || err != nil {
 			return err
 		}
-		session = s.newSession(ctx, answered.OrganizationID, answered.UserID, answered.Methods)
+		session = s.newSession(ctx, a.OrganizationID, a.UserID, a.Methods)
 		holder, err = s.open(ctx, tx, session, hash)
 		return err
 	})
@@ -38,21 +58,34 @@ func (s *Service) SignInMfa(ctx context.Context, req *authv1.SignInMfaRequest) (
 	return s.tokens(signing, session, holder, token)
 }
 
+// check judges a credential in the transaction that it renews a session in, and
+// answers what it shows.
+type check func(ctx context.Context, tx postgres.Tx) (methods []string, refusal, err error)
+
 // StepUp implements the RPC.
 func (s *Service) StepUp(ctx context.Context, req *authv1.StepUpRequest) (*authv1.TokenResponse, error) {
 	p, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if req.GetCode() != "" {
-		return s.stepUp(ctx, p, identity.MethodOTP, func(ctx context.Context, tx postgres.Tx) (refusal, err error) {
-			return s.deps.Factors.Check(ctx, tx, p.OrganizationID, p.UserID, req.GetCode())
+	switch credential := req.GetCredential().(type) {
+	case *authv1.StepUpRequest_Code:
+		return s.stepUp(ctx, p, func(ctx context.Context, tx postgres.Tx) (methods []string, refusal, err error) {
+			refusal, err = s.deps.Factors.Check(ctx, tx, p.OrganizationID, p.UserID, credential.Code)
+			return []string{identity.MethodOTP}, refusal, err
+		})
+	case *authv1.StepUpRequest_Passkey:
+		return s.stepUp(ctx, p, func(ctx context.Context, tx postgres.Tx) (methods []string, refusal, err error) {
+			return s.deps.Passkeys.Check(ctx, tx, p.OrganizationID, p.UserID, credential.Passkey)
+		})
+	default:
+		if err := s.checkPassword(ctx, p, req.GetPassword()); err != nil {
+			return nil, err
+		}
+		return s.stepUp(ctx, p, func(context.Context, postgres.Tx) (methods []string, refusal, err error) {
+			return []string{identity.MethodPassword}, nil, nil
 		})
 	}
-	if err := s.checkPassword(ctx, p, req.GetPassword()); err != nil {
-		return nil, err
-	}
-	return s.stepUp(ctx, p, identity.MethodPassword, nil)
 }
 
 // checkPassword judges the caller's password outside of any transaction, as
@@ -82,11 +115,8 @@ func (s *Service) checkPassword(ctx context.Context, p *identity.Principal, pass
 	return err
 }
 
-// stepUp renews the caller's session for a credential, which check judges in the
-// same transaction where it is not nil.
-func (s *Service) stepUp(ctx context.Context, p *identity.Principal, method string,
-	check func(ctx context.Context, tx postgres.Tx) (refusal, err error),
-) (*authv1.TokenResponse, error) {
+// stepUp renews the caller's session for a credential.
+func (s *Service) stepUp(ctx context.Context, p *identity.Principal, judge check) (*authv1.TokenResponse, error) {
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
 		return nil, err
@@ -96,12 +126,11 @@ func (s *Service) stepUp(ctx context.Context, p *identity.Principal, method stri
 	var holder holder
 	var refusal error
 	err = s.deps.Store.InTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
-		if check != nil {
-			if refusal, err = check(ctx, tx); refusal != nil || err != nil {
-				return err
-			}
+		var methods []string
+		if methods, refusal, err = judge(ctx, tx); refusal != nil || err != nil {
+			return err
 		}
-		session, holder, err = s.renew(ctx, tx, p, method, hash)
+		session, holder, err = s.renew(ctx, tx, p, methods, hash)
 		return err
 	})
 	if err = errors.Join(err, refusal); err != nil {
@@ -110,7 +139,7 @@ func (s *Service) stepUp(ctx context.Context, p *identity.Principal, method stri
 	return s.tokens(signing, session, holder, token)
 }
 
-func (s *Service) renew(ctx context.Context, tx postgres.Tx, p *identity.Principal, method string, hash []byte) (Session, holder, error) {
+func (s *Service) renew(ctx context.Context, tx postgres.Tx, p *identity.Principal, methods []string, hash []byte) (Session, holder, error) {
 	now := s.deps.Clock.Now()
 	session, alive, err := s.deps.Store.Current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, now)
 	if err != nil {
@@ -119,7 +148,7 @@ func (s *Service) renew(ctx context.Context, tx postgres.Tx, p *identity.Princip
 	if !alive {
 		return session, holder{}, identity.Unauthenticated()
 	}
-	session.Methods, session.AuthTime = factor.Combine(session.Methods, method), now
+	session.Methods, session.AuthTime = factor.Combine(session.Methods, methods...), now
 	h, err := s.holder(ctx, tx, session)
 	if err != nil {
 		return session, h, err

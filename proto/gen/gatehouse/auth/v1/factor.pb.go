@@ -67,7 +67,7 @@ func (*GetFactorsRequest) Descriptor() ([]byte, []int) {
 // Factors is what the user can show beside a password.
 type Factors struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The ways to answer a challenge: "totp", "recovery_code". Empty where no
+	// The ways to answer a challenge: "totp", "passkey", "recovery_code". Empty where no
 	// second factor is enrolled.
 	Methods []string `protobuf:"bytes,1,rep,name=methods,proto3" json:"methods,omitempty"`
 	// How many recovery codes are left.

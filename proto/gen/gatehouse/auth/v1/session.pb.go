@@ -14,6 +14,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -200,6 +201,108 @@ func (x *SignInMfaRequest) GetCode() string {
 	return ""
 }
 
+// BeginPasskeySignInRequest says what the passkey is for.
+type BeginPasskeySignInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the challenge that a sign-in answered. Empty signs in, or steps
+	// up, with the passkey alone.
+	MfaChallengeId string `protobuf:"bytes,1,opt,name=mfa_challenge_id,json=mfaChallengeId,proto3" json:"mfa_challenge_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *BeginPasskeySignInRequest) Reset() {
+	*x = BeginPasskeySignInRequest{}
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginPasskeySignInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginPasskeySignInRequest) ProtoMessage() {}
+
+func (x *BeginPasskeySignInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginPasskeySignInRequest.ProtoReflect.Descriptor instead.
+func (*BeginPasskeySignInRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BeginPasskeySignInRequest) GetMfaChallengeId() string {
+	if x != nil {
+		return x.MfaChallengeId
+	}
+	return ""
+}
+
+// FinishPasskeySignInRequest is a passkey's signature.
+type FinishPasskeySignInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The challenge's id, as it was begun with.
+	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
+	// The credential as its toJSON gives it.
+	Credential    *structpb.Struct `protobuf:"bytes,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishPasskeySignInRequest) Reset() {
+	*x = FinishPasskeySignInRequest{}
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishPasskeySignInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishPasskeySignInRequest) ProtoMessage() {}
+
+func (x *FinishPasskeySignInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishPasskeySignInRequest.ProtoReflect.Descriptor instead.
+func (*FinishPasskeySignInRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *FinishPasskeySignInRequest) GetChallengeId() string {
+	if x != nil {
+		return x.ChallengeId
+	}
+	return ""
+}
+
+func (x *FinishPasskeySignInRequest) GetCredential() *structpb.Struct {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
 // StepUpRequest shows a credential anew.
 type StepUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -209,6 +312,7 @@ type StepUpRequest struct {
 	//
 	//	*StepUpRequest_Password
 	//	*StepUpRequest_Code
+	//	*StepUpRequest_Passkey
 	Credential    isStepUpRequest_Credential `protobuf_oneof:"credential"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -216,7 +320,7 @@ type StepUpRequest struct {
 
 func (x *StepUpRequest) Reset() {
 	*x = StepUpRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -228,7 +332,7 @@ func (x *StepUpRequest) String() string {
 func (*StepUpRequest) ProtoMessage() {}
 
 func (x *StepUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -241,7 +345,7 @@ func (x *StepUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepUpRequest.ProtoReflect.Descriptor instead.
 func (*StepUpRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{3}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StepUpRequest) GetCredential() isStepUpRequest_Credential {
@@ -269,6 +373,15 @@ func (x *StepUpRequest) GetCode() string {
 	return ""
 }
 
+func (x *StepUpRequest) GetPasskey() *PasskeyAnswer {
+	if x != nil {
+		if x, ok := x.Credential.(*StepUpRequest_Passkey); ok {
+			return x.Passkey
+		}
+	}
+	return nil
+}
+
 type isStepUpRequest_Credential interface {
 	isStepUpRequest_Credential()
 }
@@ -283,16 +396,23 @@ type StepUpRequest_Code struct {
 	Code string `protobuf:"bytes,2,opt,name=code,proto3,oneof"`
 }
 
+type StepUpRequest_Passkey struct {
+	// A passkey that was asked for without a challenge of a sign-in.
+	Passkey *PasskeyAnswer `protobuf:"bytes,3,opt,name=passkey,proto3,oneof"`
+}
+
 func (*StepUpRequest_Password) isStepUpRequest_Credential() {}
 
 func (*StepUpRequest_Code) isStepUpRequest_Credential() {}
+
+func (*StepUpRequest_Passkey) isStepUpRequest_Credential() {}
 
 // MfaChallenge is what a sign-in still lacks.
 type MfaChallenge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names the sign-in; to be kept secret.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// How it can be answered: "totp", "recovery_code".
+	// How it can be answered: "totp", "passkey", "recovery_code".
 	Methods       []string `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -300,7 +420,7 @@ type MfaChallenge struct {
 
 func (x *MfaChallenge) Reset() {
 	*x = MfaChallenge{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -312,7 +432,7 @@ func (x *MfaChallenge) String() string {
 func (*MfaChallenge) ProtoMessage() {}
 
 func (x *MfaChallenge) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -325,7 +445,7 @@ func (x *MfaChallenge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MfaChallenge.ProtoReflect.Descriptor instead.
 func (*MfaChallenge) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *MfaChallenge) GetId() string {
@@ -353,7 +473,7 @@ type RefreshRequest struct {
 
 func (x *RefreshRequest) Reset() {
 	*x = RefreshRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -365,7 +485,7 @@ func (x *RefreshRequest) String() string {
 func (*RefreshRequest) ProtoMessage() {}
 
 func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -378,7 +498,7 @@ func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshRequest.ProtoReflect.Descriptor instead.
 func (*RefreshRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RefreshRequest) GetRefreshToken() string {
@@ -399,7 +519,7 @@ type SignOutRequest struct {
 
 func (x *SignOutRequest) Reset() {
 	*x = SignOutRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +531,7 @@ func (x *SignOutRequest) String() string {
 func (*SignOutRequest) ProtoMessage() {}
 
 func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +544,7 @@ func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutRequest.ProtoReflect.Descriptor instead.
 func (*SignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SignOutRequest) GetRefreshToken() string {
@@ -443,7 +563,7 @@ type SignOutResponse struct {
 
 func (x *SignOutResponse) Reset() {
 	*x = SignOutResponse{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -455,7 +575,7 @@ func (x *SignOutResponse) String() string {
 func (*SignOutResponse) ProtoMessage() {}
 
 func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -468,7 +588,7 @@ func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutResponse.ProtoReflect.Descriptor instead.
 func (*SignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 // SwitchOrganizationRequest names the organization to act in.
@@ -482,7 +602,7 @@ type SwitchOrganizationRequest struct {
 
 func (x *SwitchOrganizationRequest) Reset() {
 	*x = SwitchOrganizationRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +614,7 @@ func (x *SwitchOrganizationRequest) String() string {
 func (*SwitchOrganizationRequest) ProtoMessage() {}
 
 func (x *SwitchOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +627,7 @@ func (x *SwitchOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*SwitchOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SwitchOrganizationRequest) GetOrganizationId() string {
@@ -538,7 +658,7 @@ type TokenResponse struct {
 
 func (x *TokenResponse) Reset() {
 	*x = TokenResponse{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -550,7 +670,7 @@ func (x *TokenResponse) String() string {
 func (*TokenResponse) ProtoMessage() {}
 
 func (x *TokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -563,7 +683,7 @@ func (x *TokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenResponse.ProtoReflect.Descriptor instead.
 func (*TokenResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TokenResponse) GetAccessToken() string {
@@ -612,7 +732,7 @@ var File_gatehouse_auth_v1_session_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/session.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\"\x88\x01\n" +
+	"\x1fgatehouse/auth/v1/session.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/auth/v1/passkey.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x88\x01\n" +
 	"\rSignUpRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12)\n" +
@@ -624,10 +744,18 @@ const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\bpassword\"f\n" +
 	"\x10SignInMfaRequest\x120\n" +
 	"\fchallenge_id\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\vchallengeId\x12 \n" +
-	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01R\x04code\"u\n" +
+	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01R\x04code\"R\n" +
+	"\x19BeginPasskeySignInRequest\x125\n" +
+	"\x10mfa_challenge_id\x18\x01 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x02\x80\x01\x01R\x0emfaChallengeId\"\x92\x01\n" +
+	"\x1aFinishPasskeySignInRequest\x120\n" +
+	"\fchallenge_id\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\vchallengeId\x12B\n" +
+	"\n" +
+	"credential\x18\x02 \x01(\v2\x17.google.protobuf.StructB\t\xbaH\x03\xc8\x01\x01\x80\x01\x01R\n" +
+	"credential\"\xb3\x01\n" +
 	"\rStepUpRequest\x12+\n" +
 	"\bpassword\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01H\x00R\bpassword\x12\"\n" +
-	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01H\x00R\x04codeB\x13\n" +
+	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01H\x00R\x04code\x12<\n" +
+	"\apasskey\x18\x03 \x01(\v2 .gatehouse.auth.v1.PasskeyAnswerH\x00R\apasskeyB\x13\n" +
 	"\n" +
 	"credential\x12\x05\xbaH\x02\b\x01\"=\n" +
 	"\fMfaChallenge\x12\x13\n" +
@@ -648,11 +776,13 @@ const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"expires_in\x18\x04 \x01(\x05R\texpiresIn\x12+\n" +
 	"\x04user\x18\x05 \x01(\v2\x17.gatehouse.auth.v1.UserR\x04user\x12D\n" +
-	"\rmfa_challenge\x18\x06 \x01(\v2\x1f.gatehouse.auth.v1.MfaChallengeR\fmfaChallenge2\xfb\x06\n" +
+	"\rmfa_challenge\x18\x06 \x01(\v2\x1f.gatehouse.auth.v1.MfaChallengeR\fmfaChallenge2\xa2\t\n" +
 	"\x0eSessionService\x12o\n" +
 	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-up\x12o\n" +
 	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-in\x12y\n" +
-	"\tSignInMfa\x12#.gatehouse.auth.v1.SignInMfaRequest\x1a .gatehouse.auth.v1.TokenResponse\"%\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/auth/sign-in/mfa\x12q\n" +
+	"\tSignInMfa\x12#.gatehouse.auth.v1.SignInMfaRequest\x1a .gatehouse.auth.v1.TokenResponse\"%\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/auth/sign-in/mfa\x12\x90\x01\n" +
+	"\x12BeginPasskeySignIn\x12,.gatehouse.auth.v1.BeginPasskeySignInRequest\x1a\".gatehouse.auth.v1.PasskeyCeremony\"(\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/auth/passkeys:begin\x12\x91\x01\n" +
+	"\x13FinishPasskeySignIn\x12-.gatehouse.auth.v1.FinishPasskeySignInRequest\x1a .gatehouse.auth.v1.TokenResponse\")\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/auth/passkeys:finish\x12q\n" +
 	"\x06StepUp\x12 .gatehouse.auth.v1.StepUpRequest\x1a .gatehouse.auth.v1.TokenResponse\"#\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/step-up\x12q\n" +
 	"\aRefresh\x12!.gatehouse.auth.v1.RefreshRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/refresh\x12w\n" +
 	"\aSignOut\x12!.gatehouse.auth.v1.SignOutRequest\x1a\".gatehouse.auth.v1.SignOutResponse\"%\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/auth/sign-out\x90\x02\x02\x12\xa6\x01\n" +
@@ -670,42 +800,53 @@ func file_gatehouse_auth_v1_session_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_session_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_gatehouse_auth_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_gatehouse_auth_v1_session_proto_goTypes = []any{
-	(*SignUpRequest)(nil),             // 0: gatehouse.auth.v1.SignUpRequest
-	(*SignInRequest)(nil),             // 1: gatehouse.auth.v1.SignInRequest
-	(*SignInMfaRequest)(nil),          // 2: gatehouse.auth.v1.SignInMfaRequest
-	(*StepUpRequest)(nil),             // 3: gatehouse.auth.v1.StepUpRequest
-	(*MfaChallenge)(nil),              // 4: gatehouse.auth.v1.MfaChallenge
-	(*RefreshRequest)(nil),            // 5: gatehouse.auth.v1.RefreshRequest
-	(*SignOutRequest)(nil),            // 6: gatehouse.auth.v1.SignOutRequest
-	(*SignOutResponse)(nil),           // 7: gatehouse.auth.v1.SignOutResponse
-	(*SwitchOrganizationRequest)(nil), // 8: gatehouse.auth.v1.SwitchOrganizationRequest
-	(*TokenResponse)(nil),             // 9: gatehouse.auth.v1.TokenResponse
-	(*User)(nil),                      // 10: gatehouse.auth.v1.User
+	(*SignUpRequest)(nil),              // 0: gatehouse.auth.v1.SignUpRequest
+	(*SignInRequest)(nil),              // 1: gatehouse.auth.v1.SignInRequest
+	(*SignInMfaRequest)(nil),           // 2: gatehouse.auth.v1.SignInMfaRequest
+	(*BeginPasskeySignInRequest)(nil),  // 3: gatehouse.auth.v1.BeginPasskeySignInRequest
+	(*FinishPasskeySignInRequest)(nil), // 4: gatehouse.auth.v1.FinishPasskeySignInRequest
+	(*StepUpRequest)(nil),              // 5: gatehouse.auth.v1.StepUpRequest
+	(*MfaChallenge)(nil),               // 6: gatehouse.auth.v1.MfaChallenge
+	(*RefreshRequest)(nil),             // 7: gatehouse.auth.v1.RefreshRequest
+	(*SignOutRequest)(nil),             // 8: gatehouse.auth.v1.SignOutRequest
+	(*SignOutResponse)(nil),            // 9: gatehouse.auth.v1.SignOutResponse
+	(*SwitchOrganizationRequest)(nil),  // 10: gatehouse.auth.v1.SwitchOrganizationRequest
+	(*TokenResponse)(nil),              // 11: gatehouse.auth.v1.TokenResponse
+	(*structpb.Struct)(nil),            // 12: google.protobuf.Struct
+	(*PasskeyAnswer)(nil),              // 13: gatehouse.auth.v1.PasskeyAnswer
+	(*User)(nil),                       // 14: gatehouse.auth.v1.User
+	(*PasskeyCeremony)(nil),            // 15: gatehouse.auth.v1.PasskeyCeremony
 }
 var file_gatehouse_auth_v1_session_proto_depIdxs = []int32{
-	10, // 0: gatehouse.auth.v1.TokenResponse.user:type_name -> gatehouse.auth.v1.User
-	4,  // 1: gatehouse.auth.v1.TokenResponse.mfa_challenge:type_name -> gatehouse.auth.v1.MfaChallenge
-	0,  // 2: gatehouse.auth.v1.SessionService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
-	1,  // 3: gatehouse.auth.v1.SessionService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
-	2,  // 4: gatehouse.auth.v1.SessionService.SignInMfa:input_type -> gatehouse.auth.v1.SignInMfaRequest
-	3,  // 5: gatehouse.auth.v1.SessionService.StepUp:input_type -> gatehouse.auth.v1.StepUpRequest
-	5,  // 6: gatehouse.auth.v1.SessionService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
-	6,  // 7: gatehouse.auth.v1.SessionService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
-	8,  // 8: gatehouse.auth.v1.SessionService.SwitchOrganization:input_type -> gatehouse.auth.v1.SwitchOrganizationRequest
-	9,  // 9: gatehouse.auth.v1.SessionService.SignUp:output_type -> gatehouse.auth.v1.TokenResponse
-	9,  // 10: gatehouse.auth.v1.SessionService.SignIn:output_type -> gatehouse.auth.v1.TokenResponse
-	9,  // 11: gatehouse.auth.v1.SessionService.SignInMfa:output_type -> gatehouse.auth.v1.TokenResponse
-	9,  // 12: gatehouse.auth.v1.SessionService.StepUp:output_type -> gatehouse.auth.v1.TokenResponse
-	9,  // 13: gatehouse.auth.v1.SessionService.Refresh:output_type -> gatehouse.auth.v1.TokenResponse
-	7,  // 14: gatehouse.auth.v1.SessionService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
-	9,  // 15: gatehouse.auth.v1.SessionService.SwitchOrganization:output_type -> gatehouse.auth.v1.TokenResponse
-	9,  // [9:16] is the sub-list for method output_type
-	2,  // [2:9] is the sub-list for method input_type
-	2,  // [2:2] is the sub-list for extension type_name
-	2,  // [2:2] is the sub-list for extension extendee
-	0,  // [0:2] is the sub-list for field type_name
+	12, // 0: gatehouse.auth.v1.FinishPasskeySignInRequest.credential:type_name -> google.protobuf.Struct
+	13, // 1: gatehouse.auth.v1.StepUpRequest.passkey:type_name -> gatehouse.auth.v1.PasskeyAnswer
+	14, // 2: gatehouse.auth.v1.TokenResponse.user:type_name -> gatehouse.auth.v1.User
+	6,  // 3: gatehouse.auth.v1.TokenResponse.mfa_challenge:type_name -> gatehouse.auth.v1.MfaChallenge
+	0,  // 4: gatehouse.auth.v1.SessionService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
+	1,  // 5: gatehouse.auth.v1.SessionService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
+	2,  // 6: gatehouse.auth.v1.SessionService.SignInMfa:input_type -> gatehouse.auth.v1.SignInMfaRequest
+	3,  // 7: gatehouse.auth.v1.SessionService.BeginPasskeySignIn:input_type -> gatehouse.auth.v1.BeginPasskeySignInRequest
+	4,  // 8: gatehouse.auth.v1.SessionService.FinishPasskeySignIn:input_type -> gatehouse.auth.v1.FinishPasskeySignInRequest
+	5,  // 9: gatehouse.auth.v1.SessionService.StepUp:input_type -> gatehouse.auth.v1.StepUpRequest
+	7,  // 10: gatehouse.auth.v1.SessionService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
+	8,  // 11: gatehouse.auth.v1.SessionService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
+	10, // 12: gatehouse.auth.v1.SessionService.SwitchOrganization:input_type -> gatehouse.auth.v1.SwitchOrganizationRequest
+	11, // 13: gatehouse.auth.v1.SessionService.SignUp:output_type -> gatehouse.auth.v1.TokenResponse
+	11, // 14: gatehouse.auth.v1.SessionService.SignIn:output_type -> gatehouse.auth.v1.TokenResponse
+	11, // 15: gatehouse.auth.v1.SessionService.SignInMfa:output_type -> gatehouse.auth.v1.TokenResponse
+	15, // 16: gatehouse.auth.v1.SessionService.BeginPasskeySignIn:output_type -> gatehouse.auth.v1.PasskeyCeremony
+	11, // 17: gatehouse.auth.v1.SessionService.FinishPasskeySignIn:output_type -> gatehouse.auth.v1.TokenResponse
+	11, // 18: gatehouse.auth.v1.SessionService.StepUp:output_type -> gatehouse.auth.v1.TokenResponse
+	11, // 19: gatehouse.auth.v1.SessionService.Refresh:output_type -> gatehouse.auth.v1.TokenResponse
+	9,  // 20: gatehouse.auth.v1.SessionService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
+	11, // 21: gatehouse.auth.v1.SessionService.SwitchOrganization:output_type -> gatehouse.auth.v1.TokenResponse
+	13, // [13:22] is the sub-list for method output_type
+	4,  // [4:13] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_session_proto_init() }
@@ -713,10 +854,12 @@ func file_gatehouse_auth_v1_session_proto_init() {
 	if File_gatehouse_auth_v1_session_proto != nil {
 		return
 	}
+	file_gatehouse_auth_v1_passkey_proto_init()
 	file_gatehouse_auth_v1_user_proto_init()
-	file_gatehouse_auth_v1_session_proto_msgTypes[3].OneofWrappers = []any{
+	file_gatehouse_auth_v1_session_proto_msgTypes[5].OneofWrappers = []any{
 		(*StepUpRequest_Password)(nil),
 		(*StepUpRequest_Code)(nil),
+		(*StepUpRequest_Passkey)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -724,7 +867,7 @@ func file_gatehouse_auth_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_session_proto_rawDesc), len(file_gatehouse_auth_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

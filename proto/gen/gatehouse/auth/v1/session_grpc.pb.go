@@ -21,13 +21,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SessionService_SignUp_FullMethodName             = "/gatehouse.auth.v1.SessionService/SignUp"
-	SessionService_SignIn_FullMethodName             = "/gatehouse.auth.v1.SessionService/SignIn"
-	SessionService_SignInMfa_FullMethodName          = "/gatehouse.auth.v1.SessionService/SignInMfa"
-	SessionService_StepUp_FullMethodName             = "/gatehouse.auth.v1.SessionService/StepUp"
-	SessionService_Refresh_FullMethodName            = "/gatehouse.auth.v1.SessionService/Refresh"
-	SessionService_SignOut_FullMethodName            = "/gatehouse.auth.v1.SessionService/SignOut"
-	SessionService_SwitchOrganization_FullMethodName = "/gatehouse.auth.v1.SessionService/SwitchOrganization"
+	SessionService_SignUp_FullMethodName              = "/gatehouse.auth.v1.SessionService/SignUp"
+	SessionService_SignIn_FullMethodName              = "/gatehouse.auth.v1.SessionService/SignIn"
+	SessionService_SignInMfa_FullMethodName           = "/gatehouse.auth.v1.SessionService/SignInMfa"
+	SessionService_BeginPasskeySignIn_FullMethodName  = "/gatehouse.auth.v1.SessionService/BeginPasskeySignIn"
+	SessionService_FinishPasskeySignIn_FullMethodName = "/gatehouse.auth.v1.SessionService/FinishPasskeySignIn"
+	SessionService_StepUp_FullMethodName              = "/gatehouse.auth.v1.SessionService/StepUp"
+	SessionService_Refresh_FullMethodName             = "/gatehouse.auth.v1.SessionService/Refresh"
+	SessionService_SignOut_FullMethodName             = "/gatehouse.auth.v1.SessionService/SignOut"
+	SessionService_SwitchOrganization_FullMethodName  = "/gatehouse.auth.v1.SessionService/SwitchOrganization"
 )
 
 // SessionServiceClient is the client API for SessionService service.
@@ -46,6 +48,12 @@ type SessionServiceClient interface {
 	// factor: an authenticator's, or a recovery code. A challenge lives for five
 	// minutes, works once, and not after five wrong codes.
 	SignInMfa(ctx context.Context, in *SignInMfaRequest, opts ...grpc.CallOption) (*TokenResponse, error)
+	// BeginPasskeySignIn asks for a passkey: any that a user of this installation
+	// has, whose device verifies its user, or one of those that answer a
+	// challenge of a sign-in.
+	BeginPasskeySignIn(ctx context.Context, in *BeginPasskeySignInRequest, opts ...grpc.CallOption) (*PasskeyCeremony, error)
+	// FinishPasskeySignIn answers tokens for a passkey's signature.
+	FinishPasskeySignIn(ctx context.Context, in *FinishPasskeySignInRequest, opts ...grpc.CallOption) (*TokenResponse, error)
 	// StepUp answers new tokens of the caller's session for a credential that is
 	// shown anew: their auth_time is now. Who has a second factor shows that. The
 	// refresh token that the session had no longer works.
@@ -94,6 +102,26 @@ func (c *sessionServiceClient) SignInMfa(ctx context.Context, in *SignInMfaReque
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TokenResponse)
 	err := c.cc.Invoke(ctx, SessionService_SignInMfa_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) BeginPasskeySignIn(ctx context.Context, in *BeginPasskeySignInRequest, opts ...grpc.CallOption) (*PasskeyCeremony, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PasskeyCeremony)
+	err := c.cc.Invoke(ctx, SessionService_BeginPasskeySignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) FinishPasskeySignIn(ctx context.Context, in *FinishPasskeySignInRequest, opts ...grpc.CallOption) (*TokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TokenResponse)
+	err := c.cc.Invoke(ctx, SessionService_FinishPasskeySignIn_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +184,12 @@ type SessionServiceServer interface {
 	// factor: an authenticator's, or a recovery code. A challenge lives for five
 	// minutes, works once, and not after five wrong codes.
 	SignInMfa(context.Context, *SignInMfaRequest) (*TokenResponse, error)
+	// BeginPasskeySignIn asks for a passkey: any that a user of this installation
+	// has, whose device verifies its user, or one of those that answer a
+	// challenge of a sign-in.
+	BeginPasskeySignIn(context.Context, *BeginPasskeySignInRequest) (*PasskeyCeremony, error)
+	// FinishPasskeySignIn answers tokens for a passkey's signature.
+	FinishPasskeySignIn(context.Context, *FinishPasskeySignInRequest) (*TokenResponse, error)
 	// StepUp answers new tokens of the caller's session for a credential that is
 	// shown anew: their auth_time is now. Who has a second factor shows that. The
 	// refresh token that the session had no longer works.
@@ -188,6 +222,12 @@ func (UnimplementedSessionServiceServer) SignIn(context.Context, *SignInRequest)
 }
 func (UnimplementedSessionServiceServer) SignInMfa(context.Context, *SignInMfaRequest) (*TokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignInMfa not implemented")
+}
+func (UnimplementedSessionServiceServer) BeginPasskeySignIn(context.Context, *BeginPasskeySignInRequest) (*PasskeyCeremony, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginPasskeySignIn not implemented")
+}
+func (UnimplementedSessionServiceServer) FinishPasskeySignIn(context.Context, *FinishPasskeySignInRequest) (*TokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FinishPasskeySignIn not implemented")
 }
 func (UnimplementedSessionServiceServer) StepUp(context.Context, *StepUpRequest) (*TokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method StepUp not implemented")
@@ -272,6 +312,42 @@ func _SessionService_SignInMfa_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SessionServiceServer).SignInMfa(ctx, req.(*SignInMfaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_BeginPasskeySignIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginPasskeySignInRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).BeginPasskeySignIn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_BeginPasskeySignIn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).BeginPasskeySignIn(ctx, req.(*BeginPasskeySignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_FinishPasskeySignIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FinishPasskeySignInRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).FinishPasskeySignIn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_FinishPasskeySignIn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).FinishPasskeySignIn(ctx, req.(*FinishPasskeySignInRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -366,6 +442,14 @@ var SessionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SignInMfa",
 			Handler:    _SessionService_SignInMfa_Handler,
+		},
+		{
+			MethodName: "BeginPasskeySignIn",
+			Handler:    _SessionService_BeginPasskeySignIn_Handler,
+		},
+		{
+			MethodName: "FinishPasskeySignIn",
+			Handler:    _SessionService_FinishPasskeySignIn_Handler,
 		},
 		{
 			MethodName: "StepUp",

@@ -37,7 +37,7 @@ export const GetFactorsRequestSchema: GenMessage<GetFactorsRequest> = /*@__PURE_
  */
 export type Factors = Message<"gatehouse.auth.v1.Factors"> & {
   /**
-   * The ways to answer a challenge: "totp", "recovery_code". Empty where no
+   * The ways to answer a challenge: "totp", "passkey", "recovery_code". Empty where no
    * second factor is enrolled.
    *
    * @generated from field: repeated string methods = 1;

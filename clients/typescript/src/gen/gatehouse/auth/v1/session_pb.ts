@@ -6,15 +6,18 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { PasskeyAnswer, PasskeyCeremonySchema } from "./passkey_pb.js";
+import { file_gatehouse_auth_v1_passkey } from "./passkey_pb.js";
 import type { User } from "./user_pb.js";
 import { file_gatehouse_auth_v1_user } from "./user_pb.js";
-import type { Message } from "@bufbuild/protobuf";
+import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gatehouse/auth/v1/session.proto.
  */
 export const file_gatehouse_auth_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9zZXNzaW9uLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSJLCg1TaWduVXBSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhUKCHBhc3N3b3JkGAIgASgJQgOAAQESFAoMZGlzcGxheV9uYW1lGAMgASgJIjUKDVNpZ25JblJlcXVlc3QSDQoFZW1haWwYASABKAkSFQoIcGFzc3dvcmQYAiABKAlCA4ABASJAChBTaWduSW5NZmFSZXF1ZXN0EhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEhEKBGNvZGUYAiABKAlCA4ABASJLCg1TdGVwVXBSZXF1ZXN0EhcKCHBhc3N3b3JkGAEgASgJQgOAAQFIABITCgRjb2RlGAIgASgJQgOAAQFIAEIMCgpjcmVkZW50aWFsIjAKDE1mYUNoYWxsZW5nZRIPCgJpZBgBIAEoCUIDgAEBEg8KB21ldGhvZHMYAiADKAkiLAoOUmVmcmVzaFJlcXVlc3QSGgoNcmVmcmVzaF90b2tlbhgBIAEoCUIDgAEBIiwKDlNpZ25PdXRSZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABASIRCg9TaWduT3V0UmVzcG9uc2UiNAoZU3dpdGNoT3JnYW5pemF0aW9uUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkizQEKDVRva2VuUmVzcG9uc2USGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESGgoNcmVmcmVzaF90b2tlbhgCIAEoCUIDgAEBEhIKCnRva2VuX3R5cGUYAyABKAkSEgoKZXhwaXJlc19pbhgEIAEoBRIlCgR1c2VyGAUgASgLMhcuZ2F0ZWhvdXNlLmF1dGgudjEuVXNlchI2Cg1tZmFfY2hhbGxlbmdlGAYgASgLMh8uZ2F0ZWhvdXNlLmF1dGgudjEuTWZhQ2hhbGxlbmdlMtsECg5TZXNzaW9uU2VydmljZRJMCgZTaWduVXASIC5nYXRlaG91c2UuYXV0aC52MS5TaWduVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTaWduSW4SIC5nYXRlaG91c2UuYXV0aC52MS5TaWduSW5SZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJSCglTaWduSW5NZmESIy5nYXRlaG91c2UuYXV0aC52MS5TaWduSW5NZmFSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTdGVwVXASIC5nYXRlaG91c2UuYXV0aC52MS5TdGVwVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJOCgdSZWZyZXNoEiEuZ2F0ZWhvdXNlLmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElUKB1NpZ25PdXQSIS5nYXRlaG91c2UuYXV0aC52MS5TaWduT3V0UmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25PdXRSZXNwb25zZSIDkAICEmQKElN3aXRjaE9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLlN3aXRjaE9yZ2FuaXphdGlvblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlQkNaQWdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_gatehouse_auth_v1_user]);
+  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9zZXNzaW9uLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSJLCg1TaWduVXBSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhUKCHBhc3N3b3JkGAIgASgJQgOAAQESFAoMZGlzcGxheV9uYW1lGAMgASgJIjUKDVNpZ25JblJlcXVlc3QSDQoFZW1haWwYASABKAkSFQoIcGFzc3dvcmQYAiABKAlCA4ABASJAChBTaWduSW5NZmFSZXF1ZXN0EhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEhEKBGNvZGUYAiABKAlCA4ABASI6ChlCZWdpblBhc3NrZXlTaWduSW5SZXF1ZXN0Eh0KEG1mYV9jaGFsbGVuZ2VfaWQYASABKAlCA4ABASJpChpGaW5pc2hQYXNza2V5U2lnbkluUmVxdWVzdBIZCgxjaGFsbGVuZ2VfaWQYASABKAlCA4ABARIwCgpjcmVkZW50aWFsGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIDgAEBIoABCg1TdGVwVXBSZXF1ZXN0EhcKCHBhc3N3b3JkGAEgASgJQgOAAQFIABITCgRjb2RlGAIgASgJQgOAAQFIABIzCgdwYXNza2V5GAMgASgLMiAuZ2F0ZWhvdXNlLmF1dGgudjEuUGFzc2tleUFuc3dlckgAQgwKCmNyZWRlbnRpYWwiMAoMTWZhQ2hhbGxlbmdlEg8KAmlkGAEgASgJQgOAAQESDwoHbWV0aG9kcxgCIAMoCSIsCg5SZWZyZXNoUmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQEiLAoOU2lnbk91dFJlcXVlc3QSGgoNcmVmcmVzaF90b2tlbhgBIAEoCUIDgAEBIhEKD1NpZ25PdXRSZXNwb25zZSI0ChlTd2l0Y2hPcmdhbml6YXRpb25SZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCSLNAQoNVG9rZW5SZXNwb25zZRIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAIgASgJQgOAAQESEgoKdG9rZW5fdHlwZRgDIAEoCRISCgpleHBpcmVzX2luGAQgASgFEiUKBHVzZXIYBSABKAsyFy5nYXRlaG91c2UuYXV0aC52MS5Vc2VyEjYKDW1mYV9jaGFsbGVuZ2UYBiABKAsyHy5nYXRlaG91c2UuYXV0aC52MS5NZmFDaGFsbGVuZ2UyqwYKDlNlc3Npb25TZXJ2aWNlEkwKBlNpZ25VcBIgLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25VcFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlEkwKBlNpZ25JbhIgLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25JblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElIKCVNpZ25Jbk1mYRIjLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25Jbk1mYVJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlEmYKEkJlZ2luUGFzc2tleVNpZ25JbhIsLmdhdGVob3VzZS5hdXRoLnYxLkJlZ2luUGFzc2tleVNpZ25JblJlcXVlc3QaIi5nYXRlaG91c2UuYXV0aC52MS5QYXNza2V5Q2VyZW1vbnkSZgoTRmluaXNoUGFzc2tleVNpZ25JbhItLmdhdGVob3VzZS5hdXRoLnYxLkZpbmlzaFBhc3NrZXlTaWduSW5SZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTdGVwVXASIC5nYXRlaG91c2UuYXV0aC52MS5TdGVwVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJOCgdSZWZyZXNoEiEuZ2F0ZWhvdXNlLmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElUKB1NpZ25PdXQSIS5nYXRlaG91c2UuYXV0aC52MS5TaWduT3V0UmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25PdXRSZXNwb25zZSIDkAICEmQKElN3aXRjaE9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLlN3aXRjaE9yZ2FuaXphdGlvblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlQkNaQWdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_gatehouse_auth_v1_passkey, file_gatehouse_auth_v1_user, file_google_protobuf_struct]);
 
 /**
  * SignUpRequest describes the account to make.
@@ -108,6 +111,56 @@ export const SignInMfaRequestSchema: GenMessage<SignInMfaRequest> = /*@__PURE__*
   messageDesc(file_gatehouse_auth_v1_session, 2);
 
 /**
+ * BeginPasskeySignInRequest says what the passkey is for.
+ *
+ * @generated from message gatehouse.auth.v1.BeginPasskeySignInRequest
+ */
+export type BeginPasskeySignInRequest = Message<"gatehouse.auth.v1.BeginPasskeySignInRequest"> & {
+  /**
+   * The id of the challenge that a sign-in answered. Empty signs in, or steps
+   * up, with the passkey alone.
+   *
+   * @generated from field: string mfa_challenge_id = 1;
+   */
+  mfaChallengeId: string;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.BeginPasskeySignInRequest.
+ * Use `create(BeginPasskeySignInRequestSchema)` to create a new message.
+ */
+export const BeginPasskeySignInRequestSchema: GenMessage<BeginPasskeySignInRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_session, 3);
+
+/**
+ * FinishPasskeySignInRequest is a passkey's signature.
+ *
+ * @generated from message gatehouse.auth.v1.FinishPasskeySignInRequest
+ */
+export type FinishPasskeySignInRequest = Message<"gatehouse.auth.v1.FinishPasskeySignInRequest"> & {
+  /**
+   * The challenge's id, as it was begun with.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * The credential as its toJSON gives it.
+   *
+   * @generated from field: google.protobuf.Struct credential = 2;
+   */
+  credential?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.FinishPasskeySignInRequest.
+ * Use `create(FinishPasskeySignInRequestSchema)` to create a new message.
+ */
+export const FinishPasskeySignInRequestSchema: GenMessage<FinishPasskeySignInRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_session, 4);
+
+/**
  * StepUpRequest shows a credential anew.
  *
  * @generated from message gatehouse.auth.v1.StepUpRequest
@@ -134,6 +187,14 @@ export type StepUpRequest = Message<"gatehouse.auth.v1.StepUpRequest"> & {
      */
     value: string;
     case: "code";
+  } | {
+    /**
+     * A passkey that was asked for without a challenge of a sign-in.
+     *
+     * @generated from field: gatehouse.auth.v1.PasskeyAnswer passkey = 3;
+     */
+    value: PasskeyAnswer;
+    case: "passkey";
   } | { case: undefined; value?: undefined };
 };
 
@@ -142,7 +203,7 @@ export type StepUpRequest = Message<"gatehouse.auth.v1.StepUpRequest"> & {
  * Use `create(StepUpRequestSchema)` to create a new message.
  */
 export const StepUpRequestSchema: GenMessage<StepUpRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 3);
+  messageDesc(file_gatehouse_auth_v1_session, 5);
 
 /**
  * MfaChallenge is what a sign-in still lacks.
@@ -158,7 +219,7 @@ export type MfaChallenge = Message<"gatehouse.auth.v1.MfaChallenge"> & {
   id: string;
 
   /**
-   * How it can be answered: "totp", "recovery_code".
+   * How it can be answered: "totp", "passkey", "recovery_code".
    *
    * @generated from field: repeated string methods = 2;
    */
@@ -170,7 +231,7 @@ export type MfaChallenge = Message<"gatehouse.auth.v1.MfaChallenge"> & {
  * Use `create(MfaChallengeSchema)` to create a new message.
  */
 export const MfaChallengeSchema: GenMessage<MfaChallenge> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 4);
+  messageDesc(file_gatehouse_auth_v1_session, 6);
 
 /**
  * RefreshRequest holds the refresh token to use up.
@@ -191,7 +252,7 @@ export type RefreshRequest = Message<"gatehouse.auth.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 5);
+  messageDesc(file_gatehouse_auth_v1_session, 7);
 
 /**
  * SignOutRequest names the session by its refresh token.
@@ -212,7 +273,7 @@ export type SignOutRequest = Message<"gatehouse.auth.v1.SignOutRequest"> & {
  * Use `create(SignOutRequestSchema)` to create a new message.
  */
 export const SignOutRequestSchema: GenMessage<SignOutRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 6);
+  messageDesc(file_gatehouse_auth_v1_session, 8);
 
 /**
  * SignOutResponse is empty.
@@ -227,7 +288,7 @@ export type SignOutResponse = Message<"gatehouse.auth.v1.SignOutResponse"> & {
  * Use `create(SignOutResponseSchema)` to create a new message.
  */
 export const SignOutResponseSchema: GenMessage<SignOutResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 7);
+  messageDesc(file_gatehouse_auth_v1_session, 9);
 
 /**
  * SwitchOrganizationRequest names the organization to act in.
@@ -248,7 +309,7 @@ export type SwitchOrganizationRequest = Message<"gatehouse.auth.v1.SwitchOrganiz
  * Use `create(SwitchOrganizationRequestSchema)` to create a new message.
  */
 export const SwitchOrganizationRequestSchema: GenMessage<SwitchOrganizationRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 8);
+  messageDesc(file_gatehouse_auth_v1_session, 10);
 
 /**
  * TokenResponse holds the tokens of a session, or what is still lacking.
@@ -304,7 +365,7 @@ export type TokenResponse = Message<"gatehouse.auth.v1.TokenResponse"> & {
  * Use `create(TokenResponseSchema)` to create a new message.
  */
 export const TokenResponseSchema: GenMessage<TokenResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 9);
+  messageDesc(file_gatehouse_auth_v1_session, 11);
 
 /**
  * SessionService signs people in and keeps them signed in.
@@ -344,6 +405,28 @@ export const SessionService: GenService<{
   signInMfa: {
     methodKind: "unary";
     input: typeof SignInMfaRequestSchema;
+    output: typeof TokenResponseSchema;
+  },
+  /**
+   * BeginPasskeySignIn asks for a passkey: any that a user of this installation
+   * has, whose device verifies its user, or one of those that answer a
+   * challenge of a sign-in.
+   *
+   * @generated from rpc gatehouse.auth.v1.SessionService.BeginPasskeySignIn
+   */
+  beginPasskeySignIn: {
+    methodKind: "unary";
+    input: typeof BeginPasskeySignInRequestSchema;
+    output: typeof PasskeyCeremonySchema;
+  },
+  /**
+   * FinishPasskeySignIn answers tokens for a passkey's signature.
+   *
+   * @generated from rpc gatehouse.auth.v1.SessionService.FinishPasskeySignIn
+   */
+  finishPasskeySignIn: {
+    methodKind: "unary";
+    input: typeof FinishPasskeySignInRequestSchema;
     output: typeof TokenResponseSchema;
   },
   /**

@@ -1,0 +1,35 @@
+package surface_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/services/auth/factor/keystub"
+)
+
+// publicOrigin is that of the public URL which an installation has in tests: its
+// address with the port that it asked for.
+const publicOrigin = "http://localhost:0"
+
+// passkey gives a user a passkey, and returns its id.
+func passkey(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
+	t.Helper()
+	device, err := keystub.New(publicOrigin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked struct {
+		ChallengeID string
+		PublicKey   map[string]any
+	}
+	inprocess.Decode(t, i.Request(t, s, http.MethodPost, "/v1/me/passkeys:begin", map[string]any{}), &asked)
+	credential, err := device.Register(asked.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out struct{ Passkey struct{ ID string } }
+	inprocess.Decode(t, i.Request(t, s, http.MethodPost, "/v1/me/passkeys:finish",
+		map[string]any{"challengeId": asked.ChallengeID, "credential": credential}), &out)
+	return out.Passkey.ID
+}
