@@ -211,7 +211,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}
 	if s.accounts, err = account.NewService(account.Deps{
 		Store: account.NewStore(deps.DB), Users: users, Hasher: hasher, Sessions: s.userSessions,
-		Authorizer: deps.Authorizer, Trail: trail, Clock: deps.Clock,
+		Letters: s.post.office, Authorizer: deps.Authorizer, Trail: trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}

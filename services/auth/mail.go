@@ -100,7 +100,7 @@ type emailDeps struct {
 func (s *Service) openEmails(deps Deps, d emailDeps) (*email.Service, error) {
 	return email.NewService(email.Deps{
 		Store: email.NewStore(deps.DB), Users: d.users, Accounts: d.accounts, Hasher: d.hasher, Sessions: d.sessions,
-		Keys: d.keys.DeleteAll, Factors: d.factors.DeleteAll,
+		Keys: d.keys.DeleteAll, Factors: d.factors.DeleteAll, Enrolled: s.factors.Methods,
 		Office: s.post.office, PublicURL: s.cfg.Issuer, Required: s.cfg.VerifiedEmail, Trail: s.trail, Clock: deps.Clock,
 	}, s.post.postman)
 }

@@ -11,8 +11,12 @@ import (
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/mailing"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
+
+// letterPasswordChanged tells a user, who may not have been the one.
+const letterPasswordChanged mailing.Kind = "password_changed"
 
 // UpdateMe implements the RPC.
 func (s *Service) UpdateMe(ctx context.Context, req *authv1.UpdateMeRequest) (*authv1.Me, error) {
@@ -65,8 +69,10 @@ func (s *Service) ChangePassword(ctx context.Context, req *authv1.ChangePassword
 			return u, fault.New(faultv1.Reason_REASON_CONFLICT, "the password was changed at the same time")
 		}
 		u.PasswordHash = hash
-		_, err := s.deps.Sessions.End(ctx, tx, u.ID, "", caller.SessionID)
-		return u, err
+		if _, err := s.deps.Sessions.End(ctx, tx, u.ID, "", caller.SessionID); err != nil {
+			return u, err
+		}
+		return u, s.deps.Letters.Send(ctx, tx, mailing.Letter{Kind: letterPasswordChanged, Address: u.Email, Locale: u.Locale})
 	})
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/mailing"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
@@ -36,12 +37,19 @@ type Sessions interface {
 	End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error)
 }
 
+// Letters takes letters in the transaction of what causes them.
+type Letters interface {
+	// Send has a letter sent when the transaction commits.
+	Send(ctx context.Context, tx postgres.Tx, l mailing.Letter) error
+}
+
 // Deps is what the room needs; all of it.
 type Deps struct {
 	Store      *Store
 	Users      *user.Store
 	Hasher     *user.Hasher
 	Sessions   Sessions
+	Letters    Letters
 	Authorizer *authz.Authorizer
 	Trail      *audit.Trail
 	Clock      clock.Clock
@@ -49,7 +57,7 @@ type Deps struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Sessions == nil || deps.Authorizer == nil ||
+	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Sessions == nil || deps.Letters == nil || deps.Authorizer == nil ||
 		deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("account: every dependency is required")
 	}

@@ -69,10 +69,8 @@ func (s *Service) ChangeEmail(ctx context.Context, req *authv1.ChangeEmailReques
 	if err != nil {
 		return nil, err
 	}
-	if identity.ShowedFactor(caller.Methods) {
-		if _, err := identity.RequireFresh(ctx, s.deps.Clock, identity.MaxAuthAge); err != nil {
-			return nil, err
-		}
+	if err := s.requireFactor(ctx, caller); err != nil {
+		return nil, err
 	}
 	mine, err := s.deps.Users.Own(ctx, caller.UserID)
 	if err != nil {
@@ -100,4 +98,17 @@ func (s *Service) ChangeEmail(ctx context.Context, req *authv1.ChangeEmailReques
 		return nil, err
 	}
 	return &authv1.ChangeEmailResponse{}, nil
+}
+
+// requireFactor refuses a caller with a second factor who has not shown it lately.
+func (s *Service) requireFactor(ctx context.Context, caller *identity.Principal) error {
+	enrolled, err := s.deps.Enrolled(ctx, caller.UserID)
+	if err != nil || len(enrolled) == 0 {
+		return err
+	}
+	if !identity.ShowedFactor(caller.Methods) {
+		return identity.StepUpRequired()
+	}
+	_, err = identity.RequireFresh(ctx, s.deps.Clock, identity.MaxAuthAge)
+	return err
 }

@@ -116,7 +116,9 @@ type Deps struct {
 	Sessions Sessions
 	// Keys and Factors remove a user's API keys, and its second factors.
 	Keys, Factors Forget
-	Office        *mailing.Office
+	// Enrolled lists the second factors of a user.
+	Enrolled func(ctx context.Context, userID string) ([]string, error)
+	Office   *mailing.Office
 	// PublicURL is where links lead.
 	PublicURL string
 	// Required says whether an address must be confirmed before there is an account.
@@ -135,7 +137,7 @@ type Service struct {
 // NewService returns the service, which writes its letters by the postman.
 func NewService(deps Deps, postman *mailing.Postman) (*Service, error) {
 	if deps.Store == nil || deps.Users == nil || deps.Accounts == nil || deps.Hasher == nil || deps.Sessions == nil || deps.Keys == nil ||
-		deps.Factors == nil || deps.Office == nil || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil || postman == nil {
+		deps.Factors == nil || deps.Enrolled == nil || deps.Office == nil || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil || postman == nil {
 		return nil, errors.New("email: every dependency is required")
 	}
 	s := &Service{deps: deps}

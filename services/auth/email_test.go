@@ -1,0 +1,484 @@
+package auth_test
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/mailtest"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth"
+	"github.com/gatehouse/gatehouse/services/auth/email"
+)
+
+const (
+	ada    = "ada@example.org"
+	theirs = "another fine battery horse"
+)
+
+// post is the service with a mail server.
+type post struct {
+	*bundle
+	server *mailtest.Server
+	emails authv1.EmailServiceClient
+}
+
+func setupPost(t *testing.T, clk clock.Clock, verified bool) *post {
+	t.Helper()
+	server := mailtest.Start(t)
+	p := setupPostAt(t, clk, verified, server.URL())
+	p.server = server
+	return p
+}
+
+// setupPostAt is setupPost with a mail server that may not be there yet.
+func setupPostAt(t *testing.T, clk clock.Clock, verified bool, url string) *post {
+	t.Helper()
+	cfg := auth.Config{VerifiedEmail: verified}
+	cfg.Messages.SMTPURL = url
+	p := &post{bundle: setupWith(t, clk, cfg)}
+	p.emails = authv1.NewEmailServiceClient(p.conn)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- p.service.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+var codePattern = regexp.MustCompile(`http://gatehouse\.test(/account/[a-z]+)\?code=([A-Za-z0-9_-]{43})\b`)
+
+// code waits for a mail with a link, and returns its page and its token.
+func (p *post) code(t *testing.T, to, subject string) (page, token string) {
+	t.Helper()
+	m := p.server.Wait(t, to, subject)
+	found := codePattern.FindStringSubmatch(m.Text)
+	if found == nil || !strings.Contains(m.HTML, found[0]) {
+		t.Fatalf("the mail %q has no link: %s", subject, m.Text)
+	}
+	return found[1], found[2]
+}
+
+func (p *post) forgot(t *testing.T, address string) {
+	t.Helper()
+	_, err := p.emails.ForgotPassword(t.Context(), &authv1.ForgotPasswordRequest{Email: address})
+	must(t, err)
+}
+
+func (p *post) verify(t *testing.T, token string) error {
+	t.Helper()
+	_, err := p.emails.VerifyEmail(t.Context(), &authv1.VerifyEmailRequest{Token: token})
+	return err
+}
+
+func (p *post) reset(t *testing.T, token, newPassword string) error {
+	t.Helper()
+	_, err := p.emails.ResetPassword(t.Context(), &authv1.ResetPasswordRequest{Token: token, Password: newPassword})
+	return err
+}
+
+func (p *post) tryPassword(t *testing.T, address, with string) error {
+	t.Helper()
+	_, err := p.sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: address, Password: with})
+	return err
+}
+
+func (p *post) askSignUp(t *testing.T, address, with string) {
+	t.Helper()
+	answer, err := p.sessions.SignUp(t.Context(), &authv1.SignUpRequest{Email: address, Password: with, DisplayName: "Somebody"})
+	must(t, err)
+	if answer.GetAccessToken() != "" || answer.GetRefreshToken() != "" || answer.GetUser() != nil {
+		t.Errorf("a sign-up to be confirmed is answered %v", answer)
+	}
+}
+
+func TestS14SignUpAnswersAlikeAndTheMailTells(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), true)
+	p.askSignUp(t, ada, password)
+	page, token := p.code(t, ada, "Confirm your address")
+	if page != "/account/verify" {
+		t.Errorf("the link leads to %s", page)
+	}
+	wantReason(t, p.tryPassword(t, ada, password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	must(t, p.verify(t, token))
+	wantReason(t, p.verify(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+	tokens := p.signIn(t, ada)
+	if u := tokens.GetUser(); !u.GetEmailVerified() || u.GetEmail() != ada || u.GetDisplayName() != "Somebody" {
+		t.Errorf("signed in as %v", u)
+	}
+	// The same once more, in another spelling and with another password: nothing
+	// changes, and the mail tells.
+	p.askSignUp(t, "ADA@Example.org", theirs)
+	notice := p.server.Wait(t, "ADA@Example.org", "You have an account already")
+	if codePattern.MatchString(notice.Text) {
+		t.Error("the notice has a link")
+	}
+	wantReason(t, p.tryPassword(t, ada, theirs), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+}
+
+// Known or not, a request does the same in the database: it takes a letter.
+func TestS14AskingIsTheSameWorkForAnyAddress(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	p.signUp(t, ada)
+	p.server.Wait(t, ada, "Confirm your address")
+	traces := func() string {
+		return adminText(t, p.bundle, `SELECT sum(letters) || ' letters, ' || (SELECT count(*) FROM jobs_auth.river_job) || ' jobs of '
+			|| (SELECT count(DISTINCT length(args::text)) FROM jobs_auth.river_job WHERE kind = 'deliver_letter' AND id > 1) || ' sizes'
+			FROM auth.letter_counts`)
+	}
+	for i, address := range []string{"eve@example.org", ada} { // as long as each other
+		p.forgot(t, address)
+		_, err := p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: address})
+		must(t, err)
+		if got, want := traces(), []string{"3 letters, 3 jobs of 1 sizes", "5 letters, 5 jobs of 1 sizes"}[i]; got != want {
+			t.Errorf("asking for %s left %s, want %s", address, got, want)
+		}
+	}
+	p.code(t, ada, "Choose a new password")
+	for _, m := range p.server.Mails() {
+		if m.To != ada {
+			t.Errorf("a mail went to %s: %s", m.To, m.Subject)
+		}
+	}
+}
+
+func TestS15ResetTokensWorkOnceTheNewestForHalfAnHour(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(clock.System().Now())
+	p := setupPost(t, clk, false)
+	p.signUp(t, ada)
+	p.forgot(t, ada)
+	_, first := p.code(t, ada, "Choose a new password")
+	p.server.Forget()
+	p.forgot(t, ada)
+	_, second := p.code(t, ada, "Choose a new password")
+	wantReason(t, p.reset(t, first, theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.reset(t, "anything", theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.verify(t, second), faultv1.Reason_REASON_TOKEN_INVALID)
+	// A password that is refused uses nothing up.
+	wantReason(t, p.reset(t, second, "ada@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT)
+	must(t, p.reset(t, second, theirs))
+	wantReason(t, p.reset(t, second, theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	p.server.Forget()
+	p.forgot(t, ada)
+	_, third := p.code(t, ada, "Choose a new password")
+	clk.Advance(email.ResetTTL)
+	wantReason(t, p.reset(t, third, password), faultv1.Reason_REASON_TOKEN_INVALID)
+	must(t, p.tryPassword(t, ada, theirs))
+}
+
+func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	tokens, who := p.signUp(t, ada)
+	_, token := p.code(t, ada, "Confirm your address")
+	must(t, p.verify(t, token))
+	_, err := p.apiKeys.CreateApiKey(with(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "mine", Scopes: []string{"members.read"}}})
+	must(t, err)
+	p.enrollBehindBack(t, who.UserID)
+	p.forgot(t, ada)
+	_, token = p.code(t, ada, "Choose a new password")
+	must(t, p.reset(t, token, theirs))
+	p.server.Wait(t, ada, "Your password was reset")
+	_, err = p.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
+	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+	if n := adminText(t, p.bundle, "SELECT count(*)::text FROM auth.revocations WHERE session_id = $1", who.SessionID); n != "1" {
+		t.Errorf("%s revocations of the session", n)
+	}
+	if n := adminText(t, p.bundle, "SELECT count(*)::text FROM auth.api_keys"); n != "0" {
+		t.Errorf("%s API keys are left", n)
+	}
+	wantReason(t, p.tryPassword(t, ada, password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	answer, err := p.sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: ada, Password: theirs})
+	must(t, err)
+	if answer.GetMfaChallenge().GetId() == "" || answer.GetAccessToken() != "" {
+		t.Error("the second factor is skipped after a reset")
+	}
+}
+
+// enrollBehindBack gives a user an authenticator.
+func (p *post) enrollBehindBack(t *testing.T, userID string) {
+	t.Helper()
+	p.database.AdminExec(t, `INSERT INTO auth.totp_factors (id, user_id, sealed, confirmed_at, created_at)
+		VALUES (gen_random_uuid(), $1, '\x00', now(), now())`, userID)
+}
+
+func TestS15OfRacingResetsOneWins(t *testing.T) {
+	t.Parallel()
+	const racers = 8
+	p := setupPost(t, clock.System(), false)
+	p.signUp(t, ada)
+	p.forgot(t, ada)
+	_, token := p.code(t, ada, "Choose a new password")
+	errs := make([]error, racers)
+	var group sync.WaitGroup
+	for i := range racers {
+		group.Go(func() { errs[i] = p.reset(t, token, theirs) })
+	}
+	group.Wait()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+			continue
+		}
+		wantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
+	}
+	if won != 1 {
+		t.Errorf("%d of %d won", won, racers)
+	}
+}
+
+// Where addresses need not be confirmed, somebody may sit on another's.
+func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
+	t.Parallel()
+	ways := map[string]struct {
+		ask     func(t *testing.T, p *post)
+		subject string
+	}{
+		"forgot": {func(t *testing.T, p *post) { t.Helper(); p.forgot(t, ada) }, "Choose a new password"},
+		"resend": {func(t *testing.T, p *post) {
+			t.Helper()
+			_, err := p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: ada})
+			must(t, err)
+		}, "Finish your sign-up"},
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := setupPost(t, clock.System(), false)
+			squatter, who := p.signUp(t, ada)
+			_, err := p.apiKeys.CreateApiKey(with(t.Context(), squatter), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "theirs", Scopes: []string{"members.read"}}})
+			must(t, err)
+			p.enrollBehindBack(t, who.UserID)
+			way.ask(t, p)
+			_, token := p.code(t, ada, way.subject)
+			must(t, p.reset(t, token, theirs))
+			wantReason(t, p.tryPassword(t, ada, password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+			_, err = p.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: squatter.GetRefreshToken()})
+			wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+			answer, err := p.sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: ada, Password: theirs})
+			must(t, err)
+			if answer.GetAccessToken() == "" || !answer.GetUser().GetEmailVerified() {
+				t.Errorf("the owner is answered %v", answer)
+			}
+			if n := adminText(t, p.bundle, "SELECT ((SELECT count(*) FROM auth.api_keys) + (SELECT count(*) FROM auth.totp_factors))::text"); n != "0" {
+				t.Errorf("%s keys and factors of the squatter are left", n)
+			}
+		})
+	}
+}
+
+// Where they must be, each sign-up waits with its own password: the link that its
+// reader opens is the one that counts.
+func TestS16EachSignUpIsConfirmedByItsOwnLink(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), true)
+	p.askSignUp(t, ada, password)
+	_, squatters := p.code(t, ada, "Confirm your address")
+	p.server.Forget()
+	p.askSignUp(t, ada, theirs)
+	_, owners := p.code(t, ada, "Confirm your address")
+	must(t, p.verify(t, owners))
+	wantReason(t, p.verify(t, squatters), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.tryPassword(t, ada, password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	must(t, p.tryPassword(t, ada, theirs))
+}
+
+// An account from before confirming was required gets in by its mail alone.
+func TestS16AnUnconfirmedAccountIsRefusedUntilItsOwnerChoosesAPassword(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), true)
+	_, err := p.service.EnsureOperator(t.Context())
+	must(t, err)
+	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = false")
+	wantReason(t, p.tryPassword(t, "root@example.org", password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	_, err = p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: "root@example.org"})
+	must(t, err)
+	_, token := p.code(t, "root@example.org", "Finish your sign-up")
+	must(t, p.reset(t, token, theirs))
+	must(t, p.tryPassword(t, "root@example.org", theirs))
+}
+
+// A sign-up whose mail was lost can ask for another one.
+func TestASignUpCanAskForAnotherMail(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), true)
+	p.askSignUp(t, ada, password)
+	_, first := p.code(t, ada, "Confirm your address")
+	_, err := p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: ada})
+	must(t, err)
+	page, token := p.code(t, ada, "Finish your sign-up")
+	if page != "/account/reset" {
+		t.Errorf("the link leads to %s", page)
+	}
+	must(t, p.reset(t, token, theirs))
+	must(t, p.tryPassword(t, ada, theirs))
+	wantReason(t, p.verify(t, first), faultv1.Reason_REASON_TOKEN_INVALID)
+}
+
+// A link that was asked for from within the account leaves all as it is.
+func TestConfirmingOnesOwnAddressKeepsTheSession(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	tokens, _ := p.signUp(t, ada)
+	_, first := p.code(t, ada, "Confirm your address")
+	p.server.Forget()
+	_, err := p.emails.SendVerification(with(t.Context(), tokens), &authv1.SendVerificationRequest{})
+	must(t, err)
+	_, second := p.code(t, ada, "Confirm your address")
+	wantReason(t, p.verify(t, first), faultv1.Reason_REASON_TOKEN_INVALID)
+	must(t, p.verify(t, second))
+	me, err := p.accounts.GetMe(with(t.Context(), tokens), &authv1.GetMeRequest{})
+	must(t, err)
+	if !me.GetEmailVerified() {
+		t.Error("the address is not confirmed")
+	}
+}
+
+func TestS18ANewAddressIsConfirmedThereAndAnnouncedAtTheOldOne(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	tokens, _ := p.signUp(t, ada)
+	ctx := with(t.Context(), tokens)
+	_, err := p.emails.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "new@example.org", Password: theirs})
+	wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	p.forgot(t, ada)
+	_, old := p.code(t, ada, "Choose a new password")
+	_, err = p.emails.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "new@example.org", Password: password})
+	must(t, err)
+	_, token := p.code(t, "new@example.org", "Confirm your new address")
+	p.server.Wait(t, ada, "A new address was asked for")
+	must(t, p.tryPassword(t, ada, password))
+	must(t, p.verify(t, token))
+	told := p.server.Wait(t, ada, "Your address was changed")
+	if !strings.Contains(told.Text, "new@example.org") {
+		t.Errorf("the old address is told %s", told.Text)
+	}
+	must(t, p.tryPassword(t, "new@example.org", password))
+	wantReason(t, p.tryPassword(t, ada, password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	wantReason(t, p.reset(t, old, theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.verify(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+}
+
+func TestS14AsAddressAnothersIsAnsweredAlike(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	p.signUp(t, ada)
+	tokens, _ := p.signUp(t, "bea@example.org")
+	_, err := p.emails.ChangeEmail(with(t.Context(), tokens), &authv1.ChangeEmailRequest{NewEmail: ada, Password: password})
+	must(t, err)
+	if m := p.server.Wait(t, ada, "An address was asked for twice"); codePattern.MatchString(m.Text) {
+		t.Error("the owner of the address is sent a link")
+	}
+}
+
+func TestAPasswordChangeIsTold(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	tokens, _ := p.signUp(t, ada)
+	_, err := p.accounts.ChangePassword(with(t.Context(), tokens), &authv1.ChangePasswordRequest{CurrentPassword: password, NewPassword: theirs})
+	must(t, err)
+	p.server.Wait(t, ada, "Your password was changed")
+}
+
+// A letter too many is dropped without a word; letters of other kinds, and to
+// others, are not.
+func TestLettersToOneAddressAreBounded(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(clock.System().Now())
+	p := setupPost(t, clk, false)
+	letters := func() string { return adminText(t, p.bundle, "SELECT count(*)::text FROM jobs_auth.river_job") }
+	for range 7 {
+		p.forgot(t, "ADA@example.org")
+	}
+	if n := letters(); n != "5" {
+		t.Errorf("%s letters were taken, want 5", n)
+	}
+	p.forgot(t, "bea@example.org")
+	_, err := p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: ada})
+	must(t, err)
+	clk.Advance(time.Hour)
+	p.forgot(t, ada)
+	if n := letters(); n != "8" {
+		t.Errorf("%s letters were taken, want 8", n)
+	}
+}
+
+// While the mail server is away, sign-up works, and what waits for it holds
+// nothing that a dump or a log would give away.
+func TestS74LettersWaitSealedForAMailServerThatIsDown(t *testing.T) {
+	t.Parallel()
+	address := mailtest.Reserve(t)
+	p := setupPostAt(t, clock.System(), true, (&mailtest.Server{Address: address}).URL())
+	p.askSignUp(t, ada, password)
+	waitFor(t, func() bool {
+		return adminText(t, p.bundle, "SELECT count(*)::text FROM jobs_auth.river_job WHERE cardinality(errors) > 0") == "1"
+	})
+	waiting := adminText(t, p.bundle, "SELECT string_agg(j::text, ' ') FROM jobs_auth.river_job j")
+	for _, secret := range []string{password, "argon2", "example.org", "Somebody", "code="} {
+		if strings.Contains(waiting, secret) {
+			t.Errorf("what waits holds %q: %s", secret, waiting)
+		}
+	}
+	p.server = mailtest.StartAt(t, address)
+	_, token := p.code(t, ada, "Confirm your address")
+	must(t, p.verify(t, token))
+	must(t, p.tryPassword(t, ada, password))
+}
+
+func TestS73ADumpHoldsNoLinkThatWorks(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), true)
+	p.askSignUp(t, ada, password)
+	_, sent := p.code(t, ada, "Confirm your address")
+	dump := adminText(t, p.bundle, `SELECT (SELECT string_agg(m::text, ' ') FROM auth.mail_tokens m)
+		|| (SELECT string_agg(j::text, ' ') FROM jobs_auth.river_job j)`)
+	if strings.Contains(dump, sent) || strings.Contains(dump, password) {
+		t.Error("a token rests in the clear")
+	}
+	stored := adminText(t, p.bundle, "SELECT encode(token_hash, 'hex') FROM auth.mail_tokens")
+	wantReason(t, p.verify(t, stored), faultv1.Reason_REASON_TOKEN_INVALID)
+	must(t, p.verify(t, sent))
+}
+
+// S78: a letter about a user who may not sign in any more is not written.
+func TestS78LettersAboutADisabledUserAreNotWritten(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	p.signUp(t, ada)
+	p.server.Wait(t, ada, "Confirm your address")
+	p.server.Forget()
+	p.database.AdminExec(t, "UPDATE auth.users SET disabled = true")
+	p.forgot(t, ada)
+	waitFor(t, func() bool {
+		return adminText(t, p.bundle, "SELECT count(*)::text FROM jobs_auth.river_job WHERE state = 'completed'") == "2"
+	})
+	if mails := p.server.Mails(); len(mails) > 0 {
+		t.Errorf("got %v", mails)
+	}
+}
+
+func waitFor(t *testing.T, holds func() bool) {
+	t.Helper()
+	ticker, deadline := time.NewTicker(20*time.Millisecond), time.After(30*time.Second)
+	defer ticker.Stop()
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatal("it did not come to that")
+		}
+	}
+}
