@@ -1,0 +1,196 @@
+package browser_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+)
+
+// product is the whole product at a name that passkeys can be bound to.
+type product struct {
+	*inprocess.Installation
+	// origin is where browsers find it.
+	origin string
+}
+
+func start(t *testing.T) *product {
+	t.Helper()
+	// The public URL must be known before the port is taken.
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	address := listener.Addr().String()
+	must(t, listener.Close())
+	_, port, err := net.SplitHostPort(address)
+	must(t, err)
+	p := &product{origin: "http://localhost:" + port}
+	p.Installation = inprocess.Start(t, map[string]string{"GATEHOUSE_GATEWAY_ADDR": address, "GATEHOUSE_PUBLIC_URL": p.origin})
+	return p
+}
+
+const password = inprocess.AdminPassword + " too" // of who signs up
+
+// tokens are what signing in answers.
+type tokens struct {
+	AccessToken  string
+	MfaChallenge *struct {
+		ID      string
+		Methods []string
+	}
+}
+
+// methods are what was shown for a token.
+func (s tokens) methods(t *testing.T) []string {
+	t.Helper()
+	parts := strings.Split(s.AccessToken, ".")
+	if len(parts) != 3 {
+		t.Fatalf("no token: %q", s.AccessToken)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	must(t, err)
+	var claims struct{ AMR []string }
+	must(t, json.Unmarshal(raw, &claims))
+	return claims.AMR
+}
+
+// post sends a body, which must be answered well.
+func (p *product) post(t *testing.T, s inprocess.Session, path string, body, into any) {
+	t.Helper()
+	inprocess.Decode(t, p.Request(t, s, http.MethodPost, path, body), into)
+}
+
+// refused posts what must be refused, and returns the reason.
+func (p *product) refused(t *testing.T, s inprocess.Session, path string, body any, status int) string {
+	t.Helper()
+	resp := p.Request(t, s, http.MethodPost, path, body)
+	defer resp.Body.Close()
+	var problem struct{ Reason string }
+	must(t, json.NewDecoder(resp.Body).Decode(&problem))
+	if resp.StatusCode != status {
+		t.Errorf("%s: %d %s, want %d", path, resp.StatusCode, problem.Reason, status)
+	}
+	return problem.Reason
+}
+
+func (p *product) signIn(t *testing.T, email string) tokens {
+	t.Helper()
+	var out tokens
+	p.post(t, inprocess.Session{}, "/v1/auth/sign-in", map[string]any{"email": email, "password": password}, &out)
+	return out
+}
+
+// asked is what a device is asked to sign.
+type asked struct {
+	ChallengeID string
+	PublicKey   json.RawMessage
+}
+
+func (a asked) answer(credential json.RawMessage) map[string]any {
+	return map[string]any{"challengeId": a.ChallengeID, "credential": credential}
+}
+
+const (
+	creating = `navigator.credentials.create({publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(%s)}).then(c => c.toJSON())`
+	getting  = `navigator.credentials.get({publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(%s)}).then(c => c.toJSON())`
+)
+
+// register makes the browser's device a passkey of a user.
+func (p *product) register(t *testing.T, c *chromium, s inprocess.Session) (recoveryCodes []string) {
+	t.Helper()
+	var a asked
+	p.post(t, s, "/v1/me/passkeys:begin", map[string]any{}, &a)
+	var credential json.RawMessage
+	c.eval(fmt.Sprintf(creating, a.PublicKey), &credential)
+	body := a.answer(credential)
+	body["displayName"] = "Laptop"
+	var out struct {
+		Passkey       struct{ ID, DisplayName string }
+		RecoveryCodes []string
+	}
+	p.post(t, s, "/v1/me/passkeys:finish", body, &out)
+	if out.Passkey.ID == "" || out.Passkey.DisplayName != "Laptop" {
+		t.Errorf("registered %+v", out.Passkey)
+	}
+	return out.RecoveryCodes
+}
+
+// sign asks the browser's device for a signature, for a challenge where there is
+// one.
+func (p *product) sign(t *testing.T, c *chromium, challenge string) map[string]any {
+	t.Helper()
+	var a asked
+	p.post(t, inprocess.Session{}, "/v1/auth/passkeys:begin", map[string]any{"mfaChallengeId": challenge}, &a)
+	var credential json.RawMessage
+	c.eval(fmt.Sprintf(getting, a.PublicKey), &credential)
+	return a.answer(credential)
+}
+
+func TestS40ChromiumRegistersAPasskeyAndSignsIn(t *testing.T) {
+	t.Parallel()
+	p, c := start(t), openChromium(t)
+	c.visit(p.origin + "/version")
+	device := c.authenticator(true)
+	ada := p.SignUp(t, "ada@example.com")
+	if codes := p.register(t, c, ada); len(codes) != 10 {
+		t.Errorf("%d recovery codes", len(codes))
+	}
+
+	// Alone.
+	answer := p.sign(t, c, "")
+	var alone tokens
+	p.post(t, inprocess.Session{}, "/v1/auth/passkeys:finish", answer, &alone)
+	if got := alone.methods(t); !slices.Contains(got, "user") || !slices.Contains(got, "mfa") {
+		t.Errorf("signed in by %v", got)
+	}
+	var me struct{ ID string }
+	p.Get(t, inprocess.Session{AccessToken: alone.AccessToken}, "/v1/me", &me)
+	if me.ID != ada.UserID {
+		t.Errorf("signed in as %s, want %s", me.ID, ada.UserID)
+	}
+	if reason := p.refused(t, inprocess.Session{}, "/v1/auth/passkeys:finish", answer, http.StatusUnauthorized); reason != "FACTOR_INVALID" {
+		t.Errorf("the same answer again: %s", reason)
+	}
+
+	// As the second factor.
+	half := p.signIn(t, "ada@example.com")
+	if half.AccessToken != "" || half.MfaChallenge == nil || !slices.Contains(half.MfaChallenge.Methods, "passkey") {
+		t.Fatalf("a password alone: %+v", half)
+	}
+	var whole tokens
+	p.post(t, inprocess.Session{}, "/v1/auth/passkeys:finish", p.sign(t, c, half.MfaChallenge.ID), &whole)
+	if got := whole.methods(t); !slices.Contains(got, "pwd") || !slices.Contains(got, "mfa") {
+		t.Errorf("signed in by %v", got)
+	}
+
+	// To step up.
+	var fresh tokens
+	p.post(t, inprocess.Session{AccessToken: whole.AccessToken}, "/v1/auth/step-up", map[string]any{"passkey": p.sign(t, c, "")}, &fresh)
+
+	// Where the device does not verify its user, it does not answer alone.
+	c.call("WebAuthn.setUserVerified", map[string]any{"authenticatorId": device, "isUserVerified": false}, nil)
+	var a asked
+	p.post(t, inprocess.Session{}, "/v1/auth/passkeys:begin", map[string]any{}, &a)
+	if thrown := c.tryEval(fmt.Sprintf(getting, a.PublicKey), nil); !strings.Contains(thrown, "NotAllowedError") {
+		t.Errorf("the device answered: %q", thrown)
+	}
+}
+
+func TestS40ChromiumSignsNothingForAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	p, elsewhere, c := start(t), start(t), openChromium(t)
+	c.visit(p.origin + "/version")
+	c.authenticator(true)
+	p.register(t, c, p.SignUp(t, "ada@example.com"))
+	// The same name on another port is another origin, whose page a browser lets
+	// ask for the passkey all the same.
+	c.visit(elsewhere.origin + "/version")
+	if reason := p.refused(t, inprocess.Session{}, "/v1/auth/passkeys:finish", p.sign(t, c, ""), http.StatusUnauthorized); reason != "FACTOR_INVALID" {
+		t.Errorf("from another origin: %s", reason)
+	}
+}
