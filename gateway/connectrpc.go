@@ -26,7 +26,7 @@ func (g *Gateway) newConnect() (http.Handler, error) {
 			vanguard.WithMaxMessageBufferBytes(bodyLimit),
 		))
 	}
-	transcoder, err := vanguard.NewTranscoder(services)
+	transcoder, err := vanguard.NewTranscoder(services, vanguard.WithCompression(vanguard.CompressionGzip, newGzip, newGunzip))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

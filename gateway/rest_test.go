@@ -47,15 +47,15 @@ func refusals() []refusal {
 		{name: "an unknown verb", method: "POST", path: "/v1/runs/x:bogus", body: "{}", status: 404, reason: "ROUTE_NOT_FOUND"},
 		{name: "another method on a verb", method: "GET", path: "/v1/knowledge:search", status: 405, reason: "METHOD_NOT_ALLOWED"},
 		{name: "a method override", method: "POST", path: "/v1/assistants/x", body: "{}", headers: []string{"X-HTTP-Method-Override", "DELETE"}, status: 405, reason: "METHOD_NOT_ALLOWED"},
-		{name: "a form", method: "POST", path: "/v1/knowledge:search", body: "query=x", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 415, reason: "UNSUPPORTED_MEDIA_TYPE"},
+		{name: "S8 a form", method: "POST", path: "/v1/knowledge:search", body: "query=x", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 415, reason: "UNSUPPORTED_MEDIA_TYPE"},
 		{name: "another charset", method: "POST", path: "/v1/knowledge:search", body: "{}", headers: []string{"Content-Type", "application/json; charset=latin1"}, status: 415, reason: "UNSUPPORTED_MEDIA_TYPE"},
-		{name: "a compressed body", method: "POST", path: "/v1/knowledge:search", body: "{}", headers: []string{"Content-Encoding", "gzip"}, status: 415, reason: "UNSUPPORTED_MEDIA_TYPE"},
+		{name: "S52 a compressed body", method: "POST", path: "/v1/knowledge:search", body: "{}", headers: []string{"Content-Encoding", "gzip"}, status: 415, reason: "UNSUPPORTED_MEDIA_TYPE"},
 		{name: "no JSON", method: "POST", path: "/v1/knowledge:search", body: "{", status: 400, reason: "INVALID_ARGUMENT"},
 		{name: "an array", method: "POST", path: "/v1/knowledge:search", body: "[]", status: 400, reason: "INVALID_ARGUMENT"},
 		{name: "null", method: "POST", path: "/v1/assistants", body: "null", status: 400, reason: "INVALID_ARGUMENT"},
 		{name: "a second value", method: "POST", path: "/v1/knowledge:search", body: `{"query":"a"} {"query":"b"}`, status: 400, reason: "INVALID_ARGUMENT"},
 		{name: "a field given twice", method: "POST", path: "/v1/knowledge:search", body: `{"query":"a","query":"b"}`, status: 400, reason: "INVALID_ARGUMENT"},
-		{name: "a deep nest", method: "POST", path: "/v1/knowledge:search", body: deep, status: 400, reason: "INVALID_ARGUMENT"},
+		{name: "S60 a deep nest", method: "POST", path: "/v1/knowledge:search", body: deep, status: 400, reason: "INVALID_ARGUMENT"},
 		{name: "unknown fields", method: "POST", path: "/v1/knowledge:search", body: `{"query":"a","bogus":1,"collection_ids":[],"alsoBogus":2}`, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"alsoBogus", "bogus"}},
 		{name: "an unknown field inside", method: "POST", path: "/v1/assistants", body: `{"displayName":"a","nope":{}}`, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"nope"}},
 		{name: "values of other types", method: "POST", path: "/v1/assistants", body: `{"displayName":1,"tools":["a",2],"temperature":"warm","createTime":"noon"}`, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"createTime", "displayName", "temperature", "tools[1]"}},
@@ -65,19 +65,19 @@ func refusals() []refusal {
 		{name: "a path parameter in the query", method: "GET", path: "/v1/assistants/x?id=y", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"id"}},
 		{name: "query values of other types", method: "GET", path: "/v1/assistants?pageSize=many&showDeleted=perhaps", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"pageSize", "showDeleted"}},
 		{name: "a query parameter twice", method: "GET", path: "/v1/assistants?pageSize=1&pageSize=2", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"pageSize"}},
-		{name: "a query that is not UTF-8", method: "GET", path: "/v1/assistants?filter=%ff", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"filter"}},
+		{name: "S63 a query that is not UTF-8", method: "GET", path: "/v1/assistants?filter=%ff", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"filter"}},
 		{name: "a body where none belongs", method: "GET", path: "/v1/me", body: "{}", status: 400, reason: "INVALID_ARGUMENT"},
 		{name: "the service's own violations", method: "POST", path: "/v1/assistants", body: "{}", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"displayName"}},
 		{name: "an absent resource", method: "GET", path: "/v1/assistants/x", status: 404, reason: "NOT_FOUND"},
-		{name: "two credentials", method: "GET", path: "/v1/me", headers: []string{"Authorization", "Bearer a", "Authorization", "Bearer b"}, status: 401, reason: "UNAUTHENTICATED",
+		{name: "S8 two credentials", method: "GET", path: "/v1/me", headers: []string{"Authorization", "Bearer a", "Authorization", "Bearer b"}, status: 401, reason: "UNAUTHENTICATED",
 			check: func(t *testing.T, a answer) {
 				t.Helper()
 				if !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer") {
 					t.Error("a 401 without WWW-Authenticate")
 				}
 			}},
-		{name: "a credential in the query", method: "GET", path: "/v1/me?access_token=a", status: 401, reason: "UNAUTHENTICATED"},
-		{name: "an endless credential", method: "GET", path: "/v1/me", headers: []string{"Authorization", "Bearer " + strings.Repeat("a.", 5000)}, status: 401, reason: "UNAUTHENTICATED"},
+		{name: "S8 a credential in the query", method: "GET", path: "/v1/me?access_token=a", status: 401, reason: "UNAUTHENTICATED"},
+		{name: "S6 an endless credential", method: "GET", path: "/v1/me", headers: []string{"Authorization", "Bearer " + strings.Repeat("a.", 5000)}, status: 401, reason: "UNAUTHENTICATED"},
 		{name: "a deadline that is none", method: "GET", path: "/v1/me", headers: []string{"Grpc-Timeout", "soon"}, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"Grpc-Timeout"}},
 	}
 }
