@@ -22,6 +22,7 @@ import (
 // test replaces the behavior that it is about.
 type double struct {
 	authv1.UnimplementedAccountServiceServer
+	authv1.UnimplementedEmailServiceServer
 	authv1.UnimplementedServiceTokenServiceServer
 	authv1.UnimplementedSessionServiceServer
 	managementv1.UnimplementedAssistantServiceServer
@@ -31,6 +32,8 @@ type double struct {
 	knowledgev1.UnimplementedDocumentServiceServer
 	knowledgev1.UnimplementedKnowledgeServiceServer
 
+	verify          func(*authv1.VerifyEmailRequest) error
+	reset           func(*authv1.ResetPasswordRequest) error
 	getMe           func(context.Context) (*authv1.Me, error)
 	createAssistant func(context.Context, *managementv1.Assistant) (*managementv1.Assistant, error)
 	search          func(context.Context, *knowledgev1.SearchRequest) (*knowledgev1.SearchResponse, error)
@@ -74,6 +77,7 @@ func (d *double) server() *grpc.Server {
 		}),
 	)
 	authv1.RegisterAccountServiceServer(s, d)
+	authv1.RegisterEmailServiceServer(s, d)
 	authv1.RegisterServiceTokenServiceServer(s, d)
 	authv1.RegisterSessionServiceServer(s, d)
 	managementv1.RegisterAssistantServiceServer(s, d)
@@ -208,4 +212,12 @@ func completed(seq int32) *chatv1.RunEvent {
 // accept tells the reader that it is heard.
 func accept(stream grpc.ServerStreamingServer[chatv1.RunEvent], pairs ...string) error {
 	return stream.SendHeader(metadata.Pairs(pairs...))
+}
+
+func (d *double) VerifyEmail(_ context.Context, req *authv1.VerifyEmailRequest) (*authv1.VerifyEmailResponse, error) {
+	return &authv1.VerifyEmailResponse{}, d.verify(req)
+}
+
+func (d *double) ResetPassword(_ context.Context, req *authv1.ResetPasswordRequest) (*authv1.ResetPasswordResponse, error) {
+	return &authv1.ResetPasswordResponse{}, d.reset(req)
 }

@@ -19,6 +19,7 @@
 //	               text/event-stream        sse.go       run events
 //	               multipart/form-data      upload.go    files
 //	/, /docs, /openapi.json, /version       pages.go     for people
+//	/account/*                              forms.go     where links in mails lead
 //
 // What may be reached is read from the contracts (methods.go): a service is
 // public when its proto says so, and everything else does not exist here. Who
@@ -85,12 +86,14 @@ type Gateway struct {
 	streams   *streamCounter
 	telemetry *telemetry
 	upstreams []*upstream
+	auth      *upstream
 	chat      *upstream
 	table     *table
 	rest      *runtime.ServeMux
 	proxy     *httputil.ReverseProxy
 	connect   http.Handler
 	pages     *pages
+	forms     *forms
 	rpcErrors *connect.ErrorWriter
 	handler   http.Handler
 	// readerTimeout cuts readers of streams that take nothing.
@@ -146,6 +149,9 @@ func (g *Gateway) build() (err error) {
 	if g.pages, err = newPages(g.config); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
+	if g.forms, err = newForms(); err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
 	g.handler = g.chain(http.HandlerFunc(g.dispatch))
 	return nil
 }
@@ -165,7 +171,7 @@ func (g *Gateway) connectUpstreams() error {
 	if err := errors.Join(authErr, managementErr, chatErr); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
-	g.chat = chat
+	g.auth, g.chat = auth, chat
 	var err error
 	g.table, err = newTable(map[protoreflect.FullName]*upstream{
 		authv1.File_gatehouse_auth_v1_session_proto.Package():               auth,

@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"html/template"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+const (
+	formMethods = "GET, HEAD, POST"
+	// formLimit is the largest body of a form.
+	formLimit = 8 << 10
+	// maxCode bounds the code in a link.
+	maxCode = 256
+	// formPolicy is for pages with a form, which need no script.
+	formPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+// form is a page that links in mails lead to. Showing it calls nothing, since
+// programs follow links too; sending its form does.
+type form struct {
+	template string
+	submit   func(ctx context.Context, emails authv1.EmailServiceClient, values url.Values) error
+}
+
+// formData is what such a page is filled with.
+type formData struct {
+	Version string
+	// Code is the code of the link, which the form sends back.
+	Code string
+	// Done says that it worked.
+	Done bool
+	// Gone says that the link does not work, or no longer.
+	Gone bool
+	// Problem is what was wrong with what was entered.
+	Problem string
+}
+
+// forms are the pages, with their templates.
+type forms struct {
+	byPath    map[string]form
+	templates *template.Template
+	// origin refuses forms that another site's page sends.
+	origin *http.CrossOriginProtection
+}
+
+func newForms() (*forms, error) {
+	templates, err := template.ParseFS(files, "pages/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	return &forms{
+		templates: templates, origin: http.NewCrossOriginProtection(),
+		byPath: map[string]form{
+			"/account/verify": {template: "verify.html", submit: submitVerify},
+			"/account/reset":  {template: "reset.html", submit: submitReset},
+		},
+	}, nil
+}
+
+func submitVerify(ctx context.Context, emails authv1.EmailServiceClient, values url.Values) error {
+	_, err := emails.VerifyEmail(ctx, &authv1.VerifyEmailRequest{Token: values.Get("code")})
+	return err //nolint:wrapcheck // a status, which becomes a fault
+}
+
+func submitReset(ctx context.Context, emails authv1.EmailServiceClient, values url.Values) error {
+	_, err := emails.ResetPassword(ctx, &authv1.ResetPasswordRequest{Token: values.Get("code"), Password: values.Get("password")})
+	return err //nolint:wrapcheck // a status, which becomes a fault
+}
+
+// serveForm answers when the path is a form's, and reports whether it is.
+func (g *Gateway) serveForm(w http.ResponseWriter, r *http.Request) bool {
+	f, ok := g.forms.byPath[r.URL.Path]
+	if !ok {
+		return false
+	}
+	exchangeOf(r.Context()).route = r.URL.Path
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		code := r.URL.Query().Get("code")
+		g.showForm(w, r, f, http.StatusOK, formData{Code: code, Gone: code == "" || len(code) > maxCode})
+	case http.MethodPost:
+		g.takeForm(w, r, f)
+	case http.MethodOptions:
+		w.Header().Set("Allow", formMethods)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set("Allow", formMethods)
+		g.fail(w, r, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "this path has %s", formMethods))
+	}
+	return true
+}
+
+// takeForm does what a form asks for, and shows what became of it.
+func (g *Gateway) takeForm(w http.ResponseWriter, r *http.Request, f form) {
+	values, err := g.readForm(w, r)
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	if err := f.submit(ctx, authv1.NewEmailServiceClient(g.auth.conn), values); err != nil {
+		problem := fault.From(err)
+		exchangeOf(r.Context()).fault = problem
+		g.showForm(w, r, f, fault.SpecOf(problem.Reason()).HTTPStatus, explained(values.Get("code"), problem))
+		return
+	}
+	g.showForm(w, r, f, http.StatusOK, formData{Done: true})
+}
+
+// explained says on the page what was wrong.
+func explained(code string, problem *fault.Fault) formData {
+	data := formData{Code: code, Problem: problem.Detail(), Gone: problem.Reason() == faultv1.Reason_REASON_TOKEN_INVALID}
+	for _, v := range problem.Violations() {
+		switch v.Field {
+		case "password":
+			data.Problem = "The password " + strings.TrimPrefix(v.Message, "value ") + "."
+		case "token":
+			data.Gone = true
+		}
+	}
+	return data
+}
+
+// readForm reads what a page of ours sent.
+func (g *Gateway) readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	if err := g.forms.origin.Check(r); err != nil {
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_PERMISSION_DENIED, "this form is taken from this site's own page alone")
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "this page reads application/x-www-form-urlencoded")
+	}
+	defer readDeadline(w, bodyTimeout)()
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, formLimit))
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	values, err := url.ParseQuery(string(raw))
+	if err != nil {
+		return nil, fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the form cannot be read")
+	}
+	return values, nil
+}
+
+// showForm answers a page. Its address holds the code, which no other site is
+// told; the origin alone is, as browsers send none with a form otherwise.
+func (g *Gateway) showForm(w http.ResponseWriter, r *http.Request, f form, status int, data formData) {
+	data.Version = g.config.Version
+	var out bytes.Buffer
+	if err := g.forms.templates.ExecuteTemplate(&out, f.template, data); err != nil {
+		g.fail(w, r, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the page cannot be shown"))
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", formPolicy)
+	h.Set("Referrer-Policy", "strict-origin")
+	defer writeDeadline(w, answerTimeout)()
+	w.WriteHeader(status)
+	_, _ = w.Write(out.Bytes()) // a client that goes away is its own business
+}

@@ -1,0 +1,142 @@
+package gateway_test
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// sendForm sends a form as a browser does from a page.
+func (h *harness) sendForm(path, site string, values url.Values) (*http.Response, string) {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.url+path, strings.NewReader(values.Encode()))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Sec-Fetch-Site", site)
+	resp, err := h.client.Do(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+// Following a link uses nothing up: mail filters and previews follow it too.
+func TestALinkOnlyShowsItsForm(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	h := start(t, d, inMemory)
+	inline := regexp.MustCompile(`(?i)<script|<style|\sstyle=|\son\w+=|javascript:`)
+	for _, path := range []string{"/account/verify", "/account/reset"} {
+		a := h.call("GET", path+`?code=abc"><script>alert(1)</script>`, "")
+		if a.StatusCode != 200 || !strings.Contains(a.body, `method="post" action="`+path+`"`) || inline.MatchString(a.body) ||
+			!strings.Contains(a.body, `value="abc&#34;`) || !strings.Contains(a.body, `<main id="main"`) || strings.Count(a.body, "<h1") != 1 {
+			t.Errorf("%s: %d %s", path, a.StatusCode, a.body)
+		}
+		policy := a.Header.Get("Content-Security-Policy")
+		if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "form-action 'self'") || strings.Contains(policy, "script-src") {
+			t.Errorf("%s: policy %q", path, policy)
+		}
+		if a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("Referrer-Policy") != "strict-origin" {
+			t.Errorf("%s: %v", path, a.Header)
+		}
+		if head := h.call("HEAD", path+"?code=abc", ""); head.StatusCode != 200 || head.body != "" {
+			t.Errorf("HEAD %s: %d", path, head.StatusCode)
+		}
+		for _, query := range []string{"", "?code=", "?code=" + strings.Repeat("a", 257)} {
+			if a := h.call("GET", path+query, ""); a.StatusCode != 200 || strings.Contains(a.body, "<form") {
+				t.Errorf("%s without a code: %d %s", path, a.StatusCode, a.body)
+			}
+		}
+		if a := h.call("PUT", path, "{}"); a.StatusCode != 405 || a.Header.Get("Allow") != "GET, HEAD, POST" {
+			t.Errorf("PUT %s: %d", path, a.StatusCode)
+		}
+	}
+	if d.calls != 0 {
+		t.Errorf("%d calls were made", d.calls)
+	}
+}
+
+func TestFormsAreCarriedOut(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	var verified, password string
+	d.verify = func(req *authv1.VerifyEmailRequest) error {
+		verified = req.GetToken()
+		return nil
+	}
+	d.reset = func(req *authv1.ResetPasswordRequest) error {
+		password = req.GetPassword()
+		return nil
+	}
+	h := start(t, d, inMemory)
+	resp, body := h.sendForm("/account/verify", "same-origin", url.Values{"code": {"abc"}})
+	if resp.StatusCode != 200 || verified != "abc" || !strings.Contains(body, "is confirmed") || strings.Contains(body, "abc") {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	resp, body = h.sendForm("/account/reset", "same-origin", url.Values{"code": {"abc"}, "password": {"a b&c ü"}})
+	if resp.StatusCode != 200 || password != "a b&c ü" || !strings.Contains(body, "is set") {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	if log := h.log.String(); strings.Contains(log, "abc") || strings.Contains(log, "a b&c") {
+		t.Errorf("the log holds what was entered: %s", log)
+	}
+}
+
+func TestFormsTellWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	gone := fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "gone")
+	d.verify = func(*authv1.VerifyEmailRequest) error { return gone }
+	d.reset = func(req *authv1.ResetPasswordRequest) error {
+		if req.GetPassword() == "weak" {
+			return fault.Invalid("password", "is too easy to guess")
+		}
+		return gone
+	}
+	h := start(t, d, inMemory)
+	for _, path := range []string{"/account/verify", "/account/reset"} {
+		resp, body := h.sendForm(path, "same-origin", url.Values{"code": {"abc"}, "password": {"any"}})
+		if resp.StatusCode != fault.SpecOf(faultv1.Reason_REASON_TOKEN_INVALID).HTTPStatus || !strings.Contains(body, "not valid") || strings.Contains(body, "<form") {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+		}
+	}
+	resp, body := h.sendForm("/account/reset", "same-origin", url.Values{"code": {"abc"}, "password": {"weak"}})
+	if resp.StatusCode != 400 || !strings.Contains(body, "The password is too easy to guess.") || !strings.Contains(body, `value="abc"`) || strings.Contains(body, "weak") {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+}
+
+// Another site's page cannot send a form here, nor can a form be a bomb.
+func TestFormsAreTakenFromTheirOwnPageAlone(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	h := start(t, d, inMemory)
+	for _, site := range []string{"cross-site", "same-site"} {
+		if resp, body := h.sendForm("/account/verify", site, url.Values{"code": {"abc"}}); resp.StatusCode != 403 {
+			t.Errorf("%s: %d %s", site, resp.StatusCode, body)
+		}
+	}
+	if resp, _ := h.sendForm("/account/verify", "same-origin", url.Values{"code": {strings.Repeat("a", 9<<10)}}); resp.StatusCode != 413 {
+		t.Errorf("a large form: %d", resp.StatusCode)
+	}
+	if a := h.call("POST", "/account/verify", `{"code": "abc"}`); a.StatusCode != 415 {
+		t.Errorf("JSON: %d", a.StatusCode)
+	}
+	if d.calls != 0 {
+		t.Errorf("%d calls were made", d.calls)
+	}
+}
