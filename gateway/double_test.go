@@ -215,9 +215,15 @@ func accept(stream grpc.ServerStreamingServer[chatv1.RunEvent], pairs ...string)
 }
 
 func (d *double) VerifyEmail(_ context.Context, req *authv1.VerifyEmailRequest) (*authv1.VerifyEmailResponse, error) {
+	if d.verify == nil {
+		return nil, errors.ErrUnsupported
+	}
 	return &authv1.VerifyEmailResponse{}, d.verify(req)
 }
 
 func (d *double) ResetPassword(_ context.Context, req *authv1.ResetPasswordRequest) (*authv1.ResetPasswordResponse, error) {
+	if d.reset == nil {
+		return nil, errors.ErrUnsupported
+	}
 	return &authv1.ResetPasswordResponse{}, d.reset(req)
 }

@@ -21,6 +21,7 @@ var shared = map[string]func(*testing.T, *installation){
 	"operators see how it is":                                operations,
 	"one trace goes through all parts":                       oneTrace,
 	"a foreign gRPC client on the public port":               foreignClient,
+	"letters confirm an address and reset a password":        mailed,
 	"the README's tour works as printed":                     readmeTour,
 }
 

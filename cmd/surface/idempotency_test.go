@@ -81,6 +81,10 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 			CurrentPassword: inprocess.AdminPassword, NewPassword: "another " + inprocess.AdminPassword,
 		},
 		"CreateOrganization": &authv1.CreateOrganizationRequest{Organization: &authv1.Organization{DisplayName: "New"}},
+		// After ChangePassword, in the order of names.
+		"ChangeEmail": &authv1.ChangeEmailRequest{
+			NewEmail: "other@example.com", Password: "another " + inprocess.AdminPassword,
+		},
 		"CreateConversation": &chatv1.CreateConversationRequest{Conversation: &chatv1.Conversation{Title: "New"}},
 		"CancelRun":          &chatv1.CancelRunRequest{Id: started.Run.ID},
 		"CreateCollection":   &knowledgev1.CreateCollectionRequest{Collection: &knowledgev1.Collection{DisplayName: "New"}},
@@ -119,7 +123,7 @@ func once(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalo
 
 // changed is the field by which another request differs.
 var changed = map[string]string{
-	"AddMember": "user_id", "CreateOrganization": "organization.display_name", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
+	"AddMember": "user_id", "CreateOrganization": "organization.display_name", "ChangeEmail": "password", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
 	"CreateCollection": "collection.display_name", "CreateDocument": "title", "UploadDocument": "header.title",
 	"CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id",
 }

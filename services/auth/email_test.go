@@ -470,6 +470,14 @@ func TestS78LettersAboutADisabledUserAreNotWritten(t *testing.T) {
 	}
 }
 
+// Without an outbox, which only local has, it is as if there were no such route.
+func TestTheOutboxIsOfLocalAlone(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	_, err := authv1.NewOutboxServiceClient(p.conn).ListOutbox(t.Context(), &authv1.ListOutboxRequest{})
+	wantReason(t, err, faultv1.Reason_REASON_ROUTE_NOT_FOUND)
+}
+
 func waitFor(t *testing.T, holds func() bool) {
 	t.Helper()
 	ticker, deadline := time.NewTicker(20*time.Millisecond), time.After(30*time.Second)

@@ -70,3 +70,34 @@ func TestAMalformedKeyIsRefused(t *testing.T) {
 		t.Error("a short key was accepted")
 	}
 }
+
+// Letters hold what opens accounts: only a laptop writes them down.
+func TestMessagesAreWrittenDownInLocalAlone(t *testing.T) {
+	t.Parallel()
+	local, err := settings.Load(map[string]string{"GATEHOUSE_DATA_DIR": "here"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := local.Messages(); got.Outbox != filepath.Join("here", "outbox") || local.ConfirmsAddresses() {
+		t.Errorf("local: %+v, confirms %t", got, local.ConfirmsAddresses())
+	}
+	production := map[string]string{
+		"GATEHOUSE_ENV": "production", "GATEHOUSE_DATABASE_URL": "postgres://u:p@localhost/gatehouse",
+		"GATEHOUSE_SECRET_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "GATEHOUSE_ADMIN_PASSWORD": "correct horse battery staple",
+		"GATEHOUSE_PUBLIC_URL": "https://gatehouse.example",
+	}
+	server, err := settings.Load(production)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := server.Messages(); got.Outbox != "" || got.From != "Gatehouse <no-reply@gatehouse.example>" || !server.ConfirmsAddresses() {
+		t.Errorf("production: %+v, confirms %t", got, server.ConfirmsAddresses())
+	}
+	production["GATEHOUSE_VERIFIED_EMAIL"], production["GATEHOUSE_SMTP_URL"] = "sometimes", "mail.example.com"
+	_, err = settings.Load(production)
+	for _, want := range []string{"GATEHOUSE_VERIFIED_EMAIL", "SMTP URL"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+}

@@ -564,14 +564,14 @@ const file_gatehouse_auth_v1_email_proto_rawDesc = "" +
 	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\bpassword\"\x15\n" +
 	"\x13ChangeEmailResponse\"\x19\n" +
 	"\x17SendVerificationRequest\"\x1a\n" +
-	"\x18SendVerificationResponse2\xee\x06\n" +
-	"\fEmailService\x12\x84\x01\n" +
-	"\vVerifyEmail\x12%.gatehouse.auth.v1.VerifyEmailRequest\x1a&.gatehouse.auth.v1.VerifyEmailResponse\"&\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/auth/email/verify\x12\x99\x01\n" +
-	"\x12ResendVerification\x12,.gatehouse.auth.v1.ResendVerificationRequest\x1a-.gatehouse.auth.v1.ResendVerificationResponse\"&\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/auth/email/resend\x12\x90\x01\n" +
-	"\x0eForgotPassword\x12(.gatehouse.auth.v1.ForgotPasswordRequest\x1a).gatehouse.auth.v1.ForgotPasswordResponse\")\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/auth/password/forgot\x12\x8c\x01\n" +
-	"\rResetPassword\x12'.gatehouse.auth.v1.ResetPasswordRequest\x1a(.gatehouse.auth.v1.ResetPasswordResponse\"(\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/auth/password/reset\x12}\n" +
-	"\vChangeEmail\x12%.gatehouse.auth.v1.ChangeEmailRequest\x1a&.gatehouse.auth.v1.ChangeEmailResponse\"\x1f\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/me/email\x12\x93\x01\n" +
-	"\x10SendVerification\x12*.gatehouse.auth.v1.SendVerificationRequest\x1a+.gatehouse.auth.v1.SendVerificationResponse\"&\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/me/email:verify\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x18SendVerificationResponse2\xfd\x06\n" +
+	"\fEmailService\x12\x87\x01\n" +
+	"\vVerifyEmail\x12%.gatehouse.auth.v1.VerifyEmailRequest\x1a&.gatehouse.auth.v1.VerifyEmailResponse\")\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/auth/email/verify\x90\x02\x02\x12\x9c\x01\n" +
+	"\x12ResendVerification\x12,.gatehouse.auth.v1.ResendVerificationRequest\x1a-.gatehouse.auth.v1.ResendVerificationResponse\")\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/auth/email/resend\x90\x02\x02\x12\x93\x01\n" +
+	"\x0eForgotPassword\x12(.gatehouse.auth.v1.ForgotPasswordRequest\x1a).gatehouse.auth.v1.ForgotPasswordResponse\",\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/auth/password/forgot\x90\x02\x02\x12\x8f\x01\n" +
+	"\rResetPassword\x12'.gatehouse.auth.v1.ResetPasswordRequest\x1a(.gatehouse.auth.v1.ResetPasswordResponse\"+\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/auth/password/reset\x90\x02\x02\x12}\n" +
+	"\vChangeEmail\x12%.gatehouse.auth.v1.ChangeEmailRequest\x1a&.gatehouse.auth.v1.ChangeEmailResponse\"\x1f\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/me/email\x12\x96\x01\n" +
+	"\x10SendVerification\x12*.gatehouse.auth.v1.SendVerificationRequest\x1a+.gatehouse.auth.v1.SendVerificationResponse\")\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/me/email:verify\x90\x02\x02\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_email_proto_rawDescOnce sync.Once

@@ -41,7 +41,7 @@ const (
 type EmailServiceClient interface {
 	// VerifyEmail confirms an address by the token of a mail to it: it makes the
 	// account of a sign-up, or changes the address of an account. A token works
-	// once.
+	// once, so that repeating the call changes nothing.
 	VerifyEmail(ctx context.Context, in *VerifyEmailRequest, opts ...grpc.CallOption) (*VerifyEmailResponse, error)
 	// ResendVerification sends another mail to an address that is not confirmed
 	// yet. It lets its reader choose a password, as nobody knows who asked.
@@ -137,7 +137,7 @@ func (c *emailServiceClient) SendVerification(ctx context.Context, in *SendVerif
 type EmailServiceServer interface {
 	// VerifyEmail confirms an address by the token of a mail to it: it makes the
 	// account of a sign-up, or changes the address of an account. A token works
-	// once.
+	// once, so that repeating the call changes nothing.
 	VerifyEmail(context.Context, *VerifyEmailRequest) (*VerifyEmailResponse, error)
 	// ResendVerification sends another mail to an address that is not confirmed
 	// yet. It lets its reader choose a password, as nobody knows who asked.
