@@ -16,7 +16,7 @@ import (
 // refusedFor returns the status and the reason of a refusal.
 func refusedFor(t *testing.T, resp *http.Response) (int, string) {
 	t.Helper()
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
