@@ -174,17 +174,17 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}); err != nil {
 		return err
 	}
+	if s.post, err = openPost(s.cfg, deps, tokens); err != nil {
+		return err
+	}
 	factors := factor.NewStore(deps.DB, tokens)
 	if s.factors, err = factor.NewService(factor.Deps{
-		Store: factors, Users: users, Sessions: s.userSessions, SecretKey: s.cfg.SecretKey,
+		Store: factors, Users: users, Sessions: s.userSessions, Letters: s.post.office, SecretKey: s.cfg.SecretKey,
 		Trail: trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}
 	if s.passkeys, err = factor.NewPasskeys(s.factors, s.cfg.Issuer); err != nil {
-		return err
-	}
-	if s.post, err = openPost(s.cfg, deps, tokens); err != nil {
 		return err
 	}
 	if s.emails, err = s.openEmails(deps, emailDeps{
@@ -200,7 +200,8 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}
 	if s.sessions, err = session.NewService(session.Deps{
 		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Hasher: hasher,
-		Factors: s.factors, Passkeys: s.passkeys, Addresses: s.emails, Throttle: throttle, Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+		Factors: s.factors, Passkeys: s.passkeys, Letters: s.post.office, Addresses: s.emails, Throttle: throttle,
+		Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}

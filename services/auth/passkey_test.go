@@ -346,3 +346,17 @@ func TestS18PasskeysNeedAFreshSignIn(t *testing.T) {
 	_, err := b.passkeys.BeginPasskey(with(t.Context(), tokens), &authv1.BeginPasskeyRequest{})
 	wantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 }
+
+func TestS16APasskeyOfAnUnconfirmedAddressDoesNotSignIn(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), true)
+	p.operator(t)
+	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = true")
+	tokens, key := p.signIn(t, "root@example.org"), newKey(t)
+	p.register(t, tokens, key)
+	_, err := p.finish(t, sign(t, key, p.ask(t, "")))
+	must(t, err)
+	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = false")
+	_, err = p.finish(t, sign(t, key, p.ask(t, "")))
+	wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
+}

@@ -28,13 +28,19 @@ type limited struct {
 func setupLimited(t *testing.T) *limited {
 	t.Helper()
 	b := setupWith(t, clock.System(), auth.Config{RateLimits: true})
+	return &limited{bundle: b, gateway: serviceToken(t, b)}
+}
+
+// serviceToken is the gateway's own token, beside which its word on addresses is taken.
+func serviceToken(t *testing.T, b *bundle) string {
+	t.Helper()
 	secret, err := rpcclient.ServiceSecret(pgtest.SecretKey(), "gateway")
 	must(t, err)
 	issued, err := b.serviceTokens.IssueServiceToken(t.Context(), &authv1.IssueServiceTokenRequest{
 		ClientId: "gateway", ClientSecret: secret, Audience: "auth",
 	})
 	must(t, err)
-	return &limited{bundle: b, gateway: issued.GetAccessToken()}
+	return issued.GetAccessToken()
 }
 
 // from returns a context that calls from an address.

@@ -26,6 +26,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/key"
+	"github.com/gatehouse/gatehouse/services/auth/mailing"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
@@ -48,9 +49,21 @@ const (
 	sealing = "gatehouse/auth/totp"
 )
 
+// The letters that tell a user, who may not have been the one.
+const (
+	letterAdded   mailing.Kind = "factor_added"
+	letterRemoved mailing.Kind = "factor_removed"
+)
+
 // Sessions ends a user's sessions: one, or all but one.
 type Sessions interface {
 	End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error)
+}
+
+// Letters takes letters in the transaction of what causes them.
+type Letters interface {
+	// Send has a letter sent when the transaction commits.
+	Send(ctx context.Context, tx postgres.Tx, l mailing.Letter) error
 }
 
 // Deps is what the room needs; all of it.
@@ -58,6 +71,7 @@ type Deps struct {
 	Store    *Store
 	Users    *user.Store
 	Sessions Sessions
+	Letters  Letters
 	// SecretKey is the installation's, of 32 bytes.
 	SecretKey []byte
 	Trail     *audit.Trail
@@ -74,7 +88,7 @@ type Service struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Sessions == nil || deps.Trail == nil || deps.Clock == nil {
+	if deps.Store == nil || deps.Users == nil || deps.Sessions == nil || deps.Letters == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("factor: every dependency is required")
 	}
 	box, err := key.NewBox(deps.SecretKey, sealing)
@@ -135,6 +149,15 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, organizationID, us
 	return s.deps.Trail.Append(ctx, tx, audit.Event{
 		OrganizationID: organizationID, ActorID: userID, Action: action, ResourceType: "user", ResourceID: userID,
 	})
+}
+
+// tell writes a letter to a user, in a transaction of that user.
+func (s *Service) tell(ctx context.Context, tx postgres.Tx, userID string, kind mailing.Kind) error {
+	u, err := s.deps.Users.Get(ctx, tx, userID)
+	if err != nil {
+		return err
+	}
+	return s.deps.Letters.Send(ctx, tx, mailing.Letter{Kind: kind, Address: u.Email, Locale: u.Locale})
 }
 
 // refused is the one answer to a wrong code and to a challenge that is over.

@@ -202,6 +202,9 @@ func (p *Passkeys) DeletePasskey(ctx context.Context, req *authv1.DeletePasskeyR
 		if err := store.dropUselessCodes(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
+		if err := p.factors.tell(ctx, tx, caller.UserID, letterRemoved); err != nil {
+			return err
+		}
 		return p.record(ctx, tx, caller, req.GetId(), "auth.passkey.deleted")
 	})
 	if err != nil {

@@ -120,6 +120,9 @@ func (s *Service) enroll(ctx context.Context, tx postgres.Tx, p *identity.Princi
 	if err := s.deps.Store.showed(ctx, tx, p.SessionID, p.UserID, methods); err != nil {
 		return err
 	}
+	if err := s.tell(ctx, tx, p.UserID, letterAdded); err != nil {
+		return err
+	}
 	_, err := s.deps.Sessions.End(ctx, tx, p.UserID, "", p.SessionID)
 	return err
 }
@@ -139,6 +142,9 @@ func (s *Service) DeleteTotp(ctx context.Context, _ *authv1.DeleteTotpRequest) (
 			return fault.NotFound("authenticator")
 		}
 		if err := s.deps.Store.dropUselessCodes(ctx, tx, p.UserID); err != nil {
+			return err
+		}
+		if err := s.tell(ctx, tx, p.UserID, letterRemoved); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, p.OrganizationID, p.UserID, "auth.factor.removed")

@@ -49,6 +49,16 @@ func (s *Service) answered(ctx context.Context, judge func(ctx context.Context, 
 			return err
 		}
 		session = s.newSession(ctx, a.OrganizationID, a.UserID, a.Methods)
+		u, err := s.deps.Users.Get(ctx, tx, a.UserID)
+		if err != nil {
+			return err
+		}
+		if s.deps.Addresses.Required() && !u.EmailVerified {
+			return wrongCredentials() // as with a password
+		}
+		if err := s.tell(ctx, tx, session, u); err != nil {
+			return err
+		}
 		holder, err = s.open(ctx, tx, session, hash)
 		return err
 	})

@@ -29,6 +29,8 @@ type Deps struct {
 	Passkeys      *factor.Passkeys
 	// Throttle bounds wrong passwords; nil where rates are not limited.
 	Throttle *Throttle
+	// Letters writes to those who sign in.
+	Letters Letters
 	// Addresses writes to those who sign up.
 	Addresses   Addresses
 	Keys        *key.Ring
@@ -58,7 +60,7 @@ type Addresses interface {
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
 	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Accounts == nil || deps.Hasher == nil ||
-		deps.Factors == nil || deps.Addresses == nil || deps.Passkeys == nil || deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
+		deps.Factors == nil || deps.Addresses == nil || deps.Letters == nil || deps.Passkeys == nil || deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("session: every dependency is required")
 	}
 	return &Service{deps: deps}, nil
@@ -126,7 +128,14 @@ func (s *Service) Admit(ctx context.Context, organizationID, userID string, show
 	if lacking {
 		return &authv1.TokenResponse{MfaChallenge: &authv1.MfaChallenge{Id: challenge.ID, Methods: challenge.Methods}}, nil
 	}
-	return s.begin(ctx, s.newSession(ctx, organizationID, userID, shown), nil)
+	session := s.newSession(ctx, organizationID, userID, shown)
+	return s.begin(ctx, session, func(ctx context.Context, tx postgres.Tx) error {
+		u, err := s.deps.Users.Get(ctx, tx, userID)
+		if err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, session, u)
+	})
 }
 
 // SwitchOrganization implements the RPC. The user showed no credential now, so

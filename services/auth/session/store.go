@@ -71,6 +71,19 @@ func (s *Store) StepUp(ctx context.Context, tx pgx.Tx, session Session, hash []b
 	return s.insertToken(ctx, tx, session, hash, session.AuthTime)
 }
 
+// devicesMost bounds how far back a sign-in is compared.
+const devicesMost = 100
+
+// Devices lists where a user's newest sessions came from, in a transaction of that
+// user.
+func (s *Store) Devices(ctx context.Context, tx pgx.Tx, userID string) ([]device, error) {
+	return postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (device, error) {
+		var d device
+		err := row.Scan(&d.userAgent, &d.address)
+		return d, err
+	}, "SELECT user_agent, ip_address FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2", userID, devicesMost)
+}
+
 // Rotate uses a refresh token up and stores its successor, in one statement. It
 // answers false when the token does not work, and otherwise leaves the
 // transaction in the scope of the session.
