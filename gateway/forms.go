@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	formMethods = "GET, HEAD, POST"
 	// formLimit is the largest body of a form.
 	formLimit = 8 << 10
 	// maxCode bounds the code in a link.
@@ -31,6 +30,14 @@ const (
 type form struct {
 	template string
 	submit   func(ctx context.Context, emails authv1.EmailServiceClient, values url.Values) error
+}
+
+// methods are what the page takes.
+func (f form) methods() string {
+	if f.submit == nil {
+		return "GET, HEAD"
+	}
+	return "GET, HEAD, POST"
 }
 
 // formData is what such a page is filled with.
@@ -64,6 +71,8 @@ func newForms() (*forms, error) {
 		byPath: map[string]form{
 			"/account/verify": {template: "verify.html", submit: submitVerify},
 			"/account/reset":  {template: "reset.html", submit: submitReset},
+			// Only shows the code: it is for an app in which somebody is signed in.
+			"/account/invitation": {template: "invitation.html"},
 		},
 	}, nil
 }
@@ -85,18 +94,22 @@ func (g *Gateway) serveForm(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	exchangeOf(r.Context()).route = r.URL.Path
-	switch r.Method {
+	method := r.Method
+	if method == http.MethodPost && f.submit == nil {
+		method = "" // like any other that is not allowed
+	}
+	switch method {
 	case http.MethodGet, http.MethodHead:
 		code := r.URL.Query().Get("code")
 		g.showForm(w, r, f, http.StatusOK, formData{Code: code, Gone: code == "" || len(code) > maxCode})
 	case http.MethodPost:
 		g.takeForm(w, r, f)
 	case http.MethodOptions:
-		w.Header().Set("Allow", formMethods)
+		w.Header().Set("Allow", f.methods())
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		w.Header().Set("Allow", formMethods)
-		g.fail(w, r, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "this path has %s", formMethods))
+		w.Header().Set("Allow", f.methods())
+		g.fail(w, r, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "this path has %s", f.methods()))
 	}
 	return true
 }

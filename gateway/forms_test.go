@@ -70,6 +70,19 @@ func TestALinkOnlyShowsItsForm(t *testing.T) {
 	}
 }
 
+// An invitation's page shows the code and takes nothing.
+func TestAnInvitationShowsItsCode(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	a := h.call("GET", "/account/invitation?code=abc-123", "")
+	if a.StatusCode != 200 || !strings.Contains(a.body, "<code>abc-123</code>") || strings.Contains(a.body, "<form") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if a := h.call("POST", "/account/invitation", "{}"); a.StatusCode != 405 || a.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d, %q", a.StatusCode, a.Header.Get("Allow"))
+	}
+}
+
 func TestFormsAreCarriedOut(t *testing.T) {
 	t.Parallel()
 	d := &double{}

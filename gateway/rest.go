@@ -44,6 +44,7 @@ func registrations() map[string]register {
 		authv1.EmailService_ServiceDesc.ServiceName:           authv1.RegisterEmailServiceHandler,
 		authv1.OutboxService_ServiceDesc.ServiceName:          authv1.RegisterOutboxServiceHandler,
 		authv1.PasskeyService_ServiceDesc.ServiceName:         authv1.RegisterPasskeyServiceHandler,
+		authv1.InvitationService_ServiceDesc.ServiceName:      authv1.RegisterInvitationServiceHandler,
 		authv1.KeyService_ServiceDesc.ServiceName:             authv1.RegisterKeyServiceHandler,
 		authv1.OrganizationService_ServiceDesc.ServiceName:    authv1.RegisterOrganizationServiceHandler,
 		authv1.SessionService_ServiceDesc.ServiceName:         authv1.RegisterSessionServiceHandler,

@@ -25,6 +25,8 @@ var others = map[string]string{
 	"UpdateMember":       `{"userId": "USER", "roles": ["viewer"]}`,
 	"RemoveMember":       `{"userId": "USER"}`,
 	"AddMember":          `{"userId": "USER", "roles": ["viewer"]}`,
+	"CreateInvitation":   `{"email": "new@example.com", "roles": ["viewer"]}`,
+	"DeleteInvitation":   `{"id": "USER"}`,
 	"UpdateOrganization": `{"organization": {"displayName": "mine"}, "updateMask": "displayName"}`,
 	"UpdateConversation": `{"conversation": {"title": "mine"}, "updateMask": "title"}`,
 	"UpdateCollection":   `{"collection": {"displayName": "mine"}, "updateMask": "displayName"}`,

@@ -52,6 +52,7 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	r["usersession"] = mine.Sessions[0].ID
 	_, r["apikey"] = key(t, i, s, "chat.read")
 	r["passkey"] = passkey(t, i, s)
+	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/invitations", map[string]any{"email": "new@example.com", "roles": []string{"viewer"}})
 	settle(t, i, s, r)
 	for kind, value := range r {
 		if !id.Valid(value) {

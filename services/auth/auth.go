@@ -35,6 +35,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
 	"github.com/gatehouse/gatehouse/services/auth/email"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
+	"github.com/gatehouse/gatehouse/services/auth/invitation"
 	"github.com/gatehouse/gatehouse/services/auth/key"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
@@ -58,7 +59,7 @@ type Config struct {
 	// AdminEmail and AdminPassword are the first operator's, for
 	// EnsureOperator; both or neither.
 	AdminEmail, AdminPassword string
-	// RateLimits says whether wrong passwords are bounded.
+	// RateLimits says whether wrong passwords are bounded, and letters to an address.
 	RateLimits bool
 	// VerifiedEmail says whether an address must be confirmed before there is an
 	// account.
@@ -124,6 +125,7 @@ type Service struct {
 	apiKeys       *apikey.Service
 	post          post
 	emails        *email.Service
+	invitations   *invitation.Service
 }
 
 // New builds the service.
@@ -192,6 +194,12 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}); err != nil {
 		return err
 	}
+	if s.invitations, err = invitation.NewService(invitation.Deps{
+		Store: invitation.NewStore(deps.DB, tokens), Users: users, Organizations: organizations, Office: s.post.office,
+		PublicURL: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
+	}, s.post.postman); err != nil {
+		return err
+	}
 	var throttle *session.Throttle
 	if s.cfg.RateLimits {
 		if throttle, err = session.NewThrottle(); err != nil {
@@ -239,6 +247,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterUserSessionServiceServer(server, s.userSessions)
 	authv1.RegisterApiKeyServiceServer(server, s.apiKeys)
 	authv1.RegisterEmailServiceServer(server, s.emails)
+	authv1.RegisterInvitationServiceServer(server, s.invitations)
 	authv1.RegisterOutboxServiceServer(server, s.post.outbox)
 	authv1.RegisterApiKeyDirectoryServiceServer(server, apikey.NewDirectory(s.keyStore))
 }

@@ -37,6 +37,7 @@ type bundle struct {
 	serviceTokens authv1.ServiceTokenServiceClient
 	userSessions  authv1.UserSessionServiceClient
 	apiKeys       authv1.ApiKeyServiceClient
+	invitations   authv1.InvitationServiceClient
 }
 
 func setup(t *testing.T) *bundle {
@@ -63,6 +64,7 @@ func setupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *bundle {
 	b.serviceTokens = authv1.NewServiceTokenServiceClient(b.conn)
 	b.userSessions = authv1.NewUserSessionServiceClient(b.conn)
 	b.apiKeys = authv1.NewApiKeyServiceClient(b.conn)
+	b.invitations = authv1.NewInvitationServiceClient(b.conn)
 	return b
 }
 

@@ -5,9 +5,12 @@
 export { AccountService } from "./gen/gatehouse/auth/v1/account_pb.js";
 export { ApiKeyService } from "./gen/gatehouse/auth/v1/api_key_pb.js";
 export { EmailService } from "./gen/gatehouse/auth/v1/email_pb.js";
+export { FactorService } from "./gen/gatehouse/auth/v1/factor_pb.js";
+export { InvitationService } from "./gen/gatehouse/auth/v1/invitation_pb.js";
 export { KeyService } from "./gen/gatehouse/auth/v1/key_pb.js";
 export { OrganizationService } from "./gen/gatehouse/auth/v1/organization_pb.js";
 export { OutboxService } from "./gen/gatehouse/auth/v1/outbox_pb.js";
+export { PasskeyService } from "./gen/gatehouse/auth/v1/passkey_pb.js";
 export { SessionService } from "./gen/gatehouse/auth/v1/session_pb.js";
 export { UserSessionService } from "./gen/gatehouse/auth/v1/user_session_pb.js";
 export { ConversationService } from "./gen/gatehouse/chat/v1/conversation_pb.js";

@@ -50,7 +50,7 @@ func (s *Service) CreateOrganization(ctx context.Context, req *authv1.CreateOrga
 // UpdateOrganization implements the RPC.
 func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrganizationRequest) (*authv1.Organization, error) {
 	patch := req.GetOrganization()
-	if _, err := actingIn(ctx, patch.GetId()); err != nil {
+	if _, err := ActingIn(ctx, patch.GetId()); err != nil {
 		return nil, err
 	}
 	etag, mask := rpcserver.Etag(ctx, patch.GetEtag()), req.GetUpdateMask().GetPaths()

@@ -74,7 +74,7 @@ func (s *Service) GetOrganization(ctx context.Context, req *authv1.GetOrganizati
 
 // ListMembers implements the RPC.
 func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersRequest) (*authv1.ListMembersResponse, error) {
-	if _, err := actingIn(ctx, req.GetOrganizationId()); err != nil {
+	if _, err := ActingIn(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
 	items, next, err := s.store.Members(ctx, req.GetOrganizationId(), paging.From(req))
@@ -137,7 +137,7 @@ func (s *Service) RemoveMember(ctx context.Context, req *authv1.RemoveMemberRequ
 // audit row in the same transaction. Rights are read from the database rather
 // than from the token, which may be minutes old.
 func (s *Service) change(ctx context.Context, organizationID, userID string, roles []string) (Member, error) {
-	p, err := actingIn(ctx, organizationID)
+	p, err := ActingIn(ctx, organizationID)
 	if err != nil {
 		return Member{}, err
 	}
@@ -211,9 +211,9 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, m Member, verb str
 	})
 }
 
-// actingIn returns the caller when it acts in an organization; any other is
+// ActingIn returns the caller when it acts in an organization; any other is
 // answered as absent.
-func actingIn(ctx context.Context, organizationID string) (*identity.Principal, error) {
+func ActingIn(ctx context.Context, organizationID string) (*identity.Principal, error) {
 	p, ok := identity.FromContext(ctx)
 	if !ok {
 		return nil, identity.Unauthenticated()

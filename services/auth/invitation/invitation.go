@@ -1,0 +1,69 @@
+// Package invitation brings people into an organization by a mail to their
+// address.
+//
+// The link in the mail works once, for a week, and only for somebody who is signed
+// in with the address that was invited: a mail that is passed on invites nobody
+// else. Of the link's token only the SHA-256 is kept; it is made when the mail is
+// written (package mailing).
+package invitation
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+)
+
+const (
+	// TTL is how long an invitation waits.
+	TTL = 7 * 24 * time.Hour
+
+	// maxPending bounds how many invitations of an organization wait.
+	maxPending = 500
+	tokenBytes = 32
+)
+
+// Invitation asks somebody into an organization.
+type Invitation struct {
+	ID, OrganizationID, InviterID string
+	Email                         string
+	Roles                         []string
+	CreateTime, ExpireTime        time.Time
+	AcceptTime                    *time.Time
+}
+
+// state is what became of an invitation, at a time.
+func (i Invitation) state(now time.Time) authv1.Invitation_State {
+	switch {
+	case i.AcceptTime != nil:
+		return authv1.Invitation_ACCEPTED
+	case now.Before(i.ExpireTime):
+		return authv1.Invitation_PENDING
+	default:
+		return authv1.Invitation_EXPIRED
+	}
+}
+
+func encode(i Invitation, now time.Time) *authv1.Invitation {
+	return &authv1.Invitation{
+		Id: i.ID, Email: i.Email, Roles: i.Roles, State: i.state(now), InviterId: i.InviterID,
+		ExpireTime: timestamppb.New(i.ExpireTime), CreateTime: timestamppb.New(i.CreateTime),
+	}
+}
+
+// newToken returns a token and the hash that is kept of it.
+func newToken() (token string, hash []byte) {
+	raw := make([]byte, tokenBytes)
+	_, _ = rand.Read(raw) // never fails
+	token = base64.RawURLEncoding.EncodeToString(raw)
+	return token, hashToken(token)
+}
+
+func hashToken(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}

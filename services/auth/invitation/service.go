@@ -1,0 +1,218 @@
+package invitation
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/mailing"
+	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/user"
+)
+
+const (
+	// Letter is the kind of the mails of this room, and the name of their template.
+	Letter mailing.Kind = "invitation"
+	// page is where their links lead.
+	page = "/account/invitation"
+
+	dataOrganization = "organizationId"
+	dataInvitation   = "invitationId"
+)
+
+// Deps is what the room needs; all of it.
+type Deps struct {
+	Store         *Store
+	Users         *user.Store
+	Organizations *organization.Store
+	Office        *mailing.Office
+	PublicURL     string
+	Trail         *audit.Trail
+	Clock         clock.Clock
+}
+
+// Service implements the RPCs of invitations.
+type Service struct {
+	authv1.UnsafeInvitationServiceServer
+
+	deps Deps
+}
+
+// NewService returns the service, which writes its letters by the postman.
+func NewService(deps Deps, postman *mailing.Postman) (*Service, error) {
+	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Office == nil || deps.PublicURL == "" ||
+		deps.Trail == nil || deps.Clock == nil || postman == nil {
+		return nil, errors.New("invitation: every dependency is required")
+	}
+	s := &Service{deps: deps}
+	postman.Write(Letter, s.write)
+	return s, nil
+}
+
+// ListInvitations implements the RPC.
+func (s *Service) ListInvitations(ctx context.Context, req *authv1.ListInvitationsRequest) (*authv1.ListInvitationsResponse, error) {
+	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+		return nil, err
+	}
+	items, next, err := s.deps.Store.list(ctx, req.GetOrganizationId(), paging.From(req))
+	if err != nil {
+		return nil, err
+	}
+	out := &authv1.ListInvitationsResponse{NextPageToken: next}
+	for _, i := range items {
+		out.Invitations = append(out.Invitations, encode(i, s.deps.Clock.Now()))
+	}
+	return out, nil
+}
+
+// CreateInvitation implements the RPC.
+func (s *Service) CreateInvitation(ctx context.Context, req *authv1.CreateInvitationRequest) (*authv1.Invitation, error) {
+	caller, err := organization.ActingIn(ctx, req.GetOrganizationId())
+	if err != nil {
+		return nil, err
+	}
+	now := clock.Stamp(s.deps.Clock)
+	i := Invitation{
+		ID: id.New(), OrganizationID: caller.OrganizationID, InviterID: caller.UserID, Email: req.GetEmail(), Roles: req.GetRoles(),
+		CreateTime: now, ExpireTime: now.Add(TTL),
+	}
+	err = s.deps.Store.inTx(ctx, postgres.Scope{OrganizationID: i.OrganizationID, UserID: i.InviterID},
+		func(ctx context.Context, tx postgres.Tx) error { return s.invite(ctx, tx, i) })
+	if err != nil {
+		return nil, err
+	}
+	return encode(i, now), nil
+}
+
+func (s *Service) invite(ctx context.Context, tx postgres.Tx, i Invitation) error {
+	if err := s.check(ctx, tx, i); err != nil {
+		return err
+	}
+	if err := s.deps.Store.replace(ctx, tx, i, user.NormalizeEmail(i.Email)); err != nil {
+		return err
+	}
+	if err := s.record(ctx, tx, i, "created"); err != nil {
+		return err
+	}
+	// Last, as the office counts letters outside of any organization.
+	return s.deps.Office.Send(ctx, tx, mailing.Letter{Kind: Letter, Address: i.Email, Data: map[string]string{
+		dataOrganization: i.OrganizationID, dataInvitation: i.ID,
+	}})
+}
+
+// check refuses an invitation that the inviter may not make, by its roles as they
+// are now, or that makes no sense.
+func (s *Service) check(ctx context.Context, tx postgres.Tx, i Invitation) error {
+	if err := s.deps.Organizations.Lock(ctx, tx, i.OrganizationID); err != nil {
+		return err
+	}
+	inviter, err := s.deps.Organizations.Member(ctx, tx, i.OrganizationID, i.InviterID)
+	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
+		return fault.NotFound("organization") // removed meanwhile: a stranger
+	}
+	if err != nil {
+		return err
+	}
+	if err := organization.CheckManage(inviter.Roles, nil, i.Roles); err != nil {
+		return err
+	}
+	member, err := s.deps.Store.isMember(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email))
+	if err != nil {
+		return err
+	}
+	if member {
+		return fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "the address belongs to a member")
+	}
+	n, err := s.deps.Store.pending(ctx, tx, i.OrganizationID)
+	if err != nil {
+		return err
+	}
+	if n >= maxPending {
+		return fault.New(faultv1.Reason_REASON_CONFLICT, "%d invitations wait: withdraw some first", n)
+	}
+	return nil
+}
+
+// DeleteInvitation implements the RPC.
+func (s *Service) DeleteInvitation(ctx context.Context, req *authv1.DeleteInvitationRequest) (*authv1.DeleteInvitationResponse, error) {
+	caller, err := organization.ActingIn(ctx, req.GetOrganizationId())
+	if err != nil {
+		return nil, err
+	}
+	err = s.deps.Store.inTx(ctx, postgres.Scope{OrganizationID: caller.OrganizationID}, func(ctx context.Context, tx postgres.Tx) error {
+		i, err := s.deps.Store.remove(ctx, tx, caller.OrganizationID, req.GetId())
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, i, "withdrawn")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.DeleteInvitationResponse{}, nil
+}
+
+// AcceptInvitation implements the RPC.
+func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvitationRequest) (*authv1.AcceptInvitationResponse, error) {
+	caller, err := identity.Require(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mine, err := s.deps.Users.Own(ctx, caller.UserID)
+	if err != nil {
+		return nil, err
+	}
+	now := clock.Stamp(s.deps.Clock)
+	var accepted Invitation
+	err = s.deps.Store.inTx(ctx, postgres.Scope{UserID: mine.ID}, func(ctx context.Context, tx postgres.Tx) error {
+		var err error
+		if accepted, err = s.deps.Store.accept(ctx, tx, hashToken(req.GetToken()), user.NormalizeEmail(mine.Email), now); err != nil {
+			return err
+		}
+		scope := postgres.Scope{OrganizationID: accepted.OrganizationID, UserID: mine.ID}
+		if err := postgres.Enter(ctx, tx, scope); err != nil {
+			return err
+		}
+		member := organization.Member{
+			OrganizationID: accepted.OrganizationID, User: user.User{ID: mine.ID}, Roles: accepted.Roles, CreateTime: now, UpdateTime: now,
+		}
+		if err := s.deps.Organizations.InsertMember(ctx, tx, member); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, accepted, "accepted")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.AcceptInvitationResponse{OrganizationId: accepted.OrganizationID}, nil
+}
+
+// write makes the token of an invitation and its mail, when it is sent.
+func (s *Service) write(ctx context.Context, l mailing.Letter) (mailing.Page, error) {
+	token, hash := newToken()
+	says, waits, err := s.deps.Store.arm(ctx, l.Data[dataOrganization], l.Data[dataInvitation], hash, s.deps.Clock.Now())
+	if err != nil || !waits {
+		return mailing.Page{}, err
+	}
+	return mailing.Page{Template: string(Letter), Data: map[string]string{
+		"organization": says.organization, "inviter": says.inviter,
+		"link": strings.TrimRight(s.deps.PublicURL, "/") + page + "?" + url.Values{"code": {token}}.Encode(),
+	}}, nil
+}
+
+func (s *Service) record(ctx context.Context, tx postgres.Tx, i Invitation, verb string) error {
+	return s.deps.Trail.Append(ctx, tx, audit.Event{
+		OrganizationID: i.OrganizationID, Action: "auth.invitation." + verb, ResourceType: "invitation", ResourceID: i.ID,
+		Changes: map[string]audit.Change{"roles": {After: i.Roles}},
+	})
+}

@@ -1,0 +1,127 @@
+package invitation
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// list is what may be asked of the list.
+var list = paging.List{ //nolint:gochecknoglobals // a constant table
+	Name:         "invitations",
+	ID:           "id",
+	Fields:       map[string]paging.Field{"createTime": {Column: "created_at", Type: paging.Time, Order: true}},
+	DefaultOrder: "createTime desc",
+}
+
+const columns = "organization_id::text, id::text, inviter_id::text, email, roles, created_at, expires_at, accepted_at"
+
+// Store keeps invitations in Postgres.
+type Store struct {
+	db     *postgres.DB
+	tokens *paging.Tokens
+}
+
+// NewStore returns a store.
+func NewStore(db *postgres.DB, tokens *paging.Tokens) *Store { return &Store{db: db, tokens: tokens} }
+
+func scan(row pgx.CollectableRow) (Invitation, error) {
+	var i Invitation
+	err := row.Scan(&i.OrganizationID, &i.ID, &i.InviterID, &i.Email, &i.Roles, &i.CreateTime, &i.ExpireTime, &i.AcceptTime)
+	return i, err
+}
+
+func (s *Store) inTx(ctx context.Context, scope postgres.Scope, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return s.db.InTx(ctx, scope, fn)
+}
+
+// isMember tells whether somebody with an address belongs to the organization.
+func (s *Store) isMember(ctx context.Context, tx pgx.Tx, organizationID, address string) (bool, error) {
+	return postgres.TxOne(ctx, tx, pgx.RowTo[bool], `SELECT EXISTS (
+		SELECT FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1 AND u.email_normalized = $2)`,
+		organizationID, address)
+}
+
+// pending returns how many invitations wait.
+func (s *Store) pending(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
+	return postgres.TxOne(ctx, tx, pgx.RowTo[int],
+		"SELECT count(*) FROM invitations WHERE organization_id = $1 AND accepted_at IS NULL", organizationID)
+}
+
+// replace adds an invitation in the place of the one of its address that waits.
+func (s *Store) replace(ctx context.Context, tx pgx.Tx, i Invitation, address string) error {
+	if _, err := postgres.TxExec(ctx, tx, "DELETE FROM invitations WHERE organization_id = $1 AND email_normalized = $2 AND accepted_at IS NULL",
+		i.OrganizationID, address); err != nil {
+		return err
+	}
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO invitations
+		(organization_id, id, email, email_normalized, roles, inviter_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		i.OrganizationID, i.ID, i.Email, address, i.Roles, i.InviterID, i.CreateTime, i.ExpireTime)
+	if name, ok := postgres.ViolatedConstraint(err); ok && name == "invitations_pending" {
+		return fault.New(faultv1.Reason_REASON_CONFLICT, "the address was invited at the same time")
+	}
+	return err
+}
+
+// remove withdraws an invitation.
+func (s *Store) remove(ctx context.Context, tx pgx.Tx, organizationID, id string) (Invitation, error) {
+	i, err := postgres.TxOne(ctx, tx, scan, "DELETE FROM invitations WHERE organization_id = $1 AND id = $2 RETURNING "+columns, organizationID, id)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return i, fault.NotFound("invitation")
+	}
+	return i, err
+}
+
+// list returns a page of an organization's invitations.
+func (s *Store) list(ctx context.Context, organizationID string, req paging.Request) ([]Invitation, string, error) {
+	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Invitation]{
+		List: list, Tokens: s.tokens, Request: req,
+		SQL: "SELECT " + columns + " FROM invitations WHERE organization_id = $1", Args: []any{organizationID}, Scan: scan,
+		Value: func(i Invitation, field string) any {
+			if field == "createTime" {
+				return i.CreateTime
+			}
+			return i.ID
+		},
+	})
+}
+
+// letter is what the mail of an invitation says.
+type letter struct{ organization, inviter string }
+
+// arm gives an invitation the token of its mail, and returns what the mail says;
+// false when the invitation does not wait anymore.
+func (s *Store) arm(ctx context.Context, organizationID, id string, hash []byte, now time.Time) (letter, bool, error) {
+	l, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, func(row pgx.CollectableRow) (letter, error) {
+		var l letter
+		err := row.Scan(&l.organization, &l.inviter)
+		return l, err
+	}, `UPDATE invitations i SET token_hash = $3 FROM organizations o
+		WHERE i.organization_id = $1 AND i.id = $2 AND i.accepted_at IS NULL AND i.expires_at > $4 AND o.id = i.organization_id
+		RETURNING o.display_name, coalesce((SELECT u.display_name FROM users u WHERE u.id = i.inviter_id), '')`,
+		organizationID, id, hash, now)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return letter{}, false, nil
+	}
+	return l, err == nil, err
+}
+
+// accept uses an invitation up, for whoever has its token and its address.
+func (s *Store) accept(ctx context.Context, tx pgx.Tx, hash []byte, address string, now time.Time) (Invitation, error) {
+	i, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Invitation, error) {
+		var i Invitation
+		err := row.Scan(&i.OrganizationID, &i.ID, &i.Roles)
+		return i, err
+	}, "SELECT organization_id::text, id::text, roles FROM accept_invitation($1, $2, $3)", hash, address, now)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return i, fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the invitation is not valid for your address, or no longer: ask for another one")
+	}
+	return i, err
+}
