@@ -58,7 +58,8 @@ func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	if err := c.authorizer.Authorize(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	return c.once(ctx, info.FullMethod, req, handler)
+	resp, err = c.once(ctx, info.FullMethod, req, handler)
+	return resp, nameNUL(req, err)
 }
 
 func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
@@ -78,8 +79,9 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	if err := c.authorizer.Authorize(ctx, info.FullMethod); err != nil {
 		return err
 	}
-	err = handler(srv, &validatedStream{ServerStream: ss, ctx: ctx, validate: c.validate})
-	return ended(ctx, err)
+	validated := &validatedStream{ServerStream: ss, ctx: ctx, validate: c.validate}
+	err = handler(srv, validated)
+	return ended(ctx, nameNUL(validated.last, err))
 }
 
 // errRevoked is the cause with which streams end whose caller's token has lost

@@ -3,6 +3,7 @@ package rpcserver_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +79,25 @@ func TestBadFieldsAreNamedAsJSONSpellsThem(t *testing.T) {
 	violations := fault.From(err).Violations()
 	if len(violations) != 1 || violations[0].Field != "assistant.displayName" {
 		t.Errorf("violations %+v", violations)
+	}
+}
+
+// S63: the database refuses a NUL and cannot say where it was.
+func TestS63ATextWithNULIsNamed(t *testing.T) {
+	t.Parallel()
+	r := start(t, rpctest.Options{})
+	r.handlers.assisted = func(context.Context, *managementv1.CreateAssistantRequest) (*managementv1.Assistant, error) {
+		return nil, fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "a text holds characters that cannot be stored")
+	}
+	req := creation("a\x00b")
+	req.Assistant.Description, req.Assistant.Instructions = "plain", "\x00"
+	_, err := r.assistants.CreateAssistant(r.as(t, "member"), req)
+	var fields []string
+	for _, v := range fault.From(err).Violations() {
+		fields = append(fields, v.Field)
+	}
+	if !slices.Equal(fields, []string{"assistant.displayName", "assistant.instructions"}) {
+		t.Errorf("%v names %q", err, fields)
 	}
 }
 

@@ -79,6 +79,7 @@ type validatedStream struct {
 	grpc.ServerStream
 	ctx      context.Context //nolint:containedctx // how grpc passes a stream's context
 	validate func(any) error
+	last     any // what the client has sent last
 }
 
 // Context implements [grpc.ServerStream].
@@ -89,5 +90,6 @@ func (s *validatedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err //nolint:wrapcheck // io.EOF must stay as it is
 	}
+	s.last = m
 	return s.validate(m)
 }

@@ -1,0 +1,214 @@
+package surface_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/proto/catalog"
+)
+
+// S63: a NUL in any text of any RPC, which Postgres cannot store, is the caller's
+// mistake and never ours.
+func TestS63NoTextWithNULBreaksAnything(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	caller := i.SignIn(t)
+	own := populate(t, i, caller)
+	conn, err := grpc.NewClient(strings.TrimPrefix(i.URL, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+caller.AccessToken)
+	tried := 0
+	for _, m := range catalog.Methods() {
+		if !m.Public {
+			continue
+		}
+		for _, path := range texts(m.Descriptor.Input(), "", 0) {
+			message := request(t, m, "")
+			if m.Access.GetResource() != "" {
+				message = request(t, m, own.of(t, m))
+			}
+			empty(message.ProtoReflect(), path)
+			set(message.ProtoReflect(), path, "a\x00b")
+			tried++
+			switch st := call(ctx, conn, m, message); st.Code() {
+			case codes.Internal, codes.Unknown, codes.Unavailable, codes.DataLoss:
+				t.Errorf("%s with NUL in %s: %v %s", m.FullMethod, path, st.Code(), st.Message())
+			case codes.OK:
+				t.Logf("%s takes a NUL in %s", m.FullMethod, path)
+			default:
+			}
+		}
+	}
+	if tried < 80 {
+		t.Errorf("only %d texts were tried", tried)
+	}
+}
+
+// texts lists the paths of a message's text fields, two levels deep.
+func texts(message protoreflect.MessageDescriptor, prefix string, depth int) []string {
+	var out []string
+	for n := range message.Fields().Len() {
+		field := message.Fields().Get(n)
+		path := prefix + string(field.Name())
+		switch {
+		case field.Kind() == protoreflect.StringKind && !field.IsMap():
+			out = append(out, path)
+		case field.Kind() == protoreflect.MessageKind && !field.IsList() && !field.IsMap() && depth < 2:
+			if !strings.HasPrefix(string(field.Message().FullName()), "google.") {
+				out = append(out, texts(field.Message(), path+".", depth+1)...)
+			}
+		default:
+		}
+	}
+	return out
+}
+
+// empty clears the field at a dotted path.
+func empty(message protoreflect.Message, path string) {
+	head, rest, nested := strings.Cut(path, ".")
+	field := message.Descriptor().Fields().ByName(protoreflect.Name(head))
+	if nested {
+		empty(message.Mutable(field).Message(), rest)
+		return
+	}
+	message.Clear(field)
+}
+
+// S63: text that no field can hold is refused, and the field is named.
+func TestS63BadTextIsNamed(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	s := i.SignUp(t, "ada@example.com")
+	long := strings.TrimSuffix(strings.Repeat(`displayName = "x" OR `, 10_000), " OR ")
+	for name, tc := range map[string]struct {
+		method, path, body, field string
+	}{
+		"NUL":                   {http.MethodPost, "/v1/assistants", "{\"displayName\":\"a\\u0000b\"}", "displayName"},
+		"NUL in a list":         {http.MethodPost, "/v1/assistants", "{\"displayName\":\"a\",\"tools\":[\"a\\u0000b\"]}", "tools[0]"},
+		"no UTF-8":              {http.MethodPost, "/v1/assistants", "{\"displayName\":\"a\xff\"}", ""},
+		"half a surrogate pair": {http.MethodPost, "/v1/assistants", `{"displayName":"a\ud800"}`, ""},
+		"a long filter":         {http.MethodGet, "/v1/assistants?filter=" + url.QueryEscape(long), "", "filter"},
+		"NUL in a filter":       {http.MethodGet, "/v1/assistants?filter=displayName%3D%22a%00%22", "", "filter"},
+		"S51 a hidden field":    {http.MethodGet, "/v1/assistants?filter=organizationId%3D%22x%22", "", "filter"},
+		"S51 a hidden order":    {http.MethodGet, "/v1/assistants?orderBy=organizationId", "", "orderBy"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), tc.method, i.URL+tc.path, strings.NewReader(tc.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+s.AccessToken)
+		if tc.body != "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		status, body, _ := do(t, req)
+		var problem struct{ Violations []struct{ Field string } }
+		_ = json.Unmarshal(body, &problem) // without its marks it may be none
+		if status != http.StatusBadRequest && status != http.StatusRequestHeaderFieldsTooLarge && status != http.StatusRequestURITooLong {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+		if status == http.StatusBadRequest && tc.field != "" && !bytes.Contains(body, []byte(`"field":"`+tc.field+`"`)) {
+			t.Errorf("%s: %s does not name %s", name, body, tc.field)
+		}
+	}
+}
+
+// S51: a page token is good for the list and the organization that it came from.
+func TestS51PageTokensOfOthersAreRefused(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	owner, stranger := i.SignUp(t, "owner@example.com"), i.SignUp(t, "stranger@example.com")
+	for _, s := range []inprocess.Session{owner, stranger} {
+		for range 2 {
+			i.Create(t, s, "/v1/assistants", map[string]string{"displayName": "One"})
+			i.Create(t, s, "/v1/collections", map[string]string{"displayName": "One"})
+		}
+	}
+	var page struct{ NextPageToken string }
+	i.Get(t, owner, "/v1/assistants?pageSize=1", &page)
+	token := url.QueryEscape(page.NextPageToken)
+	i.Get(t, owner, "/v1/assistants?pageSize=1&pageToken="+token, &page)
+	for name, tc := range map[string]struct {
+		caller inprocess.Session
+		path   string
+	}{
+		"another organization": {stranger, "/v1/assistants?pageSize=1&pageToken=" + token},
+		"another list":         {owner, "/v1/collections?pageSize=1&pageToken=" + token},
+		"another filter":       {owner, "/v1/assistants?pageSize=1&filter=displayName%3D%22One%22&pageToken=" + token},
+		"another order":        {owner, "/v1/assistants?pageSize=1&orderBy=displayName&pageToken=" + token},
+	} {
+		status, body, _ := read(t, i.Request(t, tc.caller, http.MethodGet, tc.path, nil))
+		if status != http.StatusBadRequest || !bytes.Contains(body, []byte(`"field":"pageToken"`)) {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+}
+
+// S44: what the server decides is not a client's to say, in no body and no mask.
+func TestS44FieldsOfTheServerStayItsOwn(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	owner, other := i.SignUp(t, "owner@example.com"), i.SignUp(t, "other@example.com")
+	theirs := populate(t, i, owner)
+	for _, tc := range []struct {
+		path   string
+		writes []map[string]any
+	}{
+		{"/v1/me", []map[string]any{
+			{"organizationId": other.OrganizationID}, {"roles": []string{"operator"}}, {"permissions": []string{"organizations.operate"}},
+			{"disabled": true}, {"email": "else@example.com"}, {"emailVerified": true}, {"id": id.New()},
+		}},
+		{"/v1/assistants/" + theirs["assistant"], []map[string]any{
+			{"organizationId": other.OrganizationID}, {"createTime": "2020-01-01T00:00:00Z"}, {"id": id.New()}, {"createdBy": other.UserID}, {"etag": "x", "deleteTime": "2020-01-01T00:00:00Z"},
+		}},
+		{"/v1/conversations/" + theirs["conversation"], []map[string]any{
+			{"organizationId": other.OrganizationID}, {"userId": other.UserID}, {"activeRun": map[string]any{"state": "COMPLETED"}}, {"usage": map[string]any{"inputTokens": 0}},
+		}},
+		{"/v1/collections/" + theirs["collection"], []map[string]any{
+			{"organizationId": other.OrganizationID}, {"documentCount": 0}, {"createTime": "2020-01-01T00:00:00Z"},
+		}},
+		{"/v1/organizations/" + owner.OrganizationID, []map[string]any{
+			{"personal": false}, {"id": other.OrganizationID}, {"createTime": "2020-01-01T00:00:00Z"},
+		}},
+	} {
+		_, before, _ := read(t, i.Request(t, owner, http.MethodGet, tc.path, nil))
+		for _, body := range tc.writes {
+			var names []string
+			for name := range body {
+				names = append(names, name)
+			}
+			for _, query := range []string{"", "?updateMask=" + strings.Join(names, ",")} {
+				status, said, _ := read(t, i.Request(t, owner, http.MethodPatch, tc.path+query, body))
+				_, after, _ := read(t, i.Request(t, owner, http.MethodGet, tc.path, nil))
+				if status != http.StatusBadRequest && !bytes.Equal(before, after) || status >= 500 {
+					t.Errorf("PATCH %s%s %v: %d %s\nbefore %s\nafter  %s", tc.path, query, body, status, said, before, after)
+				}
+			}
+		}
+	}
+	for path, body := range map[string]map[string]any{
+		"/v1/assistants":    {"displayName": "x", "organizationId": other.OrganizationID},
+		"/v1/collections":   {"displayName": "x", "organizationId": other.OrganizationID},
+		"/v1/conversations": {"title": "x", "userId": other.UserID},
+		"/v1/auth/sign-up":  {"email": "new@example.com", "password": "a very long secret", "roles": []string{"operator"}},
+	} {
+		status, said, _ := read(t, i.Request(t, owner, http.MethodPost, path, body))
+		if status != http.StatusBadRequest {
+			t.Errorf("POST %s %v: %d %s", path, body, status, said)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package rpcserver
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// nameNUL adds the fields that hold a NUL to a refusal that names no field. The
+// database finds it, which knows no fields; so the search costs only those who
+// sent one.
+func nameNUL(message any, err error) error {
+	f := fault.From(err)
+	m, ok := message.(proto.Message)
+	if !ok || f == nil || f.Reason() != faultv1.Reason_REASON_INVALID_ARGUMENT || len(f.Violations()) > 0 {
+		return err
+	}
+	paths := withNUL(m.ProtoReflect(), "")
+	sort.Strings(paths)
+	for _, path := range paths {
+		f = f.WithViolation(path, "holds a NUL, which cannot be stored")
+	}
+	return f
+}
+
+// withNUL lists the paths, as JSON spells them, of the texts that hold a NUL.
+func withNUL(m protoreflect.Message, prefix string) []string {
+	var out []string
+	look := func(field protoreflect.FieldDescriptor, value protoreflect.Value, path string) {
+		if field.Kind() == protoreflect.StringKind && strings.Contains(value.String(), "\x00") {
+			out = append(out, path)
+		} else if field.Message() != nil {
+			out = append(out, withNUL(value.Message(), path+".")...)
+		}
+	}
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		path := prefix + field.JSONName()
+		switch {
+		case field.IsMap(): // no request has one
+		case field.IsList():
+			for i := range value.List().Len() {
+				look(field, value.List().Get(i), path+"["+strconv.Itoa(i)+"]")
+			}
+		default:
+			look(field, value, path)
+		}
+		return true
+	})
+	return out
+}
