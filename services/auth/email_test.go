@@ -39,7 +39,7 @@ func setupPost(t *testing.T, clk clock.Clock, verified bool) *post {
 // setupPostAt is setupPost with a mail server that may not be there yet.
 func setupPostAt(t *testing.T, clk clock.Clock, verified bool, url string) *post {
 	t.Helper()
-	cfg := auth.Config{VerifiedEmail: verified}
+	cfg := auth.Config{VerifiedEmail: verified, RateLimits: true}
 	cfg.Messages.SMTPURL = url
 	p := &post{bundle: setupWith(t, clk, cfg)}
 	p.emails = authv1.NewEmailServiceClient(p.conn)

@@ -66,7 +66,9 @@ func openPost(cfg Config, deps Deps, tokens *paging.Tokens) (post, error) {
 		deps.Log.Warn("no mail server is set: mail waits until there is one")
 	}
 	p.outbox = outbox.NewService(sender.Outbox(), tokens)
-	p.office, err = mailing.NewOffice(mailing.NewStore(deps.DB), sealer, p.jobs, deps.Clock)
+	p.office, err = mailing.NewOffice(mailing.OfficeDeps{
+		Store: mailing.NewStore(deps.DB), Sealer: sealer, Jobs: p.jobs, Bounded: cfg.RateLimits, Clock: deps.Clock,
+	})
 	return p, err
 }
 

@@ -133,43 +133,50 @@ func (s *Sealer) recipient(address string) []byte {
 	return mac.Sum(nil)
 }
 
-// Office takes letters.
-type Office struct {
-	store  *Store
-	sealer *Sealer
-	jobs   *jobs.Client
-	clock  clock.Clock
+// OfficeDeps is what an office needs; all of it.
+type OfficeDeps struct {
+	Store  *Store
+	Sealer *Sealer
+	// Jobs is the queue whose workers deliver the letters.
+	Jobs *jobs.Client
+	// Bounded says whether an address gets only so many letters.
+	Bounded bool
+	Clock   clock.Clock
 }
 
-// NewOffice returns an office whose letters the jobs' workers deliver.
-func NewOffice(store *Store, sealer *Sealer, client *jobs.Client, clk clock.Clock) (*Office, error) {
-	if store == nil || sealer == nil || client == nil || clk == nil {
+// Office takes letters.
+type Office struct{ deps OfficeDeps }
+
+// NewOffice returns an office.
+func NewOffice(deps OfficeDeps) (*Office, error) {
+	if deps.Store == nil || deps.Sealer == nil || deps.Jobs == nil || deps.Clock == nil {
 		return nil, errors.New("mailing: every dependency is required")
 	}
-	return &Office{store: store, sealer: sealer, jobs: client, clock: clk}, nil
+	return &Office{deps: deps}, nil
 }
 
 // Send takes a letter in the transaction of what causes it. A letter too many
 // for its address is dropped.
 func (o *Office) Send(ctx context.Context, tx postgres.Tx, l Letter) error {
 	l.ID = id.New()
-	n, err := o.store.count(ctx, tx, o.sealer.recipient(user.NormalizeEmail(l.Address)), l.Kind, clock.Stamp(o.clock))
-	if err != nil || n > perHour {
+	recipient := o.deps.Sealer.recipient(user.NormalizeEmail(l.Address))
+	n, err := o.deps.Store.count(ctx, tx, recipient, l.Kind, clock.Stamp(o.deps.Clock))
+	if err != nil || (o.deps.Bounded && n > perHour) {
 		return err
 	}
-	job, err := o.sealer.seal(l)
+	job, err := o.deps.Sealer.seal(l)
 	if err != nil {
 		return err
 	}
-	return o.jobs.Insert(ctx, tx, job, jobs.InsertOptions{MaxAttempts: attempts})
+	return o.deps.Jobs.Insert(ctx, tx, job, jobs.InsertOptions{MaxAttempts: attempts})
 }
 
 // Post is Send in a transaction of its own.
 func (o *Office) Post(ctx context.Context, l Letter) error {
-	return o.store.inTx(ctx, func(ctx context.Context, tx postgres.Tx) error { return o.Send(ctx, tx, l) })
+	return o.deps.Store.inTx(ctx, func(ctx context.Context, tx postgres.Tx) error { return o.Send(ctx, tx, l) })
 }
 
 // Sweep forgets the counts of hours that are over.
 func (o *Office) Sweep(ctx context.Context) error {
-	return o.store.forget(ctx, o.clock.Now().Add(-time.Hour))
+	return o.deps.Store.forget(ctx, o.deps.Clock.Now().Add(-time.Hour))
 }

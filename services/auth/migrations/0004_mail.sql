@@ -38,11 +38,13 @@ CREATE POLICY own ON mail_tokens
     USING (user_id = gatehouse.user_id()) WITH CHECK (user_id = gatehouse.user_id());
 
 -- Keeps a token. Of those that belong to one account, or reset one address, only
--- the newest works; of sign-ups each does, as nobody knows yet whose is right.
+-- the newest works; of sign-ups each does, as nobody knows yet whose is right. Two
+-- for one address wait for each other, or both would be the newest.
 CREATE FUNCTION keep_mail_token(id uuid, purpose text, token_hash bytea, address text, address_normalized text, user_id uuid,
     password_hash text, display_name text, at timestamptz, until timestamptz) RETURNS void
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = auth, pg_temp
 AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended('mail token of ' || keep_mail_token.address_normalized, 0));
     DELETE FROM mail_tokens t WHERE t.id = keep_mail_token.id OR t.purpose = keep_mail_token.purpose
         AND (t.user_id = keep_mail_token.user_id
              OR t.purpose = 'reset' AND t.address_normalized = keep_mail_token.address_normalized);

@@ -1,0 +1,130 @@
+package mailing
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/jobs"
+	"github.com/gatehouse/gatehouse/platform/notify"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+func sealer(t *testing.T, key string) *Sealer {
+	t.Helper()
+	s, err := NewSealer([]byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// S73, S74: what waits is of use only to who has the installation's key, and only
+// as the letter that it is.
+func TestS74LettersAreSealedForTheirOwnJob(t *testing.T) {
+	t.Parallel()
+	s := sealer(t, "one key")
+	letter := Letter{ID: "1", Kind: "sign_up", Address: "ada@example.org", Data: map[string]string{"passwordHash": "$argon2id$"}}
+	job, err := s.seal(letter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, plain := range []string{"ada", "sign_up", "argon2"} {
+		if strings.Contains(string(job.Sealed), plain) {
+			t.Errorf("%q can be read", plain)
+		}
+	}
+	if opened, err := s.open(job); err != nil || opened.Address != letter.Address || opened.Data["passwordHash"] != "$argon2id$" {
+		t.Errorf("%v %+v", err, opened)
+	}
+	altered := deliver{ID: "1", Sealed: append([]byte{job.Sealed[0] ^ 1}, job.Sealed[1:]...)}
+	for name, try := range map[string]func() error{
+		"another key":  func() error { _, err := sealer(t, "another key").open(job); return err },
+		"another job":  func() error { _, err := s.open(deliver{ID: "2", Sealed: job.Sealed}); return err },
+		"altered":      func() error { _, err := s.open(altered); return err },
+		"nothing left": func() error { _, err := s.open(deliver{ID: "1"}); return err },
+	} {
+		if err := try(); !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAddressesAreCountedByKeyedHashes(t *testing.T) {
+	t.Parallel()
+	one, another := sealer(t, "one key").recipient("ada@example.org"), sealer(t, "another key").recipient("ada@example.org")
+	if string(one) == string(another) || string(one) != string(sealer(t, "one key").recipient("ada@example.org")) {
+		t.Error("the hash is not one of the key and the address")
+	}
+}
+
+// Every letter has a subject and both forms, which hold the same.
+func TestEveryTemplateIsWhole(t *testing.T) {
+	t.Parallel()
+	outbox, err := notify.Open(notify.Config{Outbox: t.TempDir()}, clock.System())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPostman(sealer(t, "key"), outbox, "https://gatehouse.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := files.ReadDir("templates/en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := regexp.MustCompile(`\{\{\.([A-Za-z]+)\}\}`)
+	for _, entry := range entries {
+		name, found := strings.CutSuffix(entry.Name(), ".txt")
+		if !found {
+			continue
+		}
+		raw, err := files.ReadFile("templates/en/" + entry.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := map[string]string{}
+		for _, place := range places.FindAllStringSubmatch(string(raw), -1) {
+			data[place[1]] = "https://gatehouse.example/" + place[1]
+		}
+		m, err := p.templates.Fill(notify.Email, name, "", data)
+		if err != nil || m.Subject == "" || m.Text == "" || !strings.Contains(m.HTML, "<html lang=") {
+			t.Errorf("%s: %v %+v", name, err, m)
+		}
+		for place, value := range data {
+			if strings.Contains(m.Text, value) != strings.Contains(m.HTML, value) {
+				t.Errorf("%s has its %s in one form alone", name, place)
+			}
+		}
+		if link := data["link"]; link != "" && !strings.Contains(m.HTML, `href="`+link) {
+			t.Errorf("%s does not link its link", name)
+		}
+	}
+	if len(entries) < 20 {
+		t.Errorf("only %d templates", len(entries))
+	}
+}
+
+// A letter of a kind that nobody knows ends its job: no attempt would help.
+func TestALetterWithoutATemplateIsAnError(t *testing.T) {
+	t.Parallel()
+	s := sealer(t, "key")
+	sender, err := notify.Open(notify.Config{Outbox: t.TempDir()}, clock.System())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPostman(s, sender, "https://gatehouse.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := s.seal(Letter{ID: "1", Kind: "unknown", Address: "ada@example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.work(t.Context(), postgres.Scope{}, jobs.Job[deliver]{Args: job}); !fault.Is(err, faultv1.Reason_REASON_INTERNAL) {
+		t.Error(err)
+	}
+}
