@@ -3,6 +3,8 @@
 package mailtest
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -10,7 +12,9 @@ import (
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net"
+	"net/http/httptest"
 	"net/mail"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +51,7 @@ type Server struct {
 	// Address is where it listens.
 	Address string
 
+	scheme  string
 	mu      sync.Mutex
 	mails   []Mail
 	refused string
@@ -73,13 +78,34 @@ func Start(t testing.TB) *Server {
 // StartAt is [Start] at an address.
 func StartAt(t testing.TB, address string) *Server {
 	t.Helper()
+	return serve(t, address, "smtp", nil)
+}
+
+// StartTLS is [Start] for a server that takes passwords over TLS alone, and speaks
+// nothing else by the scheme smtps. The second result trusts it.
+func StartTLS(t testing.TB, scheme string) (*Server, *tls.Config) {
+	t.Helper()
+	// Its certificate is good for loopback, which is all that is wanted of it.
+	certified := httptest.NewTLSServer(nil)
+	t.Cleanup(certified.Close)
+	trusted := x509.NewCertPool()
+	trusted.AddCert(certified.Certificate())
+	return serve(t, "127.0.0.1:0", scheme, &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12}),
+		&tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}
+}
+
+func serve(t testing.TB, address, scheme string, encryption *tls.Config) *Server {
+	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Address: listener.Addr().String(), arrived: make(chan struct{})}
+	s := &Server{Address: listener.Addr().String(), scheme: scheme, arrived: make(chan struct{})}
+	if scheme == "smtps" {
+		listener = tls.NewListener(listener, encryption)
+	}
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &session{server: s}, nil }))
-	server.AllowInsecureAuth = true
+	server.TLSConfig, server.AllowInsecureAuth = encryption, encryption == nil
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -92,8 +118,14 @@ func StartAt(t testing.TB, address string) *Server {
 }
 
 // URL is how to reach the server.
-func (s *Server) URL() string {
-	return "smtp://" + User + ":" + strings.ReplaceAll(Password, " ", "%20") + "@" + s.Address
+func (s *Server) URL() string { return urlOf(s.scheme, s.Address) }
+
+// URLAt is how to reach a server that will be started at an address.
+func URLAt(address string) string { return urlOf("smtp", address) }
+
+func urlOf(scheme, address string) string {
+	u := url.URL{Scheme: scheme, User: url.UserPassword(User, Password), Host: address}
+	return u.String()
 }
 
 // Refuse makes the server refuse a receiver for good.

@@ -25,6 +25,7 @@ package notify
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"time"
@@ -71,6 +72,8 @@ type Config struct {
 	From string
 	// Outbox is the folder where messages go that have no server; empty: none.
 	Outbox string
+	// TLS is how mail servers prove themselves; nil trusts the machine's authorities.
+	TLS *tls.Config
 	// HTTPClient reaches Twilio; nil takes one of its own.
 	HTTPClient *http.Client
 }
@@ -95,7 +98,7 @@ func Open(cfg Config, clk clock.Clock) (*Sender, error) {
 	}
 	var problems []error
 	if cfg.SMTPURL != "" {
-		mail, err := newMailer(cfg.SMTPURL, cfg.From)
+		mail, err := newMailer(cfg.SMTPURL, cfg.From, cfg.TLS)
 		s.channels[Email] = mail
 		problems = append(problems, err)
 	}

@@ -1,8 +1,10 @@
 package notify_test
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -50,6 +52,42 @@ func TestMailArrivesWhole(t *testing.T) {
 	if got.Subject != message.Subject || strings.TrimSpace(got.Text) != strings.TrimSpace(message.Text) || got.HTML != message.HTML ||
 		got.MessageID != "<"+message.ID+"@gatehouse.example>" || got.Automatic != "auto-generated" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// Over a network the password and the links go encrypted, to a server that is who
+// it says.
+func TestMailIsEncrypted(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"smtp", "smtps"} {
+		server, trust := mailtest.StartTLS(t, scheme)
+		strict := server.URL() + "?starttls=required"
+		if err := open(t, notify.Config{SMTPURL: strict, TLS: trust}).Send(t.Context(), letter("ada@example.org")); err != nil {
+			t.Fatal(scheme, err)
+		}
+		server.Wait(t, "ada@example.org", "Ada")
+		if err := open(t, notify.Config{SMTPURL: strict}).Send(t.Context(), letter("bea@example.org")); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
+			t.Errorf("%s: a server that nobody vouches for: %v", scheme, err)
+		}
+		if mails := server.Mails(); len(mails) != 1 {
+			t.Errorf("%s: %d mails arrived", scheme, len(mails))
+		}
+	}
+}
+
+// A server that says nothing holds nobody up for longer than the caller waits.
+func TestASilentServerIsLeft(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err = open(t, notify.Config{SMTPURL: "smtp://" + listener.Addr().String()}).Send(ctx, letter("ada@example.org"))
+	if !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
+		t.Error(err)
 	}
 }
 

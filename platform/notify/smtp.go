@@ -2,12 +2,14 @@ package notify
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 
 	gomail "github.com/wneessen/go-mail"
@@ -25,10 +27,12 @@ type mailer struct {
 	host    string
 	from    *mail.Address
 	options []gomail.Option
+	// plain says that connections begin without TLS.
+	plain bool
 }
 
 // newMailer reads an SMTP URL. Its errors do not repeat it: it holds a password.
-func newMailer(text, from string) (*mailer, error) {
+func newMailer(text, from string, trust *tls.Config) (*mailer, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || (u.Scheme != "smtp" && u.Scheme != "smtps") || (u.Path != "" && u.Path != "/") {
 		return nil, errors.New("SMTP URL: must be smtp://user:password@host:port or smtps://…")
@@ -47,6 +51,7 @@ func newMailer(text, from string) (*mailer, error) {
 		port = smtpsPort
 		m.options = append(m.options, gomail.WithSSL())
 	} else {
+		m.plain = true
 		policy, err := upgrade(query.Get("starttls"), m.host)
 		if err != nil {
 			return nil, err
@@ -55,6 +60,11 @@ func newMailer(text, from string) (*mailer, error) {
 		if policy == gomail.TLSOpportunistic {
 			auth = gomail.SMTPAuthPlainNoEnc // whoever allows that has said so
 		}
+	}
+	if trust != nil {
+		trust = trust.Clone()
+		trust.ServerName = m.host
+		m.options = append(m.options, gomail.WithTLSConfig(trust))
 	}
 	if given := u.Port(); given != "" {
 		if port, err = strconv.Atoi(given); err != nil {
@@ -107,7 +117,11 @@ func (m *mailer) send(ctx context.Context, message Message) error {
 	if message.HTML != "" {
 		mime.AddAlternativeString(gomail.TypeTextHTML, message.HTML)
 	}
-	client, err := gomail.NewClient(m.host, m.options...)
+	options := slices.Clone(m.options)
+	if m.plain {
+		options = append(options, gomail.WithDialContextFunc(cut(ctx)))
+	}
+	client, err := gomail.NewClient(m.host, options...)
 	if err != nil {
 		return unavailable(err, Email)
 	}
@@ -115,6 +129,18 @@ func (m *mailer) send(ctx context.Context, message Message) error {
 		return mailError(err)
 	}
 	return nil
+}
+
+// cut dials so that the end of ctx ends the connection too. The library minds ctx
+// only until it is connected, and then has each answer take up to its own timeout.
+func cut(ctx context.Context) gomail.DialContextFunc {
+	return func(dialing context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(dialing, network, address)
+		if err == nil {
+			context.AfterFunc(ctx, func() { _ = conn.Close() }) // Send ends ctx when it returns
+		}
+		return conn, err //nolint:wrapcheck // the library wraps it
+	}
 }
 
 func mailError(err error) error {

@@ -421,7 +421,7 @@ func TestLettersToOneAddressAreBounded(t *testing.T) {
 func TestS74LettersWaitSealedForAMailServerThatIsDown(t *testing.T) {
 	t.Parallel()
 	address := mailtest.Reserve(t)
-	p := setupPostAt(t, clock.System(), true, (&mailtest.Server{Address: address}).URL())
+	p := setupPostAt(t, clock.System(), true, mailtest.URLAt(address))
 	p.askSignUp(t, ada, password)
 	waitFor(t, func() bool {
 		return adminText(t, p.bundle, "SELECT count(*)::text FROM jobs_auth.river_job WHERE cardinality(errors) > 0") == "1"
