@@ -1,0 +1,121 @@
+package auth_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth"
+	"github.com/gatehouse/gatehouse/services/auth/session"
+)
+
+// S17: whoever signs up with one address in several spellings at once has one
+// account, and no answer tells of a fault.
+func TestS17SpellingsOfOneAddressAreOneAccount(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	spellings := []string{"Ada@example.org", "ada@example.org", "ADA@EXAMPLE.ORG", "ａda@example.org", "ada@ｅxample.org"}
+	errs := make([]error, len(spellings))
+	var group sync.WaitGroup
+	for i, address := range spellings {
+		group.Go(func() {
+			_, errs[i] = b.sessions.SignUp(t.Context(), &authv1.SignUpRequest{Email: address, Password: password})
+		})
+	}
+	group.Wait()
+	for i, err := range errs {
+		if err != nil && !fault.Is(err, faultv1.Reason_REASON_EMAIL_TAKEN) && !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) {
+			t.Errorf("%s: %v", spellings[i], err)
+		}
+	}
+	if n := adminText(t, b, "SELECT count(*)::text FROM auth.users"); n != "1" {
+		t.Errorf("%s accounts were made", n)
+	}
+	b.signIn(t, spellings[2])
+}
+
+// S21: whatever ends a session, nothing is refreshed from it.
+func TestS21NothingIsRefreshedAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*testing.T, *bundle, *authv1.TokenResponse) error{
+		"signed out": func(t *testing.T, b *bundle, tokens *authv1.TokenResponse) error {
+			t.Helper()
+			_, err := b.sessions.SignOut(t.Context(), &authv1.SignOutRequest{RefreshToken: tokens.GetRefreshToken()})
+			return err
+		},
+		"ended from another device": func(t *testing.T, b *bundle, tokens *authv1.TokenResponse) error {
+			t.Helper()
+			other := b.signIn(t, "ada@example.org")
+			_, err := b.userSessions.DeleteUserSession(with(t.Context(), other), &authv1.DeleteUserSessionRequest{Id: b.principal(t, tokens).SessionID})
+			return err
+		},
+		"disabled": func(t *testing.T, b *bundle, _ *authv1.TokenResponse) error {
+			t.Helper()
+			return b.service.DisableUser(t.Context(), "ada@example.org", true)
+		},
+		"password changed elsewhere": func(t *testing.T, b *bundle, _ *authv1.TokenResponse) error {
+			t.Helper()
+			_, err := b.accounts.ChangePassword(with(t.Context(), b.signIn(t, "ada@example.org")),
+				&authv1.ChangePasswordRequest{CurrentPassword: password, NewPassword: "another staple entirely"})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			tokens, _ := b.signUp(t, "ada@example.org")
+			must(t, end(t, b, tokens))
+			for range 2 {
+				_, err := b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
+				wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+			}
+		})
+	}
+}
+
+// S25: a session has an age past which no refresh leads.
+func TestS25RefreshingDoesNotMakeASessionOlderThanItMayBe(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(clock.System().Now())
+	b := setupWith(t, clk, auth.Config{})
+	tokens, _ := b.signUp(t, "ada@example.org")
+	const step = 24 * time.Hour
+	age := time.Duration(0)
+	for ; age+step < session.TTL; age += step {
+		clk.Advance(step)
+		next, err := b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
+		if err != nil {
+			t.Fatalf("after %s: %v", age, err)
+		}
+		tokens = next
+	}
+	clk.Advance(step + time.Second)
+	_, err := b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
+	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+}
+
+// S3: what refreshes, what signs programs in and what a service has are no
+// access tokens.
+func TestS3OtherSecretsAreNoAccessTokens(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tokens, _ := b.signUp(t, "ada@example.org")
+	for name, secret := range map[string]string{
+		"refresh token": tokens.GetRefreshToken(),
+		"half a token":  tokens.GetAccessToken()[:strings.LastIndex(tokens.GetAccessToken(), ".")],
+	} {
+		if _, err := b.verifier.Access(t.Context(), secret); !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
+			t.Errorf("a %s: %v", name, err)
+		}
+	}
+	// Nor is an access token what refreshes.
+	_, err := b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetAccessToken()})
+	if !fault.Is(err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID) && !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) {
+		t.Errorf("refreshed with an access token: %v", err)
+	}
+}
