@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
@@ -118,4 +119,22 @@ func TestS3OtherSecretsAreNoAccessTokens(t *testing.T) {
 	if !fault.Is(err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID) && !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) {
 		t.Errorf("refreshed with an access token: %v", err)
 	}
+}
+
+// S18: a session that was left open makes no key that outlives it.
+func TestS18NewKeysNeedAFreshSignIn(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(clock.System().Now().Add(-8 * time.Minute))
+	b := setupWith(t, clk, auth.Config{})
+	tokens, _ := b.signUp(t, "ada@example.org")
+	made := b.createKey(t, tokens, "chat.read")
+	clk.Advance(identity.MaxAuthAge + time.Second)
+	ctx := with(t.Context(), tokens)
+	_, err := b.apiKeys.CreateApiKey(ctx, &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
+	wantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
+	_, err = b.apiKeys.RotateApiKey(ctx, &authv1.RotateApiKeyRequest{Id: made.GetApiKey().GetId()})
+	wantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
+	// Ending one needs no more than being there.
+	_, err = b.apiKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: made.GetApiKey().GetId()})
+	must(t, err)
 }

@@ -42,7 +42,7 @@ func NewService(deps Deps) (*Service, error) {
 }
 
 // ListApiKeys implements the RPC.
-func (s *Service) ListApiKeys(ctx context.Context, req *authv1.ListApiKeysRequest) (*authv1.ListApiKeysResponse, error) { //nolint:revive // the contract's name
+func (s *Service) ListApiKeys(ctx context.Context, req *authv1.ListApiKeysRequest) (*authv1.ListApiKeysResponse, error) { //nolint:revive,staticcheck // the contract's name
 	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
@@ -59,8 +59,8 @@ func (s *Service) ListApiKeys(ctx context.Context, req *authv1.ListApiKeysReques
 }
 
 // CreateApiKey implements the RPC.
-func (s *Service) CreateApiKey(ctx context.Context, req *authv1.CreateApiKeyRequest) (*authv1.ApiKeyWithSecret, error) { //nolint:revive // the contract's name
-	caller, err := identity.Require(ctx)
+func (s *Service) CreateApiKey(ctx context.Context, req *authv1.CreateApiKeyRequest) (*authv1.ApiKeyWithSecret, error) { //nolint:revive,staticcheck // the contract's name
+	caller, err := s.requireFresh(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,10 @@ func (s *Service) CreateApiKey(ctx context.Context, req *authv1.CreateApiKeyRequ
 }
 
 // RotateApiKey implements the RPC.
-func (s *Service) RotateApiKey(ctx context.Context, req *authv1.RotateApiKeyRequest) (*authv1.ApiKeyWithSecret, error) { //nolint:revive // the contract's name
+func (s *Service) RotateApiKey(ctx context.Context, req *authv1.RotateApiKeyRequest) (*authv1.ApiKeyWithSecret, error) { //nolint:revive,staticcheck // the contract's name
+	if _, err := s.requireFresh(ctx); err != nil {
+		return nil, err
+	}
 	secret := apikey.New()
 	k, err := s.change(ctx, "rotated", func(ctx context.Context, tx postgres.Tx, userID string) (Key, error) {
 		return s.deps.Store.rotate(ctx, tx, userID, req.GetId(), apikey.Shown(secret), apikey.Hash(secret))
@@ -102,8 +105,14 @@ func (s *Service) RotateApiKey(ctx context.Context, req *authv1.RotateApiKeyRequ
 	return &authv1.ApiKeyWithSecret{ApiKey: encode(k), Secret: secret}, nil
 }
 
+// requireFresh returns the caller of what answers a secret, which outlives the
+// session: whoever finds a device unlocked must not take one along.
+func (s *Service) requireFresh(ctx context.Context) (*identity.Principal, error) {
+	return identity.RequireFresh(ctx, s.deps.Store.clock, identity.MaxAuthAge)
+}
+
 // DeleteApiKey implements the RPC.
-func (s *Service) DeleteApiKey(ctx context.Context, req *authv1.DeleteApiKeyRequest) (*authv1.DeleteApiKeyResponse, error) { //nolint:revive // the contract's name
+func (s *Service) DeleteApiKey(ctx context.Context, req *authv1.DeleteApiKeyRequest) (*authv1.DeleteApiKeyResponse, error) { //nolint:revive,staticcheck // the contract's name
 	_, err := s.change(ctx, "deleted", func(ctx context.Context, tx postgres.Tx, userID string) (Key, error) {
 		return s.deps.Store.remove(ctx, tx, userID, req.GetId())
 	})
@@ -176,7 +185,7 @@ type Directory struct {
 func NewDirectory(store *Store) *Directory { return &Directory{store: store} }
 
 // ResolveApiKey implements the RPC.
-func (d *Directory) ResolveApiKey(ctx context.Context, req *authv1.ResolveApiKeyRequest) (*authv1.ResolveApiKeyResponse, error) { //nolint:revive // the contract's name
+func (d *Directory) ResolveApiKey(ctx context.Context, req *authv1.ResolveApiKeyRequest) (*authv1.ResolveApiKeyResponse, error) { //nolint:revive,staticcheck // the contract's name
 	k, err := d.store.Resolve(ctx, [sha256.Size]byte(req.GetSecretHash()))
 	if err != nil {
 		return nil, err
