@@ -11,7 +11,7 @@ import (
 const (
 	corsMethods = "GET, POST, PATCH, DELETE, PUT, HEAD"
 	corsRequest = "authorization, content-type, connect-protocol-version, connect-timeout-ms, grpc-timeout, " +
-		"x-grpc-web, x-user-agent, idempotency-key, if-match, last-event-id, traceparent, x-request-id"
+		"x-grpc-web, x-user-agent, idempotency-key, if-match, last-event-id, traceparent, x-request-id, x-gatehouse-csrf"
 	corsExpose = "grpc-status, grpc-message, grpc-status-details-bin, x-request-id, etag, retry-after, " +
 		"ratelimit, ratelimit-policy, idempotency-replayed, www-authenticate, content-disposition"
 	// corsMaxAge is the longest that a browser keeps a preflight.

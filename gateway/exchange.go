@@ -26,6 +26,8 @@ type exchange struct {
 	bodyField string
 	// body is the request's JSON, kept to explain what is wrong with it.
 	body []byte
+	// cookies say that the answer's refresh token goes into a cookie.
+	cookies *cookies
 	// fault is how the request failed, for the log.
 	fault *fault.Fault
 	start time.Time

@@ -69,6 +69,7 @@ func (g *Gateway) newREST() (*runtime.ServeMux, error) {
 		runtime.WithOutgoingHeaderMatcher(noHeader),
 		runtime.WithOutgoingTrailerMatcher(noHeader),
 		runtime.WithForwardResponseOption(answerHeaders),
+		runtime.WithForwardResponseOption(g.setCookies),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithWriteContentLength(),
@@ -164,6 +165,9 @@ func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
 			x.bodyField = route.body
 		}
 		timeout, err := g.checkRequest(w, r, route)
+		if err == nil {
+			err = g.takeCookie(r, route)
+		}
 		if err != nil {
 			g.fail(w, r, err)
 			return

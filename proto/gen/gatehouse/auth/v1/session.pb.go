@@ -27,6 +27,56 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Session is how the client keeps its session.
+type TokenResponse_Session int32
+
+const (
+	// The answer holds the refresh token.
+	TokenResponse_SESSION_UNSPECIFIED TokenResponse_Session = 0
+	// The refresh token is set as the cookie gh_refresh and left out of the
+	// answer. A request that needs it has the header X-Gatehouse-CSRF: 1.
+	TokenResponse_COOKIE TokenResponse_Session = 1
+)
+
+// Enum value maps for TokenResponse_Session.
+var (
+	TokenResponse_Session_name = map[int32]string{
+		0: "SESSION_UNSPECIFIED",
+		1: "COOKIE",
+	}
+	TokenResponse_Session_value = map[string]int32{
+		"SESSION_UNSPECIFIED": 0,
+		"COOKIE":              1,
+	}
+)
+
+func (x TokenResponse_Session) Enum() *TokenResponse_Session {
+	p := new(TokenResponse_Session)
+	*p = x
+	return p
+}
+
+func (x TokenResponse_Session) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TokenResponse_Session) Descriptor() protoreflect.EnumDescriptor {
+	return file_gatehouse_auth_v1_session_proto_enumTypes[0].Descriptor()
+}
+
+func (TokenResponse_Session) Type() protoreflect.EnumType {
+	return &file_gatehouse_auth_v1_session_proto_enumTypes[0]
+}
+
+func (x TokenResponse_Session) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TokenResponse_Session.Descriptor instead.
+func (TokenResponse_Session) EnumDescriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{11, 0}
+}
+
 // SignUpRequest describes the account to make.
 type SignUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -35,7 +85,10 @@ type SignUpRequest struct {
 	// 12 to 128 characters, neither common nor made of the address.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
 	// What the person is called. Empty takes the part of the address before the @.
-	DisplayName   string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// COOKIE keeps the refresh token out of the answer and in a cookie that no
+	// script can read, for pages in a browser; over REST alone.
+	Session       TokenResponse_Session `protobuf:"varint,4,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -91,13 +144,23 @@ func (x *SignUpRequest) GetDisplayName() string {
 	return ""
 }
 
+func (x *SignUpRequest) GetSession() TokenResponse_Session {
+	if x != nil {
+		return x.Session
+	}
+	return TokenResponse_SESSION_UNSPECIFIED
+}
+
 // SignInRequest holds a person's credentials.
 type SignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The address of the account.
 	Email string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
 	// The password of the account.
-	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	// COOKIE keeps the refresh token out of the answer and in a cookie that no
+	// script can read, for pages in a browser; over REST alone.
+	Session       TokenResponse_Session `protobuf:"varint,3,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -146,13 +209,23 @@ func (x *SignInRequest) GetPassword() string {
 	return ""
 }
 
+func (x *SignInRequest) GetSession() TokenResponse_Session {
+	if x != nil {
+		return x.Session
+	}
+	return TokenResponse_SESSION_UNSPECIFIED
+}
+
 // SignInMfaRequest answers a challenge.
 type SignInMfaRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The challenge's id, as the sign-in answered it.
 	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
 	// A code of the authenticator, or a recovery code.
-	Code          string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// COOKIE keeps the refresh token out of the answer and in a cookie that no
+	// script can read, for pages in a browser; over REST alone.
+	Session       TokenResponse_Session `protobuf:"varint,3,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,6 +272,13 @@ func (x *SignInMfaRequest) GetCode() string {
 		return x.Code
 	}
 	return ""
+}
+
+func (x *SignInMfaRequest) GetSession() TokenResponse_Session {
+	if x != nil {
+		return x.Session
+	}
+	return TokenResponse_SESSION_UNSPECIFIED
 }
 
 // BeginPasskeySignInRequest says what the passkey is for.
@@ -254,7 +334,10 @@ type FinishPasskeySignInRequest struct {
 	// The challenge's id, as it was begun with.
 	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
 	// The credential as its toJSON gives it.
-	Credential    *structpb.Struct `protobuf:"bytes,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	Credential *structpb.Struct `protobuf:"bytes,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	// COOKIE keeps the refresh token out of the answer and in a cookie that no
+	// script can read, for pages in a browser; over REST alone.
+	Session       TokenResponse_Session `protobuf:"varint,3,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -303,6 +386,13 @@ func (x *FinishPasskeySignInRequest) GetCredential() *structpb.Struct {
 	return nil
 }
 
+func (x *FinishPasskeySignInRequest) GetSession() TokenResponse_Session {
+	if x != nil {
+		return x.Session
+	}
+	return TokenResponse_SESSION_UNSPECIFIED
+}
+
 // StepUpRequest shows a credential anew.
 type StepUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -313,7 +403,10 @@ type StepUpRequest struct {
 	//	*StepUpRequest_Password
 	//	*StepUpRequest_Code
 	//	*StepUpRequest_Passkey
-	Credential    isStepUpRequest_Credential `protobuf_oneof:"credential"`
+	Credential isStepUpRequest_Credential `protobuf_oneof:"credential"`
+	// COOKIE keeps the refresh token out of the answer and in a cookie that no
+	// script can read, for pages in a browser; over REST alone.
+	Session       TokenResponse_Session `protobuf:"varint,10,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -380,6 +473,13 @@ func (x *StepUpRequest) GetPasskey() *PasskeyAnswer {
 		}
 	}
 	return nil
+}
+
+func (x *StepUpRequest) GetSession() TokenResponse_Session {
+	if x != nil {
+		return x.Session
+	}
+	return TokenResponse_SESSION_UNSPECIFIED
 }
 
 type isStepUpRequest_Credential interface {
@@ -466,7 +566,10 @@ func (x *MfaChallenge) GetMethods() []string {
 type RefreshRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The newest refresh token of the session.
-	RefreshToken  string `protobuf:"bytes,1,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
+	RefreshToken string `protobuf:"bytes,1,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
+	// COOKIE keeps the refresh token out of the answer and in a cookie that no
+	// script can read, for pages in a browser; over REST alone.
+	Session       TokenResponse_Session `protobuf:"varint,2,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -508,11 +611,21 @@ func (x *RefreshRequest) GetRefreshToken() string {
 	return ""
 }
 
+func (x *RefreshRequest) GetSession() TokenResponse_Session {
+	if x != nil {
+		return x.Session
+	}
+	return TokenResponse_SESSION_UNSPECIFIED
+}
+
 // SignOutRequest names the session by its refresh token.
 type SignOutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A refresh token of the session to end.
-	RefreshToken  string `protobuf:"bytes,1,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
+	RefreshToken string `protobuf:"bytes,1,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
+	// COOKIE keeps the refresh token out of the answer and in a cookie that no
+	// script can read, for pages in a browser; over REST alone.
+	Session       TokenResponse_Session `protobuf:"varint,2,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -552,6 +665,13 @@ func (x *SignOutRequest) GetRefreshToken() string {
 		return x.RefreshToken
 	}
 	return ""
+}
+
+func (x *SignOutRequest) GetSession() TokenResponse_Session {
+	if x != nil {
+		return x.Session
+	}
+	return TokenResponse_SESSION_UNSPECIFIED
 }
 
 // SignOutResponse is empty.
@@ -596,8 +716,11 @@ type SwitchOrganizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// An organization that the caller is a member of.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// COOKIE keeps the refresh token out of the answer and in a cookie that no
+	// script can read, for pages in a browser; over REST alone.
+	Session       TokenResponse_Session `protobuf:"varint,2,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SwitchOrganizationRequest) Reset() {
@@ -635,6 +758,13 @@ func (x *SwitchOrganizationRequest) GetOrganizationId() string {
 		return x.OrganizationId
 	}
 	return ""
+}
+
+func (x *SwitchOrganizationRequest) GetSession() TokenResponse_Session {
+	if x != nil {
+		return x.Session
+	}
+	return TokenResponse_SESSION_UNSPECIFIED
 }
 
 // TokenResponse holds the tokens of a session, or what is still lacking.
@@ -732,42 +862,51 @@ var File_gatehouse_auth_v1_session_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/session.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/auth/v1/passkey.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x88\x01\n" +
+	"\x1fgatehouse/auth/v1/session.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/auth/v1/passkey.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xd6\x01\n" +
 	"\rSignUpRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12)\n" +
 	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\f\x18\x80\x01\x80\x01\x01R\bpassword\x12*\n" +
-	"\fdisplay_name\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\"\\\n" +
+	"\fdisplay_name\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x12L\n" +
+	"\asession\x18\x04 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\"\xaa\x01\n" +
 	"\rSignInRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xfe\x01R\x05email\x12)\n" +
-	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\bpassword\"f\n" +
+	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\bpassword\x12L\n" +
+	"\asession\x18\x03 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\"\xb4\x01\n" +
 	"\x10SignInMfaRequest\x120\n" +
 	"\fchallenge_id\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\vchallengeId\x12 \n" +
-	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01R\x04code\"R\n" +
+	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01R\x04code\x12L\n" +
+	"\asession\x18\x03 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\"R\n" +
 	"\x19BeginPasskeySignInRequest\x125\n" +
-	"\x10mfa_challenge_id\x18\x01 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x02\x80\x01\x01R\x0emfaChallengeId\"\x92\x01\n" +
+	"\x10mfa_challenge_id\x18\x01 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x02\x80\x01\x01R\x0emfaChallengeId\"\xe0\x01\n" +
 	"\x1aFinishPasskeySignInRequest\x120\n" +
 	"\fchallenge_id\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\vchallengeId\x12B\n" +
 	"\n" +
 	"credential\x18\x02 \x01(\v2\x17.google.protobuf.StructB\t\xbaH\x03\xc8\x01\x01\x80\x01\x01R\n" +
-	"credential\"\xb3\x01\n" +
+	"credential\x12L\n" +
+	"\asession\x18\x03 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\"\x81\x02\n" +
 	"\rStepUpRequest\x12+\n" +
 	"\bpassword\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01H\x00R\bpassword\x12\"\n" +
 	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01H\x00R\x04code\x12<\n" +
-	"\apasskey\x18\x03 \x01(\v2 .gatehouse.auth.v1.PasskeyAnswerH\x00R\apasskeyB\x13\n" +
+	"\apasskey\x18\x03 \x01(\v2 .gatehouse.auth.v1.PasskeyAnswerH\x00R\apasskey\x12L\n" +
+	"\asession\x18\n" +
+	" \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asessionB\x13\n" +
 	"\n" +
 	"credential\x12\x05\xbaH\x02\b\x01\"=\n" +
 	"\fMfaChallenge\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\tB\x03\x80\x01\x01R\x02id\x12\x18\n" +
-	"\amethods\x18\x02 \x03(\tR\amethods\"D\n" +
+	"\amethods\x18\x02 \x03(\tR\amethods\"\x92\x01\n" +
 	"\x0eRefreshRequest\x122\n" +
-	"\rrefresh_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\frefreshToken\"D\n" +
+	"\rrefresh_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\frefreshToken\x12L\n" +
+	"\asession\x18\x02 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\"\x92\x01\n" +
 	"\x0eSignOutRequest\x122\n" +
-	"\rrefresh_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\frefreshToken\"\x11\n" +
-	"\x0fSignOutResponse\"N\n" +
+	"\rrefresh_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\frefreshToken\x12L\n" +
+	"\asession\x18\x02 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\"\x11\n" +
+	"\x0fSignOutResponse\"\x9c\x01\n" +
 	"\x19SwitchOrganizationRequest\x121\n" +
-	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\"\x92\x02\n" +
+	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\x12L\n" +
+	"\asession\x18\x02 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\"\xc2\x02\n" +
 	"\rTokenResponse\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12(\n" +
 	"\rrefresh_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\frefreshToken\x12\x1d\n" +
@@ -776,7 +915,11 @@ const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"expires_in\x18\x04 \x01(\x05R\texpiresIn\x12+\n" +
 	"\x04user\x18\x05 \x01(\v2\x17.gatehouse.auth.v1.UserR\x04user\x12D\n" +
-	"\rmfa_challenge\x18\x06 \x01(\v2\x1f.gatehouse.auth.v1.MfaChallengeR\fmfaChallenge2\xa2\t\n" +
+	"\rmfa_challenge\x18\x06 \x01(\v2\x1f.gatehouse.auth.v1.MfaChallengeR\fmfaChallenge\".\n" +
+	"\aSession\x12\x17\n" +
+	"\x13SESSION_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06COOKIE\x10\x012\xa2\t\n" +
 	"\x0eSessionService\x12o\n" +
 	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-up\x12o\n" +
 	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-in\x12y\n" +
@@ -800,53 +943,63 @@ func file_gatehouse_auth_v1_session_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_session_proto_rawDescData
 }
 
+var file_gatehouse_auth_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_gatehouse_auth_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_gatehouse_auth_v1_session_proto_goTypes = []any{
-	(*SignUpRequest)(nil),              // 0: gatehouse.auth.v1.SignUpRequest
-	(*SignInRequest)(nil),              // 1: gatehouse.auth.v1.SignInRequest
-	(*SignInMfaRequest)(nil),           // 2: gatehouse.auth.v1.SignInMfaRequest
-	(*BeginPasskeySignInRequest)(nil),  // 3: gatehouse.auth.v1.BeginPasskeySignInRequest
-	(*FinishPasskeySignInRequest)(nil), // 4: gatehouse.auth.v1.FinishPasskeySignInRequest
-	(*StepUpRequest)(nil),              // 5: gatehouse.auth.v1.StepUpRequest
-	(*MfaChallenge)(nil),               // 6: gatehouse.auth.v1.MfaChallenge
-	(*RefreshRequest)(nil),             // 7: gatehouse.auth.v1.RefreshRequest
-	(*SignOutRequest)(nil),             // 8: gatehouse.auth.v1.SignOutRequest
-	(*SignOutResponse)(nil),            // 9: gatehouse.auth.v1.SignOutResponse
-	(*SwitchOrganizationRequest)(nil),  // 10: gatehouse.auth.v1.SwitchOrganizationRequest
-	(*TokenResponse)(nil),              // 11: gatehouse.auth.v1.TokenResponse
-	(*structpb.Struct)(nil),            // 12: google.protobuf.Struct
-	(*PasskeyAnswer)(nil),              // 13: gatehouse.auth.v1.PasskeyAnswer
-	(*User)(nil),                       // 14: gatehouse.auth.v1.User
-	(*PasskeyCeremony)(nil),            // 15: gatehouse.auth.v1.PasskeyCeremony
+	(TokenResponse_Session)(0),         // 0: gatehouse.auth.v1.TokenResponse.Session
+	(*SignUpRequest)(nil),              // 1: gatehouse.auth.v1.SignUpRequest
+	(*SignInRequest)(nil),              // 2: gatehouse.auth.v1.SignInRequest
+	(*SignInMfaRequest)(nil),           // 3: gatehouse.auth.v1.SignInMfaRequest
+	(*BeginPasskeySignInRequest)(nil),  // 4: gatehouse.auth.v1.BeginPasskeySignInRequest
+	(*FinishPasskeySignInRequest)(nil), // 5: gatehouse.auth.v1.FinishPasskeySignInRequest
+	(*StepUpRequest)(nil),              // 6: gatehouse.auth.v1.StepUpRequest
+	(*MfaChallenge)(nil),               // 7: gatehouse.auth.v1.MfaChallenge
+	(*RefreshRequest)(nil),             // 8: gatehouse.auth.v1.RefreshRequest
+	(*SignOutRequest)(nil),             // 9: gatehouse.auth.v1.SignOutRequest
+	(*SignOutResponse)(nil),            // 10: gatehouse.auth.v1.SignOutResponse
+	(*SwitchOrganizationRequest)(nil),  // 11: gatehouse.auth.v1.SwitchOrganizationRequest
+	(*TokenResponse)(nil),              // 12: gatehouse.auth.v1.TokenResponse
+	(*structpb.Struct)(nil),            // 13: google.protobuf.Struct
+	(*PasskeyAnswer)(nil),              // 14: gatehouse.auth.v1.PasskeyAnswer
+	(*User)(nil),                       // 15: gatehouse.auth.v1.User
+	(*PasskeyCeremony)(nil),            // 16: gatehouse.auth.v1.PasskeyCeremony
 }
 var file_gatehouse_auth_v1_session_proto_depIdxs = []int32{
-	12, // 0: gatehouse.auth.v1.FinishPasskeySignInRequest.credential:type_name -> google.protobuf.Struct
-	13, // 1: gatehouse.auth.v1.StepUpRequest.passkey:type_name -> gatehouse.auth.v1.PasskeyAnswer
-	14, // 2: gatehouse.auth.v1.TokenResponse.user:type_name -> gatehouse.auth.v1.User
-	6,  // 3: gatehouse.auth.v1.TokenResponse.mfa_challenge:type_name -> gatehouse.auth.v1.MfaChallenge
-	0,  // 4: gatehouse.auth.v1.SessionService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
-	1,  // 5: gatehouse.auth.v1.SessionService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
-	2,  // 6: gatehouse.auth.v1.SessionService.SignInMfa:input_type -> gatehouse.auth.v1.SignInMfaRequest
-	3,  // 7: gatehouse.auth.v1.SessionService.BeginPasskeySignIn:input_type -> gatehouse.auth.v1.BeginPasskeySignInRequest
-	4,  // 8: gatehouse.auth.v1.SessionService.FinishPasskeySignIn:input_type -> gatehouse.auth.v1.FinishPasskeySignInRequest
-	5,  // 9: gatehouse.auth.v1.SessionService.StepUp:input_type -> gatehouse.auth.v1.StepUpRequest
-	7,  // 10: gatehouse.auth.v1.SessionService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
-	8,  // 11: gatehouse.auth.v1.SessionService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
-	10, // 12: gatehouse.auth.v1.SessionService.SwitchOrganization:input_type -> gatehouse.auth.v1.SwitchOrganizationRequest
-	11, // 13: gatehouse.auth.v1.SessionService.SignUp:output_type -> gatehouse.auth.v1.TokenResponse
-	11, // 14: gatehouse.auth.v1.SessionService.SignIn:output_type -> gatehouse.auth.v1.TokenResponse
-	11, // 15: gatehouse.auth.v1.SessionService.SignInMfa:output_type -> gatehouse.auth.v1.TokenResponse
-	15, // 16: gatehouse.auth.v1.SessionService.BeginPasskeySignIn:output_type -> gatehouse.auth.v1.PasskeyCeremony
-	11, // 17: gatehouse.auth.v1.SessionService.FinishPasskeySignIn:output_type -> gatehouse.auth.v1.TokenResponse
-	11, // 18: gatehouse.auth.v1.SessionService.StepUp:output_type -> gatehouse.auth.v1.TokenResponse
-	11, // 19: gatehouse.auth.v1.SessionService.Refresh:output_type -> gatehouse.auth.v1.TokenResponse
-	9,  // 20: gatehouse.auth.v1.SessionService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
-	11, // 21: gatehouse.auth.v1.SessionService.SwitchOrganization:output_type -> gatehouse.auth.v1.TokenResponse
-	13, // [13:22] is the sub-list for method output_type
-	4,  // [4:13] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	0,  // 0: gatehouse.auth.v1.SignUpRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	0,  // 1: gatehouse.auth.v1.SignInRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	0,  // 2: gatehouse.auth.v1.SignInMfaRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	13, // 3: gatehouse.auth.v1.FinishPasskeySignInRequest.credential:type_name -> google.protobuf.Struct
+	0,  // 4: gatehouse.auth.v1.FinishPasskeySignInRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	14, // 5: gatehouse.auth.v1.StepUpRequest.passkey:type_name -> gatehouse.auth.v1.PasskeyAnswer
+	0,  // 6: gatehouse.auth.v1.StepUpRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	0,  // 7: gatehouse.auth.v1.RefreshRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	0,  // 8: gatehouse.auth.v1.SignOutRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	0,  // 9: gatehouse.auth.v1.SwitchOrganizationRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	15, // 10: gatehouse.auth.v1.TokenResponse.user:type_name -> gatehouse.auth.v1.User
+	7,  // 11: gatehouse.auth.v1.TokenResponse.mfa_challenge:type_name -> gatehouse.auth.v1.MfaChallenge
+	1,  // 12: gatehouse.auth.v1.SessionService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
+	2,  // 13: gatehouse.auth.v1.SessionService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
+	3,  // 14: gatehouse.auth.v1.SessionService.SignInMfa:input_type -> gatehouse.auth.v1.SignInMfaRequest
+	4,  // 15: gatehouse.auth.v1.SessionService.BeginPasskeySignIn:input_type -> gatehouse.auth.v1.BeginPasskeySignInRequest
+	5,  // 16: gatehouse.auth.v1.SessionService.FinishPasskeySignIn:input_type -> gatehouse.auth.v1.FinishPasskeySignInRequest
+	6,  // 17: gatehouse.auth.v1.SessionService.StepUp:input_type -> gatehouse.auth.v1.StepUpRequest
+	8,  // 18: gatehouse.auth.v1.SessionService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
+	9,  // 19: gatehouse.auth.v1.SessionService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
+	11, // 20: gatehouse.auth.v1.SessionService.SwitchOrganization:input_type -> gatehouse.auth.v1.SwitchOrganizationRequest
+	12, // 21: gatehouse.auth.v1.SessionService.SignUp:output_type -> gatehouse.auth.v1.TokenResponse
+	12, // 22: gatehouse.auth.v1.SessionService.SignIn:output_type -> gatehouse.auth.v1.TokenResponse
+	12, // 23: gatehouse.auth.v1.SessionService.SignInMfa:output_type -> gatehouse.auth.v1.TokenResponse
+	16, // 24: gatehouse.auth.v1.SessionService.BeginPasskeySignIn:output_type -> gatehouse.auth.v1.PasskeyCeremony
+	12, // 25: gatehouse.auth.v1.SessionService.FinishPasskeySignIn:output_type -> gatehouse.auth.v1.TokenResponse
+	12, // 26: gatehouse.auth.v1.SessionService.StepUp:output_type -> gatehouse.auth.v1.TokenResponse
+	12, // 27: gatehouse.auth.v1.SessionService.Refresh:output_type -> gatehouse.auth.v1.TokenResponse
+	10, // 28: gatehouse.auth.v1.SessionService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
+	12, // 29: gatehouse.auth.v1.SessionService.SwitchOrganization:output_type -> gatehouse.auth.v1.TokenResponse
+	21, // [21:30] is the sub-list for method output_type
+	12, // [12:21] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_session_proto_init() }
@@ -866,13 +1019,14 @@ func file_gatehouse_auth_v1_session_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_session_proto_rawDesc), len(file_gatehouse_auth_v1_session_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_gatehouse_auth_v1_session_proto_goTypes,
 		DependencyIndexes: file_gatehouse_auth_v1_session_proto_depIdxs,
+		EnumInfos:         file_gatehouse_auth_v1_session_proto_enumTypes,
 		MessageInfos:      file_gatehouse_auth_v1_session_proto_msgTypes,
 	}.Build()
 	File_gatehouse_auth_v1_session_proto = out.File

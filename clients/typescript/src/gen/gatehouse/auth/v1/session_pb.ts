@@ -4,8 +4,8 @@
 // @generated from file gatehouse/auth/v1/session.proto (package gatehouse.auth.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { PasskeyAnswer, PasskeyCeremonySchema } from "./passkey_pb.js";
 import { file_gatehouse_auth_v1_passkey } from "./passkey_pb.js";
 import type { User } from "./user_pb.js";
@@ -17,7 +17,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/auth/v1/session.proto.
  */
 export const file_gatehouse_auth_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9zZXNzaW9uLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSJLCg1TaWduVXBSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhUKCHBhc3N3b3JkGAIgASgJQgOAAQESFAoMZGlzcGxheV9uYW1lGAMgASgJIjUKDVNpZ25JblJlcXVlc3QSDQoFZW1haWwYASABKAkSFQoIcGFzc3dvcmQYAiABKAlCA4ABASJAChBTaWduSW5NZmFSZXF1ZXN0EhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEhEKBGNvZGUYAiABKAlCA4ABASI6ChlCZWdpblBhc3NrZXlTaWduSW5SZXF1ZXN0Eh0KEG1mYV9jaGFsbGVuZ2VfaWQYASABKAlCA4ABASJpChpGaW5pc2hQYXNza2V5U2lnbkluUmVxdWVzdBIZCgxjaGFsbGVuZ2VfaWQYASABKAlCA4ABARIwCgpjcmVkZW50aWFsGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIDgAEBIoABCg1TdGVwVXBSZXF1ZXN0EhcKCHBhc3N3b3JkGAEgASgJQgOAAQFIABITCgRjb2RlGAIgASgJQgOAAQFIABIzCgdwYXNza2V5GAMgASgLMiAuZ2F0ZWhvdXNlLmF1dGgudjEuUGFzc2tleUFuc3dlckgAQgwKCmNyZWRlbnRpYWwiMAoMTWZhQ2hhbGxlbmdlEg8KAmlkGAEgASgJQgOAAQESDwoHbWV0aG9kcxgCIAMoCSIsCg5SZWZyZXNoUmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQEiLAoOU2lnbk91dFJlcXVlc3QSGgoNcmVmcmVzaF90b2tlbhgBIAEoCUIDgAEBIhEKD1NpZ25PdXRSZXNwb25zZSI0ChlTd2l0Y2hPcmdhbml6YXRpb25SZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCSLNAQoNVG9rZW5SZXNwb25zZRIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAIgASgJQgOAAQESEgoKdG9rZW5fdHlwZRgDIAEoCRISCgpleHBpcmVzX2luGAQgASgFEiUKBHVzZXIYBSABKAsyFy5nYXRlaG91c2UuYXV0aC52MS5Vc2VyEjYKDW1mYV9jaGFsbGVuZ2UYBiABKAsyHy5nYXRlaG91c2UuYXV0aC52MS5NZmFDaGFsbGVuZ2UyqwYKDlNlc3Npb25TZXJ2aWNlEkwKBlNpZ25VcBIgLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25VcFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlEkwKBlNpZ25JbhIgLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25JblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElIKCVNpZ25Jbk1mYRIjLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25Jbk1mYVJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlEmYKEkJlZ2luUGFzc2tleVNpZ25JbhIsLmdhdGVob3VzZS5hdXRoLnYxLkJlZ2luUGFzc2tleVNpZ25JblJlcXVlc3QaIi5nYXRlaG91c2UuYXV0aC52MS5QYXNza2V5Q2VyZW1vbnkSZgoTRmluaXNoUGFzc2tleVNpZ25JbhItLmdhdGVob3VzZS5hdXRoLnYxLkZpbmlzaFBhc3NrZXlTaWduSW5SZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTdGVwVXASIC5nYXRlaG91c2UuYXV0aC52MS5TdGVwVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJOCgdSZWZyZXNoEiEuZ2F0ZWhvdXNlLmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElUKB1NpZ25PdXQSIS5nYXRlaG91c2UuYXV0aC52MS5TaWduT3V0UmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25PdXRSZXNwb25zZSIDkAICEmQKElN3aXRjaE9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLlN3aXRjaE9yZ2FuaXphdGlvblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlQkNaQWdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_gatehouse_auth_v1_passkey, file_gatehouse_auth_v1_user, file_google_protobuf_struct]);
+  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9zZXNzaW9uLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSKGAQoNU2lnblVwUmVxdWVzdBINCgVlbWFpbBgBIAEoCRIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRI5CgdzZXNzaW9uGAQgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uInAKDVNpZ25JblJlcXVlc3QSDQoFZW1haWwYASABKAkSFQoIcGFzc3dvcmQYAiABKAlCA4ABARI5CgdzZXNzaW9uGAMgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uInsKEFNpZ25Jbk1mYVJlcXVlc3QSGQoMY2hhbGxlbmdlX2lkGAEgASgJQgOAAQESEQoEY29kZRgCIAEoCUIDgAEBEjkKB3Nlc3Npb24YAyABKA4yKC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlLlNlc3Npb24iOgoZQmVnaW5QYXNza2V5U2lnbkluUmVxdWVzdBIdChBtZmFfY2hhbGxlbmdlX2lkGAEgASgJQgOAAQEipAEKGkZpbmlzaFBhc3NrZXlTaWduSW5SZXF1ZXN0EhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEjAKCmNyZWRlbnRpYWwYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgOAAQESOQoHc2Vzc2lvbhgDIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbiK7AQoNU3RlcFVwUmVxdWVzdBIXCghwYXNzd29yZBgBIAEoCUIDgAEBSAASEwoEY29kZRgCIAEoCUIDgAEBSAASMwoHcGFzc2tleRgDIAEoCzIgLmdhdGVob3VzZS5hdXRoLnYxLlBhc3NrZXlBbnN3ZXJIABI5CgdzZXNzaW9uGAogASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uQgwKCmNyZWRlbnRpYWwiMAoMTWZhQ2hhbGxlbmdlEg8KAmlkGAEgASgJQgOAAQESDwoHbWV0aG9kcxgCIAMoCSJnCg5SZWZyZXNoUmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQESOQoHc2Vzc2lvbhgCIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbiJnCg5TaWduT3V0UmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQESOQoHc2Vzc2lvbhgCIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbiIRCg9TaWduT3V0UmVzcG9uc2UibwoZU3dpdGNoT3JnYW5pemF0aW9uUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkSOQoHc2Vzc2lvbhgCIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbiL9AQoNVG9rZW5SZXNwb25zZRIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAIgASgJQgOAAQESEgoKdG9rZW5fdHlwZRgDIAEoCRISCgpleHBpcmVzX2luGAQgASgFEiUKBHVzZXIYBSABKAsyFy5nYXRlaG91c2UuYXV0aC52MS5Vc2VyEjYKDW1mYV9jaGFsbGVuZ2UYBiABKAsyHy5nYXRlaG91c2UuYXV0aC52MS5NZmFDaGFsbGVuZ2UiLgoHU2Vzc2lvbhIXChNTRVNTSU9OX1VOU1BFQ0lGSUVEEAASCgoGQ09PS0lFEAEyqwYKDlNlc3Npb25TZXJ2aWNlEkwKBlNpZ25VcBIgLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25VcFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlEkwKBlNpZ25JbhIgLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25JblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElIKCVNpZ25Jbk1mYRIjLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25Jbk1mYVJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlEmYKEkJlZ2luUGFzc2tleVNpZ25JbhIsLmdhdGVob3VzZS5hdXRoLnYxLkJlZ2luUGFzc2tleVNpZ25JblJlcXVlc3QaIi5nYXRlaG91c2UuYXV0aC52MS5QYXNza2V5Q2VyZW1vbnkSZgoTRmluaXNoUGFzc2tleVNpZ25JbhItLmdhdGVob3VzZS5hdXRoLnYxLkZpbmlzaFBhc3NrZXlTaWduSW5SZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTdGVwVXASIC5nYXRlaG91c2UuYXV0aC52MS5TdGVwVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJOCgdSZWZyZXNoEiEuZ2F0ZWhvdXNlLmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElUKB1NpZ25PdXQSIS5nYXRlaG91c2UuYXV0aC52MS5TaWduT3V0UmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25PdXRSZXNwb25zZSIDkAICEmQKElN3aXRjaE9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLlN3aXRjaE9yZ2FuaXphdGlvblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlQkNaQWdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_gatehouse_auth_v1_passkey, file_gatehouse_auth_v1_user, file_google_protobuf_struct]);
 
 /**
  * SignUpRequest describes the account to make.
@@ -45,6 +45,14 @@ export type SignUpRequest = Message<"gatehouse.auth.v1.SignUpRequest"> & {
    * @generated from field: string display_name = 3;
    */
   displayName: string;
+
+  /**
+   * COOKIE keeps the refresh token out of the answer and in a cookie that no
+   * script can read, for pages in a browser; over REST alone.
+   *
+   * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 4;
+   */
+  session: TokenResponse_Session;
 };
 
 /**
@@ -73,6 +81,14 @@ export type SignInRequest = Message<"gatehouse.auth.v1.SignInRequest"> & {
    * @generated from field: string password = 2;
    */
   password: string;
+
+  /**
+   * COOKIE keeps the refresh token out of the answer and in a cookie that no
+   * script can read, for pages in a browser; over REST alone.
+   *
+   * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 3;
+   */
+  session: TokenResponse_Session;
 };
 
 /**
@@ -101,6 +117,14 @@ export type SignInMfaRequest = Message<"gatehouse.auth.v1.SignInMfaRequest"> & {
    * @generated from field: string code = 2;
    */
   code: string;
+
+  /**
+   * COOKIE keeps the refresh token out of the answer and in a cookie that no
+   * script can read, for pages in a browser; over REST alone.
+   *
+   * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 3;
+   */
+  session: TokenResponse_Session;
 };
 
 /**
@@ -151,6 +175,14 @@ export type FinishPasskeySignInRequest = Message<"gatehouse.auth.v1.FinishPasske
    * @generated from field: google.protobuf.Struct credential = 2;
    */
   credential?: JsonObject | undefined;
+
+  /**
+   * COOKIE keeps the refresh token out of the answer and in a cookie that no
+   * script can read, for pages in a browser; over REST alone.
+   *
+   * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 3;
+   */
+  session: TokenResponse_Session;
 };
 
 /**
@@ -196,6 +228,14 @@ export type StepUpRequest = Message<"gatehouse.auth.v1.StepUpRequest"> & {
     value: PasskeyAnswer;
     case: "passkey";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * COOKIE keeps the refresh token out of the answer and in a cookie that no
+   * script can read, for pages in a browser; over REST alone.
+   *
+   * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 10;
+   */
+  session: TokenResponse_Session;
 };
 
 /**
@@ -245,6 +285,14 @@ export type RefreshRequest = Message<"gatehouse.auth.v1.RefreshRequest"> & {
    * @generated from field: string refresh_token = 1;
    */
   refreshToken: string;
+
+  /**
+   * COOKIE keeps the refresh token out of the answer and in a cookie that no
+   * script can read, for pages in a browser; over REST alone.
+   *
+   * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 2;
+   */
+  session: TokenResponse_Session;
 };
 
 /**
@@ -266,6 +314,14 @@ export type SignOutRequest = Message<"gatehouse.auth.v1.SignOutRequest"> & {
    * @generated from field: string refresh_token = 1;
    */
   refreshToken: string;
+
+  /**
+   * COOKIE keeps the refresh token out of the answer and in a cookie that no
+   * script can read, for pages in a browser; over REST alone.
+   *
+   * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 2;
+   */
+  session: TokenResponse_Session;
 };
 
 /**
@@ -302,6 +358,14 @@ export type SwitchOrganizationRequest = Message<"gatehouse.auth.v1.SwitchOrganiz
    * @generated from field: string organization_id = 1;
    */
   organizationId: string;
+
+  /**
+   * COOKIE keeps the refresh token out of the answer and in a cookie that no
+   * script can read, for pages in a browser; over REST alone.
+   *
+   * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 2;
+   */
+  session: TokenResponse_Session;
 };
 
 /**
@@ -366,6 +430,34 @@ export type TokenResponse = Message<"gatehouse.auth.v1.TokenResponse"> & {
  */
 export const TokenResponseSchema: GenMessage<TokenResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_session, 11);
+
+/**
+ * Session is how the client keeps its session.
+ *
+ * @generated from enum gatehouse.auth.v1.TokenResponse.Session
+ */
+export enum TokenResponse_Session {
+  /**
+   * The answer holds the refresh token.
+   *
+   * @generated from enum value: SESSION_UNSPECIFIED = 0;
+   */
+  SESSION_UNSPECIFIED = 0,
+
+  /**
+   * The refresh token is set as the cookie gh_refresh and left out of the
+   * answer. A request that needs it has the header X-Gatehouse-CSRF: 1.
+   *
+   * @generated from enum value: COOKIE = 1;
+   */
+  COOKIE = 1,
+}
+
+/**
+ * Describes the enum gatehouse.auth.v1.TokenResponse.Session.
+ */
+export const TokenResponse_SessionSchema: GenEnum<TokenResponse_Session> = /*@__PURE__*/
+  enumDesc(file_gatehouse_auth_v1_session, 11, 0);
 
 /**
  * SessionService signs people in and keeps them signed in.
