@@ -87,6 +87,8 @@ type Sender struct {
 // carrier is what takes the messages of a channel.
 type carrier interface {
 	send(ctx context.Context, m Message) error
+	// check asks whether it would take one now.
+	check(ctx context.Context) error
 }
 
 // Open checks the configuration. It does not connect.
@@ -128,6 +130,18 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	return to.send(ctx, m)
+}
+
+// Check asks the server of a channel whether it takes messages, with the
+// credentials that are set; it sends none.
+func (s *Sender) Check(ctx context.Context, c Channel) error {
+	to := s.channels[c]
+	if to == nil {
+		return fault.New(faultv1.Reason_REASON_UNAVAILABLE, "no server is set for messages of the kind %s", c)
+	}
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	return to.check(ctx)
 }
 
 // unavailable says that a server cannot take a message now.

@@ -135,6 +135,32 @@ func TestMalformedURLsAreRefusedWithoutTheirSecrets(t *testing.T) {
 	}
 }
 
+func TestCheckAsksTheServerAndSendsNothing(t *testing.T) {
+	t.Parallel()
+	server := mailtest.Start(t)
+	if err := open(t, notify.Config{SMTPURL: server.URL()}).Check(t.Context(), notify.Email); err != nil {
+		t.Error(err)
+	}
+	sender := edge(t, func(w http.ResponseWriter, r *http.Request) {
+		if user, _, _ := r.BasicAuth(); r.Method != http.MethodGet || r.URL.Path != "/2010-04-01/Accounts/AC1.json" || user != "AC1" {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	})
+	if err := sender.Check(t.Context(), notify.SMS); err != nil {
+		t.Error(err)
+	}
+	for name, cfg := range map[string]notify.Config{
+		"nobody there": {SMTPURL: "smtp://" + mailtest.Reserve(t)}, "wrong password": {SMTPURL: "smtp://gatehouse:wrong@" + server.Address}, "none": {},
+	} {
+		if err := open(t, cfg).Check(t.Context(), notify.Email); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if mails := server.Mails(); len(mails) > 0 {
+		t.Errorf("%d mails arrived", len(mails))
+	}
+}
+
 // edge stands where Twilio's API does.
 func edge(t *testing.T, answer func(w http.ResponseWriter, r *http.Request)) *notify.Sender {
 	t.Helper()

@@ -72,6 +72,9 @@ func (o *Outbox) send(_ context.Context, m Message) error {
 	return nil
 }
 
+// check implements carrier.
+func (o *Outbox) check(context.Context) error { return nil }
+
 // write makes the message's file at once whole, and removes the oldest beyond
 // those that stay. A file's name begins with its time, by which files sort.
 func (o *Outbox) write(messageID string, now time.Time, raw []byte) error {

@@ -117,11 +117,7 @@ func (m *mailer) send(ctx context.Context, message Message) error {
 	if message.HTML != "" {
 		mime.AddAlternativeString(gomail.TypeTextHTML, message.HTML)
 	}
-	options := slices.Clone(m.options)
-	if m.plain {
-		options = append(options, gomail.WithDialContextFunc(cut(ctx)))
-	}
-	client, err := gomail.NewClient(m.host, options...)
+	client, err := m.client(ctx)
 	if err != nil {
 		return unavailable(err, Email)
 	}
@@ -129,6 +125,30 @@ func (m *mailer) send(ctx context.Context, message Message) error {
 		return mailError(err)
 	}
 	return nil
+}
+
+// check implements carrier.
+func (m *mailer) check(ctx context.Context) error {
+	client, err := m.client(ctx)
+	if err == nil {
+		err = client.DialWithContext(ctx)
+	}
+	if err == nil {
+		err = client.Close()
+	}
+	if err != nil {
+		return unavailable(err, Email)
+	}
+	return nil
+}
+
+// client returns a client for one connection.
+func (m *mailer) client(ctx context.Context) (*gomail.Client, error) {
+	options := slices.Clone(m.options)
+	if m.plain {
+		options = append(options, gomail.WithDialContextFunc(cut(ctx)))
+	}
+	return gomail.NewClient(m.host, options...) //nolint:wrapcheck // wrapped by the caller
 }
 
 // cut dials so that the end of ctx ends the connection too. The library minds ctx

@@ -18,10 +18,10 @@ const (
 
 // twilio sends texts by Twilio's HTTP API.
 type twilio struct {
-	client      *http.Client
-	endpoint    string
-	account     string
-	token, from string
+	client *http.Client
+	// account is the URL of the account.
+	account          string
+	sid, token, from string
 }
 
 // newTwilio reads a Twilio URL. Its errors do not repeat it: it holds a token.
@@ -45,20 +45,29 @@ func newTwilio(text string, client *http.Client) (*twilio, error) {
 		client = &http.Client{Timeout: sendTimeout}
 	}
 	return &twilio{
-		client: client, account: u.User.Username(), token: token, from: from,
-		endpoint: "https://" + host + "/2010-04-01/Accounts/" + url.PathEscape(u.User.Username()) + "/Messages.json",
+		client: client, sid: u.User.Username(), token: token, from: from,
+		account: "https://" + host + "/2010-04-01/Accounts/" + url.PathEscape(u.User.Username()),
 	}, nil
 }
 
 // send implements carrier.
 func (t *twilio) send(ctx context.Context, m Message) error {
 	form := url.Values{"From": {t.from}, "To": {m.To}, "Body": {m.Text}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.endpoint, strings.NewReader(form.Encode()))
+	return t.call(ctx, http.MethodPost, "/Messages.json", strings.NewReader(form.Encode()))
+}
+
+// check implements carrier: it reads the account.
+func (t *twilio) check(ctx context.Context) error { return t.call(ctx, http.MethodGet, ".json", nil) }
+
+func (t *twilio) call(ctx context.Context, method, path string, body io.Reader) error {
+	req, err := http.NewRequestWithContext(ctx, method, t.account+path, body)
 	if err != nil {
 		return unavailable(err, SMS)
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.SetBasicAuth(t.account, t.token)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	req.SetBasicAuth(t.sid, t.token)
 	resp, err := t.client.Do(req)
 	if err != nil {
 		return unavailable(err, SMS)

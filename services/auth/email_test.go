@@ -470,6 +470,23 @@ func TestS78LettersAboutADisabledUserAreNotWritten(t *testing.T) {
 	}
 }
 
+// What is over goes: links that expired, and counts of hours that passed.
+func TestWhatIsOverIsRemoved(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(clock.System().Now())
+	p := setupPost(t, clk, true)
+	p.askSignUp(t, ada, password)
+	p.code(t, ada, "Confirm your address")
+	const left = "SELECT ((SELECT count(*) FROM auth.mail_tokens) + (SELECT count(*) FROM auth.letter_counts))::text"
+	if n := adminText(t, p.bundle, left); n != "2" {
+		t.Errorf("%s rows are kept", n)
+	}
+	waitFor(t, func() bool {
+		clk.Advance(email.VerifyTTL)
+		return adminText(t, p.bundle, left) == "0"
+	})
+}
+
 // Without an outbox, which only local has, it is as if there were no such route.
 func TestTheOutboxIsOfLocalAlone(t *testing.T) {
 	t.Parallel()

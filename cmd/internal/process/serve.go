@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/internal/settings"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/notify"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
@@ -114,5 +115,25 @@ func Doctor(ctx context.Context, s settings.Settings, version string, out io.Wri
 		return fmt.Errorf("migrations: %s\nrun: gatehouse migrate", detail)
 	}
 	fmt.Fprintln(out, "migrations  ok")
+	return p.checkMessages(ctx, out)
+}
+
+// checkMessages asks the servers of mail and texts, where there are any.
+func (p *Process) checkMessages(ctx context.Context, out io.Writer) error {
+	sender, err := notify.Open(p.settings.Messages(), p.clock)
+	if err != nil {
+		return err
+	}
+	for _, channel := range []notify.Channel{notify.Email, notify.SMS} {
+		name := map[notify.Channel]string{notify.Email: "mail", notify.SMS: "texts"}[channel]
+		switch err := sender.Check(ctx, channel); {
+		case err == nil:
+			fmt.Fprintf(out, "%-11s ok\n", name)
+		case !sender.Reaches(channel):
+			fmt.Fprintf(out, "%-11s no server is set: they wait\n", name)
+		default:
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	return nil
 }
