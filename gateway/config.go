@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func (c Config) Validate() error {
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
 		problems = append(problems, fmt.Errorf("public URL %q: must be http(s)://host[:port]", c.PublicURL))
-	case u.Scheme == "http" && !c.Local:
+	case u.Scheme == "http" && !c.Local && !loopback(u.Hostname()):
 		problems = append(problems, fmt.Errorf("public URL %q: must be https outside of local", c.PublicURL))
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		problems = append(problems, fmt.Errorf("public URL %q: must have no path, query or fragment", c.PublicURL))
@@ -78,6 +79,12 @@ func (c Config) Validate() error {
 		problems = append(problems, fmt.Errorf("drain timeout %s: must not be negative", c.DrainTimeout))
 	}
 	return errors.Join(problems...)
+}
+
+// loopback tells whether a host is this machine, to which nothing is in between.
+func loopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 // withDefaults fills in what was left zero.

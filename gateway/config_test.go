@@ -48,8 +48,12 @@ func TestValidateNamesEverythingThatIsWrong(t *testing.T) {
 			t.Errorf("public URL %q is taken", bad)
 		}
 	}
-	if err := (gateway.Config{PublicURL: "http://127.0.0.1:8080", Local: true}).Validate(); err != nil {
-		t.Error(err)
+	for _, good := range []gateway.Config{
+		{PublicURL: "http://192.0.2.1:8080", Local: true}, {PublicURL: "http://localhost:8080"}, {PublicURL: "http://127.0.0.1:8080"}, {PublicURL: "http://[::1]"},
+	} {
+		if err := good.Validate(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

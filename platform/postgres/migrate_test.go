@@ -125,6 +125,8 @@ func TestRolesMayTouchTheirOwnAlone(t *testing.T) {
 		"SELECT count(*) FROM audit.events":             false,
 		"UPDATE audit.events SET action = 'x'":          false,
 		"DELETE FROM audit.events":                      false,
+		"TRUNCATE audit.events":                         false,
+		"DROP TABLE audit.events":                       false,
 		"DELETE FROM schema_migrations":                 false,
 		"DELETE FROM jobs_sample.river_migration":       false,
 		"CREATE TABLE mine (x int)":                     false,

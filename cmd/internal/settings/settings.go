@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
@@ -169,8 +170,17 @@ func (s Settings) validateServer() []error {
 	if s.RateLimits == "off" {
 		add("GATEHOUSE_RATE_LIMITS: can be off in local alone")
 	}
-	if s.Env == config.Production && plaintext(s.DatabaseURL.Reveal()) {
+	if s.Env != config.Production {
+		return problems
+	}
+	if plaintext(s.DatabaseURL.Reveal()) {
 		add("GATEHOUSE_DATABASE_URL: reaches another host without TLS; add sslmode=verify-full")
+	}
+	if !strings.HasPrefix(s.PublicURL, "https://") {
+		add("GATEHOUSE_PUBLIC_URL: must be https in production")
+	}
+	if slices.Contains(s.CORSOrigins, "*") {
+		add("GATEHOUSE_CORS_ORIGINS: * would let every page call; name the origins")
 	}
 	return problems
 }

@@ -26,8 +26,12 @@ func TestS79ProductionNamesEverythingThatIsUnfit(t *testing.T) {
 		"GATEHOUSE_ENV":          "production",
 		"GATEHOUSE_DATABASE_URL": "postgres://u:p@db.example.com/gatehouse",
 		"GATEHOUSE_RATE_LIMITS":  "off",
+		"GATEHOUSE_CORS_ORIGINS": "https://app.example.com,*",
 	})
-	for _, want := range []string{"GATEHOUSE_DATABASE_URL", "GATEHOUSE_SECRET_KEY", "GATEHOUSE_ADMIN_PASSWORD", "GATEHOUSE_RATE_LIMITS"} {
+	for _, want := range []string{
+		"GATEHOUSE_DATABASE_URL", "GATEHOUSE_SECRET_KEY", "GATEHOUSE_ADMIN_PASSWORD", "GATEHOUSE_RATE_LIMITS",
+		"GATEHOUSE_PUBLIC_URL", "GATEHOUSE_CORS_ORIGINS",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}
