@@ -58,8 +58,8 @@ func Hash(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
 // Is tells whether a credential is meant to be a key.
 func Is(credential string) bool { return strings.HasPrefix(credential, Prefix) }
 
-// wellFormed tells whether a key can be one of ours.
-func wellFormed(key string) bool {
+// WellFormed tells whether a text can be one of our keys.
+func WellFormed(key string) bool {
 	rest, ok := strings.CutPrefix(key, Prefix)
 	if !ok || len(rest) != secretLength+checksumLength {
 		return false
@@ -116,7 +116,7 @@ func NewResolver(source Source, clk clock.Clock) (*Resolver, error) {
 // Resolve returns whom a key speaks for, or UNAUTHENTICATED. When auth cannot be
 // asked, the key is neither believed nor refused: the error is auth's.
 func (r *Resolver) Resolve(ctx context.Context, key string) (*identity.Principal, error) {
-	if !wellFormed(key) {
+	if !WellFormed(key) {
 		return nil, identity.Unauthenticated()
 	}
 	hash, now := Hash(key), r.clock.Now()
