@@ -40,8 +40,8 @@ const (
 	firstWait   = 3 * time.Second
 )
 
-// Revocation takes the force from tokens of a session, of a user, or of a user
-// in an organization, that were issued up to its time.
+// Revocation takes the force from the tokens of a session; or from those of a user,
+// or of a user in an organization, that were issued up to its time.
 type Revocation struct {
 	ID        string
 	SessionID string
@@ -173,8 +173,12 @@ func (f *Feed) forget(before time.Time) {
 
 // revoked tells whether a token has lost its force. The caller holds the lock.
 func (f *Feed) revoked(p *identity.Principal) bool {
+	// A session that has ended issues nothing more: what seems to be newer was on its
+	// way when it ended.
+	if _, ok := f.cutoffs[subject{sessionID: p.SessionID}]; ok {
+		return true
+	}
 	for _, s := range [...]subject{
-		{sessionID: p.SessionID},
 		{userID: p.UserID},
 		{userID: p.UserID, organizationID: p.OrganizationID},
 	} {

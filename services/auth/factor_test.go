@@ -393,3 +393,30 @@ func TestUnansweredChallengesAreRemoved(t *testing.T) {
 		t.Errorf("%s challenges are left", left)
 	}
 }
+
+func TestS38ASignInBesideTheEnrollmentDoesNotSkipIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	h := &holder{bundle: b, clock: clock.NewFake(time.Now()), email: "ada@example.org"}
+	tokens, _ := b.signUp(t, h.email)
+	created, err := b.factors.CreateTotp(with(t.Context(), tokens), &authv1.CreateTotpRequest{})
+	must(t, err)
+	h.secret = created.GetSecret()
+	errs := make([]error, 8)
+	var group sync.WaitGroup
+	for i := range errs {
+		group.Go(func() {
+			_, errs[i] = b.sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: h.email, Password: password})
+		})
+		group.Go(func() { // only the first finds it unconfirmed
+			_, _ = b.factors.ConfirmTotp(with(t.Context(), tokens), &authv1.ConfirmTotpRequest{Code: h.code(t, 0)})
+		})
+	}
+	group.Wait()
+	for _, err := range errs {
+		must(t, err)
+	}
+	if left := adminText(t, b, "SELECT count(*)::text FROM auth.sessions WHERE revoked_at IS NULL AND NOT 'otp' = ANY (methods)"); left != "0" {
+		t.Errorf("%s sessions have not shown the factor", left)
+	}
+}

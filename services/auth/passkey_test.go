@@ -360,3 +360,23 @@ func TestS16APasskeyOfAnUnconfirmedAddressDoesNotSignIn(t *testing.T) {
 	_, err = p.finish(t, sign(t, key, p.ask(t, "")))
 	wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 }
+
+func TestASecondFactorMoreLeavesTheOtherSessionsAlone(t *testing.T) {
+	t.Parallel()
+	h := setupKeyholder(t)
+	other, err := h.finish(t, sign(t, h.key, h.ask(t, "")))
+	must(t, err)
+	fresh, err := h.finish(t, sign(t, h.key, h.ask(t, "")))
+	must(t, err)
+	totp := &holder{bundle: h.bundle, clock: h.clock}
+	totp.enroll(t, h.email, fresh)
+	h.register(t, fresh, newKey(t))
+	for _, tokens := range []*authv1.TokenResponse{other, h.tokens} {
+		_, err = h.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
+		must(t, err)
+	}
+	methods := h.signIn(t, h.email).GetMfaChallenge().GetMethods()
+	if !slices.Equal(methods, []string{"totp", "passkey", "recovery_code"}) {
+		t.Errorf("the challenge takes %v", methods)
+	}
+}

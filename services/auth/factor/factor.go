@@ -9,8 +9,8 @@
 //
 // An authenticator's code works once, and after it none of an earlier step (RFC
 // 6238 section 5.2): the last step only grows. Recovery codes are random, rest as
-// hashes, and go with their use. Enrolling a factor ends the user's other
-// sessions, so that every session of a user with a factor has shown it.
+// hashes, and go with their use. Enrolling the first factor ends the user's other
+// sessions, so that every session of a user with a factor has shown one.
 package factor
 
 import (
@@ -103,6 +103,12 @@ func NewService(deps Deps) (*Service, error) {
 func (s *Service) Methods(ctx context.Context, userID string) ([]string, error) {
 	enrolled, err := s.deps.Store.enrolled(ctx, userID)
 	return enrolled.methods(), err
+}
+
+// Enrolled tells whether a user has a factor, in a transaction of that user.
+func (s *Service) Enrolled(ctx context.Context, tx postgres.Tx, userID string) (bool, error) {
+	has, err := s.deps.Store.enrolledIn(ctx, tx, userID)
+	return has.any(), err
 }
 
 // enrolled is what a user has enrolled.

@@ -158,7 +158,7 @@ func (p *Passkeys) register(ctx context.Context, tx postgres.Tx, caller *identit
 	if err := p.record(ctx, tx, caller, k.id, "auth.passkey.created"); err != nil {
 		return nil, err
 	}
-	return recovery, p.factors.enroll(ctx, tx, caller, methods...)
+	return recovery, p.factors.enroll(ctx, tx, caller, !has.any(), methods...)
 }
 
 func (p *Passkeys) record(ctx context.Context, tx postgres.Tx, caller *identity.Principal, id, action string) error {

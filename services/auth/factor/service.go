@@ -67,6 +67,10 @@ func (s *Service) ConfirmTotp(ctx context.Context, req *authv1.ConfirmTotpReques
 	codes, hashes := newRecoveryCodes()
 	var refusal error
 	err = s.deps.Store.inTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		had, err := s.deps.Store.enrolledIn(ctx, tx, p.UserID)
+		if err != nil {
+			return err
+		}
 		if refusal, err = s.judgePending(ctx, tx, p.UserID, req.GetCode()); refusal != nil || err != nil {
 			return err
 		}
@@ -76,7 +80,7 @@ func (s *Service) ConfirmTotp(ctx context.Context, req *authv1.ConfirmTotpReques
 		if err := s.record(ctx, tx, p.OrganizationID, p.UserID, "auth.factor.enrolled"); err != nil {
 			return err
 		}
-		return s.enroll(ctx, tx, p, identity.MethodOTP)
+		return s.enroll(ctx, tx, p, !had.any(), identity.MethodOTP)
 	})
 	if err == nil {
 		err = refusal // past the transaction, which counted the code
@@ -114,13 +118,20 @@ func (s *Service) judgePending(ctx context.Context, tx postgres.Tx, userID, code
 	return nil, s.deps.Store.uncount(ctx, tx, userID)
 }
 
-// enroll makes a new factor take effect: the caller's session has shown it, and
-// the user's other sessions, which have not, end.
-func (s *Service) enroll(ctx context.Context, tx postgres.Tx, p *identity.Principal, methods ...string) error {
+// enroll makes a new factor take effect: the caller's session has shown it. With
+// the first one the user's other sessions end, which have shown none.
+func (s *Service) enroll(ctx context.Context, tx postgres.Tx, p *identity.Principal, first bool, methods ...string) error {
 	if err := s.deps.Store.showed(ctx, tx, p.SessionID, p.UserID, methods); err != nil {
 		return err
 	}
 	if err := s.tell(ctx, tx, p.UserID, letterAdded); err != nil {
+		return err
+	}
+	if !first {
+		return nil
+	}
+	// A sign-in that found no factor must be found, or find this one.
+	if err := s.deps.Users.HoldAlone(ctx, tx, p.UserID); err != nil {
 		return err
 	}
 	_, err := s.deps.Sessions.End(ctx, tx, p.UserID, "", p.SessionID)

@@ -80,7 +80,7 @@ func (s *Service) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv
 		return &authv1.TokenResponse{}, nil
 	}
 	session := s.newSession(ctx, account.organization.ID, account.user.ID, []string{identity.MethodPassword})
-	return s.begin(ctx, session, func(ctx context.Context, tx postgres.Tx) error {
+	return s.begin(ctx, session, func(ctx context.Context, tx postgres.Tx, _ *Session) error {
 		if err := s.deps.Accounts.insert(ctx, tx, account); err != nil {
 			return err
 		}
@@ -128,14 +128,34 @@ func (s *Service) Admit(ctx context.Context, organizationID, userID string, show
 	if lacking {
 		return &authv1.TokenResponse{MfaChallenge: &authv1.MfaChallenge{Id: challenge.ID, Methods: challenge.Methods}}, nil
 	}
-	session := s.newSession(ctx, organizationID, userID, shown)
-	return s.begin(ctx, session, func(ctx context.Context, tx postgres.Tx) error {
-		u, err := s.deps.Users.Get(ctx, tx, userID)
-		if err != nil {
-			return err
-		}
-		return s.tell(ctx, tx, session, u)
-	})
+	tokens, err := s.begin(ctx, s.newSession(ctx, organizationID, userID, shown), s.admitted)
+	if errors.Is(err, errEnrolled) {
+		return s.Admit(ctx, organizationID, userID, shown...)
+	}
+	return tokens, err
+}
+
+// errEnrolled tells of a factor that was enrolled while its user signed in.
+var errEnrolled = errors.New("session: a factor was enrolled meanwhile")
+
+// admitted looks again, in the transaction of a new session, whether nothing is
+// lacking, and tells the user.
+func (s *Service) admitted(ctx context.Context, tx postgres.Tx, session *Session) error {
+	if err := s.deps.Users.Hold(ctx, tx, session.UserID); err != nil {
+		return err
+	}
+	enrolled, err := s.deps.Factors.Enrolled(ctx, tx, session.UserID)
+	if err != nil {
+		return err
+	}
+	if enrolled {
+		return errEnrolled
+	}
+	u, err := s.deps.Users.Get(ctx, tx, session.UserID)
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, tx, *session, u)
 }
 
 // SwitchOrganization implements the RPC. The user showed no credential now, so
@@ -145,39 +165,38 @@ func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrga
 	if err != nil {
 		return nil, err
 	}
-	current, err := s.current(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	session := s.newSession(ctx, req.GetOrganizationId(), p.UserID, current.Methods)
-	session.AuthTime = current.AuthTime
-	return s.begin(ctx, session, nil)
+	session := s.newSession(ctx, req.GetOrganizationId(), p.UserID, nil)
+	return s.begin(ctx, session, func(ctx context.Context, tx postgres.Tx, session *Session) error {
+		current, err := s.current(ctx, tx, p)
+		session.Methods, session.AuthTime = current.Methods, current.AuthTime
+		return err
+	})
 }
 
 // current returns the caller's session as it stands. One that was begun without
 // the factor that its user has by now must show it first.
-func (s *Service) current(ctx context.Context, p *identity.Principal) (current Session, err error) {
-	err = s.deps.Store.InTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
-		var alive bool
-		current, alive, err = s.deps.Store.Current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, s.deps.Clock.Now())
-		if err == nil && !alive {
-			return identity.Unauthenticated()
-		}
-		return err
-	})
+func (s *Service) current(ctx context.Context, tx postgres.Tx, p *identity.Principal) (Session, error) {
+	if err := s.deps.Users.Hold(ctx, tx, p.UserID); err != nil {
+		return Session{}, err
+	}
+	current, alive, err := s.deps.Store.Current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, s.deps.Clock.Now())
+	if err == nil && !alive {
+		err = identity.Unauthenticated()
+	}
 	if err != nil || identity.ShowedFactor(current.Methods) {
 		return current, err
 	}
-	enrolled, err := s.deps.Factors.Methods(ctx, p.UserID)
-	if err == nil && len(enrolled) > 0 {
-		return current, identity.StepUpRequired()
+	enrolled, err := s.deps.Factors.Enrolled(ctx, tx, p.UserID)
+	if err == nil && enrolled {
+		err = identity.StepUpRequired()
 	}
 	return current, err
 }
 
 // begin opens a session and answers its tokens. before runs first in the same
 // transaction.
-func (s *Service) begin(ctx context.Context, session Session, before func(ctx context.Context, tx postgres.Tx) error) (*authv1.TokenResponse, error) {
+func (s *Service) begin(ctx context.Context, session Session, before func(ctx context.Context, tx postgres.Tx, session *Session) error,
+) (*authv1.TokenResponse, error) {
 	// The key comes first: once committed, a session must not go unanswered.
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
@@ -187,7 +206,7 @@ func (s *Service) begin(ctx context.Context, session Session, before func(ctx co
 	var holder holder
 	err = s.deps.Store.InTx(ctx, session.OrganizationID, session.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		if before != nil {
-			if err := before(ctx, tx); err != nil {
+			if err := before(ctx, tx, &session); err != nil {
 				return err
 			}
 		}

@@ -143,6 +143,21 @@ func (s *Store) Home(ctx context.Context, tx pgx.Tx, id string) (organizationID 
 	return organizationID, err
 }
 
+// Hold keeps a user as it is until the transaction of that user ends, beside others
+// that hold it: for opening sessions, which what changes a user's credentials must
+// find, or be found by.
+func (s *Store) Hold(ctx context.Context, tx pgx.Tx, id string) error {
+	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR SHARE", id)
+	return err
+}
+
+// HoldAlone is [Store.Hold] for what changes a user's credentials and ends its
+// sessions: nobody opens one meanwhile.
+func (s *Store) HoldAlone(ctx context.Context, tx pgx.Tx, id string) error {
+	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", id)
+	return err
+}
+
 // OperatorExists tells whether the installation has an operator.
 func (s *Store) OperatorExists(ctx context.Context, tx pgx.Tx) (bool, error) {
 	// Two processes that start at once must not both find none.

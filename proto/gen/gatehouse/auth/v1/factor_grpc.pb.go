@@ -42,8 +42,8 @@ type FactorServiceClient interface {
 	// digits, 30 s), which counts once ConfirmTotp has seen a code of it. It needs
 	// a fresh sign-in, with the second factor where there is one.
 	CreateTotp(ctx context.Context, in *CreateTotpRequest, opts ...grpc.CallOption) (*CreateTotpResponse, error)
-	// ConfirmTotp enrolls the authenticator by a code of it, and ends the user's
-	// other sessions, which began without it.
+	// ConfirmTotp enrolls the authenticator by a code of it. With the first factor
+	// the user's other sessions end, which have shown none.
 	ConfirmTotp(ctx context.Context, in *ConfirmTotpRequest, opts ...grpc.CallOption) (*RecoveryCodes, error)
 	// DeleteTotp removes the authenticator. It needs the second factor to have
 	// been shown within five minutes.
@@ -124,8 +124,8 @@ type FactorServiceServer interface {
 	// digits, 30 s), which counts once ConfirmTotp has seen a code of it. It needs
 	// a fresh sign-in, with the second factor where there is one.
 	CreateTotp(context.Context, *CreateTotpRequest) (*CreateTotpResponse, error)
-	// ConfirmTotp enrolls the authenticator by a code of it, and ends the user's
-	// other sessions, which began without it.
+	// ConfirmTotp enrolls the authenticator by a code of it. With the first factor
+	// the user's other sessions end, which have shown none.
 	ConfirmTotp(context.Context, *ConfirmTotpRequest) (*RecoveryCodes, error)
 	// DeleteTotp removes the authenticator. It needs the second factor to have
 	// been shown within five minutes.

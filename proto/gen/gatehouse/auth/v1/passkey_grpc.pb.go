@@ -39,7 +39,7 @@ type PasskeyServiceClient interface {
 	BeginPasskey(ctx context.Context, in *BeginPasskeyRequest, opts ...grpc.CallOption) (*PasskeyCeremony, error)
 	// FinishPasskey registers the passkey that BeginPasskey asked for. With the
 	// first factor come recovery codes, and the user's other sessions end, which
-	// began without it.
+	// have shown none.
 	FinishPasskey(ctx context.Context, in *FinishPasskeyRequest, opts ...grpc.CallOption) (*FinishPasskeyResponse, error)
 	// ListPasskeys lists the caller's passkeys, oldest first.
 	ListPasskeys(ctx context.Context, in *ListPasskeysRequest, opts ...grpc.CallOption) (*ListPasskeysResponse, error)
@@ -107,7 +107,7 @@ type PasskeyServiceServer interface {
 	BeginPasskey(context.Context, *BeginPasskeyRequest) (*PasskeyCeremony, error)
 	// FinishPasskey registers the passkey that BeginPasskey asked for. With the
 	// first factor come recovery codes, and the user's other sessions end, which
-	// began without it.
+	// have shown none.
 	FinishPasskey(context.Context, *FinishPasskeyRequest) (*FinishPasskeyResponse, error)
 	// ListPasskeys lists the caller's passkeys, oldest first.
 	ListPasskeys(context.Context, *ListPasskeysRequest) (*ListPasskeysResponse, error)

@@ -219,8 +219,8 @@ export const FactorService: GenService<{
     output: typeof CreateTotpResponseSchema;
   },
   /**
-   * ConfirmTotp enrolls the authenticator by a code of it, and ends the user's
-   * other sessions, which began without it.
+   * ConfirmTotp enrolls the authenticator by a code of it. With the first factor
+   * the user's other sessions end, which have shown none.
    *
    * @generated from rpc gatehouse.auth.v1.FactorService.ConfirmTotp
    */

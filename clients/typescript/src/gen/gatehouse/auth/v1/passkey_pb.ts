@@ -313,7 +313,7 @@ export const PasskeyService: GenService<{
   /**
    * FinishPasskey registers the passkey that BeginPasskey asked for. With the
    * first factor come recovery codes, and the user's other sessions end, which
-   * began without it.
+   * have shown none.
    *
    * @generated from rpc gatehouse.auth.v1.PasskeyService.FinishPasskey
    */
