@@ -72,7 +72,7 @@ func (p *Postman) Register(workers *jobs.Workers) error {
 // work delivers a letter.
 func (p *Postman) work(ctx context.Context, _ postgres.Scope, job jobs.Job[deliver]) error {
 	l, err := p.sealer.open(job.Args)
-	if err != nil {
+	if err != nil || l.Surplus {
 		return err
 	}
 	page, err := p.write(ctx, l)
