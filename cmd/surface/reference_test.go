@@ -11,7 +11,8 @@ import (
 )
 
 // S42: another organization's resources cannot be named from within one's own
-// either, and are again as if absent; nothing is made or started.
+// either, by a key no more than by its owner, and are again as if absent; nothing is
+// made or started.
 func TestS42ForeignReferencesAreAsIfAbsent(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
@@ -19,6 +20,7 @@ func TestS42ForeignReferencesAreAsIfAbsent(t *testing.T) {
 	theirs := populate(t, i, owner)
 	own := i.Create(t, stranger, "/v1/conversations", map[string]string{"title": "Mine"})
 	messages := "/v1/conversations/" + own + "/messages"
+	program, _ := key(t, i, stranger, "chat.read", "chat.write", "knowledge.read", "assistants.read")
 	greedy := i.Create(t, stranger, "/v1/assistants", map[string]any{"displayName": "Greedy", "collectionIds": []string{theirs["collection"]}})
 	for _, tc := range []struct {
 		method, path string
@@ -35,19 +37,21 @@ func TestS42ForeignReferencesAreAsIfAbsent(t *testing.T) {
 	} {
 		var answers [][]byte
 		for _, resource := range []string{theirs[tc.kind], id.New()} {
-			resp := i.Request(t, stranger, tc.method, tc.path, tc.body(resource))
-			raw, err := io.ReadAll(resp.Body)
-			_ = resp.Body.Close()
-			if err != nil {
-				t.Fatal(err)
+			for _, caller := range []inprocess.Session{stranger, program} {
+				resp := i.Request(t, caller, tc.method, tc.path, tc.body(resource))
+				raw, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if resp.StatusCode != http.StatusNotFound {
+					t.Errorf("%s %s with %s %s: %d %s", tc.method, tc.path, tc.kind, name(resource, theirs[tc.kind]), resp.StatusCode, raw)
+				}
+				answers = append(answers, bytes.ReplaceAll(marks.ReplaceAll(raw, nil), []byte(resource), []byte("ID")))
 			}
-			if resp.StatusCode != http.StatusNotFound {
-				t.Errorf("%s %s with %s %s: %d %s", tc.method, tc.path, tc.kind, name(resource, theirs[tc.kind]), resp.StatusCode, raw)
-			}
-			answers = append(answers, bytes.ReplaceAll(marks.ReplaceAll(raw, nil), []byte(resource), []byte("ID")))
 		}
-		if !bytes.Equal(answers[0], answers[1]) {
-			t.Errorf("%s %s tells that the %s exists:\n%s\nabsent:\n%s", tc.method, tc.path, tc.kind, answers[0], answers[1])
+		if !bytes.Equal(answers[0], answers[2]) || !bytes.Equal(answers[1], answers[3]) {
+			t.Errorf("%s %s tells that the %s exists:\n%s\nabsent:\n%s", tc.method, tc.path, tc.kind, answers[:2], answers[2:])
 		}
 	}
 	// What an assistant may read is decided when it is asked, and by the asker.

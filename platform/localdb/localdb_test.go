@@ -106,6 +106,7 @@ func TestStartKeepsDataAcrossRestarts(t *testing.T) {
 	first := start(t, localdb.Options{DataDir: dir})
 	execute(t, first.URL(), "CREATE TABLE kept AS SELECT 'yes' AS answer")
 	for setting, want := range map[string]string{
+		// S80: no address, and no password in the clear.
 		"fsync": "on", "data_checksums": "on", "listen_addresses": "", "password_encryption": "scram-sha-256",
 		"TimeZone": "UTC", "server_encoding": "UTF8", "jit": "off",
 	} {

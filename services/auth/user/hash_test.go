@@ -3,6 +3,8 @@ package user
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -35,6 +37,35 @@ func TestS10WaitingIsBounded(t *testing.T) {
 	cancel()
 	if _, err := h.Hash(ended, "x"); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller that left was answered %v", err)
+	}
+}
+
+// S9: where there is no account, the same work is done for as long.
+func TestS9TheHashOfNoAccountCostsTheSame(t *testing.T) {
+	t.Parallel()
+	h := NewHasher()
+	hash, err := h.Hash(t.Context(), "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.dummy) != len(hash) || !strings.HasPrefix(h.dummy, prefix()) {
+		t.Errorf("the hash of no account is %s, others are %s", h.dummy, hash)
+	}
+	if _, _, err := decode(h.dummy); err != nil {
+		t.Error(err)
+	}
+	// And it waits where the others wait.
+	h.waiting.Store(queueDepth)
+	if _, err := h.Verify(t.Context(), "", "x"); !fault.Is(err, faultv1.Reason_REASON_OVERLOADED) {
+		t.Errorf("no account: %v", err)
+	}
+}
+
+// S10: as many hashes as processors, 19 MiB each, are made at once.
+func TestS10HashesAtOnceAreBounded(t *testing.T) {
+	t.Parallel()
+	if h := NewHasher(); cap(h.slots) != runtime.GOMAXPROCS(0) || memoryKiB > 19<<10+512 {
+		t.Errorf("%d hashes of %d KiB at once", cap(h.slots), memoryKiB)
 	}
 }
 
