@@ -15,6 +15,7 @@ var shared = map[string]func(*testing.T, *installation){
 	"documents that cannot be read say why":                  badDocuments,
 	"refresh is raced and one wins":                          racedRefresh,
 	"a session that ends loses its tokens and streams":       revoked,
+	"the signing key is rotated under load":                  rotated,
 	"a user that is disabled loses its stream":               disabled,
 	"a member that is demoted loses its rights":              demoted,
 	"a model that fails":                                     modelFaults,

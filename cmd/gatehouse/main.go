@@ -6,6 +6,7 @@
 //	gatehouse migrate    bring the database's schema up to date
 //	gatehouse doctor     check the settings and every dependency
 //	gatehouse user       make an account, disable one, make an operator
+//	gatehouse keys       rotate the signing keys (gatehouse keys rotate)
 //	gatehouse version    say what this is
 package main
 
@@ -26,7 +27,7 @@ import (
 // version is set when a release is linked.
 var version = "dev"
 
-const usage = `usage: gatehouse serve | split | migrate | doctor | user | version`
+const usage = `usage: gatehouse serve | split | migrate | doctor | user | keys rotate | version`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -39,7 +40,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) == 0 || len(args) > 1 && args[0] != "user" {
+	if len(args) == 0 || len(args) > 1 && args[0] != "user" && args[0] != "keys" {
 		return errors.New(usage)
 	}
 	if args[0] == "version" {
@@ -63,6 +64,11 @@ func run(ctx context.Context, args []string) error {
 		return process.Migrate(ctx, s, version, os.Stderr)
 	case "doctor":
 		return process.Doctor(ctx, s, version, os.Stdout)
+	case "keys":
+		if len(args) != 2 || args[1] != "rotate" {
+			return errors.New("usage: gatehouse keys rotate")
+		}
+		return process.RotateKeys(ctx, s, version, os.Stdout, os.Stderr)
 	case "user":
 		return user(ctx, s, args[1:], os.Stdin)
 	default:

@@ -62,6 +62,11 @@ func (s *Service) GrantOperator(ctx context.Context, email string, operator bool
 	})
 }
 
+// AdvanceKeys makes the next signing key sign from now on: for when the present
+// one may be known to somebody. It is CONFLICT when the next key is too new to be
+// known to every service.
+func (s *Service) AdvanceKeys(ctx context.Context) error { return s.ring.Advance(ctx) }
+
 // administer changes a user on the word of whoever runs the installation.
 func (s *Service) administer(ctx context.Context, email, verb string,
 	edit func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error),

@@ -64,6 +64,17 @@ func GrantOperator(ctx context.Context, s settings.Settings, version, email stri
 	})
 }
 
+// RotateKeys makes the next signing key sign from now on.
+func RotateKeys(ctx context.Context, s settings.Settings, version string, out, logs io.Writer) error {
+	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
+		if err := service.AdvanceKeys(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, "tokens are signed by the next key within seconds; those from before stay good until they expire")
+		return nil
+	})
+}
+
 // administer runs an administrator's command on auth, beside a server that may
 // be running.
 func administer(ctx context.Context, s settings.Settings, version string, logs io.Writer,

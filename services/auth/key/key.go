@@ -20,8 +20,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 const (
@@ -29,6 +31,10 @@ const (
 	Period = 30 * 24 * time.Hour
 	// Lead is how long a key is published before it signs, at least.
 	Lead = time.Hour
+	// Settled is how long a key must have been published before an administrator
+	// can make it sign ahead of its time: everybody who verifies has asked for the
+	// keys since.
+	Settled = 2 * time.Minute
 	// Retention is how long a key is published after it last signed: longer
 	// than any token lives.
 	Retention = time.Hour
@@ -91,6 +97,20 @@ func (s *Sealer) Open(k Key) (identity.SigningKey, error) {
 }
 
 func (k Key) bound() []byte { return []byte(k.KID + "/" + k.ID) }
+
+// Next returns the key that takes over when an administrator asks for it now. It
+// is CONFLICT when that key is too new to be known to all.
+func Next(keys []Key, now time.Time) (Key, error) {
+	if len(keys) == 0 || !keys[len(keys)-1].SignsAt.After(now) {
+		return Key{}, fault.New(faultv1.Reason_REASON_CONFLICT, "the next key is not made yet: start auth first")
+	}
+	next := keys[len(keys)-1]
+	if wait := next.CreateTime.Add(Settled).Sub(now); wait > 0 {
+		return Key{}, fault.New(faultv1.Reason_REASON_CONFLICT, "the next key was made just now, and not every service knows it: try again in %s",
+			wait.Round(time.Second)).WithRetryAfter(wait)
+	}
+	return next, nil
+}
 
 // Plan says what a rotation has to do with keys, oldest first: when each new key
 // shall begin to sign, and which keys to remove.

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/key"
 	"github.com/gatehouse/gatehouse/services/auth/migrations"
 )
@@ -101,5 +103,39 @@ func TestS7KeysArePublishedBeforeTheySignAndRemovedWhenNoTokenIsLeft(t *testing.
 	}
 	if _, ok, err := ring.Key(t.Context(), first[0]); ok || err != nil {
 		t.Errorf("a removed key still verifies: %v", err)
+	}
+}
+
+// S7: an administrator can make the next key sign at once, but not one that a
+// service may not know yet; tokens of the key before stay good.
+func TestS7AKeyIsAdvancedOnceAllKnowIt(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
+	clk := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	ring := key.NewRing(key.NewStore(db), sealer(t, pgtest.SecretKey()), clk)
+	if err := ring.Advance(t.Context()); !fault.Is(err, faultv1.Reason_REASON_CONFLICT) {
+		t.Errorf("without any key: %v", err)
+	}
+	if err := ring.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := ring.Signing(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ring.Advance(t.Context()); !fault.Is(err, faultv1.Reason_REASON_CONFLICT) || fault.From(err).RetryAfter() == 0 {
+		t.Errorf("just made: %v", err)
+	}
+	clk.Advance(key.Settled)
+	if err := ring.Advance(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := ring.Signing(t.Context())
+	if err != nil || after.ID == before.ID {
+		t.Errorf("signs with %s after %s, %v", after.ID, before.ID, err)
+	}
+	published, err := ring.Published(t.Context())
+	if err != nil || len(published) != 3 || published[0].KID != before.ID || published[1].KID != after.ID || !published[2].SignsAt.After(clk.Now()) {
+		t.Errorf("published %+v, %v", published, err)
 	}
 }

@@ -15,9 +15,9 @@ import (
 
 const (
 	// fresh is how long the ring believes what it read.
-	fresh = time.Minute
+	fresh = 5 * time.Second
 	// unknownEvery bounds how often unknown key ids cause a read.
-	unknownEvery = 5 * time.Second
+	unknownEvery = time.Second
 	// readTimeout bounds a read, under which other callers wait.
 	readTimeout = 5 * time.Second
 )
@@ -68,6 +68,24 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.read(ctx)
+}
+
+// Advance makes the next key sign from now on, and makes another one to follow
+// it. Tokens that the key until now has signed stay good until they expire. Each
+// auth process follows within seconds.
+func (r *Ring) Advance(ctx context.Context) error {
+	err := r.store.Change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
+		now := clock.Stamp(r.clock)
+		next, err := Next(keys, now)
+		if err != nil {
+			return err
+		}
+		return r.store.SignFrom(ctx, tx, next.ID, now)
+	})
+	if err != nil {
+		return err
+	}
+	return r.Rotate(ctx)
 }
 
 // Signing returns the key that signs now.

@@ -2,6 +2,7 @@ package key
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -45,6 +46,12 @@ func (s *Store) Change(ctx context.Context, fn func(ctx context.Context, tx pgx.
 func (s *Store) Insert(ctx context.Context, tx pgx.Tx, k Key) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO signing_keys (id, kid, public_key, sealed_private, signs_at, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6)`, k.ID, k.KID, []byte(k.Public), k.Sealed, k.SignsAt, k.CreateTime)
+	return err
+}
+
+// SignFrom sets when a key begins to sign.
+func (s *Store) SignFrom(ctx context.Context, tx pgx.Tx, id string, at time.Time) error {
+	_, err := postgres.TxExec(ctx, tx, "UPDATE signing_keys SET signs_at = $2 WHERE id = $1", id, at)
 	return err
 }
 
