@@ -16,7 +16,7 @@ import (
 )
 
 const userUsage = `usage: gatehouse user create --email ADDRESS [--name NAME] [--operator] [--password-stdin]
-       gatehouse user disable | enable | grant-operator | revoke-operator --email ADDRESS`
+       gatehouse user disable | enable | reset-mfa | grant-operator | revoke-operator --email ADDRESS`
 
 // user makes an account, or changes one.
 func user(ctx context.Context, s settings.Settings, args []string, stdin io.Reader) error {
@@ -25,6 +25,8 @@ func user(ctx context.Context, s settings.Settings, args []string, stdin io.Read
 		switch args[0] {
 		case "disable", "enable":
 			return process.DisableUser(ctx, s, version, email, args[0] == "disable", os.Stdout, os.Stderr)
+		case "reset-mfa":
+			return process.ResetFactors(ctx, s, version, email, os.Stdout, os.Stderr)
 		case "grant-operator", "revoke-operator":
 			return process.GrantOperator(ctx, s, version, email, args[0] == "grant-operator", os.Stdout, os.Stderr)
 		}

@@ -48,6 +48,19 @@ func (s *Service) DisableUser(ctx context.Context, email string, disabled bool) 
 	})
 }
 
+// ResetFactors takes a user's second factors and recovery codes away, for somebody
+// who has lost them all, and ends its sessions: with the password alone it signs
+// in again.
+func (s *Service) ResetFactors(ctx context.Context, email string) error {
+	return s.administer(ctx, email, "factors_reset", func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error) {
+		if err := s.factorStore.DeleteAll(ctx, tx, u.ID); err != nil {
+			return u, err
+		}
+		_, err := s.userSessions.End(ctx, tx, u.ID, "", "")
+		return u, err
+	})
+}
+
 // GrantOperator gives a user the role that spans organizations, or takes it. It
 // takes effect with the tokens that are issued from then on, and tokens from
 // before lose their force.

@@ -37,6 +37,19 @@ func TestS22ADisabledUserLosesEverything(t *testing.T) {
 	wantReason(t, b.service.DisableUser(t.Context(), "nobody@example.org", true), faultv1.Reason_REASON_NOT_FOUND)
 }
 
+func TestLostFactorsAreReset(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ada, principal := b.signUp(t, "ada@example.org")
+	b.database.AdminExec(t, `INSERT INTO auth.recovery_codes (user_id, code_hash) VALUES ($1, '\x00')`, principal.UserID)
+	must(t, b.service.ResetFactors(t.Context(), "ada@example.org"))
+	if left := adminText(t, b, "SELECT count(*)::text FROM auth.recovery_codes"); left != "0" {
+		t.Errorf("%s recovery codes are left", left)
+	}
+	_, err := b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: ada.GetRefreshToken()})
+	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+}
+
 func TestOperatorsAreMadeAndUnmade(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -111,6 +111,7 @@ type Service struct {
 	accountMaker  *session.Accounts
 	sessions      *session.Service
 	factors       *factor.Service
+	factorStore   *factor.Store
 	passkeys      *factor.Passkeys
 	organizations *organization.Service
 	accounts      *account.Service
@@ -180,6 +181,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 		return err
 	}
 	factors := factor.NewStore(deps.DB, tokens)
+	s.factorStore = factors
 	if s.factors, err = factor.NewService(factor.Deps{
 		Store: factors, Users: users, Sessions: s.userSessions, Letters: s.post.office, SecretKey: s.cfg.SecretKey,
 		Trail: trail, Clock: deps.Clock,

@@ -64,6 +64,17 @@ func GrantOperator(ctx context.Context, s settings.Settings, version, email stri
 	})
 }
 
+// ResetFactors takes the second factors of the user of an address away.
+func ResetFactors(ctx context.Context, s settings.Settings, version, email string, out, logs io.Writer) error {
+	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
+		if err := service.ResetFactors(ctx, email); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s signs in with the password alone now; its sessions have ended\n", email)
+		return nil
+	})
+}
+
 // RotateKeys makes the next signing key sign from now on.
 func RotateKeys(ctx context.Context, s settings.Settings, version string, out, logs io.Writer) error {
 	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
