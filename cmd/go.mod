@@ -3,6 +3,7 @@ module github.com/gatehouse/gatehouse/cmd
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/gatehouse/gatehouse/gateway v0.0.0
 	github.com/gatehouse/gatehouse/platform v0.0.0
 	github.com/gatehouse/gatehouse/proto v0.0.0
@@ -29,7 +30,6 @@ require (
 	github.com/ccojocar/zxcvbn-go v1.0.4 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
-	github.com/coder/websocket v1.8.15 // indirect
 	github.com/dlclark/regexp2 v1.10.0 // indirect
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
 	github.com/emersion/go-smtp v0.25.1 // indirect
