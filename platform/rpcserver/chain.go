@@ -73,6 +73,11 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	if ctx, err = c.admit(ctx, call); err != nil {
 		return err
 	}
+	leave, err := c.limits.openStream(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if principal, ok := identity.FromContext(ctx); ok {
 		defer c.revocations.Watch(principal, func() { cancel(errRevoked) })()
 	}

@@ -3,6 +3,8 @@ package rpcserver
 import (
 	"context"
 	"errors"
+	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -30,13 +32,21 @@ var quotas = map[authz.Class]limit.Quota{ //nolint:gochecknoglobals // a constan
 	authz.ClassModel: {Name: "model", PerMinute: 60, Burst: 30},
 }
 
-// limits counts calls by caller and class.
+// maxStreams is how many streams one user holds open at this server. The gateway
+// counts them by token, of which a user can have many.
+const maxStreams = 100
+
+// limits counts calls by caller and class, and open streams by caller.
 type limits struct {
 	byClass map[authz.Class]*limit.Limiter
+	enabled bool
+
+	mu      sync.Mutex
+	streams map[string]int
 }
 
 func newLimits(enabled bool) (*limits, error) {
-	l := &limits{byClass: map[authz.Class]*limit.Limiter{}}
+	l := &limits{byClass: map[authz.Class]*limit.Limiter{}, enabled: enabled, streams: map[string]int{}}
 	if !enabled {
 		return l, nil
 	}
@@ -67,4 +77,26 @@ func (l *limits) take(ctx context.Context, class authz.Class) error {
 	return fault.New(faultv1.Reason_REASON_RATE_LIMITED,
 		"more than %d calls of the class %q in a minute", limiter.Quota().PerMinute, class).
 		WithRetryAfter(decision.RetryAfter)
+}
+
+// openStream counts a stream of the user in ctx in; leave must be called at its
+// end.
+func (l *limits) openStream(ctx context.Context) (leave func(), err error) {
+	principal, ok := identity.FromContext(ctx)
+	if !ok || !l.enabled {
+		return func() {}, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.streams[principal.UserID] >= maxStreams {
+		return nil, fault.New(faultv1.Reason_REASON_RATE_LIMITED, "more than %d open streams", maxStreams).WithRetryAfter(time.Second)
+	}
+	l.streams[principal.UserID]++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.streams[principal.UserID]--; l.streams[principal.UserID] == 0 {
+			delete(l.streams, principal.UserID)
+		}
+	}, nil
 }

@@ -227,6 +227,49 @@ func TestCallersAreLimitedEachByThemselves(t *testing.T) {
 	}
 }
 
+// S59: a user who opens streams and does not read them has so many, with however
+// many tokens, and others have theirs.
+func TestS59StreamsOfAUserAreBounded(t *testing.T) {
+	t.Parallel()
+	const most = 100
+	r := start(t, rpctest.Options{Limits: true})
+	entered, ended := make(chan struct{}), make(chan error)
+	r.handlers.watch = func(ctx context.Context) error {
+		entered <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	organization, user := id.New(), id.New()
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	open := func(userID string) error {
+		caller, _ := metadata.FromOutgoingContext(r.AsUser(t, organization, userID, "member"))
+		stream, err := r.runs.WatchRun(metadata.NewOutgoingContext(ctx, caller), &chatv1.WatchRunRequest{RunId: id.New()})
+		must(t, err)
+		go func() {
+			_, err := stream.Recv()
+			select {
+			case ended <- err:
+			case <-ctx.Done():
+			}
+		}()
+		select {
+		case <-entered:
+			return nil
+		case err := <-ended:
+			return err
+		}
+	}
+	for n := range most + 5 {
+		if err := open(user); (n >= most) != fault.Is(err, faultv1.Reason_REASON_RATE_LIMITED) || n < most && err != nil {
+			t.Errorf("stream %d: %v", n+1, err)
+		}
+	}
+	if err := open(id.New()); err != nil {
+		t.Errorf("another user: %v", err)
+	}
+}
+
 // Streams are ended so that their readers follow on elsewhere; calls in flight
 // may finish.
 func TestAStoppingServerEndsStreamsAndLetsCallsFinish(t *testing.T) {

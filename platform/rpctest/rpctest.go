@@ -119,9 +119,15 @@ func (s *Server) run(t *testing.T, server *rpcserver.Server) {
 // another user with each call.
 func (s *Server) As(t *testing.T, organizationID string, roles ...string) context.Context {
 	t.Helper()
+	return s.AsUser(t, organizationID, id.New(), roles...)
+}
+
+// AsUser is [Server.As] for a certain user, with a new token each time.
+func (s *Server) AsUser(t *testing.T, organizationID, userID string, roles ...string) context.Context {
+	t.Helper()
 	now := clock.System().Now()
 	token, err := identity.SignAccess(s.key, identity.AccessClaims{
-		Issuer: Issuer, Subject: id.New(), ID: id.New(), ClientID: identity.FirstParty, OrganizationID: organizationID,
+		Issuer: Issuer, Subject: userID, ID: id.New(), ClientID: identity.FirstParty, OrganizationID: organizationID,
 		SessionID: id.New(), Roles: roles, IssuedAt: now, ExpiresAt: now.Add(tokenLifetime), AuthTime: now,
 	})
 	must(t, err)
