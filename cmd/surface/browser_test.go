@@ -58,7 +58,7 @@ func (p *page) post(path string, body map[string]any) tokens {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	raw, err = io.ReadAll(resp.Body)
 	if err != nil {
 		p.t.Fatal(err)
