@@ -38,9 +38,10 @@ type ApiKeyServiceClient interface {
 	// ListApiKeys lists the caller's keys, newest first.
 	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
 	// CreateApiKey makes a key that acts in the caller's active organization. Its
-	// secret is shown this once.
+	// secret is shown this once. It needs a fresh sign-in.
 	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*ApiKeyWithSecret, error)
-	// RotateApiKey gives a key another secret. The one until now ends at once.
+	// RotateApiKey gives a key another secret. The one until now ends at once. It
+	// needs a fresh sign-in.
 	RotateApiKey(ctx context.Context, in *RotateApiKeyRequest, opts ...grpc.CallOption) (*ApiKeyWithSecret, error)
 	// DeleteApiKey ends a key within seconds, and streams that it opened.
 	DeleteApiKey(ctx context.Context, in *DeleteApiKeyRequest, opts ...grpc.CallOption) (*DeleteApiKeyResponse, error)
@@ -105,9 +106,10 @@ type ApiKeyServiceServer interface {
 	// ListApiKeys lists the caller's keys, newest first.
 	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
 	// CreateApiKey makes a key that acts in the caller's active organization. Its
-	// secret is shown this once.
+	// secret is shown this once. It needs a fresh sign-in.
 	CreateApiKey(context.Context, *CreateApiKeyRequest) (*ApiKeyWithSecret, error)
-	// RotateApiKey gives a key another secret. The one until now ends at once.
+	// RotateApiKey gives a key another secret. The one until now ends at once. It
+	// needs a fresh sign-in.
 	RotateApiKey(context.Context, *RotateApiKeyRequest) (*ApiKeyWithSecret, error)
 	// DeleteApiKey ends a key within seconds, and streams that it opened.
 	DeleteApiKey(context.Context, *DeleteApiKeyRequest) (*DeleteApiKeyResponse, error)

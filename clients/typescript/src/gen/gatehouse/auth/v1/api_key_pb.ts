@@ -269,7 +269,7 @@ export const ApiKeyService: GenService<{
   },
   /**
    * CreateApiKey makes a key that acts in the caller's active organization. Its
-   * secret is shown this once.
+   * secret is shown this once. It needs a fresh sign-in.
    *
    * @generated from rpc gatehouse.auth.v1.ApiKeyService.CreateApiKey
    */
@@ -279,7 +279,8 @@ export const ApiKeyService: GenService<{
     output: typeof ApiKeyWithSecretSchema;
   },
   /**
-   * RotateApiKey gives a key another secret. The one until now ends at once.
+   * RotateApiKey gives a key another secret. The one until now ends at once. It
+   * needs a fresh sign-in.
    *
    * @generated from rpc gatehouse.auth.v1.ApiKeyService.RotateApiKey
    */
