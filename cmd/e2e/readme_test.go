@@ -2,35 +2,25 @@ package e2e_test
 
 import (
 	"context"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 )
 
-const readme = "../../README.md"
+const (
+	readme        = "../../README.md"
+	organizations = "../../docs/organizations.md"
+)
 
 // readmeTour runs the README's commands in a shell, line by line as they are
 // printed, but for what the reader is told to fill in and for where the tour
 // leaves its files.
 func readmeTour(t *testing.T, i *installation) {
-	script := tour(t)
-	for from, to := range map[string]string{
-		"PASSWORD=...": "PASSWORD='" + adminPassword + "'", "BASE=http://127.0.0.1:8080": "BASE=" + i.base, "/tmp/": t.TempDir() + "/",
-	} {
-		if !strings.Contains(script, from) {
-			t.Fatalf("the tour has no %q", from)
-		}
-		script = strings.ReplaceAll(script, from, to)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), requestTimeout)
-	defer cancel()
-	shell := exec.CommandContext(ctx, "bash", "-eu", "-c", script)
-	out, err := shell.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	text := string(out)
+	text := printed(t, i, readme, map[string]string{
+		"PASSWORD=...": "PASSWORD='" + adminPassword + "'", "/tmp/": t.TempDir() + "/",
+	})
 	for _, want := range []string{
 		"event: run.started", `"quote":"Every employee has 28 days of paid leave a year."`, "event: run.completed",
 	} {
@@ -44,17 +34,47 @@ func readmeTour(t *testing.T, i *installation) {
 	}
 }
 
-// tour is the README's shell block.
-func tour(t *testing.T) string {
+// organizationsLife runs the commands of the page about organizations.
+func organizationsLife(t *testing.T, i *installation) {
+	want := "PERMISSION_DENIED\nHelper\nDifference Engines\nmember\nLAST_OWNER\nNOT_FOUND\n"
+	if got := printed(t, i, organizations, nil); got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+}
+
+// printed runs a page's shell block against an installation, with what the reader
+// fills in, and returns what it prints.
+func printed(t *testing.T, i *installation, page string, filled map[string]string) string {
 	t.Helper()
-	page, err := os.ReadFile(readme)
+	script := block(t, page)
+	replace := map[string]string{"BASE=http://127.0.0.1:8080": "BASE=" + i.base}
+	maps.Copy(replace, filled)
+	for from, to := range replace {
+		if !strings.Contains(script, from) {
+			t.Fatalf("%s has no %q", page, from)
+		}
+		script = strings.ReplaceAll(script, from, to)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), requestTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "bash", "-eu", "-c", script).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// block is the first shell block of a page.
+func block(t *testing.T, path string) string {
+	t.Helper()
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, after, found := strings.Cut(string(page), "\n```sh\n")
 	script, _, ended := strings.Cut(after, "\n```\n")
 	if !found || !ended {
-		t.Fatal("the README has no shell block")
+		t.Fatalf("%s has no shell block", path)
 	}
 	return script
 }

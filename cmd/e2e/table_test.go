@@ -24,6 +24,7 @@ var shared = map[string]func(*testing.T, *installation){
 	"a foreign gRPC client on the public port":               foreignClient,
 	"letters confirm an address and reset a password":        mailed,
 	"the README's tour works as printed":                     readmeTour,
+	"an organization lives as its page prints":               organizationsLife,
 }
 
 // alone are the scenarios that hurt an installation, and so have their own.
