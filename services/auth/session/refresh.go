@@ -1,0 +1,85 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+)
+
+// Refresh implements the RPC.
+func (s *Service) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*authv1.TokenResponse, error) {
+	// The key comes first: once used up, a token must not go unanswered.
+	signing, err := s.deps.Keys.Signing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	presented, now := hashToken(req.GetRefreshToken()), s.deps.Clock.Now()
+	token, successor := newToken()
+	var session Session
+	var holder holder
+	// A refusal is carried past the transaction: the revocation must be
+	// committed, not rolled back with the answer.
+	var refusal error
+	err = s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
+		var works bool
+		var err error
+		if session, works, err = s.deps.Store.Rotate(ctx, tx, presented, successor, now); err != nil {
+			return err
+		}
+		if !works {
+			refusal, err = s.refuse(ctx, tx, presented)
+			return err
+		}
+		refusal = nil
+		holder, err = s.holder(ctx, tx, session)
+		return err
+	})
+	if err = errors.Join(err, refusal); err != nil {
+		return nil, fault.From(err)
+	}
+	return s.tokens(signing, session, holder, token)
+}
+
+// refuse tells a stolen or repeated token from an unknown one, and ends the
+// session of the former.
+func (s *Service) refuse(ctx context.Context, tx postgres.Tx, presented []byte) (refusal, err error) {
+	session, reused, ended, err := s.deps.Store.RevokeReused(ctx, tx, presented, s.deps.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	if !reused {
+		return invalidToken(), nil
+	}
+	if ended {
+		if err := s.end(ctx, tx, session, "reuse_detected"); err != nil {
+			return nil, err
+		}
+	}
+	return reusedToken(), nil
+}
+
+// SignOut implements the RPC.
+func (s *Service) SignOut(ctx context.Context, req *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
+	err := s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
+		session, ended, err := s.deps.Store.End(ctx, tx, hashToken(req.GetRefreshToken()), s.deps.Clock.Now())
+		if err != nil || !ended {
+			return err
+		}
+		return s.end(ctx, tx, session, "revoked")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.SignOutResponse{}, nil
+}
+
+// end takes the force from a session's access tokens, and records it.
+func (s *Service) end(ctx context.Context, tx postgres.Tx, session Session, verb string) error {
+	if err := s.deps.Revocations.EndSession(ctx, tx, session.ID); err != nil {
+		return err
+	}
+	return s.record(ctx, tx, session, verb)
+}

@@ -1,0 +1,95 @@
+package auth
+
+import (
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/services/auth/account"
+	"github.com/gatehouse/gatehouse/services/auth/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/factor"
+	"github.com/gatehouse/gatehouse/services/auth/invitation"
+	"github.com/gatehouse/gatehouse/services/auth/key"
+	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/revocation"
+	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
+	"github.com/gatehouse/gatehouse/services/auth/session"
+	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/usersession"
+)
+
+// wire builds the rooms, in the order in which they need each other.
+func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
+	users, organizations, sessions := user.NewStore(deps.DB), organization.NewStore(deps.DB, tokens), session.NewStore(deps.DB)
+	hasher, trail := user.NewHasher(), audit.NewTrail(deps.Clock)
+	s.users, s.trail = users, trail
+	s.revoked = revocation.NewStore(deps.DB, tokens, deps.Clock)
+	s.accountMaker = session.NewAccounts(sessions, users, organizations, hasher, trail, deps.Clock)
+	var err error
+	s.keyStore = apikey.NewStore(deps.DB, tokens, deps.Clock)
+	if s.apiKeys, err = apikey.NewService(apikey.Deps{
+		Store: s.keyStore, Authorizer: deps.Authorizer, Revocations: s.revoked, Trail: trail,
+	}); err != nil {
+		return err
+	}
+	if s.userSessions, err = usersession.NewService(usersession.Deps{
+		Store: usersession.NewStore(deps.DB, tokens), Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.post, err = openPost(s.cfg, deps, tokens); err != nil {
+		return err
+	}
+	factors := factor.NewStore(deps.DB, tokens)
+	s.factorStore = factors
+	if s.factors, err = factor.NewService(factor.Deps{
+		Store: factors, Users: users, Sessions: s.userSessions, Letters: s.post.office, SecretKey: s.cfg.SecretKey,
+		Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.passkeys, err = factor.NewPasskeys(s.factors, s.cfg.Issuer); err != nil {
+		return err
+	}
+	if s.emails, err = s.openEmails(deps, emailDeps{
+		users: users, accounts: s.accountMaker, hasher: hasher, sessions: s.userSessions, keys: s.apiKeys, factors: factors,
+	}); err != nil {
+		return err
+	}
+	if s.invitations, err = invitation.NewService(invitation.Deps{
+		Store: invitation.NewStore(deps.DB, tokens), Users: users, Organizations: organizations, Office: s.post.office,
+		PublicURL: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
+	}, s.post.postman); err != nil {
+		return err
+	}
+	var throttle *session.Throttle
+	if s.cfg.RateLimits {
+		if throttle, err = session.NewThrottle(); err != nil {
+			return err
+		}
+	}
+	if s.sessions, err = session.NewService(session.Deps{
+		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Hasher: hasher,
+		Factors: s.factors, Passkeys: s.passkeys, Letters: s.post.office, Addresses: s.emails, Throttle: throttle,
+		Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.organizations, err = organization.NewService(organization.Deps{
+		Store: organizations, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.accounts, err = account.NewService(account.Deps{
+		Store: account.NewStore(deps.DB), Users: users, Hasher: hasher, Sessions: s.userSessions,
+		Letters: s.post.office, Authorizer: deps.Authorizer, Trail: trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.revocations, err = revocation.NewService(s.revoked); err != nil {
+		return err
+	}
+	if s.keys, err = key.NewService(s.ring); err != nil {
+		return err
+	}
+	s.serviceTokens, err = servicetoken.NewService(s.ring, s.cfg.Issuer, s.cfg.SecretKey, deps.Clock)
+	return err
+}
