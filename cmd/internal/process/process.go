@@ -3,8 +3,8 @@
 //
 // The one process and the four are made of the same parts: the same servers
 // with the same chain around each RPC, reached in memory or over TCP (mesh.go).
-// A process is built by [Open], which may fail and unwinds what it opened, and
-// then run until its context ends.
+// A process is built by [Serve] or [ServePart], which may fail and unwind what they
+// opened, and then runs until its context ends.
 package process
 
 import (
