@@ -26,7 +26,9 @@ func (g *Gateway) newConnect() (http.Handler, error) {
 			vanguard.WithMaxMessageBufferBytes(bodyLimit),
 		))
 	}
-	transcoder, err := vanguard.NewTranscoder(services, vanguard.WithCompression(vanguard.CompressionGzip, newGzip, newGunzip))
+	transcoder, err := vanguard.NewTranscoder(services,
+		vanguard.WithCompression(vanguard.CompressionGzip, newGzip, newGunzip),
+		vanguard.WithCodec(newJSONCodec))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

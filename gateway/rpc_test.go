@@ -389,6 +389,12 @@ func TestConnect(t *testing.T) {
 			t.Errorf("internal: %d %s", a.StatusCode, a.body)
 		}
 	})
+	t.Run("S58 a message that cannot be read", func(t *testing.T) {
+		a := h.call("POST", authv1.AccountService_GetMe_FullMethodName, `{"x`)
+		if a.StatusCode != 400 || !strings.Contains(a.body, "invalid_argument") || strings.Contains(a.body, "proto:") {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+	})
 	t.Run("a message without end", func(t *testing.T) {
 		body := `{"query":"` + strings.Repeat("x", 5<<20) + `"}`
 		a := h.call("POST", knowledgev1.KnowledgeService_Search_FullMethodName, body)
