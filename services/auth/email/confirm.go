@@ -10,13 +10,14 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
+	"github.com/gatehouse/gatehouse/services/auth/opaque"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
 // VerifyEmail implements the RPC.
 func (s *Service) VerifyEmail(ctx context.Context, req *authv1.VerifyEmailRequest) (*authv1.VerifyEmailResponse, error) {
 	err := s.deps.Store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
-		c, err := s.deps.Store.take(ctx, tx, hashToken(req.GetToken()), s.deps.Clock.Now(), string(toVerify), string(toChange))
+		c, err := s.deps.Store.take(ctx, tx, opaque.Hash(req.GetToken()), s.deps.Clock.Now(), string(toVerify), string(toChange))
 		switch {
 		case err != nil:
 			return err
@@ -37,7 +38,7 @@ func (s *Service) VerifyEmail(ctx context.Context, req *authv1.VerifyEmailReques
 // ResetPassword implements the RPC. The hash is made outside of the transaction,
 // which holds a connection, and only for a token that works.
 func (s *Service) ResetPassword(ctx context.Context, req *authv1.ResetPasswordRequest) (*authv1.ResetPasswordResponse, error) {
-	presented := hashToken(req.GetToken())
+	presented := opaque.Hash(req.GetToken())
 	address, err := s.deps.Store.address(ctx, presented, toReset, s.deps.Clock.Now())
 	if err != nil {
 		return nil, err

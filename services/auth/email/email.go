@@ -35,9 +35,6 @@ package email
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"net/url"
 	"strings"
@@ -68,8 +65,6 @@ const (
 	verifyPage = "/account/verify"
 	resetPage  = "/account/reset"
 )
-
-const tokenBytes = 32
 
 // purpose is what a token is good for.
 type purpose string
@@ -156,19 +151,6 @@ func (s *Service) Required() bool { return s.deps.Required }
 // Sweep removes the tokens whose time is over.
 func (s *Service) Sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
-}
-
-// newToken returns a token and the hash that is kept of it.
-func newToken() (token string, hash []byte) {
-	raw := make([]byte, tokenBytes)
-	_, _ = rand.Read(raw) // never fails
-	token = base64.RawURLEncoding.EncodeToString(raw)
-	return token, hashToken(token)
-}
-
-func hashToken(token string) []byte {
-	sum := sha256.Sum256([]byte(token))
-	return sum[:]
 }
 
 // link is a page with a token. The query's name is not "token": the gateway takes

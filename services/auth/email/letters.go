@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
+	"github.com/gatehouse/gatehouse/services/auth/opaque"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
@@ -111,7 +112,7 @@ func (s *Service) own(ctx context.Context, l mailing.Letter) (user.User, error) 
 
 // linked is a letter with a link, whose time begins now.
 func (s *Service) linked(ctx context.Context, l mailing.Letter, template, page string, ttl time.Duration, c claim) (mailing.Page, error) {
-	token, hash := newToken()
+	token, hash := opaque.New()
 	now := clock.Stamp(s.deps.Clock)
 	c.address = l.Address
 	if err := s.deps.Store.keep(ctx, l.ID, c, hash, now, now.Add(ttl)); err != nil {

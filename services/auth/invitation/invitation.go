@@ -8,9 +8,6 @@
 package invitation
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -24,7 +21,6 @@ const (
 
 	// maxPending bounds how many invitations of an organization wait.
 	maxPending = 500
-	tokenBytes = 32
 )
 
 // Invitation asks somebody into an organization.
@@ -53,17 +49,4 @@ func encode(i Invitation, now time.Time) *authv1.Invitation {
 		Id: i.ID, Email: i.Email, Roles: i.Roles, State: i.state(now), InviterId: i.InviterID,
 		ExpireTime: timestamppb.New(i.ExpireTime), CreateTime: timestamppb.New(i.CreateTime),
 	}
-}
-
-// newToken returns a token and the hash that is kept of it.
-func newToken() (token string, hash []byte) {
-	raw := make([]byte, tokenBytes)
-	_, _ = rand.Read(raw) // never fails
-	token = base64.RawURLEncoding.EncodeToString(raw)
-	return token, hashToken(token)
-}
-
-func hashToken(token string) []byte {
-	sum := sha256.Sum256([]byte(token))
-	return sum[:]
 }

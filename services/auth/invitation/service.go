@@ -16,6 +16,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
+	"github.com/gatehouse/gatehouse/services/auth/opaque"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
@@ -176,7 +177,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 	var accepted Invitation
 	err = s.deps.Store.inTx(ctx, postgres.Scope{UserID: mine.ID}, func(ctx context.Context, tx postgres.Tx) error {
 		var err error
-		if accepted, err = s.deps.Store.accept(ctx, tx, hashToken(req.GetToken()), user.NormalizeEmail(mine.Email), now); err != nil {
+		if accepted, err = s.deps.Store.accept(ctx, tx, opaque.Hash(req.GetToken()), user.NormalizeEmail(mine.Email), now); err != nil {
 			return err
 		}
 		scope := postgres.Scope{OrganizationID: accepted.OrganizationID, UserID: mine.ID}
@@ -199,7 +200,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 
 // write makes the token of an invitation and its mail, when it is sent.
 func (s *Service) write(ctx context.Context, l mailing.Letter) (mailing.Page, error) {
-	token, hash := newToken()
+	token, hash := opaque.New()
 	says, waits, err := s.deps.Store.arm(ctx, l.Data[dataOrganization], l.Data[dataInvitation], hash, s.deps.Clock.Now())
 	if err != nil || !waits {
 		return mailing.Page{}, err

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
+	"github.com/gatehouse/gatehouse/services/auth/opaque"
 )
 
 // SignInMfa implements the RPC.
@@ -39,7 +40,7 @@ func (s *Service) answered(ctx context.Context, judge func(ctx context.Context, 
 	if err != nil {
 		return nil, err
 	}
-	token, hash := newToken()
+	token, hash := opaque.New()
 	var session Session
 	var holder holder
 	var refusal error
@@ -131,7 +132,7 @@ func (s *Service) stepUp(ctx context.Context, p *identity.Principal, judge check
 	if err != nil {
 		return nil, err
 	}
-	token, hash := newToken()
+	token, hash := opaque.New()
 	var session Session
 	var holder holder
 	var refusal error

@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/opaque"
 )
 
 // Refresh implements the RPC.
@@ -16,8 +17,8 @@ func (s *Service) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*aut
 	if err != nil {
 		return nil, err
 	}
-	presented, now := hashToken(req.GetRefreshToken()), s.deps.Clock.Now()
-	token, successor := newToken()
+	presented, now := opaque.Hash(req.GetRefreshToken()), s.deps.Clock.Now()
+	token, successor := opaque.New()
 	var session Session
 	var holder holder
 	// A refusal is carried past the transaction: the revocation must be
@@ -64,7 +65,7 @@ func (s *Service) refuse(ctx context.Context, tx postgres.Tx, presented []byte) 
 // SignOut implements the RPC.
 func (s *Service) SignOut(ctx context.Context, req *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
 	err := s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
-		session, ended, err := s.deps.Store.End(ctx, tx, hashToken(req.GetRefreshToken()), s.deps.Clock.Now())
+		session, ended, err := s.deps.Store.End(ctx, tx, opaque.Hash(req.GetRefreshToken()), s.deps.Clock.Now())
 		if err != nil || !ended {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/key"
+	"github.com/gatehouse/gatehouse/services/auth/opaque"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/user"
@@ -202,7 +203,7 @@ func (s *Service) begin(ctx context.Context, session Session, before func(ctx co
 	if err != nil {
 		return nil, err
 	}
-	token, hash := newToken()
+	token, hash := opaque.New()
 	var holder holder
 	err = s.deps.Store.InTx(ctx, session.OrganizationID, session.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		if before != nil {

@@ -16,9 +16,6 @@
 package session
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -31,7 +28,6 @@ const (
 	// TTL is how long a session lives without a new sign-in.
 	TTL = 30 * 24 * time.Hour
 
-	tokenBytes   = 32
 	maxUserAgent = 512
 )
 
@@ -43,19 +39,6 @@ type Session struct {
 	Methods []string
 	// AuthTime is when the user last showed a credential.
 	AuthTime, CreateTime, ExpireTime time.Time
-}
-
-// newToken returns a refresh token and the hash that is kept of it.
-func newToken() (token string, hash []byte) {
-	raw := make([]byte, tokenBytes)
-	_, _ = rand.Read(raw) // never fails
-	token = base64.RawURLEncoding.EncodeToString(raw)
-	return token, hashToken(token)
-}
-
-func hashToken(token string) []byte {
-	sum := sha256.Sum256([]byte(token))
-	return sum[:]
 }
 
 func wrongCredentials() error {
