@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/freeport"
 )
 
 const (
@@ -56,11 +56,13 @@ func newProduct(binary, dir, modelURL string) *product {
 
 // start starts the product and waits until it is ready.
 func (p *product) start(ctx context.Context) error {
-	ports, err := freePorts(ctx, 2)
-	if err != nil {
+	var err error
+	if p.gateway, err = freeport.Address(ctx); err != nil {
 		return err
 	}
-	p.gateway, p.ops = ports[0], ports[1]
+	if p.ops, err = freeport.Address(ctx); err != nil {
+		return err
+	}
 	if p.log, err = os.OpenFile(filepath.Join(p.dir, "product.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return fmt.Errorf("product: %w", err)
 	}
@@ -142,19 +144,4 @@ func localURL(home string) (string, error) {
 		RawQuery: url.Values{"host": {filepath.Join(home, "run")}, "port": {"5432"}}.Encode(),
 	}
 	return u.String(), nil
-}
-
-// freePorts finds addresses on the loopback. They are free when they are found;
-// the product says so if somebody else was quicker.
-func freePorts(ctx context.Context, n int) ([]string, error) {
-	addresses := make([]string, 0, n)
-	for range n {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a port: %w", err)
-		}
-		defer l.Close() //nolint:errcheck // until then the next one differs
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
 }

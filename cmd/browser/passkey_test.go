@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/platform/freeport"
 )
 
 // product is the whole product at a name that passkeys can be bound to.
@@ -23,10 +24,8 @@ type product struct {
 func start(t *testing.T) *product {
 	t.Helper()
 	// The public URL must be known before the port is taken.
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := freeport.Address(t.Context())
 	must(t, err)
-	address := listener.Addr().String()
-	must(t, listener.Close())
 	_, port, err := net.SplitHostPort(address)
 	must(t, err)
 	p := &product{origin: "http://localhost:" + port}

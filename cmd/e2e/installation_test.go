@@ -2,10 +2,7 @@ package e2e_test
 
 import (
 	"encoding/base64"
-	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -14,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/platform/freeport"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authmigrations "github.com/gatehouse/gatehouse/services/auth/migrations"
@@ -216,24 +214,14 @@ func (i *installation) keepSecret(secret string) {
 	i.secrets = append(i.secrets, secret)
 }
 
-// freeAddress is one on which nobody listens. Its port lies below those that
-// the kernel gives to outgoing connections, so none of them can take it while
-// a process that listens there is away.
+// freeAddress is one on which nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
-		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
-		if err != nil {
-			continue
-		}
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return address
+	address, err := freeport.Address(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("there is no free port")
-	return ""
+	return address
 }
 
 // eventually waits until something holds, and fails the test when it does not

@@ -24,6 +24,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/freeport"
 )
 
 // The credentials that the server takes.
@@ -61,12 +62,11 @@ type Server struct {
 // Reserve returns an address of this machine that nothing listens on.
 func Reserve(t testing.TB) string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := freeport.Address(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() //nolint:errcheck // only its address is wanted
-	return listener.Addr().String()
+	return address
 }
 
 // Start serves until the test ends.
