@@ -140,11 +140,11 @@ func readDeadline(w http.ResponseWriter, d time.Duration) func() {
 	return func() { _ = controller.SetReadDeadline(time.Time{}) }
 }
 
-// writeDeadline gives the client d to take an answer that is not a stream. The
-// returned function takes the limit off the connection again.
-func writeDeadline(w http.ResponseWriter, d time.Duration) func() {
+// writeDeadline gives the client answerTimeout to take an answer that is not a
+// stream. The returned function takes the limit off the connection again.
+func writeDeadline(w http.ResponseWriter) func() {
 	controller := http.NewResponseController(w)
-	_ = controller.SetWriteDeadline(socketDeadline(d)) // as above
+	_ = controller.SetWriteDeadline(socketDeadline(answerTimeout)) // as above
 	return func() { _ = controller.SetWriteDeadline(time.Time{}) }
 }
 

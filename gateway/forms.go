@@ -151,6 +151,11 @@ func (g *Gateway) readForm(w http.ResponseWriter, r *http.Request) (url.Values, 
 	if err := g.forms.origin.Check(r); err != nil {
 		return nil, fault.Wrap(err, faultv1.Reason_REASON_PERMISSION_DENIED, "this form is taken from this site's own page alone")
 	}
+	return readValues(w, r)
+}
+
+// readValues reads a form, whoever sent it.
+func readValues(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "this page reads application/x-www-form-urlencoded")
@@ -171,16 +176,20 @@ func (g *Gateway) readForm(w http.ResponseWriter, r *http.Request) (url.Values, 
 // told; the origin alone is, as browsers send none with a form otherwise.
 func (g *Gateway) showForm(w http.ResponseWriter, r *http.Request, f form, status int, data formData) {
 	data.Version = g.config.Version
+	g.showPage(w, r, f.template, formPolicy, status, data)
+}
+
+func (g *Gateway) showPage(w http.ResponseWriter, r *http.Request, name, policy string, status int, data any) {
 	var out bytes.Buffer
-	if err := g.forms.templates.ExecuteTemplate(&out, f.template, data); err != nil {
+	if err := g.forms.templates.ExecuteTemplate(&out, name, data); err != nil {
 		g.fail(w, r, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the page cannot be shown"))
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", formPolicy)
+	h.Set("Content-Security-Policy", policy)
 	h.Set("Referrer-Policy", "strict-origin")
-	defer writeDeadline(w, answerTimeout)()
+	defer writeDeadline(w)()
 	w.WriteHeader(status)
 	_, _ = w.Write(out.Bytes()) // a client that goes away is its own business
 }

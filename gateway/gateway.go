@@ -94,6 +94,7 @@ type Gateway struct {
 	connect   http.Handler
 	pages     *pages
 	forms     *forms
+	oauth     map[string]endpoint // by path
 	rpcErrors *connect.ErrorWriter
 	handler   http.Handler
 	// readerTimeout cuts readers of streams that take nothing.
@@ -152,6 +153,7 @@ func (g *Gateway) build() (err error) {
 	if g.forms, err = newForms(); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
+	g.oauth = g.oauthEndpoints()
 	g.handler = g.chain(http.HandlerFunc(g.dispatch))
 	return nil
 }

@@ -74,6 +74,11 @@ func newPages(config Config) (*pages, error) {
 	if err := p.addAssets(); err != nil {
 		return nil, err
 	}
+	metadata, err := metadataPage(data.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	p.byPath["/.well-known/openid-configuration"], p.byPath["/.well-known/oauth-authorization-server"] = metadata, metadata
 	version, err := json.Marshal(map[string]string{"version": config.Version, "go": runtime.Version()})
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
@@ -149,7 +154,7 @@ func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request) bool {
 	if page.html {
 		h.Set("Content-Security-Policy", pagePolicy)
 	}
-	defer writeDeadline(w, answerTimeout)()
+	defer writeDeadline(w)()
 	_, _ = w.Write(page.body) // a client that goes away is its own business
 	return true
 }

@@ -40,6 +40,8 @@ func registrations() map[string]register {
 	return map[string]register{
 		authv1.AccountService_ServiceDesc.ServiceName:         authv1.RegisterAccountServiceHandler,
 		authv1.FactorService_ServiceDesc.ServiceName:          authv1.RegisterFactorServiceHandler,
+		authv1.GrantService_ServiceDesc.ServiceName:           authv1.RegisterGrantServiceHandler,
+		authv1.OAuthClientService_ServiceDesc.ServiceName:     authv1.RegisterOAuthClientServiceHandler,
 		authv1.ApiKeyService_ServiceDesc.ServiceName:          authv1.RegisterApiKeyServiceHandler,
 		authv1.EmailService_ServiceDesc.ServiceName:           authv1.RegisterEmailServiceHandler,
 		authv1.OutboxService_ServiceDesc.ServiceName:          authv1.RegisterOutboxServiceHandler,
@@ -175,7 +177,7 @@ func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
 		if !route.streams {
 			ctx, cancel := context.WithTimeout(r.Context(), timeout)
 			defer cancel()
-			defer writeDeadline(w, answerTimeout)()
+			defer writeDeadline(w)()
 			r = r.WithContext(ctx)
 		}
 		next(w, r, params)

@@ -167,21 +167,23 @@ func TestS73AnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
 	s := i.SignIn(t)
 	_, secret := posts(t)
 	bodies := map[string]string{
-		"SignUp":              `{"email": "new@example.com", "password": "a very long secret"}`,
-		"SignIn":              `{"email": "` + inprocess.AdminEmail + `", "password": "` + inprocess.AdminPassword + `"}`,
-		"Refresh":             `{"refreshToken": "any"}`,
-		"SignInMfa":           `{"challengeId": "any", "code": "123456"}`,
-		"StepUp":              `{"code": "123456"}`,
-		"BeginPasskey":        `{}`,
-		"FinishPasskey":       `{"challengeId": "any", "credential": {}}`,
-		"BeginPasskeySignIn":  `{}`,
-		"FinishPasskeySignIn": `{"challengeId": "any", "credential": {}}`,
-		"CreateTotp":          `{}`,
-		"CreateRecoveryCodes": `{}`,
-		"ConfirmTotp":         `{"code": "123456"}`,
-		"CreateApiKey":        `{"apiKey": {"displayName": "x", "scopes": ["chat.read"]}}`,
-		"RotateApiKey":        `{"id": "` + id.New() + `"}`,
-		"SwitchOrganization":  `{"organizationId": "` + s.OrganizationID + `"}`,
+		"SignUp":                  `{"email": "new@example.com", "password": "a very long secret"}`,
+		"SignIn":                  `{"email": "` + inprocess.AdminEmail + `", "password": "` + inprocess.AdminPassword + `"}`,
+		"Refresh":                 `{"refreshToken": "any"}`,
+		"SignInMfa":               `{"challengeId": "any", "code": "123456"}`,
+		"StepUp":                  `{"code": "123456"}`,
+		"BeginPasskey":            `{}`,
+		"FinishPasskey":           `{"challengeId": "any", "credential": {}}`,
+		"BeginPasskeySignIn":      `{}`,
+		"FinishPasskeySignIn":     `{"challengeId": "any", "credential": {}}`,
+		"CreateTotp":              `{}`,
+		"CreateRecoveryCodes":     `{}`,
+		"ConfirmTotp":             `{"code": "123456"}`,
+		"CreateApiKey":            `{"apiKey": {"displayName": "x", "scopes": ["chat.read"]}}`,
+		"RotateApiKey":            `{"id": "` + id.New() + `"}`,
+		"CreateOAuthClient":       `{"oauthClient": {"displayName": "x", "scopes": ["openid"], "redirectUris": ["https://app.example/"]}}`,
+		"RotateOAuthClientSecret": `{"id": "` + id.New() + `"}`,
+		"SwitchOrganization":      `{"organizationId": "` + s.OrganizationID + `"}`,
 	}
 	for _, m := range secret {
 		message := proto.Clone(request(t, m, ""))

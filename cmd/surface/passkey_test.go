@@ -2,20 +2,17 @@ package surface_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 	"github.com/gatehouse/gatehouse/services/auth/factor/keystub"
 )
 
-// publicOrigin is that of the public URL which an installation has in tests: its
-// address with the port that it asked for.
-const publicOrigin = "http://localhost:0"
-
 // passkey gives a user a passkey, and returns its id.
 func passkey(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
 	t.Helper()
-	device, err := keystub.New(publicOrigin)
+	device, err := keystub.New(strings.Replace(i.URL, "127.0.0.1", "localhost", 1))
 	if err != nil {
 		t.Fatal(err)
 	}

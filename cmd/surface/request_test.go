@@ -30,6 +30,8 @@ var others = map[string]string{
 	"UpdateOrganization": `{"organization": {"displayName": "mine"}, "updateMask": "displayName"}`,
 	"UpdateConversation": `{"conversation": {"title": "mine"}, "updateMask": "title"}`,
 	"UpdateCollection":   `{"collection": {"displayName": "mine"}, "updateMask": "displayName"}`,
+	"CreateOAuthClient":  `{"oauthClient": {"displayName": "mine", "scopes": ["openid"], "redirectUris": ["https://app.example/"]}}`,
+	"UpdateOAuthClient":  `{"oauthClient": {"displayName": "mine"}, "updateMask": "displayName"}`,
 	"UpdateAssistant":    `{"assistant": {"displayName": "mine"}, "updateMask": "displayName"}`,
 	"SendMessage":        `{"content": "What is it?"}`,
 	"StartMessage":       `{"content": "What is it?"}`,

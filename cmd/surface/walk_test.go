@@ -51,7 +51,8 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	i.Get(t, s, "/v1/me/sessions", &mine)
 	r["usersession"] = mine.Sessions[0].ID
 	_, r["apikey"] = key(t, i, s, "chat.read")
-	r["passkey"] = passkey(t, i, s)
+	r["oauthclient"], r["grant"] = allowed(t, i, s)
+	r["passkey"] = passkey(t, i, s) // from here on signing in needs it
 	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/invitations", map[string]any{"email": "new@example.com", "roles": []string{"viewer"}})
 	settle(t, i, s, r)
 	for kind, value := range r {

@@ -28,8 +28,6 @@ import (
 const (
 	// Prefix is how every key begins.
 	Prefix = "gh_"
-	// ClientID is the client of whoever comes with a key.
-	ClientID = "api-key"
 	// Believed is how long an answer of auth is believed.
 	Believed = 3 * time.Second
 
@@ -132,7 +130,7 @@ func (r *Resolver) Resolve(ctx context.Context, key string) (*identity.Principal
 		principal = &identity.Principal{
 			UserID: found.UserID, OrganizationID: found.OrganizationID, Roles: found.Roles, Scopes: found.Scopes,
 			// A key that is deleted ends as a session does.
-			SessionID: found.ID, ClientID: ClientID, IssueTime: now, Token: key,
+			SessionID: found.ID, ClientID: identity.APIKey, IssueTime: now, Token: key,
 		}
 	}
 	r.known.Add(hash, answer{principal, now.Add(Believed)})

@@ -45,6 +45,9 @@ type Rule struct {
 	Permission string
 	// FirstParty: no API key and no other client's token may call.
 	FirstParty bool
+	// Scope is what an OAuth client's token must hold where no permission is asked
+	// for; empty where no such token may call.
+	Scope string
 	// Class is the class in which calls are counted.
 	Class Class
 }
@@ -68,6 +71,7 @@ func New() (*Authorizer, error) {
 			Internal:   m.Access.GetInternal(),
 			Permission: m.Access.GetPermission(),
 			FirstParty: m.Access.GetFirstParty(),
+			Scope:      m.Access.GetScope(),
 			Class:      classOf(m),
 		}
 	}
@@ -144,6 +148,8 @@ func scoped(p *identity.Principal, rule Rule) error {
 		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "sign in to do this: no key and no other client may")
 	case rule.Permission != "" && !slices.Contains(p.Scopes, rule.Permission):
 		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "the credential lacks the scope %s", rule.Permission)
+	case rule.Permission == "" && p.Delegated() && !slices.Contains(p.Scopes, rule.Scope):
+		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "the credential lacks the scope for this")
 	default:
 		return nil
 	}

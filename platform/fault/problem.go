@@ -74,14 +74,19 @@ func WriteProblem(w http.ResponseWriter, f *Fault, instance, requestID string) {
 	h.Set("Content-Type", ProblemContentType)
 	h.Set("Cache-Control", "no-store")
 	h.Del("Content-Length")
-	if seconds := retrySeconds(f, p.Status); seconds > 0 {
-		h.Set("Retry-After", strconv.Itoa(seconds))
-	}
+	SetRetryAfter(h, f)
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="gatehouse", error="invalid_token"`)
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(append(body, '\n')) // the client is gone; nobody is left to tell
+}
+
+// SetRetryAfter sets Retry-After where the status of f calls for it.
+func SetRetryAfter(h http.Header, f *Fault) {
+	if seconds := retrySeconds(f, SpecOf(f.reason).HTTPStatus); seconds > 0 {
+		h.Set("Retry-After", strconv.Itoa(seconds))
+	}
 }
 
 // retrySeconds rounds up, as Retry-After counts whole seconds. A 429 or 503

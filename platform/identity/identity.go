@@ -48,6 +48,9 @@ type Principal struct {
 // or a key that acts for it.
 func (p *Principal) FirstParty() bool { return p.ClientID == FirstParty }
 
+// Delegated tells whether an OAuth client acts, for a user or for itself.
+func (p *Principal) Delegated() bool { return p.ClientID != FirstParty && p.ClientID != APIKey }
+
 // HasRole tells whether the principal holds a role.
 func (p *Principal) HasRole(role string) bool { return slices.Contains(p.Roles, role) }
 

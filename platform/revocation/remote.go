@@ -27,7 +27,8 @@ func Remote(auth grpc.ClientConnInterface) Source {
 			for _, r := range page.GetRevocations() {
 				out = append(out, Revocation{
 					ID: r.GetId(), SessionID: r.GetSessionId(), UserID: r.GetUserId(), OrganizationID: r.GetOrganizationId(),
-					Time: r.GetTime().AsTime(),
+					ClientID: r.GetClientId(),
+					Time:     r.GetTime().AsTime(),
 				})
 			}
 			if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {

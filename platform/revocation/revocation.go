@@ -41,13 +41,15 @@ const (
 )
 
 // Revocation takes the force from the tokens of a session; or from those of a user,
-// or of a user in an organization, that were issued up to its time.
+// of a user in an organization, or of an OAuth client, that were issued up to its
+// time.
 type Revocation struct {
 	ID        string
 	SessionID string
 	UserID    string
 	// OrganizationID narrows a user's revocation; empty means everywhere.
 	OrganizationID string
+	ClientID       string
 	Time           time.Time
 }
 
@@ -69,7 +71,7 @@ type Feed struct {
 }
 
 // subject is whose tokens are meant; fields that say nothing are empty.
-type subject struct{ sessionID, userID, organizationID string }
+type subject struct{ sessionID, userID, organizationID, clientID string }
 
 type watcher struct {
 	principal *identity.Principal
@@ -139,7 +141,7 @@ func (f *Feed) learn(now time.Time, found []Revocation) []*watcher {
 		}
 		news = true
 		f.seen[r.ID] = r.Time
-		s := subject{sessionID: r.SessionID, userID: r.UserID, organizationID: r.OrganizationID}
+		s := subject{sessionID: r.SessionID, userID: r.UserID, organizationID: r.OrganizationID, clientID: r.ClientID}
 		if r.Time.After(f.cutoffs[s]) {
 			f.cutoffs[s] = r.Time
 		}
@@ -181,6 +183,7 @@ func (f *Feed) revoked(p *identity.Principal) bool {
 	for _, s := range [...]subject{
 		{userID: p.UserID},
 		{userID: p.UserID, organizationID: p.OrganizationID},
+		{clientID: p.ClientID},
 	} {
 		if at, ok := f.cutoffs[s]; ok && !p.IssueTime.After(at) {
 			return true

@@ -35,8 +35,11 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
 	"github.com/gatehouse/gatehouse/services/auth/email"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
+	"github.com/gatehouse/gatehouse/services/auth/grant"
 	"github.com/gatehouse/gatehouse/services/auth/invitation"
 	"github.com/gatehouse/gatehouse/services/auth/key"
+	"github.com/gatehouse/gatehouse/services/auth/oauth"
+	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
@@ -127,6 +130,9 @@ type Service struct {
 	post          post
 	emails        *email.Service
 	invitations   *invitation.Service
+	oauthClients  *oauthclient.Service
+	grants        *grant.Service
+	oauth         *oauth.Service
 }
 
 // New builds the service.
@@ -173,6 +179,9 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterApiKeyServiceServer(server, s.apiKeys)
 	authv1.RegisterEmailServiceServer(server, s.emails)
 	authv1.RegisterInvitationServiceServer(server, s.invitations)
+	authv1.RegisterOAuthClientServiceServer(server, s.oauthClients)
+	authv1.RegisterGrantServiceServer(server, s.grants)
+	authv1.RegisterOAuthServiceServer(server, s.oauth)
 	authv1.RegisterOutboxServiceServer(server, s.post.outbox)
 	authv1.RegisterApiKeyDirectoryServiceServer(server, apikey.NewDirectory(s.keyStore))
 }
@@ -224,6 +233,7 @@ func (s *Service) maintain(ctx context.Context) {
 		"remove expired challenges":         s.factors.Sweep,
 		"remove old revocations":            s.revoked.Sweep,
 		"remove expired links":              s.emails.Sweep,
+		"remove expired codes":              s.oauth.Sweep,
 		"forget how many letters were sent": s.post.office.Sweep,
 		"remove expired sessions": func(ctx context.Context) error {
 			_, err := s.sessions.Sweep(ctx)

@@ -6,8 +6,11 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/account"
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
+	"github.com/gatehouse/gatehouse/services/auth/grant"
 	"github.com/gatehouse/gatehouse/services/auth/invitation"
 	"github.com/gatehouse/gatehouse/services/auth/key"
+	"github.com/gatehouse/gatehouse/services/auth/oauth"
+	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
@@ -84,6 +87,9 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}); err != nil {
 		return err
 	}
+	if err = s.wireOAuth(deps, tokens, users, organizations); err != nil {
+		return err
+	}
 	if s.revocations, err = revocation.NewService(s.revoked); err != nil {
 		return err
 	}
@@ -91,5 +97,25 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 		return err
 	}
 	s.serviceTokens, err = servicetoken.NewService(s.ring, s.cfg.Issuer, s.cfg.SecretKey, deps.Clock)
+	return err
+}
+
+// wireOAuth builds the rooms of the OAuth provider.
+func (s *Service) wireOAuth(deps Deps, tokens *paging.Tokens, users *user.Store, organizations *organization.Store) (err error) {
+	clients, grants := oauthclient.NewStore(deps.DB, tokens), grant.NewStore(deps.DB, tokens)
+	if s.oauthClients, err = oauthclient.NewService(oauthclient.Deps{
+		Store: clients, Authorizer: deps.Authorizer, Revocations: s.revoked, Trail: s.trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.grants, err = grant.NewService(grant.Deps{
+		Store: grants, Revocations: s.revoked, Trail: s.trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	s.oauth, err = oauth.NewService(oauth.Deps{
+		Store: oauth.NewStore(deps.DB), Clients: clients, Grants: grants, Users: users, Organizations: organizations,
+		Sessions: s.sessions, Keys: s.ring, Revocations: s.revoked, Issuer: s.cfg.Issuer, Trail: s.trail, Clock: deps.Clock,
+	})
 	return err
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/internal/process"
 	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/platform/freeport"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 )
 
@@ -43,11 +44,17 @@ type Installation struct {
 func Start(t *testing.T, overrides map[string]string) *Installation {
 	t.Helper()
 	database := pgtest.New(t)
+	// The issuer of tokens is the public URL, which must be known before the port is
+	// taken.
+	address, err := freeport.Address(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	variables := map[string]string{
 		"GATEHOUSE_DATABASE_URL":   database.AdminURL,
 		"GATEHOUSE_SECRET_KEY":     base64.StdEncoding.EncodeToString(database.SecretKey),
 		"GATEHOUSE_DATA_DIR":       t.TempDir(),
-		"GATEHOUSE_GATEWAY_ADDR":   "127.0.0.1:0",
+		"GATEHOUSE_GATEWAY_ADDR":   address,
 		"GATEHOUSE_OPS_ADDR":       "127.0.0.1:0",
 		"GATEHOUSE_ADMIN_PASSWORD": AdminPassword,
 		"GATEHOUSE_RATE_LIMITS":    "off",
@@ -93,18 +100,22 @@ type Session struct {
 	UserID         string
 	OrganizationID string
 	AccessToken    string
+	// Email and Password are what it signed in with.
+	Email, Password string
 }
 
 // SignIn signs the first operator in.
 func (i *Installation) SignIn(t *testing.T) Session {
 	t.Helper()
-	return i.tokens(t, Session{}, "/v1/auth/sign-in", map[string]string{"email": AdminEmail, "password": AdminPassword})
+	s := Session{Email: AdminEmail, Password: AdminPassword}
+	return i.tokens(t, s, "/v1/auth/sign-in", map[string]string{"email": s.Email, "password": s.Password})
 }
 
 // SignUp makes a user with an organization of its own.
 func (i *Installation) SignUp(t *testing.T, email string) Session {
 	t.Helper()
-	return i.tokens(t, Session{}, "/v1/auth/sign-up", map[string]string{"email": email, "password": AdminPassword + " too"})
+	s := Session{Email: email, Password: AdminPassword + " too"}
+	return i.tokens(t, s, "/v1/auth/sign-up", map[string]string{"email": s.Email, "password": s.Password})
 }
 
 // Switch makes another organization of the caller's the active one.
@@ -118,7 +129,7 @@ func (i *Installation) tokens(t *testing.T, caller Session, path string, body ma
 	t.Helper()
 	var pair struct{ AccessToken string }
 	i.do(t, caller, http.MethodPost, path, body, &pair)
-	s := Session{AccessToken: pair.AccessToken}
+	s := Session{AccessToken: pair.AccessToken, Email: caller.Email, Password: caller.Password}
 	var me struct{ ID, OrganizationID string }
 	i.do(t, s, http.MethodGet, "/v1/me", nil, &me)
 	s.UserID, s.OrganizationID = me.ID, me.OrganizationID
@@ -157,6 +168,15 @@ func Decode(t *testing.T, resp *http.Response, into any) {
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		t.Fatalf("%s: %v in %s", resp.Request.URL.Path, err, raw)
+	}
+}
+
+// DecodeProblem reads a response that must be a refusal.
+func DecodeProblem(t *testing.T, resp *http.Response, into any) {
+	t.Helper()
+	defer resp.Body.Close() //nolint:errcheck // it was read
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode/100 == 2 {
+		t.Fatalf("%s %s: %d, %v", resp.Request.Method, resp.Request.URL.Path, resp.StatusCode, err)
 	}
 }
 

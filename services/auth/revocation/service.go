@@ -37,7 +37,7 @@ func (s *Service) ListRevocations(ctx context.Context, req *authv1.ListRevocatio
 	out := &authv1.ListRevocationsResponse{NextPageToken: next}
 	for _, r := range found {
 		out.Revocations = append(out.Revocations, &authv1.Revocation{
-			Id: r.ID, SessionId: r.SessionID, UserId: r.UserID, OrganizationId: r.OrganizationID, Time: timestamppb.New(r.Time),
+			Id: r.ID, SessionId: r.SessionID, UserId: r.UserID, OrganizationId: r.OrganizationID, ClientId: r.ClientID, Time: timestamppb.New(r.Time),
 		})
 	}
 	return out, nil

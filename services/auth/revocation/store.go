@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/platform/revocation"
@@ -23,7 +24,8 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	DefaultOrder: "time",
 }
 
-const selection = `SELECT id::text, coalesce(session_id::text, ''), coalesce(user_id::text, ''), coalesce(member_of::text, ''), created_at
+const selection = `SELECT id::text, coalesce(session_id::text, ''), coalesce(user_id::text, ''), coalesce(member_of::text, ''),
+	coalesce(client_id::text, ''), created_at
 	FROM revocations WHERE created_at >= $1`
 
 // Store keeps revocations in Postgres.
@@ -40,30 +42,43 @@ func NewStore(db *postgres.DB, tokens *paging.Tokens, clk clock.Clock) *Store {
 
 // EndSession revokes the tokens of a session, in the transaction that ends it.
 func (s *Store) EndSession(ctx context.Context, tx pgx.Tx, sessionID string) error {
-	return s.insert(ctx, tx, sessionID, "", "")
+	return s.insert(ctx, tx, revocation.Revocation{SessionID: sessionID})
 }
 
 // EndUser revokes every token of a user up to now.
 func (s *Store) EndUser(ctx context.Context, tx pgx.Tx, userID string) error {
-	return s.insert(ctx, tx, "", userID, "")
+	return s.insert(ctx, tx, revocation.Revocation{UserID: userID})
 }
 
 // EndMember revokes a user's tokens for an organization up to now, in the
 // transaction that changes what the user may do there.
 func (s *Store) EndMember(ctx context.Context, tx pgx.Tx, organizationID, userID string) error {
-	return s.insert(ctx, tx, "", userID, organizationID)
+	return s.insert(ctx, tx, revocation.Revocation{UserID: userID, OrganizationID: organizationID})
 }
 
-func (s *Store) insert(ctx context.Context, tx pgx.Tx, sessionID, userID, organizationID string) error {
-	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, session_id, user_id, member_of, created_at)
-		VALUES ($1, nullif($2, '')::uuid, nullif($3, '')::uuid, nullif($4, '')::uuid, $5)`,
-		id.New(), sessionID, userID, organizationID, clock.Stamp(s.clock))
+// EndClient revokes every token of an OAuth client up to now.
+func (s *Store) EndClient(ctx context.Context, tx pgx.Tx, clientID string) error {
+	return s.insert(ctx, tx, revocation.Revocation{ClientID: clientID})
+}
+
+func (s *Store) insert(ctx context.Context, tx pgx.Tx, r revocation.Revocation) error {
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, session_id, user_id, member_of, client_id, created_at)
+		VALUES ($1, nullif($2, '')::uuid, nullif($3, '')::uuid, nullif($4, '')::uuid, nullif($5, '')::uuid, $6)`,
+		id.New(), r.SessionID, r.UserID, r.OrganizationID, r.ClientID, clock.Stamp(s.clock))
 	return err
+}
+
+// Concerns tells whether a token has been revoked, by the database itself.
+func (s *Store) Concerns(ctx context.Context, p *identity.Principal) (bool, error) {
+	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM revocations r
+		WHERE r.created_at >= $1 AND (r.session_id::text = $2 OR r.created_at >= $3
+			AND (r.user_id::text = $4 AND (r.member_of IS NULL OR r.member_of::text = $5) OR r.client_id::text = $6)))`,
+		s.clock.Now().Add(-revocation.Lifetime), p.SessionID, p.IssueTime, p.UserID, p.OrganizationID, p.ClientID)
 }
 
 func scan(row pgx.CollectableRow) (revocation.Revocation, error) {
 	var r revocation.Revocation
-	err := row.Scan(&r.ID, &r.SessionID, &r.UserID, &r.OrganizationID, &r.Time)
+	err := row.Scan(&r.ID, &r.SessionID, &r.UserID, &r.OrganizationID, &r.ClientID, &r.Time)
 	return r, err
 }
 

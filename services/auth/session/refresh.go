@@ -12,14 +12,23 @@ import (
 
 // Refresh implements the RPC.
 func (s *Service) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*authv1.TokenResponse, error) {
+	tokens, _, err := s.RefreshFor(ctx, "", req.GetRefreshToken(), nil)
+	return tokens, err
+}
+
+// RefreshFor uses up a refresh token of an OAuth client, of a user's own session
+// where clientID is empty, for tokens with what narrow leaves of the session's
+// scopes. When narrow refuses, the token has not been used. A token of another
+// client does not work, and is not harmed.
+func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string, narrow func(*Session) error) (*authv1.TokenResponse, Session, error) {
+	var session Session
 	// The key comes first: once used up, a token must not go unanswered.
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
-		return nil, err
+		return nil, session, err
 	}
-	presented, now := opaque.Hash(req.GetRefreshToken()), s.deps.Clock.Now()
+	presented, now := opaque.Hash(refreshToken), s.deps.Clock.Now()
 	token, successor := opaque.New()
-	var session Session
 	var holder holder
 	// A refusal is carried past the transaction: the revocation must be
 	// committed, not rolled back with the answer.
@@ -27,27 +36,30 @@ func (s *Service) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*aut
 	err = s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
 		var works bool
 		var err error
-		if session, works, err = s.deps.Store.Rotate(ctx, tx, presented, successor, now); err != nil {
+		if session, works, err = s.deps.Store.Rotate(ctx, tx, clientID, presented, successor, now); err != nil {
 			return err
 		}
 		if !works {
-			refusal, err = s.refuse(ctx, tx, presented)
+			refusal, err = s.refuse(ctx, tx, clientID, presented)
 			return err
 		}
 		refusal = nil
-		holder, err = s.holder(ctx, tx, session)
-		return err
+		if holder, err = s.holder(ctx, tx, session); err != nil || narrow == nil {
+			return err
+		}
+		return narrow(&session)
 	})
 	if err = errors.Join(err, refusal); err != nil {
-		return nil, fault.From(err)
+		return nil, session, fault.From(err)
 	}
-	return s.tokens(signing, session, holder, token)
+	tokens, err := s.tokens(signing, session, holder, token)
+	return tokens, session, err
 }
 
 // refuse tells a stolen or repeated token from an unknown one, and ends the
 // session of the former.
-func (s *Service) refuse(ctx context.Context, tx postgres.Tx, presented []byte) (refusal, err error) {
-	session, reused, ended, err := s.deps.Store.RevokeReused(ctx, tx, presented, s.deps.Clock.Now())
+func (s *Service) refuse(ctx context.Context, tx postgres.Tx, clientID string, presented []byte) (refusal, err error) {
+	session, reused, ended, err := s.deps.Store.RevokeReused(ctx, tx, clientID, presented, s.deps.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -64,17 +76,22 @@ func (s *Service) refuse(ctx context.Context, tx postgres.Tx, presented []byte) 
 
 // SignOut implements the RPC.
 func (s *Service) SignOut(ctx context.Context, req *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
-	err := s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
-		session, ended, err := s.deps.Store.End(ctx, tx, opaque.Hash(req.GetRefreshToken()), s.deps.Clock.Now())
+	if err := s.SignOutFor(ctx, "", req.GetRefreshToken()); err != nil {
+		return nil, err
+	}
+	return &authv1.SignOutResponse{}, nil
+}
+
+// SignOutFor ends the session of an OAuth client's refresh token; one that is not
+// the client's is left alone.
+func (s *Service) SignOutFor(ctx context.Context, clientID, refreshToken string) error {
+	return s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
+		session, ended, err := s.deps.Store.End(ctx, tx, clientID, opaque.Hash(refreshToken), s.deps.Clock.Now())
 		if err != nil || !ended {
 			return err
 		}
 		return s.end(ctx, tx, session, "revoked")
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &authv1.SignOutResponse{}, nil
 }
 
 // end takes the force from a session's access tokens, and records it.

@@ -254,7 +254,7 @@ func (s *Service) holder(ctx context.Context, tx postgres.Tx, session Session) (
 	if u.Disabled {
 		return holder{}, identity.Unauthenticated()
 	}
-	return holder{user: u, roles: organization.TokenRoles(member.Roles, u.Operator)}, nil
+	return holder{user: u, roles: organization.TokenRoles(member.Roles, u.Operator && session.ClientID == "")}, nil
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, session Session, verb string) error {

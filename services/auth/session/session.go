@@ -35,6 +35,10 @@ const (
 type Session struct {
 	ID, OrganizationID, UserID string
 	UserAgent, IPAddress       string
+	// ClientID is the OAuth client that acts for the user, empty for the user's own
+	// sign-in; Scopes are what the client may do.
+	ClientID string
+	Scopes   []string
 	// Methods are what the user showed (identity.MethodPassword, …).
 	Methods []string
 	// AuthTime is when the user last showed a credential.

@@ -25,10 +25,10 @@ func (s *Store) InTx(ctx context.Context, organizationID, userID string, fn func
 // Insert adds a session with its first refresh token.
 func (s *Store) Insert(ctx context.Context, tx pgx.Tx, session Session, hash []byte) error {
 	if _, err := postgres.TxExec(ctx, tx, `INSERT INTO sessions
-		(organization_id, id, user_id, user_agent, ip_address, methods, auth_time, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		session.OrganizationID, session.ID, session.UserID, session.UserAgent, session.IPAddress, session.Methods, session.AuthTime,
-		session.CreateTime, session.ExpireTime); err != nil {
+		(organization_id, id, user_id, client_id, scopes, user_agent, ip_address, methods, auth_time, created_at, expires_at)
+		VALUES ($1, $2, $3, nullif($4, '')::uuid, coalesce($5::text[], '{}'), $6, $7, $8, $9, $10, $11)`,
+		session.OrganizationID, session.ID, session.UserID, session.ClientID, session.Scopes, session.UserAgent, session.IPAddress,
+		session.Methods, session.AuthTime, session.CreateTime, session.ExpireTime); err != nil {
 		return err
 	}
 	return s.insertToken(ctx, tx, session, hash, session.CreateTime)
@@ -81,41 +81,46 @@ func (s *Store) Devices(ctx context.Context, tx pgx.Tx, userID string) ([]device
 		var d device
 		err := row.Scan(&d.userAgent, &d.address)
 		return d, err
-	}, "SELECT user_agent, ip_address FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2", userID, devicesMost)
+	}, `SELECT user_agent, ip_address FROM sessions
+		WHERE user_id = $1 AND client_id IS NULL ORDER BY created_at DESC, id DESC LIMIT $2`, userID, devicesMost)
 }
 
-// Rotate uses a refresh token up and stores its successor, in one statement. It
-// answers false when the token does not work, and otherwise leaves the
-// transaction in the scope of the session.
-func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, presented, successor []byte, now time.Time) (Session, bool, error) {
+// Rotate uses a refresh token of a client up, of users' own sessions where it is
+// empty, and stores its successor, in one statement. It answers false when the
+// token does not work, and otherwise leaves the transaction in the scope of the
+// session.
+func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, clientID string, presented, successor []byte, now time.Time) (Session, bool, error) {
 	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
-		var s Session
-		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &s.AuthTime, &s.Methods)
+		s := Session{ClientID: clientID}
+		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &s.AuthTime, &s.Methods, &s.Scopes)
 		return s, err
-	}, "SELECT organization_id::text, session_id::text, user_id::text, auth_time, methods FROM rotate_refresh_token($1, $2, $3)",
-		presented, successor, now)
+	}, `SELECT organization_id::text, session_id::text, user_id::text, auth_time, methods, scopes
+		FROM rotate_refresh_token($1, $2, nullif($3, '')::uuid, $4)`, presented, successor, clientID, now)
 	return s.found(ctx, tx, session, err)
 }
 
-// RevokeReused ends the session of a refresh token that was used before. It
-// answers whether the token was, and whether the session ended only now.
-func (s *Store) RevokeReused(ctx context.Context, tx pgx.Tx, presented []byte, now time.Time) (session Session, reused, ended bool, err error) {
+// RevokeReused ends the session of a client's refresh token that was used before.
+// It answers whether the token was, and whether the session ended only now.
+func (s *Store) RevokeReused(ctx context.Context, tx pgx.Tx, clientID string, presented []byte, now time.Time) (session Session, reused, ended bool, err error) {
 	session, err = postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
-		var s Session
+		s := Session{ClientID: clientID}
 		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &ended)
 		return s, err
-	}, "SELECT organization_id::text, session_id::text, user_id::text, ended FROM revoke_reused($1, $2)", presented, now)
+	}, "SELECT organization_id::text, session_id::text, user_id::text, ended FROM revoke_reused($1, nullif($2, '')::uuid, $3)",
+		presented, clientID, now)
 	session, reused, err = s.found(ctx, tx, session, err)
 	return session, reused, ended, err
 }
 
-// End ends the session of a refresh token; false when there was none to end.
-func (s *Store) End(ctx context.Context, tx pgx.Tx, presented []byte, now time.Time) (Session, bool, error) {
+// End ends the session of a client's refresh token; false when there was none to
+// end.
+func (s *Store) End(ctx context.Context, tx pgx.Tx, clientID string, presented []byte, now time.Time) (Session, bool, error) {
 	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
-		var s Session
+		s := Session{ClientID: clientID}
 		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID)
 		return s, err
-	}, "SELECT organization_id::text, session_id::text, user_id::text FROM end_session($1, $2)", presented, now)
+	}, "SELECT organization_id::text, session_id::text, user_id::text FROM end_session($1, nullif($2, '')::uuid, $3)",
+		presented, clientID, now)
 	return s.found(ctx, tx, session, err)
 }
 

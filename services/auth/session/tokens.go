@@ -21,9 +21,12 @@ func (s *Service) newSession(ctx context.Context, organizationID, userID string,
 
 // tokens signs an access token and answers it beside the refresh token.
 func (s *Service) tokens(signing identity.SigningKey, session Session, h holder, refreshToken string) (*authv1.TokenResponse, error) {
-	now := s.deps.Clock.Now()
+	now, clientID := s.deps.Clock.Now(), identity.FirstParty
+	if session.ClientID != "" {
+		clientID = session.ClientID
+	}
 	access, err := identity.SignAccess(signing, identity.AccessClaims{
-		Issuer: s.deps.Issuer, Subject: session.UserID, ID: id.New(), ClientID: identity.FirstParty,
+		Issuer: s.deps.Issuer, Subject: session.UserID, ID: id.New(), ClientID: clientID, Scopes: session.Scopes,
 		OrganizationID: session.OrganizationID, SessionID: session.ID, Roles: h.roles,
 		IssuedAt: now, ExpiresAt: now.Add(AccessTTL), AuthTime: session.AuthTime, AMR: session.Methods,
 	})

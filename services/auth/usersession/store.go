@@ -39,7 +39,7 @@ func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]
 		SQL: `SELECT s.id::text, s.organization_id::text, s.user_agent, s.ip_address, s.created_at, coalesce((
 				SELECT max(t.created_at) FROM refresh_tokens t
 				WHERE t.organization_id = s.organization_id AND t.session_id = s.id), s.created_at), s.expires_at
-			FROM sessions s WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > now()`,
+			FROM sessions s WHERE s.user_id = $1 AND s.client_id IS NULL AND s.revoked_at IS NULL AND s.expires_at > now()`,
 		Args: []any{userID}, Scan: scan,
 		Value: func(s Session, field string) any {
 			if field == "createTime" {

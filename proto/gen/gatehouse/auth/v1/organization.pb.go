@@ -855,13 +855,12 @@ const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\x13RemoveMemberRequest\x121\n" +
 	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\x12!\n" +
 	"\auser_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x16\n" +
-	"\x14RemoveMemberResponse2\xff\n" +
-	"\n" +
-	"\x13OrganizationService\x12\x92\x01\n" +
-	"\x11ListOrganizations\x12+.gatehouse.auth.v1.ListOrganizationsRequest\x1a,.gatehouse.auth.v1.ListOrganizationsResponse\"\"\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/organizations\x90\x02\x01\x12\x94\x01\n" +
+	"\x14RemoveMemberResponse2\x91\v\n" +
+	"\x13OrganizationService\x12\x9b\x01\n" +
+	"\x11ListOrganizations\x12+.gatehouse.auth.v1.ListOrganizationsRequest\x1a,.gatehouse.auth.v1.ListOrganizationsResponse\"+\x8a\xb5\x18\vB\aprofile\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/organizations\x90\x02\x01\x12\x94\x01\n" +
 	"\x12CreateOrganization\x12,.gatehouse.auth.v1.CreateOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"/\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02!:\forganization\"\x11/v1/organizations\x12\xc8\x01\n" +
-	"\x12UpdateOrganization\x12,.gatehouse.auth.v1.UpdateOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"c\x8a\xb5\x18&*\x0forganization.id\x1a\x13organizations.write\x82\xd3\xe4\x93\x023:\forganization2#/v1/organizations/{organization.id}\x12\x8a\x01\n" +
-	"\x0fGetOrganization\x12).gatehouse.auth.v1.GetOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"+\x8a\xb5\x18\x06*\x02id\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/organizations/{id}\x90\x02\x01\x12\xb7\x01\n" +
+	"\x12UpdateOrganization\x12,.gatehouse.auth.v1.UpdateOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"c\x8a\xb5\x18&*\x0forganization.id\x1a\x13organizations.write\x82\xd3\xe4\x93\x023:\forganization2#/v1/organizations/{organization.id}\x12\x93\x01\n" +
+	"\x0fGetOrganization\x12).gatehouse.auth.v1.GetOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"4\x8a\xb5\x18\x0f*\x02idB\aprofile\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/organizations/{id}\x90\x02\x01\x12\xb7\x01\n" +
 	"\vListMembers\x12%.gatehouse.auth.v1.ListMembersRequest\x1a&.gatehouse.auth.v1.ListMembersResponse\"Y\x8a\xb5\x18\x1f*\x0forganization_id\x1a\fmembers.read\x82\xd3\xe4\x93\x02-\x12+/v1/organizations/{organization_id}/members\x90\x02\x01\x12\xaf\x01\n" +
 	"\tAddMember\x12#.gatehouse.auth.v1.AddMemberRequest\x1a\x19.gatehouse.auth.v1.Member\"b\x8a\xb5\x18(*\x0forganization_id\x1a\x15organizations.operate\x82\xd3\xe4\x93\x020:\x01*\"+/v1/organizations/{organization_id}/members\x12\xb7\x01\n" +
 	"\fUpdateMember\x12&.gatehouse.auth.v1.UpdateMemberRequest\x1a\x19.gatehouse.auth.v1.Member\"d\x8a\xb5\x18 *\x0forganization_id\x1a\rmembers.write\x82\xd3\xe4\x93\x02::\x01*25/v1/organizations/{organization_id}/members/{user_id}\x12\xb7\x01\n" +

@@ -148,8 +148,8 @@ func (x *ListRevocationsResponse) GetNextPageToken() string {
 }
 
 // Revocation takes the force from access tokens: from all of one session, from
-// those of a user, or from those of a member of an organization, that were
-// issued up to its time.
+// those of a user, of a member of an organization, or of an OAuth client, that
+// were issued up to its time.
 type Revocation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7.
@@ -161,7 +161,9 @@ type Revocation struct {
 	// Beside a user: only tokens that act in this organization.
 	OrganizationId string `protobuf:"bytes,4,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// Tokens issued up to this time are meant.
-	Time          *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
+	Time *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
+	// The OAuth client whose tokens are meant, or empty.
+	ClientId      string `protobuf:"bytes,6,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -231,6 +233,13 @@ func (x *Revocation) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Revocation) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
 var File_gatehouse_auth_v1_revocation_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_revocation_proto_rawDesc = "" +
@@ -244,7 +253,7 @@ const file_gatehouse_auth_v1_revocation_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"\x82\x01\n" +
 	"\x17ListRevocationsResponse\x12?\n" +
 	"\vrevocations\x18\x01 \x03(\v2\x1d.gatehouse.auth.v1.RevocationR\vrevocations\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xad\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xca\x01\n" +
 	"\n" +
 	"Revocation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
@@ -252,7 +261,8 @@ const file_gatehouse_auth_v1_revocation_proto_rawDesc = "" +
 	"session_id\x18\x02 \x01(\tR\tsessionId\x12\x17\n" +
 	"\auser_id\x18\x03 \x01(\tR\x06userId\x12'\n" +
 	"\x0forganization_id\x18\x04 \x01(\tR\x0eorganizationId\x12.\n" +
-	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time2\x8e\x01\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1b\n" +
+	"\tclient_id\x18\x06 \x01(\tR\bclientId2\x8e\x01\n" +
 	"\x11RevocationService\x12s\n" +
 	"\x0fListRevocations\x12).gatehouse.auth.v1.ListRevocationsRequest\x1a*.gatehouse.auth.v1.ListRevocationsResponse\"\t\x8a\xb5\x18\x02 \x01\x90\x02\x01\x1a\x04\x90\xb5\x18\x01BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 

@@ -151,7 +151,10 @@ type Access struct {
 	// Whether only a first-party sign-in may call: not an API key and not the
 	// token of another client, whatever their scopes. For what credentials,
 	// sessions and factors are made of.
-	FirstParty    bool `protobuf:"varint,7,opt,name=first_party,json=firstParty,proto3" json:"first_party,omitempty"`
+	FirstParty bool `protobuf:"varint,7,opt,name=first_party,json=firstParty,proto3" json:"first_party,omitempty"`
+	// Beside authenticated: the scope with which the token of an OAuth client may
+	// call, for example "profile". Without it none may.
+	Scope         string `protobuf:"bytes,8,opt,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -248,6 +251,13 @@ func (x *Access) GetFirstParty() bool {
 		return x.FirstParty
 	}
 	return false
+}
+
+func (x *Access) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
 }
 
 type isAccess_Rule interface {
@@ -401,7 +411,7 @@ var File_gatehouse_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\"gatehouse/options/v1/options.proto\x12\x14gatehouse.options.v1\x1a google/protobuf/descriptor.proto\"\xff\x01\n" +
+	"\"gatehouse/options/v1/options.proto\x12\x14gatehouse.options.v1\x1a google/protobuf/descriptor.proto\"\x95\x02\n" +
 	"\x06Access\x12\x18\n" +
 	"\x06public\x18\x01 \x01(\bH\x00R\x06public\x12&\n" +
 	"\rauthenticated\x18\x02 \x01(\bH\x00R\rauthenticated\x12 \n" +
@@ -412,7 +422,8 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\bresource\x18\x05 \x01(\tR\bresource\x12.\n" +
 	"\x04cost\x18\x06 \x01(\x0e2\x1a.gatehouse.options.v1.CostR\x04cost\x12\x1f\n" +
 	"\vfirst_party\x18\a \x01(\bR\n" +
-	"firstPartyB\x06\n" +
+	"firstParty\x12\x14\n" +
+	"\x05scope\x18\b \x01(\tR\x05scopeB\x06\n" +
 	"\x04rule\"X\n" +
 	"\n" +
 	"Permission\x12\x12\n" +

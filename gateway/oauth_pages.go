@@ -1,0 +1,271 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// loginCookie says who is signed in at the provider's pages. Browsers bring it along
+// when a client's page sends them here, and to nothing else of ours.
+const loginCookie = "gh_oauth"
+
+// oauthPage is what the provider's pages are filled with.
+type oauthPage struct {
+	Version string
+	// Request is the authorization request, as a query, which the forms send back.
+	Request string
+	// Client is which program asks, and Destination where its answer goes.
+	Client, Destination string
+	// Email is what was typed last, Problem what was wrong.
+	Email, Problem string
+	// Challenge is the sign-in that lacks a second factor.
+	Challenge string
+	Consent   *authv1.ConsentPrompt
+	// Fields are sent back by the page that signs out.
+	Fields map[string]string
+	// Out tells that the browser is signed out.
+	Out bool
+}
+
+// authorize answers an authorization request (RFC 6749 section 4.1.1).
+func (g *Gateway) authorize(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		// By another site's form, with which no cookie comes: as if by a link.
+		values, err := readValues(w, r)
+		if err != nil {
+			g.refuseOnPage(w, r, err)
+			return
+		}
+		http.Redirect(w, r, pathAuthorize+"?"+values.Encode(), http.StatusSeeOther)
+		return
+	}
+	outcome, err := g.askProvider(r, r.URL.RawQuery, cookieValue(r, loginCookie))
+	if err != nil {
+		g.refuseOnPage(w, r, err)
+		return
+	}
+	switch outcome := outcome.GetOutcome().(type) {
+	case *authv1.AuthorizeResponse_RedirectUri:
+		redirectOut(w, outcome.RedirectUri)
+	case *authv1.AuthorizeResponse_SignIn:
+		g.showSignIn(w, r, http.StatusOK, outcome.SignIn, oauthPage{Request: r.URL.RawQuery})
+	case *authv1.AuthorizeResponse_Consent:
+		c := outcome.Consent
+		g.showOAuth(w, r, "consent.html", http.StatusOK, oauthPage{Client: c.GetClientDisplayName(), Destination: c.GetDestination(), Consent: c})
+	}
+}
+
+// askProvider has auth decide on a request, for whoever is signed in by a login.
+func (g *Gateway) askProvider(r *http.Request, query, login string) (*authv1.AuthorizeResponse, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_REQUEST, "the request cannot be read")
+	}
+	p, err := once(values)
+	if err != nil {
+		return nil, err
+	}
+	return g.provider().Authorize(r.Context(), &authv1.AuthorizeRequest{ //nolint:wrapcheck // a status, which becomes a fault
+		Login: login, ClientId: p["client_id"], RedirectUri: p["redirect_uri"], ResponseType: p["response_type"],
+		ResponseMode: p["response_mode"], Scope: p["scope"], State: p["state"], Nonce: p["nonce"],
+		CodeChallenge: p["code_challenge"], CodeChallengeMethod: p["code_challenge_method"], Prompt: p["prompt"],
+		MaxAge: p["max_age"], RequestObject: p["request"] + p["request_uri"],
+	})
+}
+
+// signInPage takes the address and password of the sign-in page.
+func (g *Gateway) signInPage(w http.ResponseWriter, r *http.Request) {
+	g.takeSignIn(w, r, func(values url.Values) (*authv1.TokenResponse, error) {
+		return g.sessions().SignIn(r.Context(), &authv1.SignInRequest{Email: values.Get("email"), Password: values.Get("password")})
+	})
+}
+
+// secondFactorPage takes the code that a sign-in lacked.
+func (g *Gateway) secondFactorPage(w http.ResponseWriter, r *http.Request) {
+	g.takeSignIn(w, r, func(values url.Values) (*authv1.TokenResponse, error) {
+		return g.sessions().SignInMfa(r.Context(), &authv1.SignInMfaRequest{
+			ChallengeId: values.Get("challenge"), Code: strings.ReplaceAll(values.Get("code"), " ", ""),
+		})
+	})
+}
+
+// takeSignIn signs a browser in by what its page sent, and goes on with the request
+// that it was for.
+func (g *Gateway) takeSignIn(w http.ResponseWriter, r *http.Request, signIn func(url.Values) (*authv1.TokenResponse, error)) {
+	values, err := g.readForm(w, r)
+	if err != nil {
+		g.refuseOnPage(w, r, err)
+		return
+	}
+	// Only a request that is right leads to the page, and on from it.
+	outcome, err := g.askProvider(r, values.Get("request"), "")
+	if err != nil {
+		g.refuseOnPage(w, r, err)
+		return
+	}
+	prompt := outcome.GetSignIn()
+	if prompt == nil {
+		redirectOut(w, outcome.GetRedirectUri())
+		return
+	}
+	page := oauthPage{Request: values.Get("request"), Email: values.Get("email")}
+	tokens, err := signIn(values)
+	if err != nil {
+		problem := fault.From(err)
+		exchangeOf(r.Context()).fault = problem
+		page.Problem = problem.Detail()
+		if problem.Reason() == faultv1.Reason_REASON_FACTOR_INVALID {
+			page.Challenge = values.Get("challenge")
+		}
+		g.showSignIn(w, r, fault.SpecOf(problem.Reason()).HTTPStatus, prompt, page)
+		return
+	}
+	if tokens.GetMfaChallenge() != nil {
+		page.Challenge = tokens.GetMfaChallenge().GetId()
+		g.showSignIn(w, r, http.StatusOK, prompt, page)
+		return
+	}
+	if err := g.keepLogin(w, r, tokens); err != nil {
+		g.refuseOnPage(w, r, err)
+		return
+	}
+	http.Redirect(w, r, pathAuthorize+"?"+signedIn(values.Get("request")), http.StatusSeeOther)
+}
+
+func (g *Gateway) sessions() authv1.SessionServiceClient {
+	return authv1.NewSessionServiceClient(g.auth.conn)
+}
+
+// keepLogin makes the session that was just opened the browser's.
+func (g *Gateway) keepLogin(w http.ResponseWriter, r *http.Request, tokens *authv1.TokenResponse) error {
+	ctx := metadata.AppendToOutgoingContext(r.Context(), "authorization", "Bearer "+tokens.GetAccessToken())
+	opened, err := g.provider().OpenLogin(ctx, &authv1.OpenLoginRequest{})
+	if err != nil {
+		return err //nolint:wrapcheck // a status, which becomes a fault
+	}
+	g.setLogin(w, opened.GetLogin(), time.Duration(opened.GetExpiresIn())*time.Second)
+	return nil
+}
+
+func (g *Gateway) setLogin(w http.ResponseWriter, value string, life time.Duration) {
+	c := g.cookie(loginCookie, value, "/oauth2", life) //nolint:gosec // Secure wherever there is TLS
+	// Lax: a client's page is another site, and sends the browser here.
+	c.HttpOnly, c.SameSite = true, http.SameSiteLaxMode
+	http.SetCookie(w, c)
+}
+
+// signedIn is a request after its user has signed in, which it asks for no more.
+func signedIn(query string) string {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return query // askProvider refuses it
+	}
+	prompts := slices.DeleteFunc(strings.Fields(values.Get("prompt")), func(p string) bool { return p == "login" || p == "select_account" })
+	if values.Del("prompt"); len(prompts) > 0 {
+		values.Set("prompt", strings.Join(prompts, " "))
+	}
+	return values.Encode()
+}
+
+// consentPage takes the user's answer. The ticket is known to its page alone, so
+// that no other site's form can give it.
+func (g *Gateway) consentPage(w http.ResponseWriter, r *http.Request) {
+	values, err := g.readForm(w, r)
+	if err != nil {
+		g.refuseOnPage(w, r, err)
+		return
+	}
+	decided, err := g.provider().DecideConsent(r.Context(), &authv1.DecideConsentRequest{
+		Login: cookieValue(r, loginCookie), Ticket: values.Get("ticket"), Allow: values.Get("decision") == "allow",
+	})
+	if err != nil {
+		g.refuseOnPage(w, r, err)
+		return
+	}
+	redirectOut(w, decided.GetRedirectUri())
+}
+
+// endSession signs the browser out (OpenID Connect RP-Initiated Logout 1.0).
+func (g *Gateway) endSession(w http.ResponseWriter, r *http.Request) {
+	values, confirmed := r.URL.Query(), false
+	if r.Method == http.MethodPost {
+		var err error
+		if values, err = readValues(w, r); err != nil {
+			g.refuseOnPage(w, r, err)
+			return
+		}
+		confirmed = values.Get("confirm") == "yes" && g.forms.origin.Check(r) == nil
+		values.Del("confirm")
+	}
+	p, err := once(values)
+	if err != nil {
+		g.refuseOnPage(w, r, err)
+		return
+	}
+	ended, err := g.provider().EndLogin(r.Context(), &authv1.EndLoginRequest{
+		Login: cookieValue(r, loginCookie), IdTokenHint: p["id_token_hint"], ClientId: p["client_id"],
+		PostLogoutRedirectUri: p["post_logout_redirect_uri"], State: p["state"], Confirmed: confirmed,
+	})
+	switch {
+	case err != nil:
+		g.refuseOnPage(w, r, err)
+	case ended.GetConfirm():
+		g.showOAuth(w, r, "signout.html", http.StatusOK, oauthPage{Fields: p, Destination: ended.GetDestination()})
+	default:
+		g.setLogin(w, "", -1)
+		if ended.GetRedirectUri() != "" {
+			redirectOut(w, ended.GetRedirectUri())
+			return
+		}
+		g.showOAuth(w, r, "signout.html", http.StatusOK, oauthPage{Out: true})
+	}
+}
+
+func (g *Gateway) showSignIn(w http.ResponseWriter, r *http.Request, status int, prompt *authv1.SignInPrompt, page oauthPage) {
+	page.Client, page.Destination = prompt.GetClientDisplayName(), prompt.GetDestination()
+	g.showOAuth(w, r, "signin.html", status, page)
+}
+
+// showOAuth answers a page whose form may lead to where the client's answer goes:
+// browsers hold redirects after a form to the policy too.
+func (g *Gateway) showOAuth(w http.ResponseWriter, r *http.Request, name string, status int, page oauthPage) {
+	page.Version = g.config.Version
+	policy := formPolicy
+	if page.Destination != "" {
+		policy = strings.Replace(policy, "form-action 'self'", "form-action 'self' "+page.Destination, 1)
+	}
+	g.showPage(w, r, name, policy, status, page)
+}
+
+// refuseOnPage says on a page what is wrong, and sends nobody anywhere.
+func (g *Gateway) refuseOnPage(w http.ResponseWriter, r *http.Request, err error) {
+	problem := fault.From(err)
+	exchangeOf(r.Context()).fault = problem
+	fault.SetRetryAfter(w.Header(), problem)
+	g.showOAuth(w, r, "refused.html", fault.SpecOf(problem.Reason()).HTTPStatus, oauthPage{Problem: problem.Detail()})
+}
+
+// redirectOut sends a browser to a client. It is no link of a page: whatever the
+// URI holds, nothing of it is escaped or written out.
+func redirectOut(w http.ResponseWriter, uri string) {
+	w.Header().Set("Location", uri)
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+func cookieValue(r *http.Request, name string) string {
+	cookie, err := r.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
