@@ -83,6 +83,9 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 		"CreateInvitation": &authv1.CreateInvitationRequest{
 			OrganizationId: s.OrganizationID, Email: "new@example.com", Roles: []string{"viewer"},
 		},
+		"CreateRole": &authv1.CreateRoleRequest{
+			OrganizationId: s.OrganizationID, Role: &authv1.Role{DisplayName: "New", Permissions: []string{"chat.read"}},
+		},
 		"CreateOrganization": &authv1.CreateOrganizationRequest{Organization: &authv1.Organization{DisplayName: "New"}},
 		// After ChangePassword, in the order of names.
 		"ChangeEmail": &authv1.ChangeEmailRequest{
@@ -127,6 +130,7 @@ func once(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalo
 // changed is the field by which another request differs.
 var changed = map[string]string{
 	"AddMember": "user_id", "CreateInvitation": "organization_id", "CreateOrganization": "organization.display_name",
+	"CreateRole":  "role.display_name",
 	"ChangeEmail": "password", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
 	"CreateCollection": "collection.display_name", "CreateDocument": "title", "UploadDocument": "header.title",
 	"CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id",

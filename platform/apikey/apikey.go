@@ -85,7 +85,8 @@ func base62(n *big.Int, length int) string {
 // Key is whose a key is, and what it may do now.
 type Key struct {
 	ID, UserID, OrganizationID string
-	Roles, Scopes              []string
+	// Permissions are those that custom roles among Roles give.
+	Roles, Permissions, Scopes []string
 }
 
 // Source answers whose the key with a hash is, or UNAUTHENTICATED.
@@ -130,7 +131,8 @@ func (r *Resolver) Resolve(ctx context.Context, key string) (*identity.Principal
 	var principal *identity.Principal
 	if err == nil {
 		principal = &identity.Principal{
-			UserID: found.UserID, OrganizationID: found.OrganizationID, Roles: found.Roles, Scopes: found.Scopes,
+			UserID: found.UserID, OrganizationID: found.OrganizationID, Roles: found.Roles, Permissions: found.Permissions,
+			Scopes: found.Scopes,
 			// A key that is deleted ends as a session does.
 			SessionID: found.ID, ClientID: ClientID, IssueTime: now, Token: key,
 		}

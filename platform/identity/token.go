@@ -25,7 +25,7 @@ const (
 )
 
 // AccessClaims are the claims of an access token (RFC 9068 section 2.2, with
-// org, sid and roles of our own).
+// org, sid, roles and permissions of our own).
 type AccessClaims struct {
 	Issuer         string
 	Subject        string
@@ -34,10 +34,13 @@ type AccessClaims struct {
 	OrganizationID string
 	SessionID      string
 	Roles          []string
-	IssuedAt       time.Time
-	ExpiresAt      time.Time
-	AuthTime       time.Time
-	AMR            []string
+	// Permissions are those that custom roles give. Without any, the token says
+	// nothing of them.
+	Permissions []string
+	IssuedAt    time.Time
+	ExpiresAt   time.Time
+	AuthTime    time.Time
+	AMR         []string
 }
 
 // SigningKey is a key that signs tokens.
@@ -54,11 +57,15 @@ func SignAccess(key SigningKey, c AccessClaims) (string, error) {
 	if roles == nil {
 		roles = []string{}
 	}
-	return sign(key, TypeAccess, jwt.MapClaims{
+	claims := jwt.MapClaims{
 		"iss": c.Issuer, "sub": c.Subject, "aud": Audience, "jti": c.ID, "client_id": c.ClientID,
 		"org": c.OrganizationID, "sid": c.SessionID, "roles": roles,
 		"iat": c.IssuedAt.Unix(), "exp": c.ExpiresAt.Unix(), "auth_time": c.AuthTime.Unix(), "amr": c.AMR,
-	})
+	}
+	if len(c.Permissions) > 0 {
+		claims["permissions"] = c.Permissions
+	}
+	return sign(key, TypeAccess, claims)
 }
 
 // ServiceClaims are the claims of a service token.

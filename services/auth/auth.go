@@ -39,6 +39,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/key"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
+	"github.com/gatehouse/gatehouse/services/auth/role"
 	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
 	"github.com/gatehouse/gatehouse/services/auth/session"
 	"github.com/gatehouse/gatehouse/services/auth/user"
@@ -114,6 +115,7 @@ type Service struct {
 	factorStore   *factor.Store
 	passkeys      *factor.Passkeys
 	organizations *organization.Service
+	roles         *role.Service
 	accounts      *account.Service
 	keys          *key.Service
 	users         *user.Store
@@ -165,6 +167,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterFactorServiceServer(server, s.factors)
 	authv1.RegisterPasskeyServiceServer(server, s.passkeys)
 	authv1.RegisterOrganizationServiceServer(server, s.organizations)
+	authv1.RegisterRoleServiceServer(server, s.roles)
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)

@@ -30,6 +30,7 @@ type bundle struct {
 	conn          *grpc.ClientConn
 	sessions      authv1.SessionServiceClient
 	organizations authv1.OrganizationServiceClient
+	roles         authv1.RoleServiceClient
 	accounts      authv1.AccountServiceClient
 	factors       authv1.FactorServiceClient
 	passkeys      authv1.PasskeyServiceClient
@@ -59,6 +60,7 @@ func setupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *bundle {
 	server := rpctest.Serve(t, "auth", b.service.Register, rpctest.Options{Keys: b.service.KeySource()})
 	b.verifier, b.conn = server.Verifier, server.Conn
 	b.sessions, b.organizations = authv1.NewSessionServiceClient(b.conn), authv1.NewOrganizationServiceClient(b.conn)
+	b.roles = authv1.NewRoleServiceClient(b.conn)
 	b.accounts, b.keys = authv1.NewAccountServiceClient(b.conn), authv1.NewKeyServiceClient(b.conn)
 	b.factors, b.passkeys = authv1.NewFactorServiceClient(b.conn), authv1.NewPasskeyServiceClient(b.conn)
 	b.serviceTokens = authv1.NewServiceTokenServiceClient(b.conn)

@@ -191,6 +191,6 @@ func (d *Directory) ResolveApiKey(ctx context.Context, req *authv1.ResolveApiKey
 		return nil, err
 	}
 	return &authv1.ResolveApiKeyResponse{
-		Id: k.ID, UserId: k.UserID, OrganizationId: k.OrganizationID, Roles: k.Roles, Scopes: k.Scopes,
+		Id: k.ID, UserId: k.UserID, OrganizationId: k.OrganizationID, Roles: k.Roles, Permissions: k.Permissions, Scopes: k.Scopes,
 	}, nil
 }

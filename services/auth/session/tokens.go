@@ -24,7 +24,7 @@ func (s *Service) tokens(signing identity.SigningKey, session Session, h holder,
 	now := s.deps.Clock.Now()
 	access, err := identity.SignAccess(signing, identity.AccessClaims{
 		Issuer: s.deps.Issuer, Subject: session.UserID, ID: id.New(), ClientID: identity.FirstParty,
-		OrganizationID: session.OrganizationID, SessionID: session.ID, Roles: h.roles,
+		OrganizationID: session.OrganizationID, SessionID: session.ID, Roles: h.roles, Permissions: h.permissions,
 		IssuedAt: now, ExpiresAt: now.Add(AccessTTL), AuthTime: session.AuthTime, AMR: session.Methods,
 	})
 	if err != nil {
