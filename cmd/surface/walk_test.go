@@ -53,6 +53,8 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	_, r["apikey"] = key(t, i, s, "chat.read")
 	r["passkey"] = passkey(t, i, s)
 	r["role"] = i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/roles", map[string]any{"displayName": "Theirs", "permissions": []string{"chat.read"}})
+	r["serviceaccount"] = i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/service-accounts", map[string]any{"displayName": "Theirs", "roles": []string{"viewer"}})
+	r["service_account"] = r["serviceaccount"] // as the requests about its keys call it
 	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/invitations", map[string]any{"email": "new@example.com", "roles": []string{"viewer"}})
 	settle(t, i, s, r)
 	for kind, value := range r {

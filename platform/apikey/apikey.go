@@ -87,6 +87,8 @@ type Key struct {
 	ID, UserID, OrganizationID string
 	// Permissions are those that custom roles among Roles give.
 	Roles, Permissions, Scopes []string
+	// ServiceAccount says that the user is no person.
+	ServiceAccount bool
 }
 
 // Source answers whose the key with a hash is, or UNAUTHENTICATED.
@@ -132,7 +134,7 @@ func (r *Resolver) Resolve(ctx context.Context, key string) (*identity.Principal
 	if err == nil {
 		principal = &identity.Principal{
 			UserID: found.UserID, OrganizationID: found.OrganizationID, Roles: found.Roles, Permissions: found.Permissions,
-			Scopes: found.Scopes,
+			Scopes: found.Scopes, ServiceAccount: found.ServiceAccount,
 			// A key that is deleted ends as a session does.
 			SessionID: found.ID, ClientID: ClientID, IssueTime: now, Token: key,
 		}

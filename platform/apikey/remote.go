@@ -19,7 +19,7 @@ func Remote(auth grpc.ClientConnInterface) Source {
 		}
 		return Key{
 			ID: k.GetId(), UserID: k.GetUserId(), OrganizationID: k.GetOrganizationId(), Roles: k.GetRoles(),
-			Permissions: k.GetPermissions(), Scopes: k.GetScopes(),
+			Permissions: k.GetPermissions(), Scopes: k.GetScopes(), ServiceAccount: k.GetServiceAccount(),
 		}, nil
 	}
 }

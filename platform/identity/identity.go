@@ -22,6 +22,9 @@ import (
 type Principal struct {
 	// UserID is the subject of the token.
 	UserID string
+	// ServiceAccount says that the user is no person but a program of the
+	// organization.
+	ServiceAccount bool
 	// OrganizationID is the organization that the token acts in.
 	OrganizationID string
 	// SessionID is the session that the token belongs to.

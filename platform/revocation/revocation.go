@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatehouse/gatehouse/platform/apikey"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
@@ -174,8 +175,9 @@ func (f *Feed) forget(before time.Time) {
 // revoked tells whether a token has lost its force. The caller holds the lock.
 func (f *Feed) revoked(p *identity.Principal) bool {
 	// A session that has ended issues nothing more: what seems to be newer was on its
-	// way when it ended.
-	if _, ok := f.cutoffs[subject{sessionID: p.SessionID}]; ok {
+	// way when it ended. An API key goes on with another secret, which auth tells
+	// from the one until then.
+	if at, ok := f.cutoffs[subject{sessionID: p.SessionID}]; ok && (p.ClientID != apikey.ClientID || !p.IssueTime.After(at)) {
 		return true
 	}
 	for _, s := range [...]subject{

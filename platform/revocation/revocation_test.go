@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/platform/apikey"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
@@ -83,6 +84,23 @@ func TestS22ARevocationEndsTheTokensThatItMeans(t *testing.T) {
 		err = f.Check(t.Context(), after)
 		if ended := tc.revoked.SessionID == "session"; ended != fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) || !ended && err != nil {
 			t.Errorf("%s is revoked: a token from after is answered %v", name, err)
+		}
+	}
+}
+
+// S22: a key that got another secret goes on, under the id that it had; the secret
+// until then has lost its force.
+func TestS22ARotatedKeyGoesOn(t *testing.T) {
+	t.Parallel()
+	f, a, clk := feed(t)
+	clk.Advance(time.Second)
+	a.revoked = append(a.revoked, revocation.Revocation{ID: "rotated", SessionID: "session", Time: start.Add(time.Second)})
+	poll(t, f)
+	for issued, ended := range map[time.Duration]bool{0: true, time.Second: true, 2 * time.Second: false} {
+		key := token(start.Add(issued))
+		key.ClientID = apikey.ClientID
+		if err := f.Check(t.Context(), key); ended != fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) || !ended && err != nil {
+			t.Errorf("what auth said after %s is answered %v", issued, err)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/role"
+	"github.com/gatehouse/gatehouse/services/auth/serviceaccount"
 	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
 	"github.com/gatehouse/gatehouse/services/auth/session"
 	"github.com/gatehouse/gatehouse/services/auth/user"
@@ -101,8 +102,14 @@ func (s *Service) wireOrganizations(deps Deps, tokens *paging.Tokens, organizati
 	}); err != nil {
 		return err
 	}
-	s.roles, err = role.NewService(role.Deps{
+	if s.roles, err = role.NewService(role.Deps{
 		Store: role.NewStore(deps.DB, tokens), Rights: rights, Authorizer: deps.Authorizer, Revocations: s.revoked,
+		Trail: s.trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	s.serviceAccounts, err = serviceaccount.NewService(serviceaccount.Deps{
+		Store: serviceaccount.NewStore(deps.DB, tokens, organizations), Rights: rights, Keys: s.apiKeys, Revocations: s.revoked,
 		Trail: s.trail, Clock: deps.Clock,
 	})
 	return err

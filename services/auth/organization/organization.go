@@ -44,6 +44,8 @@ type Organization struct {
 type Member struct {
 	OrganizationID string
 	User           user.User
+	// ServiceAccount says that the user is no person (package serviceaccount).
+	ServiceAccount bool
 	// Roles are names of built-in roles and ids of custom ones.
 	Roles []string
 	// Permissions are those that the custom ones give.

@@ -115,6 +115,9 @@ func (s *Service) AddMember(ctx context.Context, req *authv1.AddMemberRequest) (
 		if added, err = s.store.Member(ctx, tx, m.OrganizationID, m.User.ID); err != nil {
 			return err
 		}
+		if added.ServiceAccount {
+			return fault.NotFound("user")
+		}
 		return s.record(ctx, tx, m, "added", nil, m.Roles)
 	})
 	if err != nil {
@@ -155,6 +158,9 @@ func (s *Service) change(ctx context.Context, organizationID, userID string, rol
 		}
 		if target, err = s.store.Member(ctx, tx, organizationID, userID); err != nil {
 			return err
+		}
+		if target.ServiceAccount {
+			return fault.NotFound("member")
 		}
 		leaving := userID == p.UserID && len(roles) == 0
 		if err := s.check(ctx, tx, holder, target, roles, leaving); err != nil {

@@ -33,7 +33,7 @@ var (
 const (
 	selectOrganization = `SELECT o.id::text, o.display_name, o.personal, o.revision, o.created_at, o.updated_at
 		FROM organizations o JOIN memberships m ON m.organization_id = o.id AND m.user_id = $1`
-	selectMember = `SELECT m.organization_id::text, u.id::text, u.email, u.email_verified, u.display_name, u.locale, u.disabled,
+	selectMember = `SELECT m.organization_id::text, u.kind = 'service', u.id::text, u.email, u.email_verified, u.display_name, u.locale, u.disabled,
 		u.revision, u.created_at, u.updated_at, m.roles, custom_permissions(m.organization_id, m.roles), m.created_at, m.updated_at
 		FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1`
 )
@@ -56,7 +56,7 @@ func scanOrganization(row pgx.CollectableRow) (Organization, error) {
 func scanMember(row pgx.CollectableRow) (Member, error) {
 	var m Member
 	u := &m.User
-	err := row.Scan(&m.OrganizationID, &u.ID, &u.Email, &u.EmailVerified, &u.DisplayName, &u.Locale, &u.Disabled,
+	err := row.Scan(&m.OrganizationID, &m.ServiceAccount, &u.ID, &u.Email, &u.EmailVerified, &u.DisplayName, &u.Locale, &u.Disabled,
 		&u.Revision, &u.CreateTime, &u.UpdateTime, &m.Roles, &m.Permissions, &m.CreateTime, &m.UpdateTime)
 	return m, err
 }
@@ -152,11 +152,11 @@ func (s *Store) List(ctx context.Context, userID string, req paging.Request) ([]
 	})
 }
 
-// Members returns a page of an organization's members.
+// Members returns a page of an organization's members that are people.
 func (s *Store) Members(ctx context.Context, organizationID string, req paging.Request) ([]Member, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Member]{
 		List: members, Tokens: s.tokens, Request: req,
-		SQL: selectMember, Args: []any{organizationID}, Scan: scanMember,
+		SQL: selectMember + " AND u.kind = 'person'", Args: []any{organizationID}, Scan: scanMember,
 		Value: func(m Member, field string) any {
 			if field == "createTime" {
 				return m.CreateTime
