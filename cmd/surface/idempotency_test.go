@@ -83,6 +83,12 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 		"CreateInvitation": &authv1.CreateInvitationRequest{
 			OrganizationId: s.OrganizationID, Email: "new@example.com", Roles: []string{"viewer"},
 		},
+		"CreateRole": &authv1.CreateRoleRequest{
+			OrganizationId: s.OrganizationID, Role: &authv1.Role{DisplayName: "New", Permissions: []string{"chat.read"}},
+		},
+		"CreateServiceAccount": &authv1.CreateServiceAccountRequest{
+			OrganizationId: s.OrganizationID, ServiceAccount: &authv1.ServiceAccount{DisplayName: "New", Roles: []string{"viewer"}},
+		},
 		"CreateOrganization": &authv1.CreateOrganizationRequest{Organization: &authv1.Organization{DisplayName: "New"}},
 		// After ChangePassword, in the order of names.
 		"ChangeEmail": &authv1.ChangeEmailRequest{
@@ -127,7 +133,9 @@ func once(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalo
 // changed is the field by which another request differs.
 var changed = map[string]string{
 	"AddMember": "user_id", "CreateInvitation": "organization_id", "CreateOrganization": "organization.display_name",
-	"ChangeEmail": "password", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
+	"CreateRole":           "role.display_name",
+	"CreateServiceAccount": "service_account.display_name",
+	"ChangeEmail":          "password", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
 	"CreateCollection": "collection.display_name", "CreateDocument": "title", "UploadDocument": "header.title",
 	"CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id",
 }
@@ -167,23 +175,25 @@ func TestS73AnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
 	s := i.SignIn(t)
 	_, secret := posts(t)
 	bodies := map[string]string{
-		"SignUp":                  `{"email": "new@example.com", "password": "a very long secret"}`,
-		"SignIn":                  `{"email": "` + inprocess.AdminEmail + `", "password": "` + inprocess.AdminPassword + `"}`,
-		"Refresh":                 `{"refreshToken": "any"}`,
-		"SignInMfa":               `{"challengeId": "any", "code": "123456"}`,
-		"StepUp":                  `{"code": "123456"}`,
-		"BeginPasskey":            `{}`,
-		"FinishPasskey":           `{"challengeId": "any", "credential": {}}`,
-		"BeginPasskeySignIn":      `{}`,
-		"FinishPasskeySignIn":     `{"challengeId": "any", "credential": {}}`,
-		"CreateTotp":              `{}`,
-		"CreateRecoveryCodes":     `{}`,
-		"ConfirmTotp":             `{"code": "123456"}`,
-		"CreateApiKey":            `{"apiKey": {"displayName": "x", "scopes": ["chat.read"]}}`,
-		"RotateApiKey":            `{"id": "` + id.New() + `"}`,
-		"CreateOAuthClient":       `{"oauthClient": {"displayName": "x", "scopes": ["openid"], "redirectUris": ["https://app.example/"]}}`,
-		"RotateOAuthClientSecret": `{"id": "` + id.New() + `"}`,
-		"SwitchOrganization":      `{"organizationId": "` + s.OrganizationID + `"}`,
+		"SignUp":                     `{"email": "new@example.com", "password": "a very long secret"}`,
+		"SignIn":                     `{"email": "` + inprocess.AdminEmail + `", "password": "` + inprocess.AdminPassword + `"}`,
+		"Refresh":                    `{"refreshToken": "any"}`,
+		"SignInMfa":                  `{"challengeId": "any", "code": "123456"}`,
+		"StepUp":                     `{"code": "123456"}`,
+		"BeginPasskey":               `{}`,
+		"FinishPasskey":              `{"challengeId": "any", "credential": {}}`,
+		"BeginPasskeySignIn":         `{}`,
+		"FinishPasskeySignIn":        `{"challengeId": "any", "credential": {}}`,
+		"CreateTotp":                 `{}`,
+		"CreateRecoveryCodes":        `{}`,
+		"ConfirmTotp":                `{"code": "123456"}`,
+		"CreateApiKey":               `{"apiKey": {"displayName": "x", "scopes": ["chat.read"]}}`,
+		"RotateApiKey":               `{"id": "` + id.New() + `"}`,
+		"CreateOAuthClient":          `{"oauthClient": {"displayName": "x", "scopes": ["openid"], "redirectUris": ["https://app.example/"]}}`,
+		"RotateOAuthClientSecret":    `{"id": "` + id.New() + `"}`,
+		"SwitchOrganization":         `{"organizationId": "` + s.OrganizationID + `"}`,
+		"CreateServiceAccountApiKey": `{"organizationId": "` + s.OrganizationID + `", "serviceAccountId": "` + id.New() + `", "apiKey": {"displayName": "x", "scopes": ["chat.read"]}}`,
+		"RotateServiceAccountApiKey": `{"organizationId": "` + s.OrganizationID + `", "serviceAccountId": "` + id.New() + `", "id": "` + id.New() + `"}`,
 	}
 	for _, m := range secret {
 		message := proto.Clone(request(t, m, ""))

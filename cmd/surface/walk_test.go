@@ -53,6 +53,9 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	_, r["apikey"] = key(t, i, s, "chat.read")
 	r["oauthclient"], r["grant"] = allowed(t, i, s)
 	r["passkey"] = passkey(t, i, s) // from here on signing in needs it
+	r["role"] = i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/roles", map[string]any{"displayName": "Theirs", "permissions": []string{"chat.read"}})
+	r["serviceaccount"] = i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/service-accounts", map[string]any{"displayName": "Theirs", "roles": []string{"viewer"}})
+	r["service_account"] = r["serviceaccount"] // as the requests about its keys call it
 	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/invitations", map[string]any{"email": "new@example.com", "roles": []string{"viewer"}})
 	settle(t, i, s, r)
 	for kind, value := range r {
@@ -196,6 +199,9 @@ func walk(t *testing.T, i *inprocess.Installation, caller inprocess.Session, the
 		answers := map[string][]byte{}
 		for _, resource := range []string{foreign, absent} {
 			message := request(t, m, resource)
+			if m.Access.GetResource() != "organization_id" && message.ProtoReflect().Descriptor().Fields().ByName("organization_id") != nil {
+				set(message.ProtoReflect(), "organization_id", caller.OrganizationID) // the resource is another's, not the place
+			}
 			st := call(ctx, conn, m, message)
 			if st.Code() != code {
 				t.Errorf("%s about %s: %v %s, want %v", m.FullMethod, name(resource, foreign), st.Code(), st.Message(), code)

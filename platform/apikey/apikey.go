@@ -83,7 +83,10 @@ func base62(n *big.Int, length int) string {
 // Key is whose a key is, and what it may do now.
 type Key struct {
 	ID, UserID, OrganizationID string
-	Roles, Scopes              []string
+	// Permissions are those that custom roles among Roles give.
+	Roles, Permissions, Scopes []string
+	// ServiceAccount says that the user is no person.
+	ServiceAccount bool
 }
 
 // Source answers whose the key with a hash is, or UNAUTHENTICATED.
@@ -128,7 +131,8 @@ func (r *Resolver) Resolve(ctx context.Context, key string) (*identity.Principal
 	var principal *identity.Principal
 	if err == nil {
 		principal = &identity.Principal{
-			UserID: found.UserID, OrganizationID: found.OrganizationID, Roles: found.Roles, Scopes: found.Scopes,
+			UserID: found.UserID, OrganizationID: found.OrganizationID, Roles: found.Roles, Permissions: found.Permissions,
+			Scopes: found.Scopes, ServiceAccount: found.ServiceAccount,
 			// A key that is deleted ends as a session does.
 			SessionID: found.ID, ClientID: identity.APIKey, IssueTime: now, Token: key,
 		}

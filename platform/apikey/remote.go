@@ -18,7 +18,8 @@ func Remote(auth grpc.ClientConnInterface) Source {
 			return Key{}, err //nolint:wrapcheck // a status, which fault.From understands
 		}
 		return Key{
-			ID: k.GetId(), UserID: k.GetUserId(), OrganizationID: k.GetOrganizationId(), Roles: k.GetRoles(), Scopes: k.GetScopes(),
+			ID: k.GetId(), UserID: k.GetUserId(), OrganizationID: k.GetOrganizationId(), Roles: k.GetRoles(),
+			Permissions: k.GetPermissions(), Scopes: k.GetScopes(), ServiceAccount: k.GetServiceAccount(),
 		}, nil
 	}
 }

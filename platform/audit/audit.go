@@ -70,7 +70,9 @@ func actor(ctx context.Context, e Event) (kind, actorID string) {
 	if e.ActorID != "" {
 		return "user", e.ActorID
 	}
-	if p, ok := identity.FromContext(ctx); ok {
+	if p, ok := identity.FromContext(ctx); ok && p.ServiceAccount {
+		return "service_account", p.UserID
+	} else if ok {
 		return "user", p.UserID
 	}
 	if s, ok := identity.ServiceFromContext(ctx); ok {

@@ -6,7 +6,8 @@
 // contracts states none, so a service without rules never starts;
 // [Authorizer.Authorize] denies an RPC that it does not know.
 //
-// Which role holds which permission is stated in the contracts too. A role
+// Which role holds which permission is stated in the contracts too; what the
+// custom roles of an organization give comes with the caller's credential. A role
 // takes effect in the organization that the caller's token acts in; that the
 // resource belongs to that organization is checked by the query that reads it,
 // and by row level security behind it.
@@ -24,6 +25,9 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	optionsv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/options/v1"
 )
+
+// operator is the role that spans organizations.
+const operator = "operator"
 
 // Class is the class in which calls are counted for the limit on their caller.
 type Class string
@@ -56,6 +60,7 @@ type Rule struct {
 type Authorizer struct {
 	rules       map[string]Rule
 	permissions map[string][]string // role to permissions
+	grantable   map[string]bool
 }
 
 // New reads the rules of all linked contracts. The error lists every RPC
@@ -64,7 +69,7 @@ func New() (*Authorizer, error) {
 	if err := catalog.Check(); err != nil {
 		return nil, fmt.Errorf("authz: %w", err)
 	}
-	a := &Authorizer{rules: map[string]Rule{}, permissions: map[string][]string{}}
+	a := &Authorizer{rules: map[string]Rule{}, permissions: map[string][]string{}, grantable: map[string]bool{}}
 	for _, m := range catalog.Methods() {
 		a.rules[m.FullMethod] = Rule{
 			Public:     m.Access.GetPublic(),
@@ -78,6 +83,9 @@ func New() (*Authorizer, error) {
 	for _, p := range catalog.Permissions() {
 		for _, role := range p.GetRoles() {
 			a.permissions[role] = append(a.permissions[role], p.GetName())
+			if role != operator {
+				a.grantable[p.GetName()] = true
+			}
 		}
 	}
 	return a, nil
@@ -99,9 +107,15 @@ func (a *Authorizer) Rule(fullMethod string) (Rule, bool) {
 	return r, ok
 }
 
-// Permissions lists the permissions that roles give together, by name.
-func (a *Authorizer) Permissions(roles []string) []string {
-	var out []string
+// Grantable tells whether a role of an organization can give a permission: one
+// that exists and is not the operators' alone.
+func (a *Authorizer) Grantable(permission string) bool { return a.grantable[permission] }
+
+// Permissions lists the permissions that roles give together, by name. Of the
+// custom ones among them the caller says what they give; whatever that is, it is
+// nothing that is the operators' alone.
+func (a *Authorizer) Permissions(roles, custom []string) []string {
+	out := slices.DeleteFunc(slices.Clone(custom), func(name string) bool { return !a.grantable[name] })
 	for _, role := range roles {
 		out = append(out, a.permissions[role]...)
 	}
@@ -157,7 +171,7 @@ func scoped(p *identity.Principal, rule Rule) error {
 
 // Allowed lists the permissions that a caller may use now, by name.
 func (a *Authorizer) Allowed(p *identity.Principal) []string {
-	held := a.Permissions(p.Roles)
+	held := a.Permissions(p.Roles, p.Permissions)
 	if p.FirstParty() {
 		return held
 	}
@@ -170,5 +184,5 @@ func (a *Authorizer) holds(p *identity.Principal, permission string) bool {
 			return true
 		}
 	}
-	return false
+	return a.grantable[permission] && slices.Contains(p.Permissions, permission)
 }

@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"crypto/ed25519"
 	"strings"
 	"testing"
 
@@ -11,9 +12,80 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/proto/catalog"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
+
+// S45: what custom roles give counts as if a built-in role gave it, except what is
+// the operators' alone: that no credential says of itself, however well signed.
+//
+//nolint:paralleltest // it comes before the test that adds a contract to the process
+func TestS45CustomRolesGiveNothingOfTheOperators(t *testing.T) {
+	a, err := authz.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		write   = "/gatehouse.auth.v1.OrganizationService/UpdateMember"
+		read    = "/gatehouse.auth.v1.OrganizationService/ListMembers"
+		operate = "/gatehouse.auth.v1.OrganizationService/AddMember"
+	)
+	p := &identity.Principal{
+		UserID: "u", ClientID: identity.FirstParty, Roles: []string{"0198c0de"},
+		Permissions: []string{"members.write", "organizations.operate", "no.such"},
+	}
+	key := *p
+	key.ClientID, key.Scopes = "api-key", []string{"members.read", "organizations.operate"}
+	for _, c := range []struct {
+		who    *identity.Principal
+		method string
+		want   faultv1.Reason
+	}{
+		{p, write, 0},
+		{p, read, faultv1.Reason_REASON_PERMISSION_DENIED},
+		{p, operate, faultv1.Reason_REASON_PERMISSION_DENIED},
+		{&key, write, faultv1.Reason_REASON_INSUFFICIENT_SCOPE},
+		{&key, read, faultv1.Reason_REASON_PERMISSION_DENIED},
+		{&key, operate, faultv1.Reason_REASON_PERMISSION_DENIED},
+	} {
+		err := a.Authorize(identity.NewContext(t.Context(), c.who), c.method)
+		if got := fault.From(err); (got != nil || c.want != 0) && !fault.Is(err, c.want) {
+			t.Errorf("%s of %s: %v", c.method, c.who.ClientID, err)
+		}
+	}
+	if got := a.Allowed(p); len(got) != 1 || got[0] != "members.write" {
+		t.Errorf("allowed %v", got)
+	}
+	if a.Grantable("organizations.operate") || a.Grantable("no.such") || !a.Grantable("members.read") {
+		t.Error("roles can give what they cannot, or cannot what they can")
+	}
+}
+
+// S6: a token that holds every permission there is stays far below what services
+// read.
+func TestS6ATokenHoldsEveryPermission(t *testing.T) {
+	t.Parallel()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := identity.AccessClaims{Issuer: "https://gatehouse.example.com", Subject: id.New(), ID: id.New(), ClientID: identity.FirstParty, OrganizationID: id.New(), SessionID: id.New()}
+	for range 10 {
+		claims.Roles = append(claims.Roles, id.New())
+	}
+	for _, p := range catalog.Permissions() {
+		claims.Permissions = append(claims.Permissions, p.GetName())
+	}
+	token, err := identity.SignAccess(identity.SigningKey{ID: "k1", Private: private}, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(token) > 4<<10 {
+		t.Errorf("the token has %d bytes", len(token))
+	}
+}
 
 // S46: what no rule allows is denied, whoever calls; and no program starts in
 // which an RPC states none.

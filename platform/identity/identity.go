@@ -22,6 +22,9 @@ import (
 type Principal struct {
 	// UserID is the subject of the token.
 	UserID string
+	// ServiceAccount says that the user is no person but a program of the
+	// organization.
+	ServiceAccount bool
 	// OrganizationID is the organization that the token acts in.
 	OrganizationID string
 	// SessionID is the session that the token belongs to.
@@ -29,8 +32,11 @@ type Principal struct {
 	// ClientID is the OAuth client that holds the token, "gatehouse" for a
 	// first-party sign-in.
 	ClientID string
-	// Roles are the user's roles in the organization, and "operator".
+	// Roles are the user's roles in the organization, custom ones by their ids,
+	// and "operator".
 	Roles []string
+	// Permissions are those that the custom ones among the roles give.
+	Permissions []string
 	// Scopes are the permissions that a client other than the first party may use
 	// in the user's name. A first-party sign-in has none, and is not bound by any.
 	Scopes []string

@@ -79,7 +79,7 @@ func TestAccessAcceptsAGoodToken(t *testing.T) {
 	b := setup(t)
 	token, err := identity.SignAccess(b.key, identity.AccessClaims{
 		Issuer: issuer, Subject: "u1", ID: "j1", ClientID: identity.FirstParty, OrganizationID: "o1", SessionID: "s1",
-		Roles: []string{"owner"}, IssuedAt: start, ExpiresAt: start.Add(time.Minute), AuthTime: start,
+		Roles: []string{"owner"}, Permissions: []string{"chat.read"}, IssuedAt: start, ExpiresAt: start.Add(time.Minute), AuthTime: start,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,8 @@ func TestAccessAcceptsAGoodToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.UserID != "u1" || p.OrganizationID != "o1" || p.SessionID != "s1" || !p.HasRole("owner") || !p.AuthTime.Equal(start) {
+		if p.UserID != "u1" || p.OrganizationID != "o1" || p.SessionID != "s1" || !p.HasRole("owner") || !p.AuthTime.Equal(start) ||
+			len(p.Permissions) != 1 || p.Permissions[0] != "chat.read" {
 			t.Errorf("principal %+v", p)
 		}
 	}
@@ -146,6 +147,8 @@ func TestAccessRefuses(t *testing.T) {
 		"S6 a million dots":            strings.Repeat(".", 1_000_000),
 		"no subject":                   b.sign(t, nil, with("sub", nil)),
 		"roles of another type":        b.sign(t, nil, with("roles", []any{1})),
+		"permissions of another type":  b.sign(t, nil, with("permissions", "members.write")),
+		"S45 permissions written in":   parts[0] + "." + base64.RawURLEncoding.EncodeToString(marshal(t, with("permissions", []string{"members.write"}))) + "." + parts[2],
 		"another payload":              parts[0] + "." + base64.RawURLEncoding.EncodeToString(marshal(t, with("sub", "u2"))) + "." + parts[2],
 		"trailing newline":             good + "\n",
 		"empty":                        "",

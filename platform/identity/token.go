@@ -33,7 +33,7 @@ const (
 )
 
 // AccessClaims are the claims of an access token (RFC 9068 section 2.2, with
-// org, sid and roles of our own).
+// org, sid, roles and permissions of our own).
 type AccessClaims struct {
 	Issuer         string
 	Subject        string

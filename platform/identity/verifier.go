@@ -93,6 +93,9 @@ func (v *Verifier) Access(ctx context.Context, token string) (*Principal, error)
 		text(claims, "sid", &p.SessionID) && text(claims, "client_id", &p.ClientID) &&
 		texts(claims, "roles", &p.Roles) && number(claims, "auth_time", &authTime) &&
 		number(claims, "iat", &issued) && text(claims, "jti", &tokenID)
+	if _, custom := claims["permissions"]; custom && ok {
+		ok = texts(claims, "permissions", &p.Permissions)
+	}
 	if !ok {
 		return nil, unauthenticated(errors.New("a claim is absent or of the wrong type"))
 	}

@@ -176,8 +176,9 @@ func (f *Feed) forget(before time.Time) {
 // revoked tells whether a token has lost its force. The caller holds the lock.
 func (f *Feed) revoked(p *identity.Principal) bool {
 	// A session that has ended issues nothing more: what seems to be newer was on its
-	// way when it ended.
-	if _, ok := f.cutoffs[subject{sessionID: p.SessionID}]; ok {
+	// way when it ended. An API key goes on with another secret, which auth tells
+	// from the one until then.
+	if at, ok := f.cutoffs[subject{sessionID: p.SessionID}]; ok && (p.ClientID != identity.APIKey || !p.IssueTime.After(at)) {
 		return true
 	}
 	for _, s := range [...]subject{

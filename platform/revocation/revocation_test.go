@@ -87,6 +87,23 @@ func TestS22ARevocationEndsTheTokensThatItMeans(t *testing.T) {
 	}
 }
 
+// S22: a key that got another secret goes on, under the id that it had; the secret
+// until then has lost its force.
+func TestS22ARotatedKeyGoesOn(t *testing.T) {
+	t.Parallel()
+	f, a, clk := feed(t)
+	clk.Advance(time.Second)
+	a.revoked = append(a.revoked, revocation.Revocation{ID: "rotated", SessionID: "session", Time: start.Add(time.Second)})
+	poll(t, f)
+	for issued, ended := range map[time.Duration]bool{0: true, time.Second: true, 2 * time.Second: false} {
+		key := token(start.Add(issued))
+		key.ClientID = identity.APIKey
+		if err := f.Check(t.Context(), key); ended != fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) || !ended && err != nil {
+			t.Errorf("what auth said after %s is answered %v", issued, err)
+		}
+	}
+}
+
 // Transactions end in another order than their times say: what becomes visible
 // late is heard all the same.
 func TestS23ALateRevocationIsHeard(t *testing.T) {

@@ -42,6 +42,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
+	"github.com/gatehouse/gatehouse/services/auth/role"
+	"github.com/gatehouse/gatehouse/services/auth/serviceaccount"
 	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
 	"github.com/gatehouse/gatehouse/services/auth/session"
 	"github.com/gatehouse/gatehouse/services/auth/user"
@@ -111,28 +113,30 @@ type Service struct {
 	// answers are those of every service: one of them has to remove the old ones.
 	answers *idempotency.Keys
 
-	accountMaker  *session.Accounts
-	sessions      *session.Service
-	factors       *factor.Service
-	factorStore   *factor.Store
-	passkeys      *factor.Passkeys
-	organizations *organization.Service
-	accounts      *account.Service
-	keys          *key.Service
-	users         *user.Store
-	trail         *audit.Trail
-	serviceTokens *servicetoken.Service
-	revoked       *revocation.Store
-	revocations   *revocation.Service
-	userSessions  *usersession.Service
-	keyStore      *apikey.Store
-	apiKeys       *apikey.Service
-	post          post
-	emails        *email.Service
-	invitations   *invitation.Service
-	oauthClients  *oauthclient.Service
-	grants        *grant.Service
-	oauth         *oauth.Service
+	accountMaker    *session.Accounts
+	sessions        *session.Service
+	factors         *factor.Service
+	factorStore     *factor.Store
+	passkeys        *factor.Passkeys
+	organizations   *organization.Service
+	roles           *role.Service
+	serviceAccounts *serviceaccount.Service
+	accounts        *account.Service
+	keys            *key.Service
+	users           *user.Store
+	trail           *audit.Trail
+	serviceTokens   *servicetoken.Service
+	revoked         *revocation.Store
+	revocations     *revocation.Service
+	userSessions    *usersession.Service
+	keyStore        *apikey.Store
+	apiKeys         *apikey.Service
+	post            post
+	emails          *email.Service
+	invitations     *invitation.Service
+	oauthClients    *oauthclient.Service
+	grants          *grant.Service
+	oauth           *oauth.Service
 }
 
 // New builds the service.
@@ -171,6 +175,8 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterFactorServiceServer(server, s.factors)
 	authv1.RegisterPasskeyServiceServer(server, s.passkeys)
 	authv1.RegisterOrganizationServiceServer(server, s.organizations)
+	authv1.RegisterRoleServiceServer(server, s.roles)
+	authv1.RegisterServiceAccountServiceServer(server, s.serviceAccounts)
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)

@@ -24,20 +24,22 @@ const password = "correct horse battery"
 // bundle is the service on a database of its own, behind the real server and
 // the generated clients.
 type bundle struct {
-	database      *pgtest.Database
-	service       *auth.Service
-	verifier      *identity.Verifier
-	conn          *grpc.ClientConn
-	sessions      authv1.SessionServiceClient
-	organizations authv1.OrganizationServiceClient
-	accounts      authv1.AccountServiceClient
-	factors       authv1.FactorServiceClient
-	passkeys      authv1.PasskeyServiceClient
-	keys          authv1.KeyServiceClient
-	serviceTokens authv1.ServiceTokenServiceClient
-	userSessions  authv1.UserSessionServiceClient
-	apiKeys       authv1.ApiKeyServiceClient
-	invitations   authv1.InvitationServiceClient
+	database        *pgtest.Database
+	service         *auth.Service
+	verifier        *identity.Verifier
+	conn            *grpc.ClientConn
+	sessions        authv1.SessionServiceClient
+	organizations   authv1.OrganizationServiceClient
+	roles           authv1.RoleServiceClient
+	serviceAccounts authv1.ServiceAccountServiceClient
+	accounts        authv1.AccountServiceClient
+	factors         authv1.FactorServiceClient
+	passkeys        authv1.PasskeyServiceClient
+	keys            authv1.KeyServiceClient
+	serviceTokens   authv1.ServiceTokenServiceClient
+	userSessions    authv1.UserSessionServiceClient
+	apiKeys         authv1.ApiKeyServiceClient
+	invitations     authv1.InvitationServiceClient
 }
 
 func setup(t *testing.T) *bundle {
@@ -59,6 +61,7 @@ func setupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *bundle {
 	server := rpctest.Serve(t, "auth", b.service.Register, rpctest.Options{Keys: b.service.KeySource()})
 	b.verifier, b.conn = server.Verifier, server.Conn
 	b.sessions, b.organizations = authv1.NewSessionServiceClient(b.conn), authv1.NewOrganizationServiceClient(b.conn)
+	b.roles, b.serviceAccounts = authv1.NewRoleServiceClient(b.conn), authv1.NewServiceAccountServiceClient(b.conn)
 	b.accounts, b.keys = authv1.NewAccountServiceClient(b.conn), authv1.NewKeyServiceClient(b.conn)
 	b.factors, b.passkeys = authv1.NewFactorServiceClient(b.conn), authv1.NewPasskeyServiceClient(b.conn)
 	b.serviceTokens = authv1.NewServiceTokenServiceClient(b.conn)

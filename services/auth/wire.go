@@ -13,6 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
+	"github.com/gatehouse/gatehouse/services/auth/role"
+	"github.com/gatehouse/gatehouse/services/auth/serviceaccount"
 	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
 	"github.com/gatehouse/gatehouse/services/auth/session"
 	"github.com/gatehouse/gatehouse/services/auth/user"
@@ -24,6 +26,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	users, organizations, sessions := user.NewStore(deps.DB), organization.NewStore(deps.DB, tokens), session.NewStore(deps.DB)
 	hasher, trail := user.NewHasher(), audit.NewTrail(deps.Clock)
 	s.users, s.trail = users, trail
+	rights := organization.NewRights(organizations, deps.Authorizer)
 	s.revoked = revocation.NewStore(deps.DB, tokens, deps.Clock)
 	s.accountMaker = session.NewAccounts(sessions, users, organizations, hasher, trail, deps.Clock)
 	var err error
@@ -58,7 +61,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 		return err
 	}
 	if s.invitations, err = invitation.NewService(invitation.Deps{
-		Store: invitation.NewStore(deps.DB, tokens), Users: users, Organizations: organizations, Office: s.post.office,
+		Store: invitation.NewStore(deps.DB, tokens), Users: users, Organizations: organizations, Rights: rights, Office: s.post.office,
 		PublicURL: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
 	}, s.post.postman); err != nil {
 		return err
@@ -76,9 +79,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}); err != nil {
 		return err
 	}
-	if s.organizations, err = organization.NewService(organization.Deps{
-		Store: organizations, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
-	}); err != nil {
+	if err := s.wireOrganizations(deps, tokens, organizations, rights); err != nil {
 		return err
 	}
 	if s.accounts, err = account.NewService(account.Deps{
@@ -116,6 +117,26 @@ func (s *Service) wireOAuth(deps Deps, tokens *paging.Tokens, users *user.Store,
 	s.oauth, err = oauth.NewService(oauth.Deps{
 		Store: oauth.NewStore(deps.DB), Clients: clients, Grants: grants, Users: users, Organizations: organizations,
 		Sessions: s.sessions, Keys: s.ring, Revocations: s.revoked, Issuer: s.cfg.Issuer, Trail: s.trail, Clock: deps.Clock,
+	})
+	return err
+}
+
+// wireOrganizations builds the rooms of what belongs to organizations.
+func (s *Service) wireOrganizations(deps Deps, tokens *paging.Tokens, organizations *organization.Store, rights *organization.Rights) (err error) {
+	if s.organizations, err = organization.NewService(organization.Deps{
+		Store: organizations, Rights: rights, Revocations: s.revoked, Trail: s.trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	if s.roles, err = role.NewService(role.Deps{
+		Store: role.NewStore(deps.DB, tokens), Rights: rights, Authorizer: deps.Authorizer, Revocations: s.revoked,
+		Trail: s.trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	s.serviceAccounts, err = serviceaccount.NewService(serviceaccount.Deps{
+		Store: serviceaccount.NewStore(deps.DB, tokens, organizations), Rights: rights, Keys: s.apiKeys, Revocations: s.revoked,
+		Trail: s.trail, Clock: deps.Clock,
 	})
 	return err
 }

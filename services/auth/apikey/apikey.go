@@ -1,6 +1,6 @@
 // Package apikey is the room of API keys: what a user's programs show instead of
-// its sign-in. Package platform/apikey has their form, and how services find out
-// whose one is.
+// its sign-in, and what a service account has alone (package serviceaccount).
+// Package platform/apikey has their form, and how services find out whose one is.
 package apikey
 
 import (
@@ -32,7 +32,7 @@ type Key struct {
 func (k Key) Validate(permissions []string, now time.Time) error {
 	for _, scope := range k.Scopes {
 		if !slices.Contains(permissions, scope) {
-			return fault.Invalid("apiKey.scopes", "%q is no permission that you hold", scope)
+			return fault.Invalid("apiKey.scopes", "%q is no permission that the key's holder has", scope)
 		}
 	}
 	if k.ExpireTime != nil && !k.ExpireTime.After(now) {

@@ -5,16 +5,12 @@ import (
 	"crypto/sha256"
 	"errors"
 
-	"github.com/gatehouse/gatehouse/platform/apikey"
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/authz"
-	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 )
 
@@ -47,131 +43,52 @@ func (s *Service) ListApiKeys(ctx context.Context, req *authv1.ListApiKeysReques
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.deps.Store.list(ctx, caller.UserID, paging.From(req))
-	if err != nil {
-		return nil, err
-	}
-	out := &authv1.ListApiKeysResponse{NextPageToken: next}
-	for _, k := range items {
-		out.ApiKeys = append(out.ApiKeys, encode(k))
-	}
-	return out, nil
+	return s.List(ctx, caller.UserID, paging.From(req))
 }
 
 // CreateApiKey implements the RPC.
 func (s *Service) CreateApiKey(ctx context.Context, req *authv1.CreateApiKeyRequest) (*authv1.ApiKeyWithSecret, error) { //nolint:revive,staticcheck // the contract's name
-	caller, err := s.requireFresh(ctx)
+	caller, err := s.RequireFresh(ctx)
 	if err != nil {
 		return nil, err
 	}
-	k, now := decode(req.GetApiKey()), s.deps.Store.now()
-	if err := k.Validate(s.deps.Authorizer.Allowed(caller), now); err != nil {
-		return nil, err
-	}
-	secret := apikey.New()
-	k.ID, k.UserID, k.OrganizationID, k.CreateTime = id.New(), caller.UserID, caller.OrganizationID, now
-	k.Prefix = apikey.Shown(secret)
+	var created *authv1.ApiKeyWithSecret
 	err = s.deps.Store.inTx(ctx, caller.OrganizationID, caller.UserID, func(ctx context.Context, tx postgres.Tx) error {
-		n, err := s.deps.Store.count(ctx, tx, caller.UserID)
-		if err != nil {
-			return err
-		}
-		if n >= maxPerUser {
-			return fault.New(faultv1.Reason_REASON_CONFLICT, "you have %d API keys: delete one first", n)
-		}
-		if err := s.deps.Store.insert(ctx, tx, k, apikey.Hash(secret)); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, k, "created")
+		created, err = s.Create(ctx, tx, Holder{
+			OrganizationID: caller.OrganizationID, UserID: caller.UserID, Permissions: s.deps.Authorizer.Allowed(caller),
+		}, req.GetApiKey())
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &authv1.ApiKeyWithSecret{ApiKey: encode(k), Secret: secret}, nil
+	return created, err
 }
 
 // RotateApiKey implements the RPC.
 func (s *Service) RotateApiKey(ctx context.Context, req *authv1.RotateApiKeyRequest) (*authv1.ApiKeyWithSecret, error) { //nolint:revive,staticcheck // the contract's name
-	if _, err := s.requireFresh(ctx); err != nil {
-		return nil, err
-	}
-	secret := apikey.New()
-	k, err := s.change(ctx, "rotated", func(ctx context.Context, tx postgres.Tx, userID string) (Key, error) {
-		return s.deps.Store.rotate(ctx, tx, userID, req.GetId(), apikey.Shown(secret), apikey.Hash(secret))
-	})
+	caller, err := s.RequireFresh(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.ApiKeyWithSecret{ApiKey: encode(k), Secret: secret}, nil
-}
-
-// requireFresh returns the caller of what answers a secret, which outlives the
-// session: whoever finds a device unlocked must not take one along.
-func (s *Service) requireFresh(ctx context.Context) (*identity.Principal, error) {
-	return identity.RequireFresh(ctx, s.deps.Store.clock, identity.MaxAuthAge)
+	var rotated *authv1.ApiKeyWithSecret
+	err = s.deps.Store.inTx(ctx, "", caller.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		rotated, err = s.Rotate(ctx, tx, caller.UserID, req.GetId())
+		return err
+	})
+	return rotated, err
 }
 
 // DeleteApiKey implements the RPC.
 func (s *Service) DeleteApiKey(ctx context.Context, req *authv1.DeleteApiKeyRequest) (*authv1.DeleteApiKeyResponse, error) { //nolint:revive,staticcheck // the contract's name
-	_, err := s.change(ctx, "deleted", func(ctx context.Context, tx postgres.Tx, userID string) (Key, error) {
-		return s.deps.Store.remove(ctx, tx, userID, req.GetId())
+	caller, err := identity.Require(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = s.deps.Store.inTx(ctx, "", caller.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		return s.Delete(ctx, tx, caller.UserID, req.GetId())
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &authv1.DeleteApiKeyResponse{}, nil
-}
-
-// change ends a key's secret, and what was opened with it.
-func (s *Service) change(ctx context.Context, verb string,
-	edit func(ctx context.Context, tx postgres.Tx, userID string) (Key, error),
-) (k Key, err error) {
-	caller, err := identity.Require(ctx)
-	if err != nil {
-		return k, err
-	}
-	err = s.deps.Store.inTx(ctx, "", caller.UserID, func(ctx context.Context, tx postgres.Tx) error {
-		if k, err = edit(ctx, tx, caller.UserID); err != nil {
-			return err
-		}
-		if err := s.deps.Revocations.EndSession(ctx, tx, k.ID); err != nil {
-			return err
-		}
-		// The trail is that of the organization that the key acts in.
-		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: k.OrganizationID, UserID: caller.UserID}); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, k, verb)
-	})
-	return k, err
-}
-
-// DeleteAll ends every key of a user, and what was opened with them, in a
-// transaction in the user's scope.
-func (s *Service) DeleteAll(ctx context.Context, tx postgres.Tx, userID string) error {
-	removed, err := s.deps.Store.removeAll(ctx, tx, userID)
-	if err != nil {
-		return err
-	}
-	for _, k := range removed {
-		if err := s.deps.Revocations.EndSession(ctx, tx, k.ID); err != nil {
-			return err
-		}
-		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: k.OrganizationID, UserID: userID}); err != nil {
-			return err
-		}
-		if err := s.record(ctx, tx, k, "deleted"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Service) record(ctx context.Context, tx postgres.Tx, k Key, verb string) error {
-	return s.deps.Trail.Append(ctx, tx, audit.Event{
-		OrganizationID: k.OrganizationID, Action: "auth.api_key." + verb, ResourceType: "api_key", ResourceID: k.ID,
-		Changes: map[string]audit.Change{"scopes": {After: k.Scopes}},
-	})
 }
 
 // Directory implements the RPC by which services find out whose a key is.
@@ -191,6 +108,6 @@ func (d *Directory) ResolveApiKey(ctx context.Context, req *authv1.ResolveApiKey
 		return nil, err
 	}
 	return &authv1.ResolveApiKeyResponse{
-		Id: k.ID, UserId: k.UserID, OrganizationId: k.OrganizationID, Roles: k.Roles, Scopes: k.Scopes,
+		Id: k.ID, UserId: k.UserID, OrganizationId: k.OrganizationID, Roles: k.Roles, Permissions: k.Permissions, Scopes: k.Scopes,
 	}, nil
 }

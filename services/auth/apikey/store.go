@@ -101,10 +101,11 @@ func (s *Store) Resolve(ctx context.Context, hash [sha256.Size]byte) (apikey.Key
 	k, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (apikey.Key, error) {
 		var k apikey.Key
 		var operator bool
-		err := row.Scan(&k.ID, &k.UserID, &k.OrganizationID, &k.Roles, &operator, &k.Scopes)
+		err := row.Scan(&k.ID, &k.UserID, &k.OrganizationID, &k.Roles, &k.Permissions, &operator, &k.ServiceAccount, &k.Scopes)
 		k.Roles = organization.TokenRoles(k.Roles, operator)
 		return k, err
-	}, "SELECT id::text, user_id::text, organization_id::text, roles, operator, scopes FROM resolve_api_key($1, $2)", hash[:], s.now())
+	}, `SELECT id::text, user_id::text, organization_id::text, roles, permissions, operator, service, scopes
+		FROM resolve_api_key($1, $2)`, hash[:], s.now())
 	if errors.Is(err, postgres.ErrNoRows) {
 		return k, identity.Unauthenticated()
 	}

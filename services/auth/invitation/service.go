@@ -36,6 +36,7 @@ type Deps struct {
 	Store         *Store
 	Users         *user.Store
 	Organizations *organization.Store
+	Rights        *organization.Rights
 	Office        *mailing.Office
 	PublicURL     string
 	Trail         *audit.Trail
@@ -51,7 +52,7 @@ type Service struct {
 
 // NewService returns the service, which writes its letters by the postman.
 func NewService(deps Deps, postman *mailing.Postman) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Office == nil || deps.PublicURL == "" ||
+	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Rights == nil || deps.Office == nil || deps.PublicURL == "" ||
 		deps.Trail == nil || deps.Clock == nil || postman == nil {
 		return nil, errors.New("invitation: every dependency is required")
 	}
@@ -88,15 +89,15 @@ func (s *Service) CreateInvitation(ctx context.Context, req *authv1.CreateInvita
 		CreateTime: now, ExpireTime: now.Add(TTL),
 	}
 	err = s.deps.Store.inTx(ctx, postgres.Scope{OrganizationID: i.OrganizationID, UserID: i.InviterID},
-		func(ctx context.Context, tx postgres.Tx) error { return s.invite(ctx, tx, i) })
+		func(ctx context.Context, tx postgres.Tx) error { return s.invite(ctx, tx, caller, i) })
 	if err != nil {
 		return nil, err
 	}
 	return encode(i, now), nil
 }
 
-func (s *Service) invite(ctx context.Context, tx postgres.Tx, i Invitation) error {
-	if err := s.check(ctx, tx, i); err != nil {
+func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.Principal, i Invitation) error {
+	if err := s.check(ctx, tx, caller, i); err != nil {
 		return err
 	}
 	if err := s.deps.Store.replace(ctx, tx, i, user.NormalizeEmail(i.Email)); err != nil {
@@ -113,18 +114,16 @@ func (s *Service) invite(ctx context.Context, tx postgres.Tx, i Invitation) erro
 
 // check refuses an invitation that the inviter may not make, by its roles as they
 // are now, or that makes no sense.
-func (s *Service) check(ctx context.Context, tx postgres.Tx, i Invitation) error {
-	if err := s.deps.Organizations.Lock(ctx, tx, i.OrganizationID); err != nil {
-		return err
-	}
-	inviter, err := s.deps.Organizations.Member(ctx, tx, i.OrganizationID, i.InviterID)
-	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
-		return fault.NotFound("organization") // removed meanwhile: a stranger
-	}
+func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Principal, i Invitation) error {
+	inviter, err := s.deps.Rights.Caller(ctx, tx, caller)
 	if err != nil {
 		return err
 	}
-	if err := organization.CheckManage(inviter.Roles, nil, i.Roles); err != nil {
+	given, err := s.deps.Rights.Of(ctx, tx, i.OrganizationID, "roles", i.Roles)
+	if err != nil {
+		return err
+	}
+	if err := organization.CheckManage(inviter, organization.Grant{}, given); err != nil {
 		return err
 	}
 	member, err := s.deps.Store.isMember(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email))

@@ -2,7 +2,8 @@
 // belongs to it in which roles.
 //
 // Every user has a personal organization from sign-up on. What a member may do
-// is said by its roles; nobody hands out or touches a role above its own, and an
+// is said by its roles, which are built in or made by the organization (package
+// role). Nobody hands out or touches what is above its own ([Grant]), and an
 // organization keeps at least one owner. An organization that the caller does
 // not act in is answered exactly as one that does not exist.
 package organization
@@ -41,9 +42,14 @@ type Organization struct {
 
 // Member is a user's membership in an organization.
 type Member struct {
-	OrganizationID         string
-	User                   user.User
-	Roles                  []string
+	OrganizationID string
+	User           user.User
+	// ServiceAccount says that the user is no person (package serviceaccount).
+	ServiceAccount bool
+	// Roles are names of built-in roles and ids of custom ones.
+	Roles []string
+	// Permissions are those that the custom ones give.
+	Permissions            []string
 	CreateTime, UpdateTime time.Time
 }
 
@@ -51,29 +57,6 @@ type Member struct {
 type Membership struct {
 	OrganizationID, DisplayName string
 	Roles                       []string
-}
-
-// Rank orders roles: that of the highest of them, and 0 for none.
-func Rank(roles []string) int {
-	ascending := []string{RoleViewer, RoleMember, RoleAdmin, RoleOwner}
-	rank := 0
-	for _, role := range roles {
-		rank = max(rank, slices.Index(ascending, role)+1)
-	}
-	return rank
-}
-
-// CheckManage says whether a holder of roles may turn a member's roles before
-// into after, where no roles after means removal.
-func CheckManage(holder, before, after []string) error {
-	own := Rank(holder)
-	if own < Rank([]string{RoleAdmin}) {
-		return denied("only an owner or an admin may change members")
-	}
-	if Rank(before) > own || Rank(after) > own {
-		return denied("a role above your own cannot be given or taken")
-	}
-	return nil
 }
 
 // LosesOwner tells whether a change takes the owner's role from a member.
@@ -88,10 +71,6 @@ func TokenRoles(roles []string, operator bool) []string {
 		out = append(out, RoleOperator)
 	}
 	return out
-}
-
-func denied(detail string) error {
-	return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "%s", detail)
 }
 
 func lastOwner() error {

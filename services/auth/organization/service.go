@@ -11,14 +11,17 @@ import (
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
+// fieldRoles is the field of requests that names roles.
+const fieldRoles = "roles"
+
 // Deps is what the room needs; all of it.
 type Deps struct {
 	Store       *Store
+	Rights      *Rights
 	Revocations *revocation.Store
 	Trail       *audit.Trail
 	Clock       clock.Clock
@@ -29,6 +32,7 @@ type Service struct {
 	authv1.UnsafeOrganizationServiceServer
 
 	store       *Store
+	rights      *Rights
 	revocations *revocation.Store
 	trail       *audit.Trail
 	clock       clock.Clock
@@ -36,10 +40,10 @@ type Service struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
+	if deps.Store == nil || deps.Rights == nil || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("organization: every dependency is required")
 	}
-	return &Service{store: deps.Store, revocations: deps.Revocations, trail: deps.Trail, clock: deps.Clock}, nil
+	return &Service{store: deps.Store, rights: deps.Rights, revocations: deps.Revocations, trail: deps.Trail, clock: deps.Clock}, nil
 }
 
 // ListOrganizations implements the RPC.
@@ -101,12 +105,18 @@ func (s *Service) AddMember(ctx context.Context, req *authv1.AddMemberRequest) (
 		if err := s.store.Lock(ctx, tx, m.OrganizationID); err != nil {
 			return err
 		}
+		if _, err := s.rights.Of(ctx, tx, m.OrganizationID, fieldRoles, m.Roles); err != nil {
+			return err
+		}
 		if err := s.store.InsertMember(ctx, tx, m); err != nil {
 			return err
 		}
 		var err error
 		if added, err = s.store.Member(ctx, tx, m.OrganizationID, m.User.ID); err != nil {
 			return err
+		}
+		if added.ServiceAccount {
+			return fault.NotFound("user")
 		}
 		return s.record(ctx, tx, m, "added", nil, m.Roles)
 	})
@@ -134,8 +144,7 @@ func (s *Service) RemoveMember(ctx context.Context, req *authv1.RemoveMemberRequ
 }
 
 // change gives a member other roles, or removes it when there are none, with the
-// audit row in the same transaction. Rights are read from the database rather
-// than from the token, which may be minutes old.
+// audit row in the same transaction.
 func (s *Service) change(ctx context.Context, organizationID, userID string, roles []string) (Member, error) {
 	p, err := ActingIn(ctx, organizationID)
 	if err != nil {
@@ -143,19 +152,15 @@ func (s *Service) change(ctx context.Context, organizationID, userID string, rol
 	}
 	var target Member
 	err = s.store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
-		if err := s.store.Lock(ctx, tx, organizationID); err != nil {
-			return err
-		}
-		holder, err := s.store.Member(ctx, tx, organizationID, p.UserID)
-		if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
-			// Whoever was removed meanwhile is a stranger.
-			return fault.NotFound("organization")
-		}
+		holder, err := s.rights.Caller(ctx, tx, p)
 		if err != nil {
 			return err
 		}
 		if target, err = s.store.Member(ctx, tx, organizationID, userID); err != nil {
 			return err
+		}
+		if target.ServiceAccount {
+			return fault.NotFound("member")
 		}
 		leaving := userID == p.UserID && len(roles) == 0
 		if err := s.check(ctx, tx, holder, target, roles, leaving); err != nil {
@@ -166,9 +171,13 @@ func (s *Service) change(ctx context.Context, organizationID, userID string, rol
 	return target, err
 }
 
-func (s *Service) check(ctx context.Context, tx postgres.Tx, holder, target Member, roles []string, leaving bool) error {
+func (s *Service) check(ctx context.Context, tx postgres.Tx, holder Grant, target Member, roles []string, leaving bool) error {
 	if !leaving {
-		if err := CheckManage(holder.Roles, target.Roles, roles); err != nil {
+		after, err := s.rights.Of(ctx, tx, target.OrganizationID, fieldRoles, roles)
+		if err != nil {
+			return err
+		}
+		if err := CheckManage(holder, s.rights.Held(target), after); err != nil {
 			return err
 		}
 	}

@@ -33,8 +33,8 @@ var (
 const (
 	selectOrganization = `SELECT o.id::text, o.display_name, o.personal, o.revision, o.created_at, o.updated_at
 		FROM organizations o JOIN memberships m ON m.organization_id = o.id AND m.user_id = $1`
-	selectMember = `SELECT m.organization_id::text, u.id::text, u.email, u.email_verified, u.display_name, u.locale, u.disabled,
-		u.revision, u.created_at, u.updated_at, m.roles, m.created_at, m.updated_at
+	selectMember = `SELECT m.organization_id::text, u.kind = 'service', u.id::text, u.email, u.email_verified, u.display_name, u.locale, u.disabled,
+		u.revision, u.created_at, u.updated_at, m.roles, custom_permissions(m.organization_id, m.roles), m.created_at, m.updated_at
 		FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1`
 )
 
@@ -56,8 +56,8 @@ func scanOrganization(row pgx.CollectableRow) (Organization, error) {
 func scanMember(row pgx.CollectableRow) (Member, error) {
 	var m Member
 	u := &m.User
-	err := row.Scan(&m.OrganizationID, &u.ID, &u.Email, &u.EmailVerified, &u.DisplayName, &u.Locale, &u.Disabled,
-		&u.Revision, &u.CreateTime, &u.UpdateTime, &m.Roles, &m.CreateTime, &m.UpdateTime)
+	err := row.Scan(&m.OrganizationID, &m.ServiceAccount, &u.ID, &u.Email, &u.EmailVerified, &u.DisplayName, &u.Locale, &u.Disabled,
+		&u.Revision, &u.CreateTime, &u.UpdateTime, &m.Roles, &m.Permissions, &m.CreateTime, &m.UpdateTime)
 	return m, err
 }
 
@@ -152,11 +152,11 @@ func (s *Store) List(ctx context.Context, userID string, req paging.Request) ([]
 	})
 }
 
-// Members returns a page of an organization's members.
+// Members returns a page of an organization's members that are people.
 func (s *Store) Members(ctx context.Context, organizationID string, req paging.Request) ([]Member, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Member]{
 		List: members, Tokens: s.tokens, Request: req,
-		SQL: selectMember, Args: []any{organizationID}, Scan: scanMember,
+		SQL: selectMember + " AND u.kind = 'person'", Args: []any{organizationID}, Scan: scanMember,
 		Value: func(m Member, field string) any {
 			if field == "createTime" {
 				return m.CreateTime
@@ -182,6 +182,18 @@ func (s *Store) Lock(ctx context.Context, tx pgx.Tx, organizationID string) erro
 func (s *Store) Owners(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int],
 		"SELECT count(*) FROM memberships WHERE organization_id = $1 AND 'owner' = ANY (roles)", organizationID)
+}
+
+// customRole is what a custom role gives.
+type customRole struct {
+	ID          string
+	Permissions []string
+}
+
+// customRoles returns the custom ones among roles that the organization has.
+func (s *Store) customRoles(ctx context.Context, tx pgx.Tx, organizationID string, roles []string) ([]customRole, error) {
+	return postgres.TxAll(ctx, tx, pgx.RowToStructByPos[customRole],
+		"SELECT id::text, permissions FROM roles WHERE organization_id = $1 AND id::text = ANY ($2)", organizationID, roles)
 }
 
 // SaveMember writes a member's roles back.

@@ -61,6 +61,18 @@ func (s *Store) EndClient(ctx context.Context, tx pgx.Tx, clientID string) error
 	return s.insert(ctx, tx, revocation.Revocation{ClientID: clientID})
 }
 
+// EndMembers is [Store.EndMember] for many users at once.
+func (s *Store) EndMembers(ctx context.Context, tx pgx.Tx, organizationID string, userIDs []string) error {
+	ids := make([]string, len(userIDs))
+	for i := range ids {
+		ids[i] = id.New()
+	}
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, user_id, member_of, created_at)
+		SELECT r.id, r.user_id, $3, $4 FROM unnest($1::uuid[], $2::uuid[]) AS r (id, user_id)`,
+		ids, userIDs, organizationID, clock.Stamp(s.clock))
+	return err
+}
+
 func (s *Store) insert(ctx context.Context, tx pgx.Tx, r revocation.Revocation) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, session_id, user_id, member_of, client_id, created_at)
 		VALUES ($1, nullif($2, '')::uuid, nullif($3, '')::uuid, nullif($4, '')::uuid, nullif($5, '')::uuid, $6)`,

@@ -235,8 +235,8 @@ func (s *Service) open(ctx context.Context, tx postgres.Tx, session Session, has
 
 // holder is whom a session's tokens speak for.
 type holder struct {
-	user  user.User
-	roles []string
+	user               user.User
+	roles, permissions []string
 }
 
 func (s *Service) holder(ctx context.Context, tx postgres.Tx, session Session) (holder, error) {
@@ -254,7 +254,9 @@ func (s *Service) holder(ctx context.Context, tx postgres.Tx, session Session) (
 	if u.Disabled {
 		return holder{}, identity.Unauthenticated()
 	}
-	return holder{user: u, roles: organization.TokenRoles(member.Roles, u.Operator && session.ClientID == "")}, nil
+	return holder{
+		user: u, roles: organization.TokenRoles(member.Roles, u.Operator && session.ClientID == ""), permissions: member.Permissions,
+	}, nil
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, session Session, verb string) error {

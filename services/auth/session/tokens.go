@@ -27,7 +27,7 @@ func (s *Service) tokens(signing identity.SigningKey, session Session, h holder,
 	}
 	access, err := identity.SignAccess(signing, identity.AccessClaims{
 		Issuer: s.deps.Issuer, Subject: session.UserID, ID: id.New(), ClientID: clientID, Scopes: session.Scopes,
-		OrganizationID: session.OrganizationID, SessionID: session.ID, Roles: h.roles,
+		OrganizationID: session.OrganizationID, SessionID: session.ID, Roles: h.roles, Permissions: h.permissions,
 		IssuedAt: now, ExpiresAt: now.Add(AccessTTL), AuthTime: session.AuthTime, AMR: session.Methods,
 	})
 	if err != nil {

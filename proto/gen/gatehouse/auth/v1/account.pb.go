@@ -235,7 +235,8 @@ type Me struct {
 	Etag string `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
 	// The organization that the credential acts in.
 	OrganizationId string `protobuf:"bytes,10,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// The caller's roles in that organization, and "operator" where it is one.
+	// The caller's roles in that organization, custom ones by their ids, and
+	// "operator" where it is one.
 	Roles []string `protobuf:"bytes,11,rep,name=roles,proto3" json:"roles,omitempty"`
 	// The permissions that those roles give.
 	Permissions []string `protobuf:"bytes,12,rep,name=permissions,proto3" json:"permissions,omitempty"`

@@ -83,9 +83,13 @@ type ResolveApiKeyResponse struct {
 	// The user's roles there, and "operator" where it is one.
 	Roles []string `protobuf:"bytes,4,rep,name=roles,proto3" json:"roles,omitempty"`
 	// The permissions that the key may use.
-	Scopes        []string `protobuf:"bytes,5,rep,name=scopes,proto3" json:"scopes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Scopes []string `protobuf:"bytes,5,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// The permissions that custom roles among the user's give.
+	Permissions []string `protobuf:"bytes,6,rep,name=permissions,proto3" json:"permissions,omitempty"`
+	// Whether the user is a service account.
+	ServiceAccount bool `protobuf:"varint,7,opt,name=service_account,json=serviceAccount,proto3" json:"service_account,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ResolveApiKeyResponse) Reset() {
@@ -153,6 +157,20 @@ func (x *ResolveApiKeyResponse) GetScopes() []string {
 	return nil
 }
 
+func (x *ResolveApiKeyResponse) GetPermissions() []string {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
+func (x *ResolveApiKeyResponse) GetServiceAccount() bool {
+	if x != nil {
+		return x.ServiceAccount
+	}
+	return false
+}
+
 var File_gatehouse_auth_v1_api_key_directory_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_api_key_directory_proto_rawDesc = "" +
@@ -160,13 +178,15 @@ const file_gatehouse_auth_v1_api_key_directory_proto_rawDesc = "" +
 	")gatehouse/auth/v1/api_key_directory.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\"@\n" +
 	"\x14ResolveApiKeyRequest\x12(\n" +
 	"\vsecret_hash\x18\x01 \x01(\fB\a\xbaH\x04z\x02h R\n" +
-	"secretHash\"\x97\x01\n" +
+	"secretHash\"\xe2\x01\n" +
 	"\x15ResolveApiKeyResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12'\n" +
 	"\x0forganization_id\x18\x03 \x01(\tR\x0eorganizationId\x12\x14\n" +
 	"\x05roles\x18\x04 \x03(\tR\x05roles\x12\x16\n" +
-	"\x06scopes\x18\x05 \x03(\tR\x06scopes2\x8d\x01\n" +
+	"\x06scopes\x18\x05 \x03(\tR\x06scopes\x12 \n" +
+	"\vpermissions\x18\x06 \x03(\tR\vpermissions\x12'\n" +
+	"\x0fservice_account\x18\a \x01(\bR\x0eserviceAccount2\x8d\x01\n" +
 	"\x16ApiKeyDirectoryService\x12m\n" +
 	"\rResolveApiKey\x12'.gatehouse.auth.v1.ResolveApiKeyRequest\x1a(.gatehouse.auth.v1.ResolveApiKeyResponse\"\t\x8a\xb5\x18\x02 \x01\x90\x02\x01\x1a\x04\x90\xb5\x18\x01BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 

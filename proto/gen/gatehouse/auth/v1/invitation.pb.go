@@ -91,7 +91,7 @@ type Invitation struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The address that is invited.
 	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
-	// owner, admin, member or viewer.
+	// owner, admin, member, viewer, or the ids of custom roles.
 	Roles []string `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
 	// What became of it.
 	State Invitation_State `protobuf:"varint,4,opt,name=state,proto3,enum=gatehouse.auth.v1.Invitation_State" json:"state,omitempty"`
@@ -310,7 +310,7 @@ type CreateInvitationRequest struct {
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// The address.
 	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
-	// owner, admin, member or viewer.
+	// owner, admin, member, viewer, or the ids of custom roles.
 	Roles         []string `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -580,12 +580,13 @@ const file_gatehouse_auth_v1_invitation_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"\x82\x01\n" +
 	"\x17ListInvitationsResponse\x12?\n" +
 	"\vinvitations\x18\x01 \x03(\v2\x1d.gatehouse.auth.v1.InvitationR\vinvitations\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb4\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xdf\x01\n" +
 	"\x17CreateInvitationRequest\x121\n" +
 	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\x12 \n" +
 	"\x05email\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12D\n" +
-	"\x05roles\x18\x03 \x03(\tB.\xbaH+\x92\x01(\b\x01\x10\x04\x18\x01\" r\x1eR\x05ownerR\x05adminR\x06memberR\x06viewerR\x05roles\"f\n" +
+	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12o\n" +
+	"\x05roles\x18\x03 \x03(\tBY\xbaHV\x92\x01S\b\x01\x10\n" +
+	"\x18\x01\"KrI2G^(owner|admin|member|viewer|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x05roles\"f\n" +
 	"\x17DeleteInvitationRequest\x121\n" +
 	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\x12\x18\n" +
 	"\x02id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\x1a\n" +

@@ -179,7 +179,8 @@ export type Me = Message<"gatehouse.auth.v1.Me"> & {
   organizationId: string;
 
   /**
-   * The caller's roles in that organization, and "operator" where it is one.
+   * The caller's roles in that organization, custom ones by their ids, and
+   * "operator" where it is one.
    *
    * @generated from field: repeated string roles = 11;
    */

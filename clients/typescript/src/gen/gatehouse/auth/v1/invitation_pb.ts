@@ -37,7 +37,7 @@ export type Invitation = Message<"gatehouse.auth.v1.Invitation"> & {
   email: string;
 
   /**
-   * owner, admin, member or viewer.
+   * owner, admin, member, viewer, or the ids of custom roles.
    *
    * @generated from field: repeated string roles = 3;
    */
@@ -204,7 +204,7 @@ export type CreateInvitationRequest = Message<"gatehouse.auth.v1.CreateInvitatio
   email: string;
 
   /**
-   * owner, admin, member or viewer.
+   * owner, admin, member, viewer, or the ids of custom roles.
    *
    * @generated from field: repeated string roles = 3;
    */

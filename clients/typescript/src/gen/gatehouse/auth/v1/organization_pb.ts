@@ -96,7 +96,7 @@ export type Member = Message<"gatehouse.auth.v1.Member"> & {
   user?: User | undefined;
 
   /**
-   * owner, admin, member or viewer.
+   * owner, admin, member, viewer, or the ids of custom roles.
    *
    * @generated from field: repeated string roles = 3;
    */
@@ -335,7 +335,7 @@ export type AddMemberRequest = Message<"gatehouse.auth.v1.AddMemberRequest"> & {
   userId: string;
 
   /**
-   * owner, admin, member or viewer.
+   * owner, admin, member, viewer, or the ids of custom roles.
    *
    * @generated from field: repeated string roles = 3;
    */
@@ -370,7 +370,7 @@ export type UpdateMemberRequest = Message<"gatehouse.auth.v1.UpdateMemberRequest
   userId: string;
 
   /**
-   * owner, admin, member or viewer.
+   * owner, admin, member, viewer, or the ids of custom roles.
    *
    * @generated from field: repeated string roles = 3;
    */
