@@ -142,15 +142,14 @@ func (s *Service) refresh(ctx context.Context, client oauthclient.Client, req *a
 // organization, within its scopes (RFC 6749 section 4.4). There is no session:
 // such a token is not refreshed.
 func (s *Service) clientCredentials(ctx context.Context, client oauthclient.Client, req *authv1.IssueTokenRequest) (*authv1.OAuthTokens, error) {
-	permissions := slices.DeleteFunc(slices.Clone(client.Scopes), func(scope string) bool {
-		return slices.Contains(oauthclient.OpenIDScopes(), scope)
-	})
-	scopes, err := parseScopes(req.GetScope(), permissions)
+	scopes, err := parseScopes(req.GetScope(), client.Scopes)
 	if err != nil {
 		return nil, err
 	}
+	// There is no user whom the other scopes could be about.
+	scopes = slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool { return slices.Contains(oauthclient.OpenIDScopes(), scope) })
 	if len(scopes) == 0 {
-		return nil, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_SCOPE, "the client is registered for no permission")
+		return nil, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_SCOPE, "a client that acts for itself needs a permission as scope")
 	}
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
