@@ -16,7 +16,22 @@ const (
 // wins; the others hold a token that was used, which ends the session, the
 // winner's new token included: one of them may be a thief.
 func racedRefresh(t *testing.T, i *installation) {
-	c := i.newcomer(t)
+	raceBetween(t, i, i)
+}
+
+// S19, S20: the same where two auth processes share a database, each with a gateway
+// of its own: whichever they come to, one wins, and what is reused at one ends the
+// session at both.
+func TestS19RefreshIsRacedAcrossTwoAuthProcesses(t *testing.T) {
+	t.Parallel()
+	one := start(t, shapes()[0])
+	raceBetween(t, one, startOn(t, shapes()[0], one.database.AdminURL))
+}
+
+// raceBetween has a user's tokens raced at two places at once.
+func raceBetween(t *testing.T, one, other *installation) {
+	t.Helper()
+	c, elsewhere := one.newcomer(t), other.visitor(t)
 	var me struct {
 		OrganizationID string `json:"organizationId"`
 	}
@@ -25,7 +40,7 @@ func racedRefresh(t *testing.T, i *installation) {
 	for range races {
 		// A new session, without a password that has to be hashed.
 		c.take(c.post("/v1/auth/switch-organization", map[string]any{"organizationId": me.OrganizationID}))
-		race(t, c)
+		race(t, c, elsewhere)
 		if t.Failed() {
 			return
 		}
@@ -40,8 +55,9 @@ func (c *client) refresh() answer {
 	return c.post("/v1/auth/refresh", map[string]any{"refreshToken": c.RefreshToken})
 }
 
-func race(t *testing.T, c *client) {
+func race(t *testing.T, c, elsewhere *client) {
 	t.Helper()
+	places := []*client{c, elsewhere}
 	r := c.posting("/v1/auth/refresh", map[string]any{"refreshToken": c.RefreshToken})
 	answers, problems := make([]answer, racers), make([]error, racers)
 	begin := make(chan struct{})
@@ -49,7 +65,7 @@ func race(t *testing.T, c *client) {
 	for n := range racers {
 		wg.Go(func() {
 			<-begin
-			answers[n], problems[n] = c.attempt(r)
+			answers[n], problems[n] = places[n%len(places)].attempt(r)
 		})
 	}
 	close(begin)
@@ -69,7 +85,10 @@ func race(t *testing.T, c *client) {
 	if won != 1 {
 		t.Errorf("%d of %d won", won, racers)
 	}
-	if after := c.refresh(); after.status != http.StatusUnauthorized {
-		t.Errorf("the winner's token lives on: %d", after.status)
+	elsewhere.tokenPair = c.tokenPair
+	for _, place := range places {
+		if after := place.refresh(); after.status != http.StatusUnauthorized {
+			t.Errorf("the winner's token lives on: %d", after.status)
+		}
 	}
 }
