@@ -6,7 +6,7 @@
 //	gatehouse migrate    bring the database's schema up to date
 //	gatehouse doctor     check the settings and every dependency
 //	gatehouse user       make an account, disable one, make an operator
-//	gatehouse keys       rotate the signing keys (gatehouse keys rotate)
+//	gatehouse keys       rotate the signing keys, or discard one
 //	gatehouse version    say what this is
 package main
 
@@ -27,7 +27,7 @@ import (
 // version is set when a release is linked.
 var version = "dev"
 
-const usage = `usage: gatehouse serve | split | migrate | doctor | user | keys rotate | version`
+const usage = `usage: gatehouse serve | split | migrate | doctor | user | keys | version`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -65,14 +65,23 @@ func run(ctx context.Context, args []string) error {
 	case "doctor":
 		return process.Doctor(ctx, s, version, os.Stdout)
 	case "keys":
-		if len(args) != 2 || args[1] != "rotate" {
-			return errors.New("usage: gatehouse keys rotate")
-		}
-		return process.RotateKeys(ctx, s, version, os.Stdout, os.Stderr)
+		return keys(ctx, s, args[1:])
 	case "user":
 		return user(ctx, s, args[1:], os.Stdin)
 	default:
 		return errors.New(usage)
+	}
+}
+
+// keys is what an administrator does with the signing keys.
+func keys(ctx context.Context, s settings.Settings, args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == "rotate":
+		return process.RotateKeys(ctx, s, version, os.Stdout, os.Stderr)
+	case len(args) == 2 && args[0] == "discard":
+		return process.DiscardKey(ctx, s, version, args[1], os.Stdout, os.Stderr)
+	default:
+		return errors.New("usage: gatehouse keys rotate | gatehouse keys discard KEY-ID")
 	}
 }
 

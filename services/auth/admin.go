@@ -80,6 +80,13 @@ func (s *Service) GrantOperator(ctx context.Context, email string, operator bool
 // known to every service.
 func (s *Service) AdvanceKeys(ctx context.Context) error { return s.ring.Advance(ctx) }
 
+// CheckKeys says which signing key cannot be used, and what to do.
+func (s *Service) CheckKeys(ctx context.Context) error { return s.ring.Check(ctx) }
+
+// DiscardKey removes a signing key that cannot be used, or must not be: what it
+// signed loses its force. An unknown one is NOT_FOUND.
+func (s *Service) DiscardKey(ctx context.Context, kid string) error { return s.ring.Discard(ctx, kid) }
+
 // administer changes a user on the word of whoever runs the installation.
 func (s *Service) administer(ctx context.Context, email, verb string,
 	edit func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error),

@@ -75,6 +75,9 @@ func (p *Process) addAuth(ctx context.Context) (credentials, error) {
 	if err != nil {
 		return first, err
 	}
+	if err := service.CheckKeys(ctx); err != nil {
+		return first, err
+	}
 	if err := p.follow(service.Revocations, service.APIKey); err != nil {
 		return first, err
 	}

@@ -195,6 +195,7 @@ func (p *Process) checkPools() {
 	p.checks.Add("migrations", each(func(ctx context.Context, one pool) error {
 		return postgres.Migrated(ctx, one.db, one.sets...)
 	}))
+	p.checks.Add("clock", each(func(ctx context.Context, one pool) error { return postgres.CheckClock(ctx, one.db, p.clock) }))
 }
 
 // dial connects to a service. Without tokens it calls without a credential, as

@@ -86,6 +86,17 @@ func RotateKeys(ctx context.Context, s settings.Settings, version string, out, l
 	})
 }
 
+// DiscardKey removes a signing key that cannot be used any more.
+func DiscardKey(ctx context.Context, s settings.Settings, version, kid string, out, logs io.Writer) error {
+	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
+		if err := service.DiscardKey(ctx, kid); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, "the key is gone, and what it signed ends; clients refresh, and go on with the next one")
+		return nil
+	})
+}
+
 // administer runs an administrator's command on auth, beside a server that may
 // be running.
 func administer(ctx context.Context, s settings.Settings, version string, logs io.Writer,

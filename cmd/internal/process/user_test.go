@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"io"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/process"
 	"github.com/gatehouse/gatehouse/cmd/internal/settings"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/pgtest"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
 )
@@ -75,4 +77,57 @@ func rolesOf(t *testing.T, product *inprocess.Installation, email, password stri
 	var me struct{ Roles []string }
 	product.Get(t, inprocess.Session{AccessToken: pair.AccessToken}, "/v1/me", &me)
 	return me.Roles
+}
+
+// The start says which signing key cannot be used and what to do, and starts when
+// that is done.
+func TestTheStartNamesASigningKeyThatWasAltered(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	s, err := settings.Load(map[string]string{
+		"GATEHOUSE_DATABASE_URL":   database.AdminURL,
+		"GATEHOUSE_SECRET_KEY":     base64.StdEncoding.EncodeToString(database.SecretKey),
+		"GATEHOUSE_DATA_DIR":       t.TempDir(),
+		"GATEHOUSE_GATEWAY_ADDR":   "127.0.0.1:0",
+		"GATEHOUSE_OPS_ADDR":       "127.0.0.1:0",
+		"GATEHOUSE_ADMIN_PASSWORD": inprocess.AdminPassword,
+		"GATEHOUSE_LOG_LEVEL":      "error",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Without a database's first start there are no keys.
+	start := func() error {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		// It has started when it says where it is.
+		return process.Serve(ctx, s, "test", stopper(cancel), io.Discard)
+	}
+	if err := start(); err != nil {
+		t.Fatal(err)
+	}
+	database.AdminExec(t, "UPDATE auth.signing_keys SET sealed_private = ''")
+	err = start()
+	if err == nil {
+		t.Fatal("started with keys that cannot be unsealed")
+	}
+	for _, line := range strings.Split(err.Error(), "\n") {
+		if _, kid, ok := strings.Cut(line, "gatehouse keys discard "); ok {
+			if err := process.DiscardKey(t.Context(), s, "test", kid, io.Discard, io.Discard); err != nil {
+				t.Errorf("following the advice: %v", err)
+			}
+		}
+	}
+	if err := start(); err != nil {
+		t.Errorf("after following the advice: %v", err)
+	}
+}
+
+// stopper stops what writes to it.
+type stopper func()
+
+// Write implements io.Writer.
+func (s stopper) Write(p []byte) (int, error) {
+	s()
+	return len(p), nil
 }

@@ -116,10 +116,12 @@ func Next(keys []Key, now time.Time) (Key, error) {
 // shall begin to sign, and which keys to remove.
 func Plan(keys []Key, now time.Time) (begin []time.Time, remove []string) {
 	last := now
-	if len(keys) == 0 {
-		begin = append(begin, now)
-	} else {
+	if len(keys) > 0 {
 		last = keys[len(keys)-1].SignsAt
+	}
+	// The first, or in place of one that is lost while its successor still waits.
+	if len(keys) == 0 || keys[0].SignsAt.After(now) {
+		begin = append(begin, now)
 	}
 	if !last.After(now) {
 		next := last.Add(Period)

@@ -3,6 +3,7 @@ package key_test
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,5 +138,50 @@ func TestS7AKeyIsAdvancedOnceAllKnowIt(t *testing.T) {
 	published, err := ring.Published(t.Context())
 	if err != nil || len(published) != 3 || published[0].KID != before.ID || published[1].KID != after.ID || !published[2].SignsAt.After(clk.Now()) {
 		t.Errorf("published %+v, %v", published, err)
+	}
+}
+
+// A key that is lost is replaced at once; one that cannot be unsealed is named with
+// what to do, and that helps.
+func TestALostOrAlteredKeyIsNamedAndReplaced(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t, migrations.Set())
+	db := database.Open(t, migrations.Role)
+	clk := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	ring := func() *key.Ring { return key.NewRing(key.NewStore(db), sealer(t, pgtest.SecretKey()), clk) }
+	signing := func() string {
+		t.Helper()
+		r := ring()
+		if err := r.Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		signer, err := r.Signing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Check(t.Context()); err != nil {
+			t.Errorf("good keys: %v", err)
+		}
+		return signer.ID
+	}
+	first := signing()
+	database.AdminExec(t, "DELETE FROM auth.signing_keys WHERE kid = '"+first+"'")
+	second := signing()
+	if second == first {
+		t.Error("the lost key signs")
+	}
+	database.AdminExec(t, "UPDATE auth.signing_keys SET sealed_private = overlay(sealed_private PLACING '\\x0000'::bytea FROM 20) WHERE kid = '"+second+"'")
+	err := ring().Check(t.Context())
+	if err == nil || !strings.Contains(err.Error(), second) || !strings.Contains(err.Error(), "gatehouse keys discard "+second) {
+		t.Fatalf("an altered key: %v", err)
+	}
+	if err := ring().Discard(t.Context(), "unknown"); !fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
+		t.Errorf("discarding an unknown key: %v", err)
+	}
+	if err := ring().Discard(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	if third := signing(); third == second {
+		t.Error("the altered key signs")
 	}
 }

@@ -3,6 +3,8 @@ package key
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -81,6 +83,47 @@ func (r *Ring) Advance(ctx context.Context) error {
 			return err
 		}
 		return r.store.SignFrom(ctx, tx, next.ID, now)
+	})
+	if err != nil {
+		return err
+	}
+	return r.Rotate(ctx)
+}
+
+// Check opens every key that signs now or later, and says which cannot be and what
+// to do.
+func (r *Ring) Check(ctx context.Context) error {
+	keys, err := r.store.List(ctx)
+	if err != nil {
+		return err
+	}
+	now := r.clock.Now()
+	var problems []error
+	for i, k := range keys {
+		if i+1 < len(keys) && !keys[i+1].SignsAt.After(now) {
+			continue // it only verifies
+		}
+		if _, err := r.sealer.Open(k); err != nil {
+			problems = append(problems, fmt.Errorf(`%w
+GATEHOUSE_SECRET_KEY is not the one that it was sealed with, or its row in auth.signing_keys was altered.
+Restore either from a backup, or run: gatehouse keys discard %s
+which ends the tokens that it signed and makes another key; sessions go on`, err, k.KID))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Discard removes a key, whatever state it is in, and makes the ones that are
+// missing then. Tokens that it signed lose their force. An unknown one is
+// NOT_FOUND.
+func (r *Ring) Discard(ctx context.Context, kid string) error {
+	err := r.store.Change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
+		for _, k := range keys {
+			if k.KID == kid {
+				return r.store.Delete(ctx, tx, []string{k.ID})
+			}
+		}
+		return fault.NotFound("signing key")
 	})
 	if err != nil {
 		return err
