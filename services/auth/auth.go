@@ -33,6 +33,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/account"
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/directory"
 	"github.com/gatehouse/gatehouse/services/auth/email"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/grant"
@@ -124,6 +125,7 @@ type Service struct {
 	serviceAccounts *serviceaccount.Service
 	publishableKeys *publishablekey.Service
 	publishable     *publishablekey.Directory
+	directory       *directory.Service
 	accounts        *account.Service
 	keys            *key.Service
 	users           *user.Store
@@ -182,6 +184,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterServiceAccountServiceServer(server, s.serviceAccounts)
 	authv1.RegisterPublishableKeyServiceServer(server, s.publishableKeys)
 	authv1.RegisterPublishableKeyDirectoryServiceServer(server, s.publishable)
+	authv1.RegisterUserDirectoryServiceServer(server, s.directory)
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)

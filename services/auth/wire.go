@@ -5,6 +5,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/services/auth/account"
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/directory"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/grant"
 	"github.com/gatehouse/gatehouse/services/auth/invitation"
@@ -143,6 +144,13 @@ func (s *Service) wireOrganizations(deps Deps, tokens *paging.Tokens, organizati
 	}
 	published := publishablekey.NewStore(deps.DB, tokens)
 	s.publishable = publishablekey.NewDirectory(published)
-	s.publishableKeys, err = publishablekey.NewService(publishablekey.Deps{Store: published, Trail: s.trail, Clock: deps.Clock})
+	if s.publishableKeys, err = publishablekey.NewService(publishablekey.Deps{
+		Store: published, Trail: s.trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	s.directory, err = directory.NewService(directory.Deps{
+		Store: directory.NewStore(deps.DB), Organizations: organizations, Rights: rights,
+	})
 	return err
 }
