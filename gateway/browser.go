@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/origin"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
@@ -86,12 +87,12 @@ func needsToken(route *route) bool {
 // ownOrigin tells whether a request comes from a page of this installation: one
 // of the listed origins, or of the host that it was sent to, which the cookie is
 // bound to.
-func (g *Gateway) ownOrigin(r *http.Request, origin string) bool {
-	if _, listed := g.origins[origin]; listed {
+func (g *Gateway) ownOrigin(r *http.Request, from string) bool {
+	if _, listed := g.origins[from]; listed {
 		return true
 	}
-	u, err := url.Parse(origin)
-	return err == nil && isOrigin(origin) && strings.EqualFold(u.Host, r.Host)
+	u, err := url.Parse(from)
+	return err == nil && origin.Valid(from) && strings.EqualFold(u.Host, r.Host)
 }
 
 // withRefreshToken adds the token to the body.

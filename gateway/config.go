@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/limit"
+	"github.com/gatehouse/gatehouse/platform/origin"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 )
 
@@ -64,9 +65,9 @@ func (c Config) Validate() error {
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		problems = append(problems, fmt.Errorf("public URL %q: must have no path, query or fragment", c.PublicURL))
 	}
-	for _, origin := range c.CORSOrigins {
-		if !isOrigin(origin) {
-			problems = append(problems, fmt.Errorf("CORS origin %q: must be exactly scheme://host[:port]", origin))
+	for _, listed := range c.CORSOrigins {
+		if !origin.Valid(listed) {
+			problems = append(problems, fmt.Errorf("CORS origin %q: must be exactly scheme://host[:port]", listed))
 		}
 	}
 	if c.TrustedProxyHops < 0 {

@@ -1,10 +1,6 @@
 package gateway
 
-import (
-	"net/http"
-	"net/url"
-	"strings"
-)
+import "net/http"
 
 // What pages of a listed origin may send and read. The gRPC names are those
 // that gRPC-Web and Connect clients need.
@@ -45,12 +41,4 @@ func (g *Gateway) cors(next http.Handler) http.Handler {
 		exchangeOf(r.Context()).route = "preflight"
 		w.WriteHeader(http.StatusNoContent)
 	})
-}
-
-// isOrigin tells whether s is a serialized web origin (RFC 6454), in exactly
-// the spelling in which a browser sends it.
-func isOrigin(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" &&
-		s == u.Scheme+"://"+strings.ToLower(u.Host) && u.User == nil && !strings.Contains(s, "*")
 }

@@ -49,6 +49,7 @@ func registrations() map[string]register {
 		authv1.InvitationService_ServiceDesc.ServiceName:      authv1.RegisterInvitationServiceHandler,
 		authv1.KeyService_ServiceDesc.ServiceName:             authv1.RegisterKeyServiceHandler,
 		authv1.OrganizationService_ServiceDesc.ServiceName:    authv1.RegisterOrganizationServiceHandler,
+		authv1.PublishableKeyService_ServiceDesc.ServiceName:  authv1.RegisterPublishableKeyServiceHandler,
 		authv1.RoleService_ServiceDesc.ServiceName:            authv1.RegisterRoleServiceHandler,
 		authv1.ServiceAccountService_ServiceDesc.ServiceName:  authv1.RegisterServiceAccountServiceHandler,
 		authv1.SessionService_ServiceDesc.ServiceName:         authv1.RegisterSessionServiceHandler,

@@ -86,6 +86,9 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 		"CreateRole": &authv1.CreateRoleRequest{
 			OrganizationId: s.OrganizationID, Role: &authv1.Role{DisplayName: "New", Permissions: []string{"chat.read"}},
 		},
+		"CreatePublishableKey": &authv1.CreatePublishableKeyRequest{
+			PublishableKey: &authv1.PublishableKey{DisplayName: "New", Origins: []string{"https://www.example.com"}},
+		},
 		"CreateServiceAccount": &authv1.CreateServiceAccountRequest{
 			OrganizationId: s.OrganizationID, ServiceAccount: &authv1.ServiceAccount{DisplayName: "New", Roles: []string{"viewer"}},
 		},
@@ -135,6 +138,7 @@ var changed = map[string]string{
 	"AddMember": "user_id", "CreateInvitation": "organization_id", "CreateOrganization": "organization.display_name",
 	"CreateRole":           "role.display_name",
 	"CreateServiceAccount": "service_account.display_name",
+	"CreatePublishableKey": "publishable_key.display_name",
 	"ChangeEmail":          "password", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
 	"CreateCollection": "collection.display_name", "CreateDocument": "title", "UploadDocument": "header.title",
 	"CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id",

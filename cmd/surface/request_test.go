@@ -50,6 +50,7 @@ var others = map[string]string{
 	"CreateServiceAccountApiKey": `{"organizationId": "USER", "apiKey": {"displayName": "mine", "scopes": ["chat.read"]}}`,
 	"RotateServiceAccountApiKey": `{"organizationId": "USER", "id": "USER"}`,
 	"DeleteServiceAccountApiKey": `{"organizationId": "USER", "id": "USER"}`,
+	"UpdatePublishableKey":       `{"publishableKey": {"displayName": "mine"}, "updateMask": "displayName"}`,
 }
 
 // request returns a valid request of an RPC about one resource.

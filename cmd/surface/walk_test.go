@@ -54,6 +54,7 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	r["oauthclient"], r["grant"] = allowed(t, i, s)
 	r["passkey"] = passkey(t, i, s) // from here on signing in needs it
 	r["role"] = i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/roles", map[string]any{"displayName": "Theirs", "permissions": []string{"chat.read"}})
+	r["publishablekey"] = i.Create(t, s, "/v1/publishable-keys", map[string]any{"displayName": "Theirs", "origins": []string{"https://www.example.com"}})
 	r["serviceaccount"] = i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/service-accounts", map[string]any{"displayName": "Theirs", "roles": []string{"viewer"}})
 	r["service_account"] = r["serviceaccount"] // as the requests about its keys call it
 	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/invitations", map[string]any{"email": "new@example.com", "roles": []string{"viewer"}})

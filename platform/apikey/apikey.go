@@ -6,6 +6,10 @@
 //
 // Services ask auth whose a key is ([Source]) and believe the answer for
 // [Believed]: what becomes of the key or of its user takes effect as soon.
+//
+// A publishable key ("pk_", of the same form) is no secret and no credential: it
+// says on the pages of its origins which organization they belong to
+// ([PublishableResolver]).
 package apikey
 
 import (
@@ -17,12 +21,8 @@ import (
 	"strings"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/gatehouse/gatehouse/platform/clock"
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 const (
@@ -35,16 +35,17 @@ const (
 	secretLength   = 43
 	checksumLength = 6
 	shownLength    = len(Prefix) + 6
-	entries        = 4096
 	alphabet       = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
 // New returns a new key.
-func New() string {
+func New() string { return generate(Prefix) }
+
+func generate(prefix string) string {
 	raw := make([]byte, secretBytes)
 	_, _ = rand.Read(raw) // never fails
 	secret := base62(new(big.Int).SetBytes(raw), secretLength)
-	return Prefix + secret + checksum(secret)
+	return prefix + secret + checksum(secret)
 }
 
 // Shown is how a key begins, by which its user tells it from others.
@@ -57,8 +58,10 @@ func Hash(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
 func Is(credential string) bool { return strings.HasPrefix(credential, Prefix) }
 
 // WellFormed tells whether a text can be one of our keys.
-func WellFormed(key string) bool {
-	rest, ok := strings.CutPrefix(key, Prefix)
+func WellFormed(key string) bool { return wellFormed(Prefix, key) }
+
+func wellFormed(prefix, key string) bool {
+	rest, ok := strings.CutPrefix(key, prefix)
 	if !ok || len(rest) != secretLength+checksumLength {
 		return false
 	}
@@ -95,23 +98,16 @@ type Source func(ctx context.Context, hash [sha256.Size]byte) (Key, error)
 // Resolver finds out whose keys are. It is safe for concurrent use.
 type Resolver struct {
 	source Source
-	clock  clock.Clock
-	known  *lru.Cache[[sha256.Size]byte, answer]
-}
-
-// answer is what auth said of a key; a refusal is remembered too.
-type answer struct {
-	principal *identity.Principal
-	until     time.Time
+	known  *answers[[sha256.Size]byte, *identity.Principal]
 }
 
 // NewResolver returns a resolver that asks a source.
 func NewResolver(source Source, clk clock.Clock) (*Resolver, error) {
-	known, err := lru.New[[sha256.Size]byte, answer](entries)
+	known, err := newAnswers[[sha256.Size]byte, *identity.Principal](clk)
 	if err != nil {
-		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no keys can be remembered")
+		return nil, err
 	}
-	return &Resolver{source: source, clock: clk, known: known}, nil
+	return &Resolver{source: source, known: known}, nil
 }
 
 // Resolve returns whom a key speaks for, or UNAUTHENTICATED. When auth cannot be
@@ -120,30 +116,17 @@ func (r *Resolver) Resolve(ctx context.Context, key string) (*identity.Principal
 	if !WellFormed(key) {
 		return nil, identity.Unauthenticated()
 	}
-	hash, now := Hash(key), r.clock.Now()
-	if known, ok := r.known.Get(hash); ok && now.Before(known.until) {
-		return known.principal, refusal(known.principal)
-	}
-	found, err := r.source(ctx, hash)
-	if err != nil && !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
-		return nil, err
-	}
-	var principal *identity.Principal
-	if err == nil {
-		principal = &identity.Principal{
+	hash := Hash(key)
+	return r.known.of(hash, func(now time.Time) (*identity.Principal, error) {
+		found, err := r.source(ctx, hash)
+		if err != nil {
+			return nil, err
+		}
+		return &identity.Principal{
 			UserID: found.UserID, OrganizationID: found.OrganizationID, Roles: found.Roles, Permissions: found.Permissions,
 			Scopes: found.Scopes, ServiceAccount: found.ServiceAccount,
 			// A key that is deleted ends as a session does.
 			SessionID: found.ID, ClientID: identity.APIKey, IssueTime: now, Token: key,
-		}
-	}
-	r.known.Add(hash, answer{principal, now.Add(Believed)})
-	return principal, refusal(principal)
-}
-
-func refusal(p *identity.Principal) error {
-	if p == nil {
-		return identity.Unauthenticated()
-	}
-	return nil
+		}, nil
+	})
 }

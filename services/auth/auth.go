@@ -33,6 +33,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/account"
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/directory"
 	"github.com/gatehouse/gatehouse/services/auth/email"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/grant"
@@ -41,6 +42,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/oauth"
 	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/publishablekey"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/role"
 	"github.com/gatehouse/gatehouse/services/auth/serviceaccount"
@@ -121,6 +123,9 @@ type Service struct {
 	organizations   *organization.Service
 	roles           *role.Service
 	serviceAccounts *serviceaccount.Service
+	publishableKeys *publishablekey.Service
+	publishable     *publishablekey.Directory
+	directory       *directory.Service
 	accounts        *account.Service
 	keys            *key.Service
 	users           *user.Store
@@ -177,6 +182,9 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterOrganizationServiceServer(server, s.organizations)
 	authv1.RegisterRoleServiceServer(server, s.roles)
 	authv1.RegisterServiceAccountServiceServer(server, s.serviceAccounts)
+	authv1.RegisterPublishableKeyServiceServer(server, s.publishableKeys)
+	authv1.RegisterPublishableKeyDirectoryServiceServer(server, s.publishable)
+	authv1.RegisterUserDirectoryServiceServer(server, s.directory)
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)

@@ -32,6 +32,7 @@ type bundle struct {
 	organizations   authv1.OrganizationServiceClient
 	roles           authv1.RoleServiceClient
 	serviceAccounts authv1.ServiceAccountServiceClient
+	publishableKeys authv1.PublishableKeyServiceClient
 	accounts        authv1.AccountServiceClient
 	factors         authv1.FactorServiceClient
 	passkeys        authv1.PasskeyServiceClient
@@ -62,6 +63,7 @@ func setupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *bundle {
 	b.verifier, b.conn = server.Verifier, server.Conn
 	b.sessions, b.organizations = authv1.NewSessionServiceClient(b.conn), authv1.NewOrganizationServiceClient(b.conn)
 	b.roles, b.serviceAccounts = authv1.NewRoleServiceClient(b.conn), authv1.NewServiceAccountServiceClient(b.conn)
+	b.publishableKeys = authv1.NewPublishableKeyServiceClient(b.conn)
 	b.accounts, b.keys = authv1.NewAccountServiceClient(b.conn), authv1.NewKeyServiceClient(b.conn)
 	b.factors, b.passkeys = authv1.NewFactorServiceClient(b.conn), authv1.NewPasskeyServiceClient(b.conn)
 	b.serviceTokens = authv1.NewServiceTokenServiceClient(b.conn)

@@ -5,6 +5,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/services/auth/account"
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/directory"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/grant"
 	"github.com/gatehouse/gatehouse/services/auth/invitation"
@@ -12,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/oauth"
 	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/publishablekey"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/role"
 	"github.com/gatehouse/gatehouse/services/auth/serviceaccount"
@@ -134,9 +136,21 @@ func (s *Service) wireOrganizations(deps Deps, tokens *paging.Tokens, organizati
 	}); err != nil {
 		return err
 	}
-	s.serviceAccounts, err = serviceaccount.NewService(serviceaccount.Deps{
+	if s.serviceAccounts, err = serviceaccount.NewService(serviceaccount.Deps{
 		Store: serviceaccount.NewStore(deps.DB, tokens, organizations), Rights: rights, Keys: s.apiKeys, Revocations: s.revoked,
 		Trail: s.trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	published := publishablekey.NewStore(deps.DB, tokens)
+	s.publishable = publishablekey.NewDirectory(published)
+	if s.publishableKeys, err = publishablekey.NewService(publishablekey.Deps{
+		Store: published, Trail: s.trail, Clock: deps.Clock,
+	}); err != nil {
+		return err
+	}
+	s.directory, err = directory.NewService(directory.Deps{
+		Store: directory.NewStore(deps.DB), Organizations: organizations, Rights: rights,
 	})
 	return err
 }

@@ -13,6 +13,7 @@ export { OAuthClientService } from "./gen/gatehouse/auth/v1/oauth_client_pb.js";
 export { OrganizationService } from "./gen/gatehouse/auth/v1/organization_pb.js";
 export { OutboxService } from "./gen/gatehouse/auth/v1/outbox_pb.js";
 export { PasskeyService } from "./gen/gatehouse/auth/v1/passkey_pb.js";
+export { PublishableKeyService } from "./gen/gatehouse/auth/v1/publishable_key_pb.js";
 export { RoleService } from "./gen/gatehouse/auth/v1/role_pb.js";
 export { ServiceAccountService } from "./gen/gatehouse/auth/v1/service_account_pb.js";
 export { SessionService } from "./gen/gatehouse/auth/v1/session_pb.js";

@@ -172,6 +172,13 @@ func (s *Store) Member(ctx context.Context, tx pgx.Tx, organizationID, userID st
 	return m, absent(err, "member")
 }
 
+// MembersByID returns those of some users who belong to an organization, service
+// accounts too.
+func (s *Store) MembersByID(ctx context.Context, organizationID string, userIDs []string) ([]Member, error) {
+	return postgres.QueryAll(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scanMember,
+		selectMember+" AND m.user_id = ANY ($2::uuid[])", organizationID, userIDs)
+}
+
 // Lock lets one transaction at a time change who belongs to an organization.
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, organizationID string) error {
 	_, err := postgres.TxOne(ctx, tx, pgx.RowTo[string], "SELECT id::text FROM organizations WHERE id = $1 FOR UPDATE", organizationID)

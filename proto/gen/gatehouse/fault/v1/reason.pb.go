@@ -125,6 +125,8 @@ const (
 	Reason_REASON_TOKEN_INVALID Reason = 46
 	// The second factor's code or answer is wrong, or its challenge has ended.
 	Reason_REASON_FACTOR_INVALID Reason = 47
+	// The publishable key does not stand for pages of this origin.
+	Reason_REASON_ORIGIN_NOT_ALLOWED Reason = 55
 	// A parameter is missing, repeated, unknown or malformed (RFC 6749 section 4.1.2.1).
 	Reason_REASON_OAUTH_INVALID_REQUEST Reason = 65
 	// The client is unknown, or did not authenticate as it was registered to (RFC 6749 section 5.2).
@@ -190,6 +192,7 @@ var (
 		45: "REASON_STEP_UP_REQUIRED",
 		46: "REASON_TOKEN_INVALID",
 		47: "REASON_FACTOR_INVALID",
+		55: "REASON_ORIGIN_NOT_ALLOWED",
 		65: "REASON_OAUTH_INVALID_REQUEST",
 		66: "REASON_OAUTH_INVALID_CLIENT",
 		67: "REASON_OAUTH_INVALID_GRANT",
@@ -246,6 +249,7 @@ var (
 		"REASON_STEP_UP_REQUIRED":             45,
 		"REASON_TOKEN_INVALID":                46,
 		"REASON_FACTOR_INVALID":               47,
+		"REASON_ORIGIN_NOT_ALLOWED":           55,
 		"REASON_OAUTH_INVALID_REQUEST":        65,
 		"REASON_OAUTH_INVALID_CLIENT":         66,
 		"REASON_OAUTH_INVALID_GRANT":          67,
@@ -384,7 +388,7 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\vhttp_status\x18\x02 \x01(\x05R\n" +
 	"httpStatus\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12 \n" +
-	"\vdescription\x18\x04 \x01(\tR\vdescription*\xfe6\n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription*\x998\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12x\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1acҵ\x18_\b\r\x10\xf4\x03\x1a\x0eInternal error\"HSomething broke on our side. The request id finds the cause in the logs.\x12{\n" +
@@ -440,7 +444,8 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\x14REASON_EGRESS_DENIED\x10,\x1a^ҵ\x18Z\b\a\x10\x93\x03\x1a\x13Address not allowed\">The address lies in a range that outgoing calls may not reach.\x12\xaf\x01\n" +
 	"\x17REASON_STEP_UP_REQUIRED\x10-\x1a\x91\x01ҵ\x18\x8c\x01\b\a\x10\x93\x03\x1a\x16Fresh sign-in required\"mThe call needs a recent proof that it is you. Step up at /v1/auth/step-up, then repeat it with the new token.\x12\x9d\x01\n" +
 	"\x14REASON_TOKEN_INVALID\x10.\x1a\x82\x01ҵ\x18~\b\x03\x10\x90\x03\x1a\x16Link or code not valid\"_The link or code is wrong, was used, has expired, or a newer one was sent. Ask for another one.\x12\x94\x01\n" +
-	"\x15REASON_FACTOR_INVALID\x10/\x1ayҵ\x18u\b\x10\x10\x91\x03\x1a\x15Second factor refused\"WThe second factor's code or answer is wrong, or its challenge has ended. Sign in again.\x12\x96\x01\n" +
+	"\x15REASON_FACTOR_INVALID\x10/\x1ayҵ\x18u\b\x10\x10\x91\x03\x1a\x15Second factor refused\"WThe second factor's code or answer is wrong, or its challenge has ended. Sign in again.\x12\x98\x01\n" +
+	"\x19REASON_ORIGIN_NOT_ALLOWED\x107\x1ayҵ\x18u\b\a\x10\x93\x03\x1a\x12Origin not allowed\"ZThe publishable key does not stand for pages of this origin. List the origin with the key.\x12\x96\x01\n" +
 	"\x1cREASON_OAUTH_INVALID_REQUEST\x10A\x1atҵ\x18p\b\x03\x10\x90\x03\x1a\x15Invalid OAuth request\"RA parameter is missing, repeated, unknown or malformed (RFC 6749 section 4.1.2.1).\x12\xa5\x01\n" +
 	"\x1bREASON_OAUTH_INVALID_CLIENT\x10B\x1a\x83\x01ҵ\x18\x7f\b\x10\x10\x91\x03\x1a\x18Client not authenticated\"^The client is unknown, or did not authenticate as it was registered to (RFC 6749 section 5.2).\x12\xd3\x01\n" +
 	"\x1aREASON_OAUTH_INVALID_GRANT\x10C\x1a\xb2\x01ҵ\x18\xad\x01\b\x03\x10\x90\x03\x1a\x0fGrant not valid\"\x94\x01The code or refresh token is wrong, was used, has expired, is another client's, or does not fit the verifier or redirect URI (RFC 6749 section 5.2).\x12\x99\x01\n" +
