@@ -7,6 +7,7 @@ SHELL := /bin/bash
 MODULES := proto platform services gateway cmd bench
 BIN := $(CURDIR)/.bin
 CLIENT := clients/typescript
+PROVIDER := tools/provider
 GENERATED := proto/gen $(CLIENT)/src/gen
 
 .PHONY: help
@@ -18,7 +19,7 @@ setup: ## Install what building and testing need: Postgres with pgvector
 	@deploy/setup/postgres.sh
 
 .PHONY: setup-tests
-setup-tests: ## Install the commands that the tests call
+setup-tests: $(PROVIDER)/node_modules/.package-lock.json ## Install the commands that the tests call
 	@deploy/setup/tests.sh
 
 # Installed from tools/go.mod, outside the workspace: its dependencies are not ours.
@@ -36,9 +37,9 @@ $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	@touch $@
 
 # What package-lock.json pins, by hash.
-$(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package.json $(CLIENT)/package-lock.json
-	@echo "Installing the npm packages of $(CLIENT)"
-	@cd $(CLIENT) && npm ci --silent
+$(CLIENT)/node_modules/.package-lock.json $(PROVIDER)/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	@echo "Installing the npm packages of $*"
+	@cd $* && npm ci --silent
 	@touch $@
 
 .PHONY: clients

@@ -74,9 +74,10 @@ func (g *Gateway) takeCookie(r *http.Request, route *route) error {
 	return withRefreshToken(r, x, cookie.Value)
 }
 
-// keepsSession tells whether a route answers tokens or ends them.
+// keepsSession tells whether a route's request says how its session is kept.
 func keepsSession(route *route) bool {
-	return route.service == authv1.SessionService_ServiceDesc.ServiceName
+	field := route.input.Fields().ByName("session")
+	return field != nil && field.Enum() == authv1.TokenResponse_COOKIE.Descriptor()
 }
 
 // needsToken tells whether a route's request holds a refresh token.
@@ -126,11 +127,11 @@ func generationOf(r *http.Request) uint64 {
 	return n
 }
 
-// cookies say that an answer's refresh token goes into a cookie.
+// cookies say that an answer's secret goes into a cookie.
 type cookies struct{ generation uint64 }
 
-// setCookies moves the refresh token of an answer into its cookie, or takes the
-// cookies back at sign-out.
+// setCookies moves the secret of an answer into its cookie, or takes the cookies back
+// at sign-out.
 func (g *Gateway) setCookies(ctx context.Context, w http.ResponseWriter, message proto.Message) error {
 	x := exchangeOf(ctx)
 	if x.cookies == nil {
@@ -144,6 +145,12 @@ func (g *Gateway) setCookies(ctx context.Context, w http.ResponseWriter, message
 		http.SetCookie(w, g.cookie(refreshCookie, answer.GetRefreshToken(), authPath, cookieLife))
 		http.SetCookie(w, g.cookie(generationCookie, strconv.FormatUint(x.cookies.generation+1, 10), "/", cookieLife))
 		answer.RefreshToken = ""
+	case *authv1.ProviderAttempt:
+		purpose := toSignIn
+		if x.method.service == authv1.IdentityService_ServiceDesc.ServiceName {
+			purpose = toLink
+		}
+		g.setAttempt(w, purpose, answer)
 	case *authv1.SignOutResponse:
 		http.SetCookie(w, g.cookie(refreshCookie, "", authPath, -1))
 		http.SetCookie(w, g.cookie(generationCookie, "", "/", -1))

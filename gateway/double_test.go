@@ -23,6 +23,8 @@ import (
 type double struct {
 	authv1.UnimplementedAccountServiceServer
 	authv1.UnimplementedEmailServiceServer
+	authv1.UnimplementedIdentityServiceServer
+	authv1.UnimplementedProviderServiceServer
 	authv1.UnimplementedServiceTokenServiceServer
 	authv1.UnimplementedSessionServiceServer
 	managementv1.UnimplementedAssistantServiceServer
@@ -34,6 +36,9 @@ type double struct {
 
 	verify          func(*authv1.VerifyEmailRequest) error
 	reset           func(*authv1.ResetPasswordRequest) error
+	answerMfa       func(*authv1.SignInMfaRequest) (*authv1.TokenResponse, error)
+	finishProvider  func(*authv1.FinishProviderSignInRequest) (*authv1.TokenResponse, error)
+	finishIdentity  func(*authv1.FinishIdentityRequest) error
 	getMe           func(context.Context) (*authv1.Me, error)
 	createAssistant func(context.Context, *managementv1.Assistant) (*managementv1.Assistant, error)
 	search          func(context.Context, *knowledgev1.SearchRequest) (*knowledgev1.SearchResponse, error)
@@ -78,6 +83,8 @@ func (d *double) server() *grpc.Server {
 	)
 	authv1.RegisterAccountServiceServer(s, d)
 	authv1.RegisterEmailServiceServer(s, d)
+	authv1.RegisterIdentityServiceServer(s, d)
+	authv1.RegisterProviderServiceServer(s, d)
 	authv1.RegisterServiceTokenServiceServer(s, d)
 	authv1.RegisterSessionServiceServer(s, d)
 	managementv1.RegisterAssistantServiceServer(s, d)

@@ -9,7 +9,10 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
@@ -23,13 +26,17 @@ const (
 	maxCode = 256
 	// formPolicy is for pages with a form, which need no script.
 	formPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	// scriptPolicy is for one with a script of ours too.
+	scriptPolicy = formPolicy + "; script-src 'self'; connect-src 'self'"
 )
 
-// form is a page that links in mails lead to. Showing it calls nothing, since
-// programs follow links too; sending its form does.
+// form is a page that links in mails lead to, or a sign-in in a browser. Showing it
+// calls nothing, since programs follow links too; sending its form does. Where that
+// answers tokens, the browser is signed in and sent on.
 type form struct {
 	template string
-	submit   func(ctx context.Context, emails authv1.EmailServiceClient, values url.Values) error
+	policy   string
+	submit   func(ctx context.Context, auth grpc.ClientConnInterface, values url.Values) (*authv1.TokenResponse, error)
 }
 
 // methods are what the page takes.
@@ -51,6 +58,13 @@ type formData struct {
 	Gone bool
 	// Problem is what was wrong with what was entered.
 	Problem string
+	// ReturnTo is where a sign-in leads, and Methods what it takes, by commas.
+	ReturnTo, Methods string
+}
+
+// Takes tells whether a sign-in takes a method.
+func (d formData) Takes(method string) bool {
+	return slices.Contains(strings.Split(d.Methods, ","), method)
 }
 
 // forms are the pages, with their templates.
@@ -69,22 +83,31 @@ func newForms() (*forms, error) {
 	return &forms{
 		templates: templates, origin: http.NewCrossOriginProtection(),
 		byPath: map[string]form{
-			"/account/verify": {template: "verify.html", submit: submitVerify},
-			"/account/reset":  {template: "reset.html", submit: submitReset},
+			"/account/verify": {template: "verify.html", policy: formPolicy, submit: submitVerify},
+			"/account/reset":  {template: "reset.html", policy: formPolicy, submit: submitReset},
 			// Only shows the code: it is for an app in which somebody is signed in.
-			"/account/invitation": {template: "invitation.html"},
+			"/account/invitation": {template: "invitation.html", policy: formPolicy},
+			challengePath:         {template: "challenge.html", policy: scriptPolicy, submit: submitChallenge},
 		},
 	}, nil
 }
 
-func submitVerify(ctx context.Context, emails authv1.EmailServiceClient, values url.Values) error {
-	_, err := emails.VerifyEmail(ctx, &authv1.VerifyEmailRequest{Token: values.Get("code")})
-	return err //nolint:wrapcheck // a status, which becomes a fault
+func submitVerify(ctx context.Context, auth grpc.ClientConnInterface, values url.Values) (*authv1.TokenResponse, error) {
+	_, err := authv1.NewEmailServiceClient(auth).VerifyEmail(ctx, &authv1.VerifyEmailRequest{Token: values.Get("code")})
+	return nil, err //nolint:wrapcheck // a status, which becomes a fault
 }
 
-func submitReset(ctx context.Context, emails authv1.EmailServiceClient, values url.Values) error {
-	_, err := emails.ResetPassword(ctx, &authv1.ResetPasswordRequest{Token: values.Get("code"), Password: values.Get("password")})
-	return err //nolint:wrapcheck // a status, which becomes a fault
+func submitReset(ctx context.Context, auth grpc.ClientConnInterface, values url.Values) (*authv1.TokenResponse, error) {
+	_, err := authv1.NewEmailServiceClient(auth).ResetPassword(ctx, &authv1.ResetPasswordRequest{
+		Token: values.Get("code"), Password: values.Get("password"),
+	})
+	return nil, err //nolint:wrapcheck // a status, which becomes a fault
+}
+
+func submitChallenge(ctx context.Context, auth grpc.ClientConnInterface, values url.Values) (*authv1.TokenResponse, error) {
+	return authv1.NewSessionServiceClient(auth).SignInMfa(ctx, &authv1.SignInMfaRequest{ //nolint:wrapcheck // a status, which becomes a fault
+		ChallengeId: values.Get("code"), Code: strings.TrimSpace(values.Get("factor")),
+	})
 }
 
 // serveForm answers when the path is a form's, and reports whether it is.
@@ -100,8 +123,9 @@ func (g *Gateway) serveForm(w http.ResponseWriter, r *http.Request) bool {
 	}
 	switch method {
 	case http.MethodGet, http.MethodHead:
-		code := r.URL.Query().Get("code")
-		g.showForm(w, r, f, http.StatusOK, formData{Code: code, Gone: code == "" || len(code) > maxCode})
+		data := filled(r.URL.Query())
+		data.Gone = data.Code == "" || len(data.Code) > maxCode
+		g.showForm(w, r, f, http.StatusOK, data)
 	case http.MethodPost:
 		g.takeForm(w, r, f)
 	case http.MethodOptions:
@@ -123,18 +147,29 @@ func (g *Gateway) takeForm(w http.ResponseWriter, r *http.Request, f form) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
-	if err := f.submit(ctx, authv1.NewEmailServiceClient(g.auth.conn), values); err != nil {
+	tokens, err := f.submit(ctx, g.auth.conn, values)
+	if err == nil && tokens != nil {
+		err = g.signIn(ctx, w, r, tokens, localPath(values.Get("returnTo")))
+	}
+	if err != nil {
 		problem := fault.From(err)
 		exchangeOf(r.Context()).fault = problem
-		g.showForm(w, r, f, fault.SpecOf(problem.Reason()).HTTPStatus, explained(values.Get("code"), problem))
+		g.showForm(w, r, f, fault.SpecOf(problem.Reason()).HTTPStatus, explained(filled(values), problem))
 		return
 	}
-	g.showForm(w, r, f, http.StatusOK, formData{Done: true})
+	if tokens == nil {
+		g.showForm(w, r, f, http.StatusOK, formData{Done: true})
+	}
+}
+
+// filled is what a page was opened with, or sent.
+func filled(values url.Values) formData {
+	return formData{Code: values.Get("code"), ReturnTo: localPath(values.Get("returnTo")), Methods: values.Get("methods")}
 }
 
 // explained says on the page what was wrong.
-func explained(code string, problem *fault.Fault) formData {
-	data := formData{Code: code, Problem: problem.Detail(), Gone: problem.Reason() == faultv1.Reason_REASON_TOKEN_INVALID}
+func explained(data formData, problem *fault.Fault) formData {
+	data.Problem, data.Gone = problem.Detail(), problem.Reason() == faultv1.Reason_REASON_TOKEN_INVALID
 	for _, v := range problem.Violations() {
 		switch v.Field {
 		case "password":
@@ -176,7 +211,7 @@ func readValues(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 // told; the origin alone is, as browsers send none with a form otherwise.
 func (g *Gateway) showForm(w http.ResponseWriter, r *http.Request, f form, status int, data formData) {
 	data.Version = g.config.Version
-	g.showPage(w, r, f.template, formPolicy, status, data)
+	g.showPage(w, r, f.template, f.policy, status, data)
 }
 
 func (g *Gateway) showPage(w http.ResponseWriter, r *http.Request, name, policy string, status int, data any) {

@@ -18,6 +18,7 @@
 //	/v1, /.well-known  JSON                 rest.go      grpc-gateway, made strict
 //	               text/event-stream        sse.go       run events
 //	               multipart/form-data      upload.go    files
+//	               navigation               provider.go  sign-in by identity providers
 //	/, /docs, /openapi.json, /version       pages.go     for people
 //	/account/*                              forms.go     where links in mails lead
 //

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -38,33 +39,36 @@ type register func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error
 // service that is missing here is found by newREST.
 func registrations() map[string]register {
 	return map[string]register{
-		authv1.AccountService_ServiceDesc.ServiceName:         authv1.RegisterAccountServiceHandler,
-		authv1.FactorService_ServiceDesc.ServiceName:          authv1.RegisterFactorServiceHandler,
-		authv1.GrantService_ServiceDesc.ServiceName:           authv1.RegisterGrantServiceHandler,
-		authv1.OAuthClientService_ServiceDesc.ServiceName:     authv1.RegisterOAuthClientServiceHandler,
-		authv1.ApiKeyService_ServiceDesc.ServiceName:          authv1.RegisterApiKeyServiceHandler,
-		authv1.EmailService_ServiceDesc.ServiceName:           authv1.RegisterEmailServiceHandler,
-		authv1.OutboxService_ServiceDesc.ServiceName:          authv1.RegisterOutboxServiceHandler,
-		authv1.PasskeyService_ServiceDesc.ServiceName:         authv1.RegisterPasskeyServiceHandler,
-		authv1.InvitationService_ServiceDesc.ServiceName:      authv1.RegisterInvitationServiceHandler,
-		authv1.KeyService_ServiceDesc.ServiceName:             authv1.RegisterKeyServiceHandler,
-		authv1.OrganizationService_ServiceDesc.ServiceName:    authv1.RegisterOrganizationServiceHandler,
-		authv1.PublishableKeyService_ServiceDesc.ServiceName:  authv1.RegisterPublishableKeyServiceHandler,
-		authv1.RoleService_ServiceDesc.ServiceName:            authv1.RegisterRoleServiceHandler,
-		authv1.ServiceAccountService_ServiceDesc.ServiceName:  authv1.RegisterServiceAccountServiceHandler,
-		authv1.SessionService_ServiceDesc.ServiceName:         authv1.RegisterSessionServiceHandler,
-		authv1.UserSessionService_ServiceDesc.ServiceName:     authv1.RegisterUserSessionServiceHandler,
-		managementv1.AssistantService_ServiceDesc.ServiceName: managementv1.RegisterAssistantServiceHandler,
-		chatv1.ConversationService_ServiceDesc.ServiceName:    chatv1.RegisterConversationServiceHandler,
-		chatv1.RunService_ServiceDesc.ServiceName:             chatv1.RegisterRunServiceHandler,
-		knowledgev1.CollectionService_ServiceDesc.ServiceName: knowledgev1.RegisterCollectionServiceHandler,
-		knowledgev1.DocumentService_ServiceDesc.ServiceName:   knowledgev1.RegisterDocumentServiceHandler,
-		knowledgev1.KnowledgeService_ServiceDesc.ServiceName:  knowledgev1.RegisterKnowledgeServiceHandler,
+		authv1.AccountService_ServiceDesc.ServiceName:          authv1.RegisterAccountServiceHandler,
+		authv1.FactorService_ServiceDesc.ServiceName:           authv1.RegisterFactorServiceHandler,
+		authv1.GrantService_ServiceDesc.ServiceName:            authv1.RegisterGrantServiceHandler,
+		authv1.OAuthClientService_ServiceDesc.ServiceName:      authv1.RegisterOAuthClientServiceHandler,
+		authv1.ApiKeyService_ServiceDesc.ServiceName:           authv1.RegisterApiKeyServiceHandler,
+		authv1.EmailService_ServiceDesc.ServiceName:            authv1.RegisterEmailServiceHandler,
+		authv1.OutboxService_ServiceDesc.ServiceName:           authv1.RegisterOutboxServiceHandler,
+		authv1.PasskeyService_ServiceDesc.ServiceName:          authv1.RegisterPasskeyServiceHandler,
+		authv1.InvitationService_ServiceDesc.ServiceName:       authv1.RegisterInvitationServiceHandler,
+		authv1.KeyService_ServiceDesc.ServiceName:              authv1.RegisterKeyServiceHandler,
+		authv1.OrganizationService_ServiceDesc.ServiceName:     authv1.RegisterOrganizationServiceHandler,
+		authv1.PublishableKeyService_ServiceDesc.ServiceName:   authv1.RegisterPublishableKeyServiceHandler,
+		authv1.RoleService_ServiceDesc.ServiceName:             authv1.RegisterRoleServiceHandler,
+		authv1.ServiceAccountService_ServiceDesc.ServiceName:   authv1.RegisterServiceAccountServiceHandler,
+		authv1.SessionService_ServiceDesc.ServiceName:          authv1.RegisterSessionServiceHandler,
+		authv1.UserSessionService_ServiceDesc.ServiceName:      authv1.RegisterUserSessionServiceHandler,
+		managementv1.AssistantService_ServiceDesc.ServiceName:  managementv1.RegisterAssistantServiceHandler,
+		chatv1.ConversationService_ServiceDesc.ServiceName:     chatv1.RegisterConversationServiceHandler,
+		chatv1.RunService_ServiceDesc.ServiceName:              chatv1.RegisterRunServiceHandler,
+		knowledgev1.CollectionService_ServiceDesc.ServiceName:  knowledgev1.RegisterCollectionServiceHandler,
+		knowledgev1.DocumentService_ServiceDesc.ServiceName:    knowledgev1.RegisterDocumentServiceHandler,
+		knowledgev1.KnowledgeService_ServiceDesc.ServiceName:   knowledgev1.RegisterKnowledgeServiceHandler,
+		authv1.IdentityProviderService_ServiceDesc.ServiceName: authv1.RegisterIdentityProviderServiceHandler,
+		authv1.IdentityService_ServiceDesc.ServiceName:         authv1.RegisterIdentityServiceHandler,
+		authv1.ProviderService_ServiceDesc.ServiceName:         authv1.RegisterProviderServiceHandler,
 	}
 }
 
 // newREST returns the mux of every REST route: the generated ones, and over
-// them those that grpc-gateway cannot serve (streams of events, uploads).
+// them those that grpc-gateway cannot serve (streams of events, uploads, navigation).
 func (g *Gateway) newREST() (*runtime.ServeMux, error) {
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec()),
@@ -85,11 +89,13 @@ func (g *Gateway) newREST() (*runtime.ServeMux, error) {
 	}
 	// The routes below replace generated ones of the same pattern: the mux
 	// tries the newest first.
-	for pattern, handle := range map[string]runtime.HandlerFunc{
+	routes := g.providerRoutes()
+	maps.Copy(routes, map[string]runtime.HandlerFunc{
 		"POST /v1/conversations/{conversation_id}/messages:stream": g.sendMessage(mux),
 		"GET /v1/runs/{run_id}/events":                             g.watchRun(mux),
 		"POST " + uploadPattern:                                    g.upload(mux),
-	} {
+	})
+	for pattern, handle := range routes {
 		verb, path, _ := strings.Cut(pattern, " ")
 		if err := mux.HandlePath(verb, path, handle); err != nil {
 			return nil, err //nolint:wrapcheck // names the pattern itself

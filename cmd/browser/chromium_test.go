@@ -109,6 +109,14 @@ type message struct {
 // call makes a call of the protocol, to the tab once there is one.
 func (c *chromium) call(method string, params map[string]any, into any) {
 	c.t.Helper()
+	if problem := c.tryCall(method, params, into); problem != "" {
+		c.t.Fatalf("%s: %s", method, problem)
+	}
+}
+
+// tryCall is call, and returns what the browser had against it.
+func (c *chromium) tryCall(method string, params map[string]any, into any) (problem string) {
+	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(c.t.Context(), callTimeout)
@@ -122,12 +130,12 @@ func (c *chromium) call(method string, params map[string]any, into any) {
 			continue // an event
 		}
 		if m.Error != nil {
-			c.t.Fatalf("%s: %s", method, m.Error.Message)
+			return m.Error.Message
 		}
 		if into != nil {
 			must(c.t, json.Unmarshal(m.Result, into))
 		}
-		return
+		return ""
 	}
 }
 
@@ -163,9 +171,11 @@ func (c *chromium) tryEval(expression string, into any) (thrown string) {
 			Exception struct{ Description string }
 		}
 	}
-	c.call("Runtime.evaluate", map[string]any{
+	if problem := c.tryCall("Runtime.evaluate", map[string]any{
 		"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true,
-	}, &out)
+	}, &out); problem != "" {
+		return problem
+	}
 	if e := out.ExceptionDetails; e != nil {
 		return fmt.Sprintf("%s %s", e.Text, e.Exception.Description)
 	}
@@ -173,6 +183,26 @@ func (c *chromium) tryEval(expression string, into any) (thrown string) {
 		must(c.t, json.Unmarshal(out.Result.Value, into))
 	}
 	return ""
+}
+
+// until waits for a page on which an expression holds: pages come and go meanwhile.
+func (c *chromium) until(expression string) {
+	c.t.Helper()
+	ticker, deadline := time.NewTicker(20*time.Millisecond), time.After(callTimeout)
+	defer ticker.Stop()
+	for {
+		var holds bool
+		if c.tryEval("document.readyState === 'complete' && Boolean("+expression+")", &holds) == "" && holds {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			var where string
+			c.tryEval("location.href + ' ' + document.body?.innerText", &where)
+			c.t.Fatalf("waited in vain for %s at %s", expression, where)
+		}
+	}
 }
 
 // authenticator puts a device into the browser that holds passkeys, and verifies

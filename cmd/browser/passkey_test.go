@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -23,13 +24,21 @@ type product struct {
 
 func start(t *testing.T) *product {
 	t.Helper()
+	return startWith(t, func(string) map[string]string { return nil })
+}
+
+// startWith is start with settings, which may depend on the origin.
+func startWith(t *testing.T, more func(origin string) map[string]string) *product {
+	t.Helper()
 	// The public URL must be known before the port is taken.
 	address, err := freeport.Address(t.Context())
 	must(t, err)
 	_, port, err := net.SplitHostPort(address)
 	must(t, err)
 	p := &product{origin: "http://localhost:" + port}
-	p.Installation = inprocess.Start(t, map[string]string{"GATEHOUSE_GATEWAY_ADDR": address, "GATEHOUSE_PUBLIC_URL": p.origin})
+	settings := map[string]string{"GATEHOUSE_GATEWAY_ADDR": address, "GATEHOUSE_PUBLIC_URL": p.origin}
+	maps.Copy(settings, more(p.origin))
+	p.Installation = inprocess.Start(t, settings)
 	return p
 }
 

@@ -198,6 +198,10 @@ func TestS73AnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
 		"SwitchOrganization":         `{"organizationId": "` + s.OrganizationID + `"}`,
 		"CreateServiceAccountApiKey": `{"organizationId": "` + s.OrganizationID + `", "serviceAccountId": "` + id.New() + `", "apiKey": {"displayName": "x", "scopes": ["chat.read"]}}`,
 		"RotateServiceAccountApiKey": `{"organizationId": "` + s.OrganizationID + `", "serviceAccountId": "` + id.New() + `", "id": "` + id.New() + `"}`,
+		"BeginIdentity":              `{"provider": "any"}`,
+		"BeginProviderSignIn":        `{"provider": "any"}`,
+		"FinishProviderSignIn":       `{"provider": "any", "state": "any", "secret": "any", "code": "any"}`,
+		"CreateIdentityProvider":     `{"organizationId": "` + s.OrganizationID + `", "identityProvider": {"issuer": "https://x.example"}}`,
 	}
 	for _, m := range secret {
 		message := proto.Clone(request(t, m, ""))

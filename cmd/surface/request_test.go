@@ -51,6 +51,11 @@ var others = map[string]string{
 	"RotateServiceAccountApiKey": `{"organizationId": "USER", "id": "USER"}`,
 	"DeleteServiceAccountApiKey": `{"organizationId": "USER", "id": "USER"}`,
 	"UpdatePublishableKey":       `{"publishableKey": {"displayName": "mine"}, "updateMask": "displayName"}`,
+	"BeginIdentity":              `{"provider": "any"}`,
+	"GetIdentityProvider":        `{"id": "USER"}`,
+	"DeleteIdentityProvider":     `{"id": "USER"}`,
+	"CreateIdentityProvider":     `{"identityProvider": {"displayName": "mine", "issuer": "https://mine.example", "clientId": "x", "domains": ["mine.example"]}}`,
+	"UpdateIdentityProvider":     `{"identityProvider": {"id": "USER", "displayName": "mine"}, "updateMask": "displayName"}`,
 }
 
 // request returns a valid request of an RPC about one resource.

@@ -52,11 +52,16 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	r["usersession"] = mine.Sessions[0].ID
 	_, r["apikey"] = key(t, i, s, "chat.read")
 	r["oauthclient"], r["grant"] = allowed(t, i, s)
+	// Before there is a factor, which the token has not shown.
+	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/identity-providers", map[string]any{
+		"displayName": "Theirs", "issuer": "https://theirs.example", "clientId": "x", "domains": []string{"theirs.example"},
+	})
 	r["passkey"] = passkey(t, i, s) // from here on signing in needs it
 	r["role"] = i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/roles", map[string]any{"displayName": "Theirs", "permissions": []string{"chat.read"}})
 	r["publishablekey"] = i.Create(t, s, "/v1/publishable-keys", map[string]any{"displayName": "Theirs", "origins": []string{"https://www.example.com"}})
 	r["serviceaccount"] = i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/service-accounts", map[string]any{"displayName": "Theirs", "roles": []string{"viewer"}})
 	r["service_account"] = r["serviceaccount"] // as the requests about its keys call it
+	r["identity"] = identityOf(t, i, s)
 	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/invitations", map[string]any{"email": "new@example.com", "roles": []string{"viewer"}})
 	settle(t, i, s, r)
 	for kind, value := range r {

@@ -27,6 +27,8 @@ const (
 	MethodSoftwareKey = "swk"
 	// MethodUser says that a passkey's device had verified who holds it.
 	MethodUser = "user"
+	// MethodFederated is the word of an identity provider.
+	MethodFederated = "fed"
 	// MethodMultiple says that more than one factor was shown.
 	MethodMultiple = "mfa"
 )

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -36,6 +37,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/directory"
 	"github.com/gatehouse/gatehouse/services/auth/email"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
+	"github.com/gatehouse/gatehouse/services/auth/federation"
 	"github.com/gatehouse/gatehouse/services/auth/grant"
 	"github.com/gatehouse/gatehouse/services/auth/invitation"
 	"github.com/gatehouse/gatehouse/services/auth/key"
@@ -73,6 +75,13 @@ type Config struct {
 	VerifiedEmail bool
 	// Messages is how mail and texts leave.
 	Messages notify.Config
+	// Providers are the identity providers by which anybody may sign in.
+	Providers []federation.Provider
+	// Redirects are where programs may have providers send their users back to.
+	Redirects []string
+	// EgressAllow is what the issuers of organizations may be on beside the public
+	// internet.
+	EgressAllow []netip.Prefix
 }
 
 // Validate reports everything that is wrong with the configuration.
@@ -92,7 +101,7 @@ func (c Config) Validate() error {
 			problems = append(problems, fmt.Errorf("auth: the first operator's password: %w", err))
 		}
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, federation.Check(c.Providers, c.Redirects))...)
 }
 
 // Deps is what the service needs; all of it.
@@ -142,6 +151,7 @@ type Service struct {
 	oauthClients    *oauthclient.Service
 	grants          *grant.Service
 	oauth           *oauth.Service
+	federation      *federation.Service
 }
 
 // New builds the service.
@@ -177,6 +187,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 // Register puts the service's RPCs on a server.
 func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterSessionServiceServer(server, s.sessions)
+	authv1.RegisterProviderServiceServer(server, s.federation)
+	authv1.RegisterIdentityServiceServer(server, s.federation)
+	authv1.RegisterIdentityProviderServiceServer(server, s.federation)
 	authv1.RegisterFactorServiceServer(server, s.factors)
 	authv1.RegisterPasskeyServiceServer(server, s.passkeys)
 	authv1.RegisterOrganizationServiceServer(server, s.organizations)

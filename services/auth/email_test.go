@@ -44,16 +44,22 @@ func setupPostAt(t *testing.T, clk clock.Clock, verified bool, url string) *post
 	cfg.Messages.SMTPURL = url
 	p := &post{bundle: setupWith(t, clk, cfg)}
 	p.emails = authv1.NewEmailServiceClient(p.conn)
+	p.run(t)
+	return p
+}
+
+// run delivers letters until the test ends.
+func (b *bundle) run(t *testing.T) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
-	go func() { done <- p.service.Run(ctx) }()
+	go func() { done <- b.service.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	return p
 }
 
 var codePattern = regexp.MustCompile(`http://gatehouse\.test(/account/[a-z]+)\?code=([A-Za-z0-9_-]{43})\b`)

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
 	"github.com/gatehouse/gatehouse/services/auth/email"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
+	"github.com/gatehouse/gatehouse/services/auth/federation"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
 	"github.com/gatehouse/gatehouse/services/auth/outbox"
 	"github.com/gatehouse/gatehouse/services/auth/session"
@@ -96,13 +97,15 @@ type emailDeps struct {
 	sessions *usersession.Service
 	keys     *apikey.Service
 	factors  *factor.Store
+	// identities are those at providers.
+	identities *federation.Store
 }
 
 // openEmails builds the room of addresses.
 func (s *Service) openEmails(deps Deps, d emailDeps) (*email.Service, error) {
 	return email.NewService(email.Deps{
 		Store: email.NewStore(deps.DB), Users: d.users, Accounts: d.accounts, Hasher: d.hasher, Sessions: d.sessions,
-		Keys: d.keys.DeleteAll, Factors: d.factors.DeleteAll, Enrolled: s.factors.Methods,
+		Keys: d.keys.DeleteAll, Factors: d.factors.DeleteAll, Identities: d.identities.DeleteAll, Enrolled: s.factors.Methods,
 		Office: s.post.office, PublicURL: s.cfg.Issuer, Required: s.cfg.VerifiedEmail, Trail: s.trail, Clock: deps.Clock,
 	}, s.post.postman)
 }

@@ -41,6 +41,9 @@ type bundle struct {
 	userSessions    authv1.UserSessionServiceClient
 	apiKeys         authv1.ApiKeyServiceClient
 	invitations     authv1.InvitationServiceClient
+	providers       authv1.ProviderServiceClient
+	identities      authv1.IdentityServiceClient
+	directory       authv1.IdentityProviderServiceClient
 }
 
 func setup(t *testing.T) *bundle {
@@ -70,6 +73,8 @@ func setupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *bundle {
 	b.userSessions = authv1.NewUserSessionServiceClient(b.conn)
 	b.apiKeys = authv1.NewApiKeyServiceClient(b.conn)
 	b.invitations = authv1.NewInvitationServiceClient(b.conn)
+	b.providers, b.identities = authv1.NewProviderServiceClient(b.conn), authv1.NewIdentityServiceClient(b.conn)
+	b.directory = authv1.NewIdentityProviderServiceClient(b.conn)
 	return b
 }
 

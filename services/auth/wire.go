@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
 	"github.com/gatehouse/gatehouse/services/auth/directory"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
+	"github.com/gatehouse/gatehouse/services/auth/federation"
 	"github.com/gatehouse/gatehouse/services/auth/grant"
 	"github.com/gatehouse/gatehouse/services/auth/invitation"
 	"github.com/gatehouse/gatehouse/services/auth/key"
@@ -59,6 +60,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}
 	if s.emails, err = s.openEmails(deps, emailDeps{
 		users: users, accounts: s.accountMaker, hasher: hasher, sessions: s.userSessions, keys: s.apiKeys, factors: factors,
+		identities: federation.NewStore(deps.DB, tokens),
 	}); err != nil {
 		return err
 	}
@@ -123,8 +125,12 @@ func (s *Service) wireOAuth(deps Deps, tokens *paging.Tokens, users *user.Store,
 	return err
 }
 
-// wireOrganizations builds the rooms of what belongs to organizations.
+// wireOrganizations builds the rooms of what belongs to organizations, and of who comes
+// into them.
 func (s *Service) wireOrganizations(deps Deps, tokens *paging.Tokens, organizations *organization.Store, rights *organization.Rights) (err error) {
+	if s.federation, err = s.openFederation(deps, tokens, organizations, rights); err != nil {
+		return err
+	}
 	if s.organizations, err = organization.NewService(organization.Deps{
 		Store: organizations, Rights: rights, Revocations: s.revoked, Trail: s.trail, Clock: deps.Clock,
 	}); err != nil {

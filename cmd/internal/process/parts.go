@@ -3,10 +3,12 @@ package process
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net"
 	"path/filepath"
 
 	"github.com/gatehouse/gatehouse/gateway"
+	"github.com/gatehouse/gatehouse/platform/egress"
 	"github.com/gatehouse/gatehouse/platform/health"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/auth"
@@ -38,9 +40,15 @@ func (p *Process) openAuth(ctx context.Context, db *postgres.DB) (*auth.Service,
 	if made {
 		first.password = rand.Text()
 	}
+	providers, listErr := p.settings.Providers.List()
+	allowed, err := egress.ParsePrefixes(p.settings.EgressAllow)
+	if err = errors.Join(listErr, err); err != nil {
+		return nil, first, err
+	}
 	service, err := auth.New(auth.Config{
 		Issuer: p.settings.PublicURL, SecretKey: p.key, AdminEmail: first.email, AdminPassword: first.password,
 		RateLimits: p.settings.RateLimits == "on", VerifiedEmail: p.settings.ConfirmsAddresses(), Messages: p.settings.Messages(),
+		Providers: providers, Redirects: p.settings.Providers.Redirects, EgressAllow: allowed,
 	}, auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer, Meter: p.telemetry.Meter})
 	if err != nil {
 		return nil, first, err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/config"
+	"github.com/gatehouse/gatehouse/platform/egress"
 	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/platform/obs"
 )
@@ -72,6 +73,11 @@ type Settings struct {
 	// on or off: whether whoever signs up must confirm the address, by a link in a
 	// mail, before there is an account. Unset, on in production and off elsewhere.
 	VerifiedEmail string `env:"GATEHOUSE_VERIFIED_EMAIL"`
+	// The identity providers by which anybody may sign in.
+	Providers Providers
+	// What may be reached beside the public internet at addresses that users choose, as
+	// CIDRs, comma separated: the identity providers of organizations.
+	EgressAllow []string `env:"GATEHOUSE_EGRESS_ALLOW"`
 	// The default chat model, provider/name.
 	Model string `env:"GATEHOUSE_MODEL" envDefault:"local/extractive"`
 	// The embedder, provider/name.
@@ -140,6 +146,9 @@ func (s Settings) Validate() error {
 	if s.VerifiedEmail != "" && s.VerifiedEmail != "on" && s.VerifiedEmail != "off" {
 		add("GATEHOUSE_VERIFIED_EMAIL: %q is neither on nor off", s.VerifiedEmail)
 	}
+	if _, err := egress.ParsePrefixes(s.EgressAllow); err != nil {
+		add("GATEHOUSE_EGRESS_ALLOW: %w", err)
+	}
 	if _, err := notify.Open(s.Messages(), clock.System()); err != nil {
 		problems = append(problems, err)
 	}
@@ -151,7 +160,7 @@ func (s Settings) Validate() error {
 			problems = append(problems, err)
 		}
 	}
-	return errors.Join(append(problems, s.Telemetry.Validate())...)
+	return errors.Join(append(problems, s.Providers.Validate(), s.Telemetry.Validate())...)
 }
 
 // validateServer reports what is missing or unfit outside of local.

@@ -105,3 +105,35 @@ func TestMessagesAreWrittenDownInLocalAlone(t *testing.T) {
 		}
 	}
 }
+
+// S74: what is wrong with a provider is told without its secret.
+func TestS74ProvidersAreReadFromSettings(t *testing.T) {
+	t.Parallel()
+	s, err := settings.Load(map[string]string{
+		"GATEHOUSE_GOOGLE_CLIENT_ID": "g", "GATEHOUSE_GOOGLE_CLIENT_SECRET": "hunter2",
+		"GATEHOUSE_MICROSOFT_CLIENT_ID": "m", "GATEHOUSE_MICROSOFT_TENANT": "organizations",
+		"GATEHOUSE_OIDC_PROVIDERS":         `[{"id": "acme", "issuer": "https://id.acme.example", "clientId": "a", "scopes": ["groups"]}]`,
+		"GATEHOUSE_PROVIDER_REDIRECT_URIS": "org.example.app:/back,http://127.0.0.1/back",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Providers.List()
+	if err != nil || len(list) != 3 || list[0].ID != "google" || list[0].ClientSecret.Reveal() != "hunter2" ||
+		list[1].Issuer != "https://login.microsoftonline.com/organizations/v2.0" || list[2].DisplayName != "acme" || list[2].Scopes[0] != "groups" {
+		t.Errorf("%v %+v", err, list)
+	}
+	_, err = settings.Load(map[string]string{
+		"GATEHOUSE_GITHUB_CLIENT_ID": "g", "GATEHOUSE_APPLE_CLIENT_ID": "a", "GATEHOUSE_APPLE_PRIVATE_KEY": "hunter2",
+		"GATEHOUSE_OIDC_PROVIDERS": `[{"id": "acme", "clientSecret": "hunter2", "redirect": "x"}]`, "GATEHOUSE_PROVIDER_REDIRECT_URIS": "http://evil.example",
+		"GATEHOUSE_EGRESS_ALLOW": "10.0.0.0/8,here",
+	})
+	for _, want := range []string{`GATEHOUSE_EGRESS_ALLOW: "here"`, `"github": the client secret`, `"apple": the team`, `"apple": the private key`, "GATEHOUSE_OIDC_PROVIDERS", "evil.example"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+	if err != nil && strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the error shows a secret: %v", err)
+	}
+}

@@ -79,7 +79,7 @@ func (s *Service) settle(ctx context.Context, tx postgres.Tx, c claim, passwordH
 		return err
 	}
 	if account.UserID == "" {
-		err := s.deps.Accounts.Confirmed(ctx, tx, c.address, passwordHash, c.displayName)
+		_, err := s.deps.Accounts.Confirmed(ctx, tx, c.address, passwordHash, c.displayName)
 		if fault.Is(err, faultv1.Reason_REASON_EMAIL_TAKEN) {
 			return invalidToken() // another link was opened at the same time
 		}
@@ -88,14 +88,46 @@ func (s *Service) settle(ctx context.Context, tx postgres.Tx, c claim, passwordH
 	return s.replace(ctx, tx, account, passwordHash)
 }
 
-// replace gives an account a new password, and ends what the old one opened. What
-// else lets into an account that was never confirmed is another's: it goes too.
+// TakeOver gives an account whose address nobody has confirmed to whoever has shown
+// elsewhere that it is theirs, in a transaction that it makes the user's. Nothing that
+// its maker could sign in with is left, nor a password.
+func (s *Service) TakeOver(ctx context.Context, tx postgres.Tx, account user.Account) error {
+	u, err := s.enter(ctx, tx, account.UserID)
+	if err != nil {
+		return err
+	}
+	if err := s.deps.Store.forget(ctx, tx, u.Email, u.ID); err != nil {
+		return err
+	}
+	if err := s.empty(ctx, tx, u, ""); err != nil {
+		return err
+	}
+	return s.record(ctx, tx, u.ID, account.OrganizationID, "taken_over")
+}
+
+// replace gives an account a new password, and ends what the old one opened.
 func (s *Service) replace(ctx context.Context, tx postgres.Tx, account user.Account, passwordHash string) error {
 	u, err := s.enter(ctx, tx, account.UserID)
 	if err != nil {
 		return err
 	}
-	confirmed := u.EmailVerified
+	if err := s.empty(ctx, tx, u, passwordHash); err != nil {
+		return err
+	}
+	if err := s.record(ctx, tx, u.ID, account.OrganizationID, "password_reset"); err != nil {
+		return err
+	}
+	return s.deps.Office.Send(ctx, tx, mailing.Letter{Kind: letterWasReset, Address: u.Email, Locale: u.Locale})
+}
+
+// empty confirms a user's address, with another password, and ends what the old one
+// opened. What else lets into an account that was never confirmed is another's: it
+// goes too.
+func (s *Service) empty(ctx context.Context, tx postgres.Tx, u user.User, passwordHash string) error {
+	forget := []Forget{s.deps.Keys}
+	if !u.EmailVerified {
+		forget = append(forget, s.deps.Factors, s.deps.Identities)
+	}
 	u.PasswordHash, u.EmailVerified = passwordHash, true
 	if err := s.save(ctx, tx, u); err != nil {
 		return err
@@ -103,18 +135,12 @@ func (s *Service) replace(ctx context.Context, tx postgres.Tx, account user.Acco
 	if _, err := s.deps.Sessions.End(ctx, tx, u.ID, "", ""); err != nil {
 		return err
 	}
-	if err := s.deps.Keys(ctx, tx, u.ID); err != nil {
-		return err
-	}
-	if !confirmed {
-		if err := s.deps.Factors(ctx, tx, u.ID); err != nil {
+	for _, f := range forget {
+		if err := f(ctx, tx, u.ID); err != nil {
 			return err
 		}
 	}
-	if err := s.record(ctx, tx, u.ID, account.OrganizationID, "password_reset"); err != nil {
-		return err
-	}
-	return s.deps.Office.Send(ctx, tx, mailing.Letter{Kind: letterWasReset, Address: u.Email, Locale: u.Locale})
+	return nil
 }
 
 // verify confirms the address of an account, as long as it is still that one.

@@ -17,7 +17,7 @@
 // sign-up, with the password that its reader chose. Where they need not be, an
 // account may stand that somebody made with another's address. Then a link that
 // anybody can ask for (resend, forgot) takes the account over: it sets a new
-// password, and the sessions, API keys and factors from before are gone. Only a
+// password, and the sessions, API keys, factors and identities from before are gone. Only a
 // link that was asked for from within the account just confirms the address.
 //
 // An unconfirmed account where confirming is required is refused at sign-in as a
@@ -96,7 +96,7 @@ type Sessions interface {
 // Accounts makes accounts.
 type Accounts interface {
 	// Confirmed makes the account of a sign-up whose address was confirmed.
-	Confirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) error
+	Confirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error)
 }
 
 // Forget removes something of a user, in a transaction in the user's scope.
@@ -109,8 +109,9 @@ type Deps struct {
 	Accounts Accounts
 	Hasher   *user.Hasher
 	Sessions Sessions
-	// Keys and Factors remove a user's API keys, and its second factors.
-	Keys, Factors Forget
+	// Keys, Factors and Identities remove a user's API keys, its second factors, and
+	// those at providers who sign it in.
+	Keys, Factors, Identities Forget
 	// Enrolled lists the second factors of a user.
 	Enrolled func(ctx context.Context, userID string) ([]string, error)
 	Office   *mailing.Office
@@ -132,7 +133,7 @@ type Service struct {
 // NewService returns the service, which writes its letters by the postman.
 func NewService(deps Deps, postman *mailing.Postman) (*Service, error) {
 	if deps.Store == nil || deps.Users == nil || deps.Accounts == nil || deps.Hasher == nil || deps.Sessions == nil || deps.Keys == nil ||
-		deps.Factors == nil || deps.Enrolled == nil || deps.Office == nil || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil || postman == nil {
+		deps.Factors == nil || deps.Identities == nil || deps.Enrolled == nil || deps.Office == nil || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil || postman == nil {
 		return nil, errors.New("email: every dependency is required")
 	}
 	s := &Service{deps: deps}

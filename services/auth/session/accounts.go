@@ -77,15 +77,27 @@ func (a *Accounts) insert(ctx context.Context, tx postgres.Tx, acc account) erro
 	})
 }
 
-// Confirmed makes the account of a sign-up whose address was confirmed, in a
-// transaction that it makes the new user's. A taken address is EMAIL_TAKEN.
-func (a *Accounts) Confirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) error {
+// Confirmed makes the account of somebody whose address is known to be theirs, in a
+// transaction that it makes the new user's; with an empty hash, an account that no
+// password opens. A taken address is EMAIL_TAKEN.
+func (a *Accounts) Confirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error) {
 	acc := a.draft(email, displayName)
 	acc.user.PasswordHash, acc.user.EmailVerified = passwordHash, true
-	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: acc.organization.ID, UserID: acc.user.ID}); err != nil {
-		return err
+	return a.make(ctx, tx, acc)
+}
+
+// Unconfirmed is [Accounts.Confirmed] for somebody who is only said to have the
+// address; no password opens the account.
+func (a *Accounts) Unconfirmed(ctx context.Context, tx postgres.Tx, email, displayName string) (user.Account, error) {
+	return a.make(ctx, tx, a.draft(email, displayName))
+}
+
+func (a *Accounts) make(ctx context.Context, tx postgres.Tx, acc account) (user.Account, error) {
+	made := user.Account{UserID: acc.user.ID, Verified: acc.user.EmailVerified, Locale: acc.user.Locale, OrganizationID: acc.organization.ID}
+	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: made.OrganizationID, UserID: made.UserID}); err != nil {
+		return made, err
 	}
-	return a.insert(ctx, tx, acc)
+	return made, a.insert(ctx, tx, acc)
 }
 
 // Create makes an account on the word of whoever runs the installation, outside

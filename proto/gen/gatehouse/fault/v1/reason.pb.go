@@ -127,6 +127,16 @@ const (
 	Reason_REASON_FACTOR_INVALID Reason = 47
 	// The publishable key does not stand for pages of this origin.
 	Reason_REASON_ORIGIN_NOT_ALLOWED Reason = 55
+	// What came back from the identity provider signs nobody in: it was not begun here, was used, took too long, or does not hold. Begin again.
+	Reason_REASON_PROVIDER_SIGN_IN_REFUSED Reason = 60
+	// The identity provider does not answer, or answers what cannot be read.
+	Reason_REASON_IDENTITY_PROVIDER_UNAVAILABLE Reason = 61
+	// The identity provider does not vouch for an address, and without one there is no new account. Sign in otherwise, and link the provider.
+	Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED Reason = 62
+	// An account has the address that the identity provider tells, which is no proof. Sign in to it, and link the provider at /v1/me/identities.
+	Reason_REASON_IDENTITY_NOT_LINKED Reason = 63
+	// Nothing else signs you in. Choose a password or link another provider first.
+	Reason_REASON_LAST_CREDENTIAL Reason = 64
 	// A parameter is missing, repeated, unknown or malformed (RFC 6749 section 4.1.2.1).
 	Reason_REASON_OAUTH_INVALID_REQUEST Reason = 65
 	// The client is unknown, or did not authenticate as it was registered to (RFC 6749 section 5.2).
@@ -193,6 +203,11 @@ var (
 		46: "REASON_TOKEN_INVALID",
 		47: "REASON_FACTOR_INVALID",
 		55: "REASON_ORIGIN_NOT_ALLOWED",
+		60: "REASON_PROVIDER_SIGN_IN_REFUSED",
+		61: "REASON_IDENTITY_PROVIDER_UNAVAILABLE",
+		62: "REASON_PROVIDER_ADDRESS_UNVERIFIED",
+		63: "REASON_IDENTITY_NOT_LINKED",
+		64: "REASON_LAST_CREDENTIAL",
 		65: "REASON_OAUTH_INVALID_REQUEST",
 		66: "REASON_OAUTH_INVALID_CLIENT",
 		67: "REASON_OAUTH_INVALID_GRANT",
@@ -201,61 +216,66 @@ var (
 		70: "REASON_OAUTH_INVALID_SCOPE",
 	}
 	Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED":                  0,
-		"REASON_INTERNAL":                     1,
-		"REASON_INVALID_ARGUMENT":             2,
-		"REASON_UNAUTHENTICATED":              3,
-		"REASON_INVALID_CREDENTIALS":          4,
-		"REASON_REFRESH_TOKEN_INVALID":        5,
-		"REASON_REFRESH_TOKEN_REUSED":         6,
-		"REASON_PERMISSION_DENIED":            7,
-		"REASON_INSUFFICIENT_SCOPE":           8,
-		"REASON_NOT_FOUND":                    9,
-		"REASON_ROUTE_NOT_FOUND":              10,
-		"REASON_METHOD_NOT_ALLOWED":           11,
-		"REASON_ALREADY_EXISTS":               12,
-		"REASON_EMAIL_TAKEN":                  13,
-		"REASON_CONFLICT":                     14,
-		"REASON_NOT_EMPTY":                    15,
-		"REASON_LAST_OWNER":                   16,
-		"REASON_RUN_IN_PROGRESS":              17,
-		"REASON_RUN_FINISHED":                 18,
-		"REASON_ETAG_MISMATCH":                19,
-		"REASON_PAYLOAD_TOO_LARGE":            20,
-		"REASON_UNSUPPORTED_MEDIA_TYPE":       21,
-		"REASON_IDEMPOTENCY_MISMATCH":         22,
-		"REASON_RATE_LIMITED":                 23,
-		"REASON_CANCELLED":                    24,
-		"REASON_UNAVAILABLE":                  25,
-		"REASON_DATABASE_UNAVAILABLE":         26,
-		"REASON_OVERLOADED":                   27,
-		"REASON_DEADLINE_EXCEEDED":            28,
-		"REASON_PROVIDER_UNAVAILABLE":         29,
-		"REASON_PROVIDER_RATE_LIMITED":        30,
-		"REASON_PROVIDER_AUTHENTICATION":      31,
-		"REASON_PROVIDER_CONTEXT_TOO_LONG":    32,
-		"REASON_PROVIDER_BROKEN_STREAM":       33,
-		"REASON_PROVIDER_REJECTED":            34,
-		"REASON_MODEL_NOT_CONFIGURED":         35,
-		"REASON_DOCUMENT_EMPTY":               36,
-		"REASON_DOCUMENT_BINARY":              37,
-		"REASON_DOCUMENT_ENCODING":            38,
-		"REASON_DOCUMENT_TOO_LARGE":           39,
-		"REASON_DOCUMENT_UNSUPPORTED_TYPE":    40,
-		"REASON_DOCUMENT_MALFORMED":           41,
-		"REASON_DOCUMENT_INDEXING_FAILED":     42,
-		"REASON_RUN_INTERRUPTED":              43,
-		"REASON_EGRESS_DENIED":                44,
-		"REASON_STEP_UP_REQUIRED":             45,
-		"REASON_TOKEN_INVALID":                46,
-		"REASON_FACTOR_INVALID":               47,
-		"REASON_ORIGIN_NOT_ALLOWED":           55,
-		"REASON_OAUTH_INVALID_REQUEST":        65,
-		"REASON_OAUTH_INVALID_CLIENT":         66,
-		"REASON_OAUTH_INVALID_GRANT":          67,
-		"REASON_OAUTH_UNAUTHORIZED_CLIENT":    68,
-		"REASON_OAUTH_UNSUPPORTED_GRANT_TYPE": 69,
-		"REASON_OAUTH_INVALID_SCOPE":          70,
+		"REASON_UNSPECIFIED":                   0,
+		"REASON_INTERNAL":                      1,
+		"REASON_INVALID_ARGUMENT":              2,
+		"REASON_UNAUTHENTICATED":               3,
+		"REASON_INVALID_CREDENTIALS":           4,
+		"REASON_REFRESH_TOKEN_INVALID":         5,
+		"REASON_REFRESH_TOKEN_REUSED":          6,
+		"REASON_PERMISSION_DENIED":             7,
+		"REASON_INSUFFICIENT_SCOPE":            8,
+		"REASON_NOT_FOUND":                     9,
+		"REASON_ROUTE_NOT_FOUND":               10,
+		"REASON_METHOD_NOT_ALLOWED":            11,
+		"REASON_ALREADY_EXISTS":                12,
+		"REASON_EMAIL_TAKEN":                   13,
+		"REASON_CONFLICT":                      14,
+		"REASON_NOT_EMPTY":                     15,
+		"REASON_LAST_OWNER":                    16,
+		"REASON_RUN_IN_PROGRESS":               17,
+		"REASON_RUN_FINISHED":                  18,
+		"REASON_ETAG_MISMATCH":                 19,
+		"REASON_PAYLOAD_TOO_LARGE":             20,
+		"REASON_UNSUPPORTED_MEDIA_TYPE":        21,
+		"REASON_IDEMPOTENCY_MISMATCH":          22,
+		"REASON_RATE_LIMITED":                  23,
+		"REASON_CANCELLED":                     24,
+		"REASON_UNAVAILABLE":                   25,
+		"REASON_DATABASE_UNAVAILABLE":          26,
+		"REASON_OVERLOADED":                    27,
+		"REASON_DEADLINE_EXCEEDED":             28,
+		"REASON_PROVIDER_UNAVAILABLE":          29,
+		"REASON_PROVIDER_RATE_LIMITED":         30,
+		"REASON_PROVIDER_AUTHENTICATION":       31,
+		"REASON_PROVIDER_CONTEXT_TOO_LONG":     32,
+		"REASON_PROVIDER_BROKEN_STREAM":        33,
+		"REASON_PROVIDER_REJECTED":             34,
+		"REASON_MODEL_NOT_CONFIGURED":          35,
+		"REASON_DOCUMENT_EMPTY":                36,
+		"REASON_DOCUMENT_BINARY":               37,
+		"REASON_DOCUMENT_ENCODING":             38,
+		"REASON_DOCUMENT_TOO_LARGE":            39,
+		"REASON_DOCUMENT_UNSUPPORTED_TYPE":     40,
+		"REASON_DOCUMENT_MALFORMED":            41,
+		"REASON_DOCUMENT_INDEXING_FAILED":      42,
+		"REASON_RUN_INTERRUPTED":               43,
+		"REASON_EGRESS_DENIED":                 44,
+		"REASON_STEP_UP_REQUIRED":              45,
+		"REASON_TOKEN_INVALID":                 46,
+		"REASON_FACTOR_INVALID":                47,
+		"REASON_ORIGIN_NOT_ALLOWED":            55,
+		"REASON_PROVIDER_SIGN_IN_REFUSED":      60,
+		"REASON_IDENTITY_PROVIDER_UNAVAILABLE": 61,
+		"REASON_PROVIDER_ADDRESS_UNVERIFIED":   62,
+		"REASON_IDENTITY_NOT_LINKED":           63,
+		"REASON_LAST_CREDENTIAL":               64,
+		"REASON_OAUTH_INVALID_REQUEST":         65,
+		"REASON_OAUTH_INVALID_CLIENT":          66,
+		"REASON_OAUTH_INVALID_GRANT":           67,
+		"REASON_OAUTH_UNAUTHORIZED_CLIENT":     68,
+		"REASON_OAUTH_UNSUPPORTED_GRANT_TYPE":  69,
+		"REASON_OAUTH_INVALID_SCOPE":           70,
 	}
 )
 
@@ -388,7 +408,7 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\vhttp_status\x18\x02 \x01(\x05R\n" +
 	"httpStatus\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12 \n" +
-	"\vdescription\x18\x04 \x01(\tR\vdescription*\x998\n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription*\xc3?\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12x\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1acҵ\x18_\b\r\x10\xf4\x03\x1a\x0eInternal error\"HSomething broke on our side. The request id finds the cause in the logs.\x12{\n" +
@@ -445,7 +465,12 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\x17REASON_STEP_UP_REQUIRED\x10-\x1a\x91\x01ҵ\x18\x8c\x01\b\a\x10\x93\x03\x1a\x16Fresh sign-in required\"mThe call needs a recent proof that it is you. Step up at /v1/auth/step-up, then repeat it with the new token.\x12\x9d\x01\n" +
 	"\x14REASON_TOKEN_INVALID\x10.\x1a\x82\x01ҵ\x18~\b\x03\x10\x90\x03\x1a\x16Link or code not valid\"_The link or code is wrong, was used, has expired, or a newer one was sent. Ask for another one.\x12\x94\x01\n" +
 	"\x15REASON_FACTOR_INVALID\x10/\x1ayҵ\x18u\b\x10\x10\x91\x03\x1a\x15Second factor refused\"WThe second factor's code or answer is wrong, or its challenge has ended. Sign in again.\x12\x98\x01\n" +
-	"\x19REASON_ORIGIN_NOT_ALLOWED\x107\x1ayҵ\x18u\b\a\x10\x93\x03\x1a\x12Origin not allowed\"ZThe publishable key does not stand for pages of this origin. List the origin with the key.\x12\x96\x01\n" +
+	"\x19REASON_ORIGIN_NOT_ALLOWED\x107\x1ayҵ\x18u\b\a\x10\x93\x03\x1a\x12Origin not allowed\"ZThe publishable key does not stand for pages of this origin. List the origin with the key.\x12\xd9\x01\n" +
+	"\x1fREASON_PROVIDER_SIGN_IN_REFUSED\x10<\x1a\xb3\x01ҵ\x18\xae\x01\b\x10\x10\x91\x03\x1a\x1bSign-in by provider refused\"\x89\x01What came back from the identity provider signs nobody in: it was not begun here, was used, took too long, or does not hold. Begin again.\x12\x9a\x01\n" +
+	"$REASON_IDENTITY_PROVIDER_UNAVAILABLE\x10=\x1apҵ\x18l\b\x0e\x10\xf7\x03\x1a\x1dIdentity provider unavailable\"FThe identity provider does not answer, or answers what cannot be read.\x12\xd3\x01\n" +
+	"\"REASON_PROVIDER_ADDRESS_UNVERIFIED\x10>\x1a\xaa\x01ҵ\x18\xa5\x01\b\a\x10\x93\x03\x1a\x14Address not verified\"\x87\x01The identity provider does not vouch for an address, and without one there is no new account. Sign in otherwise, and link the provider.\x12\xcd\x01\n" +
+	"\x1aREASON_IDENTITY_NOT_LINKED\x10?\x1a\xac\x01ҵ\x18\xa7\x01\b\x06\x10\x99\x03\x1a\x13Identity not linked\"\x8a\x01An account has the address that the identity provider tells, which is no proof. Sign in to it, and link the provider at /v1/me/identities.\x12\x88\x01\n" +
+	"\x16REASON_LAST_CREDENTIAL\x10@\x1alҵ\x18h\b\t\x10\x99\x03\x1a\x13Last way to sign in\"LNothing else signs you in. Choose a password or link another provider first.\x12\x96\x01\n" +
 	"\x1cREASON_OAUTH_INVALID_REQUEST\x10A\x1atҵ\x18p\b\x03\x10\x90\x03\x1a\x15Invalid OAuth request\"RA parameter is missing, repeated, unknown or malformed (RFC 6749 section 4.1.2.1).\x12\xa5\x01\n" +
 	"\x1bREASON_OAUTH_INVALID_CLIENT\x10B\x1a\x83\x01ҵ\x18\x7f\b\x10\x10\x91\x03\x1a\x18Client not authenticated\"^The client is unknown, or did not authenticate as it was registered to (RFC 6749 section 5.2).\x12\xd3\x01\n" +
 	"\x1aREASON_OAUTH_INVALID_GRANT\x10C\x1a\xb2\x01ҵ\x18\xad\x01\b\x03\x10\x90\x03\x1a\x0fGrant not valid\"\x94\x01The code or refresh token is wrong, was used, has expired, is another client's, or does not fit the verifier or redirect URI (RFC 6749 section 5.2).\x12\x99\x01\n" +

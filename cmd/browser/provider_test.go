@@ -1,0 +1,224 @@
+package browser_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/platform/freeport"
+)
+
+const (
+	providers = "../../tools/provider"
+	client    = "gatehouse-test"
+)
+
+// startFederated serves the product with a real OpenID provider beside it, which to a
+// browser is another site: an address instead of a name.
+func startFederated(t *testing.T) *product {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(providers, "node_modules", ".package-lock.json")); err != nil {
+		t.Fatalf("the npm packages of %s are not installed: run make setup-tests (%v)", providers, err)
+	}
+	address, err := freeport.Address(t.Context())
+	must(t, err)
+	issuer := "http://" + address
+	return startWith(t, func(origin string) map[string]string {
+		serveProvider(t, issuer, origin+"/v1/auth/providers/acme/callback")
+		return map[string]string{"GATEHOUSE_OIDC_PROVIDERS": fmt.Sprintf(
+			`[{"id": "acme", "displayName": "Acme", "issuer": %q, "clientId": %q, "clientSecret": "a secret of the test's: 100%%"}]`, issuer, client)}
+	})
+}
+
+// serveProvider runs the provider until the test ends.
+func serveProvider(t *testing.T, issuer, redirectURI string) {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "node", "serve.mjs", issuer, client, "a secret of the test's: 100%", redirectURI)
+	var said bytes.Buffer
+	cmd.Dir, cmd.Stderr = providers, &said
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = in.Close()
+		if err := cmd.Wait(); err != nil || t.Failed() {
+			t.Errorf("the provider: %v\n%s", err, said.String())
+		}
+	})
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if lines.Text() == "listening" {
+			return
+		}
+	}
+	t.Fatal("the provider does not listen")
+}
+
+// agree signs somebody in at the provider, who then agrees to what is asked.
+func (c *chromium) agree(name string) {
+	c.t.Helper()
+	c.until(`document.querySelector("input[name=login]")`)
+	c.eval(fmt.Sprintf(`(document.querySelector("input[name=login]").value = %q,
+		document.querySelector("input[name=password]").value = "any", document.querySelector("form").submit())`, name), nil)
+	c.confirm()
+}
+
+// confirm agrees, as somebody whom the provider knows.
+func (c *chromium) confirm() {
+	c.t.Helper()
+	c.until(`document.querySelector("input[name=prompt][value=consent]")`)
+	c.eval(`document.querySelector("form").submit()`, nil)
+}
+
+// arrived waits until the browser is at a path of the product.
+func (p *product) arrived(c *chromium, path string) {
+	c.t.Helper()
+	c.until(fmt.Sprintf("location.origin === %q && location.pathname === %q", p.origin, path))
+}
+
+// session is whom a page finds itself signed in as, by the cookies alone.
+func (p *product) session(t *testing.T, c *chromium) (tokens, string) {
+	t.Helper()
+	var out tokens
+	c.eval(`fetch("/v1/auth/refresh", {method: "POST", headers: {"Content-Type": "application/json", "X-Gatehouse-CSRF": "1"},
+		body: JSON.stringify({session: "COOKIE"})}).then(r => r.json())`, &out)
+	var me struct{ Email string }
+	p.Get(t, inprocess.Session{AccessToken: out.AccessToken}, "/v1/me", &me)
+	return out, me.Email
+}
+
+func TestS38ChromiumSignsInByAProviderAndShowsItsPasskey(t *testing.T) {
+	t.Parallel()
+	p, c := startFederated(t), openChromium(t)
+	start := p.origin + "/v1/auth/providers/acme/start?returnTo=/docs/errors"
+	c.visit(start)
+	c.agree("ada")
+	p.arrived(c, "/docs/errors")
+	in, email := p.session(t, c)
+	if email != "ada@example.com" || !slices.Equal(in.methods(t), []string{"fed"}) {
+		t.Errorf("signed in as %s by %v", email, in.methods(t))
+	}
+	var readable string
+	c.eval("document.cookie", &readable)
+	if !strings.Contains(readable, "gh_gen=") || strings.Contains(readable, "gh_refresh") || strings.Contains(readable, "gh_attempt") {
+		t.Errorf("a script reads %s", readable)
+	}
+
+	// With a passkey enrolled, the provider is not enough.
+	c.authenticator(true)
+	p.register(t, c, inprocess.Session{AccessToken: in.AccessToken})
+	c.visit(start)
+	c.until(`location.pathname === "/account/challenge" && !document.getElementById("passkey").hidden`)
+	c.eval(`document.getElementById("passkey").click()`, nil)
+	p.arrived(c, "/docs/errors")
+	again, email := p.session(t, c)
+	if email != "ada@example.com" || !slices.Contains(again.methods(t), "fed") || !slices.Contains(again.methods(t), "hwk") {
+		t.Errorf("signed in as %s by %v", email, again.methods(t))
+	}
+}
+
+// A recovery code goes by the page's form, which needs no script.
+func TestS39ChromiumShowsARecoveryCodeOnce(t *testing.T) {
+	t.Parallel()
+	p, c := startFederated(t), openChromium(t)
+	start := p.origin + "/v1/auth/providers/acme/start?returnTo=/docs/errors"
+	c.visit(start)
+	c.agree("ada")
+	p.arrived(c, "/docs/errors")
+	in, _ := p.session(t, c)
+	c.authenticator(true)
+	codes := p.register(t, c, inprocess.Session{AccessToken: in.AccessToken})
+	enter := fmt.Sprintf(`(document.getElementById("factor").value = %q, document.querySelector("main form").submit())`, codes[0])
+	c.visit(start)
+	c.until(`location.pathname === "/account/challenge"`)
+	c.eval(enter, nil)
+	p.arrived(c, "/docs/errors")
+	c.visit(start)
+	c.until(`location.pathname === "/account/challenge"`)
+	c.eval(enter, nil)
+	c.until(`document.getElementById("problem")`)
+}
+
+// As Apple answers: by a form that the provider's own page sends, which brings no
+// cookie of this site.
+func TestChromiumComesBackByAForm(t *testing.T) {
+	t.Parallel()
+	p, c := startFederated(t), openChromium(t)
+	c.visit(p.origin + "/")
+	var begun struct{ AuthorizationURL, Secret string }
+	c.eval(`fetch("/v1/auth/providers/acme:begin", {method: "POST", headers: {"Content-Type": "application/json"},
+		body: JSON.stringify({session: "COOKIE", returnTo: "/docs"})}).then(r => r.json())`, &begun)
+	if begun.Secret != "" || begun.AuthorizationURL == "" {
+		t.Fatalf("begun with %+v", begun)
+	}
+	c.visit(begun.AuthorizationURL + "&response_mode=form_post")
+	c.agree("ada")
+	p.arrived(c, "/docs")
+	if _, email := p.session(t, c); email != "ada@example.com" {
+		t.Errorf("signed in as %s", email)
+	}
+}
+
+// Login CSRF: an answer that another browser got signs this one in as nobody.
+func TestChromiumTakesNoOtherBrowsersAnswer(t *testing.T) {
+	t.Parallel()
+	p, theirs, mine := startFederated(t), openChromium(t), openChromium(t)
+	var begun struct{ AuthorizationURL, State string }
+	theirs.visit(p.origin + "/")
+	theirs.eval(`fetch("/v1/auth/providers/acme:begin", {method: "POST", headers: {"Content-Type": "application/json"}, body: "{}"}).then(r => r.json())`, &begun)
+	// Without its cookie nothing takes the answer there, so that the code stays good.
+	theirs.visit(begun.AuthorizationURL)
+	theirs.agree("eve")
+	theirs.until(`location.pathname.endsWith("/callback")`)
+	var answer string
+	theirs.eval("location.href", &answer)
+	if !strings.Contains(answer, "code=") || !strings.Contains(answer, "iss=") {
+		t.Fatalf("the answer is %s", answer)
+	}
+	mine.visit(p.origin + "/v1/auth/providers/acme/start")
+	mine.until(`document.querySelector("input[name=login]")`)
+	mine.visit(answer)
+	mine.until(`document.querySelector("h1")?.innerText === "You are not signed in"`)
+	mine.visit(p.origin + "/")
+	var status int
+	mine.eval(`fetch("/v1/auth/refresh", {method: "POST", headers: {"Content-Type": "application/json", "X-Gatehouse-CSRF": "1"},
+		body: JSON.stringify({session: "COOKIE"})}).then(r => r.status)`, &status)
+	if status != http.StatusUnauthorized {
+		t.Errorf("refreshed: %d", status)
+	}
+}
+
+func TestS18ChromiumLinksAProviderToAnAccount(t *testing.T) {
+	t.Parallel()
+	p, c := startFederated(t), openChromium(t)
+	ada := p.SignUp(t, "ada@example.org")
+	c.visit(p.origin + "/")
+	var begun struct{ AuthorizationURL string }
+	c.eval(fmt.Sprintf(`fetch("/v1/me/identities/acme:begin", {method: "POST", headers: {"Content-Type": "application/json", "Authorization": "Bearer %s"},
+		body: JSON.stringify({session: "COOKIE", returnTo: "/docs"})}).then(r => r.json())`, ada.AccessToken), &begun)
+	c.visit(begun.AuthorizationURL)
+	c.agree("unverified")
+	p.arrived(c, "/docs")
+	var listed struct {
+		Identities []struct{ Provider, Email string }
+	}
+	p.Get(t, ada, "/v1/me/identities", &listed)
+	if len(listed.Identities) != 1 || listed.Identities[0].Provider != "acme" || listed.Identities[0].Email != "unverified@example.com" {
+		t.Errorf("linked %+v", listed)
+	}
+	c.visit(p.origin + "/v1/auth/providers/acme/start?returnTo=/docs/errors")
+	p.arrived(c, "/docs/errors")
+	if _, email := p.session(t, c); email != "ada@example.org" {
+		t.Errorf("signed in as %s", email)
+	}
+}

@@ -1,0 +1,36 @@
+// Answers the challenge of a sign-in with a passkey.
+const button = document.getElementById("passkey");
+const problem = document.getElementById("passkey-problem");
+
+async function post(path, body) {
+  const response = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response.json();
+}
+
+async function sign() {
+  const asked = await post("/v1/auth/passkeys:begin", { mfaChallengeId: button.dataset.challenge });
+  const credential = await navigator.credentials.get({
+    publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked.publicKey),
+  });
+  await post("/v1/auth/passkeys:finish", {
+    challengeId: asked.challengeId,
+    credential: credential.toJSON(),
+    session: "COOKIE",
+  });
+  location.assign(button.dataset.returnTo);
+}
+
+if (button && window.PublicKeyCredential && PublicKeyCredential.parseRequestOptionsFromJSON) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    problem.hidden = true;
+    sign().catch(() => {
+      problem.hidden = false;
+    });
+  });
+}

@@ -1,0 +1,199 @@
+package federation
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/gatehouse/gatehouse/platform/egress"
+	"github.com/gatehouse/gatehouse/platform/id"
+)
+
+// tenantGap is where Microsoft's issuer has the tenant.
+const tenantGap = "{tenantid}"
+
+// redeem turns a code into who came back.
+func (c *connection) redeem(ctx context.Context, redirectURI, code, iss, secret string) (person, error) {
+	if (c.sendsIss || iss != "") && !c.is(iss) {
+		return person{}, refused(fmt.Errorf("federation: the answer is of issuer %q, not %q", iss, c.issuer))
+	}
+	config := c.oauth
+	config.RedirectURL = redirectURI
+	if c.provider.Kind == Apple {
+		var err error
+		if config.ClientSecret, err = appleSecret(c.provider, c.clock.Now()); err != nil {
+			return person{}, refused(err)
+		}
+	}
+	ctx = oidc.ClientContext(ctx, c.client)
+	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(derive(secret, forVerifier)))
+	if err != nil {
+		return person{}, failed(err)
+	}
+	if c.openID == nil {
+		return c.askGitHub(ctx, token)
+	}
+	claims, err := c.verify(ctx, token, derive(secret, forNonce))
+	if err != nil {
+		return person{}, err
+	}
+	return c.person(claims), nil
+}
+
+// is tells whether an issuer is the provider: of Microsoft's, any tenant.
+func (c *connection) is(issuer string) bool {
+	before, after, open := strings.Cut(c.issuer, tenantGap)
+	if c.provider.Kind != Microsoft || !open {
+		return issuer == c.issuer
+	}
+	tenant, begins := strings.CutPrefix(issuer, before)
+	tenant, ends := strings.CutSuffix(tenant, after)
+	return begins && ends && id.Valid(tenant)
+}
+
+// failed tells a refused code from a provider that does not work.
+func failed(err error) error {
+	var answered *oauth2.RetrieveError
+	if errors.As(err, &answered) && answered.Response != nil && answered.Response.StatusCode < 500 {
+		return refused(err)
+	}
+	if egress.Denied(err) || errors.As(err, new(*url.Error)) || answered != nil {
+		return unreachable(err)
+	}
+	return refused(err)
+}
+
+// claims are what is read of a token and of userinfo.
+type claims struct {
+	Issuer        string `json:"iss"`
+	Subject       string `json:"sub"`
+	Party         string `json:"azp"`
+	Email         string `json:"email"`
+	EmailVerified lax    `json:"email_verified"`
+	Name          string `json:"name"`
+	// Tenant and DomainVerified are Microsoft's.
+	Tenant         string `json:"tid"`
+	DomainVerified lax    `json:"xms_edov"`
+}
+
+// lax is a boolean that some providers write as a text or a number.
+type lax bool
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *lax) UnmarshalJSON(raw []byte) error {
+	text := strings.Trim(string(raw), `"`)
+	*l = text == "true" || text == "1"
+	return nil
+}
+
+// verify returns what an ID token says, and userinfo where the token has no address.
+func (c *connection) verify(ctx context.Context, token *oauth2.Token, nonce string) (claims, error) {
+	var out claims
+	raw, _ := token.Extra("id_token").(string)
+	if raw == "" {
+		return out, refused(errors.New("federation: no ID token"))
+	}
+	keys := &watchedKeys{KeySet: c.keys}
+	verified, err := oidc.NewVerifier(c.issuer, keys, &c.rules).Verify(ctx, raw)
+	if keys.failed != nil {
+		return out, unreachable(keys.failed)
+	}
+	if err != nil {
+		return out, refused(err)
+	}
+	if err := verified.Claims(&out); err != nil {
+		return out, refused(err)
+	}
+	if err := c.check(verified, out, token.AccessToken, nonce); err != nil {
+		return out, refused(err)
+	}
+	if out.Email != "" || c.openID.UserInfoEndpoint() == "" || c.provider.Kind == Microsoft {
+		return out, nil
+	}
+	return c.askUserInfo(ctx, token, out)
+}
+
+// watchedKeys tells keys that cannot be had from a signature that is of none of them:
+// what could not be checked is not what is wrong.
+type watchedKeys struct {
+	oidc.KeySet
+
+	failed error
+}
+
+// VerifySignature implements [oidc.KeySet].
+func (k *watchedKeys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+	payload, err := k.KeySet.VerifySignature(ctx, token)
+	if err != nil && strings.HasPrefix(err.Error(), "fetching keys") { // the library has no other word for it
+		k.failed = err
+	}
+	return payload, err //nolint:wrapcheck // the verifier wraps it
+}
+
+// check is what OpenID Connect core section 3.1.3.7 asks beside signature, audience
+// and time.
+func (c *connection) check(verified *oidc.IDToken, said claims, accessToken, nonce string) error {
+	if subtle.ConstantTimeCompare([]byte(verified.Nonce), []byte(nonce)) != 1 {
+		return errors.New("federation: the token is of another attempt")
+	}
+	if (len(verified.Audience) > 1 || said.Party != "") && said.Party != c.provider.ClientID {
+		return fmt.Errorf("federation: the token is for %q", said.Party)
+	}
+	if verified.AccessTokenHash != "" {
+		if err := verified.VerifyAccessToken(accessToken); err != nil {
+			return fmt.Errorf("federation: %w", err)
+		}
+	}
+	if c.provider.Kind == Microsoft {
+		// Any tenant may sign in, each as its own issuer.
+		if !c.is(verified.Issuer) || !strings.Contains(verified.Issuer, "/"+said.Tenant+"/") || !id.Valid(said.Tenant) {
+			return fmt.Errorf("federation: the issuer %q is not that of tenant %q", verified.Issuer, said.Tenant)
+		}
+	}
+	return nil
+}
+
+// askUserInfo adds what userinfo says of the same subject.
+func (c *connection) askUserInfo(ctx context.Context, token *oauth2.Token, out claims) (claims, error) {
+	info, err := c.openID.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return out, unreachable(err)
+	}
+	var said claims
+	if err := info.Claims(&said); err != nil {
+		return out, unreachable(err)
+	}
+	if said.Subject != out.Subject {
+		return out, refused(errors.New("federation: userinfo is about somebody else"))
+	}
+	out.Email, out.EmailVerified = said.Email, said.EmailVerified
+	if out.Name == "" {
+		out.Name = said.Name
+	}
+	return out, nil
+}
+
+func (c *connection) person(said claims) person {
+	// The configured spelling of the issuer: Google has two.
+	out := person{issuer: c.issuer, subject: said.Subject, email: said.Email, verified: bool(said.EmailVerified), name: said.Name}
+	if c.provider.Kind == Microsoft {
+		// Whatever a tenant says of its users' addresses.
+		out.issuer, out.verified = said.Issuer, bool(said.DomainVerified)
+	}
+	return out
+}
+
+// origin is the part of a URL that says whose it is.
+func origin(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return text
+	}
+	return u.Scheme + "://" + u.Host
+}

@@ -1,0 +1,177 @@
+package federation
+
+import (
+	"context"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/organization"
+)
+
+// permission is what changing providers takes.
+const permission = "identity_providers.write"
+
+// ListIdentityProviders implements the RPC.
+func (s *Service) ListIdentityProviders(ctx context.Context, req *authv1.ListIdentityProvidersRequest) (*authv1.ListIdentityProvidersResponse, error) {
+	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+		return nil, err
+	}
+	items, next, err := s.deps.Store.listProviders(ctx, req.GetOrganizationId(), paging.From(req))
+	if err != nil {
+		return nil, err
+	}
+	out := &authv1.ListIdentityProvidersResponse{NextPageToken: next}
+	for _, p := range items {
+		out.IdentityProviders = append(out.IdentityProviders, p.message())
+	}
+	return out, nil
+}
+
+// GetIdentityProvider implements the RPC.
+func (s *Service) GetIdentityProvider(ctx context.Context, req *authv1.GetIdentityProviderRequest) (*authv1.IdentityProvider, error) {
+	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+		return nil, err
+	}
+	p, err := s.deps.Store.getProvider(ctx, req.GetOrganizationId(), req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return p.message(), nil
+}
+
+// CreateIdentityProvider implements the RPC.
+func (s *Service) CreateIdentityProvider(ctx context.Context, req *authv1.CreateIdentityProviderRequest) (*authv1.IdentityProvider, error) {
+	caller, err := s.administering(ctx, req.GetOrganizationId())
+	if err != nil {
+		return nil, err
+	}
+	p := decodeProvider(req.GetIdentityProvider())
+	p.OrganizationID, p.ID, p.Revision, p.CreateTime = caller.OrganizationID, id.New(), 1, clock.Stamp(s.deps.Clock)
+	p.UpdateTime, p.sealed = p.CreateTime, s.box.Seal([]byte(req.GetIdentityProvider().GetClientSecret()), p.ID)
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	err = s.administer(ctx, caller, p.Role, func(ctx context.Context, tx postgres.Tx) error {
+		n, err := s.deps.Store.countProviders(ctx, tx, p.OrganizationID)
+		if err != nil {
+			return err
+		}
+		if n >= maxProviders {
+			return fault.New(faultv1.Reason_REASON_CONFLICT, "the organization has %d identity providers: remove one first", n)
+		}
+		if err := s.deps.Store.insertProvider(ctx, tx, p); err != nil {
+			return err
+		}
+		return s.recordProvider(ctx, tx, p, "created", map[string]audit.Change{"issuer": {After: p.Issuer}, "role": {After: p.Role}})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.message(), nil
+}
+
+// UpdateIdentityProvider implements the RPC.
+func (s *Service) UpdateIdentityProvider(ctx context.Context, req *authv1.UpdateIdentityProviderRequest) (*authv1.IdentityProvider, error) {
+	caller, err := s.administering(ctx, req.GetOrganizationId())
+	if err != nil {
+		return nil, err
+	}
+	patch, mask := decodeProvider(req.GetIdentityProvider()), req.GetUpdateMask().GetPaths()
+	etag := rpcserver.Etag(ctx, req.GetIdentityProvider().GetEtag())
+	var after OrganizationProvider
+	err = s.administer(ctx, caller, patch.Role, func(ctx context.Context, tx postgres.Tx) error {
+		before, err := s.deps.Store.lockProvider(ctx, tx, caller.OrganizationID, patch.ID)
+		if err != nil {
+			return err
+		}
+		if err := before.CheckEtag(etag); err != nil {
+			return err
+		}
+		if after, err = before.Apply(patch, mask); err != nil {
+			return err
+		}
+		changes := before.changes(after, mask)
+		if _, given := changes["client_secret"]; given {
+			after.sealed = s.box.Seal([]byte(req.GetIdentityProvider().GetClientSecret()), after.ID)
+		}
+		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
+		if err := s.deps.Store.saveProvider(ctx, tx, after); err != nil {
+			return err
+		}
+		return s.recordProvider(ctx, tx, after, "updated", changes)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return after.message(), nil
+}
+
+// DeleteIdentityProvider implements the RPC.
+func (s *Service) DeleteIdentityProvider(ctx context.Context, req *authv1.DeleteIdentityProviderRequest) (*authv1.DeleteIdentityProviderResponse, error) {
+	caller, err := s.administering(ctx, req.GetOrganizationId())
+	if err != nil {
+		return nil, err
+	}
+	err = s.administer(ctx, caller, "", func(ctx context.Context, tx postgres.Tx) error {
+		p, err := s.deps.Store.lockProvider(ctx, tx, caller.OrganizationID, req.GetId())
+		if err != nil {
+			return err
+		}
+		if err := s.deps.Store.removeProvider(ctx, tx, p.OrganizationID, p.ID); err != nil {
+			return err
+		}
+		return s.recordProvider(ctx, tx, p, "deleted", nil)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.DeleteIdentityProviderResponse{}, nil
+}
+
+// administering returns the caller who changes how people come into an organization:
+// acting in it, and signed in freshly.
+func (s *Service) administering(ctx context.Context, organizationID string) (*identity.Principal, error) {
+	if _, err := organization.ActingIn(ctx, organizationID); err != nil {
+		return nil, err
+	}
+	return s.requireFactor(ctx)
+}
+
+// administer changes an organization's providers in one transaction, under its lock. A
+// role that people are to come in gives nothing that the caller does not hold now.
+func (s *Service) administer(ctx context.Context, caller *identity.Principal, role string, change func(ctx context.Context, tx postgres.Tx) error) error {
+	scope := postgres.Scope{OrganizationID: caller.OrganizationID, UserID: caller.UserID}
+	return s.deps.Store.inTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
+		holder, err := s.deps.Rights.Caller(ctx, tx, caller)
+		if err != nil {
+			return err
+		}
+		if err := holder.Require(permission); err != nil {
+			return err
+		}
+		if role != "" {
+			given, err := s.deps.Rights.Of(ctx, tx, caller.OrganizationID, "identityProvider.role", []string{role})
+			if err != nil {
+				return err
+			}
+			if err := holder.Cover(given); err != nil {
+				return err
+			}
+		}
+		return change(ctx, tx)
+	})
+}
+
+func (s *Service) recordProvider(ctx context.Context, tx postgres.Tx, p OrganizationProvider, verb string, changes map[string]audit.Change) error {
+	return s.deps.Trail.Append(ctx, tx, audit.Event{
+		OrganizationID: p.OrganizationID, Action: "auth.identity_provider." + verb, ResourceType: "identity_provider", ResourceID: p.ID, Changes: changes,
+	})
+}

@@ -1,0 +1,20 @@
+package auth
+
+import (
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/services/auth/federation"
+	"github.com/gatehouse/gatehouse/services/auth/organization"
+)
+
+// openFederation builds the room of sign-in by identity providers.
+func (s *Service) openFederation(deps Deps, tokens *paging.Tokens, organizations *organization.Store, rights *organization.Rights) (*federation.Service, error) {
+	return federation.NewService(federation.Deps{
+		Store: federation.NewStore(deps.DB, tokens), Users: s.users, Organizations: organizations, Rights: rights,
+		Sessions: s.sessions, Accounts: s.accountMaker, Addresses: s.emails, Enrolled: s.factors.Methods,
+		Letters: s.post.office, Providers: s.cfg.Providers, Redirects: s.cfg.Redirects, PublicURL: s.cfg.Issuer,
+		EgressAllow: s.cfg.EgressAllow, SecretKey: s.cfg.SecretKey, Trail: s.trail, Clock: deps.Clock,
+	})
+}
+
+// Providers lists the identity providers by which anybody may sign in.
+func (s *Service) Providers() []federation.Provider { return s.federation.Providers() }
