@@ -21,6 +21,7 @@ const (
 	pathSignIn     = "/oauth2/sign-in"
 	pathSecond     = "/oauth2/second-factor"
 	pathConsent    = "/oauth2/consent"
+	pathLogin      = "/oauth2/login"
 	pathEndSession = "/oauth2/end-session"
 	pathToken      = "/oauth2/token" //nolint:gosec // a path
 	pathIntrospect = "/oauth2/introspect"
@@ -41,6 +42,7 @@ func (g *Gateway) oauthEndpoints() map[string]endpoint {
 		pathSignIn:     {programs, g.signInPage},
 		pathSecond:     {programs, g.secondFactorPage},
 		pathConsent:    {programs, g.consentPage},
+		pathLogin:      {programs, g.login},
 		pathEndSession: {pages, g.endSession},
 		pathToken:      {programs, g.token},
 		pathIntrospect: {programs, g.introspect},

@@ -27,14 +27,20 @@ type oauthPage struct {
 	Client, Destination string
 	// Email is what was typed last, Problem what was wrong.
 	Email, Problem string
-	// Challenge is the sign-in that lacks a second factor.
+	// Challenge is the sign-in that lacks a second factor, and Methods what it takes.
 	Challenge string
-	Consent   *authv1.ConsentPrompt
+	Methods   []string
+	// ReturnTo goes on with the request once somebody is signed in.
+	ReturnTo string
+	Consent  *authv1.ConsentPrompt
 	// Fields are sent back by the page that signs out.
 	Fields map[string]string
 	// Out tells that the browser is signed out.
 	Out bool
 }
+
+// Takes tells whether a sign-in takes a method.
+func (p oauthPage) Takes(method string) bool { return slices.Contains(p.Methods, method) }
 
 // authorize answers an authorization request (RFC 6749 section 4.1.1).
 func (g *Gateway) authorize(w http.ResponseWriter, r *http.Request) {
@@ -117,7 +123,7 @@ func (g *Gateway) takeSignIn(w http.ResponseWriter, r *http.Request, signIn func
 		redirectOut(w, outcome.GetRedirectUri())
 		return
 	}
-	page := oauthPage{Request: values.Get("request"), Email: values.Get("email")}
+	page := oauthPage{Request: values.Get("request"), Email: values.Get("email"), Methods: values["method"]}
 	tokens, err := signIn(values)
 	if err != nil {
 		problem := fault.From(err)
@@ -130,24 +136,38 @@ func (g *Gateway) takeSignIn(w http.ResponseWriter, r *http.Request, signIn func
 		return
 	}
 	if tokens.GetMfaChallenge() != nil {
-		page.Challenge = tokens.GetMfaChallenge().GetId()
+		page.Challenge, page.Methods = tokens.GetMfaChallenge().GetId(), tokens.GetMfaChallenge().GetMethods()
 		g.showSignIn(w, r, http.StatusOK, prompt, page)
 		return
 	}
-	if err := g.keepLogin(w, r, tokens); err != nil {
+	if err := g.keepLogin(w, r, "Bearer "+tokens.GetAccessToken()); err != nil {
 		g.refuseOnPage(w, r, err)
 		return
 	}
-	http.Redirect(w, r, pathAuthorize+"?"+signedIn(values.Get("request")), http.StatusSeeOther)
+	sendOn(w, signedIn(values.Get("request")))
 }
 
 func (g *Gateway) sessions() authv1.SessionServiceClient {
 	return authv1.NewSessionServiceClient(g.auth.conn)
 }
 
-// keepLogin makes the session that was just opened the browser's.
-func (g *Gateway) keepLogin(w http.ResponseWriter, r *http.Request, tokens *authv1.TokenResponse) error {
-	ctx := metadata.AppendToOutgoingContext(r.Context(), "authorization", "Bearer "+tokens.GetAccessToken())
+// login makes a session that a page of ours has the browser's at the provider's
+// pages, for who signed in elsewhere on this origin.
+func (g *Gateway) login(w http.ResponseWriter, r *http.Request) {
+	if err := g.forms.origin.Check(r); err != nil {
+		g.fail(w, r, fault.Wrap(err, faultv1.Reason_REASON_PERMISSION_DENIED, "this is for this site's own pages alone"))
+		return
+	}
+	if err := g.keepLogin(w, r, r.Header.Get("Authorization")); err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// keepLogin makes the session of an access token the browser's.
+func (g *Gateway) keepLogin(w http.ResponseWriter, r *http.Request, authorization string) error {
+	ctx := metadata.AppendToOutgoingContext(r.Context(), "authorization", authorization)
 	opened, err := g.provider().OpenLogin(ctx, &authv1.OpenLoginRequest{})
 	if err != nil {
 		return err //nolint:wrapcheck // a status, which becomes a fault
@@ -163,17 +183,18 @@ func (g *Gateway) setLogin(w http.ResponseWriter, value string, life time.Durati
 	http.SetCookie(w, c)
 }
 
-// signedIn is a request after its user has signed in, which it asks for no more.
+// signedIn goes on with a request whose user has signed in, which it asks for no
+// more.
 func signedIn(query string) string {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return query // askProvider refuses it
+		return pathAuthorize // askProvider refuses it
 	}
 	prompts := slices.DeleteFunc(strings.Fields(values.Get("prompt")), func(p string) bool { return p == "login" || p == "select_account" })
 	if values.Del("prompt"); len(prompts) > 0 {
 		values.Set("prompt", strings.Join(prompts, " "))
 	}
-	return values.Encode()
+	return pathAuthorize + "?" + values.Encode()
 }
 
 // consentPage takes the user's answer. The ticket is known to its page alone, so
@@ -231,7 +252,7 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) showSignIn(w http.ResponseWriter, r *http.Request, status int, prompt *authv1.SignInPrompt, page oauthPage) {
-	page.Client, page.Destination = prompt.GetClientDisplayName(), prompt.GetDestination()
+	page.Client, page.Destination, page.ReturnTo = prompt.GetClientDisplayName(), prompt.GetDestination(), signedIn(page.Request)
 	g.showOAuth(w, r, "signin.html", status, page)
 }
 
@@ -239,7 +260,7 @@ func (g *Gateway) showSignIn(w http.ResponseWriter, r *http.Request, status int,
 // browsers hold redirects after a form to the policy too.
 func (g *Gateway) showOAuth(w http.ResponseWriter, r *http.Request, name string, status int, page oauthPage) {
 	page.Version = g.config.Version
-	policy := formPolicy
+	policy := scriptPolicy
 	if page.Destination != "" {
 		policy = strings.Replace(policy, "form-action 'self'", "form-action 'self' "+page.Destination, 1)
 	}

@@ -182,6 +182,11 @@ func (g *Gateway) signIn(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err := g.setCookies(ctx, w, tokens); err != nil {
 		return err
 	}
+	if strings.HasPrefix(to, pathAuthorize+"?") {
+		if err := g.keepLogin(w, r, "Bearer "+tokens.GetAccessToken()); err != nil {
+			return err
+		}
+	}
 	sendOn(w, to)
 	return nil
 }

@@ -1,4 +1,4 @@
-// Answers the challenge of a sign-in with a passkey.
+// Signs in with a passkey: alone, or as what a sign-in still lacks.
 const button = document.getElementById("passkey");
 const problem = document.getElementById("passkey-problem");
 
@@ -17,12 +17,17 @@ async function sign() {
   const credential = await navigator.credentials.get({
     publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked.publicKey),
   });
-  await post("/v1/auth/passkeys:finish", {
+  const tokens = await post("/v1/auth/passkeys:finish", {
     challengeId: asked.challengeId,
     credential: credential.toJSON(),
     session: "COOKIE",
   });
-  location.assign(button.dataset.returnTo);
+  const to = button.dataset.returnTo;
+  if (to.startsWith("/oauth2/authorize?")) {
+    const kept = await fetch("/oauth2/login", { method: "POST", headers: { Authorization: `Bearer ${tokens.accessToken}` } });
+    if (!kept.ok) throw new Error(`/oauth2/login: ${kept.status}`);
+  }
+  location.assign(to);
 }
 
 if (button && window.PublicKeyCredential && PublicKeyCredential.parseRequestOptionsFromJSON) {

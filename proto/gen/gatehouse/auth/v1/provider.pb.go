@@ -276,7 +276,7 @@ const file_gatehouse_auth_v1_provider_proto_rawDesc = "" +
 	"\x1aBeginProviderSignInRequest\x12%\n" +
 	"\bprovider\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\bprovider\x12+\n" +
 	"\fredirect_uri\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\vredirectUri\x12V\n" +
-	"\treturn_to\x18\x03 \x01(\tB9\xbaH6r4\x18\x80\x042/^(/([^/\\\\\\x00-\\x20\\x7f][^\\\\\\x00-\\x20\\x7f]*)?)?$R\breturnTo\x12L\n" +
+	"\treturn_to\x18\x03 \x01(\tB9\xbaH6r4\x18\xd0\x0f2/^(/([^/\\\\\\x00-\\x20\\x7f][^\\\\\\x00-\\x20\\x7f]*)?)?$R\breturnTo\x12L\n" +
 	"\asession\x18\x04 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\"\x8e\x01\n" +
 	"\x0fProviderAttempt\x12+\n" +
 	"\x11authorization_url\x18\x01 \x01(\tR\x10authorizationUrl\x12\x14\n" +
