@@ -12,6 +12,7 @@ import (
 const (
 	readme        = "../../README.md"
 	organizations = "../../docs/organizations.md"
+	oauth         = "../../docs/oauth.md"
 )
 
 // readmeTour runs the README's commands in a shell, line by line as they are
@@ -38,6 +39,14 @@ func readmeTour(t *testing.T, i *installation) {
 func organizationsLife(t *testing.T, i *installation) {
 	want := "PERMISSION_DENIED\nHelper\nDifference Engines\nmember\nLAST_OWNER\nNOT_FOUND\n"
 	if got := printed(t, i, organizations, nil); got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+}
+
+// clientActs runs the commands of the page about OAuth.
+func clientActs(t *testing.T, i *installation) {
+	want := "200\nINSUFFICIENT_SCOPE\nTrue\nFalse\n"
+	if got := printed(t, i, oauth, nil); got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
 }

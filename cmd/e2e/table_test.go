@@ -25,6 +25,7 @@ var shared = map[string]func(*testing.T, *installation){
 	"letters confirm an address and reset a password":        mailed,
 	"the README's tour works as printed":                     readmeTour,
 	"an organization lives as its page prints":               organizationsLife,
+	"an OAuth client acts as its page prints":                clientActs,
 }
 
 // alone are the scenarios that hurt an installation, and so have their own.

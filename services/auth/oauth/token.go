@@ -110,15 +110,15 @@ func (s *Service) endReused(ctx context.Context, tx postgres.Tx, hash []byte, cl
 	})
 }
 
-// refresh gives tokens for a refresh token (RFC 6749 section 6), with no scope that
-// the client has lost meanwhile.
+// refresh gives tokens for a refresh token (RFC 6749 section 6), with no scope and
+// nowhere that the client has lost meanwhile.
 func (s *Service) refresh(ctx context.Context, client oauthclient.Client, req *authv1.IssueTokenRequest) (*authv1.OAuthTokens, error) {
 	if req.GetRefreshToken() == "" {
 		return nil, invalidRequest("refresh_token is missing")
 	}
 	tokens, refreshed, err := s.deps.Sessions.RefreshFor(ctx, client.ID, req.GetRefreshToken(), func(session *session.Session) error {
 		held := slices.DeleteFunc(slices.Clone(session.Scopes), func(scope string) bool { return !slices.Contains(client.Scopes, scope) })
-		if len(held) == 0 {
+		if len(held) == 0 || client.MembersOnly && session.OrganizationID != client.OrganizationID {
 			return invalidGrant()
 		}
 		var err error

@@ -44,8 +44,8 @@ type OAuthClientServiceClient interface {
 	// ListOAuthClients lists clients, newest first.
 	ListOAuthClients(ctx context.Context, in *ListOAuthClientsRequest, opts ...grpc.CallOption) (*ListOAuthClientsResponse, error)
 	// UpdateOAuthClient changes the fields that the mask names; whether a client is
-	// confidential is not one of them. Tokens that were issued keep their scopes. A
-	// stale etag, in the body or in If-Match, is ETAG_MISMATCH.
+	// confidential is not one of them. What a client loses by it, no refresh gives it
+	// again. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateOAuthClient(ctx context.Context, in *UpdateOAuthClientRequest, opts ...grpc.CallOption) (*OAuthClient, error)
 	// RotateOAuthClientSecret gives a confidential client another secret. The one
 	// until now ends at once, and tokens that the client got for itself within
@@ -139,8 +139,8 @@ type OAuthClientServiceServer interface {
 	// ListOAuthClients lists clients, newest first.
 	ListOAuthClients(context.Context, *ListOAuthClientsRequest) (*ListOAuthClientsResponse, error)
 	// UpdateOAuthClient changes the fields that the mask names; whether a client is
-	// confidential is not one of them. Tokens that were issued keep their scopes. A
-	// stale etag, in the body or in If-Match, is ETAG_MISMATCH.
+	// confidential is not one of them. What a client loses by it, no refresh gives it
+	// again. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateOAuthClient(context.Context, *UpdateOAuthClientRequest) (*OAuthClient, error)
 	// RotateOAuthClientSecret gives a confidential client another secret. The one
 	// until now ends at once, and tokens that the client got for itself within

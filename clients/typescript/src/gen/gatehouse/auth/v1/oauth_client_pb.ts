@@ -384,8 +384,8 @@ export const OAuthClientService: GenService<{
   },
   /**
    * UpdateOAuthClient changes the fields that the mask names; whether a client is
-   * confidential is not one of them. Tokens that were issued keep their scopes. A
-   * stale etag, in the body or in If-Match, is ETAG_MISMATCH.
+   * confidential is not one of them. What a client loses by it, no refresh gives it
+   * again. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
    *
    * @generated from rpc gatehouse.auth.v1.OAuthClientService.UpdateOAuthClient
    */
