@@ -36,6 +36,7 @@ type double struct {
 
 	verify          func(*authv1.VerifyEmailRequest) error
 	reset           func(*authv1.ResetPasswordRequest) error
+	finishMail      func(token string) (*authv1.TokenResponse, error)
 	answerMfa       func(*authv1.SignInMfaRequest) (*authv1.TokenResponse, error)
 	finishProvider  func(*authv1.FinishProviderSignInRequest) (*authv1.TokenResponse, error)
 	finishIdentity  func(*authv1.FinishIdentityRequest) error
@@ -112,6 +113,13 @@ func (d *double) GetMe(ctx context.Context, _ *authv1.GetMeRequest) (*authv1.Me,
 
 func (d *double) SignIn(context.Context, *authv1.SignInRequest) (*authv1.TokenResponse, error) {
 	return &authv1.TokenResponse{AccessToken: "a", TokenType: "Bearer", ExpiresIn: 900}, nil
+}
+
+func (d *double) FinishEmailSignIn(_ context.Context, req *authv1.FinishEmailSignInRequest) (*authv1.TokenResponse, error) {
+	if d.finishMail == nil {
+		return nil, fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "no such link")
+	}
+	return d.finishMail(req.GetToken())
 }
 
 func (d *double) IssueServiceToken(context.Context, *authv1.IssueServiceTokenRequest) (*authv1.IssueServiceTokenResponse, error) {

@@ -83,8 +83,9 @@ func newForms() (*forms, error) {
 	return &forms{
 		templates: templates, origin: http.NewCrossOriginProtection(),
 		byPath: map[string]form{
-			"/account/verify": {template: "verify.html", policy: formPolicy, submit: submitVerify},
-			"/account/reset":  {template: "reset.html", policy: formPolicy, submit: submitReset},
+			"/account/verify":  {template: "verify.html", policy: formPolicy, submit: submitVerify},
+			"/account/reset":   {template: "reset.html", policy: formPolicy, submit: submitReset},
+			"/account/sign-in": {template: "sign-in.html", policy: formPolicy, submit: submitSignIn},
 			// Only shows the code: it is for an app in which somebody is signed in.
 			"/account/invitation": {template: "invitation.html", policy: formPolicy},
 			challengePath:         {template: "challenge.html", policy: scriptPolicy, submit: submitChallenge},
@@ -102,6 +103,12 @@ func submitReset(ctx context.Context, auth grpc.ClientConnInterface, values url.
 		Token: values.Get("code"), Password: values.Get("password"),
 	})
 	return nil, err //nolint:wrapcheck // a status, which becomes a fault
+}
+
+func submitSignIn(ctx context.Context, auth grpc.ClientConnInterface, values url.Values) (*authv1.TokenResponse, error) {
+	return authv1.NewSessionServiceClient(auth).FinishEmailSignIn(ctx, &authv1.FinishEmailSignInRequest{ //nolint:wrapcheck // a status, which becomes a fault
+		Credential: &authv1.FinishEmailSignInRequest_Token{Token: values.Get("code")},
+	})
 }
 
 func submitChallenge(ctx context.Context, auth grpc.ClientConnInterface, values url.Values) (*authv1.TokenResponse, error) {

@@ -40,7 +40,7 @@ func TestALinkOnlyShowsItsForm(t *testing.T) {
 	d := &double{}
 	h := start(t, d, inMemory)
 	inline := regexp.MustCompile(`(?i)<script|<style|\sstyle=|\son\w+=|javascript:`)
-	for _, path := range []string{"/account/verify", "/account/reset"} {
+	for _, path := range []string{"/account/verify", "/account/reset", "/account/sign-in"} {
 		a := h.call("GET", path+`?code=abc"><script>alert(1)</script>`, "")
 		if a.StatusCode != 200 || !strings.Contains(a.body, `method="post" action="`+path+`"`) || inline.MatchString(a.body) ||
 			!strings.Contains(a.body, `value="abc&#34;`) || !strings.Contains(a.body, `<main id="main"`) || strings.Count(a.body, "<h1") != 1 {
@@ -120,8 +120,9 @@ func TestFormsTellWhatIsWrong(t *testing.T) {
 		}
 		return gone
 	}
+	d.finishMail = func(string) (*authv1.TokenResponse, error) { return nil, gone }
 	h := start(t, d, inMemory)
-	for _, path := range []string{"/account/verify", "/account/reset"} {
+	for _, path := range []string{"/account/verify", "/account/reset", "/account/sign-in"} {
 		resp, body := h.sendForm(path, "same-origin", url.Values{"code": {"abc"}, "password": {"any"}})
 		if resp.StatusCode != fault.SpecOf(faultv1.Reason_REASON_TOKEN_INVALID).HTTPStatus || !strings.Contains(body, "not valid") || strings.Contains(body, "<form") {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
@@ -151,5 +152,47 @@ func TestFormsAreTakenFromTheirOwnPageAlone(t *testing.T) {
 	}
 	if d.calls != 0 {
 		t.Errorf("%d calls were made", d.calls)
+	}
+}
+
+// The session of a link is kept in cookies, which no page's script reads, and its
+// browser is sent on.
+func TestALinkSignsInByCookie(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	d.finishMail = func(token string) (*authv1.TokenResponse, error) {
+		return &authv1.TokenResponse{AccessToken: "an access", RefreshToken: "a-refresh-of-" + token}, nil
+	}
+	h := start(t, d, inMemory)
+	h.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, body := h.sendForm("/account/sign-in", "same-origin", url.Values{"code": {"abc"}})
+	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/" || strings.Contains(body, "an access") {
+		t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
+	}
+	cookies := map[string]*http.Cookie{}
+	for _, c := range resp.Cookies() {
+		cookies[c.Name] = c
+	}
+	if c := cookies["gh_refresh"]; c == nil || c.Value != "a-refresh-of-abc" || !c.HttpOnly || c.Path != "/v1/auth" || c.SameSite != http.SameSiteStrictMode {
+		t.Errorf("the cookie is %v", c)
+	}
+	if c := cookies["gh_gen"]; c == nil || c.Value != "1" || c.HttpOnly {
+		t.Errorf("the generation is %v", c)
+	}
+}
+
+// S38: a link of a user with a second factor leads to where that is asked for.
+func TestALinkAsksForTheSecondFactor(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	d.finishMail = func(string) (*authv1.TokenResponse, error) {
+		return &authv1.TokenResponse{MfaChallenge: &authv1.MfaChallenge{Id: "a-challenge", Methods: []string{"passkey"}}}, nil
+	}
+	h := start(t, d, inMemory)
+	h.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, _ := h.sendForm("/account/sign-in", "same-origin", url.Values{"code": {"abc"}})
+	to, err := resp.Location()
+	if err != nil || resp.StatusCode != http.StatusSeeOther || len(resp.Cookies()) != 0 || to.Path != "/account/challenge" || to.Query().Get("code") != "a-challenge" {
+		t.Errorf("%d %v %v", resp.StatusCode, resp.Cookies(), to)
 	}
 }

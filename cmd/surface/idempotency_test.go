@@ -188,6 +188,8 @@ func TestS73AnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
 		"FinishPasskey":              `{"challengeId": "any", "credential": {}}`,
 		"BeginPasskeySignIn":         `{}`,
 		"FinishPasskeySignIn":        `{"challengeId": "any", "credential": {}}`,
+		"BeginEmailSignIn":           `{"email": "` + inprocess.AdminEmail + `"}`,
+		"FinishEmailSignIn":          `{"token": "any"}`,
 		"CreateTotp":                 `{}`,
 		"CreateRecoveryCodes":        `{}`,
 		"ConfirmTotp":                `{"code": "123456"}`,

@@ -27,6 +27,10 @@ const (
 	MethodSoftwareKey = "swk"
 	// MethodUser says that a passkey's device had verified who holds it.
 	MethodUser = "user"
+	// MethodMail is a code, or a link, that was mailed to the user's address: shown
+	// over another channel than it was asked for. It is no second factor, as a
+	// mailbox is where passwords are reset.
+	MethodMail = "mca"
 	// MethodFederated is the word of an identity provider.
 	MethodFederated = "fed"
 	// MethodMultiple says that more than one factor was shown.

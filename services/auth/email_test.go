@@ -62,7 +62,7 @@ func (b *bundle) run(t *testing.T) {
 	})
 }
 
-var codePattern = regexp.MustCompile(`http://gatehouse\.test(/account/[a-z]+)\?code=([A-Za-z0-9_-]{43})\b`)
+var codePattern = regexp.MustCompile(`http://gatehouse\.test(/account/[a-z-]+)\?code=([A-Za-z0-9_-]{43})\b`)
 
 // code waits for a mail with a link, and returns its page and its token.
 func (p *post) code(t *testing.T, to, subject string) (page, token string) {

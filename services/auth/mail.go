@@ -106,6 +106,6 @@ func (s *Service) openEmails(deps Deps, d emailDeps) (*email.Service, error) {
 	return email.NewService(email.Deps{
 		Store: email.NewStore(deps.DB), Users: d.users, Accounts: d.accounts, Hasher: d.hasher, Sessions: d.sessions,
 		Keys: d.keys.DeleteAll, Factors: d.factors.DeleteAll, Identities: d.identities.DeleteAll, Enrolled: s.factors.Methods,
-		Office: s.post.office, PublicURL: s.cfg.Issuer, Required: s.cfg.VerifiedEmail, Trail: s.trail, Clock: deps.Clock,
+		Office: s.post.office, SecretKey: s.cfg.SecretKey, PublicURL: s.cfg.Issuer, Required: s.cfg.VerifiedEmail, Trail: s.trail, Clock: deps.Clock,
 	}, s.post.postman)
 }

@@ -31,11 +31,21 @@
 // bytes and made when the mail is sent; only its SHA-256 is kept, and one
 // statement uses it up. Of the links to reset an address the newest works, for 30
 // minutes.
+//
+// # Signing in by mail
+//
+// A mail can sign its reader in, by a link or by a code of six digits. A code can be
+// guessed: it works only with the challenge that its asker was given, five times are
+// all, and ten wrong ones of an address within an hour, which keeps nobody out, as
+// the link works all the same.
 package email
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -115,6 +125,8 @@ type Deps struct {
 	// Enrolled lists the second factors of a user.
 	Enrolled func(ctx context.Context, userID string) ([]string, error)
 	Office   *mailing.Office
+	// SecretKey is the installation's, of 32 bytes.
+	SecretKey []byte
 	// PublicURL is where links lead.
 	PublicURL string
 	// Required says whether an address must be confirmed before there is an account.
@@ -128,18 +140,24 @@ type Service struct {
 	authv1.UnsafeEmailServiceServer
 
 	deps Deps
+	// codeKey is what the codes are hashed with that sign in.
+	codeKey []byte
 }
 
 // NewService returns the service, which writes its letters by the postman.
 func NewService(deps Deps, postman *mailing.Postman) (*Service, error) {
 	if deps.Store == nil || deps.Users == nil || deps.Accounts == nil || deps.Hasher == nil || deps.Sessions == nil || deps.Keys == nil ||
-		deps.Factors == nil || deps.Identities == nil || deps.Enrolled == nil || deps.Office == nil || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil || postman == nil {
+		deps.Factors == nil || deps.Identities == nil || deps.Enrolled == nil || deps.Office == nil || len(deps.SecretKey) == 0 || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil || postman == nil {
 		return nil, errors.New("email: every dependency is required")
 	}
-	s := &Service{deps: deps}
+	codeKey, err := hkdf.Key(sha256.New, deps.SecretKey, nil, "gatehouse/auth/mail-code", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("email: %w", err)
+	}
+	s := &Service{deps: deps, codeKey: codeKey}
 	for kind, w := range map[mailing.Kind]mailing.Writer{
 		letterSignUp: s.writeSignUp, letterConfirm: s.writeConfirm, letterResend: s.writeResend,
-		letterReset: s.writeReset, letterChange: s.writeChange,
+		letterReset: s.writeReset, letterChange: s.writeChange, letterSignIn: s.writeSignIn,
 	} {
 		postman.Write(kind, w)
 	}

@@ -19,6 +19,7 @@ const (
 	letterResend  mailing.Kind = "resend"
 	letterReset   mailing.Kind = "reset"
 	letterChange  mailing.Kind = "change"
+	letterSignIn  mailing.Kind = "sign_in"
 
 	letterWasReset    mailing.Kind = "password_reset"
 	letterChangeAsked mailing.Kind = "address_change_asked"

@@ -79,10 +79,13 @@ func (s *Store) waiting(ctx context.Context, address string, now time.Time) (dis
 const sweepMost = 1000
 
 func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
-	for {
-		n, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64], "SELECT delete_expired_mail_tokens($1, $2)", now, sweepMost)
-		if err != nil || n < sweepMost {
-			return err
+	for _, function := range []string{"delete_expired_mail_tokens", "delete_expired_mail_sign_ins"} {
+		for n := int64(sweepMost); n == sweepMost; {
+			var err error
+			if n, err = postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64], "SELECT "+function+"($1, $2)", now, sweepMost); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }

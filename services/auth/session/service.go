@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/email"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/key"
 	"github.com/gatehouse/gatehouse/services/auth/opaque"
@@ -56,6 +57,10 @@ type Addresses interface {
 	SignUp(ctx context.Context, address, passwordHash, displayName string) error
 	// Welcome writes to somebody whose account is made in this transaction.
 	Welcome(ctx context.Context, tx postgres.Tx, u user.User) error
+	// BeginSignIn has a mail sent that signs its reader in, if there is an account.
+	BeginSignIn(ctx context.Context, address string) (challengeID string, err error)
+	// FinishSignIn uses up what such a mail held, and answers whose it is.
+	FinishSignIn(ctx context.Context, shown email.Shown) (email.Reader, error)
 }
 
 // NewService returns the service.

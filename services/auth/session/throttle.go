@@ -72,7 +72,7 @@ func (t try) giveBack(ctx context.Context) {
 }
 
 func tooManyTries(after time.Duration) error {
-	return fault.New(faultv1.Reason_REASON_RATE_LIMITED, "too many wrong passwords; wait before the next").WithRetryAfter(after)
+	return fault.New(faultv1.Reason_REASON_RATE_LIMITED, "too many wrong passwords or codes; wait before the next").WithRetryAfter(after)
 }
 
 // networkOf is the part of an address by which tries are counted: all of IPv4,

@@ -74,7 +74,7 @@ func (x TokenResponse_Session) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TokenResponse_Session.Descriptor instead.
 func (TokenResponse_Session) EnumDescriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{11, 0}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // SignUpRequest describes the account to make.
@@ -393,6 +393,213 @@ func (x *FinishPasskeySignInRequest) GetSession() TokenResponse_Session {
 	return TokenResponse_SESSION_UNSPECIFIED
 }
 
+// BeginEmailSignInRequest says where the mail goes.
+type BeginEmailSignInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The address of the account.
+	Email         string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginEmailSignInRequest) Reset() {
+	*x = BeginEmailSignInRequest{}
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginEmailSignInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginEmailSignInRequest) ProtoMessage() {}
+
+func (x *BeginEmailSignInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginEmailSignInRequest.ProtoReflect.Descriptor instead.
+func (*BeginEmailSignInRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BeginEmailSignInRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+// BeginEmailSignInResponse is what the mail's code works with.
+type BeginEmailSignInResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the sign-in; to be kept secret.
+	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
+	// Seconds until the mail's code and link no longer work.
+	ExpiresIn     int32 `protobuf:"varint,2,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginEmailSignInResponse) Reset() {
+	*x = BeginEmailSignInResponse{}
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginEmailSignInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginEmailSignInResponse) ProtoMessage() {}
+
+func (x *BeginEmailSignInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginEmailSignInResponse.ProtoReflect.Descriptor instead.
+func (*BeginEmailSignInResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *BeginEmailSignInResponse) GetChallengeId() string {
+	if x != nil {
+		return x.ChallengeId
+	}
+	return ""
+}
+
+func (x *BeginEmailSignInResponse) GetExpiresIn() int32 {
+	if x != nil {
+		return x.ExpiresIn
+	}
+	return 0
+}
+
+// FinishEmailSignInRequest shows what a mail held.
+type FinishEmailSignInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The challenge's id, as it was begun with. Only a code needs it.
+	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
+	// Exactly one is set.
+	//
+	// Types that are valid to be assigned to Credential:
+	//
+	//	*FinishEmailSignInRequest_Code
+	//	*FinishEmailSignInRequest_Token
+	Credential isFinishEmailSignInRequest_Credential `protobuf_oneof:"credential"`
+	// COOKIE keeps the refresh token out of the answer and in a cookie that no
+	// script can read, for pages in a browser; over REST alone.
+	Session       TokenResponse_Session `protobuf:"varint,10,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishEmailSignInRequest) Reset() {
+	*x = FinishEmailSignInRequest{}
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishEmailSignInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishEmailSignInRequest) ProtoMessage() {}
+
+func (x *FinishEmailSignInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishEmailSignInRequest.ProtoReflect.Descriptor instead.
+func (*FinishEmailSignInRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *FinishEmailSignInRequest) GetChallengeId() string {
+	if x != nil {
+		return x.ChallengeId
+	}
+	return ""
+}
+
+func (x *FinishEmailSignInRequest) GetCredential() isFinishEmailSignInRequest_Credential {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
+func (x *FinishEmailSignInRequest) GetCode() string {
+	if x != nil {
+		if x, ok := x.Credential.(*FinishEmailSignInRequest_Code); ok {
+			return x.Code
+		}
+	}
+	return ""
+}
+
+func (x *FinishEmailSignInRequest) GetToken() string {
+	if x != nil {
+		if x, ok := x.Credential.(*FinishEmailSignInRequest_Token); ok {
+			return x.Token
+		}
+	}
+	return ""
+}
+
+func (x *FinishEmailSignInRequest) GetSession() TokenResponse_Session {
+	if x != nil {
+		return x.Session
+	}
+	return TokenResponse_SESSION_UNSPECIFIED
+}
+
+type isFinishEmailSignInRequest_Credential interface {
+	isFinishEmailSignInRequest_Credential()
+}
+
+type FinishEmailSignInRequest_Code struct {
+	// The mail's code of six digits.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3,oneof"`
+}
+
+type FinishEmailSignInRequest_Token struct {
+	// The token in the mail's link.
+	Token string `protobuf:"bytes,3,opt,name=token,proto3,oneof"`
+}
+
+func (*FinishEmailSignInRequest_Code) isFinishEmailSignInRequest_Credential() {}
+
+func (*FinishEmailSignInRequest_Token) isFinishEmailSignInRequest_Credential() {}
+
 // StepUpRequest shows a credential anew.
 type StepUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -413,7 +620,7 @@ type StepUpRequest struct {
 
 func (x *StepUpRequest) Reset() {
 	*x = StepUpRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +632,7 @@ func (x *StepUpRequest) String() string {
 func (*StepUpRequest) ProtoMessage() {}
 
 func (x *StepUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +645,7 @@ func (x *StepUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepUpRequest.ProtoReflect.Descriptor instead.
 func (*StepUpRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StepUpRequest) GetCredential() isStepUpRequest_Credential {
@@ -520,7 +727,7 @@ type MfaChallenge struct {
 
 func (x *MfaChallenge) Reset() {
 	*x = MfaChallenge{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +739,7 @@ func (x *MfaChallenge) String() string {
 func (*MfaChallenge) ProtoMessage() {}
 
 func (x *MfaChallenge) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +752,7 @@ func (x *MfaChallenge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MfaChallenge.ProtoReflect.Descriptor instead.
 func (*MfaChallenge) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *MfaChallenge) GetId() string {
@@ -576,7 +783,7 @@ type RefreshRequest struct {
 
 func (x *RefreshRequest) Reset() {
 	*x = RefreshRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +795,7 @@ func (x *RefreshRequest) String() string {
 func (*RefreshRequest) ProtoMessage() {}
 
 func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +808,7 @@ func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshRequest.ProtoReflect.Descriptor instead.
 func (*RefreshRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RefreshRequest) GetRefreshToken() string {
@@ -632,7 +839,7 @@ type SignOutRequest struct {
 
 func (x *SignOutRequest) Reset() {
 	*x = SignOutRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -644,7 +851,7 @@ func (x *SignOutRequest) String() string {
 func (*SignOutRequest) ProtoMessage() {}
 
 func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,7 +864,7 @@ func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutRequest.ProtoReflect.Descriptor instead.
 func (*SignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SignOutRequest) GetRefreshToken() string {
@@ -683,7 +890,7 @@ type SignOutResponse struct {
 
 func (x *SignOutResponse) Reset() {
 	*x = SignOutResponse{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +902,7 @@ func (x *SignOutResponse) String() string {
 func (*SignOutResponse) ProtoMessage() {}
 
 func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +915,7 @@ func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutResponse.ProtoReflect.Descriptor instead.
 func (*SignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{12}
 }
 
 // SwitchOrganizationRequest names the organization to act in.
@@ -725,7 +932,7 @@ type SwitchOrganizationRequest struct {
 
 func (x *SwitchOrganizationRequest) Reset() {
 	*x = SwitchOrganizationRequest{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +944,7 @@ func (x *SwitchOrganizationRequest) String() string {
 func (*SwitchOrganizationRequest) ProtoMessage() {}
 
 func (x *SwitchOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +957,7 @@ func (x *SwitchOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*SwitchOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SwitchOrganizationRequest) GetOrganizationId() string {
@@ -788,7 +995,7 @@ type TokenResponse struct {
 
 func (x *TokenResponse) Reset() {
 	*x = TokenResponse{}
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -800,7 +1007,7 @@ func (x *TokenResponse) String() string {
 func (*TokenResponse) ProtoMessage() {}
 
 func (x *TokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_session_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -813,7 +1020,7 @@ func (x *TokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenResponse.ProtoReflect.Descriptor instead.
 func (*TokenResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TokenResponse) GetAccessToken() string {
@@ -885,7 +1092,22 @@ const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"credential\x18\x02 \x01(\v2\x17.google.protobuf.StructB\t\xbaH\x03\xc8\x01\x01\x80\x01\x01R\n" +
 	"credential\x12L\n" +
-	"\asession\x18\x03 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\"\x81\x02\n" +
+	"\asession\x18\x03 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\";\n" +
+	"\x17BeginEmailSignInRequest\x12 \n" +
+	"\x05email\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\"a\n" +
+	"\x18BeginEmailSignInResponse\x12&\n" +
+	"\fchallenge_id\x18\x01 \x01(\tB\x03\x80\x01\x01R\vchallengeId\x12\x1d\n" +
+	"\n" +
+	"expires_in\x18\x02 \x01(\x05R\texpiresIn\"\xf8\x01\n" +
+	"\x18FinishEmailSignInRequest\x12.\n" +
+	"\fchallenge_id\x18\x01 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x02\x80\x01\x01R\vchallengeId\x12\"\n" +
+	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01H\x00R\x04code\x12%\n" +
+	"\x05token\x18\x03 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01H\x00R\x05token\x12L\n" +
+	"\asession\x18\n" +
+	" \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asessionB\x13\n" +
+	"\n" +
+	"credential\x12\x05\xbaH\x02\b\x01\"\x81\x02\n" +
 	"\rStepUpRequest\x12+\n" +
 	"\bpassword\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01H\x00R\bpassword\x12\"\n" +
 	"\x04code\x18\x02 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18 \x80\x01\x01H\x00R\x04code\x12<\n" +
@@ -919,13 +1141,15 @@ const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"\aSession\x12\x17\n" +
 	"\x13SESSION_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
-	"\x06COOKIE\x10\x012\xa2\t\n" +
+	"\x06COOKIE\x10\x012\xd4\v\n" +
 	"\x0eSessionService\x12o\n" +
 	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-up\x12o\n" +
 	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/sign-in\x12y\n" +
 	"\tSignInMfa\x12#.gatehouse.auth.v1.SignInMfaRequest\x1a .gatehouse.auth.v1.TokenResponse\"%\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/auth/sign-in/mfa\x12\x90\x01\n" +
 	"\x12BeginPasskeySignIn\x12,.gatehouse.auth.v1.BeginPasskeySignInRequest\x1a\".gatehouse.auth.v1.PasskeyCeremony\"(\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/auth/passkeys:begin\x12\x91\x01\n" +
-	"\x13FinishPasskeySignIn\x12-.gatehouse.auth.v1.FinishPasskeySignInRequest\x1a .gatehouse.auth.v1.TokenResponse\")\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/auth/passkeys:finish\x12q\n" +
+	"\x13FinishPasskeySignIn\x12-.gatehouse.auth.v1.FinishPasskeySignInRequest\x1a .gatehouse.auth.v1.TokenResponse\")\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/auth/passkeys:finish\x12\x9a\x01\n" +
+	"\x10BeginEmailSignIn\x12*.gatehouse.auth.v1.BeginEmailSignInRequest\x1a+.gatehouse.auth.v1.BeginEmailSignInResponse\"-\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/auth/email-sign-in:begin\x12\x92\x01\n" +
+	"\x11FinishEmailSignIn\x12+.gatehouse.auth.v1.FinishEmailSignInRequest\x1a .gatehouse.auth.v1.TokenResponse\".\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/auth/email-sign-in:finish\x12q\n" +
 	"\x06StepUp\x12 .gatehouse.auth.v1.StepUpRequest\x1a .gatehouse.auth.v1.TokenResponse\"#\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/step-up\x12q\n" +
 	"\aRefresh\x12!.gatehouse.auth.v1.RefreshRequest\x1a .gatehouse.auth.v1.TokenResponse\"!\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/auth/refresh\x12w\n" +
 	"\aSignOut\x12!.gatehouse.auth.v1.SignOutRequest\x1a\".gatehouse.auth.v1.SignOutResponse\"%\x8a\xb5\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/auth/sign-out\x90\x02\x02\x12\xa6\x01\n" +
@@ -944,7 +1168,7 @@ func file_gatehouse_auth_v1_session_proto_rawDescGZIP() []byte {
 }
 
 var file_gatehouse_auth_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_gatehouse_auth_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_gatehouse_auth_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_gatehouse_auth_v1_session_proto_goTypes = []any{
 	(TokenResponse_Session)(0),         // 0: gatehouse.auth.v1.TokenResponse.Session
 	(*SignUpRequest)(nil),              // 1: gatehouse.auth.v1.SignUpRequest
@@ -952,54 +1176,62 @@ var file_gatehouse_auth_v1_session_proto_goTypes = []any{
 	(*SignInMfaRequest)(nil),           // 3: gatehouse.auth.v1.SignInMfaRequest
 	(*BeginPasskeySignInRequest)(nil),  // 4: gatehouse.auth.v1.BeginPasskeySignInRequest
 	(*FinishPasskeySignInRequest)(nil), // 5: gatehouse.auth.v1.FinishPasskeySignInRequest
-	(*StepUpRequest)(nil),              // 6: gatehouse.auth.v1.StepUpRequest
-	(*MfaChallenge)(nil),               // 7: gatehouse.auth.v1.MfaChallenge
-	(*RefreshRequest)(nil),             // 8: gatehouse.auth.v1.RefreshRequest
-	(*SignOutRequest)(nil),             // 9: gatehouse.auth.v1.SignOutRequest
-	(*SignOutResponse)(nil),            // 10: gatehouse.auth.v1.SignOutResponse
-	(*SwitchOrganizationRequest)(nil),  // 11: gatehouse.auth.v1.SwitchOrganizationRequest
-	(*TokenResponse)(nil),              // 12: gatehouse.auth.v1.TokenResponse
-	(*structpb.Struct)(nil),            // 13: google.protobuf.Struct
-	(*PasskeyAnswer)(nil),              // 14: gatehouse.auth.v1.PasskeyAnswer
-	(*User)(nil),                       // 15: gatehouse.auth.v1.User
-	(*PasskeyCeremony)(nil),            // 16: gatehouse.auth.v1.PasskeyCeremony
+	(*BeginEmailSignInRequest)(nil),    // 6: gatehouse.auth.v1.BeginEmailSignInRequest
+	(*BeginEmailSignInResponse)(nil),   // 7: gatehouse.auth.v1.BeginEmailSignInResponse
+	(*FinishEmailSignInRequest)(nil),   // 8: gatehouse.auth.v1.FinishEmailSignInRequest
+	(*StepUpRequest)(nil),              // 9: gatehouse.auth.v1.StepUpRequest
+	(*MfaChallenge)(nil),               // 10: gatehouse.auth.v1.MfaChallenge
+	(*RefreshRequest)(nil),             // 11: gatehouse.auth.v1.RefreshRequest
+	(*SignOutRequest)(nil),             // 12: gatehouse.auth.v1.SignOutRequest
+	(*SignOutResponse)(nil),            // 13: gatehouse.auth.v1.SignOutResponse
+	(*SwitchOrganizationRequest)(nil),  // 14: gatehouse.auth.v1.SwitchOrganizationRequest
+	(*TokenResponse)(nil),              // 15: gatehouse.auth.v1.TokenResponse
+	(*structpb.Struct)(nil),            // 16: google.protobuf.Struct
+	(*PasskeyAnswer)(nil),              // 17: gatehouse.auth.v1.PasskeyAnswer
+	(*User)(nil),                       // 18: gatehouse.auth.v1.User
+	(*PasskeyCeremony)(nil),            // 19: gatehouse.auth.v1.PasskeyCeremony
 }
 var file_gatehouse_auth_v1_session_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.auth.v1.SignUpRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
 	0,  // 1: gatehouse.auth.v1.SignInRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
 	0,  // 2: gatehouse.auth.v1.SignInMfaRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
-	13, // 3: gatehouse.auth.v1.FinishPasskeySignInRequest.credential:type_name -> google.protobuf.Struct
+	16, // 3: gatehouse.auth.v1.FinishPasskeySignInRequest.credential:type_name -> google.protobuf.Struct
 	0,  // 4: gatehouse.auth.v1.FinishPasskeySignInRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
-	14, // 5: gatehouse.auth.v1.StepUpRequest.passkey:type_name -> gatehouse.auth.v1.PasskeyAnswer
-	0,  // 6: gatehouse.auth.v1.StepUpRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
-	0,  // 7: gatehouse.auth.v1.RefreshRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
-	0,  // 8: gatehouse.auth.v1.SignOutRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
-	0,  // 9: gatehouse.auth.v1.SwitchOrganizationRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
-	15, // 10: gatehouse.auth.v1.TokenResponse.user:type_name -> gatehouse.auth.v1.User
-	7,  // 11: gatehouse.auth.v1.TokenResponse.mfa_challenge:type_name -> gatehouse.auth.v1.MfaChallenge
-	1,  // 12: gatehouse.auth.v1.SessionService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
-	2,  // 13: gatehouse.auth.v1.SessionService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
-	3,  // 14: gatehouse.auth.v1.SessionService.SignInMfa:input_type -> gatehouse.auth.v1.SignInMfaRequest
-	4,  // 15: gatehouse.auth.v1.SessionService.BeginPasskeySignIn:input_type -> gatehouse.auth.v1.BeginPasskeySignInRequest
-	5,  // 16: gatehouse.auth.v1.SessionService.FinishPasskeySignIn:input_type -> gatehouse.auth.v1.FinishPasskeySignInRequest
-	6,  // 17: gatehouse.auth.v1.SessionService.StepUp:input_type -> gatehouse.auth.v1.StepUpRequest
-	8,  // 18: gatehouse.auth.v1.SessionService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
-	9,  // 19: gatehouse.auth.v1.SessionService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
-	11, // 20: gatehouse.auth.v1.SessionService.SwitchOrganization:input_type -> gatehouse.auth.v1.SwitchOrganizationRequest
-	12, // 21: gatehouse.auth.v1.SessionService.SignUp:output_type -> gatehouse.auth.v1.TokenResponse
-	12, // 22: gatehouse.auth.v1.SessionService.SignIn:output_type -> gatehouse.auth.v1.TokenResponse
-	12, // 23: gatehouse.auth.v1.SessionService.SignInMfa:output_type -> gatehouse.auth.v1.TokenResponse
-	16, // 24: gatehouse.auth.v1.SessionService.BeginPasskeySignIn:output_type -> gatehouse.auth.v1.PasskeyCeremony
-	12, // 25: gatehouse.auth.v1.SessionService.FinishPasskeySignIn:output_type -> gatehouse.auth.v1.TokenResponse
-	12, // 26: gatehouse.auth.v1.SessionService.StepUp:output_type -> gatehouse.auth.v1.TokenResponse
-	12, // 27: gatehouse.auth.v1.SessionService.Refresh:output_type -> gatehouse.auth.v1.TokenResponse
-	10, // 28: gatehouse.auth.v1.SessionService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
-	12, // 29: gatehouse.auth.v1.SessionService.SwitchOrganization:output_type -> gatehouse.auth.v1.TokenResponse
-	21, // [21:30] is the sub-list for method output_type
-	12, // [12:21] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	0,  // 5: gatehouse.auth.v1.FinishEmailSignInRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	17, // 6: gatehouse.auth.v1.StepUpRequest.passkey:type_name -> gatehouse.auth.v1.PasskeyAnswer
+	0,  // 7: gatehouse.auth.v1.StepUpRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	0,  // 8: gatehouse.auth.v1.RefreshRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	0,  // 9: gatehouse.auth.v1.SignOutRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	0,  // 10: gatehouse.auth.v1.SwitchOrganizationRequest.session:type_name -> gatehouse.auth.v1.TokenResponse.Session
+	18, // 11: gatehouse.auth.v1.TokenResponse.user:type_name -> gatehouse.auth.v1.User
+	10, // 12: gatehouse.auth.v1.TokenResponse.mfa_challenge:type_name -> gatehouse.auth.v1.MfaChallenge
+	1,  // 13: gatehouse.auth.v1.SessionService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
+	2,  // 14: gatehouse.auth.v1.SessionService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
+	3,  // 15: gatehouse.auth.v1.SessionService.SignInMfa:input_type -> gatehouse.auth.v1.SignInMfaRequest
+	4,  // 16: gatehouse.auth.v1.SessionService.BeginPasskeySignIn:input_type -> gatehouse.auth.v1.BeginPasskeySignInRequest
+	5,  // 17: gatehouse.auth.v1.SessionService.FinishPasskeySignIn:input_type -> gatehouse.auth.v1.FinishPasskeySignInRequest
+	6,  // 18: gatehouse.auth.v1.SessionService.BeginEmailSignIn:input_type -> gatehouse.auth.v1.BeginEmailSignInRequest
+	8,  // 19: gatehouse.auth.v1.SessionService.FinishEmailSignIn:input_type -> gatehouse.auth.v1.FinishEmailSignInRequest
+	9,  // 20: gatehouse.auth.v1.SessionService.StepUp:input_type -> gatehouse.auth.v1.StepUpRequest
+	11, // 21: gatehouse.auth.v1.SessionService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
+	12, // 22: gatehouse.auth.v1.SessionService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
+	14, // 23: gatehouse.auth.v1.SessionService.SwitchOrganization:input_type -> gatehouse.auth.v1.SwitchOrganizationRequest
+	15, // 24: gatehouse.auth.v1.SessionService.SignUp:output_type -> gatehouse.auth.v1.TokenResponse
+	15, // 25: gatehouse.auth.v1.SessionService.SignIn:output_type -> gatehouse.auth.v1.TokenResponse
+	15, // 26: gatehouse.auth.v1.SessionService.SignInMfa:output_type -> gatehouse.auth.v1.TokenResponse
+	19, // 27: gatehouse.auth.v1.SessionService.BeginPasskeySignIn:output_type -> gatehouse.auth.v1.PasskeyCeremony
+	15, // 28: gatehouse.auth.v1.SessionService.FinishPasskeySignIn:output_type -> gatehouse.auth.v1.TokenResponse
+	7,  // 29: gatehouse.auth.v1.SessionService.BeginEmailSignIn:output_type -> gatehouse.auth.v1.BeginEmailSignInResponse
+	15, // 30: gatehouse.auth.v1.SessionService.FinishEmailSignIn:output_type -> gatehouse.auth.v1.TokenResponse
+	15, // 31: gatehouse.auth.v1.SessionService.StepUp:output_type -> gatehouse.auth.v1.TokenResponse
+	15, // 32: gatehouse.auth.v1.SessionService.Refresh:output_type -> gatehouse.auth.v1.TokenResponse
+	13, // 33: gatehouse.auth.v1.SessionService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
+	15, // 34: gatehouse.auth.v1.SessionService.SwitchOrganization:output_type -> gatehouse.auth.v1.TokenResponse
+	24, // [24:35] is the sub-list for method output_type
+	13, // [13:24] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_session_proto_init() }
@@ -1009,7 +1241,11 @@ func file_gatehouse_auth_v1_session_proto_init() {
 	}
 	file_gatehouse_auth_v1_passkey_proto_init()
 	file_gatehouse_auth_v1_user_proto_init()
-	file_gatehouse_auth_v1_session_proto_msgTypes[5].OneofWrappers = []any{
+	file_gatehouse_auth_v1_session_proto_msgTypes[7].OneofWrappers = []any{
+		(*FinishEmailSignInRequest_Code)(nil),
+		(*FinishEmailSignInRequest_Token)(nil),
+	}
+	file_gatehouse_auth_v1_session_proto_msgTypes[8].OneofWrappers = []any{
 		(*StepUpRequest_Password)(nil),
 		(*StepUpRequest_Code)(nil),
 		(*StepUpRequest_Passkey)(nil),
@@ -1020,7 +1256,7 @@ func file_gatehouse_auth_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_session_proto_rawDesc), len(file_gatehouse_auth_v1_session_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,8 @@ const (
 	SessionService_SignInMfa_FullMethodName           = "/gatehouse.auth.v1.SessionService/SignInMfa"
 	SessionService_BeginPasskeySignIn_FullMethodName  = "/gatehouse.auth.v1.SessionService/BeginPasskeySignIn"
 	SessionService_FinishPasskeySignIn_FullMethodName = "/gatehouse.auth.v1.SessionService/FinishPasskeySignIn"
+	SessionService_BeginEmailSignIn_FullMethodName    = "/gatehouse.auth.v1.SessionService/BeginEmailSignIn"
+	SessionService_FinishEmailSignIn_FullMethodName   = "/gatehouse.auth.v1.SessionService/FinishEmailSignIn"
 	SessionService_StepUp_FullMethodName              = "/gatehouse.auth.v1.SessionService/StepUp"
 	SessionService_Refresh_FullMethodName             = "/gatehouse.auth.v1.SessionService/Refresh"
 	SessionService_SignOut_FullMethodName             = "/gatehouse.auth.v1.SessionService/SignOut"
@@ -54,6 +56,17 @@ type SessionServiceClient interface {
 	BeginPasskeySignIn(ctx context.Context, in *BeginPasskeySignInRequest, opts ...grpc.CallOption) (*PasskeyCeremony, error)
 	// FinishPasskeySignIn answers tokens for a passkey's signature.
 	FinishPasskeySignIn(ctx context.Context, in *FinishPasskeySignInRequest, opts ...grpc.CallOption) (*TokenResponse, error)
+	// BeginEmailSignIn sends a mail with a code and a link that sign in to the
+	// account of an address. It is answered alike whether there is an account or
+	// not, after the same work; none is made. Of the mails to an address the
+	// newest works, once, for ten minutes.
+	BeginEmailSignIn(ctx context.Context, in *BeginEmailSignInRequest, opts ...grpc.CallOption) (*BeginEmailSignInResponse, error)
+	// FinishEmailSignIn answers tokens, or the challenge of the second factor, for
+	// the code of such a mail, or for the token of its link. The code works only
+	// with the challenge that it was sent for, and not after five wrong ones. It
+	// confirms the account's address: what else let into an account whose address
+	// was not confirmed (password, sessions, keys, factors) is removed.
+	FinishEmailSignIn(ctx context.Context, in *FinishEmailSignInRequest, opts ...grpc.CallOption) (*TokenResponse, error)
 	// StepUp answers new tokens of the caller's session for a credential that is
 	// shown anew: their auth_time is now. Who has a second factor shows that. The
 	// refresh token that the session had no longer works.
@@ -128,6 +141,26 @@ func (c *sessionServiceClient) FinishPasskeySignIn(ctx context.Context, in *Fini
 	return out, nil
 }
 
+func (c *sessionServiceClient) BeginEmailSignIn(ctx context.Context, in *BeginEmailSignInRequest, opts ...grpc.CallOption) (*BeginEmailSignInResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginEmailSignInResponse)
+	err := c.cc.Invoke(ctx, SessionService_BeginEmailSignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) FinishEmailSignIn(ctx context.Context, in *FinishEmailSignInRequest, opts ...grpc.CallOption) (*TokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TokenResponse)
+	err := c.cc.Invoke(ctx, SessionService_FinishEmailSignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *sessionServiceClient) StepUp(ctx context.Context, in *StepUpRequest, opts ...grpc.CallOption) (*TokenResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TokenResponse)
@@ -190,6 +223,17 @@ type SessionServiceServer interface {
 	BeginPasskeySignIn(context.Context, *BeginPasskeySignInRequest) (*PasskeyCeremony, error)
 	// FinishPasskeySignIn answers tokens for a passkey's signature.
 	FinishPasskeySignIn(context.Context, *FinishPasskeySignInRequest) (*TokenResponse, error)
+	// BeginEmailSignIn sends a mail with a code and a link that sign in to the
+	// account of an address. It is answered alike whether there is an account or
+	// not, after the same work; none is made. Of the mails to an address the
+	// newest works, once, for ten minutes.
+	BeginEmailSignIn(context.Context, *BeginEmailSignInRequest) (*BeginEmailSignInResponse, error)
+	// FinishEmailSignIn answers tokens, or the challenge of the second factor, for
+	// the code of such a mail, or for the token of its link. The code works only
+	// with the challenge that it was sent for, and not after five wrong ones. It
+	// confirms the account's address: what else let into an account whose address
+	// was not confirmed (password, sessions, keys, factors) is removed.
+	FinishEmailSignIn(context.Context, *FinishEmailSignInRequest) (*TokenResponse, error)
 	// StepUp answers new tokens of the caller's session for a credential that is
 	// shown anew: their auth_time is now. Who has a second factor shows that. The
 	// refresh token that the session had no longer works.
@@ -228,6 +272,12 @@ func (UnimplementedSessionServiceServer) BeginPasskeySignIn(context.Context, *Be
 }
 func (UnimplementedSessionServiceServer) FinishPasskeySignIn(context.Context, *FinishPasskeySignInRequest) (*TokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method FinishPasskeySignIn not implemented")
+}
+func (UnimplementedSessionServiceServer) BeginEmailSignIn(context.Context, *BeginEmailSignInRequest) (*BeginEmailSignInResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginEmailSignIn not implemented")
+}
+func (UnimplementedSessionServiceServer) FinishEmailSignIn(context.Context, *FinishEmailSignInRequest) (*TokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FinishEmailSignIn not implemented")
 }
 func (UnimplementedSessionServiceServer) StepUp(context.Context, *StepUpRequest) (*TokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method StepUp not implemented")
@@ -352,6 +402,42 @@ func _SessionService_FinishPasskeySignIn_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SessionService_BeginEmailSignIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginEmailSignInRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).BeginEmailSignIn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_BeginEmailSignIn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).BeginEmailSignIn(ctx, req.(*BeginEmailSignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_FinishEmailSignIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FinishEmailSignInRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).FinishEmailSignIn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_FinishEmailSignIn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).FinishEmailSignIn(ctx, req.(*FinishEmailSignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SessionService_StepUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StepUpRequest)
 	if err := dec(in); err != nil {
@@ -450,6 +536,14 @@ var SessionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "FinishPasskeySignIn",
 			Handler:    _SessionService_FinishPasskeySignIn_Handler,
+		},
+		{
+			MethodName: "BeginEmailSignIn",
+			Handler:    _SessionService_BeginEmailSignIn_Handler,
+		},
+		{
+			MethodName: "FinishEmailSignIn",
+			Handler:    _SessionService_FinishEmailSignIn_Handler,
 		},
 		{
 			MethodName: "StepUp",

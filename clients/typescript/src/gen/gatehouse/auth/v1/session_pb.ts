@@ -17,7 +17,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/auth/v1/session.proto.
  */
 export const file_gatehouse_auth_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9zZXNzaW9uLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSKGAQoNU2lnblVwUmVxdWVzdBINCgVlbWFpbBgBIAEoCRIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRI5CgdzZXNzaW9uGAQgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uInAKDVNpZ25JblJlcXVlc3QSDQoFZW1haWwYASABKAkSFQoIcGFzc3dvcmQYAiABKAlCA4ABARI5CgdzZXNzaW9uGAMgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uInsKEFNpZ25Jbk1mYVJlcXVlc3QSGQoMY2hhbGxlbmdlX2lkGAEgASgJQgOAAQESEQoEY29kZRgCIAEoCUIDgAEBEjkKB3Nlc3Npb24YAyABKA4yKC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlLlNlc3Npb24iOgoZQmVnaW5QYXNza2V5U2lnbkluUmVxdWVzdBIdChBtZmFfY2hhbGxlbmdlX2lkGAEgASgJQgOAAQEipAEKGkZpbmlzaFBhc3NrZXlTaWduSW5SZXF1ZXN0EhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEjAKCmNyZWRlbnRpYWwYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgOAAQESOQoHc2Vzc2lvbhgDIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbiK7AQoNU3RlcFVwUmVxdWVzdBIXCghwYXNzd29yZBgBIAEoCUIDgAEBSAASEwoEY29kZRgCIAEoCUIDgAEBSAASMwoHcGFzc2tleRgDIAEoCzIgLmdhdGVob3VzZS5hdXRoLnYxLlBhc3NrZXlBbnN3ZXJIABI5CgdzZXNzaW9uGAogASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uQgwKCmNyZWRlbnRpYWwiMAoMTWZhQ2hhbGxlbmdlEg8KAmlkGAEgASgJQgOAAQESDwoHbWV0aG9kcxgCIAMoCSJnCg5SZWZyZXNoUmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQESOQoHc2Vzc2lvbhgCIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbiJnCg5TaWduT3V0UmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQESOQoHc2Vzc2lvbhgCIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbiIRCg9TaWduT3V0UmVzcG9uc2UibwoZU3dpdGNoT3JnYW5pemF0aW9uUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkSOQoHc2Vzc2lvbhgCIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbiL9AQoNVG9rZW5SZXNwb25zZRIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAIgASgJQgOAAQESEgoKdG9rZW5fdHlwZRgDIAEoCRISCgpleHBpcmVzX2luGAQgASgFEiUKBHVzZXIYBSABKAsyFy5nYXRlaG91c2UuYXV0aC52MS5Vc2VyEjYKDW1mYV9jaGFsbGVuZ2UYBiABKAsyHy5nYXRlaG91c2UuYXV0aC52MS5NZmFDaGFsbGVuZ2UiLgoHU2Vzc2lvbhIXChNTRVNTSU9OX1VOU1BFQ0lGSUVEEAASCgoGQ09PS0lFEAEyqwYKDlNlc3Npb25TZXJ2aWNlEkwKBlNpZ25VcBIgLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25VcFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlEkwKBlNpZ25JbhIgLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25JblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElIKCVNpZ25Jbk1mYRIjLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25Jbk1mYVJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlEmYKEkJlZ2luUGFzc2tleVNpZ25JbhIsLmdhdGVob3VzZS5hdXRoLnYxLkJlZ2luUGFzc2tleVNpZ25JblJlcXVlc3QaIi5nYXRlaG91c2UuYXV0aC52MS5QYXNza2V5Q2VyZW1vbnkSZgoTRmluaXNoUGFzc2tleVNpZ25JbhItLmdhdGVob3VzZS5hdXRoLnYxLkZpbmlzaFBhc3NrZXlTaWduSW5SZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTdGVwVXASIC5nYXRlaG91c2UuYXV0aC52MS5TdGVwVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJOCgdSZWZyZXNoEiEuZ2F0ZWhvdXNlLmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElUKB1NpZ25PdXQSIS5nYXRlaG91c2UuYXV0aC52MS5TaWduT3V0UmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25PdXRSZXNwb25zZSIDkAICEmQKElN3aXRjaE9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLlN3aXRjaE9yZ2FuaXphdGlvblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlQkNaQWdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_gatehouse_auth_v1_passkey, file_gatehouse_auth_v1_user, file_google_protobuf_struct]);
+  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9zZXNzaW9uLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSKGAQoNU2lnblVwUmVxdWVzdBINCgVlbWFpbBgBIAEoCRIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRI5CgdzZXNzaW9uGAQgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uInAKDVNpZ25JblJlcXVlc3QSDQoFZW1haWwYASABKAkSFQoIcGFzc3dvcmQYAiABKAlCA4ABARI5CgdzZXNzaW9uGAMgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uInsKEFNpZ25Jbk1mYVJlcXVlc3QSGQoMY2hhbGxlbmdlX2lkGAEgASgJQgOAAQESEQoEY29kZRgCIAEoCUIDgAEBEjkKB3Nlc3Npb24YAyABKA4yKC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlLlNlc3Npb24iOgoZQmVnaW5QYXNza2V5U2lnbkluUmVxdWVzdBIdChBtZmFfY2hhbGxlbmdlX2lkGAEgASgJQgOAAQEipAEKGkZpbmlzaFBhc3NrZXlTaWduSW5SZXF1ZXN0EhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEjAKCmNyZWRlbnRpYWwYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgOAAQESOQoHc2Vzc2lvbhgDIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbiIoChdCZWdpbkVtYWlsU2lnbkluUmVxdWVzdBINCgVlbWFpbBgBIAEoCSJJChhCZWdpbkVtYWlsU2lnbkluUmVzcG9uc2USGQoMY2hhbGxlbmdlX2lkGAEgASgJQgOAAQESEgoKZXhwaXJlc19pbhgCIAEoBSKpAQoYRmluaXNoRW1haWxTaWduSW5SZXF1ZXN0EhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEhMKBGNvZGUYAiABKAlCA4ABAUgAEhQKBXRva2VuGAMgASgJQgOAAQFIABI5CgdzZXNzaW9uGAogASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uQgwKCmNyZWRlbnRpYWwiuwEKDVN0ZXBVcFJlcXVlc3QSFwoIcGFzc3dvcmQYASABKAlCA4ABAUgAEhMKBGNvZGUYAiABKAlCA4ABAUgAEjMKB3Bhc3NrZXkYAyABKAsyIC5nYXRlaG91c2UuYXV0aC52MS5QYXNza2V5QW5zd2VySAASOQoHc2Vzc2lvbhgKIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbkIMCgpjcmVkZW50aWFsIjAKDE1mYUNoYWxsZW5nZRIPCgJpZBgBIAEoCUIDgAEBEg8KB21ldGhvZHMYAiADKAkiZwoOUmVmcmVzaFJlcXVlc3QSGgoNcmVmcmVzaF90b2tlbhgBIAEoCUIDgAEBEjkKB3Nlc3Npb24YAiABKA4yKC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlLlNlc3Npb24iZwoOU2lnbk91dFJlcXVlc3QSGgoNcmVmcmVzaF90b2tlbhgBIAEoCUIDgAEBEjkKB3Nlc3Npb24YAiABKA4yKC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlLlNlc3Npb24iEQoPU2lnbk91dFJlc3BvbnNlIm8KGVN3aXRjaE9yZ2FuaXphdGlvblJlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEjkKB3Nlc3Npb24YAiABKA4yKC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlLlNlc3Npb24i/QEKDVRva2VuUmVzcG9uc2USGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESGgoNcmVmcmVzaF90b2tlbhgCIAEoCUIDgAEBEhIKCnRva2VuX3R5cGUYAyABKAkSEgoKZXhwaXJlc19pbhgEIAEoBRIlCgR1c2VyGAUgASgLMhcuZ2F0ZWhvdXNlLmF1dGgudjEuVXNlchI2Cg1tZmFfY2hhbGxlbmdlGAYgASgLMh8uZ2F0ZWhvdXNlLmF1dGgudjEuTWZhQ2hhbGxlbmdlIi4KB1Nlc3Npb24SFwoTU0VTU0lPTl9VTlNQRUNJRklFRBAAEgoKBkNPT0tJRRABMvwHCg5TZXNzaW9uU2VydmljZRJMCgZTaWduVXASIC5nYXRlaG91c2UuYXV0aC52MS5TaWduVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTaWduSW4SIC5nYXRlaG91c2UuYXV0aC52MS5TaWduSW5SZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJSCglTaWduSW5NZmESIy5nYXRlaG91c2UuYXV0aC52MS5TaWduSW5NZmFSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJmChJCZWdpblBhc3NrZXlTaWduSW4SLC5nYXRlaG91c2UuYXV0aC52MS5CZWdpblBhc3NrZXlTaWduSW5SZXF1ZXN0GiIuZ2F0ZWhvdXNlLmF1dGgudjEuUGFzc2tleUNlcmVtb255EmYKE0ZpbmlzaFBhc3NrZXlTaWduSW4SLS5nYXRlaG91c2UuYXV0aC52MS5GaW5pc2hQYXNza2V5U2lnbkluUmVxdWVzdBogLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2USawoQQmVnaW5FbWFpbFNpZ25JbhIqLmdhdGVob3VzZS5hdXRoLnYxLkJlZ2luRW1haWxTaWduSW5SZXF1ZXN0GisuZ2F0ZWhvdXNlLmF1dGgudjEuQmVnaW5FbWFpbFNpZ25JblJlc3BvbnNlEmIKEUZpbmlzaEVtYWlsU2lnbkluEisuZ2F0ZWhvdXNlLmF1dGgudjEuRmluaXNoRW1haWxTaWduSW5SZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJMCgZTdGVwVXASIC5nYXRlaG91c2UuYXV0aC52MS5TdGVwVXBSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJOCgdSZWZyZXNoEiEuZ2F0ZWhvdXNlLmF1dGgudjEuUmVmcmVzaFJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlElUKB1NpZ25PdXQSIS5nYXRlaG91c2UuYXV0aC52MS5TaWduT3V0UmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLlNpZ25PdXRSZXNwb25zZSIDkAICEmQKElN3aXRjaE9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLlN3aXRjaE9yZ2FuaXphdGlvblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlQkNaQWdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_gatehouse_auth_v1_passkey, file_gatehouse_auth_v1_user, file_google_protobuf_struct]);
 
 /**
  * SignUpRequest describes the account to make.
@@ -193,6 +193,107 @@ export const FinishPasskeySignInRequestSchema: GenMessage<FinishPasskeySignInReq
   messageDesc(file_gatehouse_auth_v1_session, 4);
 
 /**
+ * BeginEmailSignInRequest says where the mail goes.
+ *
+ * @generated from message gatehouse.auth.v1.BeginEmailSignInRequest
+ */
+export type BeginEmailSignInRequest = Message<"gatehouse.auth.v1.BeginEmailSignInRequest"> & {
+  /**
+   * The address of the account.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.BeginEmailSignInRequest.
+ * Use `create(BeginEmailSignInRequestSchema)` to create a new message.
+ */
+export const BeginEmailSignInRequestSchema: GenMessage<BeginEmailSignInRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_session, 5);
+
+/**
+ * BeginEmailSignInResponse is what the mail's code works with.
+ *
+ * @generated from message gatehouse.auth.v1.BeginEmailSignInResponse
+ */
+export type BeginEmailSignInResponse = Message<"gatehouse.auth.v1.BeginEmailSignInResponse"> & {
+  /**
+   * Names the sign-in; to be kept secret.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * Seconds until the mail's code and link no longer work.
+   *
+   * @generated from field: int32 expires_in = 2;
+   */
+  expiresIn: number;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.BeginEmailSignInResponse.
+ * Use `create(BeginEmailSignInResponseSchema)` to create a new message.
+ */
+export const BeginEmailSignInResponseSchema: GenMessage<BeginEmailSignInResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_session, 6);
+
+/**
+ * FinishEmailSignInRequest shows what a mail held.
+ *
+ * @generated from message gatehouse.auth.v1.FinishEmailSignInRequest
+ */
+export type FinishEmailSignInRequest = Message<"gatehouse.auth.v1.FinishEmailSignInRequest"> & {
+  /**
+   * The challenge's id, as it was begun with. Only a code needs it.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * Exactly one is set.
+   *
+   * @generated from oneof gatehouse.auth.v1.FinishEmailSignInRequest.credential
+   */
+  credential: {
+    /**
+     * The mail's code of six digits.
+     *
+     * @generated from field: string code = 2;
+     */
+    value: string;
+    case: "code";
+  } | {
+    /**
+     * The token in the mail's link.
+     *
+     * @generated from field: string token = 3;
+     */
+    value: string;
+    case: "token";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * COOKIE keeps the refresh token out of the answer and in a cookie that no
+   * script can read, for pages in a browser; over REST alone.
+   *
+   * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 10;
+   */
+  session: TokenResponse_Session;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.FinishEmailSignInRequest.
+ * Use `create(FinishEmailSignInRequestSchema)` to create a new message.
+ */
+export const FinishEmailSignInRequestSchema: GenMessage<FinishEmailSignInRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_session, 7);
+
+/**
  * StepUpRequest shows a credential anew.
  *
  * @generated from message gatehouse.auth.v1.StepUpRequest
@@ -243,7 +344,7 @@ export type StepUpRequest = Message<"gatehouse.auth.v1.StepUpRequest"> & {
  * Use `create(StepUpRequestSchema)` to create a new message.
  */
 export const StepUpRequestSchema: GenMessage<StepUpRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 5);
+  messageDesc(file_gatehouse_auth_v1_session, 8);
 
 /**
  * MfaChallenge is what a sign-in still lacks.
@@ -271,7 +372,7 @@ export type MfaChallenge = Message<"gatehouse.auth.v1.MfaChallenge"> & {
  * Use `create(MfaChallengeSchema)` to create a new message.
  */
 export const MfaChallengeSchema: GenMessage<MfaChallenge> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 6);
+  messageDesc(file_gatehouse_auth_v1_session, 9);
 
 /**
  * RefreshRequest holds the refresh token to use up.
@@ -300,7 +401,7 @@ export type RefreshRequest = Message<"gatehouse.auth.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 7);
+  messageDesc(file_gatehouse_auth_v1_session, 10);
 
 /**
  * SignOutRequest names the session by its refresh token.
@@ -329,7 +430,7 @@ export type SignOutRequest = Message<"gatehouse.auth.v1.SignOutRequest"> & {
  * Use `create(SignOutRequestSchema)` to create a new message.
  */
 export const SignOutRequestSchema: GenMessage<SignOutRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 8);
+  messageDesc(file_gatehouse_auth_v1_session, 11);
 
 /**
  * SignOutResponse is empty.
@@ -344,7 +445,7 @@ export type SignOutResponse = Message<"gatehouse.auth.v1.SignOutResponse"> & {
  * Use `create(SignOutResponseSchema)` to create a new message.
  */
 export const SignOutResponseSchema: GenMessage<SignOutResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 9);
+  messageDesc(file_gatehouse_auth_v1_session, 12);
 
 /**
  * SwitchOrganizationRequest names the organization to act in.
@@ -373,7 +474,7 @@ export type SwitchOrganizationRequest = Message<"gatehouse.auth.v1.SwitchOrganiz
  * Use `create(SwitchOrganizationRequestSchema)` to create a new message.
  */
 export const SwitchOrganizationRequestSchema: GenMessage<SwitchOrganizationRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 10);
+  messageDesc(file_gatehouse_auth_v1_session, 13);
 
 /**
  * TokenResponse holds the tokens of a session, or what is still lacking.
@@ -429,7 +530,7 @@ export type TokenResponse = Message<"gatehouse.auth.v1.TokenResponse"> & {
  * Use `create(TokenResponseSchema)` to create a new message.
  */
 export const TokenResponseSchema: GenMessage<TokenResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_session, 11);
+  messageDesc(file_gatehouse_auth_v1_session, 14);
 
 /**
  * Session is how the client keeps its session.
@@ -457,7 +558,7 @@ export enum TokenResponse_Session {
  * Describes the enum gatehouse.auth.v1.TokenResponse.Session.
  */
 export const TokenResponse_SessionSchema: GenEnum<TokenResponse_Session> = /*@__PURE__*/
-  enumDesc(file_gatehouse_auth_v1_session, 11, 0);
+  enumDesc(file_gatehouse_auth_v1_session, 14, 0);
 
 /**
  * SessionService signs people in and keeps them signed in.
@@ -519,6 +620,33 @@ export const SessionService: GenService<{
   finishPasskeySignIn: {
     methodKind: "unary";
     input: typeof FinishPasskeySignInRequestSchema;
+    output: typeof TokenResponseSchema;
+  },
+  /**
+   * BeginEmailSignIn sends a mail with a code and a link that sign in to the
+   * account of an address. It is answered alike whether there is an account or
+   * not, after the same work; none is made. Of the mails to an address the
+   * newest works, once, for ten minutes.
+   *
+   * @generated from rpc gatehouse.auth.v1.SessionService.BeginEmailSignIn
+   */
+  beginEmailSignIn: {
+    methodKind: "unary";
+    input: typeof BeginEmailSignInRequestSchema;
+    output: typeof BeginEmailSignInResponseSchema;
+  },
+  /**
+   * FinishEmailSignIn answers tokens, or the challenge of the second factor, for
+   * the code of such a mail, or for the token of its link. The code works only
+   * with the challenge that it was sent for, and not after five wrong ones. It
+   * confirms the account's address: what else let into an account whose address
+   * was not confirmed (password, sessions, keys, factors) is removed.
+   *
+   * @generated from rpc gatehouse.auth.v1.SessionService.FinishEmailSignIn
+   */
+  finishEmailSignIn: {
+    methodKind: "unary";
+    input: typeof FinishEmailSignInRequestSchema;
     output: typeof TokenResponseSchema;
   },
   /**
