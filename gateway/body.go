@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// bodyLimit is the largest body of a request, uploads excepted.
-	bodyLimit = 4 << 20
+	// BodyLimit is the largest body of a request, uploads excepted, in bytes.
+	BodyLimit = 4 << 20
 	// bodyTimeout is how long a client may take to send a body.
 	bodyTimeout = 30 * time.Second
 	// answerTimeout is how long a client may take to read an answer.
@@ -86,15 +86,15 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil, nil
 	}
-	if r.ContentLength > bodyLimit {
-		return nil, tooLarge(bodyLimit)
+	if r.ContentLength > BodyLimit {
+		return nil, tooLarge(BodyLimit)
 	}
 	if r.Header.Get("Content-Encoding") != "" {
 		return nil, fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "a body must not be compressed")
 	}
 	stopTimer := readDeadline(w, bodyTimeout)
 	defer stopTimer()
-	limited := http.MaxBytesReader(w, r.Body, bodyLimit)
+	limited := http.MaxBytesReader(w, r.Body, BodyLimit)
 	var blocks []*block
 	defer func() {
 		for _, b := range blocks {

@@ -23,7 +23,7 @@ func (g *Gateway) newConnect() (http.Handler, error) {
 			vanguard.WithTargetCodecs(vanguard.CodecProto),
 			// Unpacked here, under the limit, so that no service meets a bomb.
 			vanguard.WithNoTargetCompression(),
-			vanguard.WithMaxMessageBufferBytes(bodyLimit),
+			vanguard.WithMaxMessageBufferBytes(BodyLimit),
 		))
 	}
 	transcoder, err := vanguard.NewTranscoder(services,

@@ -23,7 +23,7 @@ func newGzip() connect.Compressor { return gzip.NewWriter(io.Discard) }
 
 // Reset implements connect.Decompressor.
 func (g *gunzip) Reset(r io.Reader) error {
-	g.left = bodyLimit
+	g.left = BodyLimit
 	return g.Reader.Reset(r)
 }
 
@@ -31,7 +31,7 @@ func (g *gunzip) Reset(r io.Reader) error {
 func (g *gunzip) Read(p []byte) (int, error) {
 	n, err := g.Reader.Read(p)
 	if g.left -= int64(n); g.left < 0 {
-		return n, connectError(fault.From(tooLarge(bodyLimit)))
+		return n, connectError(fault.From(tooLarge(BodyLimit)))
 	}
 	return n, err
 }

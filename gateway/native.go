@@ -217,7 +217,7 @@ func upstreamFault(ctx context.Context, err error) *fault.Fault {
 	case errors.As(err, &ours):
 		return ours
 	case errors.As(err, &tooMuch) && tooMuch.Code() == connect.CodeResourceExhausted:
-		return fault.Wrap(err, faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the message is over %d MiB", bodyLimit>>20)
+		return fault.Wrap(err, faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the message is over %d MiB", BodyLimit>>20)
 	case errors.Is(context.Cause(ctx), errDraining):
 		return fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE, "this gateway is stopping").WithRetryAfter(time.Second)
 	case ctx.Err() != nil:

@@ -40,6 +40,7 @@ type register func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error
 func registrations() map[string]register {
 	return map[string]register{
 		authv1.AccountService_ServiceDesc.ServiceName:          authv1.RegisterAccountServiceHandler,
+		authv1.ConfigService_ServiceDesc.ServiceName:           authv1.RegisterConfigServiceHandler,
 		authv1.FactorService_ServiceDesc.ServiceName:           authv1.RegisterFactorServiceHandler,
 		authv1.GrantService_ServiceDesc.ServiceName:            authv1.RegisterGrantServiceHandler,
 		authv1.OAuthClientService_ServiceDesc.ServiceName:      authv1.RegisterOAuthClientServiceHandler,

@@ -19,9 +19,9 @@ import (
 
 const (
 	uploadPattern = "/v1/collections/{collection_id}/documents:upload"
-	// uploadLimit is the largest file; uploadSlack is for what multipart puts
-	// around it.
-	uploadLimit = 32 << 20
+	// UploadLimit is the largest file, in bytes.
+	UploadLimit = 32 << 20
+	// uploadSlack is for what multipart puts around a file.
 	uploadSlack = 64 << 10
 	// uploadTimeout ends an upload, however slow its client.
 	uploadTimeout = 5 * time.Minute
@@ -75,14 +75,14 @@ func (g *Gateway) uploadForm(w http.ResponseWriter, r *http.Request) (*multipart
 	if _, err := checkQuery(&route{body: "*"}, r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	if r.ContentLength > uploadLimit+uploadSlack {
-		return nil, tooLarge(uploadLimit)
+	if r.ContentLength > UploadLimit+uploadSlack {
+		return nil, tooLarge(UploadLimit)
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" {
 		return nil, fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "this route reads multipart/form-data")
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, uploadLimit+uploadSlack)
+	r.Body = http.MaxBytesReader(w, r.Body, UploadLimit+uploadSlack)
 	form, err := r.MultipartReader()
 	if err != nil {
 		return nil, fault.Invalid("file", "the form cannot be read: it names no boundary")
@@ -180,8 +180,8 @@ func sendFile(stream uploadStream, file io.Reader) error {
 	for {
 		chunk := make([]byte, chunkSize) // sent messages must not be written to again
 		n, err := io.ReadFull(file, chunk)
-		if size += n; size > uploadLimit {
-			return tooLarge(uploadLimit)
+		if size += n; size > UploadLimit {
+			return tooLarge(UploadLimit)
 		}
 		if n > 0 {
 			message := &knowledgev1.UploadDocumentRequest{
@@ -228,7 +228,7 @@ func endOfForm(form *multipart.Reader) error {
 func formError(err error) error {
 	var tooMuch *http.MaxBytesError
 	if errors.As(err, &tooMuch) {
-		return tooLarge(uploadLimit)
+		return tooLarge(UploadLimit)
 	}
 	return fault.Invalid("file", "the form is malformed or was cut")
 }

@@ -25,7 +25,7 @@ import (
 const (
 	// maxAnswer admits the largest answer that a service gives over REST: the
 	// extracted text of a document.
-	maxAnswer = uploadLimit + 1<<20
+	maxAnswer = UploadLimit + 1<<20
 	// redial bounds how long a service that came back stays unnoticed.
 	redial = 2 * time.Second
 	// dialTimeout bounds one attempt to reach a service.

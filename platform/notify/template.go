@@ -5,7 +5,9 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	texttemplate "text/template"
 )
@@ -61,6 +63,16 @@ func (t *Templates) add(files fs.FS, name string) error {
 		err = fmt.Errorf("%s is neither text nor HTML", name)
 	}
 	return err //nolint:wrapcheck // wrapped by the caller
+}
+
+// Locales lists the languages of which there is any template, by name.
+func (t *Templates) Locales() []string {
+	found := map[string]bool{}
+	for name := range t.text {
+		language, _, _ := strings.Cut(name, "/")
+		found[language] = true
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 // Fill writes a message by a template in a language (BCP 47), or else in its

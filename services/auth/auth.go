@@ -43,6 +43,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/key"
 	"github.com/gatehouse/gatehouse/services/auth/oauth"
 	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
+	"github.com/gatehouse/gatehouse/services/auth/offer"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 	"github.com/gatehouse/gatehouse/services/auth/publishablekey"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
@@ -73,8 +74,14 @@ type Config struct {
 	// VerifiedEmail says whether an address must be confirmed before there is an
 	// account.
 	VerifiedEmail bool
+	// SignUpClosed says whether only whoever was invited may sign up.
+	SignUpClosed bool
 	// Messages is how mail and texts leave.
 	Messages notify.Config
+	// UploadBytes and BodyBytes are what clients may send, a file and a request; and
+	// Version is the server's. Clients are told them.
+	UploadBytes, BodyBytes int64
+	Version                string
 	// Providers are the identity providers by which anybody may sign in.
 	Providers []federation.Provider
 	// Redirects are where programs may have providers send their users back to.
@@ -148,6 +155,7 @@ type Service struct {
 	post            post
 	emails          *email.Service
 	invitations     *invitation.Service
+	offers          *offer.Service
 	oauthClients    *oauthclient.Service
 	grants          *grant.Service
 	oauth           *oauth.Service
@@ -181,6 +189,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err := s.wire(deps, tokens); err != nil {
 		return nil, err
 	}
+	s.offers = s.openOffer()
 	return s, nil
 }
 
@@ -200,6 +209,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterUserDirectoryServiceServer(server, s.directory)
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
+	authv1.RegisterConfigServiceServer(server, s.offers)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)
 	authv1.RegisterRevocationServiceServer(server, s.revocations)
 	authv1.RegisterUserSessionServiceServer(server, s.userSessions)

@@ -31,17 +31,22 @@ type post struct {
 
 func setupPost(t *testing.T, clk clock.Clock, verified bool) *post {
 	t.Helper()
+	return setupPostWith(t, clk, auth.Config{VerifiedEmail: verified})
+}
+
+// setupPostWith is setupPost with what a test sets of the configuration.
+func setupPostWith(t *testing.T, clk clock.Clock, cfg auth.Config) *post {
+	t.Helper()
 	server := mailtest.Start(t)
-	p := setupPostAt(t, clk, verified, server.URL())
+	p := setupPostAt(t, clk, cfg, server.URL())
 	p.server = server
 	return p
 }
 
-// setupPostAt is setupPost with a mail server that may not be there yet.
-func setupPostAt(t *testing.T, clk clock.Clock, verified bool, url string) *post {
+// setupPostAt is setupPostWith a mail server that may not be there yet.
+func setupPostAt(t *testing.T, clk clock.Clock, cfg auth.Config, url string) *post {
 	t.Helper()
-	cfg := auth.Config{VerifiedEmail: verified, RateLimits: true}
-	cfg.Messages.SMTPURL = url
+	cfg.RateLimits, cfg.Messages.SMTPURL = true, url
 	p := &post{bundle: setupWith(t, clk, cfg)}
 	p.emails = authv1.NewEmailServiceClient(p.conn)
 	p.run(t)
@@ -438,7 +443,7 @@ func (p *post) allDelivered(t *testing.T, n int) {
 func TestS74LettersWaitSealedForAMailServerThatIsDown(t *testing.T) {
 	t.Parallel()
 	address := mailtest.Reserve(t)
-	p := setupPostAt(t, clock.System(), true, mailtest.URLAt(address))
+	p := setupPostAt(t, clock.System(), auth.Config{VerifiedEmail: true}, mailtest.URLAt(address))
 	p.askSignUp(t, ada, password)
 	waitFor(t, func() bool {
 		return adminText(t, p.bundle, "SELECT count(*)::text FROM jobs_auth.river_job WHERE cardinality(errors) > 0") == "1"

@@ -3,6 +3,7 @@ package auth
 import (
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/services/auth/federation"
+	"github.com/gatehouse/gatehouse/services/auth/offer"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 )
 
@@ -12,9 +13,21 @@ func (s *Service) openFederation(deps Deps, tokens *paging.Tokens, organizations
 		Store: federation.NewStore(deps.DB, tokens), Users: s.users, Organizations: organizations, Rights: rights,
 		Sessions: s.sessions, Accounts: s.accountMaker, Addresses: s.emails, Enrolled: s.factors.Methods,
 		Letters: s.post.office, Providers: s.cfg.Providers, Redirects: s.cfg.Redirects, PublicURL: s.cfg.Issuer,
-		EgressAllow: s.cfg.EgressAllow, SecretKey: s.cfg.SecretKey, Trail: s.trail, Clock: deps.Clock,
+		EgressAllow: s.cfg.EgressAllow, SignUpClosed: s.cfg.SignUpClosed, SecretKey: s.cfg.SecretKey, Trail: s.trail, Clock: deps.Clock,
 	})
 }
 
 // Providers lists the identity providers by which anybody may sign in.
 func (s *Service) Providers() []federation.Provider { return s.federation.Providers() }
+
+// openOffer says what the rooms offer together.
+func (s *Service) openOffer() *offer.Service {
+	o := offer.Offer{
+		SignUpClosed: s.cfg.SignUpClosed, VerifiedEmail: s.cfg.VerifiedEmail, Passkeys: s.passkeys.Offered(),
+		Locales: s.post.postman.Locales(), UploadBytes: s.cfg.UploadBytes, BodyBytes: s.cfg.BodyBytes, Version: s.cfg.Version,
+	}
+	for _, p := range s.Providers() {
+		o.Providers = append(o.Providers, offer.Provider{ID: p.ID, DisplayName: p.DisplayName})
+	}
+	return offer.NewService(o)
+}

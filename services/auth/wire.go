@@ -70,15 +70,9 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}, s.post.postman); err != nil {
 		return err
 	}
-	var throttle *session.Throttle
-	if s.cfg.RateLimits {
-		if throttle, err = session.NewThrottle(); err != nil {
-			return err
-		}
-	}
-	if s.sessions, err = session.NewService(session.Deps{
+	if err := s.openSessions(session.Deps{
 		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Hasher: hasher,
-		Factors: s.factors, Passkeys: s.passkeys, Letters: s.post.office, Addresses: s.emails, Throttle: throttle,
+		Factors: s.factors, Passkeys: s.passkeys, Letters: s.post.office, Addresses: s.emails,
 		Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
@@ -102,6 +96,21 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 		return err
 	}
 	s.serviceTokens, err = servicetoken.NewService(s.ring, s.cfg.Issuer, s.cfg.SecretKey, deps.Clock)
+	return err
+}
+
+// openSessions builds the room of sessions, with what the configuration says of it.
+func (s *Service) openSessions(d session.Deps) error {
+	var err error
+	if s.cfg.RateLimits {
+		if d.Throttle, err = session.NewThrottle(); err != nil {
+			return err
+		}
+	}
+	if s.cfg.SignUpClosed {
+		d.Invited = s.invitations.Waits
+	}
+	s.sessions, err = session.NewService(d)
 	return err
 }
 

@@ -4,6 +4,7 @@
  */
 export { AccountService } from "./gen/gatehouse/auth/v1/account_pb.js";
 export { ApiKeyService } from "./gen/gatehouse/auth/v1/api_key_pb.js";
+export { ConfigService } from "./gen/gatehouse/auth/v1/config_pb.js";
 export { EmailService } from "./gen/gatehouse/auth/v1/email_pb.js";
 export { FactorService } from "./gen/gatehouse/auth/v1/factor_pb.js";
 export { GrantService } from "./gen/gatehouse/auth/v1/grant_pb.js";

@@ -73,6 +73,10 @@ type Settings struct {
 	// on or off: whether whoever signs up must confirm the address, by a link in a
 	// mail, before there is an account. Unset, on in production and off elsewhere.
 	VerifiedEmail string `env:"GATEHOUSE_VERIFIED_EMAIL"`
+	// open or closed: whether anybody may sign up. Closed, an account is made by
+	// gatehouse user create; by whoever was invited into an organization, with the token
+	// of that mail; and by an organization's own identity provider for whom it brings.
+	SignUp string `env:"GATEHOUSE_SIGN_UP" envDefault:"open"`
 	// The identity providers by which anybody may sign in.
 	Providers Providers
 	// What may be reached beside the public internet at addresses that users choose, as
@@ -145,6 +149,9 @@ func (s Settings) Validate() error {
 	}
 	if s.VerifiedEmail != "" && s.VerifiedEmail != "on" && s.VerifiedEmail != "off" {
 		add("GATEHOUSE_VERIFIED_EMAIL: %q is neither on nor off", s.VerifiedEmail)
+	}
+	if s.SignUp != "open" && s.SignUp != "closed" {
+		add("GATEHOUSE_SIGN_UP: %q is neither open nor closed", s.SignUp)
 	}
 	if _, err := egress.ParsePrefixes(s.EgressAllow); err != nil {
 		add("GATEHOUSE_EGRESS_ALLOW: %w", err)

@@ -98,8 +98,9 @@ func TestMessagesAreWrittenDownInLocalAlone(t *testing.T) {
 		t.Errorf("production: %+v, confirms %t", got, server.ConfirmsAddresses())
 	}
 	production["GATEHOUSE_VERIFIED_EMAIL"], production["GATEHOUSE_SMTP_URL"] = "sometimes", "mail.example.com"
+	production["GATEHOUSE_SIGN_UP"] = "ajar"
 	_, err = settings.Load(production)
-	for _, want := range []string{"GATEHOUSE_VERIFIED_EMAIL", "SMTP URL"} {
+	for _, want := range []string{"GATEHOUSE_VERIFIED_EMAIL", "GATEHOUSE_SIGN_UP", "SMTP URL"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}

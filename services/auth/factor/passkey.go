@@ -81,6 +81,9 @@ func relyingParty(publicURL string) (host, origin string, err error) {
 	return host, origin, nil
 }
 
+// Offered tells whether passkeys can be used here.
+func (p *Passkeys) Offered() bool { return p.web != nil }
+
 // relying returns the relying party, or says why there is none.
 func (p *Passkeys) relying() (*webauthn.WebAuthn, error) {
 	if p.web == nil {

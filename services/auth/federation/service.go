@@ -85,6 +85,9 @@ type Deps struct {
 	// EgressAllow is where organizations' issuers may be beside the public internet; it
 	// may be nowhere.
 	EgressAllow []netip.Prefix
+	// SignUpClosed says that the installation's own providers bring nobody new; those
+	// of organizations do.
+	SignUpClosed bool
 	// SecretKey is the installation's, of 32 bytes.
 	SecretKey []byte
 	Trail     *audit.Trail
@@ -239,6 +242,8 @@ func (s *Service) newcomer(ctx context.Context, tx postgres.Tx, p Provider, who 
 	account, err := s.deps.Users.TxForSignIn(ctx, tx, who.email)
 	switch {
 	case err != nil:
+	case account.UserID == "" && s.deps.SignUpClosed:
+		err = fault.New(faultv1.Reason_REASON_SIGN_UP_CLOSED, "sign-up is closed: it takes an invitation")
 	case account.UserID == "":
 		account, err = s.deps.Accounts.Confirmed(ctx, tx, who.email, "", who.name)
 	case account.Verified:

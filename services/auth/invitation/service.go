@@ -197,6 +197,11 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 	return &authv1.AcceptInvitationResponse{OrganizationId: accepted.OrganizationID}, nil
 }
 
+// Waits tells whether the invitation with a token waits for an address.
+func (s *Service) Waits(ctx context.Context, token, address string) (bool, error) {
+	return s.deps.Store.waits(ctx, opaque.Hash(token), user.NormalizeEmail(address), s.deps.Clock.Now())
+}
+
 // write makes the token of an invitation and its mail, when it is sent.
 func (s *Service) write(ctx context.Context, l mailing.Letter) (mailing.Page, error) {
 	token, hash := opaque.New()

@@ -113,6 +113,11 @@ func (s *Store) arm(ctx context.Context, organizationID, id string, hash []byte,
 	return l, err == nil, err
 }
 
+// waits tells whether an invitation waits, for whoever has its token and its address.
+func (s *Store) waits(ctx context.Context, hash []byte, address string, now time.Time) (bool, error) {
+	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], "SELECT invitation_waits($1, $2, $3)", hash, address, now)
+}
+
 // accept uses an invitation up, for whoever has its token and its address.
 func (s *Store) accept(ctx context.Context, tx pgx.Tx, hash []byte, address string, now time.Time) (Invitation, error) {
 	i, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Invitation, error) {

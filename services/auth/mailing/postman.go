@@ -64,6 +64,9 @@ func NewPostman(sealer *Sealer, sender *notify.Sender, publicURL string) (*Postm
 // Write registers the writer of a kind of letters, before any job is worked.
 func (p *Postman) Write(kind Kind, w Writer) { p.writers[kind] = w }
 
+// Locales lists the languages that letters are written in (BCP 47).
+func (p *Postman) Locales() []string { return p.templates.Locales() }
+
 // Register makes the workers deliver letters.
 func (p *Postman) Register(workers *jobs.Workers) error {
 	return jobs.Handle(workers, p.work, jobs.WorkOptions{Timeout: deliverTimeout})

@@ -29,6 +29,8 @@ type Deps struct {
 	Hasher        *user.Hasher
 	Factors       *factor.Service
 	Passkeys      *factor.Passkeys
+	// Invited admits whoever signs up; nil where anybody may.
+	Invited Invited
 	// Throttle bounds wrong passwords; nil where rates are not limited.
 	Throttle *Throttle
 	// Letters writes to those who sign in.
@@ -63,6 +65,9 @@ type Addresses interface {
 	FinishSignIn(ctx context.Context, shown email.Shown) (email.Reader, error)
 }
 
+// Invited tells whether an invitation with a token waits for an address.
+type Invited func(ctx context.Context, token, address string) (bool, error)
+
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
 	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Accounts == nil || deps.Hasher == nil ||
@@ -74,6 +79,9 @@ func NewService(deps Deps) (*Service, error) {
 
 // SignUp implements the RPC.
 func (s *Service) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv1.TokenResponse, error) {
+	if err := s.admitSignUp(ctx, req); err != nil {
+		return nil, err
+	}
 	account, err := s.deps.Accounts.prepare(ctx, req.GetEmail(), req.GetPassword(), req.GetDisplayName())
 	if err != nil {
 		return nil, err
@@ -92,6 +100,24 @@ func (s *Service) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv
 		}
 		return s.deps.Addresses.Welcome(ctx, tx, account.user)
 	})
+}
+
+// admitSignUp refuses whoever may not sign up.
+func (s *Service) admitSignUp(ctx context.Context, req *authv1.SignUpRequest) error {
+	if s.deps.Invited == nil {
+		return nil
+	}
+	invited := false
+	if req.GetInvitationToken() != "" {
+		var err error
+		if invited, err = s.deps.Invited(ctx, req.GetInvitationToken(), req.GetEmail()); err != nil {
+			return err
+		}
+	}
+	if !invited {
+		return fault.New(faultv1.Reason_REASON_SIGN_UP_CLOSED, "sign-up is closed: it takes an invitation to this address")
+	}
+	return nil
 }
 
 // SignIn implements the RPC.

@@ -88,9 +88,12 @@ type SignUpRequest struct {
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// COOKIE keeps the refresh token out of the answer and in a cookie that no
 	// script can read, for pages in a browser; over REST alone.
-	Session       TokenResponse_Session `protobuf:"varint,4,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Session TokenResponse_Session `protobuf:"varint,4,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
+	// The token of an invitation that was mailed to this address. It is needed where
+	// sign-up is closed, and not used up: it is to be accepted once signed in.
+	InvitationToken string `protobuf:"bytes,5,opt,name=invitation_token,json=invitationToken,proto3" json:"invitation_token,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SignUpRequest) Reset() {
@@ -149,6 +152,13 @@ func (x *SignUpRequest) GetSession() TokenResponse_Session {
 		return x.Session
 	}
 	return TokenResponse_SESSION_UNSPECIFIED
+}
+
+func (x *SignUpRequest) GetInvitationToken() string {
+	if x != nil {
+		return x.InvitationToken
+	}
+	return ""
 }
 
 // SignInRequest holds a person's credentials.
@@ -1069,13 +1079,14 @@ var File_gatehouse_auth_v1_session_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/session.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/auth/v1/passkey.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xd6\x01\n" +
+	"\x1fgatehouse/auth/v1/session.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/auth/v1/passkey.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x8e\x02\n" +
 	"\rSignUpRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12)\n" +
 	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\f\x18\x80\x01\x80\x01\x01R\bpassword\x12*\n" +
 	"\fdisplay_name\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x12L\n" +
-	"\asession\x18\x04 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\"\xaa\x01\n" +
+	"\asession\x18\x04 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\x126\n" +
+	"\x10invitation_token\x18\x05 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x02\x80\x01\x01R\x0finvitationToken\"\xaa\x01\n" +
 	"\rSignInRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xfe\x01R\x05email\x12)\n" +

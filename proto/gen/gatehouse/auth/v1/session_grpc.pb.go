@@ -40,7 +40,8 @@ const (
 //
 // SessionService signs people in and keeps them signed in.
 type SessionServiceClient interface {
-	// SignUp makes an account with a personal organization, and signs it in.
+	// SignUp makes an account with a personal organization, and signs it in. Where
+	// sign-up is closed it takes the token of an invitation.
 	SignUp(ctx context.Context, in *SignUpRequest, opts ...grpc.CallOption) (*TokenResponse, error)
 	// SignIn answers tokens for an address and its password, or the challenge of
 	// the second factor where one is enrolled. An unknown address and a wrong
@@ -207,7 +208,8 @@ func (c *sessionServiceClient) SwitchOrganization(ctx context.Context, in *Switc
 //
 // SessionService signs people in and keeps them signed in.
 type SessionServiceServer interface {
-	// SignUp makes an account with a personal organization, and signs it in.
+	// SignUp makes an account with a personal organization, and signs it in. Where
+	// sign-up is closed it takes the token of an invitation.
 	SignUp(context.Context, *SignUpRequest) (*TokenResponse, error)
 	// SignIn answers tokens for an address and its password, or the challenge of
 	// the second factor where one is enrolled. An unknown address and a wrong

@@ -125,6 +125,8 @@ const (
 	Reason_REASON_TOKEN_INVALID Reason = 46
 	// The second factor's code or answer is wrong, or its challenge has ended.
 	Reason_REASON_FACTOR_INVALID Reason = 47
+	// Accounts are made by whoever runs the installation, or by invitation.
+	Reason_REASON_SIGN_UP_CLOSED Reason = 50
 	// The publishable key does not stand for pages of this origin.
 	Reason_REASON_ORIGIN_NOT_ALLOWED Reason = 55
 	// What came back from the identity provider signs nobody in: it was not begun here, was used, took too long, or does not hold. Begin again.
@@ -202,6 +204,7 @@ var (
 		45: "REASON_STEP_UP_REQUIRED",
 		46: "REASON_TOKEN_INVALID",
 		47: "REASON_FACTOR_INVALID",
+		50: "REASON_SIGN_UP_CLOSED",
 		55: "REASON_ORIGIN_NOT_ALLOWED",
 		60: "REASON_PROVIDER_SIGN_IN_REFUSED",
 		61: "REASON_IDENTITY_PROVIDER_UNAVAILABLE",
@@ -264,6 +267,7 @@ var (
 		"REASON_STEP_UP_REQUIRED":              45,
 		"REASON_TOKEN_INVALID":                 46,
 		"REASON_FACTOR_INVALID":                47,
+		"REASON_SIGN_UP_CLOSED":                50,
 		"REASON_ORIGIN_NOT_ALLOWED":            55,
 		"REASON_PROVIDER_SIGN_IN_REFUSED":      60,
 		"REASON_IDENTITY_PROVIDER_UNAVAILABLE": 61,
@@ -408,7 +412,7 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\vhttp_status\x18\x02 \x01(\x05R\n" +
 	"httpStatus\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12 \n" +
-	"\vdescription\x18\x04 \x01(\tR\vdescription*\xc3?\n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription*\xfc@\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12x\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1acҵ\x18_\b\r\x10\xf4\x03\x1a\x0eInternal error\"HSomething broke on our side. The request id finds the cause in the logs.\x12{\n" +
@@ -464,7 +468,8 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\x14REASON_EGRESS_DENIED\x10,\x1a^ҵ\x18Z\b\a\x10\x93\x03\x1a\x13Address not allowed\">The address lies in a range that outgoing calls may not reach.\x12\xaf\x01\n" +
 	"\x17REASON_STEP_UP_REQUIRED\x10-\x1a\x91\x01ҵ\x18\x8c\x01\b\a\x10\x93\x03\x1a\x16Fresh sign-in required\"mThe call needs a recent proof that it is you. Step up at /v1/auth/step-up, then repeat it with the new token.\x12\x9d\x01\n" +
 	"\x14REASON_TOKEN_INVALID\x10.\x1a\x82\x01ҵ\x18~\b\x03\x10\x90\x03\x1a\x16Link or code not valid\"_The link or code is wrong, was used, has expired, or a newer one was sent. Ask for another one.\x12\x94\x01\n" +
-	"\x15REASON_FACTOR_INVALID\x10/\x1ayҵ\x18u\b\x10\x10\x91\x03\x1a\x15Second factor refused\"WThe second factor's code or answer is wrong, or its challenge has ended. Sign in again.\x12\x98\x01\n" +
+	"\x15REASON_FACTOR_INVALID\x10/\x1ayҵ\x18u\b\x10\x10\x91\x03\x1a\x15Second factor refused\"WThe second factor's code or answer is wrong, or its challenge has ended. Sign in again.\x12\xb6\x01\n" +
+	"\x15REASON_SIGN_UP_CLOSED\x102\x1a\x9a\x01ҵ\x18\x95\x01\b\a\x10\x93\x03\x1a\x0eSign-up closed\"~Accounts are made by whoever runs the installation, or by invitation: sign up with the token of an invitation to this address.\x12\x98\x01\n" +
 	"\x19REASON_ORIGIN_NOT_ALLOWED\x107\x1ayҵ\x18u\b\a\x10\x93\x03\x1a\x12Origin not allowed\"ZThe publishable key does not stand for pages of this origin. List the origin with the key.\x12\xd9\x01\n" +
 	"\x1fREASON_PROVIDER_SIGN_IN_REFUSED\x10<\x1a\xb3\x01ҵ\x18\xae\x01\b\x10\x10\x91\x03\x1a\x1bSign-in by provider refused\"\x89\x01What came back from the identity provider signs nobody in: it was not begun here, was used, took too long, or does not hold. Begin again.\x12\x9a\x01\n" +
 	"$REASON_IDENTITY_PROVIDER_UNAVAILABLE\x10=\x1apҵ\x18l\b\x0e\x10\xf7\x03\x1a\x1dIdentity provider unavailable\"FThe identity provider does not answer, or answers what cannot be read.\x12\xd3\x01\n" +

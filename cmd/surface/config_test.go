@@ -1,0 +1,45 @@
+package surface_test
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+)
+
+// What clients are told is what is held against them.
+func TestTheConfigIsWhatHolds(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, map[string]string{"GATEHOUSE_SIGN_UP": "closed"})
+	var config struct {
+		SignUp  string
+		Version string
+		Limits  struct{ UploadBytes, BodyBytes string }
+	}
+	i.Get(t, inprocess.Session{}, "/v1/config", &config)
+	var version struct{ Version string }
+	i.Get(t, inprocess.Session{}, "/version", &version)
+	if config.SignUp != "CLOSED" || config.Version == "" || config.Version != version.Version || config.Limits.UploadBytes != "33554432" {
+		t.Errorf("told %+v, of version %+v", config, version)
+	}
+	most, err := strconv.Atoi(config.Limits.BodyBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const around = `{"displayName":""}`
+	for size, want := range map[int]int{most: http.StatusBadRequest, most + 1: http.StatusRequestEntityTooLarge} {
+		body := map[string]string{"displayName": strings.Repeat("a", size-len(around))}
+		resp := i.Request(t, inprocess.Session{}, http.MethodPost, "/v1/auth/sign-up", body)
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%d bytes are answered %d, want %d", size, resp.StatusCode, want)
+		}
+	}
+	resp := i.Request(t, inprocess.Session{}, http.MethodPost, "/v1/auth/sign-up", map[string]string{"email": "ada@example.com", "password": "a rather long pass phrase"})
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a closed sign-up is answered %d", resp.StatusCode)
+	}
+}
