@@ -37,7 +37,8 @@ func readmeTour(t *testing.T, i *installation) {
 
 // organizationsLife runs the commands of the page about organizations.
 func organizationsLife(t *testing.T, i *installation) {
-	want := "PERMISSION_DENIED\nHelper\nDifference Engines\nmember\nLAST_OWNER\nNOT_FOUND\n"
+	want := "PERMISSION_DENIED\nHelper\nDifference Engines\nmember\nLAST_OWNER\nNOT_FOUND\n" +
+		"DELETED\nNOT_FOUND\nACTIVE\nHelper\nLAST_OWNER\nUNAUTHENTICATED\n"
 	if got := printed(t, i, organizations, nil); got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}

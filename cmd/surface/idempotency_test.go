@@ -97,9 +97,10 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 		"ChangeEmail": &authv1.ChangeEmailRequest{
 			NewEmail: "other@example.com", Password: "another " + inprocess.AdminPassword,
 		},
-		"CreateConversation": &chatv1.CreateConversationRequest{Conversation: &chatv1.Conversation{Title: "New"}},
-		"CancelRun":          &chatv1.CancelRunRequest{Id: started.Run.ID},
-		"CreateCollection":   &knowledgev1.CreateCollectionRequest{Collection: &knowledgev1.Collection{DisplayName: "New"}},
+		"UndeleteOrganization": &authv1.UndeleteOrganizationRequest{Id: deletedOrganization(t, i, s)},
+		"CreateConversation":   &chatv1.CreateConversationRequest{Conversation: &chatv1.Conversation{Title: "New"}},
+		"CancelRun":            &chatv1.CancelRunRequest{Id: started.Run.ID},
+		"CreateCollection":     &knowledgev1.CreateCollectionRequest{Collection: &knowledgev1.Collection{DisplayName: "New"}},
 		"CreateDocument": &knowledgev1.CreateDocumentRequest{
 			CollectionId: collection, Title: "New", Content: "Some text.", ContentType: "text/plain",
 		},
@@ -109,6 +110,14 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 		"CreateAssistant":   &managementv1.CreateAssistantRequest{Assistant: &managementv1.Assistant{DisplayName: "New"}},
 		"UndeleteAssistant": &managementv1.UndeleteAssistantRequest{Id: assistant},
 	}
+}
+
+func deletedOrganization(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
+	t.Helper()
+	s = i.Switch(t, s, s.OrganizationID) // it says what the session has shown meanwhile
+	made := i.Create(t, s, "/v1/organizations", map[string]string{"displayName": "Old"})
+	inprocess.Decode(t, i.Request(t, s, http.MethodDelete, "/v1/organizations/"+made, nil), &struct{}{})
+	return made
 }
 
 // once sends a request twice with one key, and another one with it.
@@ -141,7 +150,7 @@ var changed = map[string]string{
 	"CreatePublishableKey": "publishable_key.display_name",
 	"ChangeEmail":          "password", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
 	"CreateCollection": "collection.display_name", "CreateDocument": "title", "UploadDocument": "header.title",
-	"CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id",
+	"CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id", "UndeleteOrganization": "id",
 }
 
 type answer struct {

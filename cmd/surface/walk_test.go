@@ -63,6 +63,9 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	r["service_account"] = r["serviceaccount"] // as the requests about its keys call it
 	r["identity"] = identityOf(t, i, s)
 	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/invitations", map[string]any{"email": "new@example.com", "roles": []string{"viewer"}})
+	// Only a deleted organization has such, in which nobody could make the rest.
+	i.Database.AdminExec(t, `INSERT INTO auth.suspended_memberships (organization_id, user_id, roles, created_at, updated_at)
+		SELECT $1, id, '{viewer}', now(), now() FROM auth.users WHERE id <> $2 LIMIT 1`, s.OrganizationID, s.UserID)
 	settle(t, i, s, r)
 	for kind, value := range r {
 		if !id.Valid(value) {

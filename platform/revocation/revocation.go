@@ -41,13 +41,13 @@ const (
 )
 
 // Revocation takes the force from the tokens of a session; or from those of a user,
-// of a user in an organization, or of an OAuth client, that were issued up to its
-// time.
+// of an organization, of a user in an organization, or of an OAuth client, that were
+// issued up to its time.
 type Revocation struct {
 	ID        string
 	SessionID string
 	UserID    string
-	// OrganizationID narrows a user's revocation; empty means everywhere.
+	// OrganizationID narrows a revocation; empty means everywhere.
 	OrganizationID string
 	ClientID       string
 	Time           time.Time
@@ -183,6 +183,7 @@ func (f *Feed) revoked(p *identity.Principal) bool {
 	}
 	for _, s := range [...]subject{
 		{userID: p.UserID},
+		{organizationID: p.OrganizationID},
 		{userID: p.UserID, organizationID: p.OrganizationID},
 		{clientID: p.ClientID},
 	} {

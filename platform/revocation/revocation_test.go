@@ -66,6 +66,8 @@ func TestS22ARevocationEndsTheTokensThatItMeans(t *testing.T) {
 		"the user":                  {revocation.Revocation{UserID: "user"}, true},
 		"the user here":             {revocation.Revocation{UserID: "user", OrganizationID: "home"}, true},
 		"the user elsewhere":        {revocation.Revocation{UserID: "user", OrganizationID: "away"}, false},
+		"all here":                  {revocation.Revocation{OrganizationID: "home"}, true},
+		"all elsewhere":             {revocation.Revocation{OrganizationID: "away"}, false},
 		"another session":           {revocation.Revocation{SessionID: "other"}, false},
 		"another user":              {revocation.Revocation{UserID: "other"}, false},
 		"another user of this home": {revocation.Revocation{UserID: "other", OrganizationID: "home"}, false},

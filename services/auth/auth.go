@@ -36,6 +36,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
 	"github.com/gatehouse/gatehouse/services/auth/directory"
 	"github.com/gatehouse/gatehouse/services/auth/email"
+	"github.com/gatehouse/gatehouse/services/auth/erasure"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/federation"
 	"github.com/gatehouse/gatehouse/services/auth/grant"
@@ -156,6 +157,7 @@ type Service struct {
 	emails          *email.Service
 	invitations     *invitation.Service
 	offers          *offer.Service
+	erasures        *erasure.Service
 	oauthClients    *oauthclient.Service
 	grants          *grant.Service
 	oauth           *oauth.Service
@@ -210,6 +212,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
 	authv1.RegisterConfigServiceServer(server, s.offers)
+	authv1.RegisterErasureServiceServer(server, s.erasures)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)
 	authv1.RegisterRevocationServiceServer(server, s.revocations)
 	authv1.RegisterUserSessionServiceServer(server, s.userSessions)
@@ -269,6 +272,7 @@ func (s *Service) maintain(ctx context.Context) {
 		"rotate the signing keys":           s.ring.Rotate,
 		"remove expired challenges":         s.factors.Sweep,
 		"remove old revocations":            s.revoked.Sweep,
+		"purge deleted organizations":       s.organizations.Purge,
 		"remove expired links":              s.emails.Sweep,
 		"remove expired codes":              s.oauth.Sweep,
 		"forget how many letters were sent": s.post.office.Sweep,

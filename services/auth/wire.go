@@ -6,6 +6,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/account"
 	"github.com/gatehouse/gatehouse/services/auth/apikey"
 	"github.com/gatehouse/gatehouse/services/auth/directory"
+	"github.com/gatehouse/gatehouse/services/auth/erasure"
 	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/federation"
 	"github.com/gatehouse/gatehouse/services/auth/grant"
@@ -80,10 +81,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	if err := s.wireOrganizations(deps, tokens, organizations, rights); err != nil {
 		return err
 	}
-	if s.accounts, err = account.NewService(account.Deps{
-		Store: account.NewStore(deps.DB), Users: users, Hasher: hasher, Sessions: s.userSessions,
-		Letters: s.post.office, Authorizer: deps.Authorizer, Trail: trail, Clock: deps.Clock,
-	}); err != nil {
+	if err := s.openAccounts(deps, tokens, hasher); err != nil {
 		return err
 	}
 	if err = s.wireOAuth(deps, tokens, users, organizations); err != nil {
@@ -114,6 +112,24 @@ func (s *Service) openSessions(d session.Deps) error {
 	return err
 }
 
+// openAccounts builds the room of the own account, and that of what goes with one.
+func (s *Service) openAccounts(deps Deps, tokens *paging.Tokens, hasher *user.Hasher) error {
+	gone := erasure.NewStore(deps.DB, tokens, deps.Clock)
+	var err error
+	if s.erasures, err = erasure.NewService(gone); err != nil {
+		return err
+	}
+	s.accounts, err = account.NewService(account.Deps{
+		Store: account.NewStore(deps.DB), Users: s.users, Hasher: hasher, Sessions: s.userSessions,
+		Letters: s.post.office, Authorizer: deps.Authorizer, Trail: s.trail, Clock: deps.Clock,
+		Ending: account.Ending{
+			Fresh: s.factors.RequireFresh, Leave: s.organizations.Leave, Keys: s.apiKeys.DeleteAll, Factors: s.factorStore.DeleteAll,
+			Tokens: s.revoked.EndUser, Elsewhere: gone.User,
+		},
+	})
+	return err
+}
+
 // wireOAuth builds the rooms of the OAuth provider.
 func (s *Service) wireOAuth(deps Deps, tokens *paging.Tokens, users *user.Store, organizations *organization.Store) (err error) {
 	clients, grants := oauthclient.NewStore(deps.DB, tokens), grant.NewStore(deps.DB, tokens)
@@ -141,7 +157,7 @@ func (s *Service) wireOrganizations(deps Deps, tokens *paging.Tokens, organizati
 		return err
 	}
 	if s.organizations, err = organization.NewService(organization.Deps{
-		Store: organizations, Rights: rights, Revocations: s.revoked, Trail: s.trail, Clock: deps.Clock,
+		Store: organizations, Rights: rights, Revocations: s.revoked, Fresh: s.factors.RequireFresh, Trail: s.trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	gone "github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/idempotency"
 	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/paging"
@@ -29,6 +30,7 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 	"github.com/gatehouse/gatehouse/services/chat/conversation"
 	"github.com/gatehouse/gatehouse/services/chat/directory"
+	"github.com/gatehouse/gatehouse/services/chat/erasure"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/collection"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/document"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/search"
@@ -63,14 +65,16 @@ type Deps struct {
 	DB *postgres.DB
 	// Management is a connection to the management service.
 	Management grpc.ClientConnInterface
-	Clock      clock.Clock
-	Log        *slog.Logger
-	Tracer     trace.TracerProvider
-	Meter      metric.MeterProvider
+	// Erasures is auth's feed of what is gone.
+	Erasures gone.Source
+	Clock    clock.Clock
+	Log      *slog.Logger
+	Tracer   trace.TracerProvider
+	Meter    metric.MeterProvider
 }
 
 func (d Deps) check() error {
-	if d.DB == nil || d.Management == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
+	if d.DB == nil || d.Management == nil || d.Erasures == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
 		return errors.New("chat: every dependency is required")
 	}
 	return nil
@@ -90,6 +94,7 @@ type Service struct {
 	collections   *collection.Service
 	documents     *document.Service
 	search        *search.Service
+	erasures      *gone.Follower
 }
 
 // New builds the service.
@@ -110,6 +115,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{db: deps.DB, log: deps.Log, models: models, answers: answers}
+	if s.erasures, err = gone.NewFollower(gone.Deps{
+		DB: deps.DB, Source: deps.Erasures, Erase: erasure.NewStore(deps.DB).Erase, Clock: deps.Clock, Log: deps.Log,
+	}); err != nil {
+		return nil, err
+	}
 	if err := s.openKnowledge(deps, tokens); err != nil {
 		return nil, err
 	}
@@ -187,8 +197,8 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	knowledgev1.RegisterKnowledgeServiceServer(server, s.search)
 }
 
-// Run executes runs and indexes documents until ctx ends; then it gives both a
-// moment to finish.
+// Run executes runs, indexes documents and erases what is gone until ctx ends; then
+// it gives what is at work a moment to finish.
 func (s *Service) Run(ctx context.Context) error {
 	// Jobs are stopped by Stop, not by the end of ctx: what is at work may finish.
 	if err := s.jobs.Start(context.WithoutCancel(ctx)); err != nil {
@@ -197,6 +207,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.manager.Run(groupCtx) })
 	group.Go(func() error { return s.listener.Run(groupCtx) })
+	group.Go(func() error { return s.erasures.Run(groupCtx) })
 	err := group.Wait()
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()

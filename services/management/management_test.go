@@ -2,13 +2,16 @@ package management_test
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
@@ -30,11 +33,16 @@ type bundle struct {
 	directory  managementv1.AssistantDirectoryServiceClient
 }
 
+// nothingGone is a feed of erasures without any.
+func nothingGone(context.Context, time.Time, string) ([]erasure.Erasure, string, error) {
+	return nil, "", nil
+}
+
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{database: pgtest.New(t, migrations.Set())}
 	b.db = b.database.Open(t, migrations.Role)
-	service, err := management.New(management.Deps{DB: b.db, SecretKey: pgtest.SecretKey(), Clock: clock.System()})
+	service, err := management.New(management.Deps{DB: b.db, SecretKey: pgtest.SecretKey(), Erasures: nothingGone, Clock: clock.System(), Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	b.Server = rpctest.Serve(t, "management", service.Register, rpctest.Options{})
 	b.assistants = managementv1.NewAssistantServiceClient(b.Conn)

@@ -108,6 +108,10 @@ func (p *Process) addChat(ctx context.Context) error {
 	if err := p.followAuth(tokens); err != nil {
 		return err
 	}
+	erasures, err := p.erasures(tokens)
+	if err != nil {
+		return err
+	}
 	managementConn, err := p.dial(Management, tokens)
 	if err != nil {
 		return err
@@ -117,7 +121,7 @@ func (p *Process) addChat(ctx context.Context) error {
 		OpenAIKey: p.settings.OpenAIKey.Reveal(), OpenAIBaseURL: p.settings.OpenAIBaseURL,
 		Journal: filepath.Join(p.settings.DataDir, "runs"),
 	}, chat.Deps{
-		DB: db, Management: managementConn, Clock: p.clock, Log: p.telemetry.Log,
+		DB: db, Management: managementConn, Erasures: erasures, Clock: p.clock, Log: p.telemetry.Log,
 		Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
 	})
 	if err != nil {
@@ -145,14 +149,21 @@ func (p *Process) addManagement(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	service, err := management.New(management.Deps{DB: db, SecretKey: p.key, Clock: p.clock})
-	if err != nil {
-		return err
-	}
 	tokens, err := p.tokens(Management)
 	if err != nil {
 		return err
 	}
+	erasures, err := p.erasures(tokens)
+	if err != nil {
+		return err
+	}
+	service, err := management.New(management.Deps{
+		DB: db, SecretKey: p.key, Erasures: erasures, Clock: p.clock, Log: p.telemetry.Log,
+	})
+	if err != nil {
+		return err
+	}
+	p.stack.Add("erasures", service.Run)
 	if err := p.followAuth(tokens); err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ type Deps struct {
 	Hasher     *user.Hasher
 	Sessions   Sessions
 	Letters    Letters
+	Ending     Ending
 	Authorizer *authz.Authorizer
 	Trail      *audit.Trail
 	Clock      clock.Clock
@@ -57,7 +58,7 @@ type Deps struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Sessions == nil || deps.Letters == nil || deps.Authorizer == nil ||
+	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Sessions == nil || deps.Letters == nil || !deps.Ending.complete() || deps.Authorizer == nil ||
 		deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("account: every dependency is required")
 	}

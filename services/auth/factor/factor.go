@@ -134,6 +134,13 @@ func (e enrolled) methods() []string {
 	return out
 }
 
+// RequireFresh returns the caller of what cannot be undone: signed in freshly, and
+// where a factor is enrolled, with one.
+func (s *Service) RequireFresh(ctx context.Context) (*identity.Principal, error) {
+	p, _, err := s.requireFactor(ctx)
+	return p, err
+}
+
 // requireFactor returns the caller of what changes factors: signed in freshly,
 // and where a factor is enrolled, with one.
 func (s *Service) requireFactor(ctx context.Context) (*identity.Principal, enrolled, error) {

@@ -123,7 +123,7 @@ func (s *Store) useRecoveryCode(ctx context.Context, tx pgx.Tx, userID string, h
 // DeleteAll removes every factor of a user, in a transaction of that user, as if
 // none had been enrolled.
 func (s *Store) DeleteAll(ctx context.Context, tx pgx.Tx, userID string) error {
-	for _, table := range []string{"totp_factors", "passkeys", "recovery_codes", "factor_challenges"} {
+	for _, table := range []string{"totp_factors", "passkeys", "recovery_codes", "factor_challenges", "factor_tries"} {
 		if _, err := postgres.TxExec(ctx, tx, "DELETE FROM "+table+" WHERE user_id = $1", userID); err != nil {
 			return err
 		}

@@ -183,6 +183,10 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 		if err := postgres.Enter(ctx, tx, scope); err != nil {
 			return err
 		}
+		// It may be being deleted.
+		if err := s.deps.Organizations.Lock(ctx, tx, accepted.OrganizationID); err != nil {
+			return err
+		}
 		member := organization.Member{
 			OrganizationID: accepted.OrganizationID, User: user.User{ID: mine.ID}, Roles: accepted.Roles, CreateTime: now, UpdateTime: now,
 		}

@@ -105,6 +105,7 @@ func (s *Store) arm(ctx context.Context, organizationID, id string, hash []byte,
 		return l, err
 	}, `UPDATE invitations i SET token_hash = $3 FROM organizations o
 		WHERE i.organization_id = $1 AND i.id = $2 AND i.accepted_at IS NULL AND i.expires_at > $4 AND o.id = i.organization_id
+			AND o.deleted_at IS NULL
 		RETURNING o.display_name, coalesce((SELECT u.display_name FROM users u WHERE u.id = i.inviter_id), '')`,
 		organizationID, id, hash, now)
 	if errors.Is(err, postgres.ErrNoRows) {

@@ -56,7 +56,10 @@ func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrga
 	etag, mask := rpcserver.Etag(ctx, patch.GetEtag()), req.GetUpdateMask().GetPaths()
 	var after Organization
 	err := s.store.InTx(ctx, patch.GetId(), func(ctx context.Context, tx postgres.Tx) error {
-		before, err := s.store.getLocked(ctx, tx, patch.GetId())
+		before, err := s.store.GetLocked(ctx, tx, patch.GetId())
+		if err == nil && before.DeleteTime != nil {
+			err = fault.NotFound("organization")
+		}
 		if err != nil {
 			return err
 		}
@@ -67,7 +70,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrga
 			return err
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.clock)
-		if err := s.store.save(ctx, tx, after); err != nil {
+		if err := s.store.Save(ctx, tx, after); err != nil {
 			return err
 		}
 		return s.trail.Append(ctx, tx, audit.Event{

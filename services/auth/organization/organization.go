@@ -6,6 +6,10 @@
 // role). Nobody hands out or touches what is above its own ([Grant]), and an
 // organization keeps at least one owner. An organization that the caller does
 // not act in is answered exactly as one that does not exist.
+//
+// A deleted organization stays for a grace ([Grace]): its members see it, an owner
+// can take the deletion back, and otherwise it is as if it were gone. Then it is
+// purged, and other services erase what they keep of it (package erasure).
 package organization
 
 import (
@@ -20,6 +24,9 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
+
+// Grace is how long a deleted organization can be restored.
+const Grace = 30 * 24 * time.Hour
 
 // Roles of a member.
 const (
@@ -38,6 +45,8 @@ type Organization struct {
 	Personal               bool
 	Revision               int64
 	CreateTime, UpdateTime time.Time
+	// DeleteTime and PurgeTime are nil while members act in it.
+	DeleteTime, PurgeTime *time.Time
 }
 
 // Member is a user's membership in an organization.
@@ -81,10 +90,15 @@ func lastOwner() error {
 func (o Organization) Etag() string { return strconv.FormatInt(o.Revision, 10) }
 
 func (o Organization) message() *authv1.Organization {
-	return &authv1.Organization{
+	out := &authv1.Organization{
 		Id: o.ID, DisplayName: o.DisplayName, Personal: o.Personal, CreateTime: timestamppb.New(o.CreateTime),
-		UpdateTime: timestamppb.New(o.UpdateTime), Etag: o.Etag(),
+		UpdateTime: timestamppb.New(o.UpdateTime), Etag: o.Etag(), State: authv1.Organization_ACTIVE,
 	}
+	if o.DeleteTime != nil && o.PurgeTime != nil {
+		out.State = authv1.Organization_DELETED
+		out.DeleteTime, out.PurgeTime = timestamppb.New(*o.DeleteTime), timestamppb.New(*o.PurgeTime)
+	}
+	return out
 }
 
 func (m Member) message() *authv1.Member {

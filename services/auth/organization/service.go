@@ -23,8 +23,11 @@ type Deps struct {
 	Store       *Store
 	Rights      *Rights
 	Revocations *revocation.Store
-	Trail       *audit.Trail
-	Clock       clock.Clock
+	// Fresh returns a caller who may do what cannot be undone: signed in freshly, with
+	// the second factor where there is one.
+	Fresh func(ctx context.Context) (*identity.Principal, error)
+	Trail *audit.Trail
+	Clock clock.Clock
 }
 
 // Service implements the RPCs of organizations.
@@ -34,16 +37,19 @@ type Service struct {
 	store       *Store
 	rights      *Rights
 	revocations *revocation.Store
+	fresh       func(ctx context.Context) (*identity.Principal, error)
 	trail       *audit.Trail
 	clock       clock.Clock
 }
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Rights == nil || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
+	if deps.Store == nil || deps.Rights == nil || deps.Revocations == nil || deps.Fresh == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("organization: every dependency is required")
 	}
-	return &Service{store: deps.Store, rights: deps.Rights, revocations: deps.Revocations, trail: deps.Trail, clock: deps.Clock}, nil
+	return &Service{
+		store: deps.Store, rights: deps.Rights, revocations: deps.Revocations, fresh: deps.Fresh, trail: deps.Trail, clock: deps.Clock,
+	}, nil
 }
 
 // ListOrganizations implements the RPC.

@@ -3,6 +3,7 @@ package organization
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -31,8 +32,11 @@ var (
 )
 
 const (
-	selectOrganization = `SELECT o.id::text, o.display_name, o.personal, o.revision, o.created_at, o.updated_at
-		FROM organizations o JOIN memberships m ON m.organization_id = o.id AND m.user_id = $1`
+	columns = "o.id::text, o.display_name, o.personal, o.revision, o.created_at, o.updated_at, o.deleted_at, o.purge_at"
+	// those of a deleted organization too
+	selectOrganization = "SELECT " + columns + ` FROM organizations o JOIN (
+		SELECT organization_id, user_id FROM memberships UNION ALL SELECT organization_id, user_id FROM suspended_memberships
+		) m ON m.organization_id = o.id AND m.user_id = $1`
 	selectMember = `SELECT m.organization_id::text, u.kind = 'service', u.id::text, u.email, u.email_verified, u.display_name, u.locale, u.disabled,
 		u.revision, u.created_at, u.updated_at, m.roles, custom_permissions(m.organization_id, m.roles), m.created_at, m.updated_at
 		FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1`
@@ -49,7 +53,7 @@ func NewStore(db *postgres.DB, tokens *paging.Tokens) *Store { return &Store{db:
 
 func scanOrganization(row pgx.CollectableRow) (Organization, error) {
 	var o Organization
-	err := row.Scan(&o.ID, &o.DisplayName, &o.Personal, &o.Revision, &o.CreateTime, &o.UpdateTime)
+	err := row.Scan(&o.ID, &o.DisplayName, &o.Personal, &o.Revision, &o.CreateTime, &o.UpdateTime, &o.DeleteTime, &o.PurgeTime)
 	return o, err
 }
 
@@ -99,18 +103,83 @@ func (s *Store) create(ctx context.Context, o Organization, owner Member, then f
 	})
 }
 
-// getLocked returns an organization that nobody else can change until the
-// transaction ends.
-func (s *Store) getLocked(ctx context.Context, tx pgx.Tx, id string) (Organization, error) {
-	o, err := postgres.TxOne(ctx, tx, scanOrganization, `SELECT o.id::text, o.display_name, o.personal, o.revision, o.created_at, o.updated_at
-		FROM organizations o WHERE o.id = $1 FOR UPDATE`, id)
+// GetLocked returns an organization, deleted or not, that nobody else can change
+// until the transaction ends.
+func (s *Store) GetLocked(ctx context.Context, tx pgx.Tx, id string) (Organization, error) {
+	o, err := postgres.TxOne(ctx, tx, scanOrganization, "SELECT "+columns+" FROM organizations o WHERE o.id = $1 FOR UPDATE", id)
 	return o, absent(err, "organization")
 }
 
-func (s *Store) save(ctx context.Context, tx pgx.Tx, o Organization) error {
-	_, err := postgres.TxExec(ctx, tx, "UPDATE organizations SET display_name = $2, revision = $3, updated_at = $4 WHERE id = $1",
-		o.ID, o.DisplayName, o.Revision, o.UpdateTime)
+// Save writes what may change of an organization.
+func (s *Store) Save(ctx context.Context, tx pgx.Tx, o Organization) error {
+	_, err := postgres.TxExec(ctx, tx, `UPDATE organizations SET display_name = $2, revision = $3, updated_at = $4,
+		deleted_at = $5, purge_at = $6 WHERE id = $1`, o.ID, o.DisplayName, o.Revision, o.UpdateTime, o.DeleteTime, o.PurgeTime)
 	return err
+}
+
+// roles returns a user's roles in an organization, deleted or not; none for a
+// stranger.
+func (s *Store) roles(ctx context.Context, tx pgx.Tx, organizationID, userID string) ([]string, error) {
+	roles, err := postgres.TxOne(ctx, tx, pgx.RowTo[[]string], `SELECT roles FROM memberships WHERE organization_id = $1 AND user_id = $2
+		UNION ALL SELECT roles FROM suspended_memberships WHERE organization_id = $1 AND user_id = $2`, organizationID, userID)
+	if errors.Is(err, postgres.ErrNoRows) {
+		return nil, nil
+	}
+	return roles, err
+}
+
+// Memberships lists the organizations that a user belongs to, deleted ones too, with
+// its roles, in a transaction of that user.
+func (s *Store) Memberships(ctx context.Context, tx pgx.Tx, userID string) ([]Membership, error) {
+	return postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (Membership, error) {
+		var m Membership
+		err := row.Scan(&m.OrganizationID, &m.DisplayName, &m.Roles)
+		return m, err
+	}, `SELECT o.id::text, o.display_name, m.roles FROM organizations o JOIN (
+		SELECT organization_id, roles FROM memberships WHERE user_id = $1
+		UNION ALL SELECT organization_id, roles FROM suspended_memberships WHERE user_id = $1
+		) m ON m.organization_id = o.id ORDER BY o.id`, userID)
+}
+
+// suspend ends the memberships of an organization for as long as it is deleted, in a
+// transaction of it; resume brings them back.
+func (s *Store) suspend(ctx context.Context, tx pgx.Tx, organizationID string) error {
+	return s.move(ctx, tx, "memberships", "suspended_memberships", organizationID)
+}
+
+func (s *Store) resume(ctx context.Context, tx pgx.Tx, organizationID string) error {
+	return s.move(ctx, tx, "suspended_memberships", "memberships", organizationID)
+}
+
+func (s *Store) move(ctx context.Context, tx pgx.Tx, from, to, organizationID string) error {
+	const membership = "organization_id, user_id, roles, created_at, updated_at"
+	_, err := postgres.TxExec(ctx, tx, "WITH moved AS (DELETE FROM "+from+" WHERE organization_id = $1 RETURNING "+membership+
+		") INSERT INTO "+to+" ("+membership+") SELECT "+membership+" FROM moved", organizationID)
+	return err
+}
+
+// purgeMost bounds one step of a purge, so that it holds few locks.
+const purgeMost = 1000
+
+// purge removes some of the rows of an organization whose grace is over, and with
+// the last of them the organization: then it calls done, in that transaction. It
+// answers false when none is due.
+func (s *Store) purge(ctx context.Context, now time.Time, done func(ctx context.Context, tx pgx.Tx, organizationID string) error) (found bool, err error) {
+	err = s.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx pgx.Tx) error {
+		var organizationID string
+		var last bool
+		_, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (bool, error) {
+			return true, row.Scan(&organizationID, &last)
+		}, "SELECT organization_id::text, done FROM purge_organization($1, $2)", now, purgeMost)
+		if found = err == nil; !found && errors.Is(err, postgres.ErrNoRows) {
+			return nil
+		}
+		if err != nil || !last {
+			return err
+		}
+		return done(ctx, tx, organizationID)
+	})
+	return found, err
 }
 
 // InsertMember adds a membership, in a transaction of its organization.
@@ -172,6 +241,14 @@ func (s *Store) Member(ctx context.Context, tx pgx.Tx, organizationID, userID st
 	return m, absent(err, "member")
 }
 
+// Holder is [Store.Member], and keeps its rights as they are until the transaction
+// ends, beside others that hold them: for issuing tokens, which what takes rights
+// must find, or be found by.
+func (s *Store) Holder(ctx context.Context, tx pgx.Tx, organizationID, userID string) (Member, error) {
+	m, err := postgres.TxOne(ctx, tx, scanMember, selectMember+" AND m.user_id = $2 FOR SHARE OF m", organizationID, userID)
+	return m, absent(err, "member")
+}
+
 // MembersByID returns those of some users who belong to an organization, service
 // accounts too.
 func (s *Store) MembersByID(ctx context.Context, organizationID string, userIDs []string) ([]Member, error) {
@@ -181,7 +258,7 @@ func (s *Store) MembersByID(ctx context.Context, organizationID string, userIDs 
 
 // Lock lets one transaction at a time change who belongs to an organization.
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, organizationID string) error {
-	_, err := postgres.TxOne(ctx, tx, pgx.RowTo[string], "SELECT id::text FROM organizations WHERE id = $1 FOR UPDATE", organizationID)
+	_, err := postgres.TxOne(ctx, tx, pgx.RowTo[string], "SELECT id::text FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR UPDATE", organizationID)
 	return absent(err, "organization")
 }
 
@@ -217,8 +294,12 @@ func (s *Store) DeleteMember(ctx context.Context, tx pgx.Tx, m Member) error {
 		WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL`, m.OrganizationID, m.User.ID, m.UpdateTime); err != nil {
 		return err
 	}
-	_, err := postgres.TxExec(ctx, tx, "DELETE FROM memberships WHERE organization_id = $1 AND user_id = $2", m.OrganizationID, m.User.ID)
-	return err
+	for _, table := range []string{"memberships", "suspended_memberships"} {
+		if _, err := postgres.TxExec(ctx, tx, "DELETE FROM "+table+" WHERE organization_id = $1 AND user_id = $2", m.OrganizationID, m.User.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func absent(err error, kind string) error {

@@ -103,7 +103,7 @@ func (s *Store) resolve(ctx context.Context, key, of string) (apikey.Publishable
 		var p apikey.Publishable
 		err := row.Scan(&p.ID, &p.OrganizationID, &allowed)
 		return p, err
-	}, "SELECT id::text, organization_id::text, allowed FROM resolve_publishable_key($1, $2)", key, of)
+	}, "SELECT id::text, organization_id::text, allowed FROM resolve_publishable_key($1, $2) WHERE organization_active(organization_id)", key, of)
 	if errors.Is(err, postgres.ErrNoRows) {
 		return found, identity.Unauthenticated()
 	}

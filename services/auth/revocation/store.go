@@ -56,6 +56,12 @@ func (s *Store) EndMember(ctx context.Context, tx pgx.Tx, organizationID, userID
 	return s.insert(ctx, tx, revocation.Revocation{UserID: userID, OrganizationID: organizationID})
 }
 
+// EndOrganization revokes every token for an organization up to now, in the
+// transaction after which nobody acts in it.
+func (s *Store) EndOrganization(ctx context.Context, tx pgx.Tx, organizationID string) error {
+	return s.insert(ctx, tx, revocation.Revocation{OrganizationID: organizationID})
+}
+
 // EndClient revokes every token of an OAuth client up to now.
 func (s *Store) EndClient(ctx context.Context, tx pgx.Tx, clientID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{ClientID: clientID})
@@ -84,7 +90,8 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, r revocation.Revocation) 
 func (s *Store) Concerns(ctx context.Context, p *identity.Principal) (bool, error) {
 	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM revocations r
 		WHERE r.created_at >= $1 AND (r.session_id::text = $2 OR r.created_at >= $3
-			AND (r.user_id::text = $4 AND (r.member_of IS NULL OR r.member_of::text = $5) OR r.client_id::text = $6)))`,
+			AND (r.user_id::text = $4 AND (r.member_of IS NULL OR r.member_of::text = $5) OR r.client_id::text = $6
+				OR r.member_of::text = $5 AND r.user_id IS NULL)))`,
 		s.clock.Now().Add(-revocation.Lifetime), p.SessionID, p.IssueTime, p.UserID, p.OrganizationID, p.ClientID)
 }
 

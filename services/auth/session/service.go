@@ -3,10 +3,12 @@ package session
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
@@ -268,10 +270,14 @@ func (s *Service) open(ctx context.Context, tx postgres.Tx, session Session, has
 type holder struct {
 	user               user.User
 	roles, permissions []string
+	// tokenID is that of the access token, made while the rights were held, at the
+	// time at: by it a revocation tells tokens from before from those after.
+	tokenID string
+	at      time.Time
 }
 
 func (s *Service) holder(ctx context.Context, tx postgres.Tx, session Session) (holder, error) {
-	member, err := s.deps.Organizations.Member(ctx, tx, session.OrganizationID, session.UserID)
+	member, err := s.deps.Organizations.Holder(ctx, tx, session.OrganizationID, session.UserID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return holder{}, fault.NotFound("organization")
 	}
@@ -287,6 +293,7 @@ func (s *Service) holder(ctx context.Context, tx postgres.Tx, session Session) (
 	}
 	return holder{
 		user: u, roles: organization.TokenRoles(member.Roles, u.Operator && session.ClientID == ""), permissions: member.Permissions,
+		tokenID: id.New(), at: s.deps.Clock.Now(),
 	}, nil
 }
 

@@ -21,14 +21,14 @@ func (s *Service) newSession(ctx context.Context, organizationID, userID string,
 
 // tokens signs an access token and answers it beside the refresh token.
 func (s *Service) tokens(signing identity.SigningKey, session Session, h holder, refreshToken string) (*authv1.TokenResponse, error) {
-	now, clientID := s.deps.Clock.Now(), identity.FirstParty
+	clientID := identity.FirstParty
 	if session.ClientID != "" {
 		clientID = session.ClientID
 	}
 	access, err := identity.SignAccess(signing, identity.AccessClaims{
-		Issuer: s.deps.Issuer, Subject: session.UserID, ID: id.New(), ClientID: clientID, Scopes: session.Scopes,
+		Issuer: s.deps.Issuer, Subject: session.UserID, ID: h.tokenID, ClientID: clientID, Scopes: session.Scopes,
 		OrganizationID: session.OrganizationID, SessionID: session.ID, Roles: h.roles, Permissions: h.permissions,
-		IssuedAt: now, ExpiresAt: now.Add(AccessTTL), AuthTime: session.AuthTime, AMR: session.Methods,
+		IssuedAt: h.at, ExpiresAt: h.at.Add(AccessTTL), AuthTime: session.AuthTime, AMR: session.Methods,
 	})
 	if err != nil {
 		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no token could be signed")

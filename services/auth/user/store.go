@@ -131,6 +131,30 @@ func (s *Store) Confirm(ctx context.Context, tx pgx.Tx, u User) error {
 	return taken(err)
 }
 
+// Erase leaves of a user its id alone, in a transaction of that user, and nothing that
+// it could sign in with. Its address is free again.
+func (s *Store) Erase(ctx context.Context, tx pgx.Tx, u User) error {
+	// The address is looked for, so it goes last.
+	for _, sql := range []string{
+		"SELECT anonymize_own_invitations() WHERE $1::uuid IS NOT NULL",
+		"DELETE FROM sessions WHERE user_id = $1",
+		"DELETE FROM mail_tokens WHERE user_id = $1",
+		"DELETE FROM mail_sign_ins WHERE user_id = $1",
+		"DELETE FROM oauth_grants WHERE user_id = $1",
+		"DELETE FROM oauth_codes WHERE user_id = $1",
+		"DELETE FROM identities WHERE user_id = $1",
+		"DELETE FROM provider_attempts WHERE user_id = $1",
+	} {
+		if _, err := postgres.TxExec(ctx, tx, sql, u.ID); err != nil {
+			return err
+		}
+	}
+	_, err := postgres.TxExec(ctx, tx, `UPDATE users SET email = '', email_normalized = 'deleted ' || id, email_verified = false,
+		display_name = '', locale = 'en', password_hash = '', operator = false, disabled = true, deleted_at = $3, revision = $2, updated_at = $3
+		WHERE id = $1`, u.ID, u.Revision+1, u.UpdateTime)
+	return err
+}
+
 // Home returns the organization in which a user's sign-ins begin, in a
 // transaction of that user: the personal one, else the one joined first.
 func (s *Store) Home(ctx context.Context, tx pgx.Tx, id string) (organizationID string, err error) {

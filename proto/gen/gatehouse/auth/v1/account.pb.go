@@ -83,6 +83,80 @@ func (x *UpdateMeRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
 	return nil
 }
 
+// DeleteMeRequest is empty: the credential says whose account goes.
+type DeleteMeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteMeRequest) Reset() {
+	*x = DeleteMeRequest{}
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteMeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteMeRequest) ProtoMessage() {}
+
+func (x *DeleteMeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteMeRequest.ProtoReflect.Descriptor instead.
+func (*DeleteMeRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{1}
+}
+
+// DeleteMeResponse is empty.
+type DeleteMeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteMeResponse) Reset() {
+	*x = DeleteMeResponse{}
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteMeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteMeResponse) ProtoMessage() {}
+
+func (x *DeleteMeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteMeResponse.ProtoReflect.Descriptor instead.
+func (*DeleteMeResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{2}
+}
+
 // ChangePasswordRequest holds the old password and the new one.
 type ChangePasswordRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -96,7 +170,7 @@ type ChangePasswordRequest struct {
 
 func (x *ChangePasswordRequest) Reset() {
 	*x = ChangePasswordRequest{}
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[1]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -108,7 +182,7 @@ func (x *ChangePasswordRequest) String() string {
 func (*ChangePasswordRequest) ProtoMessage() {}
 
 func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[1]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -121,7 +195,7 @@ func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{1}
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ChangePasswordRequest) GetCurrentPassword() string {
@@ -147,7 +221,7 @@ type ChangePasswordResponse struct {
 
 func (x *ChangePasswordResponse) Reset() {
 	*x = ChangePasswordResponse{}
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -159,7 +233,7 @@ func (x *ChangePasswordResponse) String() string {
 func (*ChangePasswordResponse) ProtoMessage() {}
 
 func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -172,7 +246,7 @@ func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*ChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{2}
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{4}
 }
 
 // GetMeRequest is empty: the credential says who asks.
@@ -184,7 +258,7 @@ type GetMeRequest struct {
 
 func (x *GetMeRequest) Reset() {
 	*x = GetMeRequest{}
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -196,7 +270,7 @@ func (x *GetMeRequest) String() string {
 func (*GetMeRequest) ProtoMessage() {}
 
 func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -209,7 +283,7 @@ func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMeRequest.ProtoReflect.Descriptor instead.
 func (*GetMeRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{3}
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{5}
 }
 
 // Me is the signed-in user with its rights.
@@ -248,7 +322,7 @@ type Me struct {
 
 func (x *Me) Reset() {
 	*x = Me{}
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -260,7 +334,7 @@ func (x *Me) String() string {
 func (*Me) ProtoMessage() {}
 
 func (x *Me) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -273,7 +347,7 @@ func (x *Me) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Me.ProtoReflect.Descriptor instead.
 func (*Me) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Me) GetId() string {
@@ -382,7 +456,7 @@ type OrganizationMembership struct {
 
 func (x *OrganizationMembership) Reset() {
 	*x = OrganizationMembership{}
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +468,7 @@ func (x *OrganizationMembership) String() string {
 func (*OrganizationMembership) ProtoMessage() {}
 
 func (x *OrganizationMembership) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_account_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +481,7 @@ func (x *OrganizationMembership) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrganizationMembership.ProtoReflect.Descriptor instead.
 func (*OrganizationMembership) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_auth_v1_account_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OrganizationMembership) GetId() string {
@@ -439,7 +513,9 @@ const file_gatehouse_auth_v1_account_proto_rawDesc = "" +
 	"\x0fUpdateMeRequest\x12-\n" +
 	"\x02me\x18\x01 \x01(\v2\x15.gatehouse.auth.v1.MeB\x06\xbaH\x03\xc8\x01\x01R\x02me\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
-	"updateMask\"\x83\x01\n" +
+	"updateMask\"\x11\n" +
+	"\x0fDeleteMeRequest\"\x12\n" +
+	"\x10DeleteMeResponse\"\x83\x01\n" +
 	"\x15ChangePasswordRequest\x128\n" +
 	"\x10current_password\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\x0fcurrentPassword\x120\n" +
 	"\fnew_password\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\f\x18\x80\x01\x80\x01\x01R\vnewPassword\"\x18\n" +
@@ -465,10 +541,11 @@ const file_gatehouse_auth_v1_account_proto_rawDesc = "" +
 	"\x16OrganizationMembership\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x14\n" +
-	"\x05roles\x18\x03 \x03(\tR\x05roles2\xe8\x02\n" +
+	"\x05roles\x18\x03 \x03(\tR\x05roles2\xd5\x03\n" +
 	"\x0eAccountService\x12a\n" +
 	"\x05GetMe\x12\x1f.gatehouse.auth.v1.GetMeRequest\x1a\x15.gatehouse.auth.v1.Me\" \x8a\xb5\x18\vB\aprofile\x10\x01\x82\xd3\xe4\x93\x02\b\x12\x06/v1/me\x90\x02\x01\x12a\n" +
-	"\bUpdateMe\x12\".gatehouse.auth.v1.UpdateMeRequest\x1a\x15.gatehouse.auth.v1.Me\"\x1a\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\f:\x02me2\x06/v1/me\x12\x89\x01\n" +
+	"\bUpdateMe\x12\".gatehouse.auth.v1.UpdateMeRequest\x1a\x15.gatehouse.auth.v1.Me\"\x1a\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\f:\x02me2\x06/v1/me\x12k\n" +
+	"\bDeleteMe\x12\".gatehouse.auth.v1.DeleteMeRequest\x1a#.gatehouse.auth.v1.DeleteMeResponse\"\x16\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\b*\x06/v1/me\x12\x89\x01\n" +
 	"\x0eChangePassword\x12(.gatehouse.auth.v1.ChangePasswordRequest\x1a).gatehouse.auth.v1.ChangePasswordResponse\"\"\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/me/password\x1a\x04\x90\xb5\x18\x02BCZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
@@ -483,31 +560,35 @@ func file_gatehouse_auth_v1_account_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_account_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_gatehouse_auth_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_gatehouse_auth_v1_account_proto_goTypes = []any{
 	(*UpdateMeRequest)(nil),        // 0: gatehouse.auth.v1.UpdateMeRequest
-	(*ChangePasswordRequest)(nil),  // 1: gatehouse.auth.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil), // 2: gatehouse.auth.v1.ChangePasswordResponse
-	(*GetMeRequest)(nil),           // 3: gatehouse.auth.v1.GetMeRequest
-	(*Me)(nil),                     // 4: gatehouse.auth.v1.Me
-	(*OrganizationMembership)(nil), // 5: gatehouse.auth.v1.OrganizationMembership
-	(*fieldmaskpb.FieldMask)(nil),  // 6: google.protobuf.FieldMask
-	(*timestamppb.Timestamp)(nil),  // 7: google.protobuf.Timestamp
+	(*DeleteMeRequest)(nil),        // 1: gatehouse.auth.v1.DeleteMeRequest
+	(*DeleteMeResponse)(nil),       // 2: gatehouse.auth.v1.DeleteMeResponse
+	(*ChangePasswordRequest)(nil),  // 3: gatehouse.auth.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil), // 4: gatehouse.auth.v1.ChangePasswordResponse
+	(*GetMeRequest)(nil),           // 5: gatehouse.auth.v1.GetMeRequest
+	(*Me)(nil),                     // 6: gatehouse.auth.v1.Me
+	(*OrganizationMembership)(nil), // 7: gatehouse.auth.v1.OrganizationMembership
+	(*fieldmaskpb.FieldMask)(nil),  // 8: google.protobuf.FieldMask
+	(*timestamppb.Timestamp)(nil),  // 9: google.protobuf.Timestamp
 }
 var file_gatehouse_auth_v1_account_proto_depIdxs = []int32{
-	4, // 0: gatehouse.auth.v1.UpdateMeRequest.me:type_name -> gatehouse.auth.v1.Me
-	6, // 1: gatehouse.auth.v1.UpdateMeRequest.update_mask:type_name -> google.protobuf.FieldMask
-	7, // 2: gatehouse.auth.v1.Me.create_time:type_name -> google.protobuf.Timestamp
-	7, // 3: gatehouse.auth.v1.Me.update_time:type_name -> google.protobuf.Timestamp
-	5, // 4: gatehouse.auth.v1.Me.organizations:type_name -> gatehouse.auth.v1.OrganizationMembership
-	3, // 5: gatehouse.auth.v1.AccountService.GetMe:input_type -> gatehouse.auth.v1.GetMeRequest
+	6, // 0: gatehouse.auth.v1.UpdateMeRequest.me:type_name -> gatehouse.auth.v1.Me
+	8, // 1: gatehouse.auth.v1.UpdateMeRequest.update_mask:type_name -> google.protobuf.FieldMask
+	9, // 2: gatehouse.auth.v1.Me.create_time:type_name -> google.protobuf.Timestamp
+	9, // 3: gatehouse.auth.v1.Me.update_time:type_name -> google.protobuf.Timestamp
+	7, // 4: gatehouse.auth.v1.Me.organizations:type_name -> gatehouse.auth.v1.OrganizationMembership
+	5, // 5: gatehouse.auth.v1.AccountService.GetMe:input_type -> gatehouse.auth.v1.GetMeRequest
 	0, // 6: gatehouse.auth.v1.AccountService.UpdateMe:input_type -> gatehouse.auth.v1.UpdateMeRequest
-	1, // 7: gatehouse.auth.v1.AccountService.ChangePassword:input_type -> gatehouse.auth.v1.ChangePasswordRequest
-	4, // 8: gatehouse.auth.v1.AccountService.GetMe:output_type -> gatehouse.auth.v1.Me
-	4, // 9: gatehouse.auth.v1.AccountService.UpdateMe:output_type -> gatehouse.auth.v1.Me
-	2, // 10: gatehouse.auth.v1.AccountService.ChangePassword:output_type -> gatehouse.auth.v1.ChangePasswordResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
+	1, // 7: gatehouse.auth.v1.AccountService.DeleteMe:input_type -> gatehouse.auth.v1.DeleteMeRequest
+	3, // 8: gatehouse.auth.v1.AccountService.ChangePassword:input_type -> gatehouse.auth.v1.ChangePasswordRequest
+	6, // 9: gatehouse.auth.v1.AccountService.GetMe:output_type -> gatehouse.auth.v1.Me
+	6, // 10: gatehouse.auth.v1.AccountService.UpdateMe:output_type -> gatehouse.auth.v1.Me
+	2, // 11: gatehouse.auth.v1.AccountService.DeleteMe:output_type -> gatehouse.auth.v1.DeleteMeResponse
+	4, // 12: gatehouse.auth.v1.AccountService.ChangePassword:output_type -> gatehouse.auth.v1.ChangePasswordResponse
+	9, // [9:13] is the sub-list for method output_type
+	5, // [5:9] is the sub-list for method input_type
 	5, // [5:5] is the sub-list for extension type_name
 	5, // [5:5] is the sub-list for extension extendee
 	0, // [0:5] is the sub-list for field type_name
@@ -524,7 +605,7 @@ func file_gatehouse_auth_v1_account_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_account_proto_rawDesc), len(file_gatehouse_auth_v1_account_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

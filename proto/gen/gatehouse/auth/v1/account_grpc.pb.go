@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	AccountService_GetMe_FullMethodName          = "/gatehouse.auth.v1.AccountService/GetMe"
 	AccountService_UpdateMe_FullMethodName       = "/gatehouse.auth.v1.AccountService/UpdateMe"
+	AccountService_DeleteMe_FullMethodName       = "/gatehouse.auth.v1.AccountService/DeleteMe"
 	AccountService_ChangePassword_FullMethodName = "/gatehouse.auth.v1.AccountService/ChangePassword"
 )
 
@@ -37,6 +38,12 @@ type AccountServiceClient interface {
 	GetMe(ctx context.Context, in *GetMeRequest, opts ...grpc.CallOption) (*Me, error)
 	// UpdateMe changes the fields that the mask names: displayName and locale.
 	UpdateMe(ctx context.Context, in *UpdateMeRequest, opts ...grpc.CallOption) (*Me, error)
+	// DeleteMe deletes the caller's account for good, once it has signed in freshly,
+	// with the second factor where one is enrolled. Its sessions and keys end, the
+	// personal organization goes with all that is in it, and so do its conversations
+	// elsewhere. What others keep names its id alone. Whoever is the last owner of an
+	// organization hands it over or deletes it first (LAST_OWNER).
+	DeleteMe(ctx context.Context, in *DeleteMeRequest, opts ...grpc.CallOption) (*DeleteMeResponse, error)
 	// ChangePassword replaces the caller's password, and ends its other sessions.
 	ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error)
 }
@@ -69,6 +76,16 @@ func (c *accountServiceClient) UpdateMe(ctx context.Context, in *UpdateMeRequest
 	return out, nil
 }
 
+func (c *accountServiceClient) DeleteMe(ctx context.Context, in *DeleteMeRequest, opts ...grpc.CallOption) (*DeleteMeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteMeResponse)
+	err := c.cc.Invoke(ctx, AccountService_DeleteMe_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *accountServiceClient) ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ChangePasswordResponse)
@@ -90,6 +107,12 @@ type AccountServiceServer interface {
 	GetMe(context.Context, *GetMeRequest) (*Me, error)
 	// UpdateMe changes the fields that the mask names: displayName and locale.
 	UpdateMe(context.Context, *UpdateMeRequest) (*Me, error)
+	// DeleteMe deletes the caller's account for good, once it has signed in freshly,
+	// with the second factor where one is enrolled. Its sessions and keys end, the
+	// personal organization goes with all that is in it, and so do its conversations
+	// elsewhere. What others keep names its id alone. Whoever is the last owner of an
+	// organization hands it over or deletes it first (LAST_OWNER).
+	DeleteMe(context.Context, *DeleteMeRequest) (*DeleteMeResponse, error)
 	// ChangePassword replaces the caller's password, and ends its other sessions.
 	ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error)
 	mustEmbedUnimplementedAccountServiceServer()
@@ -107,6 +130,9 @@ func (UnimplementedAccountServiceServer) GetMe(context.Context, *GetMeRequest) (
 }
 func (UnimplementedAccountServiceServer) UpdateMe(context.Context, *UpdateMeRequest) (*Me, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateMe not implemented")
+}
+func (UnimplementedAccountServiceServer) DeleteMe(context.Context, *DeleteMeRequest) (*DeleteMeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteMe not implemented")
 }
 func (UnimplementedAccountServiceServer) ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ChangePassword not implemented")
@@ -168,6 +194,24 @@ func _AccountService_UpdateMe_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccountService_DeleteMe_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteMeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).DeleteMe(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_DeleteMe_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).DeleteMe(ctx, req.(*DeleteMeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AccountService_ChangePassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ChangePasswordRequest)
 	if err := dec(in); err != nil {
@@ -200,6 +244,10 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateMe",
 			Handler:    _AccountService_UpdateMe_Handler,
+		},
+		{
+			MethodName: "DeleteMe",
+			Handler:    _AccountService_DeleteMe_Handler,
 		},
 		{
 			MethodName: "ChangePassword",

@@ -28,6 +28,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// State is whether members act in it.
+type Organization_State int32
+
+const (
+	// Never answered.
+	Organization_STATE_UNSPECIFIED Organization_State = 0
+	// They do.
+	Organization_ACTIVE Organization_State = 1
+	// It was deleted, and is purged at its purgeTime.
+	Organization_DELETED Organization_State = 2
+)
+
+// Enum value maps for Organization_State.
+var (
+	Organization_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "ACTIVE",
+		2: "DELETED",
+	}
+	Organization_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"ACTIVE":            1,
+		"DELETED":           2,
+	}
+)
+
+func (x Organization_State) Enum() *Organization_State {
+	p := new(Organization_State)
+	*p = x
+	return p
+}
+
+func (x Organization_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Organization_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_gatehouse_auth_v1_organization_proto_enumTypes[0].Descriptor()
+}
+
+func (Organization_State) Type() protoreflect.EnumType {
+	return &file_gatehouse_auth_v1_organization_proto_enumTypes[0]
+}
+
+func (x Organization_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Organization_State.Descriptor instead.
+func (Organization_State) EnumDescriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{0, 0}
+}
+
 // Organization is a group of users that owns assistants, documents and the
 // rest.
 type Organization struct {
@@ -43,7 +96,13 @@ type Organization struct {
 	// When it last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Changes with each update.
-	Etag          string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Whether members act in it.
+	State Organization_State `protobuf:"varint,7,opt,name=state,proto3,enum=gatehouse.auth.v1.Organization_State" json:"state,omitempty"`
+	// When it was deleted; unset while it is active.
+	DeleteTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=delete_time,json=deleteTime,proto3" json:"delete_time,omitempty"`
+	// When a deleted one goes for good, 30 days after that.
+	PurgeTime     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=purge_time,json=purgeTime,proto3" json:"purge_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -118,6 +177,27 @@ func (x *Organization) GetEtag() string {
 		return x.Etag
 	}
 	return ""
+}
+
+func (x *Organization) GetState() Organization_State {
+	if x != nil {
+		return x.State
+	}
+	return Organization_STATE_UNSPECIFIED
+}
+
+func (x *Organization) GetDeleteTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeleteTime
+	}
+	return nil
+}
+
+func (x *Organization) GetPurgeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PurgeTime
+	}
+	return nil
 }
 
 // Member is a user's membership in an organization.
@@ -460,6 +540,135 @@ func (x *GetOrganizationRequest) GetId() string {
 	return ""
 }
 
+// DeleteOrganizationRequest names an organization.
+type DeleteOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The organization's id.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteOrganizationRequest) Reset() {
+	*x = DeleteOrganizationRequest{}
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteOrganizationRequest) ProtoMessage() {}
+
+func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*DeleteOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DeleteOrganizationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// DeleteOrganizationResponse is empty.
+type DeleteOrganizationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteOrganizationResponse) Reset() {
+	*x = DeleteOrganizationResponse{}
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteOrganizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteOrganizationResponse) ProtoMessage() {}
+
+func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteOrganizationResponse.ProtoReflect.Descriptor instead.
+func (*DeleteOrganizationResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{8}
+}
+
+// UndeleteOrganizationRequest names a deleted organization.
+type UndeleteOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The organization's id.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndeleteOrganizationRequest) Reset() {
+	*x = UndeleteOrganizationRequest{}
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndeleteOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndeleteOrganizationRequest) ProtoMessage() {}
+
+func (x *UndeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndeleteOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*UndeleteOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UndeleteOrganizationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // ListMembersRequest asks for a page of members.
 type ListMembersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -475,7 +684,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -487,7 +696,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -500,7 +709,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListMembersRequest) GetOrganizationId() string {
@@ -537,7 +746,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +758,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +771,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListMembersResponse) GetMembers() []*Member {
@@ -594,7 +803,7 @@ type AddMemberRequest struct {
 
 func (x *AddMemberRequest) Reset() {
 	*x = AddMemberRequest{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -606,7 +815,7 @@ func (x *AddMemberRequest) String() string {
 func (*AddMemberRequest) ProtoMessage() {}
 
 func (x *AddMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -619,7 +828,7 @@ func (x *AddMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddMemberRequest.ProtoReflect.Descriptor instead.
 func (*AddMemberRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AddMemberRequest) GetOrganizationId() string {
@@ -658,7 +867,7 @@ type UpdateMemberRequest struct {
 
 func (x *UpdateMemberRequest) Reset() {
 	*x = UpdateMemberRequest{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +879,7 @@ func (x *UpdateMemberRequest) String() string {
 func (*UpdateMemberRequest) ProtoMessage() {}
 
 func (x *UpdateMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +892,7 @@ func (x *UpdateMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateMemberRequest.ProtoReflect.Descriptor instead.
 func (*UpdateMemberRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UpdateMemberRequest) GetOrganizationId() string {
@@ -720,7 +929,7 @@ type RemoveMemberRequest struct {
 
 func (x *RemoveMemberRequest) Reset() {
 	*x = RemoveMemberRequest{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +941,7 @@ func (x *RemoveMemberRequest) String() string {
 func (*RemoveMemberRequest) ProtoMessage() {}
 
 func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +954,7 @@ func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMemberRequest.ProtoReflect.Descriptor instead.
 func (*RemoveMemberRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RemoveMemberRequest) GetOrganizationId() string {
@@ -771,7 +980,7 @@ type RemoveMemberResponse struct {
 
 func (x *RemoveMemberResponse) Reset() {
 	*x = RemoveMemberResponse{}
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -783,7 +992,7 @@ func (x *RemoveMemberResponse) String() string {
 func (*RemoveMemberResponse) ProtoMessage() {}
 
 func (x *RemoveMemberResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_organization_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -796,14 +1005,14 @@ func (x *RemoveMemberResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMemberResponse.ProtoReflect.Descriptor instead.
 func (*RemoveMemberResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_auth_v1_organization_proto_rawDescGZIP(), []int{15}
 }
 
 var File_gatehouse_auth_v1_organization_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\n" +
-	"$gatehouse/auth/v1/organization.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x01\n" +
+	"$gatehouse/auth/v1/organization.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x03\n" +
 	"\fOrganization\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x12\x1a\n" +
@@ -812,7 +1021,17 @@ const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x12\n" +
-	"\x04etag\x18\x06 \x01(\tR\x04etag\"\xde\x01\n" +
+	"\x04etag\x18\x06 \x01(\tR\x04etag\x12;\n" +
+	"\x05state\x18\a \x01(\x0e2%.gatehouse.auth.v1.Organization.StateR\x05state\x12;\n" +
+	"\vdelete_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"deleteTime\x129\n" +
+	"\n" +
+	"purge_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tpurgeTime\"7\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06ACTIVE\x10\x01\x12\v\n" +
+	"\aDELETED\x10\x02\"\xde\x01\n" +
 	"\x06Member\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12+\n" +
 	"\x04user\x18\x02 \x01(\v2\x17.gatehouse.auth.v1.UserR\x04user\x12\x14\n" +
@@ -835,6 +1054,11 @@ const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\rorganizations\x18\x01 \x03(\v2\x1f.gatehouse.auth.v1.OrganizationR\rorganizations\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"2\n" +
 	"\x16GetOrganizationRequest\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"5\n" +
+	"\x19DeleteOrganizationRequest\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\x1c\n" +
+	"\x1aDeleteOrganizationResponse\"7\n" +
+	"\x1bUndeleteOrganizationRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"\x96\x01\n" +
 	"\x12ListMembersRequest\x121\n" +
 	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\x12$\n" +
@@ -857,11 +1081,13 @@ const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\x13RemoveMemberRequest\x121\n" +
 	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\x12!\n" +
 	"\auser_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x16\n" +
-	"\x14RemoveMemberResponse2\x91\v\n" +
+	"\x14RemoveMemberResponse2\xd3\r\n" +
 	"\x13OrganizationService\x12\x9b\x01\n" +
 	"\x11ListOrganizations\x12+.gatehouse.auth.v1.ListOrganizationsRequest\x1a,.gatehouse.auth.v1.ListOrganizationsResponse\"+\x8a\xb5\x18\vB\aprofile\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/organizations\x90\x02\x01\x12\x94\x01\n" +
 	"\x12CreateOrganization\x12,.gatehouse.auth.v1.CreateOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"/\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02!:\forganization\"\x11/v1/organizations\x12\xc8\x01\n" +
-	"\x12UpdateOrganization\x12,.gatehouse.auth.v1.UpdateOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"c\x8a\xb5\x18&*\x0forganization.id\x1a\x13organizations.write\x82\xd3\xe4\x93\x023:\forganization2#/v1/organizations/{organization.id}\x12\x93\x01\n" +
+	"\x12UpdateOrganization\x12,.gatehouse.auth.v1.UpdateOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"c\x8a\xb5\x18&*\x0forganization.id\x1a\x13organizations.write\x82\xd3\xe4\x93\x023:\forganization2#/v1/organizations/{organization.id}\x12\x9d\x01\n" +
+	"\x12DeleteOrganization\x12,.gatehouse.auth.v1.DeleteOrganizationRequest\x1a-.gatehouse.auth.v1.DeleteOrganizationResponse\"*\x8a\xb5\x18\b*\x02id8\x01\x10\x01\x82\xd3\xe4\x93\x02\x18*\x16/v1/organizations/{id}\x12\x9f\x01\n" +
+	"\x14UndeleteOrganization\x12..gatehouse.auth.v1.UndeleteOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"6\x8a\xb5\x18\b*\x02id8\x01\x10\x01\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/organizations/{id}:undelete\x12\x93\x01\n" +
 	"\x0fGetOrganization\x12).gatehouse.auth.v1.GetOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"4\x8a\xb5\x18\x0f*\x02idB\aprofile\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/organizations/{id}\x90\x02\x01\x12\xb7\x01\n" +
 	"\vListMembers\x12%.gatehouse.auth.v1.ListMembersRequest\x1a&.gatehouse.auth.v1.ListMembersResponse\"Y\x8a\xb5\x18\x1f*\x0forganization_id\x1a\fmembers.read\x82\xd3\xe4\x93\x02-\x12+/v1/organizations/{organization_id}/members\x90\x02\x01\x12\xaf\x01\n" +
 	"\tAddMember\x12#.gatehouse.auth.v1.AddMemberRequest\x1a\x19.gatehouse.auth.v1.Member\"b\x8a\xb5\x18(*\x0forganization_id\x1a\x15organizations.operate\x82\xd3\xe4\x93\x020:\x01*\"+/v1/organizations/{organization_id}/members\x12\xb7\x01\n" +
@@ -884,57 +1110,69 @@ func file_gatehouse_auth_v1_organization_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_organization_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_organization_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_gatehouse_auth_v1_organization_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_gatehouse_auth_v1_organization_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_gatehouse_auth_v1_organization_proto_goTypes = []any{
-	(*Organization)(nil),              // 0: gatehouse.auth.v1.Organization
-	(*Member)(nil),                    // 1: gatehouse.auth.v1.Member
-	(*CreateOrganizationRequest)(nil), // 2: gatehouse.auth.v1.CreateOrganizationRequest
-	(*UpdateOrganizationRequest)(nil), // 3: gatehouse.auth.v1.UpdateOrganizationRequest
-	(*ListOrganizationsRequest)(nil),  // 4: gatehouse.auth.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil), // 5: gatehouse.auth.v1.ListOrganizationsResponse
-	(*GetOrganizationRequest)(nil),    // 6: gatehouse.auth.v1.GetOrganizationRequest
-	(*ListMembersRequest)(nil),        // 7: gatehouse.auth.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),       // 8: gatehouse.auth.v1.ListMembersResponse
-	(*AddMemberRequest)(nil),          // 9: gatehouse.auth.v1.AddMemberRequest
-	(*UpdateMemberRequest)(nil),       // 10: gatehouse.auth.v1.UpdateMemberRequest
-	(*RemoveMemberRequest)(nil),       // 11: gatehouse.auth.v1.RemoveMemberRequest
-	(*RemoveMemberResponse)(nil),      // 12: gatehouse.auth.v1.RemoveMemberResponse
-	(*timestamppb.Timestamp)(nil),     // 13: google.protobuf.Timestamp
-	(*User)(nil),                      // 14: gatehouse.auth.v1.User
-	(*fieldmaskpb.FieldMask)(nil),     // 15: google.protobuf.FieldMask
+	(Organization_State)(0),             // 0: gatehouse.auth.v1.Organization.State
+	(*Organization)(nil),                // 1: gatehouse.auth.v1.Organization
+	(*Member)(nil),                      // 2: gatehouse.auth.v1.Member
+	(*CreateOrganizationRequest)(nil),   // 3: gatehouse.auth.v1.CreateOrganizationRequest
+	(*UpdateOrganizationRequest)(nil),   // 4: gatehouse.auth.v1.UpdateOrganizationRequest
+	(*ListOrganizationsRequest)(nil),    // 5: gatehouse.auth.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),   // 6: gatehouse.auth.v1.ListOrganizationsResponse
+	(*GetOrganizationRequest)(nil),      // 7: gatehouse.auth.v1.GetOrganizationRequest
+	(*DeleteOrganizationRequest)(nil),   // 8: gatehouse.auth.v1.DeleteOrganizationRequest
+	(*DeleteOrganizationResponse)(nil),  // 9: gatehouse.auth.v1.DeleteOrganizationResponse
+	(*UndeleteOrganizationRequest)(nil), // 10: gatehouse.auth.v1.UndeleteOrganizationRequest
+	(*ListMembersRequest)(nil),          // 11: gatehouse.auth.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),         // 12: gatehouse.auth.v1.ListMembersResponse
+	(*AddMemberRequest)(nil),            // 13: gatehouse.auth.v1.AddMemberRequest
+	(*UpdateMemberRequest)(nil),         // 14: gatehouse.auth.v1.UpdateMemberRequest
+	(*RemoveMemberRequest)(nil),         // 15: gatehouse.auth.v1.RemoveMemberRequest
+	(*RemoveMemberResponse)(nil),        // 16: gatehouse.auth.v1.RemoveMemberResponse
+	(*timestamppb.Timestamp)(nil),       // 17: google.protobuf.Timestamp
+	(*User)(nil),                        // 18: gatehouse.auth.v1.User
+	(*fieldmaskpb.FieldMask)(nil),       // 19: google.protobuf.FieldMask
 }
 var file_gatehouse_auth_v1_organization_proto_depIdxs = []int32{
-	13, // 0: gatehouse.auth.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
-	13, // 1: gatehouse.auth.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
-	14, // 2: gatehouse.auth.v1.Member.user:type_name -> gatehouse.auth.v1.User
-	13, // 3: gatehouse.auth.v1.Member.create_time:type_name -> google.protobuf.Timestamp
-	13, // 4: gatehouse.auth.v1.Member.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 5: gatehouse.auth.v1.CreateOrganizationRequest.organization:type_name -> gatehouse.auth.v1.Organization
-	0,  // 6: gatehouse.auth.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.auth.v1.Organization
-	15, // 7: gatehouse.auth.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 8: gatehouse.auth.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.auth.v1.Organization
-	1,  // 9: gatehouse.auth.v1.ListMembersResponse.members:type_name -> gatehouse.auth.v1.Member
-	4,  // 10: gatehouse.auth.v1.OrganizationService.ListOrganizations:input_type -> gatehouse.auth.v1.ListOrganizationsRequest
-	2,  // 11: gatehouse.auth.v1.OrganizationService.CreateOrganization:input_type -> gatehouse.auth.v1.CreateOrganizationRequest
-	3,  // 12: gatehouse.auth.v1.OrganizationService.UpdateOrganization:input_type -> gatehouse.auth.v1.UpdateOrganizationRequest
-	6,  // 13: gatehouse.auth.v1.OrganizationService.GetOrganization:input_type -> gatehouse.auth.v1.GetOrganizationRequest
-	7,  // 14: gatehouse.auth.v1.OrganizationService.ListMembers:input_type -> gatehouse.auth.v1.ListMembersRequest
-	9,  // 15: gatehouse.auth.v1.OrganizationService.AddMember:input_type -> gatehouse.auth.v1.AddMemberRequest
-	10, // 16: gatehouse.auth.v1.OrganizationService.UpdateMember:input_type -> gatehouse.auth.v1.UpdateMemberRequest
-	11, // 17: gatehouse.auth.v1.OrganizationService.RemoveMember:input_type -> gatehouse.auth.v1.RemoveMemberRequest
-	5,  // 18: gatehouse.auth.v1.OrganizationService.ListOrganizations:output_type -> gatehouse.auth.v1.ListOrganizationsResponse
-	0,  // 19: gatehouse.auth.v1.OrganizationService.CreateOrganization:output_type -> gatehouse.auth.v1.Organization
-	0,  // 20: gatehouse.auth.v1.OrganizationService.UpdateOrganization:output_type -> gatehouse.auth.v1.Organization
-	0,  // 21: gatehouse.auth.v1.OrganizationService.GetOrganization:output_type -> gatehouse.auth.v1.Organization
-	8,  // 22: gatehouse.auth.v1.OrganizationService.ListMembers:output_type -> gatehouse.auth.v1.ListMembersResponse
-	1,  // 23: gatehouse.auth.v1.OrganizationService.AddMember:output_type -> gatehouse.auth.v1.Member
-	1,  // 24: gatehouse.auth.v1.OrganizationService.UpdateMember:output_type -> gatehouse.auth.v1.Member
-	12, // 25: gatehouse.auth.v1.OrganizationService.RemoveMember:output_type -> gatehouse.auth.v1.RemoveMemberResponse
-	18, // [18:26] is the sub-list for method output_type
-	10, // [10:18] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	17, // 0: gatehouse.auth.v1.Organization.create_time:type_name -> google.protobuf.Timestamp
+	17, // 1: gatehouse.auth.v1.Organization.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 2: gatehouse.auth.v1.Organization.state:type_name -> gatehouse.auth.v1.Organization.State
+	17, // 3: gatehouse.auth.v1.Organization.delete_time:type_name -> google.protobuf.Timestamp
+	17, // 4: gatehouse.auth.v1.Organization.purge_time:type_name -> google.protobuf.Timestamp
+	18, // 5: gatehouse.auth.v1.Member.user:type_name -> gatehouse.auth.v1.User
+	17, // 6: gatehouse.auth.v1.Member.create_time:type_name -> google.protobuf.Timestamp
+	17, // 7: gatehouse.auth.v1.Member.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 8: gatehouse.auth.v1.CreateOrganizationRequest.organization:type_name -> gatehouse.auth.v1.Organization
+	1,  // 9: gatehouse.auth.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.auth.v1.Organization
+	19, // 10: gatehouse.auth.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 11: gatehouse.auth.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.auth.v1.Organization
+	2,  // 12: gatehouse.auth.v1.ListMembersResponse.members:type_name -> gatehouse.auth.v1.Member
+	5,  // 13: gatehouse.auth.v1.OrganizationService.ListOrganizations:input_type -> gatehouse.auth.v1.ListOrganizationsRequest
+	3,  // 14: gatehouse.auth.v1.OrganizationService.CreateOrganization:input_type -> gatehouse.auth.v1.CreateOrganizationRequest
+	4,  // 15: gatehouse.auth.v1.OrganizationService.UpdateOrganization:input_type -> gatehouse.auth.v1.UpdateOrganizationRequest
+	8,  // 16: gatehouse.auth.v1.OrganizationService.DeleteOrganization:input_type -> gatehouse.auth.v1.DeleteOrganizationRequest
+	10, // 17: gatehouse.auth.v1.OrganizationService.UndeleteOrganization:input_type -> gatehouse.auth.v1.UndeleteOrganizationRequest
+	7,  // 18: gatehouse.auth.v1.OrganizationService.GetOrganization:input_type -> gatehouse.auth.v1.GetOrganizationRequest
+	11, // 19: gatehouse.auth.v1.OrganizationService.ListMembers:input_type -> gatehouse.auth.v1.ListMembersRequest
+	13, // 20: gatehouse.auth.v1.OrganizationService.AddMember:input_type -> gatehouse.auth.v1.AddMemberRequest
+	14, // 21: gatehouse.auth.v1.OrganizationService.UpdateMember:input_type -> gatehouse.auth.v1.UpdateMemberRequest
+	15, // 22: gatehouse.auth.v1.OrganizationService.RemoveMember:input_type -> gatehouse.auth.v1.RemoveMemberRequest
+	6,  // 23: gatehouse.auth.v1.OrganizationService.ListOrganizations:output_type -> gatehouse.auth.v1.ListOrganizationsResponse
+	1,  // 24: gatehouse.auth.v1.OrganizationService.CreateOrganization:output_type -> gatehouse.auth.v1.Organization
+	1,  // 25: gatehouse.auth.v1.OrganizationService.UpdateOrganization:output_type -> gatehouse.auth.v1.Organization
+	9,  // 26: gatehouse.auth.v1.OrganizationService.DeleteOrganization:output_type -> gatehouse.auth.v1.DeleteOrganizationResponse
+	1,  // 27: gatehouse.auth.v1.OrganizationService.UndeleteOrganization:output_type -> gatehouse.auth.v1.Organization
+	1,  // 28: gatehouse.auth.v1.OrganizationService.GetOrganization:output_type -> gatehouse.auth.v1.Organization
+	12, // 29: gatehouse.auth.v1.OrganizationService.ListMembers:output_type -> gatehouse.auth.v1.ListMembersResponse
+	2,  // 30: gatehouse.auth.v1.OrganizationService.AddMember:output_type -> gatehouse.auth.v1.Member
+	2,  // 31: gatehouse.auth.v1.OrganizationService.UpdateMember:output_type -> gatehouse.auth.v1.Member
+	16, // 32: gatehouse.auth.v1.OrganizationService.RemoveMember:output_type -> gatehouse.auth.v1.RemoveMemberResponse
+	23, // [23:33] is the sub-list for method output_type
+	13, // [13:23] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_organization_proto_init() }
@@ -948,13 +1186,14 @@ func file_gatehouse_auth_v1_organization_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_organization_proto_rawDesc), len(file_gatehouse_auth_v1_organization_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   13,
+			NumEnums:      1,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_gatehouse_auth_v1_organization_proto_goTypes,
 		DependencyIndexes: file_gatehouse_auth_v1_organization_proto_depIdxs,
+		EnumInfos:         file_gatehouse_auth_v1_organization_proto_enumTypes,
 		MessageInfos:      file_gatehouse_auth_v1_organization_proto_msgTypes,
 	}.Build()
 	File_gatehouse_auth_v1_organization_proto = out.File

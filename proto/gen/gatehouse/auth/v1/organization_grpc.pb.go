@@ -21,14 +21,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OrganizationService_ListOrganizations_FullMethodName  = "/gatehouse.auth.v1.OrganizationService/ListOrganizations"
-	OrganizationService_CreateOrganization_FullMethodName = "/gatehouse.auth.v1.OrganizationService/CreateOrganization"
-	OrganizationService_UpdateOrganization_FullMethodName = "/gatehouse.auth.v1.OrganizationService/UpdateOrganization"
-	OrganizationService_GetOrganization_FullMethodName    = "/gatehouse.auth.v1.OrganizationService/GetOrganization"
-	OrganizationService_ListMembers_FullMethodName        = "/gatehouse.auth.v1.OrganizationService/ListMembers"
-	OrganizationService_AddMember_FullMethodName          = "/gatehouse.auth.v1.OrganizationService/AddMember"
-	OrganizationService_UpdateMember_FullMethodName       = "/gatehouse.auth.v1.OrganizationService/UpdateMember"
-	OrganizationService_RemoveMember_FullMethodName       = "/gatehouse.auth.v1.OrganizationService/RemoveMember"
+	OrganizationService_ListOrganizations_FullMethodName    = "/gatehouse.auth.v1.OrganizationService/ListOrganizations"
+	OrganizationService_CreateOrganization_FullMethodName   = "/gatehouse.auth.v1.OrganizationService/CreateOrganization"
+	OrganizationService_UpdateOrganization_FullMethodName   = "/gatehouse.auth.v1.OrganizationService/UpdateOrganization"
+	OrganizationService_DeleteOrganization_FullMethodName   = "/gatehouse.auth.v1.OrganizationService/DeleteOrganization"
+	OrganizationService_UndeleteOrganization_FullMethodName = "/gatehouse.auth.v1.OrganizationService/UndeleteOrganization"
+	OrganizationService_GetOrganization_FullMethodName      = "/gatehouse.auth.v1.OrganizationService/GetOrganization"
+	OrganizationService_ListMembers_FullMethodName          = "/gatehouse.auth.v1.OrganizationService/ListMembers"
+	OrganizationService_AddMember_FullMethodName            = "/gatehouse.auth.v1.OrganizationService/AddMember"
+	OrganizationService_UpdateMember_FullMethodName         = "/gatehouse.auth.v1.OrganizationService/UpdateMember"
+	OrganizationService_RemoveMember_FullMethodName         = "/gatehouse.auth.v1.OrganizationService/RemoveMember"
 )
 
 // OrganizationServiceClient is the client API for OrganizationService service.
@@ -37,7 +39,8 @@ const (
 //
 // OrganizationService answers about organizations and their members.
 type OrganizationServiceClient interface {
-	// ListOrganizations lists the organizations that the caller belongs to.
+	// ListOrganizations lists the organizations that the caller belongs to, deleted
+	// ones too.
 	ListOrganizations(ctx context.Context, in *ListOrganizationsRequest, opts ...grpc.CallOption) (*ListOrganizationsResponse, error)
 	// CreateOrganization makes an organization that the caller owns. To act in it,
 	// the caller switches to it.
@@ -45,6 +48,13 @@ type OrganizationServiceClient interface {
 	// UpdateOrganization changes the fields that the mask names of the caller's
 	// active organization: displayName.
 	UpdateOrganization(ctx context.Context, in *UpdateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
+	// DeleteOrganization deletes an organization that the caller owns and that is not
+	// a personal one, once the caller has signed in freshly. Nobody acts in it from
+	// then on; until its purgeTime an owner can take that back.
+	DeleteOrganization(ctx context.Context, in *DeleteOrganizationRequest, opts ...grpc.CallOption) (*DeleteOrganizationResponse, error)
+	// UndeleteOrganization takes the deletion of an organization back, for one of its
+	// owners, before its purgeTime.
+	UndeleteOrganization(ctx context.Context, in *UndeleteOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// GetOrganization answers one organization that the caller belongs to.
 	GetOrganization(ctx context.Context, in *GetOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// ListMembers lists the members of the caller's active organization.
@@ -92,6 +102,26 @@ func (c *organizationServiceClient) UpdateOrganization(ctx context.Context, in *
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Organization)
 	err := c.cc.Invoke(ctx, OrganizationService_UpdateOrganization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *organizationServiceClient) DeleteOrganization(ctx context.Context, in *DeleteOrganizationRequest, opts ...grpc.CallOption) (*DeleteOrganizationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteOrganizationResponse)
+	err := c.cc.Invoke(ctx, OrganizationService_DeleteOrganization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *organizationServiceClient) UndeleteOrganization(ctx context.Context, in *UndeleteOrganizationRequest, opts ...grpc.CallOption) (*Organization, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Organization)
+	err := c.cc.Invoke(ctx, OrganizationService_UndeleteOrganization_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +184,8 @@ func (c *organizationServiceClient) RemoveMember(ctx context.Context, in *Remove
 //
 // OrganizationService answers about organizations and their members.
 type OrganizationServiceServer interface {
-	// ListOrganizations lists the organizations that the caller belongs to.
+	// ListOrganizations lists the organizations that the caller belongs to, deleted
+	// ones too.
 	ListOrganizations(context.Context, *ListOrganizationsRequest) (*ListOrganizationsResponse, error)
 	// CreateOrganization makes an organization that the caller owns. To act in it,
 	// the caller switches to it.
@@ -162,6 +193,13 @@ type OrganizationServiceServer interface {
 	// UpdateOrganization changes the fields that the mask names of the caller's
 	// active organization: displayName.
 	UpdateOrganization(context.Context, *UpdateOrganizationRequest) (*Organization, error)
+	// DeleteOrganization deletes an organization that the caller owns and that is not
+	// a personal one, once the caller has signed in freshly. Nobody acts in it from
+	// then on; until its purgeTime an owner can take that back.
+	DeleteOrganization(context.Context, *DeleteOrganizationRequest) (*DeleteOrganizationResponse, error)
+	// UndeleteOrganization takes the deletion of an organization back, for one of its
+	// owners, before its purgeTime.
+	UndeleteOrganization(context.Context, *UndeleteOrganizationRequest) (*Organization, error)
 	// GetOrganization answers one organization that the caller belongs to.
 	GetOrganization(context.Context, *GetOrganizationRequest) (*Organization, error)
 	// ListMembers lists the members of the caller's active organization.
@@ -193,6 +231,12 @@ func (UnimplementedOrganizationServiceServer) CreateOrganization(context.Context
 }
 func (UnimplementedOrganizationServiceServer) UpdateOrganization(context.Context, *UpdateOrganizationRequest) (*Organization, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateOrganization not implemented")
+}
+func (UnimplementedOrganizationServiceServer) DeleteOrganization(context.Context, *DeleteOrganizationRequest) (*DeleteOrganizationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteOrganization not implemented")
+}
+func (UnimplementedOrganizationServiceServer) UndeleteOrganization(context.Context, *UndeleteOrganizationRequest) (*Organization, error) {
+	return nil, status.Error(codes.Unimplemented, "method UndeleteOrganization not implemented")
 }
 func (UnimplementedOrganizationServiceServer) GetOrganization(context.Context, *GetOrganizationRequest) (*Organization, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOrganization not implemented")
@@ -280,6 +324,42 @@ func _OrganizationService_UpdateOrganization_Handler(srv interface{}, ctx contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(OrganizationServiceServer).UpdateOrganization(ctx, req.(*UpdateOrganizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrganizationService_DeleteOrganization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteOrganizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrganizationServiceServer).DeleteOrganization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrganizationService_DeleteOrganization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrganizationServiceServer).DeleteOrganization(ctx, req.(*DeleteOrganizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrganizationService_UndeleteOrganization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UndeleteOrganizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrganizationServiceServer).UndeleteOrganization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrganizationService_UndeleteOrganization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrganizationServiceServer).UndeleteOrganization(ctx, req.(*UndeleteOrganizationRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -392,6 +472,14 @@ var OrganizationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateOrganization",
 			Handler:    _OrganizationService_UpdateOrganization_Handler,
+		},
+		{
+			MethodName: "DeleteOrganization",
+			Handler:    _OrganizationService_DeleteOrganization_Handler,
+		},
+		{
+			MethodName: "UndeleteOrganization",
+			Handler:    _OrganizationService_UndeleteOrganization_Handler,
 		},
 		{
 			MethodName: "GetOrganization",

@@ -148,8 +148,8 @@ func (x *ListRevocationsResponse) GetNextPageToken() string {
 }
 
 // Revocation takes the force from access tokens: from all of one session, from
-// those of a user, of a member of an organization, or of an OAuth client, that
-// were issued up to its time.
+// those of a user, of an organization, of a member of an organization, or of an
+// OAuth client, that were issued up to its time.
 type Revocation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7.
@@ -158,7 +158,8 @@ type Revocation struct {
 	SessionId string `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// The user whose tokens are meant, or empty.
 	UserId string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// Beside a user: only tokens that act in this organization.
+	// Only tokens that act in this organization; of whichever user, where none is
+	// named.
 	OrganizationId string `protobuf:"bytes,4,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// Tokens issued up to this time are meant.
 	Time *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`

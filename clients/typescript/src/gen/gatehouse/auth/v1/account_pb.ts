@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/auth/v1/account.proto.
  */
 export const file_gatehouse_auth_v1_account: GenFile = /*@__PURE__*/
-  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9hY2NvdW50LnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSJlCg9VcGRhdGVNZVJlcXVlc3QSIQoCbWUYASABKAsyFS5nYXRlaG91c2UuYXV0aC52MS5NZRIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siUQoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0Eh0KEGN1cnJlbnRfcGFzc3dvcmQYASABKAlCA4ABARIZCgxuZXdfcGFzc3dvcmQYAiABKAlCA4ABASIYChZDaGFuZ2VQYXNzd29yZFJlc3BvbnNlIg4KDEdldE1lUmVxdWVzdCLeAgoCTWUSCgoCaWQYASABKAkSDQoFZW1haWwYAiABKAkSFgoOZW1haWxfdmVyaWZpZWQYAyABKAgSFAoMZGlzcGxheV9uYW1lGAQgASgJEg4KBmxvY2FsZRgFIAEoCRIQCghkaXNhYmxlZBgGIAEoCBIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYCSABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAogASgJEg0KBXJvbGVzGAsgAygJEhMKC3Blcm1pc3Npb25zGAwgAygJEkAKDW9yZ2FuaXphdGlvbnMYDSADKAsyKS5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb25NZW1iZXJzaGlwIkkKFk9yZ2FuaXphdGlvbk1lbWJlcnNoaXASCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEg0KBXJvbGVzGAMgAygJMoQCCg5BY2NvdW50U2VydmljZRJECgVHZXRNZRIfLmdhdGVob3VzZS5hdXRoLnYxLkdldE1lUmVxdWVzdBoVLmdhdGVob3VzZS5hdXRoLnYxLk1lIgOQAgESRQoIVXBkYXRlTWUSIi5nYXRlaG91c2UuYXV0aC52MS5VcGRhdGVNZVJlcXVlc3QaFS5nYXRlaG91c2UuYXV0aC52MS5NZRJlCg5DaGFuZ2VQYXNzd29yZBIoLmdhdGVob3VzZS5hdXRoLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBopLmdhdGVob3VzZS5hdXRoLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2VCQ1pBZ2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL3Byb3RvL2dlbi9nYXRlaG91c2UvYXV0aC92MTthdXRodjFiBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9hY2NvdW50LnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSJlCg9VcGRhdGVNZVJlcXVlc3QSIQoCbWUYASABKAsyFS5nYXRlaG91c2UuYXV0aC52MS5NZRIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siEQoPRGVsZXRlTWVSZXF1ZXN0IhIKEERlbGV0ZU1lUmVzcG9uc2UiUQoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0Eh0KEGN1cnJlbnRfcGFzc3dvcmQYASABKAlCA4ABARIZCgxuZXdfcGFzc3dvcmQYAiABKAlCA4ABASIYChZDaGFuZ2VQYXNzd29yZFJlc3BvbnNlIg4KDEdldE1lUmVxdWVzdCLeAgoCTWUSCgoCaWQYASABKAkSDQoFZW1haWwYAiABKAkSFgoOZW1haWxfdmVyaWZpZWQYAyABKAgSFAoMZGlzcGxheV9uYW1lGAQgASgJEg4KBmxvY2FsZRgFIAEoCRIQCghkaXNhYmxlZBgGIAEoCBIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYCSABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAogASgJEg0KBXJvbGVzGAsgAygJEhMKC3Blcm1pc3Npb25zGAwgAygJEkAKDW9yZ2FuaXphdGlvbnMYDSADKAsyKS5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb25NZW1iZXJzaGlwIkkKFk9yZ2FuaXphdGlvbk1lbWJlcnNoaXASCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEg0KBXJvbGVzGAMgAygJMtkCCg5BY2NvdW50U2VydmljZRJECgVHZXRNZRIfLmdhdGVob3VzZS5hdXRoLnYxLkdldE1lUmVxdWVzdBoVLmdhdGVob3VzZS5hdXRoLnYxLk1lIgOQAgESRQoIVXBkYXRlTWUSIi5nYXRlaG91c2UuYXV0aC52MS5VcGRhdGVNZVJlcXVlc3QaFS5nYXRlaG91c2UuYXV0aC52MS5NZRJTCghEZWxldGVNZRIiLmdhdGVob3VzZS5hdXRoLnYxLkRlbGV0ZU1lUmVxdWVzdBojLmdhdGVob3VzZS5hdXRoLnYxLkRlbGV0ZU1lUmVzcG9uc2USZQoOQ2hhbmdlUGFzc3dvcmQSKC5nYXRlaG91c2UuYXV0aC52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaKS5nYXRlaG91c2UuYXV0aC52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlQkNaQWdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * UpdateMeRequest holds what changes.
@@ -45,6 +45,36 @@ export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_account, 0);
 
 /**
+ * DeleteMeRequest is empty: the credential says whose account goes.
+ *
+ * @generated from message gatehouse.auth.v1.DeleteMeRequest
+ */
+export type DeleteMeRequest = Message<"gatehouse.auth.v1.DeleteMeRequest"> & {
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.DeleteMeRequest.
+ * Use `create(DeleteMeRequestSchema)` to create a new message.
+ */
+export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_account, 1);
+
+/**
+ * DeleteMeResponse is empty.
+ *
+ * @generated from message gatehouse.auth.v1.DeleteMeResponse
+ */
+export type DeleteMeResponse = Message<"gatehouse.auth.v1.DeleteMeResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.DeleteMeResponse.
+ * Use `create(DeleteMeResponseSchema)` to create a new message.
+ */
+export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_account, 2);
+
+/**
  * ChangePasswordRequest holds the old password and the new one.
  *
  * @generated from message gatehouse.auth.v1.ChangePasswordRequest
@@ -70,7 +100,7 @@ export type ChangePasswordRequest = Message<"gatehouse.auth.v1.ChangePasswordReq
  * Use `create(ChangePasswordRequestSchema)` to create a new message.
  */
 export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_account, 1);
+  messageDesc(file_gatehouse_auth_v1_account, 3);
 
 /**
  * ChangePasswordResponse is empty.
@@ -85,7 +115,7 @@ export type ChangePasswordResponse = Message<"gatehouse.auth.v1.ChangePasswordRe
  * Use `create(ChangePasswordResponseSchema)` to create a new message.
  */
 export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_account, 2);
+  messageDesc(file_gatehouse_auth_v1_account, 4);
 
 /**
  * GetMeRequest is empty: the credential says who asks.
@@ -100,7 +130,7 @@ export type GetMeRequest = Message<"gatehouse.auth.v1.GetMeRequest"> & {
  * Use `create(GetMeRequestSchema)` to create a new message.
  */
 export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_account, 3);
+  messageDesc(file_gatehouse_auth_v1_account, 5);
 
 /**
  * Me is the signed-in user with its rights.
@@ -206,7 +236,7 @@ export type Me = Message<"gatehouse.auth.v1.Me"> & {
  * Use `create(MeSchema)` to create a new message.
  */
 export const MeSchema: GenMessage<Me> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_account, 4);
+  messageDesc(file_gatehouse_auth_v1_account, 6);
 
 /**
  * OrganizationMembership is one organization that a user belongs to.
@@ -241,7 +271,7 @@ export type OrganizationMembership = Message<"gatehouse.auth.v1.OrganizationMemb
  * Use `create(OrganizationMembershipSchema)` to create a new message.
  */
 export const OrganizationMembershipSchema: GenMessage<OrganizationMembership> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_account, 5);
+  messageDesc(file_gatehouse_auth_v1_account, 7);
 
 /**
  * AccountService is the signed-in user's own account.
@@ -269,6 +299,20 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof UpdateMeRequestSchema;
     output: typeof MeSchema;
+  },
+  /**
+   * DeleteMe deletes the caller's account for good, once it has signed in freshly,
+   * with the second factor where one is enrolled. Its sessions and keys end, the
+   * personal organization goes with all that is in it, and so do its conversations
+   * elsewhere. What others keep names its id alone. Whoever is the last owner of an
+   * organization hands it over or deletes it first (LAST_OWNER).
+   *
+   * @generated from rpc gatehouse.auth.v1.AccountService.DeleteMe
+   */
+  deleteMe: {
+    methodKind: "unary";
+    input: typeof DeleteMeRequestSchema;
+    output: typeof DeleteMeResponseSchema;
   },
   /**
    * ChangePassword replaces the caller's password, and ends its other sessions.

@@ -4,8 +4,8 @@
 // @generated from file gatehouse/auth/v1/organization.proto (package gatehouse.auth.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { User } from "./user_pb.js";
 import { file_gatehouse_auth_v1_user } from "./user_pb.js";
 import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/auth/v1/organization.proto.
  */
 export const file_gatehouse_auth_v1_organization: GenFile = /*@__PURE__*/
-  fileDesc("CiRnYXRlaG91c2UvYXV0aC92MS9vcmdhbml6YXRpb24ucHJvdG8SEWdhdGVob3VzZS5hdXRoLnYxIrIBCgxPcmdhbml6YXRpb24SCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhAKCHBlcnNvbmFsGAMgASgIEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgGIAEoCSKxAQoGTWVtYmVyEg8KB3VzZXJfaWQYASABKAkSJQoEdXNlchgCIAEoCzIXLmdhdGVob3VzZS5hdXRoLnYxLlVzZXISDQoFcm9sZXMYAyADKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJSChlDcmVhdGVPcmdhbml6YXRpb25SZXF1ZXN0EjUKDG9yZ2FuaXphdGlvbhgBIAEoCzIfLmdhdGVob3VzZS5hdXRoLnYxLk9yZ2FuaXphdGlvbiKDAQoZVXBkYXRlT3JnYW5pemF0aW9uUmVxdWVzdBI1Cgxvcmdhbml6YXRpb24YASABKAsyHy5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb24SLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIkEKGExpc3RPcmdhbml6YXRpb25zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJsChlMaXN0T3JnYW5pemF0aW9uc1Jlc3BvbnNlEjYKDW9yZ2FuaXphdGlvbnMYASADKAsyHy5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKFkdldE9yZ2FuaXphdGlvblJlcXVlc3QSCgoCaWQYASABKAkiVAoSTGlzdE1lbWJlcnNSZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJaChNMaXN0TWVtYmVyc1Jlc3BvbnNlEioKB21lbWJlcnMYASADKAsyGS5nYXRlaG91c2UuYXV0aC52MS5NZW1iZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIksKEEFkZE1lbWJlclJlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSDQoFcm9sZXMYAyADKAkiTgoTVXBkYXRlTWVtYmVyUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRINCgVyb2xlcxgDIAMoCSI/ChNSZW1vdmVNZW1iZXJSZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJIhYKFFJlbW92ZU1lbWJlclJlc3BvbnNlMpwGChNPcmdhbml6YXRpb25TZXJ2aWNlEnMKEUxpc3RPcmdhbml6YXRpb25zEisuZ2F0ZWhvdXNlLmF1dGgudjEuTGlzdE9yZ2FuaXphdGlvbnNSZXF1ZXN0GiwuZ2F0ZWhvdXNlLmF1dGgudjEuTGlzdE9yZ2FuaXphdGlvbnNSZXNwb25zZSIDkAIBEmMKEkNyZWF0ZU9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLkNyZWF0ZU9yZ2FuaXphdGlvblJlcXVlc3QaHy5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb24SYwoSVXBkYXRlT3JnYW5pemF0aW9uEiwuZ2F0ZWhvdXNlLmF1dGgudjEuVXBkYXRlT3JnYW5pemF0aW9uUmVxdWVzdBofLmdhdGVob3VzZS5hdXRoLnYxLk9yZ2FuaXphdGlvbhJiCg9HZXRPcmdhbml6YXRpb24SKS5nYXRlaG91c2UuYXV0aC52MS5HZXRPcmdhbml6YXRpb25SZXF1ZXN0Gh8uZ2F0ZWhvdXNlLmF1dGgudjEuT3JnYW5pemF0aW9uIgOQAgESYQoLTGlzdE1lbWJlcnMSJS5nYXRlaG91c2UuYXV0aC52MS5MaXN0TWVtYmVyc1JlcXVlc3QaJi5nYXRlaG91c2UuYXV0aC52MS5MaXN0TWVtYmVyc1Jlc3BvbnNlIgOQAgESSwoJQWRkTWVtYmVyEiMuZ2F0ZWhvdXNlLmF1dGgudjEuQWRkTWVtYmVyUmVxdWVzdBoZLmdhdGVob3VzZS5hdXRoLnYxLk1lbWJlchJRCgxVcGRhdGVNZW1iZXISJi5nYXRlaG91c2UuYXV0aC52MS5VcGRhdGVNZW1iZXJSZXF1ZXN0GhkuZ2F0ZWhvdXNlLmF1dGgudjEuTWVtYmVyEl8KDFJlbW92ZU1lbWJlchImLmdhdGVob3VzZS5hdXRoLnYxLlJlbW92ZU1lbWJlclJlcXVlc3QaJy5nYXRlaG91c2UuYXV0aC52MS5SZW1vdmVNZW1iZXJSZXNwb25zZUJDWkFnaXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvcHJvdG8vZ2VuL2dhdGVob3VzZS9hdXRoL3YxO2F1dGh2MWIGcHJvdG8z", [file_gatehouse_auth_v1_user, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("CiRnYXRlaG91c2UvYXV0aC92MS9vcmdhbml6YXRpb24ucHJvdG8SEWdhdGVob3VzZS5hdXRoLnYxIoIDCgxPcmdhbml6YXRpb24SCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhAKCHBlcnNvbmFsGAMgASgIEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgGIAEoCRI0CgVzdGF0ZRgHIAEoDjIlLmdhdGVob3VzZS5hdXRoLnYxLk9yZ2FuaXphdGlvbi5TdGF0ZRIvCgtkZWxldGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcHVyZ2VfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNwoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIKCgZBQ1RJVkUQARILCgdERUxFVEVEEAIisQEKBk1lbWJlchIPCgd1c2VyX2lkGAEgASgJEiUKBHVzZXIYAiABKAsyFy5nYXRlaG91c2UuYXV0aC52MS5Vc2VyEg0KBXJvbGVzGAMgAygJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUgoZQ3JlYXRlT3JnYW5pemF0aW9uUmVxdWVzdBI1Cgxvcmdhbml6YXRpb24YASABKAsyHy5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb24igwEKGVVwZGF0ZU9yZ2FuaXphdGlvblJlcXVlc3QSNQoMb3JnYW5pemF0aW9uGAEgASgLMh8uZ2F0ZWhvdXNlLmF1dGgudjEuT3JnYW5pemF0aW9uEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayJBChhMaXN0T3JnYW5pemF0aW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkibAoZTGlzdE9yZ2FuaXphdGlvbnNSZXNwb25zZRI2Cg1vcmdhbml6YXRpb25zGAEgAygLMh8uZ2F0ZWhvdXNlLmF1dGgudjEuT3JnYW5pemF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIkChZHZXRPcmdhbml6YXRpb25SZXF1ZXN0EgoKAmlkGAEgASgJIicKGURlbGV0ZU9yZ2FuaXphdGlvblJlcXVlc3QSCgoCaWQYASABKAkiHAoaRGVsZXRlT3JnYW5pemF0aW9uUmVzcG9uc2UiKQobVW5kZWxldGVPcmdhbml6YXRpb25SZXF1ZXN0EgoKAmlkGAEgASgJIlQKEkxpc3RNZW1iZXJzUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiWgoTTGlzdE1lbWJlcnNSZXNwb25zZRIqCgdtZW1iZXJzGAEgAygLMhkuZ2F0ZWhvdXNlLmF1dGgudjEuTWVtYmVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJLChBBZGRNZW1iZXJSZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEg0KBXJvbGVzGAMgAygJIk4KE1VwZGF0ZU1lbWJlclJlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSDQoFcm9sZXMYAyADKAkiPwoTUmVtb3ZlTWVtYmVyUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCSIWChRSZW1vdmVNZW1iZXJSZXNwb25zZTL4BwoTT3JnYW5pemF0aW9uU2VydmljZRJzChFMaXN0T3JnYW5pemF0aW9ucxIrLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RPcmdhbml6YXRpb25zUmVxdWVzdBosLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RPcmdhbml6YXRpb25zUmVzcG9uc2UiA5ACARJjChJDcmVhdGVPcmdhbml6YXRpb24SLC5nYXRlaG91c2UuYXV0aC52MS5DcmVhdGVPcmdhbml6YXRpb25SZXF1ZXN0Gh8uZ2F0ZWhvdXNlLmF1dGgudjEuT3JnYW5pemF0aW9uEmMKElVwZGF0ZU9yZ2FuaXphdGlvbhIsLmdhdGVob3VzZS5hdXRoLnYxLlVwZGF0ZU9yZ2FuaXphdGlvblJlcXVlc3QaHy5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb24ScQoSRGVsZXRlT3JnYW5pemF0aW9uEiwuZ2F0ZWhvdXNlLmF1dGgudjEuRGVsZXRlT3JnYW5pemF0aW9uUmVxdWVzdBotLmdhdGVob3VzZS5hdXRoLnYxLkRlbGV0ZU9yZ2FuaXphdGlvblJlc3BvbnNlEmcKFFVuZGVsZXRlT3JnYW5pemF0aW9uEi4uZ2F0ZWhvdXNlLmF1dGgudjEuVW5kZWxldGVPcmdhbml6YXRpb25SZXF1ZXN0Gh8uZ2F0ZWhvdXNlLmF1dGgudjEuT3JnYW5pemF0aW9uEmIKD0dldE9yZ2FuaXphdGlvbhIpLmdhdGVob3VzZS5hdXRoLnYxLkdldE9yZ2FuaXphdGlvblJlcXVlc3QaHy5nYXRlaG91c2UuYXV0aC52MS5Pcmdhbml6YXRpb24iA5ACARJhCgtMaXN0TWVtYmVycxIlLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RNZW1iZXJzUmVxdWVzdBomLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RNZW1iZXJzUmVzcG9uc2UiA5ACARJLCglBZGRNZW1iZXISIy5nYXRlaG91c2UuYXV0aC52MS5BZGRNZW1iZXJSZXF1ZXN0GhkuZ2F0ZWhvdXNlLmF1dGgudjEuTWVtYmVyElEKDFVwZGF0ZU1lbWJlchImLmdhdGVob3VzZS5hdXRoLnYxLlVwZGF0ZU1lbWJlclJlcXVlc3QaGS5nYXRlaG91c2UuYXV0aC52MS5NZW1iZXISXwoMUmVtb3ZlTWVtYmVyEiYuZ2F0ZWhvdXNlLmF1dGgudjEuUmVtb3ZlTWVtYmVyUmVxdWVzdBonLmdhdGVob3VzZS5hdXRoLnYxLlJlbW92ZU1lbWJlclJlc3BvbnNlQkNaQWdpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_gatehouse_auth_v1_user, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * Organization is a group of users that owns assistants, documents and the
@@ -66,6 +66,27 @@ export type Organization = Message<"gatehouse.auth.v1.Organization"> & {
    * @generated from field: string etag = 6;
    */
   etag: string;
+
+  /**
+   * Whether members act in it.
+   *
+   * @generated from field: gatehouse.auth.v1.Organization.State state = 7;
+   */
+  state: Organization_State;
+
+  /**
+   * When it was deleted; unset while it is active.
+   *
+   * @generated from field: google.protobuf.Timestamp delete_time = 8;
+   */
+  deleteTime?: Timestamp | undefined;
+
+  /**
+   * When a deleted one goes for good, 30 days after that.
+   *
+   * @generated from field: google.protobuf.Timestamp purge_time = 9;
+   */
+  purgeTime?: Timestamp | undefined;
 };
 
 /**
@@ -74,6 +95,40 @@ export type Organization = Message<"gatehouse.auth.v1.Organization"> & {
  */
 export const OrganizationSchema: GenMessage<Organization> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_organization, 0);
+
+/**
+ * State is whether members act in it.
+ *
+ * @generated from enum gatehouse.auth.v1.Organization.State
+ */
+export enum Organization_State {
+  /**
+   * Never answered.
+   *
+   * @generated from enum value: STATE_UNSPECIFIED = 0;
+   */
+  STATE_UNSPECIFIED = 0,
+
+  /**
+   * They do.
+   *
+   * @generated from enum value: ACTIVE = 1;
+   */
+  ACTIVE = 1,
+
+  /**
+   * It was deleted, and is purged at its purgeTime.
+   *
+   * @generated from enum value: DELETED = 2;
+   */
+  DELETED = 2,
+}
+
+/**
+ * Describes the enum gatehouse.auth.v1.Organization.State.
+ */
+export const Organization_StateSchema: GenEnum<Organization_State> = /*@__PURE__*/
+  enumDesc(file_gatehouse_auth_v1_organization, 0, 0);
 
 /**
  * Member is a user's membership in an organization.
@@ -252,6 +307,63 @@ export const GetOrganizationRequestSchema: GenMessage<GetOrganizationRequest> = 
   messageDesc(file_gatehouse_auth_v1_organization, 6);
 
 /**
+ * DeleteOrganizationRequest names an organization.
+ *
+ * @generated from message gatehouse.auth.v1.DeleteOrganizationRequest
+ */
+export type DeleteOrganizationRequest = Message<"gatehouse.auth.v1.DeleteOrganizationRequest"> & {
+  /**
+   * The organization's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.DeleteOrganizationRequest.
+ * Use `create(DeleteOrganizationRequestSchema)` to create a new message.
+ */
+export const DeleteOrganizationRequestSchema: GenMessage<DeleteOrganizationRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_organization, 7);
+
+/**
+ * DeleteOrganizationResponse is empty.
+ *
+ * @generated from message gatehouse.auth.v1.DeleteOrganizationResponse
+ */
+export type DeleteOrganizationResponse = Message<"gatehouse.auth.v1.DeleteOrganizationResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.DeleteOrganizationResponse.
+ * Use `create(DeleteOrganizationResponseSchema)` to create a new message.
+ */
+export const DeleteOrganizationResponseSchema: GenMessage<DeleteOrganizationResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_organization, 8);
+
+/**
+ * UndeleteOrganizationRequest names a deleted organization.
+ *
+ * @generated from message gatehouse.auth.v1.UndeleteOrganizationRequest
+ */
+export type UndeleteOrganizationRequest = Message<"gatehouse.auth.v1.UndeleteOrganizationRequest"> & {
+  /**
+   * The organization's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.UndeleteOrganizationRequest.
+ * Use `create(UndeleteOrganizationRequestSchema)` to create a new message.
+ */
+export const UndeleteOrganizationRequestSchema: GenMessage<UndeleteOrganizationRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_organization, 9);
+
+/**
  * ListMembersRequest asks for a page of members.
  *
  * @generated from message gatehouse.auth.v1.ListMembersRequest
@@ -284,7 +396,7 @@ export type ListMembersRequest = Message<"gatehouse.auth.v1.ListMembersRequest">
  * Use `create(ListMembersRequestSchema)` to create a new message.
  */
 export const ListMembersRequestSchema: GenMessage<ListMembersRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 7);
+  messageDesc(file_gatehouse_auth_v1_organization, 10);
 
 /**
  * ListMembersResponse is a page of members, in the order in which they joined.
@@ -312,7 +424,7 @@ export type ListMembersResponse = Message<"gatehouse.auth.v1.ListMembersResponse
  * Use `create(ListMembersResponseSchema)` to create a new message.
  */
 export const ListMembersResponseSchema: GenMessage<ListMembersResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 8);
+  messageDesc(file_gatehouse_auth_v1_organization, 11);
 
 /**
  * AddMemberRequest names a user, an organization and roles.
@@ -347,7 +459,7 @@ export type AddMemberRequest = Message<"gatehouse.auth.v1.AddMemberRequest"> & {
  * Use `create(AddMemberRequestSchema)` to create a new message.
  */
 export const AddMemberRequestSchema: GenMessage<AddMemberRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 9);
+  messageDesc(file_gatehouse_auth_v1_organization, 12);
 
 /**
  * UpdateMemberRequest sets the roles of a member.
@@ -382,7 +494,7 @@ export type UpdateMemberRequest = Message<"gatehouse.auth.v1.UpdateMemberRequest
  * Use `create(UpdateMemberRequestSchema)` to create a new message.
  */
 export const UpdateMemberRequestSchema: GenMessage<UpdateMemberRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 10);
+  messageDesc(file_gatehouse_auth_v1_organization, 13);
 
 /**
  * RemoveMemberRequest names a member.
@@ -410,7 +522,7 @@ export type RemoveMemberRequest = Message<"gatehouse.auth.v1.RemoveMemberRequest
  * Use `create(RemoveMemberRequestSchema)` to create a new message.
  */
 export const RemoveMemberRequestSchema: GenMessage<RemoveMemberRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 11);
+  messageDesc(file_gatehouse_auth_v1_organization, 14);
 
 /**
  * RemoveMemberResponse is empty.
@@ -425,7 +537,7 @@ export type RemoveMemberResponse = Message<"gatehouse.auth.v1.RemoveMemberRespon
  * Use `create(RemoveMemberResponseSchema)` to create a new message.
  */
 export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_organization, 12);
+  messageDesc(file_gatehouse_auth_v1_organization, 15);
 
 /**
  * OrganizationService answers about organizations and their members.
@@ -434,7 +546,8 @@ export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@_
  */
 export const OrganizationService: GenService<{
   /**
-   * ListOrganizations lists the organizations that the caller belongs to.
+   * ListOrganizations lists the organizations that the caller belongs to, deleted
+   * ones too.
    *
    * @generated from rpc gatehouse.auth.v1.OrganizationService.ListOrganizations
    */
@@ -463,6 +576,29 @@ export const OrganizationService: GenService<{
   updateOrganization: {
     methodKind: "unary";
     input: typeof UpdateOrganizationRequestSchema;
+    output: typeof OrganizationSchema;
+  },
+  /**
+   * DeleteOrganization deletes an organization that the caller owns and that is not
+   * a personal one, once the caller has signed in freshly. Nobody acts in it from
+   * then on; until its purgeTime an owner can take that back.
+   *
+   * @generated from rpc gatehouse.auth.v1.OrganizationService.DeleteOrganization
+   */
+  deleteOrganization: {
+    methodKind: "unary";
+    input: typeof DeleteOrganizationRequestSchema;
+    output: typeof DeleteOrganizationResponseSchema;
+  },
+  /**
+   * UndeleteOrganization takes the deletion of an organization back, for one of its
+   * owners, before its purgeTime.
+   *
+   * @generated from rpc gatehouse.auth.v1.OrganizationService.UndeleteOrganization
+   */
+  undeleteOrganization: {
+    methodKind: "unary";
+    input: typeof UndeleteOrganizationRequestSchema;
     output: typeof OrganizationSchema;
   },
   /**

@@ -1,0 +1,110 @@
+package surface_test
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/platform/erasure"
+	chaterasure "github.com/gatehouse/gatehouse/services/chat/erasure"
+	chatmigrations "github.com/gatehouse/gatehouse/services/chat/migrations"
+	managementerasure "github.com/gatehouse/gatehouse/services/management/erasure"
+	managementmigrations "github.com/gatehouse/gatehouse/services/management/migrations"
+)
+
+// kept are tables whose rows of an organization outlive it: the trail, and answers
+// that are forgotten within a day.
+var kept = []string{"audit.events", "gatehouse.idempotency_keys"}
+
+// erase erases in every service that follows auth's feed.
+func erase(t *testing.T, i *inprocess.Installation, e erasure.Erasure) {
+	t.Helper()
+	for range 2 { // twice, as the feed does
+		for name, do := range map[string]error{
+			"chat":       chaterasure.NewStore(i.Database.Open(t, chatmigrations.Role)).Erase(t.Context(), e),
+			"management": managementerasure.NewStore(i.Database.Open(t, managementmigrations.Role)).Erase(t.Context(), e),
+		} {
+			if do != nil {
+				t.Fatalf("%s: %v", name, do)
+			}
+		}
+	}
+}
+
+// rows counts the rows of each tenant table that a condition holds of.
+func rows(t *testing.T, i *inprocess.Installation, column, id string) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for _, table := range tenantTables(t, i.Database) {
+		name := table.Schema + "." + table.Name
+		if slices.Contains(kept, name) || (column == "user_id" && len(query(t, i.Database, pgx.RowTo[int],
+			"SELECT 1 FROM pg_attribute WHERE attrelid = $1::regclass AND attname = 'user_id'", name)) == 0) {
+			continue
+		}
+		if n := query(t, i.Database, pgx.RowTo[int], "SELECT count(*) FROM "+name+" WHERE "+column+" = $1", id)[0]; n > 0 {
+			out[name] = n
+		}
+	}
+	return out
+}
+
+// Of an account nothing is left, in no table of any service; of its personal
+// organization neither, and what it wrote elsewhere was its alone.
+func TestADeletedAccountLeavesNothing(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	owner, other, operator := i.SignUp(t, "owner@example.com"), i.SignUp(t, "other@example.com"), i.SignIn(t)
+	populate(t, i, owner)
+	populate(t, i, other)
+	inprocess.Decode(t, i.Request(t, operator, http.MethodPost, "/v1/organizations/"+other.OrganizationID+"/members",
+		map[string]any{"userId": owner.UserID, "roles": []string{"member"}}), &struct{}{})
+	there := i.Switch(t, owner, other.OrganizationID)
+	i.Create(t, there, "/v1/conversations", map[string]string{"title": "Mine alone"})
+	before := rows(t, i, "organization_id", other.OrganizationID)
+	if len(rows(t, i, "organization_id", owner.OrganizationID)) < 10 || len(rows(t, i, "user_id", owner.UserID)) < 4 {
+		t.Fatal("there is nothing to erase: the test shows nothing")
+	}
+	owner = i.Switch(t, owner, owner.OrganizationID) // with the passkey that it showed when it registered it
+	inprocess.Decode(t, i.Request(t, owner, http.MethodDelete, "/v1/me", nil), &struct{}{})
+	query(t, i.Database, pgx.RowTo[string], "SELECT organization_id::text FROM auth.purge_organization(now(), 1000)")
+	erase(t, i, erasure.Erasure{OrganizationID: owner.OrganizationID})
+	erase(t, i, erasure.Erasure{UserID: owner.UserID})
+	if left := rows(t, i, "organization_id", owner.OrganizationID); len(left) > 0 {
+		t.Errorf("of the organization %v rows are left: does its service's erasure room name the table?", left)
+	}
+	if left := rows(t, i, "user_id", owner.UserID); len(left) > 0 {
+		t.Errorf("of the user %v rows are left", left)
+	}
+	// The member and its session and conversation went; all else of the other stays.
+	after := rows(t, i, "organization_id", other.OrganizationID)
+	for name, n := range before {
+		switch name {
+		case "auth.memberships", "auth.sessions", "auth.refresh_tokens", "chat.conversations":
+			n--
+		}
+		if after[name] != n {
+			t.Errorf("%s holds %d rows of the other organization, want %d", name, after[name], n)
+		}
+	}
+}
+
+// Both services that keep something follow auth's feed.
+func TestErasuresAreFollowed(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	ticker, deadline := time.NewTicker(20*time.Millisecond), time.After(30*time.Second)
+	defer ticker.Stop()
+	for _, schema := range []string{"management", "chat"} {
+		for query(t, i.Database, pgx.RowTo[int], "SELECT count(*) FROM "+schema+".erasures_followed")[0] == 0 {
+			select {
+			case <-ticker.C:
+			case <-deadline:
+				t.Fatalf("%s does not", schema)
+			}
+		}
+	}
+}

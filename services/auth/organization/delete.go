@@ -1,0 +1,174 @@
+package organization
+
+import (
+	"context"
+	"slices"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// DeleteOrganization implements the RPC. It is not bound to the organization that
+// the caller acts in: an app leaves it first.
+func (s *Service) DeleteOrganization(ctx context.Context, req *authv1.DeleteOrganizationRequest) (*authv1.DeleteOrganizationResponse, error) {
+	p, err := s.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.restate(ctx, p, req.GetId(), "deleted", func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error) {
+		if o.DeleteTime != nil {
+			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "the organization is deleted already")
+		}
+		if o.Personal {
+			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "a personal organization goes with its user's account")
+		}
+		now := clock.Stamp(s.clock)
+		purge := now.Add(Grace)
+		o.DeleteTime, o.PurgeTime = &now, &purge
+		return o, s.close(ctx, tx, o.ID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.DeleteOrganizationResponse{}, nil
+}
+
+// UndeleteOrganization implements the RPC. Nobody acts in the organization, so it
+// is not bound to where the caller does.
+func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.UndeleteOrganizationRequest) (*authv1.Organization, error) {
+	p, err := identity.Require(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.restate(ctx, p, req.GetId(), "restored", func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error) {
+		if o.DeleteTime == nil || !s.clock.Now().Before(*o.PurgeTime) {
+			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "the organization is not deleted, or cannot be restored any more")
+		}
+		o.DeleteTime, o.PurgeTime = nil, nil
+		return o, s.store.resume(ctx, tx, o.ID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o.message(), nil
+}
+
+// close makes nobody act in an organization any more. Whoever is not a member finds
+// no way in: it is not asked anywhere whether an organization is deleted. The tokens
+// come after the memberships, which tokens that are being issued hold.
+func (s *Service) close(ctx context.Context, tx postgres.Tx, organizationID string) error {
+	if err := s.store.suspend(ctx, tx, organizationID); err != nil {
+		return err
+	}
+	return s.revocations.EndOrganization(ctx, tx, organizationID)
+}
+
+// restate lets one of its owners delete or restore an organization, with the audit
+// row in the same transaction.
+func (s *Service) restate(ctx context.Context, p *identity.Principal, organizationID, verb string,
+	edit func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error),
+) (o Organization, err error) {
+	err = s.store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
+		if o, err = s.store.GetLocked(ctx, tx, organizationID); err != nil {
+			return err
+		}
+		roles, err := s.store.roles(ctx, tx, organizationID, p.UserID)
+		if err != nil {
+			return err
+		}
+		if len(roles) == 0 {
+			return fault.NotFound("organization")
+		}
+		if !slices.Contains(roles, RoleOwner) {
+			return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "only an owner may delete or restore an organization")
+		}
+		if o, err = edit(ctx, tx, o); err != nil {
+			return err
+		}
+		o.Revision, o.UpdateTime = o.Revision+1, clock.Stamp(s.clock)
+		if err := s.store.Save(ctx, tx, o); err != nil {
+			return err
+		}
+		return s.recordDeed(ctx, tx, o.ID, verb)
+	})
+	return o, err
+}
+
+func (s *Service) recordDeed(ctx context.Context, tx postgres.Tx, organizationID, verb string) error {
+	return s.trail.Append(ctx, tx, audit.Event{
+		OrganizationID: organizationID, Action: "auth.organization." + verb, ResourceType: "organization", ResourceID: organizationID,
+	})
+}
+
+// Purge removes the organizations whose grace is over, a bounded part in each
+// transaction.
+func (s *Service) Purge(ctx context.Context) error {
+	for {
+		found, err := s.store.purge(ctx, s.clock.Now(), func(ctx context.Context, tx postgres.Tx, organizationID string) error {
+			if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: organizationID}); err != nil {
+				return err
+			}
+			return s.recordDeed(ctx, tx, organizationID, "purged")
+		})
+		if err != nil || !found {
+			return err
+		}
+	}
+}
+
+// Leave ends all memberships of a user whose account ends, in a transaction in the
+// user's scope, which it changes. Its personal organization, of which it is the last
+// owner, is purged; whoever is the last owner of another one stays.
+func (s *Service) Leave(ctx context.Context, tx postgres.Tx, userID string) error {
+	memberships, err := s.store.Memberships(ctx, tx, userID)
+	if err != nil {
+		return err
+	}
+	for _, m := range memberships {
+		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: m.OrganizationID, UserID: userID}); err != nil {
+			return err
+		}
+		if err := s.leave(ctx, tx, m, userID); err != nil {
+			return err
+		}
+	}
+	return postgres.Enter(ctx, tx, postgres.Scope{UserID: userID})
+}
+
+func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userID string) error {
+	o, err := s.store.GetLocked(ctx, tx, m.OrganizationID)
+	if err != nil {
+		return err
+	}
+	owners, err := s.store.Owners(ctx, tx, m.OrganizationID)
+	if err != nil {
+		return err
+	}
+	last := owners <= 1 && slices.Contains(m.Roles, RoleOwner)
+	if last && !o.Personal && o.DeleteTime == nil {
+		return fault.New(faultv1.Reason_REASON_LAST_OWNER,
+			"you are the last owner of %q (%s): hand it over or delete it first", o.DisplayName, o.ID)
+	}
+	now := clock.Stamp(s.clock)
+	if last && o.Personal {
+		o.DeleteTime, o.PurgeTime, o.Revision, o.UpdateTime = &now, &now, o.Revision+1, now
+		if err := s.store.Save(ctx, tx, o); err != nil {
+			return err
+		}
+		// It may have other members, by invitation.
+		if err := s.close(ctx, tx, o.ID); err != nil {
+			return err
+		}
+	}
+	left := Member{OrganizationID: o.ID, UpdateTime: now}
+	left.User.ID = userID
+	if err := s.store.DeleteMember(ctx, tx, left); err != nil {
+		return err
+	}
+	return s.record(ctx, tx, left, "removed", m.Roles, nil)
+}
