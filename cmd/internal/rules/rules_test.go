@@ -77,7 +77,7 @@ func forbidden(path, imported string) string {
 }
 
 func mayQuery(path string) bool {
-	for _, dir := range []string{"platform/postgres", "platform/pgtest", "platform/localdb", "platform/jobs", "platform/audit", "platform/idempotency", "platform/paging"} {
+	for _, dir := range []string{"platform/postgres", "platform/pgtest", "platform/localdb", "platform/jobs", "platform/audit", "platform/idempotency", "platform/paging", "platform/erasure"} {
 		if within(path, dir) {
 			return true
 		}
