@@ -29,6 +29,7 @@ type double struct {
 	authv1.UnimplementedSessionServiceServer
 	managementv1.UnimplementedAssistantServiceServer
 	chatv1.UnimplementedConversationServiceServer
+	chatv1.UnimplementedExportServiceServer
 	chatv1.UnimplementedRunServiceServer
 	knowledgev1.UnimplementedCollectionServiceServer
 	knowledgev1.UnimplementedDocumentServiceServer
@@ -44,6 +45,7 @@ type double struct {
 	createAssistant func(context.Context, *managementv1.Assistant) (*managementv1.Assistant, error)
 	search          func(context.Context, *knowledgev1.SearchRequest) (*knowledgev1.SearchResponse, error)
 	watch           func(*chatv1.WatchRunRequest, grpc.ServerStreamingServer[chatv1.RunEvent]) error
+	export          func(grpc.ServerStreamingServer[chatv1.ExportRecord]) error
 	send            func(*chatv1.SendMessageRequest, grpc.ServerStreamingServer[chatv1.RunEvent]) error
 
 	mu       sync.Mutex
@@ -90,6 +92,7 @@ func (d *double) server() *grpc.Server {
 	authv1.RegisterSessionServiceServer(s, d)
 	managementv1.RegisterAssistantServiceServer(s, d)
 	chatv1.RegisterConversationServiceServer(s, d)
+	chatv1.RegisterExportServiceServer(s, d)
 	chatv1.RegisterRunServiceServer(s, d)
 	knowledgev1.RegisterCollectionServiceServer(s, d)
 	knowledgev1.RegisterDocumentServiceServer(s, d)
@@ -120,6 +123,13 @@ func (d *double) FinishEmailSignIn(_ context.Context, req *authv1.FinishEmailSig
 		return nil, fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "no such link")
 	}
 	return d.finishMail(req.GetToken())
+}
+
+func (d *double) ExportMe(_ *chatv1.ExportMeRequest, stream grpc.ServerStreamingServer[chatv1.ExportRecord]) error {
+	if d.export == nil {
+		return fault.New(faultv1.Reason_REASON_STEP_UP_REQUIRED, "show your password again")
+	}
+	return d.export(stream)
 }
 
 func (d *double) IssueServiceToken(context.Context, *authv1.IssueServiceTokenRequest) (*authv1.IssueServiceTokenResponse, error) {

@@ -58,6 +58,7 @@ func registrations() map[string]register {
 		authv1.UserSessionService_ServiceDesc.ServiceName:      authv1.RegisterUserSessionServiceHandler,
 		managementv1.AssistantService_ServiceDesc.ServiceName:  managementv1.RegisterAssistantServiceHandler,
 		chatv1.ConversationService_ServiceDesc.ServiceName:     chatv1.RegisterConversationServiceHandler,
+		chatv1.ExportService_ServiceDesc.ServiceName:           chatv1.RegisterExportServiceHandler,
 		chatv1.RunService_ServiceDesc.ServiceName:              chatv1.RegisterRunServiceHandler,
 		knowledgev1.CollectionService_ServiceDesc.ServiceName:  knowledgev1.RegisterCollectionServiceHandler,
 		knowledgev1.DocumentService_ServiceDesc.ServiceName:    knowledgev1.RegisterDocumentServiceHandler,
@@ -69,7 +70,8 @@ func registrations() map[string]register {
 }
 
 // newREST returns the mux of every REST route: the generated ones, and over
-// them those that grpc-gateway cannot serve (streams of events, uploads, navigation).
+// them those that grpc-gateway cannot serve (streams of events, exports,
+// uploads, navigation).
 func (g *Gateway) newREST() (*runtime.ServeMux, error) {
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec()),
@@ -94,6 +96,7 @@ func (g *Gateway) newREST() (*runtime.ServeMux, error) {
 	maps.Copy(routes, map[string]runtime.HandlerFunc{
 		"POST /v1/conversations/{conversation_id}/messages:stream": g.sendMessage(mux),
 		"GET /v1/runs/{run_id}/events":                             g.watchRun(mux),
+		"POST /v1/me:export":                                       g.export(mux),
 		"POST " + uploadPattern:                                    g.upload(mux),
 	})
 	for pattern, handle := range routes {

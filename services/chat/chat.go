@@ -31,6 +31,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/conversation"
 	"github.com/gatehouse/gatehouse/services/chat/directory"
 	"github.com/gatehouse/gatehouse/services/chat/erasure"
+	"github.com/gatehouse/gatehouse/services/chat/export"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/collection"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/document"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/search"
@@ -65,16 +66,16 @@ type Deps struct {
 	DB *postgres.DB
 	// Management is a connection to the management service.
 	Management grpc.ClientConnInterface
-	// Erasures is auth's feed of what is gone.
-	Erasures gone.Source
-	Clock    clock.Clock
-	Log      *slog.Logger
-	Tracer   trace.TracerProvider
-	Meter    metric.MeterProvider
+	// Auth is a connection to the auth service.
+	Auth   grpc.ClientConnInterface
+	Clock  clock.Clock
+	Log    *slog.Logger
+	Tracer trace.TracerProvider
+	Meter  metric.MeterProvider
 }
 
 func (d Deps) check() error {
-	if d.DB == nil || d.Management == nil || d.Erasures == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
+	if d.DB == nil || d.Management == nil || d.Auth == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
 		return errors.New("chat: every dependency is required")
 	}
 	return nil
@@ -95,6 +96,7 @@ type Service struct {
 	documents     *document.Service
 	search        *search.Service
 	erasures      *gone.Follower
+	export        *export.Service
 }
 
 // New builds the service.
@@ -116,7 +118,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{db: deps.DB, log: deps.Log, models: models, answers: answers}
 	if s.erasures, err = gone.NewFollower(gone.Deps{
-		DB: deps.DB, Source: deps.Erasures, Erase: erasure.NewStore(deps.DB).Erase, Clock: deps.Clock, Log: deps.Log,
+		DB: deps.DB, Source: gone.Remote(deps.Auth), Erase: erasure.NewStore(deps.DB).Erase, Clock: deps.Clock, Log: deps.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -184,7 +186,12 @@ func (s *Service) openConversations(cfg Config, deps Deps, tokens *paging.Tokens
 	if err != nil {
 		return err
 	}
-	s.conversations, err = conversation.NewService(conversation.Deps{Store: store, Messenger: s.runs, Clock: deps.Clock})
+	if s.conversations, err = conversation.NewService(conversation.Deps{Store: store, Messenger: s.runs, Clock: deps.Clock}); err != nil {
+		return err
+	}
+	s.export, err = export.NewService(export.Deps{
+		Auth: deps.Auth, Conversations: store, Store: export.NewStore(deps.DB, audit.NewTrail(deps.Clock)), Clock: deps.Clock,
+	})
 	return err
 }
 
@@ -192,6 +199,7 @@ func (s *Service) openConversations(cfg Config, deps Deps, tokens *paging.Tokens
 func (s *Service) Register(server grpc.ServiceRegistrar) {
 	chatv1.RegisterConversationServiceServer(server, s.conversations)
 	chatv1.RegisterRunServiceServer(server, s.runs)
+	chatv1.RegisterExportServiceServer(server, s.export)
 	knowledgev1.RegisterCollectionServiceServer(server, s.collections)
 	knowledgev1.RegisterDocumentServiceServer(server, s.documents)
 	knowledgev1.RegisterKnowledgeServiceServer(server, s.search)

@@ -23,6 +23,7 @@ export { ProviderService } from "./gen/gatehouse/auth/v1/provider_pb.js";
 export { SessionService } from "./gen/gatehouse/auth/v1/session_pb.js";
 export { UserSessionService } from "./gen/gatehouse/auth/v1/user_session_pb.js";
 export { ConversationService } from "./gen/gatehouse/chat/v1/conversation_pb.js";
+export { ExportService } from "./gen/gatehouse/chat/v1/export_pb.js";
 export { RunService } from "./gen/gatehouse/chat/v1/run_pb.js";
 export { CollectionService } from "./gen/gatehouse/knowledge/v1/collection_pb.js";
 export { DocumentService } from "./gen/gatehouse/knowledge/v1/document_pb.js";

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/gateway"
 	"github.com/gatehouse/gatehouse/platform/egress"
+	"github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/health"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/auth"
@@ -108,7 +109,7 @@ func (p *Process) addChat(ctx context.Context) error {
 	if err := p.followAuth(tokens); err != nil {
 		return err
 	}
-	erasures, err := p.erasures(tokens)
+	authConn, err := p.dial(Auth, tokens)
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (p *Process) addChat(ctx context.Context) error {
 		OpenAIKey: p.settings.OpenAIKey.Reveal(), OpenAIBaseURL: p.settings.OpenAIBaseURL,
 		Journal: filepath.Join(p.settings.DataDir, "runs"),
 	}, chat.Deps{
-		DB: db, Management: managementConn, Erasures: erasures, Clock: p.clock, Log: p.telemetry.Log,
+		DB: db, Auth: authConn, Management: managementConn, Clock: p.clock, Log: p.telemetry.Log,
 		Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
 	})
 	if err != nil {
@@ -153,12 +154,12 @@ func (p *Process) addManagement(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	erasures, err := p.erasures(tokens)
+	authConn, err := p.dial(Auth, tokens)
 	if err != nil {
 		return err
 	}
 	service, err := management.New(management.Deps{
-		DB: db, SecretKey: p.key, Erasures: erasures, Clock: p.clock, Log: p.telemetry.Log,
+		DB: db, SecretKey: p.key, Erasures: erasure.Remote(authConn), Clock: p.clock, Log: p.telemetry.Log,
 	})
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/apikey"
 	"github.com/gatehouse/gatehouse/platform/config"
-	"github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/health"
 	"github.com/gatehouse/gatehouse/platform/idempotency"
 	"github.com/gatehouse/gatehouse/platform/identity"
@@ -40,15 +39,6 @@ func (p *Process) followAuth(tokens rpcclient.TokenSource) error {
 		return err
 	}
 	return p.follow(revocation.Remote(conn), apikey.Remote(conn))
-}
-
-// erasures is auth's feed of what is gone, asked with a part's credential.
-func (p *Process) erasures(tokens rpcclient.TokenSource) (erasure.Source, error) {
-	conn, err := p.dial(Auth, tokens)
-	if err != nil {
-		return nil, err
-	}
-	return erasure.Remote(conn), nil
 }
 
 // serve adds a service's server to the process, with its database for what the

@@ -350,6 +350,11 @@ func (g *generator) success(r route) object {
 	case isEvents(r):
 		answer["description"] = eventsText
 		answer["content"] = object{"text/event-stream": object{"schema": g.reference(r.method.Output())}}
+	case r.method.IsStreamingServer():
+		answer["description"] = "The records, in one document that is sent while it is made."
+		answer["content"] = object{"application/json": object{"schema": object{
+			"type": "object", "properties": object{"records": object{"type": "array", "items": g.reference(r.method.Output())}},
+		}}}
 	default:
 		answer["description"] = firstParagraph(commentOf(r.method.Output()))
 		answer["content"] = object{"application/json": object{"schema": g.reference(r.method.Output())}}

@@ -84,15 +84,11 @@ func (s *Service) ListConversations(ctx context.Context, req *chatv1.ListConvers
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.store.List(ctx, scope, paging.From(req))
+	items, next, err := s.store.Page(ctx, scope, paging.From(req))
 	if err != nil {
 		return nil, err
 	}
-	out := &chatv1.ListConversationsResponse{NextPageToken: next}
-	for _, c := range items {
-		out.Conversations = append(out.Conversations, encode(c))
-	}
-	return out, nil
+	return &chatv1.ListConversationsResponse{Conversations: items, NextPageToken: next}, nil
 }
 
 // UpdateConversation implements the RPC.

@@ -135,6 +135,16 @@ func (s *Store) List(ctx context.Context, scope postgres.Scope, req paging.Reque
 	})
 }
 
+// Page is [Store.List] in the form of the contract.
+func (s *Store) Page(ctx context.Context, scope postgres.Scope, req paging.Request) ([]*chatv1.Conversation, string, error) {
+	items, next, err := s.List(ctx, scope, req)
+	out := make([]*chatv1.Conversation, len(items))
+	for i, c := range items {
+		out[i] = encode(c)
+	}
+	return out, next, err
+}
+
 func sortValue(c Conversation, field string) any {
 	switch field {
 	case "title":

@@ -1,0 +1,161 @@
+// Package export gives users a copy of what the installation keeps of them.
+//
+// Chat composes it, as it may ask auth about the account: by the public RPCs, in the
+// user's own name. It is read and sent page by page, so that neither the largest
+// account nor the slowest reader holds more than a page in memory; a reader that
+// takes nothing holds no connection of the database.
+package export
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// pageSize is how much is held at once.
+const pageSize = 100
+
+// Conversations reads what users and assistants said.
+type Conversations interface {
+	// Page returns a page of a user's conversations in an organization.
+	Page(ctx context.Context, scope postgres.Scope, req paging.Request) ([]*chatv1.Conversation, string, error)
+	// Messages returns a page of a conversation's messages, oldest first.
+	Messages(ctx context.Context, scope postgres.Scope, conversationID string, req paging.Request) ([]*chatv1.Message, string, error)
+}
+
+// Deps is what the room needs; all of it.
+type Deps struct {
+	// Auth is a connection to the auth service that carries the caller's credential.
+	Auth          grpc.ClientConnInterface
+	Conversations Conversations
+	Store         *Store
+	Clock         clock.Clock
+}
+
+// Service implements the RPC.
+type Service struct {
+	chatv1.UnsafeExportServiceServer
+
+	deps Deps
+}
+
+// NewService returns the service.
+func NewService(deps Deps) (*Service, error) {
+	if deps.Auth == nil || deps.Conversations == nil || deps.Store == nil || deps.Clock == nil {
+		return nil, errors.New("export: every dependency is required")
+	}
+	return &Service{deps: deps}, nil
+}
+
+// ExportMe implements the RPC.
+func (s *Service) ExportMe(_ *chatv1.ExportMeRequest, stream grpc.ServerStreamingServer[chatv1.ExportRecord]) error {
+	ctx := stream.Context()
+	p, err := identity.RequireFresh(ctx, s.deps.Clock, identity.MaxAuthAge)
+	if err != nil {
+		return err
+	}
+	factors, err := authv1.NewFactorServiceClient(s.deps.Auth).GetFactors(ctx, &authv1.GetFactorsRequest{})
+	if err != nil {
+		return fault.From(err)
+	}
+	if len(factors.GetMethods()) > 0 && !identity.ShowedFactor(p.Methods) {
+		return identity.StepUpRequired()
+	}
+	if err := s.deps.Store.record(ctx, postgres.Scope{OrganizationID: p.OrganizationID, UserID: p.UserID}); err != nil {
+		return err
+	}
+	if err := stream.SendHeader(nil); err != nil {
+		return fault.From(err)
+	}
+	x := &exporter{service: s, stream: stream, userID: p.UserID}
+	for _, step := range []func(ctx context.Context) error{
+		x.account, func(context.Context) error {
+			return x.send(&chatv1.ExportRecord{Record: &chatv1.ExportRecord_Factors{Factors: factors}})
+		},
+		x.organizations, x.sessions, x.keys, x.passkeys, x.grants, x.identities, x.conversations,
+	} {
+		if err := step(ctx); err != nil {
+			return fault.From(err)
+		}
+	}
+	return nil
+}
+
+// exporter is one export.
+type exporter struct {
+	service *Service
+	stream  grpc.ServerStreamingServer[chatv1.ExportRecord]
+	userID  string
+	// active are the organizations that the user can act in.
+	active []string
+}
+
+func (x *exporter) send(record *chatv1.ExportRecord) error {
+	return x.stream.Send(record) //nolint:wrapcheck // the end of the stream
+}
+
+// pages calls for each page of a list, from the first to the last.
+func pages(fetch func(pageToken string) (next string, err error)) error {
+	for token, first := "", true; first || token != ""; first = false {
+		var err error
+		if token, err = fetch(token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *exporter) conversations(ctx context.Context) error {
+	for _, organizationID := range x.active {
+		scope := postgres.Scope{OrganizationID: organizationID, UserID: x.userID}
+		err := pages(func(token string) (string, error) {
+			items, next, err := x.service.deps.Conversations.Page(ctx, scope, paging.Request{PageSize: pageSize, PageToken: token})
+			if err != nil {
+				return "", err
+			}
+			for _, c := range items {
+				if err := x.conversation(ctx, scope, c); err != nil {
+					return "", err
+				}
+			}
+			return next, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *exporter) conversation(ctx context.Context, scope postgres.Scope, c *chatv1.Conversation) error {
+	held := &chatv1.ExportedConversation{OrganizationId: scope.OrganizationID, Conversation: c}
+	if err := x.send(&chatv1.ExportRecord{Record: &chatv1.ExportRecord_Conversation{Conversation: held}}); err != nil {
+		return err
+	}
+	err := pages(func(token string) (string, error) {
+		items, next, err := x.service.deps.Conversations.Messages(ctx, scope, c.GetId(), paging.Request{PageSize: pageSize, PageToken: token})
+		if err != nil {
+			return "", err
+		}
+		for _, m := range items {
+			if err := x.send(&chatv1.ExportRecord{Record: &chatv1.ExportRecord_Message{Message: m}}); err != nil {
+				return "", err
+			}
+		}
+		return next, nil
+	})
+	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
+		return nil // deleted meanwhile
+	}
+	return err
+}
