@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
@@ -134,4 +135,27 @@ func TestPasswordsOfAStepUpAreThrottled(t *testing.T) {
 	_, err := l.sessions.StepUp(l.from(with(t.Context(), tokens), "192.0.2.1"), stepUpPassword(password))
 	wantThrottled(t, err)
 	must(t, l.try(t.Context(), "192.0.2.1", "ada@example.org", password))
+}
+
+// S12: a network guesses at codes of mails no more than at passwords, however many
+// sign-ins it begins; others go on.
+func TestS12MailCodesOfOneNetworkAreThrottled(t *testing.T) {
+	t.Parallel()
+	l := setupLimited(t)
+	try := func(address string) error {
+		_, err := l.sessions.FinishEmailSignIn(l.from(t.Context(), address), &authv1.FinishEmailSignInRequest{
+			ChallengeId: id.New(), Credential: &authv1.FinishEmailSignInRequest_Code{Code: "123456"},
+		})
+		return err
+	}
+	var err error
+	tries := 0
+	for ; err == nil || fault.Is(err, faultv1.Reason_REASON_TOKEN_INVALID); tries++ {
+		if tries > 200 {
+			t.Fatalf("%d codes were tried", tries)
+		}
+		err = try("192.0.2.1")
+	}
+	wantThrottled(t, err)
+	wantReason(t, try("192.0.2.2"), faultv1.Reason_REASON_TOKEN_INVALID)
 }
