@@ -30,6 +30,8 @@ type oauthPage struct {
 	// Challenge is the sign-in that lacks a second factor, and Methods what it takes.
 	Challenge string
 	Methods   []string
+	// Providers are where else people may sign in from.
+	Providers []*authv1.SignInProvider
 	// ReturnTo goes on with the request once somebody is signed in.
 	ReturnTo string
 	Consent  *authv1.ConsentPrompt
@@ -253,6 +255,12 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) showSignIn(w http.ResponseWriter, r *http.Request, status int, prompt *authv1.SignInPrompt, page oauthPage) {
 	page.Client, page.Destination, page.ReturnTo = prompt.GetClientDisplayName(), prompt.GetDestination(), signedIn(page.Request)
+	offer, err := authv1.NewConfigServiceClient(g.auth.conn).GetConfig(r.Context(), &authv1.GetConfigRequest{})
+	if err != nil {
+		g.refuseOnPage(w, r, err)
+		return
+	}
+	page.Providers = offer.GetProviders()
 	g.showOAuth(w, r, "signin.html", status, page)
 }
 

@@ -55,6 +55,7 @@ func registrations() map[string]register {
 		authv1.RoleService_ServiceDesc.ServiceName:             authv1.RegisterRoleServiceHandler,
 		authv1.ServiceAccountService_ServiceDesc.ServiceName:   authv1.RegisterServiceAccountServiceHandler,
 		authv1.SessionService_ServiceDesc.ServiceName:          authv1.RegisterSessionServiceHandler,
+		authv1.UserService_ServiceDesc.ServiceName:             authv1.RegisterUserServiceHandler,
 		authv1.UserSessionService_ServiceDesc.ServiceName:      authv1.RegisterUserSessionServiceHandler,
 		managementv1.AssistantService_ServiceDesc.ServiceName:  managementv1.RegisterAssistantServiceHandler,
 		chatv1.ConversationService_ServiceDesc.ServiceName:     chatv1.RegisterConversationServiceHandler,

@@ -99,6 +99,7 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 		},
 		"UndeleteOrganization": &authv1.UndeleteOrganizationRequest{Id: deletedOrganization(t, i, s)},
 		"CreateConversation":   &chatv1.CreateConversationRequest{Conversation: &chatv1.Conversation{Title: "New"}},
+		"CreateUser":           &authv1.CreateUserRequest{Email: "made@example.com", Password: "another " + inprocess.AdminPassword},
 		"CancelRun":            &chatv1.CancelRunRequest{Id: started.Run.ID},
 		"CreateCollection":     &knowledgev1.CreateCollectionRequest{Collection: &knowledgev1.Collection{DisplayName: "New"}},
 		"CreateDocument": &knowledgev1.CreateDocumentRequest{
@@ -150,7 +151,7 @@ var changed = map[string]string{
 	"CreatePublishableKey": "publishable_key.display_name",
 	"ChangeEmail":          "password", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
 	"CreateCollection": "collection.display_name", "CreateDocument": "title", "UploadDocument": "header.title",
-	"CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id", "UndeleteOrganization": "id",
+	"CreateUser": "password", "CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id", "UndeleteOrganization": "id",
 }
 
 type answer struct {

@@ -22,6 +22,10 @@ import (
 // others is what a request must say beside the resource to be valid, by RPC. A
 // request that is refused for its form would prove nothing.
 var others = map[string]string{
+	"CreateUser":                 `{"email": "new@example.com", "password": "a few words beside each other"}`,
+	"GetUser":                    `{"id": "USER"}`,
+	"UpdateUser":                 `{"user": {"id": "USER", "displayName": "mine"}, "updateMask": "displayName"}`,
+	"DeleteUser":                 `{"id": "USER"}`,
 	"UpdateMember":               `{"userId": "USER", "roles": ["viewer"]}`,
 	"RemoveMember":               `{"userId": "USER"}`,
 	"AddMember":                  `{"userId": "USER", "roles": ["viewer"]}`,

@@ -41,11 +41,16 @@ func (s *Service) DisableUser(ctx context.Context, email string, disabled bool) 
 		if !disabled {
 			return u, nil
 		}
-		if _, err := s.userSessions.End(ctx, tx, u.ID, "", ""); err != nil {
-			return u, err
-		}
-		return u, s.revoked.EndUser(ctx, tx, u.ID)
+		return u, s.shut(ctx, tx, u.ID)
 	})
+}
+
+// shut ends what a user has open: its sessions, and what came of its keys.
+func (s *Service) shut(ctx context.Context, tx postgres.Tx, userID string) error {
+	if _, err := s.userSessions.End(ctx, tx, userID, "", ""); err != nil {
+		return err
+	}
+	return s.revoked.EndUser(ctx, tx, userID)
 }
 
 // ResetFactors takes a user's second factors and recovery codes away, for somebody

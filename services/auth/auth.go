@@ -46,6 +46,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
 	"github.com/gatehouse/gatehouse/services/auth/offer"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/people"
 	"github.com/gatehouse/gatehouse/services/auth/publishablekey"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/role"
@@ -157,6 +158,7 @@ type Service struct {
 	emails          *email.Service
 	invitations     *invitation.Service
 	offers          *offer.Service
+	people          *people.Service
 	erasures        *erasure.Service
 	oauthClients    *oauthclient.Service
 	grants          *grant.Service
@@ -212,6 +214,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
 	authv1.RegisterConfigServiceServer(server, s.offers)
+	authv1.RegisterUserServiceServer(server, s.people)
 	authv1.RegisterErasureServiceServer(server, s.erasures)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)
 	authv1.RegisterRevocationServiceServer(server, s.revocations)

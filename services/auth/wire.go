@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/oauth"
 	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/people"
 	"github.com/gatehouse/gatehouse/services/auth/publishablekey"
 	"github.com/gatehouse/gatehouse/services/auth/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/role"
@@ -126,6 +127,13 @@ func (s *Service) openAccounts(deps Deps, tokens *paging.Tokens, hasher *user.Ha
 			Fresh: s.factors.RequireFresh, Leave: s.organizations.Leave, Keys: s.apiKeys.DeleteAll, Factors: s.factorStore.DeleteAll,
 			Tokens: s.revoked.EndUser, Elsewhere: gone.User,
 		},
+	})
+	if err != nil {
+		return err
+	}
+	s.people, err = people.NewService(people.Deps{
+		Store: people.NewStore(deps.DB, tokens), Users: s.users, Trail: s.trail, Clock: deps.Clock,
+		Accounts: people.Accounts{Make: s.accountMaker.Make, End: s.accounts.End, Shut: s.shut},
 	})
 	return err
 }

@@ -21,6 +21,7 @@ export { RoleService } from "./gen/gatehouse/auth/v1/role_pb.js";
 export { ServiceAccountService } from "./gen/gatehouse/auth/v1/service_account_pb.js";
 export { ProviderService } from "./gen/gatehouse/auth/v1/provider_pb.js";
 export { SessionService } from "./gen/gatehouse/auth/v1/session_pb.js";
+export { UserService } from "./gen/gatehouse/auth/v1/user_admin_pb.js";
 export { UserSessionService } from "./gen/gatehouse/auth/v1/user_session_pb.js";
 export { ConversationService } from "./gen/gatehouse/chat/v1/conversation_pb.js";
 export { ExportService } from "./gen/gatehouse/chat/v1/export_pb.js";

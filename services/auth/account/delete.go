@@ -44,7 +44,7 @@ func (s *Service) DeleteMe(ctx context.Context, _ *authv1.DeleteMeRequest) (*aut
 		if err != nil {
 			return err
 		}
-		return s.end(ctx, tx, caller.OrganizationID, u)
+		return s.End(ctx, tx, caller.OrganizationID, u)
 	})
 	if err != nil {
 		return nil, err
@@ -52,9 +52,10 @@ func (s *Service) DeleteMe(ctx context.Context, _ *authv1.DeleteMeRequest) (*aut
 	return &authv1.DeleteMeResponse{}, nil
 }
 
-// end ends an account. Its tokens come after the memberships, which tokens that are
-// being issued hold.
-func (s *Service) end(ctx context.Context, tx postgres.Tx, organizationID string, u user.User) error {
+// End ends an account, in a transaction in its user's scope, and records it in an
+// organization. Its tokens come after the memberships, which tokens that are being
+// issued hold.
+func (s *Service) End(ctx context.Context, tx postgres.Tx, organizationID string, u user.User) error {
 	ending := s.deps.Ending
 	for _, step := range []func(ctx context.Context, tx postgres.Tx, userID string) error{
 		ending.Leave, ending.Keys, ending.Factors, ending.Tokens,

@@ -32,6 +32,8 @@ func NewAccounts(store *Store, users *user.Store, organizations *organization.St
 type account struct {
 	user         user.User
 	organization organization.Organization
+	// actorID is who makes it: the user itself, or empty for the caller.
+	actorID string
 }
 
 func (a *Accounts) prepare(ctx context.Context, email, password, displayName string) (account, error) {
@@ -46,10 +48,11 @@ func (a *Accounts) prepare(ctx context.Context, email, password, displayName str
 
 // draft is an account that still lacks its password.
 func (a *Accounts) draft(email, displayName string) account {
-	now, name := clock.Stamp(a.clock), user.NameFor(displayName, email)
+	now, name, userID := clock.Stamp(a.clock), user.NameFor(displayName, email), id.New()
 	return account{
+		actorID: userID,
 		user: user.User{
-			ID: id.New(), Email: email, DisplayName: name, Locale: "en", Revision: 1, CreateTime: now, UpdateTime: now,
+			ID: userID, Email: email, DisplayName: name, Locale: "en", Revision: 1, CreateTime: now, UpdateTime: now,
 		},
 		organization: organization.Organization{
 			ID: id.New(), DisplayName: name, Personal: true, Revision: 1, CreateTime: now, UpdateTime: now,
@@ -72,7 +75,7 @@ func (a *Accounts) insert(ctx context.Context, tx postgres.Tx, acc account) erro
 		return err
 	}
 	return a.trail.Append(ctx, tx, audit.Event{
-		OrganizationID: acc.organization.ID, ActorID: acc.user.ID, Action: "auth.user.created",
+		OrganizationID: acc.organization.ID, ActorID: acc.actorID, Action: "auth.user.created",
 		ResourceType: "user", ResourceID: acc.user.ID,
 	})
 }
@@ -103,16 +106,26 @@ func (a *Accounts) make(ctx context.Context, tx postgres.Tx, acc account) (user.
 // Create makes an account on the word of whoever runs the installation, outside
 // of sign-up: an operator's when operator is set.
 func (a *Accounts) Create(ctx context.Context, email, password, displayName string, operator bool) error {
-	// Sign-up has its contract check this.
+	// Others have their contract check this.
 	if address, err := mail.ParseAddress(email); err != nil || address.Address != email {
 		return fault.Invalid("email", "must be an address")
 	}
+	_, err := a.create(ctx, email, password, displayName, operator)
+	return err
+}
+
+// Make makes an account on an operator's word, outside of sign-up.
+func (a *Accounts) Make(ctx context.Context, email, password, displayName string) (user.User, error) {
+	return a.create(ctx, email, password, displayName, false)
+}
+
+func (a *Accounts) create(ctx context.Context, email, password, displayName string, operator bool) (user.User, error) {
 	acc, err := a.prepare(ctx, email, password, displayName)
 	if err != nil {
-		return err
+		return user.User{}, err
 	}
-	acc.user.Operator, acc.user.EmailVerified = operator, true
-	return a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
+	acc.user.Operator, acc.user.EmailVerified, acc.actorID = operator, true, ""
+	return acc.user, a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
 		return a.insert(ctx, tx, acc)
 	})
 }
