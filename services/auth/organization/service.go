@@ -201,22 +201,20 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, holder Grant, targe
 }
 
 func (s *Service) write(ctx context.Context, tx postgres.Tx, target *Member, roles []string) error {
-	// Tokens say what their holder was allowed to do when they were issued.
+	before, verb, keep := target.Roles, "updated", s.store.SaveMember
+	target.Roles, target.UpdateTime = roles, clock.Stamp(s.clock)
+	if len(roles) == 0 {
+		verb, keep = "removed", s.store.DeleteMember
+	}
+	if err := keep(ctx, tx, *target); err != nil {
+		return err
+	}
+	// Tokens say what their holder was allowed to do when they were issued. Last, as
+	// those that are being issued hold the membership.
 	if err := s.revocations.EndMember(ctx, tx, target.OrganizationID, target.User.ID); err != nil {
 		return err
 	}
-	before := target.Roles
-	target.Roles, target.UpdateTime = roles, clock.Stamp(s.clock)
-	if len(roles) == 0 {
-		if err := s.store.DeleteMember(ctx, tx, *target); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, *target, "removed", before, nil)
-	}
-	if err := s.store.SaveMember(ctx, tx, *target); err != nil {
-		return err
-	}
-	return s.record(ctx, tx, *target, "updated", before, roles)
+	return s.record(ctx, tx, *target, verb, before, roles)
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, m Member, verb string, before, after []string) error {

@@ -38,7 +38,7 @@ const (
 		SELECT organization_id, user_id FROM memberships UNION ALL SELECT organization_id, user_id FROM suspended_memberships
 		) m ON m.organization_id = o.id AND m.user_id = $1`
 	selectMember = `SELECT m.organization_id::text, u.kind = 'service', u.id::text, u.email, u.email_verified, u.display_name, u.locale, u.disabled,
-		u.revision, u.created_at, u.updated_at, m.roles, custom_permissions(m.organization_id, m.roles), m.created_at, m.updated_at
+		u.operator, u.revision, u.created_at, u.updated_at, m.roles, custom_permissions(m.organization_id, m.roles), m.created_at, m.updated_at
 		FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1`
 )
 
@@ -61,7 +61,7 @@ func scanMember(row pgx.CollectableRow) (Member, error) {
 	var m Member
 	u := &m.User
 	err := row.Scan(&m.OrganizationID, &m.ServiceAccount, &u.ID, &u.Email, &u.EmailVerified, &u.DisplayName, &u.Locale, &u.Disabled,
-		&u.Revision, &u.CreateTime, &u.UpdateTime, &m.Roles, &m.Permissions, &m.CreateTime, &m.UpdateTime)
+		&u.Operator, &u.Revision, &u.CreateTime, &u.UpdateTime, &m.Roles, &m.Permissions, &m.CreateTime, &m.UpdateTime)
 	return m, err
 }
 
@@ -241,12 +241,13 @@ func (s *Store) Member(ctx context.Context, tx pgx.Tx, organizationID, userID st
 	return m, absent(err, "member")
 }
 
-// Holder is [Store.Member], and keeps its rights as they are until the transaction
-// ends, beside others that hold them: for issuing tokens, which what takes rights
-// must find, or be found by.
-func (s *Store) Holder(ctx context.Context, tx pgx.Tx, organizationID, userID string) (Member, error) {
-	m, err := postgres.TxOne(ctx, tx, scanMember, selectMember+" AND m.user_id = $2 FOR SHARE OF m", organizationID, userID)
-	return m, absent(err, "member")
+// Hold keeps what a member holds as it is until the transaction of that user ends,
+// beside others that hold it: for issuing tokens, which what takes rights must find,
+// or be found by. What is held has to be read after this.
+func (s *Store) Hold(ctx context.Context, tx pgx.Tx, organizationID, userID string) error {
+	_, err := postgres.TxExec(ctx, tx, `SELECT FROM users u JOIN memberships m ON m.user_id = u.id
+		WHERE m.organization_id = $1 AND m.user_id = $2 FOR SHARE OF u, m`, organizationID, userID)
+	return err
 }
 
 // MembersByID returns those of some users who belong to an organization, service
@@ -290,16 +291,15 @@ func (s *Store) SaveMember(ctx context.Context, tx pgx.Tx, m Member) error {
 // DeleteMember ends a membership; the member's sessions in the organization can
 // no longer be refreshed.
 func (s *Store) DeleteMember(ctx context.Context, tx pgx.Tx, m Member) error {
-	if _, err := postgres.TxExec(ctx, tx, `UPDATE sessions SET revoked_at = $3
-		WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL`, m.OrganizationID, m.User.ID, m.UpdateTime); err != nil {
-		return err
-	}
+	// The membership first: a session that is being opened holds it, and is found then.
 	for _, table := range []string{"memberships", "suspended_memberships"} {
 		if _, err := postgres.TxExec(ctx, tx, "DELETE FROM "+table+" WHERE organization_id = $1 AND user_id = $2", m.OrganizationID, m.User.ID); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := postgres.TxExec(ctx, tx, `UPDATE sessions SET revoked_at = $3
+		WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL`, m.OrganizationID, m.User.ID, m.UpdateTime)
+	return err
 }
 
 func absent(err error, kind string) error {

@@ -90,10 +90,11 @@ func (s *Store) list(ctx context.Context, organizationID string, req paging.Requ
 	})
 }
 
-// holders returns the ids of the users who have a role.
+// holders returns the ids of the users who have a role, and keeps it so: a token that
+// is being issued holds what its user has.
 func (s *Store) holders(ctx context.Context, tx pgx.Tx, r Role) ([]string, error) {
 	return postgres.TxAll(ctx, tx, pgx.RowTo[string],
-		"SELECT user_id::text FROM memberships WHERE organization_id = $1 AND $2 = ANY (roles)", r.OrganizationID, r.ID)
+		"SELECT user_id::text FROM memberships WHERE organization_id = $1 AND $2 = ANY (roles) FOR NO KEY UPDATE", r.OrganizationID, r.ID)
 }
 
 // invited returns how many waiting invitations give a role.

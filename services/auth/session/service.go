@@ -277,24 +277,23 @@ type holder struct {
 }
 
 func (s *Service) holder(ctx context.Context, tx postgres.Tx, session Session) (holder, error) {
-	member, err := s.deps.Organizations.Holder(ctx, tx, session.OrganizationID, session.UserID)
+	if err := s.deps.Organizations.Hold(ctx, tx, session.OrganizationID, session.UserID); err != nil {
+		return holder{}, err
+	}
+	h := holder{tokenID: id.New(), at: s.deps.Clock.Now()}
+	member, err := s.deps.Organizations.Member(ctx, tx, session.OrganizationID, session.UserID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return holder{}, fault.NotFound("organization")
 	}
 	if err != nil {
 		return holder{}, err
 	}
-	u, err := s.deps.Users.Get(ctx, tx, session.UserID)
-	if err != nil {
-		return holder{}, err
-	}
-	if u.Disabled {
+	if member.User.Disabled {
 		return holder{}, identity.Unauthenticated()
 	}
-	return holder{
-		user: u, roles: organization.TokenRoles(member.Roles, u.Operator && session.ClientID == ""), permissions: member.Permissions,
-		tokenID: id.New(), at: s.deps.Clock.Now(),
-	}, nil
+	h.user, h.permissions = member.User, member.Permissions
+	h.roles = organization.TokenRoles(member.Roles, member.User.Operator && session.ClientID == "")
+	return h, nil
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, session Session, verb string) error {

@@ -1,0 +1,217 @@
+package auth_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/pgtest"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/migrations"
+)
+
+// barrier stops transactions before they commit: those that write an audit row of an
+// action, which is what they do last.
+type barrier struct {
+	db   *postgres.DB
+	open func()
+}
+
+func newBarrier(t *testing.T, d *pgtest.Database, action string) *barrier {
+	t.Helper()
+	d.AdminExec(t, `CREATE FUNCTION public.barrier() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$`)
+	d.AdminExec(t, `CREATE TRIGGER barrier BEFORE INSERT ON audit.events FOR EACH ROW WHEN (NEW.action = '`+action+`')
+		EXECUTE FUNCTION public.barrier()`)
+	b := &barrier{db: d.Open(t, migrations.Role)}
+	closed, opened, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- b.db.InTx(t.Context(), postgres.Scope{}, func(ctx context.Context, tx pgx.Tx) error {
+			_, err := postgres.TxExec(ctx, tx, "SELECT pg_advisory_xact_lock(7)")
+			close(closed)
+			<-opened
+			return err
+		})
+	}()
+	<-closed
+	b.open = func() {
+		close(opened)
+		must(t, <-done)
+	}
+	return b
+}
+
+// wait waits until n transactions wait for a lock, or something is done.
+func (b *barrier) wait(t *testing.T, n int, done <-chan struct{}) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		waiting, err := postgres.QueryOne(t.Context(), b.db, postgres.Scope{}, pgx.RowTo[int],
+			"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+		must(t, err)
+		if waiting >= n {
+			return
+		}
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// change is one of what takes rights from somebody, with the action that it records.
+type change struct {
+	action string
+	make   func(ctx context.Context, r *rightsRace) error
+}
+
+func changesOfRights() map[string]change {
+	return map[string]change{
+		"demoted": {"auth.member.updated", func(ctx context.Context, r *rightsRace) error {
+			return r.update(with(ctx, r.owner), r.organizationID, r.user.UserID, "viewer")
+		}},
+		"removed": {"auth.member.removed", func(ctx context.Context, r *rightsRace) error {
+			return r.remove(with(ctx, r.owner), r.organizationID, r.user.UserID)
+		}},
+		"role changed": {"auth.role.updated", func(ctx context.Context, r *rightsRace) error {
+			_, err := r.updateRole(with(ctx, r.owner), r.organizationID, &authv1.Role{Id: r.role.GetId(), Permissions: []string{"chat.read"}}, "permissions")
+			return err
+		}},
+		"role deleted": {"auth.role.deleted", func(ctx context.Context, r *rightsRace) error {
+			return r.deleteRole(with(ctx, r.owner), r.organizationID, r.role.GetId(), true)
+		}},
+		"disabled": {"auth.user.disabled", func(ctx context.Context, r *rightsRace) error {
+			return r.service.DisableUser(ctx, r.user.email, true)
+		}},
+		"no operator any more": {"auth.user.operator_taken", func(ctx context.Context, r *rightsRace) error {
+			return r.service.GrantOperator(ctx, r.user.email, false)
+		}},
+	}
+}
+
+// rightsRace is a member of an organization, by a custom role, and an operator.
+type rightsRace struct {
+	*bundle
+	owner          *authv1.TokenResponse
+	organizationID string
+	role           *authv1.Role
+	user           struct {
+		*identity.Principal
+		email string
+	}
+	home, member *authv1.TokenResponse
+}
+
+func setupRightsRace(t *testing.T) *rightsRace {
+	t.Helper()
+	r := &rightsRace{bundle: setup(t)}
+	var p *identity.Principal
+	r.owner, p = r.signUp(t, "ada@example.org")
+	r.organizationID = p.OrganizationID
+	r.role = r.createRole(t, r.owner, "Librarian", "knowledge.write")
+	r.user.email = "bob@example.org"
+	r.join(t, r.operator(t), r.organizationID, r.user.email, r.role.GetId())
+	must(t, r.service.GrantOperator(t.Context(), r.user.email, true))
+	r.home = r.signIn(t, r.user.email)
+	var err error
+	r.member, err = r.switchTo(t.Context())
+	must(t, err)
+	r.user.Principal = r.principal(t, r.member)
+	return r
+}
+
+func (r *rightsRace) switchTo(ctx context.Context) (*authv1.TokenResponse, error) {
+	return r.sessions.SwitchOrganization(with(ctx, r.home), &authv1.SwitchOrganizationRequest{OrganizationId: r.organizationID})
+}
+
+// rightsOf is what a token says of its holder's rights.
+func rightsOf(p *identity.Principal) []string { return slices.Concat(p.Roles, p.Permissions) }
+
+// judge fails where a token that was issued beside a change says what was right
+// before, and nothing takes its force.
+func (r *rightsRace) judge(t *testing.T, tokens *authv1.TokenResponse, since time.Time) {
+	t.Helper()
+	p := r.principal(t, tokens)
+	if !slices.Equal(rightsOf(p), rightsOf(r.user.Principal)) {
+		return
+	}
+	found, err := r.service.Revocations(t.Context(), since)
+	must(t, err)
+	for _, f := range found {
+		if f.UserID == p.UserID && !p.IssueTime.After(f.Time) || f.SessionID == p.SessionID {
+			return
+		}
+	}
+	t.Errorf("a token of %s says %v, and was revoked at %+v", p.IssueTime, rightsOf(p), found)
+}
+
+// S22: a token that is issued while a change of rights commits either says what is
+// right after it, or loses its force by it.
+func TestS22NoTokenOutrunsAChangeOfRights(t *testing.T) {
+	t.Parallel()
+	for name, c := range changesOfRights() {
+		t.Run(name+" before", func(t *testing.T) {
+			t.Parallel()
+			r, since := setupRightsRace(t), clock.System().Now()
+			stop := newBarrier(t, r.database, c.action)
+			changed := run(func() error { return c.make(t.Context(), r) })
+			stop.wait(t, 1, nil) // it has written everything, and has not committed
+			var issued *authv1.TokenResponse
+			refreshed := run(func() (err error) {
+				issued, err = r.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: r.member.GetRefreshToken()})
+				return err
+			})
+			stop.wait(t, 2, refreshed.done)
+			stop.open()
+			must(t, changed.result())
+			if err := refreshed.result(); err == nil { // who is none any more gets no token
+				r.judge(t, issued, since)
+			}
+		})
+		t.Run(name+" after", func(t *testing.T) {
+			t.Parallel()
+			r, since := setupRightsRace(t), clock.System().Now()
+			stop := newBarrier(t, r.database, "auth.session.created")
+			var issued *authv1.TokenResponse
+			opened := run(func() (err error) {
+				issued, err = r.switchTo(t.Context())
+				return err
+			})
+			stop.wait(t, 1, nil)
+			changed := run(func() error { return c.make(t.Context(), r) })
+			stop.wait(t, 2, changed.done)
+			stop.open()
+			must(t, changed.result())
+			must(t, opened.result())
+			r.judge(t, issued, since)
+		})
+	}
+}
+
+// running is a call in the background.
+type running struct {
+	done chan struct{}
+	err  error
+}
+
+func run(call func() error) *running {
+	r := &running{done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.err = call()
+	}()
+	return r
+}
+
+func (r *running) result() error {
+	<-r.done
+	return r.err
+}
