@@ -67,14 +67,39 @@ func (b *barrier) wait(t *testing.T, n int, done <-chan struct{}) {
 	}
 }
 
-// change is one of what takes rights from somebody, with the action that it records.
-type change struct {
-	action string
-	make   func(ctx context.Context, r *rightsRace) error
+// beside makes a call whose transaction stops where it records an action, before it
+// commits, and another one beside it, which answers at once or waits for the first.
+func beside[T any](t *testing.T, b *bundle, action string, first func() error, second func() (T, error)) (T, error) {
+	t.Helper()
+	stop := newBarrier(t, b.database, action)
+	one, other := make(chan struct{}), make(chan struct{})
+	var errFirst, errSecond error
+	var out T
+	go func() {
+		defer close(one)
+		errFirst = first()
+	}()
+	stop.wait(t, 1, one)
+	go func() {
+		defer close(other)
+		out, errSecond = second()
+	}()
+	stop.wait(t, 2, other)
+	stop.open()
+	<-one
+	<-other
+	must(t, errFirst)
+	return out, errSecond
 }
 
-func changesOfRights() map[string]change {
-	return map[string]change{
+// change is something that takes from somebody, with the action that it records.
+type change[T any] struct {
+	action string
+	make   func(ctx context.Context, of T) error
+}
+
+func changesOfRights() map[string]change[*rightsRace] {
+	return map[string]change[*rightsRace]{
 		"demoted": {"auth.member.updated", func(ctx context.Context, r *rightsRace) error {
 			return r.update(with(ctx, r.owner), r.organizationID, r.user.UserID, "viewer")
 		}},
@@ -161,57 +186,24 @@ func TestS22NoTokenOutrunsAChangeOfRights(t *testing.T) {
 		t.Run(name+" before", func(t *testing.T) {
 			t.Parallel()
 			r, since := setupRightsRace(t), clock.System().Now()
-			stop := newBarrier(t, r.database, c.action)
-			changed := run(func() error { return c.make(t.Context(), r) })
-			stop.wait(t, 1, nil) // it has written everything, and has not committed
-			var issued *authv1.TokenResponse
-			refreshed := run(func() (err error) {
-				issued, err = r.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: r.member.GetRefreshToken()})
-				return err
-			})
-			stop.wait(t, 2, refreshed.done)
-			stop.open()
-			must(t, changed.result())
-			if err := refreshed.result(); err == nil { // who is none any more gets no token
+			issued, err := beside(t, r.bundle, c.action, func() error { return c.make(t.Context(), r) },
+				func() (*authv1.TokenResponse, error) {
+					return r.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: r.member.GetRefreshToken()})
+				})
+			if err == nil { // who is none any more gets no token
 				r.judge(t, issued, since)
 			}
 		})
 		t.Run(name+" after", func(t *testing.T) {
 			t.Parallel()
 			r, since := setupRightsRace(t), clock.System().Now()
-			stop := newBarrier(t, r.database, "auth.session.created")
 			var issued *authv1.TokenResponse
-			opened := run(func() (err error) {
+			_, err := beside(t, r.bundle, "auth.session.created", func() (err error) {
 				issued, err = r.switchTo(t.Context())
 				return err
-			})
-			stop.wait(t, 1, nil)
-			changed := run(func() error { return c.make(t.Context(), r) })
-			stop.wait(t, 2, changed.done)
-			stop.open()
-			must(t, changed.result())
-			must(t, opened.result())
+			}, func() (struct{}, error) { return struct{}{}, c.make(t.Context(), r) })
+			must(t, err)
 			r.judge(t, issued, since)
 		})
 	}
-}
-
-// running is a call in the background.
-type running struct {
-	done chan struct{}
-	err  error
-}
-
-func run(call func() error) *running {
-	r := &running{done: make(chan struct{})}
-	go func() {
-		defer close(r.done)
-		r.err = call()
-	}()
-	return r
-}
-
-func (r *running) result() error {
-	<-r.done
-	return r.err
 }

@@ -132,6 +132,9 @@ func (s *Service) DecideConsent(ctx context.Context, req *authv1.DecideConsentRe
 		if !found || l.ID == "" {
 			return invalidRequest("the question was answered, has expired, or was another browser's")
 		}
+		if err := s.stillAsks(ctx, tx, clientID, r); err != nil {
+			return err
+		}
 		if !req.GetAllow() {
 			out, err = s.answer(r, map[string]string{"error": "access_denied"})
 			return err
@@ -149,6 +152,20 @@ func (s *Service) DecideConsent(ctx context.Context, req *authv1.DecideConsentRe
 		return nil, err
 	}
 	return &authv1.DecideConsentResponse{RedirectUri: out}, nil
+}
+
+// stillAsks refuses where the client has lost meanwhile what the user was asked for.
+func (s *Service) stillAsks(ctx context.Context, tx postgres.Tx, clientID string, r request) error {
+	client, err := s.deps.Clients.Hold(ctx, tx, clientID)
+	if err != nil && !fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
+		return err
+	}
+	registered := grant.Grant{Scopes: client.Scopes}.Covers(r.Scopes) && client.Redirects(r.RedirectURI) &&
+		client.Allows(oauthclient.GrantAuthorizationCode)
+	if !registered || client.MembersOnly && client.OrganizationID != r.OrganizationID {
+		return invalidRequest("the program is not registered for this any more")
+	}
+	return nil
 }
 
 // allow keeps what the user has agreed to.

@@ -118,9 +118,13 @@ func (s *Service) authenticate(ctx context.Context, credentials *authv1.ClientCr
 		right = credentials.GetClientSecret() == ""
 	}
 	if err != nil || !right {
-		return c, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_CLIENT, "the client is unknown or its credentials are wrong")
+		return c, invalidClient()
 	}
 	return c, nil
+}
+
+func invalidClient() error {
+	return fault.New(faultv1.Reason_REASON_OAUTH_INVALID_CLIENT, "the client is unknown or its credentials are wrong")
 }
 
 // parseScopes reads a scope parameter. Without one it is all that the client is

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -39,7 +41,7 @@ func (s *Service) IssueToken(ctx context.Context, req *authv1.IssueTokenRequest)
 	case !known:
 		return nil, fault.New(faultv1.Reason_REASON_OAUTH_UNSUPPORTED_GRANT_TYPE, "this grant_type is not supported")
 	case !client.Allows(req.GetGrantType()):
-		return nil, fault.New(faultv1.Reason_REASON_OAUTH_UNAUTHORIZED_CLIENT, "the client is not registered for this grant_type")
+		return nil, unauthorizedClient()
 	}
 	return issue(ctx, client, req)
 }
@@ -116,15 +118,20 @@ func (s *Service) refresh(ctx context.Context, client oauthclient.Client, req *a
 	if req.GetRefreshToken() == "" {
 		return nil, invalidRequest("refresh_token is missing")
 	}
-	tokens, refreshed, err := s.deps.Sessions.RefreshFor(ctx, client.ID, req.GetRefreshToken(), func(session *session.Session) error {
-		held := slices.DeleteFunc(slices.Clone(session.Scopes), func(scope string) bool { return !slices.Contains(client.Scopes, scope) })
-		if len(held) == 0 || client.MembersOnly && session.OrganizationID != client.OrganizationID {
+	narrow := func(ctx context.Context, tx postgres.Tx, session *session.Session) error {
+		held, err := s.hold(ctx, tx, client, oauthclient.GrantRefreshToken)
+		if err != nil {
+			return err
+		}
+		client = held
+		left := slices.DeleteFunc(slices.Clone(session.Scopes), func(scope string) bool { return !slices.Contains(client.Scopes, scope) })
+		if len(left) == 0 || client.MembersOnly && session.OrganizationID != client.OrganizationID {
 			return invalidGrant()
 		}
-		var err error
-		session.Scopes, err = parseScopes(req.GetScope(), held)
+		session.Scopes, err = parseScopes(req.GetScope(), left)
 		return err
-	})
+	}
+	tokens, refreshed, err := s.deps.Sessions.RefreshFor(ctx, client.ID, req.GetRefreshToken(), narrow)
 	if fault.Is(err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID) || fault.Is(err, faultv1.Reason_REASON_REFRESH_TOKEN_REUSED) {
 		return nil, invalidGrant()
 	}
@@ -138,10 +145,45 @@ func (s *Service) refresh(ctx context.Context, client oauthclient.Client, req *a
 	return s.answerTokens(signing, client, tokens, refreshed, "")
 }
 
+// hold returns a client that was authenticated as it is until the transaction ends:
+// what it does now must not outlast what it is registered for, nor its secret.
+func (s *Service) hold(ctx context.Context, tx postgres.Tx, client oauthclient.Client, grantType string) (oauthclient.Client, error) {
+	held, err := s.deps.Clients.Hold(ctx, tx, client.ID)
+	switch {
+	case fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) || err == nil && !bytes.Equal(held.SecretHash, client.SecretHash):
+		return held, invalidClient()
+	case err == nil && !held.Allows(grantType):
+		return held, unauthorizedClient()
+	default:
+		return held, err
+	}
+}
+
+func unauthorizedClient() error {
+	return fault.New(faultv1.Reason_REASON_OAUTH_UNAUTHORIZED_CLIENT, "the client is not registered for this grant_type")
+}
+
 // clientCredentials gives a client a token by which it acts for itself in its
 // organization, within its scopes (RFC 6749 section 4.4). There is no session:
 // such a token is not refreshed.
 func (s *Service) clientCredentials(ctx context.Context, client oauthclient.Client, req *authv1.IssueTokenRequest) (*authv1.OAuthTokens, error) {
+	signing, err := s.deps.Keys.Signing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var tokenID string
+	var now time.Time
+	err = s.deps.Store.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
+		held, err := s.hold(ctx, tx, client, oauthclient.GrantClientCredentials)
+		if err != nil {
+			return err
+		}
+		client, tokenID, now = held, id.New(), s.deps.Clock.Now()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	scopes, err := parseScopes(req.GetScope(), client.Scopes)
 	if err != nil {
 		return nil, err
@@ -151,13 +193,8 @@ func (s *Service) clientCredentials(ctx context.Context, client oauthclient.Clie
 	if len(scopes) == 0 {
 		return nil, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_SCOPE, "a client that acts for itself needs a permission as scope")
 	}
-	signing, err := s.deps.Keys.Signing(ctx)
-	if err != nil {
-		return nil, err
-	}
-	now := s.deps.Clock.Now()
 	access, err := identity.SignAccess(signing, identity.AccessClaims{
-		Issuer: s.deps.Issuer, Subject: client.ID, ID: id.New(), ClientID: client.ID, OrganizationID: client.OrganizationID,
+		Issuer: s.deps.Issuer, Subject: client.ID, ID: tokenID, ClientID: client.ID, OrganizationID: client.OrganizationID,
 		SessionID: id.New(), Scopes: scopes, Permissions: scopes, IssuedAt: now, ExpiresAt: now.Add(session.AccessTTL), AuthTime: now,
 	})
 	if err != nil {

@@ -129,6 +129,27 @@ func (c Client) CheckScopes(permissions []string) error {
 	return nil
 }
 
+// Cover refuses whoever holds less than the client may do: its secret, and where its
+// codes go, are as good as its tokens.
+func (c Client) Cover(permissions []string) error {
+	for _, scope := range c.Scopes {
+		if !slices.Contains(OpenIDScopes(), scope) && !slices.Contains(permissions, scope) {
+			return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
+				"nobody changes a client that may do more than they: you lack the permission %s", scope)
+		}
+	}
+	return nil
+}
+
+// Loses tells whether a change takes something from the client that its tokens rely
+// on.
+func (c Client) Loses(after Client) bool {
+	lost := func(before, after []string) bool {
+		return slices.ContainsFunc(before, func(item string) bool { return !slices.Contains(after, item) })
+	}
+	return lost(c.Scopes, after.Scopes) || lost(c.GrantTypes, after.GrantTypes) || after.MembersOnly && !c.MembersOnly
+}
+
 // Allows tells whether the client is registered for a grant type.
 func (c Client) Allows(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
 

@@ -123,10 +123,13 @@ func (s *Service) UpdateOAuthClient(ctx context.Context, req *authv1.UpdateOAuth
 	}
 	patch, mask := decode(req.GetOauthClient()), req.GetUpdateMask().GetPaths()
 	c, err := s.change(ctx, req.GetOauthClient().GetId(), rpcserver.Etag(ctx, req.GetOauthClient().GetEtag()), "updated",
-		func(_ context.Context, _ postgres.Tx, before Client) (Client, map[string]audit.Change, error) {
+		func(ctx context.Context, tx postgres.Tx, before Client) (Client, map[string]audit.Change, error) {
 			after, changes, err := before.Apply(patch, mask)
 			if err == nil && slices.Contains(mask, "scopes") {
 				err = after.CheckScopes(s.deps.Authorizer.Allowed(caller))
+			}
+			if err == nil && before.Loses(after) {
+				err = s.deps.Revocations.EndClient(ctx, tx, before.ID)
 			}
 			return after, changes, err
 		})
@@ -203,6 +206,9 @@ func (s *Service) change(ctx context.Context, clientID, etag, verb string,
 		}
 		var changes map[string]audit.Change
 		if after, changes, err = edit(ctx, tx, before); err != nil {
+			return err
+		}
+		if err := after.Cover(s.deps.Authorizer.Allowed(caller)); err != nil {
 			return err
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)

@@ -26,6 +26,9 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 const columns = `organization_id::text, id::text, display_name, redirect_uris, post_logout_redirect_uris, grant_types, scopes,
 	members_only, secret_hash, revision, created_at, updated_at`
 
+const namedColumns = `organization_id::text, organization_name, display_name, redirect_uris, post_logout_redirect_uris, grant_types, scopes,
+	members_only, secret_hash`
+
 // Store keeps clients in Postgres.
 type Store struct {
 	db     *postgres.DB
@@ -114,14 +117,26 @@ func (s *Store) list(ctx context.Context, organizationID string, req paging.Requ
 // ByID returns the client that a request names, of whatever organization, or
 // NOT_FOUND.
 func (s *Store) ByID(ctx context.Context, id string) (Client, error) {
-	c, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (Client, error) {
+	c, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, scanNamed(id), "SELECT "+namedColumns+" FROM oauth_client($1)", id)
+	return c, notFound(err)
+}
+
+// Hold is [Store.ByID] in a transaction, until the end of which the client stays as it
+// is, beside others that hold it: for what gives it tokens, which what takes from the
+// client must find, or be found by.
+func (s *Store) Hold(ctx context.Context, tx pgx.Tx, id string) (Client, error) {
+	c, err := postgres.TxOne(ctx, tx, scanNamed(id), "SELECT "+namedColumns+" FROM hold_oauth_client($1)", id)
+	return c, notFound(err)
+}
+
+// scanNamed reads the client that has an id.
+func scanNamed(id string) pgx.RowToFunc[Client] {
+	return func(row pgx.CollectableRow) (Client, error) {
 		c := Client{ID: id}
 		err := row.Scan(&c.OrganizationID, &c.OrganizationName, &c.DisplayName, &c.RedirectURIs, &c.PostLogoutRedirectURIs,
 			&c.GrantTypes, &c.Scopes, &c.MembersOnly, &c.SecretHash)
 		return c, err
-	}, `SELECT organization_id::text, organization_name, display_name, redirect_uris, post_logout_redirect_uris, grant_types, scopes,
-		members_only, secret_hash FROM oauth_client($1)`, id)
-	return c, notFound(err)
+	}
 }
 
 func notFound(err error) error {

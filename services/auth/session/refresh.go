@@ -18,9 +18,11 @@ func (s *Service) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*aut
 
 // RefreshFor uses up a refresh token of an OAuth client, of a user's own session
 // where clientID is empty, for tokens with what narrow leaves of the session's
-// scopes. When narrow refuses, the token has not been used. A token of another
-// client does not work, and is not harmed.
-func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string, narrow func(*Session) error) (*authv1.TokenResponse, Session, error) {
+// scopes, in the same transaction. When narrow refuses, the token has not been used. A
+// token of another client does not work, and is not harmed.
+func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string,
+	narrow func(ctx context.Context, tx postgres.Tx, session *Session) error,
+) (*authv1.TokenResponse, Session, error) {
 	var session Session
 	// The key comes first: once used up, a token must not go unanswered.
 	signing, err := s.deps.Keys.Signing(ctx)
@@ -47,7 +49,7 @@ func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string,
 		if holder, err = s.holder(ctx, tx, session); err != nil || narrow == nil {
 			return err
 		}
-		return narrow(&session)
+		return narrow(ctx, tx, &session)
 	})
 	if err = errors.Join(err, refusal); err != nil {
 		return nil, session, fault.From(err)

@@ -58,6 +58,10 @@ func scan(row pgx.CollectableRow) (Session, error) {
 
 // end revokes one session of a user, or all, except one, and returns them.
 func (s *Store) end(ctx context.Context, tx pgx.Tx, userID, sessionID, kept string, now time.Time) ([]Session, error) {
+	// Whatever opens a session holds its user: it is found below, or finds this.
+	if _, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", userID); err != nil {
+		return nil, err
+	}
 	condition, args := "", []any{userID, now}
 	if sessionID != "" {
 		args = append(args, sessionID)

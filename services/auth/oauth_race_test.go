@@ -1,0 +1,182 @@
+package auth_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/url"
+	"testing"
+
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+)
+
+const (
+	appURI   = "https://app.example/callback"
+	verifier = "a verifier that is long enough for anybody, really"
+)
+
+// consented is a user who lets a client act, and a code of that.
+type consented struct {
+	*bundle
+	oauth   authv1.OAuthServiceClient
+	clients authv1.OAuthClientServiceClient
+	grants  authv1.GrantServiceClient
+	asAda   context.Context
+	client  *authv1.OAuthClientWithSecret
+	code    string
+}
+
+func setupConsent(t *testing.T) *consented {
+	t.Helper()
+	c := &consented{bundle: setup(t)}
+	c.oauth, c.grants = authv1.NewOAuthServiceClient(c.conn), authv1.NewGrantServiceClient(c.conn)
+	c.clients = authv1.NewOAuthClientServiceClient(c.conn)
+	tokens, _ := c.signUp(t, "ada@example.org")
+	c.asAda = with(t.Context(), tokens)
+	var err error
+	c.client, err = c.clients.CreateOAuthClient(c.asAda, &authv1.CreateOAuthClientRequest{OauthClient: &authv1.OAuthClient{
+		DisplayName: "Reader", Confidential: true, RedirectUris: []string{appURI}, Scopes: []string{"openid", "chat.read", "chat.write"},
+		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"},
+	}})
+	must(t, err)
+	login, err := c.oauth.OpenLogin(c.asAda, &authv1.OpenLoginRequest{})
+	must(t, err)
+	sum := sha256.Sum256([]byte(verifier))
+	asked, err := c.oauth.Authorize(c.asService(t, "auth"), &authv1.AuthorizeRequest{
+		Login: login.GetLogin(), ClientId: c.client.GetOauthClient().GetId(), RedirectUri: appURI, ResponseType: "code",
+		CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:]), CodeChallengeMethod: "S256",
+	})
+	must(t, err)
+	decided, err := c.oauth.DecideConsent(c.asService(t, "auth"), &authv1.DecideConsentRequest{
+		Login: login.GetLogin(), Ticket: asked.GetConsent().GetTicket(), Allow: true,
+	})
+	must(t, err)
+	to, err := url.Parse(decided.GetRedirectUri())
+	must(t, err)
+	c.code = to.Query().Get("code")
+	return c
+}
+
+func (c *consented) credentials() *authv1.ClientCredentials {
+	return &authv1.ClientCredentials{ClientId: c.client.GetOauthClient().GetId(), ClientSecret: c.client.GetSecret()}
+}
+
+func (c *consented) exchange(t *testing.T) (*authv1.OAuthTokens, error) {
+	t.Helper()
+	return c.oauth.IssueToken(c.asService(t, "auth"), &authv1.IssueTokenRequest{
+		Client: c.credentials(), GrantType: "authorization_code", Code: c.code, RedirectUri: appURI, CodeVerifier: verifier,
+	})
+}
+
+func (c *consented) refresh(t *testing.T, tokens *authv1.OAuthTokens) (*authv1.OAuthTokens, error) {
+	t.Helper()
+	return c.oauth.IssueToken(c.asService(t, "auth"), &authv1.IssueTokenRequest{
+		Client: c.credentials(), GrantType: "refresh_token", RefreshToken: tokens.GetRefreshToken(),
+	})
+}
+
+func (c *consented) own(t *testing.T) (*authv1.OAuthTokens, error) {
+	t.Helper()
+	return c.oauth.IssueToken(c.asService(t, "auth"), &authv1.IssueTokenRequest{Client: c.credentials(), GrantType: "client_credentials"})
+}
+
+// dead fails where a client has tokens by which it may do what it was allowed before.
+func (c *consented) dead(t *testing.T, tokens *authv1.OAuthTokens, err error) {
+	t.Helper()
+	if err != nil {
+		return // what ended it came first
+	}
+	p, err := c.verifier.Access(t.Context(), tokens.GetAccessToken())
+	must(t, err)
+	revoked := false
+	found, err := c.service.Revocations(t.Context(), p.AuthTime)
+	must(t, err)
+	for _, f := range found {
+		revoked = revoked || f.SessionID == p.SessionID || !p.IssueTime.After(f.Time) && (f.ClientID == p.ClientID || f.UserID == p.UserID)
+	}
+	if !revoked {
+		t.Errorf("a token with %v has its force", p.Scopes)
+	}
+	if tokens.GetRefreshToken() == "" {
+		return
+	}
+	if again, err := c.refresh(t, tokens); err == nil {
+		t.Errorf("refreshed to %q", again.GetScope())
+	}
+}
+
+// What takes from a client or ends its sessions, with the action that it records.
+func endsOfClients() map[string]change[*consented] {
+	return map[string]change[*consented]{
+		"consent": {"auth.grant.deleted", func(_ context.Context, c *consented) error {
+			list, err := c.grants.ListGrants(c.asAda, &authv1.ListGrantsRequest{})
+			if err != nil {
+				return err
+			}
+			_, err = c.grants.DeleteGrant(c.asAda, &authv1.DeleteGrantRequest{Id: list.GetGrants()[0].GetId()})
+			return err
+		}},
+		"client": {"auth.oauth_client.deleted", func(_ context.Context, c *consented) error {
+			_, err := c.clients.DeleteOAuthClient(c.asAda, &authv1.DeleteOAuthClientRequest{Id: c.client.GetOauthClient().GetId()})
+			return err
+		}},
+		"scopes": {"auth.oauth_client.updated", func(_ context.Context, c *consented) error {
+			_, err := c.clients.UpdateOAuthClient(c.asAda, &authv1.UpdateOAuthClientRequest{
+				OauthClient: &authv1.OAuthClient{Id: c.client.GetOauthClient().GetId(), Scopes: []string{"email"}},
+				UpdateMask:  &fieldmaskpb.FieldMask{Paths: []string{"scopes"}},
+			})
+			return err
+		}},
+		"sessions": {"auth.session.revoked", func(_ context.Context, c *consented) error {
+			_, err := c.userSessions.EndUserSessions(c.asAda, &authv1.EndUserSessionsRequest{})
+			return err
+		}},
+	}
+}
+
+// S21: whatever ends a client's access, no code that is exchanged at the same time
+// and no token that is issued then outlasts it, whichever comes first.
+func TestS21NoClientOutrunsItsEnd(t *testing.T) {
+	t.Parallel()
+	for name, end := range endsOfClients() {
+		t.Run(name+" before a code", func(t *testing.T) {
+			t.Parallel()
+			c := setupConsent(t)
+			tokens, err := beside(t, c.bundle, end.action, func() error { return end.make(t.Context(), c) },
+				func() (*authv1.OAuthTokens, error) { return c.exchange(t) })
+			c.dead(t, tokens, err)
+		})
+		t.Run(name+" after a code", func(t *testing.T) {
+			t.Parallel()
+			c := setupConsent(t)
+			var tokens *authv1.OAuthTokens
+			_, err := beside(t, c.bundle, "auth.session.created", func() (err error) {
+				tokens, err = c.exchange(t)
+				return err
+			}, func() (struct{}, error) { return struct{}{}, end.make(t.Context(), c) })
+			must(t, err)
+			c.dead(t, tokens, nil)
+		})
+		t.Run(name+" before a refresh", func(t *testing.T) {
+			t.Parallel()
+			c := setupConsent(t)
+			opened, err := c.exchange(t)
+			must(t, err)
+			tokens, err := beside(t, c.bundle, end.action, func() error { return end.make(t.Context(), c) },
+				func() (*authv1.OAuthTokens, error) { return c.refresh(t, opened) })
+			c.dead(t, tokens, err)
+		})
+	}
+	for _, name := range []string{"client", "scopes"} {
+		end := endsOfClients()[name]
+		t.Run(name+" before a token of its own", func(t *testing.T) {
+			t.Parallel()
+			c := setupConsent(t)
+			tokens, err := beside(t, c.bundle, end.action, func() error { return end.make(t.Context(), c) },
+				func() (*authv1.OAuthTokens, error) { return c.own(t) })
+			c.dead(t, tokens, err)
+		})
+	}
+}
