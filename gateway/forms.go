@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 
@@ -207,9 +209,20 @@ func readValues(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	values, err := url.ParseQuery(string(raw))
+	return parseValues(string(raw))
+}
+
+// parseValues reads a form or a query whose values go on to a service: there is no
+// message that could hold what is not UTF-8.
+func parseValues(raw string) (url.Values, error) {
+	values, err := url.ParseQuery(raw)
+	for name, all := range values {
+		if !utf8.ValidString(name) || slices.ContainsFunc(all, func(value string) bool { return !utf8.ValidString(value) }) {
+			err = errors.New("gateway: a value is not UTF-8")
+		}
+	}
 	if err != nil {
-		return nil, fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the form cannot be read")
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_INVALID_ARGUMENT, "the form or query cannot be read")
 	}
 	return values, nil
 }

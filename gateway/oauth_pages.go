@@ -74,9 +74,9 @@ func (g *Gateway) authorize(w http.ResponseWriter, r *http.Request) {
 
 // askProvider has auth decide on a request, for whoever is signed in by a login.
 func (g *Gateway) askProvider(r *http.Request, query, login string) (*authv1.AuthorizeResponse, error) {
-	values, err := url.ParseQuery(query)
+	values, err := parseValues(query)
 	if err != nil {
-		return nil, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_REQUEST, "the request cannot be read")
+		return nil, err
 	}
 	p, err := once(values)
 	if err != nil {
@@ -219,16 +219,16 @@ func (g *Gateway) consentPage(w http.ResponseWriter, r *http.Request) {
 
 // endSession signs the browser out (OpenID Connect RP-Initiated Logout 1.0).
 func (g *Gateway) endSession(w http.ResponseWriter, r *http.Request) {
-	values, confirmed := r.URL.Query(), false
+	values, err := parseValues(r.URL.RawQuery)
 	if r.Method == http.MethodPost {
-		var err error
-		if values, err = readValues(w, r); err != nil {
-			g.refuseOnPage(w, r, err)
-			return
-		}
-		confirmed = values.Get("confirm") == "yes" && g.forms.origin.Check(r) == nil
-		values.Del("confirm")
+		values, err = readValues(w, r)
 	}
+	if err != nil {
+		g.refuseOnPage(w, r, err)
+		return
+	}
+	confirmed := r.Method == http.MethodPost && values.Get("confirm") == "yes" && g.forms.origin.Check(r) == nil
+	values.Del("confirm")
 	p, err := once(values)
 	if err != nil {
 		g.refuseOnPage(w, r, err)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/metadata"
 
@@ -127,7 +128,7 @@ func basicClient(header string) (*authv1.ClientCredentials, bool) {
 	name, secret, found := strings.Cut(string(raw), ":")
 	id, errID := url.QueryUnescape(name)
 	password, errSecret := url.QueryUnescape(secret)
-	if !found || errID != nil || errSecret != nil {
+	if !found || errID != nil || errSecret != nil || !utf8.ValidString(id+password) {
 		return nil, false
 	}
 	return &authv1.ClientCredentials{ClientId: id, ClientSecret: password}, true

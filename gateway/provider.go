@@ -113,8 +113,12 @@ func (g *Gateway) navigation(route string, serve func(ctx context.Context, w htt
 
 // startProvider sends a browser to a provider.
 func (g *Gateway) startProvider(ctx context.Context, w http.ResponseWriter, r *http.Request, provider string) error {
+	query, err := parseValues(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
 	attempt, err := authv1.NewProviderServiceClient(g.auth.conn).BeginProviderSignIn(ctx, &authv1.BeginProviderSignInRequest{
-		Provider: provider, ReturnTo: r.URL.Query().Get("returnTo"),
+		Provider: provider, ReturnTo: query.Get("returnTo"),
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // a status, which becomes a fault
@@ -145,7 +149,10 @@ func (g *Gateway) turnAround(_ context.Context, w http.ResponseWriter, r *http.R
 func (g *Gateway) finishProvider(ctx context.Context, w http.ResponseWriter, r *http.Request, provider string) error {
 	attempt, found := attemptOf(r)
 	http.SetCookie(w, g.attemptCookie("", -1))
-	query := r.URL.Query()
+	query, err := parseValues(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
 	if !found || query.Get("state") == "" || query.Get("code") == "" {
 		return fault.Wrap(errors.New("gateway: the provider answers "+printable(query.Get("error"))),
 			faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED, "this browser has not begun to sign in, or you did not agree to it there")

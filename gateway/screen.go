@@ -47,6 +47,9 @@ func screenCredential(r *http.Request) *fault.Fault {
 	if len(values) == 1 && len(values[0]) > maxCredential {
 		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the credential is too long")
 	}
+	if len(values) == 1 && strings.ContainsFunc(values[0], func(c rune) bool { return c < ' ' || c > '~' }) {
+		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the credential has characters that none has")
+	}
 	if !strings.Contains(r.URL.RawQuery, "=") {
 		return nil
 	}
