@@ -33,6 +33,9 @@ const (
 	MethodMail = "mca"
 	// MethodFederated is the word of an identity provider.
 	MethodFederated = "fed"
+	// MethodOrganization says that the provider is an organization's, and that the user
+	// has other ways to sign in, of which nothing was shown.
+	MethodOrganization = "org"
 	// MethodMultiple says that more than one factor was shown.
 	MethodMultiple = "mfa"
 )
@@ -49,7 +52,7 @@ func RequireFresh(ctx context.Context, clk clock.Clock, maxAge time.Duration) (*
 	if p.ClientID != FirstParty {
 		return nil, fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "only the user can do this, signed in")
 	}
-	if clk.Now().Sub(p.AuthTime) > maxAge {
+	if clk.Now().Sub(p.AuthTime) > maxAge || BoundToOrganization(p.Methods) {
 		return nil, StepUpRequired()
 	}
 	return p, nil
@@ -59,6 +62,14 @@ func RequireFresh(ctx context.Context, clk clock.Clock, maxAge time.Duration) (*
 // anew.
 func StepUpRequired() error {
 	return fault.New(faultv1.Reason_REASON_STEP_UP_REQUIRED, "show your password or second factor again")
+}
+
+// BoundToOrganization tells whether what was shown to sign in is no more than the word
+// of an organization's provider about somebody who has credentials of its own. It is
+// believed in that organization, and not of the account: whoever runs the provider is
+// not its user.
+func BoundToOrganization(methods []string) bool {
+	return slices.Contains(methods, MethodOrganization) && !slices.Contains(methods, MethodPassword) && !ShowedFactor(methods)
 }
 
 // ShowedFactor tells whether what was shown to sign in holds a second factor.

@@ -100,6 +100,24 @@ func TestS25RefreshingDoesNotMakeASessionOlderThanItMayBe(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
 }
 
+// S25: nor does going from one organization to another and back.
+func TestS25SwitchingDoesNotMakeASignInLastLonger(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(clock.System().Now().Add(-session.TTL / 2))
+	b := setupWith(t, clk, auth.Config{})
+	tokens, err := b.sessions.SignUp(t.Context(), &authv1.SignUpRequest{Email: "ada@example.org", Password: password})
+	must(t, err)
+	clk.Advance(session.TTL / 2)
+	tokens = b.again(t, tokens)
+	again, err := b.sessions.SwitchOrganization(with(t.Context(), tokens), &authv1.SwitchOrganizationRequest{
+		OrganizationId: b.principal(t, tokens).OrganizationID,
+	})
+	must(t, err)
+	clk.Advance(session.TTL/2 + time.Second)
+	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: again.GetRefreshToken()})
+	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+}
+
 // S3: what refreshes, what signs programs in and what a service has are no
 // access tokens.
 func TestS3OtherSecretsAreNoAccessTokens(t *testing.T) {

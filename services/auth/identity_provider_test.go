@@ -191,6 +191,71 @@ func TestAnAccountJoinsByAnIssuerThatItsUserLinks(t *testing.T) {
 	}
 }
 
+// S41, S18: whoever runs an organization's issuer can say that any of its members is
+// there. That opens this organization, and neither another one nor the account.
+func TestS41AnOrganizationsIssuerOpensThatOrganizationAlone(t *testing.T) {
+	t.Parallel()
+	e := setupEnterprise(t)
+	tokens, p := e.signUp(t, "ada@elsewhere.example")
+	e.linkTo(t, tokens, at("1", "ada@acme.example"))
+	came, err := e.come(t, at("1", "ada@acme.example"))
+	must(t, err)
+	home := func(tokens *authv1.TokenResponse) error {
+		_, err := e.sessions.SwitchOrganization(with(t.Context(), tokens), &authv1.SwitchOrganizationRequest{OrganizationId: p.OrganizationID})
+		return err
+	}
+	for what, try := range map[string]func() error{
+		"her own organization": func() error { return home(came) },
+		"after a refresh":      func() error { return home(e.again(t, came)) },
+		"a key": func() error {
+			_, err := e.apiKeys.CreateApiKey(with(t.Context(), came), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
+			return err
+		},
+		"an authenticator": func() error {
+			_, err := e.factors.CreateTotp(with(t.Context(), came), &authv1.CreateTotpRequest{})
+			return err
+		},
+		"another identity": func() error {
+			_, err := e.beginLink(t, came)
+			return err
+		},
+	} {
+		if err := try(); !fault.Is(err, faultv1.Reason_REASON_STEP_UP_REQUIRED) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if came, err = e.come(t, at("1", "ada@acme.example")); err != nil {
+		t.Fatal(err)
+	}
+	// Nor by a client that is for her own organization's members.
+	oauth := authv1.NewOAuthServiceClient(e.conn)
+	client, err := authv1.NewOAuthClientServiceClient(e.conn).CreateOAuthClient(with(t.Context(), tokens), &authv1.CreateOAuthClientRequest{
+		OauthClient: &authv1.OAuthClient{DisplayName: "Reader", MembersOnly: true, RedirectUris: []string{appURI}, Scopes: []string{"openid"}},
+	})
+	must(t, err)
+	login, err := oauth.OpenLogin(with(t.Context(), came), &authv1.OpenLoginRequest{})
+	must(t, err)
+	asked, err := oauth.Authorize(e.asService(t, "auth"), &authv1.AuthorizeRequest{
+		Login: login.GetLogin(), ClientId: client.GetOauthClient().GetId(), RedirectUri: appURI, ResponseType: "code",
+		CodeChallenge: strings.Repeat("x", 43), CodeChallengeMethod: "S256",
+	})
+	must(t, err)
+	if asked.GetSignIn() == nil {
+		t.Errorf("a client asks %v", asked)
+	}
+	stepped, err := e.sessions.StepUp(with(t.Context(), came), &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: password}})
+	must(t, err)
+	must(t, home(stepped))
+	// Who has no other way to sign in is whom the issuer says.
+	_, err = e.come(t, at("2", "bob@acme.example"))
+	must(t, err)
+	born, err := e.come(t, at("2", "bob@acme.example"))
+	must(t, err)
+	if got := e.principal(t, born).Methods; !slices.Equal(got, []string{"fed"}) {
+		t.Errorf("came with %v", got)
+	}
+}
+
 // S14: where addresses must be confirmed, an organization does not learn who has an
 // account; and the mail tells.
 func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {

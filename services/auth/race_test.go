@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/migrations"
 )
 
@@ -206,4 +207,42 @@ func TestS22NoTokenOutrunsAChangeOfRights(t *testing.T) {
 			r.judge(t, issued, since)
 		})
 	}
+}
+
+// S15: who knows the old password signs in no more once there is a new one, not even
+// beside the change, nor by half a sign-in from before.
+func TestS15NoSignInOutrunsANewPassword(t *testing.T) {
+	t.Parallel()
+	change := func(b *bundle, tokens *authv1.TokenResponse) error {
+		_, err := b.accounts.ChangePassword(with(t.Context(), tokens), &authv1.ChangePasswordRequest{
+			CurrentPassword: password, NewPassword: "another staple entirely",
+		})
+		return err
+	}
+	signIn := func(b *bundle) func() (*authv1.TokenResponse, error) {
+		return func() (*authv1.TokenResponse, error) {
+			return b.sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: "ada@example.org", Password: password})
+		}
+	}
+	t.Run("with the password alone", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		tokens, _ := b.signUp(t, "ada@example.org")
+		_, err := beside(t, b, "auth.user.password_changed", func() error { return change(b, tokens) }, signIn(b))
+		wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	})
+	t.Run("with a second factor", func(t *testing.T) {
+		t.Parallel()
+		h := setupHolder(t)
+		_, err := beside(t, h.bundle, "auth.user.password_changed", func() error { return change(h.bundle, h.tokens) }, signIn(h.bundle))
+		wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	})
+	t.Run("half a sign-in", func(t *testing.T) {
+		t.Parallel()
+		h := setupHolder(t)
+		challenge := h.challenge(t)
+		must(t, change(h.bundle, h.tokens))
+		h.clock.Advance(step)
+		h.wantRefused(t, challenge, h.code(t, 0))
+	})
 }

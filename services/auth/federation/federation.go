@@ -30,7 +30,9 @@
 // say anything. What that says is believed of the people that it brought, and of the
 // users who linked it while signed in; of whoever has an account, an address from there
 // opens nothing. The accounts that it makes have unconfirmed addresses, of the domains
-// that the organization named. Their members' sessions begin in the organization; one
+// that the organization named. Their members' sessions begin in the organization, and
+// stay there where the user has other ways to sign in, until something of those is
+// shown: whoever runs the issuer is not to act for its members elsewhere. One
 // who was removed from it does not come back by signing in. The issuer is reached by a
 // guarded client (package egress).
 //

@@ -65,24 +65,29 @@ func (s *Service) joiner(ctx context.Context, tx postgres.Tx, p Provider, who pe
 }
 
 // member is the account of an identity at an organization's provider, as long as its
-// user belongs to the organization.
-func (s *Service) member(ctx context.Context, tx postgres.Tx, p Provider, known Identity, who person) (account user.Account, refusal, err error) {
+// user belongs to the organization. It is bound to that where its user has other ways
+// to sign in: then the account is not the organization's to open.
+func (s *Service) member(ctx context.Context, tx postgres.Tx, p Provider, known Identity, who person) (account user.Account, bound bool, refusal, err error) {
 	u, err := s.use(ctx, tx, known, who)
 	if err != nil {
-		return account, nil, err
+		return account, false, nil, err
 	}
 	account = user.Account{UserID: u.ID, OrganizationID: p.owner.OrganizationID}
 	if s.deps.Addresses.Required() && !u.EmailVerified {
-		return account, unconfirmed(), s.deps.Addresses.Welcome(ctx, tx, u)
+		return account, false, unconfirmed(), s.deps.Addresses.Welcome(ctx, tx, u)
 	}
 	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: account.OrganizationID, UserID: u.ID}); err != nil {
-		return account, nil, err
+		return account, false, nil, err
 	}
 	_, err = s.deps.Organizations.Member(ctx, tx, account.OrganizationID, u.ID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
-		return account, nil, refused(errors.New("federation: the user was removed from the organization"))
+		return account, false, nil, refused(errors.New("federation: the user was removed from the organization"))
 	}
-	return account, nil, err
+	if err != nil {
+		return account, false, nil, err
+	}
+	bound, err = s.deps.Store.signsInWithout(ctx, tx, u.ID, p.ID)
+	return account, bound, nil, err
 }
 
 // join makes a user a member of the organization whose provider brought it, unless it

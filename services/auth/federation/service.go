@@ -165,29 +165,32 @@ func (s *Service) FinishProviderSignIn(ctx context.Context, req *authv1.FinishPr
 	if err != nil {
 		return nil, err
 	}
-	account, err := s.account(ctx, p, who)
+	account, shown, err := s.account(ctx, p, who)
 	if fault.Is(err, faultv1.Reason_REASON_ALREADY_EXISTS) || fault.Is(err, faultv1.Reason_REASON_EMAIL_TAKEN) {
-		account, err = s.account(ctx, p, who) // made by somebody who came back at the same time
+		account, shown, err = s.account(ctx, p, who) // made by somebody who came back at the same time
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s.deps.Sessions.Admit(ctx, account.OrganizationID, account.UserID, identity.MethodFederated)
+	return s.deps.Sessions.Admit(ctx, account.OrganizationID, account.UserID, shown...)
 }
 
 // account returns the account of whoever a provider tells of, which it makes where
 // there is none.
-func (s *Service) account(ctx context.Context, p Provider, who person) (account user.Account, err error) {
+func (s *Service) account(ctx context.Context, p Provider, who person) (account user.Account, shown []string, err error) {
 	// Carried past the transaction, whose letters are to leave.
 	var refusal error
 	err = s.deps.Store.inTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
-		refusal = nil
+		refusal, shown = nil, []string{identity.MethodFederated}
 		known, found, err := s.deps.Store.known(ctx, tx, p.ID, who)
 		switch {
 		case err != nil:
 			return err
 		case found && p.owner != nil:
-			account, refusal, err = s.member(ctx, tx, p, known, who)
+			var bound bool
+			if account, bound, refusal, err = s.member(ctx, tx, p, known, who); bound {
+				shown = append(shown, identity.MethodOrganization)
+			}
 		case found:
 			account, err = s.returning(ctx, tx, known, who)
 		case p.owner != nil:
@@ -200,7 +203,7 @@ func (s *Service) account(ctx context.Context, p Provider, who person) (account 
 	if err == nil {
 		err = refusal
 	}
-	return account, err
+	return account, shown, err
 }
 
 // returning is the account of an identity that is known, in a transaction that it

@@ -120,6 +120,17 @@ func (s *Store) signsIn(ctx context.Context, tx pgx.Tx, userID string) (bool, er
 		OR EXISTS (SELECT FROM passkeys WHERE user_id = $1)`, userID)
 }
 
+// signsInWithout tells whether a user can sign in without a provider, in a transaction
+// of that user.
+func (s *Store) signsInWithout(ctx context.Context, tx pgx.Tx, userID, provider string) (bool, error) {
+	elsewhere, err := postgres.TxOne(ctx, tx, pgx.RowTo[bool],
+		"SELECT EXISTS (SELECT FROM identities WHERE user_id = $1 AND provider <> $2)", userID, provider)
+	if err != nil || elsewhere {
+		return elsewhere, err
+	}
+	return s.signsIn(ctx, tx, userID)
+}
+
 const columns = "id::text, user_id::text, provider, issuer, subject, email, created_at, last_used_at"
 
 func scan(row pgx.CollectableRow) (Identity, error) {

@@ -50,6 +50,10 @@ func (s *Service) Authorize(ctx context.Context, req *authv1.AuthorizeRequest) (
 	if err != nil {
 		return nil, err
 	}
+	a.OrganizationID = l.OrganizationID
+	if client.MembersOnly {
+		a.OrganizationID = client.OrganizationID
+	}
 	if a.signInNeeded(l, now) {
 		if a.prompted(promptNone) {
 			return s.refuse(a.request, refusal{"login_required", "nobody is signed in"})
@@ -57,10 +61,6 @@ func (s *Service) Authorize(ctx context.Context, req *authv1.AuthorizeRequest) (
 		return &authv1.AuthorizeResponse{Outcome: &authv1.AuthorizeResponse_SignIn{
 			SignIn: &authv1.SignInPrompt{ClientDisplayName: client.DisplayName, Destination: destination(a.RedirectURI)},
 		}}, nil
-	}
-	a.OrganizationID = l.OrganizationID
-	if client.MembersOnly {
-		a.OrganizationID = client.OrganizationID
 	}
 	return s.decide(ctx, client, a, l)
 }

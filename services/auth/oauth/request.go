@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse/gatehouse/platform/identity"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
 )
@@ -98,7 +99,8 @@ func (a *asked) readPrompt(maxAge string) *refusal {
 
 // signInNeeded tells whether the user must sign in, or do so again.
 func (a *asked) signInNeeded(l login, now time.Time) bool {
-	return l.ID == "" || a.prompted(promptLogin) || a.prompted(promptSelect) || a.maxAge >= 0 && now.Sub(l.AuthTime) > a.maxAge
+	elsewhere := a.OrganizationID != l.OrganizationID && identity.BoundToOrganization(l.Methods)
+	return l.ID == "" || elsewhere || a.prompted(promptLogin) || a.prompted(promptSelect) || a.maxAge >= 0 && now.Sub(l.AuthTime) > a.maxAge
 }
 
 // remembered tells whether a consent counts again when the client comes back. It

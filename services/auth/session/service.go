@@ -135,7 +135,9 @@ func (s *Service) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv
 	if !right || account.Disabled || (s.deps.Addresses.Required() && !account.Verified) {
 		return nil, wrongCredentials()
 	}
-	return s.Admit(ctx, account.OrganizationID, account.UserID, identity.MethodPassword)
+	// It may have been changed while this one was judged.
+	still := func(u user.User) bool { return u.PasswordHash == account.PasswordHash }
+	return s.admit(ctx, account.OrganizationID, account.UserID, still, identity.MethodPassword)
 }
 
 // verify judges a password, as one of not too many of an account.
@@ -155,16 +157,31 @@ func (s *Service) verify(ctx context.Context, account, hash, password string) (r
 // factor in whatever way, or the challenge of the second one where the user has
 // enrolled one.
 func (s *Service) Admit(ctx context.Context, organizationID, userID string, shown ...string) (*authv1.TokenResponse, error) {
+	return s.admit(ctx, organizationID, userID, func(user.User) bool { return true }, shown...)
+}
+
+// admit is [Service.Admit] as long as what was shown still is the user's.
+func (s *Service) admit(ctx context.Context, organizationID, userID string, still func(user.User) bool, shown ...string) (*authv1.TokenResponse, error) {
 	challenge, lacking, err := s.deps.Factors.Challenge(ctx, userID, shown)
 	if err != nil {
 		return nil, err
 	}
 	if lacking {
+		err := s.deps.Store.InTx(ctx, "", userID, func(ctx context.Context, tx postgres.Tx) error {
+			_, err := s.heldAs(ctx, tx, userID, still)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 		return &authv1.TokenResponse{MfaChallenge: &authv1.MfaChallenge{Id: challenge.ID, Methods: challenge.Methods}}, nil
 	}
-	tokens, err := s.begin(ctx, s.newSession(ctx, organizationID, userID, shown), s.admitted)
+	before := func(ctx context.Context, tx postgres.Tx, session *Session) error {
+		return s.admitted(ctx, tx, session, still)
+	}
+	tokens, err := s.begin(ctx, s.newSession(ctx, organizationID, userID, shown), before)
 	if errors.Is(err, errEnrolled) {
-		return s.Admit(ctx, organizationID, userID, shown...)
+		return s.admit(ctx, organizationID, userID, still, shown...)
 	}
 	return tokens, err
 }
@@ -174,8 +191,9 @@ var errEnrolled = errors.New("session: a factor was enrolled meanwhile")
 
 // admitted looks again, in the transaction of a new session, whether nothing is
 // lacking, and tells the user.
-func (s *Service) admitted(ctx context.Context, tx postgres.Tx, session *Session) error {
-	if err := s.deps.Users.Hold(ctx, tx, session.UserID); err != nil {
+func (s *Service) admitted(ctx context.Context, tx postgres.Tx, session *Session, still func(user.User) bool) error {
+	u, err := s.heldAs(ctx, tx, session.UserID, still)
+	if err != nil {
 		return err
 	}
 	enrolled, err := s.deps.Factors.Enrolled(ctx, tx, session.UserID)
@@ -185,15 +203,25 @@ func (s *Service) admitted(ctx context.Context, tx postgres.Tx, session *Session
 	if enrolled {
 		return errEnrolled
 	}
-	u, err := s.deps.Users.Get(ctx, tx, session.UserID)
-	if err != nil {
-		return err
-	}
 	return s.tell(ctx, tx, *session, u)
 }
 
+// heldAs keeps a user as it is until the transaction ends, and returns it as long as
+// what was shown still is its own.
+func (s *Service) heldAs(ctx context.Context, tx postgres.Tx, userID string, still func(user.User) bool) (user.User, error) {
+	if err := s.deps.Users.Hold(ctx, tx, userID); err != nil {
+		return user.User{}, err
+	}
+	u, err := s.deps.Users.Get(ctx, tx, userID)
+	if err == nil && !still(u) {
+		err = wrongCredentials()
+	}
+	return u, err
+}
+
 // SwitchOrganization implements the RPC. The user showed no credential now, so
-// what was shown for this session, and when, goes with the new one.
+// what was shown for this session, and when, goes with the new one, which ends when
+// this one does.
 func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrganizationRequest) (*authv1.TokenResponse, error) {
 	p, err := identity.Require(ctx)
 	if err != nil {
@@ -202,7 +230,7 @@ func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrga
 	session := s.newSession(ctx, req.GetOrganizationId(), p.UserID, nil)
 	return s.begin(ctx, session, func(ctx context.Context, tx postgres.Tx, session *Session) error {
 		current, err := s.current(ctx, tx, p)
-		session.Methods, session.AuthTime = current.Methods, current.AuthTime
+		session.Methods, session.AuthTime, session.ExpireTime = current.Methods, current.AuthTime, current.ExpireTime
 		return err
 	})
 }
@@ -216,6 +244,9 @@ func (s *Service) current(ctx context.Context, tx postgres.Tx, p *identity.Princ
 	current, alive, err := s.deps.Store.Current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, s.deps.Clock.Now())
 	if err == nil && !alive {
 		err = identity.Unauthenticated()
+	}
+	if err == nil && identity.BoundToOrganization(current.Methods) {
+		err = identity.StepUpRequired()
 	}
 	if err != nil || identity.ShowedFactor(current.Methods) {
 		return current, err

@@ -62,6 +62,11 @@ func (s *Store) end(ctx context.Context, tx pgx.Tx, userID, sessionID, kept stri
 	if _, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", userID); err != nil {
 		return nil, err
 	}
+	if sessionID == "" { // a sign-in that still lacks something is one of all
+		if _, err := postgres.TxExec(ctx, tx, "DELETE FROM factor_challenges WHERE user_id = $1", userID); err != nil {
+			return nil, err
+		}
+	}
 	condition, args := "", []any{userID, now}
 	if sessionID != "" {
 		args = append(args, sessionID)
