@@ -196,6 +196,9 @@ func signedIn(query string) string {
 	if values.Del("prompt"); len(prompts) > 0 {
 		values.Set("prompt", strings.Join(prompts, " "))
 	}
+	if values.Get("max_age") == "0" { // the same as prompt=login
+		values.Del("max_age")
+	}
 	return pathAuthorize + "?" + values.Encode()
 }
 
@@ -291,10 +294,12 @@ func redirectOut(w http.ResponseWriter, uri string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
+// cookieValue is the one cookie of a name. Of two, one was set by a neighboring host
+// for all of the domain, and may be anybody's.
 func cookieValue(r *http.Request, name string) string {
-	cookie, err := r.Cookie(name)
-	if err != nil {
+	cookies := r.CookiesNamed(name)
+	if len(cookies) != 1 {
 		return ""
 	}
-	return cookie.Value
+	return cookies[0].Value
 }

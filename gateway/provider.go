@@ -50,11 +50,7 @@ func (a browserAttempt) text() string {
 
 // attemptOf reads a browser's attempt; false when it has none.
 func attemptOf(r *http.Request) (browserAttempt, bool) {
-	cookie, err := r.Cookie(attemptCookie)
-	if err != nil {
-		return browserAttempt{}, false
-	}
-	parts := strings.Split(cookie.Value, ".")
+	parts := strings.Split(cookieValue(r, attemptCookie), ".")
 	if len(parts) != 3 || (parts[0] != toSignIn && parts[0] != toLink) {
 		return browserAttempt{}, false
 	}

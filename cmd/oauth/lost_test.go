@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -140,5 +141,66 @@ func TestS45ClientsAreNoWayUp(t *testing.T) {
 	own := p.register(t, map[string]any{"scopes": []string{"openid", "chat.read"}})
 	if status := p.change(t, eve, own, map[string]any{"displayName": strings.Repeat("x", 8)}); status != http.StatusOK {
 		t.Errorf("what she holds: %d", status)
+	}
+}
+
+// S34: of two logins a browser brings along, one is of a neighboring host's making:
+// neither counts. And a session is one browser's.
+func TestS34ALoginIsOneBrowsersOwn(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	c := p.register(t, nil)
+	_, challenge := relying.PKCE()
+	asked := func(login ...string) string {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.authorizeURL(c, challenge), nil)
+		must(t, err)
+		for _, value := range login {
+			req.AddCookie(&http.Cookie{Name: "gh_oauth", Value: value})
+		}
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		must(t, err)
+		defer resp.Body.Close()
+		raw, err := io.ReadAll(resp.Body)
+		must(t, err)
+		return string(raw)
+	}
+	login := func(s inprocess.Session) string {
+		t.Helper()
+		resp := p.Request(t, s, http.MethodPost, "/oauth2/login", nil)
+		must(t, resp.Body.Close())
+		if len(resp.Cookies()) != 1 {
+			t.Fatalf("logging in: %d", resp.StatusCode)
+		}
+		return resp.Cookies()[0].Value
+	}
+	ada, eve := p.SignUp(t, "ada@example.com"), p.SignUp(t, "eve@example.com")
+	mine, hers := login(ada), login(eve)
+	if got := asked(mine); !strings.Contains(got, "ada@example.com") {
+		t.Errorf("one login: %s", got)
+	}
+	for _, pair := range [][]string{{hers, mine}, {mine, hers}} {
+		if got := asked(pair...); strings.Contains(got, "eve@example.com") || !strings.Contains(got, `action="/oauth2/sign-in"`) {
+			t.Errorf("two logins: %s", got)
+		}
+	}
+	next := login(ada)
+	if got := asked(mine); !strings.Contains(got, `action="/oauth2/sign-in"`) {
+		t.Errorf("the login before: %s", got)
+	}
+	if got := asked(next); !strings.Contains(got, "ada@example.com") {
+		t.Errorf("the next login: %s", got)
+	}
+}
+
+// A client that wants a sign-in now gets one, and no more.
+func TestMaxAgeOfZeroAsksOnce(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	c := p.register(t, nil)
+	_, challenge := relying.PKCE()
+	b, ada := p.browser(t), p.SignUp(t, "ada@example.com")
+	if shown := b.SignIn(t, b.Get(t, p.authorizeURL(c, challenge, "max_age", "0")), ada); !strings.Contains(shown.Body, `action="/oauth2/consent"`) {
+		t.Errorf("after signing in: %d %s", shown.Status, shown.Body)
 	}
 }

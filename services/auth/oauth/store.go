@@ -28,9 +28,12 @@ type login struct {
 	hash []byte
 }
 
+// insertLogin makes a session a browser's. It is one browser's: the login before, which
+// is not wanted any more, would lie there for as long as the session lasts.
 func (s *Store) insertLogin(ctx context.Context, organizationID, sessionID string, hash []byte) error {
-	_, err := postgres.Exec(ctx, s.db, postgres.Scope{OrganizationID: organizationID},
-		"INSERT INTO oauth_logins (organization_id, token_hash, session_id) VALUES ($1, $2, $3)", organizationID, hash, sessionID)
+	_, err := postgres.Exec(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, `WITH before AS (
+			DELETE FROM oauth_logins WHERE organization_id = $1 AND session_id = $3
+		) INSERT INTO oauth_logins (organization_id, token_hash, session_id) VALUES ($1, $2, $3)`, organizationID, hash, sessionID)
 	return err
 }
 
