@@ -114,6 +114,10 @@ func changesOfRights() map[string]change[*rightsRace] {
 		"role deleted": {"auth.role.deleted", func(ctx context.Context, r *rightsRace) error {
 			return r.deleteRole(with(ctx, r.owner), r.organizationID, r.role.GetId(), true)
 		}},
+		"organization deleted": {"auth.organization.deleted", func(ctx context.Context, r *rightsRace) error {
+			_, err := r.organizations.DeleteOrganization(with(ctx, r.owner), &authv1.DeleteOrganizationRequest{Id: r.organizationID})
+			return err
+		}},
 		"disabled": {"auth.user.disabled", func(ctx context.Context, r *rightsRace) error {
 			return r.service.DisableUser(ctx, r.user.email, true)
 		}},
@@ -139,15 +143,19 @@ type rightsRace struct {
 func setupRightsRace(t *testing.T) *rightsRace {
 	t.Helper()
 	r := &rightsRace{bundle: setup(t)}
-	var p *identity.Principal
-	r.owner, p = r.signUp(t, "ada@example.org")
-	r.organizationID = p.OrganizationID
+	ada, _ := r.signUp(t, "ada@example.org")
+	made, err := r.organizations.CreateOrganization(with(t.Context(), ada), &authv1.CreateOrganizationRequest{
+		Organization: &authv1.Organization{DisplayName: "Library"},
+	})
+	must(t, err)
+	r.organizationID = made.GetId()
+	r.owner, err = r.sessions.SwitchOrganization(with(t.Context(), ada), &authv1.SwitchOrganizationRequest{OrganizationId: r.organizationID})
+	must(t, err)
 	r.role = r.createRole(t, r.owner, "Librarian", "knowledge.write")
 	r.user.email = "bob@example.org"
 	r.join(t, r.operator(t), r.organizationID, r.user.email, r.role.GetId())
 	must(t, r.service.GrantOperator(t.Context(), r.user.email, true))
 	r.home = r.signIn(t, r.user.email)
-	var err error
 	r.member, err = r.switchTo(t.Context())
 	must(t, err)
 	r.user.Principal = r.principal(t, r.member)
@@ -172,7 +180,8 @@ func (r *rightsRace) judge(t *testing.T, tokens *authv1.TokenResponse, since tim
 	found, err := r.service.Revocations(t.Context(), since)
 	must(t, err)
 	for _, f := range found {
-		if f.UserID == p.UserID && !p.IssueTime.After(f.Time) || f.SessionID == p.SessionID {
+		concerns := f.UserID == p.UserID || f.UserID == "" && f.OrganizationID == p.OrganizationID
+		if concerns && !p.IssueTime.After(f.Time) || f.SessionID == p.SessionID {
 			return
 		}
 	}
