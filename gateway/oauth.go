@@ -36,7 +36,8 @@ type endpoint struct {
 }
 
 func (g *Gateway) oauthEndpoints() map[string]endpoint {
-	pages, programs := []string{http.MethodGet, http.MethodHead, http.MethodPost}, []string{http.MethodPost}
+	// No HEAD: what these do, asking for their headers alone must not.
+	pages, programs := []string{http.MethodGet, http.MethodPost}, []string{http.MethodPost}
 	return map[string]endpoint{
 		pathAuthorize:  {pages, g.authorize},
 		pathSignIn:     {programs, g.signInPage},

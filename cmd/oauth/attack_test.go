@@ -38,6 +38,15 @@ func TestS26OnlyARegisteredRedirectURIIsFollowed(t *testing.T) {
 			t.Errorf("%q: %d", right, got.Status)
 		}
 	}
+	for _, path := range []string{"/oauth2/authorize", "/oauth2/end-session"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, p.URL+path, nil)
+		must(t, err)
+		resp, err := http.DefaultClient.Do(req)
+		must(t, err)
+		if must(t, resp.Body.Close()); resp.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("HEAD %s: %d", path, resp.StatusCode)
+		}
+	}
 	twice := p.authorizeURL(c, challenge) + "&redirect_uri=" + url.QueryEscape("https://evil.example/")
 	if got := b.Get(t, twice); got.Status != http.StatusBadRequest || got.Location != "" {
 		t.Errorf("two redirect URIs: %d to %q", got.Status, got.Location)
