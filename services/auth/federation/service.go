@@ -167,7 +167,7 @@ func (s *Service) FinishProviderSignIn(ctx context.Context, req *authv1.FinishPr
 	}
 	account, shown, err := s.account(ctx, p, who)
 	if fault.Is(err, faultv1.Reason_REASON_ALREADY_EXISTS) || fault.Is(err, faultv1.Reason_REASON_EMAIL_TAKEN) {
-		account, shown, err = s.account(ctx, p, who) // made by somebody who came back at the same time
+		account, shown, err = s.account(ctx, p, who) // the identity was linked, or its address signed up, at the same time
 	}
 	if err != nil {
 		return nil, err

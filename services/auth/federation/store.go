@@ -67,8 +67,14 @@ func (s *Store) takeAttempt(ctx context.Context, state, secret []byte, provider 
 	return a, err
 }
 
-// known returns whose an identity is; false when nobody has linked it.
+// known returns whose an identity is; false when nobody has linked it. Two who come
+// with one identity at once wait for each other: the second finds what became of the
+// first.
 func (s *Store) known(ctx context.Context, tx pgx.Tx, provider string, who person) (Identity, bool, error) {
+	if _, err := postgres.TxExec(ctx, tx, "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(' ', 'identity', $1::text, $2::text, $3::text), 0))",
+		provider, who.issuer, who.subject); err != nil {
+		return Identity{}, false, err
+	}
 	i, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Identity, error) {
 		var i Identity
 		err := row.Scan(&i.ID, &i.UserID)
