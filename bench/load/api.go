@@ -69,9 +69,20 @@ func (a *api) call(ctx context.Context, method, path string, body io.Reader, int
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: %d %s", method, path, resp.StatusCode, raw)
+		return &answerError{method: method, path: path, status: resp.StatusCode, body: raw}
 	}
 	return json.Unmarshal(raw, into)
+}
+
+// answerError is an answer other than 200.
+type answerError struct {
+	method, path string
+	status       int
+	body         []byte
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("%s %s: %d %s", e.method, e.path, e.status, e.body)
 }
 
 // send sends a request; the caller closes the response's body.

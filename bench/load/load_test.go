@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -31,6 +32,8 @@ func TestASmallRunMeasuresEverything(t *testing.T) {
 	table := out.String()
 	for _, want := range []string{
 		"stripped binary", "warm start", "resident memory, idle", "GET /v1/me at 4 clients", "1 stream",
+		"verify a token not seen lately", "200 different tokens", "refresh of 4 users", "3 sign-ins at once", "GET /v1/me beside them",
+		"5 tries each at a known",
 		"4 streams at full speed", "8 streams at once", "| 0 of 8 |", "after 8 answers",
 	} {
 		if !strings.Contains(table, want) {
@@ -64,6 +67,35 @@ func TestPercentile(t *testing.T) {
 	}
 	if got := median([]float64(nil)); got != 0 {
 		t.Errorf("the median of nothing is %v", got)
+	}
+}
+
+func TestKolmogorovSmirnov(t *testing.T) {
+	t.Parallel()
+	even, shifted, ties := make([]float64, 1000), make([]float64, 1000), make([]float64, 1000)
+	for i := range even {
+		even[i], shifted[i], ties[i] = float64(i), float64(i)+70.5, float64(i/500)
+	}
+	for name, tc := range map[string]struct {
+		a, b                  []float64
+		distance, least, most float64
+	}{
+		"the same":     {even, even, 0, 1, 1},
+		"shifted":      {even, shifted, 0.071, 0.011, 0.014},
+		"apart":        {even[:100], even[900:], 1, 0, 1e-20},
+		"with ties":    {ties, ties[250:750], 0, 1, 1},
+		"of two sizes": {even, even[:500], 0.5, 0, 1e-60},
+	} {
+		distance, p := kolmogorovSmirnov(tc.a, tc.b)
+		if math.Abs(distance-tc.distance) > 1e-9 || p < tc.least || p > tc.most {
+			t.Errorf("%s: D = %v, p = %v", name, distance, p)
+		}
+	}
+	// Of Kolmogorov's table: the critical values at 5 and 1 percent.
+	for x, want := range map[float64]float64{1.3581: 0.05, 1.6276: 0.01} {
+		if got := kolmogorov(x); math.Abs(got-want) > 1e-4 {
+			t.Errorf("at %v: %v, want %v", x, got, want)
+		}
 	}
 }
 

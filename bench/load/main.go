@@ -3,7 +3,8 @@
 //
 //	cd bench && go run ./load              what docs/performance.md shows
 //	cd bench && go run ./load -quick       the same in a few seconds, for a look
-//	cd bench && go run ./load -only me     one part: start, me, stream, streams, memory
+//	cd bench && go run ./load -only me     one part: start, me, verify, refresh, signin,
+//	                                       timing, stream, streams, memory
 //
 // It builds the stripped binary, serves it in a process of its own with a data
 // directory and a private Postgres that it removes afterwards, and has the
@@ -30,7 +31,8 @@
 //	sse.go       its streams
 //	model.go     the stub of a model server
 //	floor.go floorstream.go   the floors, and the process that serves them
-//	start.go me.go stream.go streams.go memory.go   what is measured
+//	start.go me.go stream.go streams.go memory.go
+//	verify.go refresh.go signin.go timing.go   what is measured
 //	stats.go table.go   what is made of it
 //	cpu.go profile.go   why it is as it is
 package main
@@ -92,6 +94,10 @@ func parts() []part {
 	return []part{
 		{"start", measureStart}, // first: it looks at the product before any work
 		{"me", measureMe},
+		{"verify", measureVerify},
+		{"refresh", measureRefresh},
+		{"signin", measureSignIn},
+		{"timing", measureTiming},
 		{"stream", measureOneStream},
 		{"streams", measureManyStreams},
 		{"memory", measureMemory},

@@ -94,9 +94,9 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, clientID string, presente
 		s := Session{ClientID: clientID}
 		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &s.AuthTime, &s.Methods, &s.Scopes)
 		return s, err
-	}, `SELECT organization_id::text, session_id::text, user_id::text, auth_time, methods, scopes
-		FROM rotate_refresh_token($1, $2, nullif($3, '')::uuid, $4)`, presented, successor, clientID, now)
-	return s.found(ctx, tx, session, err)
+	}, "SELECT "+narrowing+`, auth_time, methods, scopes FROM rotate_refresh_token($1, $2, nullif($3, '')::uuid, $4)`,
+		presented, successor, clientID, now)
+	return found(session, err)
 }
 
 // RevokeReused ends the session of a client's refresh token that was used before.
@@ -106,9 +106,9 @@ func (s *Store) RevokeReused(ctx context.Context, tx pgx.Tx, clientID string, pr
 		s := Session{ClientID: clientID}
 		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &ended)
 		return s, err
-	}, "SELECT organization_id::text, session_id::text, user_id::text, ended FROM revoke_reused($1, nullif($2, '')::uuid, $3)",
+	}, "SELECT "+narrowing+", ended FROM revoke_reused($1, nullif($2, '')::uuid, $3)",
 		presented, clientID, now)
-	session, reused, err = s.found(ctx, tx, session, err)
+	session, reused, err = found(session, err)
 	return session, reused, ended, err
 }
 
@@ -119,22 +119,19 @@ func (s *Store) End(ctx context.Context, tx pgx.Tx, clientID string, presented [
 		s := Session{ClientID: clientID}
 		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID)
 		return s, err
-	}, "SELECT organization_id::text, session_id::text, user_id::text FROM end_session($1, nullif($2, '')::uuid, $3)",
-		presented, clientID, now)
-	return s.found(ctx, tx, session, err)
+	}, "SELECT "+narrowing+" FROM end_session($1, nullif($2, '')::uuid, $3)", presented, clientID, now)
+	return found(session, err)
 }
 
-// found narrows the transaction to the session's organization and user, for what
-// follows in it.
-func (s *Store) found(ctx context.Context, tx pgx.Tx, session Session, err error) (Session, bool, error) {
+// narrowing is whose session a token turned out to be, and narrows the transaction to
+// its organization and user, for what follows in it.
+const narrowing = `set_config('app.organization_id', organization_id::text, true), session_id::text,
+	set_config('app.user_id', user_id::text, true)`
+
+func found(session Session, err error) (Session, bool, error) {
 	if errors.Is(err, postgres.ErrNoRows) {
 		return Session{}, false, nil
 	}
-	if err != nil {
-		return Session{}, false, err
-	}
-	_, err = postgres.TxExec(ctx, tx, "SELECT set_config('app.organization_id', $1, true), set_config('app.user_id', $2, true)",
-		session.OrganizationID, session.UserID)
 	return session, err == nil, err
 }
 

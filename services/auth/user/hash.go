@@ -29,8 +29,9 @@ const (
 )
 
 // Hasher makes and checks password hashes. As many run at once as there are
-// processors; a bounded number waits, at most two seconds, and whoever finds the
-// queue full or waits longer is answered OVERLOADED.
+// processors, less one that is left to other requests: a hash holds a processor for
+// longer than those take. A bounded number waits, at most two seconds, and whoever
+// finds the queue full or waits longer is answered OVERLOADED.
 type Hasher struct {
 	slots   chan struct{}
 	waiting atomic.Int64
@@ -43,7 +44,7 @@ func NewHasher() *Hasher {
 	_, _ = rand.Read(salt) // never fails
 	_, _ = rand.Read(hash)
 	return &Hasher{
-		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
 		// Of no password: comparing with it takes the same work, and making it none.
 		dummy: encode(salt, hash),
 	}
