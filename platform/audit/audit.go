@@ -48,10 +48,17 @@ func NewTrail(clk clock.Clock) *Trail { return &Trail{clock: clk} }
 
 const insert = `INSERT INTO audit.events
 	(id, organization_id, time, actor_type, actor_id, action, resource_type, resource_id, ip_address, request_id, changes)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9, '')::inet, $10, $11)`
+	SELECT r.event_id, $2, $3, $4, $5, $6, $7, r.resource_id, nullif($9, '')::inet, $10, $11
+	FROM unnest($1::uuid[], $8::text[]) AS r (event_id, resource_id)`
 
 // Append writes an event in the transaction of the deed.
 func (t *Trail) Append(ctx context.Context, tx pgx.Tx, e Event) error {
+	return t.AppendEach(ctx, tx, e, []string{e.ResourceID})
+}
+
+// AppendEach is [Trail.Append] for each of some resources, to all of which the same
+// was done.
+func (t *Trail) AppendEach(ctx context.Context, tx pgx.Tx, e Event, resourceIDs []string) error {
 	if e.Changes == nil {
 		e.Changes = map[string]Change{}
 	}
@@ -61,8 +68,8 @@ func (t *Trail) Append(ctx context.Context, tx pgx.Tx, e Event) error {
 	}
 	actorType, actorID := actor(ctx, e)
 	origin := identity.OriginFromContext(ctx)
-	_, err = postgres.TxExec(ctx, tx, insert, id.New(), e.OrganizationID, t.clock.Now(), actorType, actorID,
-		e.Action, e.ResourceType, e.ResourceID, origin.IPAddress, origin.RequestID, string(changes))
+	_, err = postgres.TxExec(ctx, tx, insert, id.NewEach(len(resourceIDs)), e.OrganizationID, t.clock.Now(), actorType, actorID,
+		e.Action, e.ResourceType, resourceIDs, origin.IPAddress, origin.RequestID, string(changes))
 	return err
 }
 

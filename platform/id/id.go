@@ -19,6 +19,15 @@ import (
 // randomness to give, which no caller could handle.
 func New() string { return uuid.Must(uuid.NewV7()).String() }
 
+// NewEach returns as many fresh ids as are needed.
+func NewEach(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = New()
+	}
+	return ids
+}
+
 // Valid reports whether s is a UUID in canonical spelling: 36 characters, lower
 // case. Other spellings (braces, urn:uuid:, no hyphens) name the same UUID, and
 // are refused so that one resource has one name in logs, caches and signatures.

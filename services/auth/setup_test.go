@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"testing"
 
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/authz"
@@ -12,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/platform/rpctest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -24,7 +27,10 @@ const password = "correct horse battery"
 // bundle is the service on a database of its own, behind the real server and
 // the generated clients.
 type bundle struct {
-	database        *pgtest.Database
+	database *pgtest.Database
+	db       *postgres.DB
+	// statements holds those that the service makes within a span.
+	statements      *tracetest.SpanRecorder
 	service         *auth.Service
 	verifier        *identity.Verifier
 	conn            *grpc.ClientConn
@@ -55,11 +61,14 @@ func setup(t *testing.T) *bundle {
 // server's own verifier goes by the machine's clock.
 func setupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *bundle {
 	t.Helper()
-	b := &bundle{database: pgtest.New(t, migrations.Set())}
+	b := &bundle{database: pgtest.New(t, migrations.Set()), statements: tracetest.NewSpanRecorder()}
+	dbConfig := b.database.Config()
+	dbConfig.TracerProvider = trace.NewTracerProvider(trace.WithSpanProcessor(b.statements))
+	b.db = pgtest.OpenConfig(t, dbConfig, migrations.Role)
 	authorizer, err := authz.New()
 	must(t, err)
 	cfg.Issuer, cfg.SecretKey, cfg.AdminEmail, cfg.AdminPassword = rpctest.Issuer, pgtest.SecretKey(), "root@example.org", password
-	b.service, err = auth.New(cfg, auth.Deps{DB: b.database.Open(t, migrations.Role), Clock: clk, Log: slog.New(slog.DiscardHandler), Authorizer: authorizer})
+	b.service, err = auth.New(cfg, auth.Deps{DB: b.db, Clock: clk, Log: slog.New(slog.DiscardHandler), Authorizer: authorizer})
 	must(t, err)
 	must(t, b.service.RotateKeys(t.Context()))
 	server := rpctest.Serve(t, "auth", b.service.Register, rpctest.Options{Keys: b.service.KeySource()})

@@ -45,6 +45,14 @@ func (s *Store) EndSession(ctx context.Context, tx pgx.Tx, sessionID string) err
 	return s.insert(ctx, tx, revocation.Revocation{SessionID: sessionID})
 }
 
+// EndSessions is [Store.EndSession] for many sessions at once.
+func (s *Store) EndSessions(ctx context.Context, tx pgx.Tx, sessionIDs []string) error {
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, session_id, created_at)
+		SELECT r.id, r.session_id, $3 FROM unnest($1::uuid[], $2::uuid[]) AS r (id, session_id)`,
+		id.NewEach(len(sessionIDs)), sessionIDs, clock.Stamp(s.clock))
+	return err
+}
+
 // EndUser revokes every token of a user up to now.
 func (s *Store) EndUser(ctx context.Context, tx pgx.Tx, userID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{UserID: userID})
@@ -69,13 +77,9 @@ func (s *Store) EndClient(ctx context.Context, tx pgx.Tx, clientID string) error
 
 // EndMembers is [Store.EndMember] for many users at once.
 func (s *Store) EndMembers(ctx context.Context, tx pgx.Tx, organizationID string, userIDs []string) error {
-	ids := make([]string, len(userIDs))
-	for i := range ids {
-		ids[i] = id.New()
-	}
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, user_id, member_of, created_at)
 		SELECT r.id, r.user_id, $3, $4 FROM unnest($1::uuid[], $2::uuid[]) AS r (id, user_id)`,
-		ids, userIDs, organizationID, clock.Stamp(s.clock))
+		id.NewEach(len(userIDs)), userIDs, organizationID, clock.Stamp(s.clock))
 	return err
 }
 

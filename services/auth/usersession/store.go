@@ -56,8 +56,9 @@ func scan(row pgx.CollectableRow) (Session, error) {
 	return s, err
 }
 
-// end revokes one session of a user, or all, except one, and returns them.
-func (s *Store) end(ctx context.Context, tx pgx.Tx, userID, sessionID, kept string, now time.Time) ([]Session, error) {
+// end revokes one session of a user, or all, except one, and returns the ids of them
+// by organization.
+func (s *Store) end(ctx context.Context, tx pgx.Tx, userID, sessionID, kept string, now time.Time) ([]group, error) {
 	// Whatever opens a session holds its user: it is found below, or finds this.
 	if _, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", userID); err != nil {
 		return nil, err
@@ -76,7 +77,8 @@ func (s *Store) end(ctx context.Context, tx pgx.Tx, userID, sessionID, kept stri
 		args = append(args, kept)
 		condition += fmt.Sprintf(" AND id <> $%d", len(args))
 	}
-	return postgres.TxAll(ctx, tx, scan, `UPDATE sessions SET revoked_at = $2
-		WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2`+condition+`
-		RETURNING id::text, organization_id::text, user_agent, ip_address, created_at, created_at, expires_at`, args...)
+	return postgres.TxAll(ctx, tx, pgx.RowToStructByPos[group], `WITH ended AS (
+			UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2`+condition+`
+			RETURNING organization_id, id)
+		SELECT organization_id::text, array_agg(id::text) FROM ended GROUP BY organization_id`, args...)
 }

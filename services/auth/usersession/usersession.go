@@ -32,6 +32,12 @@ type Session struct {
 	ExpireTime           time.Time
 }
 
+// group is sessions that ended together, of one organization.
+type group struct {
+	OrganizationID string
+	SessionIDs     []string
+}
+
 // Deps is what the room needs; all of it.
 type Deps struct {
 	Store       *Store
@@ -109,39 +115,41 @@ func (s *Service) EndUserSessions(ctx context.Context, req *authv1.EndUserSessio
 	return &authv1.EndUserSessionsResponse{Ended: int32(ended)}, nil //nolint:gosec // far fewer
 }
 
-func (s *Service) end(ctx context.Context, userID, sessionID, kept string) (ended int, err error) {
+func (s *Service) end(ctx context.Context, userID, sessionID, kept string) (count int, err error) {
 	err = s.deps.Store.inTx(ctx, userID, func(ctx context.Context, tx postgres.Tx) error {
-		ended, err = s.End(ctx, tx, userID, sessionID, kept)
+		count, err = s.End(ctx, tx, userID, sessionID, kept)
 		return err
 	})
-	return ended, err
+	return count, err
 }
 
 // End ends one session of a user, or all where none is named, except the one
 // that is kept, in a transaction in the user's scope: their refresh tokens at
-// once, their access tokens within seconds. It answers how many it ended.
-func (s *Service) End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error) {
-	sessions, err := s.deps.Store.end(ctx, tx, userID, sessionID, kept, s.deps.Clock.Now())
+// once, their access tokens within seconds. It answers how many it ended. However
+// many those are, it takes few statements.
+func (s *Service) End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (count int, err error) {
+	groups, err := s.deps.Store.end(ctx, tx, userID, sessionID, kept, s.deps.Clock.Now())
 	if err != nil {
 		return 0, err
 	}
-	for _, session := range sessions {
-		if err := s.deps.Revocations.EndSession(ctx, tx, session.ID); err != nil {
+	for _, g := range groups {
+		if err := s.deps.Revocations.EndSessions(ctx, tx, g.SessionIDs); err != nil {
 			return 0, err
 		}
-		if err := s.record(ctx, tx, userID, session); err != nil {
+		if err := s.record(ctx, tx, userID, g); err != nil {
 			return 0, err
 		}
+		count += len(g.SessionIDs)
 	}
-	return len(sessions), nil
+	return count, nil
 }
 
-// record writes the trail of the organization that the session acted in.
-func (s *Service) record(ctx context.Context, tx postgres.Tx, userID string, session Session) error {
-	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: session.OrganizationID, UserID: userID}); err != nil {
+// record writes the trail of the organization that the sessions acted in.
+func (s *Service) record(ctx context.Context, tx postgres.Tx, userID string, g group) error {
+	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: g.OrganizationID, UserID: userID}); err != nil {
 		return err
 	}
-	return s.deps.Trail.Append(ctx, tx, audit.Event{
-		OrganizationID: session.OrganizationID, Action: "auth.session.revoked", ResourceType: "session", ResourceID: session.ID,
-	})
+	return s.deps.Trail.AppendEach(ctx, tx, audit.Event{
+		OrganizationID: g.OrganizationID, Action: "auth.session.revoked", ResourceType: "session",
+	}, g.SessionIDs)
 }
