@@ -57,6 +57,7 @@
 package paging
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -111,11 +112,14 @@ type List struct {
 	ID string
 	// DefaultOrder is used when the request has none.
 	DefaultOrder string
+	// MaxPageSize is the most rows of a page; 0 means 100. More is for what services
+	// tell each other.
+	MaxPageSize int32
 }
 
 // Request is what the caller asks for.
 type Request struct {
-	// PageSize is the number of rows: 0 means 20, and 100 is the most.
+	// PageSize is the number of rows: 0 means 20, and the list's most is the most.
 	PageSize int32
 	// PageToken continues an earlier list; empty begins.
 	PageToken string
@@ -145,7 +149,7 @@ type Page struct {
 // The fault of a bad request names the field: pageSize, pageToken, filter or
 // orderBy.
 func (l List) Page(tokens *Tokens, req Request, firstArg int, bound ...string) (Page, error) {
-	size, err := pageSize(req.PageSize)
+	size, err := l.pageSize(req.PageSize)
 	if err != nil {
 		return Page{}, err
 	}
@@ -172,14 +176,14 @@ func (l List) Page(tokens *Tokens, req Request, firstArg int, bound ...string) (
 	return page, nil
 }
 
-func pageSize(asked int32) (int, error) {
+func (l List) pageSize(asked int32) (int, error) {
 	switch {
 	case asked < 0:
 		return 0, fault.Invalid("pageSize", "must not be negative")
 	case asked == 0:
 		return defaultPageSize, nil
 	default:
-		return int(min(asked, maxPageSize)), nil
+		return int(min(asked, cmp.Or(l.MaxPageSize, maxPageSize))), nil
 	}
 }
 

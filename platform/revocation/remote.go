@@ -10,7 +10,9 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
-const pageSize = 100
+// PageSize is how many revocations are asked for at once. What happened in the last
+// seconds is asked for again every second, and one change may concern thousands.
+const PageSize = 5000
 
 // Remote reads the feed over a connection to auth, which carries this service's
 // credential.
@@ -18,7 +20,7 @@ func Remote(auth grpc.ClientConnInterface) Source {
 	client := authv1.NewRevocationServiceClient(auth)
 	return func(ctx context.Context, since time.Time) ([]Revocation, error) {
 		var out []Revocation
-		req := &authv1.ListRevocationsRequest{SinceTime: timestamppb.New(since), PageSize: pageSize}
+		req := &authv1.ListRevocationsRequest{SinceTime: timestamppb.New(since), PageSize: PageSize}
 		for {
 			page, err := client.ListRevocations(ctx, req)
 			if err != nil {

@@ -1,12 +1,15 @@
 package auth_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/revocation"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
@@ -212,4 +215,42 @@ func (b *bundle) addMembers(t *testing.T, organizationID, role string) {
 		INSERT INTO auth.memberships (organization_id, user_id, roles, created_at, updated_at)
 		SELECT $1::uuid, id, ARRAY [$2::text], created_at, created_at FROM made`, organizationID, role, manyMembers)
 	b.settle(t, "users", "memberships")
+}
+
+// counted counts the calls that are made over a connection.
+type counted struct {
+	grpc.ClientConnInterface
+
+	calls int
+}
+
+func (c *counted) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	c.calls++
+	return c.ClientConnInterface.Invoke(ctx, method, args, reply, opts...)
+}
+
+// S22: a change that concerns thousands is heard whole, and asking again and again
+// while it is new takes few calls.
+func TestS22ARoleOfManyMembersIsHeardInFewCalls(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tokens, p := b.signUp(t, "ada@example.org")
+	r := b.createRole(t, tokens, "Reader", "chat.read")
+	b.addMembers(t, p.OrganizationID, r.GetId())
+	_, err := b.updateRole(with(t.Context(), tokens), p.OrganizationID, &authv1.Role{Id: r.GetId(), Permissions: []string{"knowledge.read"}}, "permissions")
+	must(t, err)
+	must(t, b.service.DisableUser(t.Context(), "ada@example.org", true))
+	conn := &counted{ClientConnInterface: b.conn}
+	found, err := revocation.Remote(conn)(b.asService(t, "auth"), p.IssueTime)
+	must(t, err)
+	users := map[string]bool{}
+	for _, r := range found {
+		if r.OrganizationID == p.OrganizationID {
+			users[r.UserID] = true
+		}
+	}
+	// And of ada the session and the user.
+	if len(found) != manyMembers+2 || len(users) != manyMembers || conn.calls != 2 {
+		t.Errorf("%d revocations of %d users came in %d calls", len(found), len(users), conn.calls)
+	}
 }

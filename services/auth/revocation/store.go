@@ -22,6 +22,7 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	ID:           "id",
 	Fields:       map[string]paging.Field{"time": {Column: "created_at", Type: paging.Time, Order: true}},
 	DefaultOrder: "time",
+	MaxPageSize:  revocation.PageSize,
 }
 
 const selection = `SELECT id::text, coalesce(session_id::text, ''), coalesce(user_id::text, ''), coalesce(member_of::text, ''),

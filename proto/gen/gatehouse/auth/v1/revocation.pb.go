@@ -33,7 +33,7 @@ type ListRevocationsRequest struct {
 	// Only revocations from this time on. Transactions end in another order than
 	// they begin in: who follows the feed asks again for the last seconds.
 	SinceTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
-	// At most this many; 20 when 0, at most 100.
+	// At most this many; 20 when 0, at most 5000.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The previous page's nextPageToken.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
