@@ -85,7 +85,7 @@ test: setup setup-tests check-modules lint clients check-generated build ## Ever
 	for m in $(MODULES); do (cd $$m && GOWORK=off go test -race -timeout 15m ./...); done
 
 .PHONY: bench
-bench: setup ## Measure speed and memory, with floors beside; about a minute
+bench: setup ## Measure speed and memory, with floors beside; some minutes
 	@cd bench && GOWORK=off go run ./load
 
 .PHONY: run
