@@ -24,13 +24,20 @@ type consented struct {
 	clients authv1.OAuthClientServiceClient
 	grants  authv1.GrantServiceClient
 	asAda   context.Context
+	// gateway calls as the gateway does, by a credential of the beginning.
+	gateway context.Context
 	client  *authv1.OAuthClientWithSecret
 	code    string
 }
 
 func setupConsent(t *testing.T) *consented {
 	t.Helper()
-	c := &consented{bundle: setup(t)}
+	return consentOn(t, setup(t))
+}
+
+func consentOn(t *testing.T, b *bundle) *consented {
+	t.Helper()
+	c := &consented{bundle: b, gateway: b.asService(t, "auth")}
 	c.oauth, c.grants = authv1.NewOAuthServiceClient(c.conn), authv1.NewGrantServiceClient(c.conn)
 	c.clients = authv1.NewOAuthClientServiceClient(c.conn)
 	tokens, _ := c.signUp(t, "ada@example.org")
@@ -44,12 +51,12 @@ func setupConsent(t *testing.T) *consented {
 	login, err := c.oauth.OpenLogin(c.asAda, &authv1.OpenLoginRequest{})
 	must(t, err)
 	sum := sha256.Sum256([]byte(verifier))
-	asked, err := c.oauth.Authorize(c.asService(t, "auth"), &authv1.AuthorizeRequest{
+	asked, err := c.oauth.Authorize(c.gateway, &authv1.AuthorizeRequest{
 		Login: login.GetLogin(), ClientId: c.client.GetOauthClient().GetId(), RedirectUri: appURI, ResponseType: "code",
 		CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:]), CodeChallengeMethod: "S256",
 	})
 	must(t, err)
-	decided, err := c.oauth.DecideConsent(c.asService(t, "auth"), &authv1.DecideConsentRequest{
+	decided, err := c.oauth.DecideConsent(c.gateway, &authv1.DecideConsentRequest{
 		Login: login.GetLogin(), Ticket: asked.GetConsent().GetTicket(), Allow: true,
 	})
 	must(t, err)
@@ -65,21 +72,21 @@ func (c *consented) credentials() *authv1.ClientCredentials {
 
 func (c *consented) exchange(t *testing.T) (*authv1.OAuthTokens, error) {
 	t.Helper()
-	return c.oauth.IssueToken(c.asService(t, "auth"), &authv1.IssueTokenRequest{
+	return c.oauth.IssueToken(c.gateway, &authv1.IssueTokenRequest{
 		Client: c.credentials(), GrantType: "authorization_code", Code: c.code, RedirectUri: appURI, CodeVerifier: verifier,
 	})
 }
 
 func (c *consented) refresh(t *testing.T, tokens *authv1.OAuthTokens) (*authv1.OAuthTokens, error) {
 	t.Helper()
-	return c.oauth.IssueToken(c.asService(t, "auth"), &authv1.IssueTokenRequest{
+	return c.oauth.IssueToken(c.gateway, &authv1.IssueTokenRequest{
 		Client: c.credentials(), GrantType: "refresh_token", RefreshToken: tokens.GetRefreshToken(),
 	})
 }
 
 func (c *consented) own(t *testing.T) (*authv1.OAuthTokens, error) {
 	t.Helper()
-	return c.oauth.IssueToken(c.asService(t, "auth"), &authv1.IssueTokenRequest{Client: c.credentials(), GrantType: "client_credentials"})
+	return c.oauth.IssueToken(c.gateway, &authv1.IssueTokenRequest{Client: c.credentials(), GrantType: "client_credentials"})
 }
 
 // dead fails where a client has tokens by which it may do what it was allowed before.
