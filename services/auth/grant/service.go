@@ -65,10 +65,8 @@ func (s *Service) DeleteGrant(ctx context.Context, req *authv1.DeleteGrantReques
 		if err != nil {
 			return err
 		}
-		for _, session := range sessions {
-			if err := s.deps.Revocations.EndSession(ctx, tx, session); err != nil {
-				return err
-			}
+		if err := s.deps.Revocations.EndSessions(ctx, tx, sessions); err != nil {
+			return err
 		}
 		// The trail is that of the organization that the client acted in.
 		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: g.OrganizationID, UserID: caller.UserID}); err != nil {
