@@ -37,6 +37,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"github.com/gatehouse/gatehouse/platform/filelock"
 )
 
 const (
@@ -66,7 +68,7 @@ type Options struct {
 type Cluster struct {
 	home   home
 	server *server
-	lock   *lock
+	lock   *filelock.Lock
 	log    *slog.Logger
 	url    string
 }
@@ -92,11 +94,11 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	}
 	cluster, err := startLocked(ctx, dataDir, account, opts, log)
 	if err != nil {
-		return nil, errors.Join(err, held.release())
+		return nil, errors.Join(err, held.Release())
 	}
 	cluster.lock = held
 	if opts.Shared {
-		if err := held.release(); err != nil {
+		if err := held.Release(); err != nil {
 			return nil, err
 		}
 	}
@@ -166,7 +168,7 @@ func (c *Cluster) PID() int { return c.server.pid }
 // rolled back) and gives up the lock. When ctx ends first, Postgres is told to
 // quit at once; it then recovers on its next start.
 func (c *Cluster) Stop(ctx context.Context) error {
-	return errors.Join(c.server.stop(ctx), c.lock.release())
+	return errors.Join(c.server.stop(ctx), c.lock.Release())
 }
 
 // url points at the cluster's socket; the password is the administrator's.

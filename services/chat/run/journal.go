@@ -10,8 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
+	"github.com/gatehouse/gatehouse/platform/filelock"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
@@ -35,7 +35,7 @@ const (
 type journal struct {
 	mu     sync.Mutex
 	dir    string
-	lock   *os.File
+	lock   *filelock.Lock
 	files  [2]*os.File
 	turned int
 	buf    []byte
@@ -70,10 +70,7 @@ func openJournal(dir, owner string) (*journal, error) {
 
 // open takes the lock, which fails when the owner lives, and opens the files.
 func (j *journal) open(flags int) (err error) {
-	if j.lock, err = os.OpenFile(filepath.Join(j.dir, journalLock), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
-		return err
-	}
-	if err = syscall.Flock(int(j.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if j.lock, err = filelock.Try(filepath.Join(j.dir, journalLock)); err != nil {
 		return err
 	}
 	for n, name := range [...]string{"a", "b"} {
@@ -129,10 +126,13 @@ func (j *journal) close() error {
 		return nil
 	}
 	var failures []error
-	for _, file := range []*os.File{j.files[0], j.files[1], j.lock} {
+	for _, file := range j.files {
 		if file != nil {
 			failures = append(failures, file.Close())
 		}
+	}
+	if j.lock != nil {
+		failures = append(failures, j.lock.Release())
 	}
 	return errors.Join(failures...)
 }
