@@ -8,7 +8,9 @@ MODULES := proto platform services gateway cmd bench
 BIN := $(CURDIR)/.bin
 CLIENT := clients/typescript
 PROVIDER := tools/provider
-GENERATED := proto/gen $(CLIENT)/src/gen
+GENERATED := proto/gen $(CLIENT)/src/gen gateway/pages
+# What keeps unused code out of the binaries (docs/decisions/0015).
+TAGS := grpcnotrace
 
 .PHONY: help
 help: ## List the targets
@@ -47,16 +49,17 @@ clients: $(CLIENT)/node_modules/.package-lock.json ## Check the TypeScript clien
 	@cd $(CLIENT) && npm test --silent
 
 .PHONY: generate
-generate: $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Regenerate Go, TypeScript and OpenAPI from proto/
+generate: $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Regenerate Go, TypeScript and OpenAPI from proto/, and pages
 	@$(BIN)/buf format -w proto
 	@$(BIN)/buf generate
 	@$(BIN)/buf generate --template $(CLIENT)/buf.gen.yaml
 	@cd proto && go run ./internal/openapigen
+	@cd gateway/pages && $(BIN)/templ fmt . >/dev/null && $(BIN)/templ generate -log-level error
 
 .PHONY: check-generated
 check-generated: $(BIN)/.installed ## Fail when committed generated files are stale
 	@$(MAKE) --no-print-directory generate
-	@git diff --exit-code --stat -- proto $(GENERATED) && test -z "$$(git ls-files --others --exclude-standard -- $(GENERATED))" || { echo "Generated files are stale, or not yet in git: run make generate, then git add proto $(CLIENT)"; exit 1; }
+	@git diff --exit-code --stat -- proto $(GENERATED) && test -z "$$(git ls-files --others --exclude-standard -- $(GENERATED))" || { echo "Generated files are stale, or not yet in git: run make generate, then git add proto gateway $(CLIENT)"; exit 1; }
 
 .PHONY: lint
 lint: $(BIN)/.installed $(BIN)/golangci-lint $(CLIENT)/node_modules/.package-lock.json ## Lint the contracts and the code
@@ -90,10 +93,10 @@ bench: setup ## Measure speed and memory, with floors beside; some minutes
 
 .PHONY: run
 run: setup ## Build and run everything in one process; Ctrl-C stops it
-	@mkdir -p bin && cd cmd && GOWORK=off go build -o ../bin/gatehouse ./gatehouse
+	@mkdir -p bin && cd cmd && GOWORK=off go build -tags $(TAGS) -o ../bin/gatehouse ./gatehouse
 	@exec bin/gatehouse serve
 
 .PHONY: run-split
 run-split: setup ## The same as four processes
-	@mkdir -p bin && cd cmd && GOWORK=off go build -o ../bin/ ./...
+	@mkdir -p bin && cd cmd && GOWORK=off go build -tags $(TAGS) -o ../bin/ ./...
 	@exec bin/gatehouse split

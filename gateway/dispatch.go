@@ -40,7 +40,7 @@ func protocolOf(r *http.Request) string {
 func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 	x := exchangeOf(r.Context())
 	if x.protocol == protocolREST {
-		if !g.servePage(w, r) && !g.serveForm(w, r) && !g.serveOAuth(w, r) {
+		if !g.serveDocument(w, r) && !g.serveForm(w, r) && !g.serveOAuth(w, r) {
 			g.serveREST(w, r)
 		}
 		return

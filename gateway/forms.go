@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"html/template"
 	"io"
 	"mime"
 	"net/http"
@@ -14,8 +12,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/a-h/templ"
 	"google.golang.org/grpc"
 
+	"github.com/gatehouse/gatehouse/gateway/pages"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -36,9 +36,9 @@ const (
 // calls nothing, since programs follow links too; sending its form does. Where that
 // answers tokens, the browser is signed in and sent on.
 type form struct {
-	template string
-	policy   string
-	submit   func(ctx context.Context, auth grpc.ClientConnInterface, values url.Values) (*authv1.TokenResponse, error)
+	show   func(pages.Site, pages.Link) templ.Component
+	policy string
+	submit func(ctx context.Context, auth grpc.ClientConnInterface, values url.Values) (*authv1.TokenResponse, error)
 }
 
 // methods are what the page takes.
@@ -49,50 +49,25 @@ func (f form) methods() string {
 	return "GET, HEAD, POST"
 }
 
-// formData is what such a page is filled with.
-type formData struct {
-	Version string
-	// Code is the code of the link, which the form sends back.
-	Code string
-	// Done says that it worked.
-	Done bool
-	// Gone says that the link does not work, or no longer.
-	Gone bool
-	// Problem is what was wrong with what was entered.
-	Problem string
-	// ReturnTo is where a sign-in leads, and Methods what it takes, by commas.
-	ReturnTo, Methods string
-}
-
-// Takes tells whether a sign-in takes a method.
-func (d formData) Takes(method string) bool {
-	return slices.Contains(strings.Split(d.Methods, ","), method)
-}
-
-// forms are the pages, with their templates.
+// forms are the pages with forms.
 type forms struct {
-	byPath    map[string]form
-	templates *template.Template
+	byPath map[string]form
 	// origin refuses forms that another site's page sends.
 	origin *http.CrossOriginProtection
 }
 
-func newForms() (*forms, error) {
-	templates, err := template.ParseFS(files, "pages/*.html")
-	if err != nil {
-		return nil, fmt.Errorf("pages: %w", err)
-	}
+func newForms() *forms {
 	return &forms{
-		templates: templates, origin: http.NewCrossOriginProtection(),
+		origin: http.NewCrossOriginProtection(),
 		byPath: map[string]form{
-			"/account/verify":  {template: "verify.html", policy: formPolicy, submit: submitVerify},
-			"/account/reset":   {template: "reset.html", policy: formPolicy, submit: submitReset},
-			"/account/sign-in": {template: "sign-in.html", policy: formPolicy, submit: submitSignIn},
+			"/account/verify":  {show: pages.Site.Verify, policy: formPolicy, submit: submitVerify},
+			"/account/reset":   {show: pages.Site.Reset, policy: formPolicy, submit: submitReset},
+			"/account/sign-in": {show: pages.Site.SignInByLink, policy: formPolicy, submit: submitSignIn},
 			// Only shows the code: it is for an app in which somebody is signed in.
-			"/account/invitation": {template: "invitation.html", policy: formPolicy},
-			challengePath:         {template: "challenge.html", policy: scriptPolicy, submit: submitChallenge},
+			"/account/invitation": {show: pages.Site.Invitation, policy: formPolicy},
+			challengePath:         {show: pages.Site.Challenge, policy: scriptPolicy, submit: submitChallenge},
 		},
-	}, nil
+	}
 }
 
 func submitVerify(ctx context.Context, auth grpc.ClientConnInterface, values url.Values) (*authv1.TokenResponse, error) {
@@ -167,18 +142,18 @@ func (g *Gateway) takeForm(w http.ResponseWriter, r *http.Request, f form) {
 		return
 	}
 	if tokens == nil {
-		g.showForm(w, r, f, http.StatusOK, formData{Done: true})
+		g.showForm(w, r, f, http.StatusOK, pages.Link{Done: true})
 	}
 }
 
 // filled is what a page was opened with, or sent.
-func filled(values url.Values) formData {
-	return formData{Code: values.Get("code"), ReturnTo: localPath(values.Get("returnTo")), Methods: values.Get("methods")}
+func filled(values url.Values) pages.Link {
+	return pages.Link{Code: values.Get("code"), ReturnTo: localPath(values.Get("returnTo")), Methods: values.Get("methods")}
 }
 
 // explained says on the page what was wrong.
-func explained(data formData, problem *fault.Fault) formData {
-	data.Problem, data.Gone = problem.Detail(), problem.Reason() == faultv1.Reason_REASON_TOKEN_INVALID
+func explained(data pages.Link, problem *fault.Fault) pages.Link {
+	data.Problem, data.Gone = problem.Detail()+".", problem.Reason() == faultv1.Reason_REASON_TOKEN_INVALID
 	for _, v := range problem.Violations() {
 		switch v.Field {
 		case "password":
@@ -229,14 +204,13 @@ func parseValues(raw string) (url.Values, error) {
 
 // showForm answers a page. Its address holds the code, which no other site is
 // told; the origin alone is, as browsers send none with a form otherwise.
-func (g *Gateway) showForm(w http.ResponseWriter, r *http.Request, f form, status int, data formData) {
-	data.Version = g.config.Version
-	g.showPage(w, r, f.template, f.policy, status, data)
+func (g *Gateway) showForm(w http.ResponseWriter, r *http.Request, f form, status int, link pages.Link) {
+	g.showPage(w, r, f.show(g.site, link), f.policy, status)
 }
 
-func (g *Gateway) showPage(w http.ResponseWriter, r *http.Request, name, policy string, status int, data any) {
+func (g *Gateway) showPage(w http.ResponseWriter, r *http.Request, page templ.Component, policy string, status int) {
 	var out bytes.Buffer
-	if err := g.forms.templates.ExecuteTemplate(&out, name, data); err != nil {
+	if err := page.Render(r.Context(), &out); err != nil {
 		g.fail(w, r, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the page cannot be shown"))
 		return
 	}

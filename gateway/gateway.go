@@ -19,7 +19,7 @@
 //	               text/event-stream        sse.go       run events
 //	               multipart/form-data      upload.go    files
 //	               navigation               provider.go  sign-in by identity providers
-//	/, /docs, /openapi.json, /version       pages.go     for people
+//	/, /docs, /openapi.json, /version       documents.go for people
 //	/account/*                              forms.go     where links in mails lead
 //
 // What may be reached is read from the contracts (methods.go): a service is
@@ -46,12 +46,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/gatehouse/gatehouse/gateway/pages"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/limit"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
@@ -93,7 +95,8 @@ type Gateway struct {
 	rest      *runtime.ServeMux
 	proxy     *httputil.ReverseProxy
 	connect   http.Handler
-	pages     *pages
+	site      pages.Site
+	documents *documents
 	forms     *forms
 	oauth     map[string]endpoint // by path
 	rpcErrors *connect.ErrorWriter
@@ -115,6 +118,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 		deps:          deps,
 		origins:       map[string]struct{}{},
 		streams:       &streamCounter{open: map[streamKey]int{}},
+		forms:         newForms(),
 		rpcErrors:     connect.NewErrorWriter(),
 		readerTimeout: readerTimeout,
 	}
@@ -148,10 +152,8 @@ func (g *Gateway) build() (err error) {
 	if g.connect, err = g.newConnect(); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
-	if g.pages, err = newPages(g.config); err != nil {
-		return fmt.Errorf("gateway: %w", err)
-	}
-	if g.forms, err = newForms(); err != nil {
+	g.site = pages.Site{Version: g.config.Version, PublicURL: strings.TrimRight(g.config.PublicURL, "/"), Local: g.config.Local}
+	if g.documents, err = newDocuments(g.draining, g.site); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	g.oauth = g.oauthEndpoints()

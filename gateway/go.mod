@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	connectrpc.com/connect v1.21.1
 	connectrpc.com/vanguard v0.4.0
+	github.com/a-h/templ v0.3.1100
 	github.com/gatehouse/gatehouse/platform v0.0.0
 	github.com/gatehouse/gatehouse/proto v0.0.0
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.33.0

@@ -83,7 +83,7 @@ func (g *Gateway) provider() authv1.OAuthServiceClient {
 
 // metadataPage is what clients read before anything else (OpenID Connect Discovery
 // 1.0, RFC 8414).
-func metadataPage(publicURL string) (page, error) {
+func metadataPage(publicURL string) (document, error) {
 	at := func(path string) string { return publicURL + path }
 	ways := []string{"client_secret_basic", "client_secret_post"}
 	body, err := json.Marshal(map[string]any{
@@ -112,9 +112,9 @@ func metadataPage(publicURL string) (page, error) {
 		"authorization_response_iss_parameter_supported": true,
 	})
 	if err != nil {
-		return page{}, fmt.Errorf("pages: %w", err)
+		return document{}, fmt.Errorf("pages: %w", err)
 	}
-	return page{contentType: "application/json", body: body}, nil
+	return document{contentType: "application/json", body: body}, nil
 }
 
 // once returns the parameters of a request that must not repeat any (RFC 6749

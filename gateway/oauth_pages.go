@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/a-h/templ"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/gatehouse/gatehouse/gateway/pages"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -17,32 +19,6 @@ import (
 // loginCookie says who is signed in at the provider's pages. Browsers bring it along
 // when a client's page sends them here, and to nothing else of ours.
 const loginCookie = "gh_oauth"
-
-// oauthPage is what the provider's pages are filled with.
-type oauthPage struct {
-	Version string
-	// Request is the authorization request, as a query, which the forms send back.
-	Request string
-	// Client is which program asks, and Destination where its answer goes.
-	Client, Destination string
-	// Email is what was typed last, Problem what was wrong.
-	Email, Problem string
-	// Challenge is the sign-in that lacks a second factor, and Methods what it takes.
-	Challenge string
-	Methods   []string
-	// Providers are where else people may sign in from.
-	Providers []*authv1.SignInProvider
-	// ReturnTo goes on with the request once somebody is signed in.
-	ReturnTo string
-	Consent  *authv1.ConsentPrompt
-	// Fields are sent back by the page that signs out.
-	Fields map[string]string
-	// Out tells that the browser is signed out.
-	Out bool
-}
-
-// Takes tells whether a sign-in takes a method.
-func (p oauthPage) Takes(method string) bool { return slices.Contains(p.Methods, method) }
 
 // authorize answers an authorization request (RFC 6749 section 4.1.1).
 func (g *Gateway) authorize(w http.ResponseWriter, r *http.Request) {
@@ -65,10 +41,9 @@ func (g *Gateway) authorize(w http.ResponseWriter, r *http.Request) {
 	case *authv1.AuthorizeResponse_RedirectUri:
 		redirectOut(w, outcome.RedirectUri)
 	case *authv1.AuthorizeResponse_SignIn:
-		g.showSignIn(w, r, http.StatusOK, outcome.SignIn, oauthPage{Request: r.URL.RawQuery})
+		g.showSignIn(w, r, http.StatusOK, outcome.SignIn, pages.SignIn{Request: r.URL.RawQuery})
 	case *authv1.AuthorizeResponse_Consent:
-		c := outcome.Consent
-		g.showOAuth(w, r, "consent.html", http.StatusOK, oauthPage{Client: c.GetClientDisplayName(), Destination: c.GetDestination(), Consent: c})
+		g.showOAuth(w, r, http.StatusOK, g.site.Consent(outcome.Consent), outcome.Consent.GetDestination())
 	}
 }
 
@@ -125,7 +100,7 @@ func (g *Gateway) takeSignIn(w http.ResponseWriter, r *http.Request, signIn func
 		redirectOut(w, outcome.GetRedirectUri())
 		return
 	}
-	page := oauthPage{Request: values.Get("request"), Email: values.Get("email"), Methods: values["method"]}
+	page := pages.SignIn{Request: values.Get("request"), Email: values.Get("email"), Methods: values["method"]}
 	tokens, err := signIn(values)
 	if err != nil {
 		problem := fault.From(err)
@@ -245,37 +220,36 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		g.refuseOnPage(w, r, err)
 	case ended.GetConfirm():
-		g.showOAuth(w, r, "signout.html", http.StatusOK, oauthPage{Fields: p, Destination: ended.GetDestination()})
+		g.showOAuth(w, r, http.StatusOK, g.site.SignOut(p), ended.GetDestination())
 	default:
 		g.setLogin(w, "", -1)
 		if ended.GetRedirectUri() != "" {
 			redirectOut(w, ended.GetRedirectUri())
 			return
 		}
-		g.showOAuth(w, r, "signout.html", http.StatusOK, oauthPage{Out: true})
+		g.showOAuth(w, r, http.StatusOK, g.site.SignedOut(), "")
 	}
 }
 
-func (g *Gateway) showSignIn(w http.ResponseWriter, r *http.Request, status int, prompt *authv1.SignInPrompt, page oauthPage) {
-	page.Client, page.Destination, page.ReturnTo = prompt.GetClientDisplayName(), prompt.GetDestination(), signedIn(page.Request)
+func (g *Gateway) showSignIn(w http.ResponseWriter, r *http.Request, status int, prompt *authv1.SignInPrompt, page pages.SignIn) {
+	page.Client, page.ReturnTo = prompt.GetClientDisplayName(), signedIn(page.Request)
 	offer, err := authv1.NewConfigServiceClient(g.auth.conn).GetConfig(r.Context(), &authv1.GetConfigRequest{})
 	if err != nil {
 		g.refuseOnPage(w, r, err)
 		return
 	}
 	page.Providers = offer.GetProviders()
-	g.showOAuth(w, r, "signin.html", status, page)
+	g.showOAuth(w, r, status, g.site.SignIn(page), prompt.GetDestination())
 }
 
-// showOAuth answers a page whose form may lead to where the client's answer goes:
-// browsers hold redirects after a form to the policy too.
-func (g *Gateway) showOAuth(w http.ResponseWriter, r *http.Request, name string, status int, page oauthPage) {
-	page.Version = g.config.Version
+// showOAuth answers a page whose form may lead to the destination, where the
+// client's answer goes: browsers hold redirects after a form to the policy too.
+func (g *Gateway) showOAuth(w http.ResponseWriter, r *http.Request, status int, page templ.Component, destination string) {
 	policy := scriptPolicy
-	if page.Destination != "" {
-		policy = strings.Replace(policy, "form-action 'self'", "form-action 'self' "+page.Destination, 1)
+	if destination != "" {
+		policy = strings.Replace(policy, "form-action 'self'", "form-action 'self' "+destination, 1)
 	}
-	g.showPage(w, r, name, policy, status, page)
+	g.showPage(w, r, page, policy, status)
 }
 
 // refuseOnPage says on a page what is wrong, and sends nobody anywhere.
@@ -283,7 +257,7 @@ func (g *Gateway) refuseOnPage(w http.ResponseWriter, r *http.Request, err error
 	problem := fault.From(err)
 	exchangeOf(r.Context()).fault = problem
 	fault.SetRetryAfter(w.Header(), problem)
-	g.showOAuth(w, r, "refused.html", fault.SpecOf(problem.Reason()).HTTPStatus, oauthPage{Problem: problem.Detail()})
+	g.showOAuth(w, r, fault.SpecOf(problem.Reason()).HTTPStatus, g.site.Refused(problem.Detail()), "")
 }
 
 // redirectOut sends a browser to a client. It is no link of a page: whatever the

@@ -101,8 +101,7 @@ func (g *Gateway) navigation(route string, serve func(ctx context.Context, w htt
 		if err := serve(ctx, w, r, params["provider"]); err != nil {
 			problem := fault.From(err)
 			exchangeOf(r.Context()).fault = problem
-			g.showPage(w, r, "provider.html", formPolicy, fault.SpecOf(problem.Reason()).HTTPStatus,
-				formData{Version: g.config.Version, Problem: problem.Detail()})
+			g.showPage(w, r, g.site.NotSignedIn(problem.Detail()), formPolicy, fault.SpecOf(problem.Reason()).HTTPStatus)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func build(ctx context.Context, opts options, dir string) (binary, error) {
 	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
 	b := binary{path: filepath.Join(dir, "gatehouse")}
-	args := []string{"build", "-o", b.path}
+	args := []string{"build", "-tags", "grpcnotrace", "-o", b.path}
 	if opts.stripped {
 		args = append(args, "-trimpath", "-ldflags", "-s -w")
 	}

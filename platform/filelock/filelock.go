@@ -72,7 +72,7 @@ func flock(file *os.File, how int) error {
 		return err
 	}
 	var failed error
-	if err := raw.Control(func(fd uintptr) { failed = syscall.Flock(int(fd), how) }); err != nil { //nolint:gosec // a descriptor is an int
+	if err := raw.Control(func(fd uintptr) { failed = syscall.Flock(int(fd), how) }); err != nil {
 		return err
 	}
 	return failed

@@ -249,10 +249,10 @@ func TestAnEmptyOutboxIsNoError(t *testing.T) {
 
 func files() fs.FS {
 	return fstest.MapFS{
-		"en/hello.txt":  {Data: []byte("Subject: Hello\n\nHello {{.name}}\n")},
-		"en/hello.html": {Data: []byte(`<p>Hello {{.name}} <a href="{{.link}}">here</a></p>`)},
-		"de/hello.txt":  {Data: []byte("Subject: Hallo\n\nHallo {{.name}}\n")},
-		"en/code.txt":   {Data: []byte("{{.code}} is your code")},
+		"en/hello.txt":  {Data: []byte("Subject: Hello\n\nHello {{name}}\n")},
+		"en/hello.html": {Data: []byte(`<p>Hello {{name}} <a title="{{name}}" href="{{url link}}">here</a></p>`)},
+		"de/hello.txt":  {Data: []byte("Subject: Hallo\n\nHallo {{name}}\n")},
+		"en/code.txt":   {Data: []byte("{{code}} is your code")},
 	}
 }
 
@@ -262,16 +262,25 @@ func TestTemplatesFallBackToEnglishAndEscape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := map[string]string{"name": "<script>", "link": "javascript:alert(1)"}
+	data := map[string]string{"name": `"><script>&{{name}}`, "link": `https://example.org/?a=1&b="`}
 	m, err := templates.Fill(notify.Email, "hello", "fr-CA", data)
-	if err != nil || m.Subject != "Hello" || m.Text != "Hello <script>\n" || strings.Contains(m.HTML, "<script>") || strings.Contains(m.HTML, "javascript:") {
+	if err != nil || m.Subject != "Hello" || m.Text != "Hello \"><script>&{{name}}\n" {
 		t.Errorf("%v %+v", err, m)
+	}
+	const escaped = "&#34;&gt;&lt;script&gt;&amp;{{name}}"
+	if want := `<p>Hello ` + escaped + ` <a title="` + escaped + `" href="https://example.org/?a=1&amp;b=&#34;">here</a></p>`; m.HTML != want {
+		t.Errorf("%s\nwant %s", m.HTML, want)
 	}
 	if m, err := templates.Fill(notify.Email, "hello", "de-AT", data); err != nil || m.Subject != "Hallo" {
 		t.Errorf("%v %+v", err, m)
 	}
 	if m, err := templates.Fill(notify.SMS, "code", "de", map[string]string{"code": "123"}); err != nil || m.Text != "123 is your code" {
 		t.Errorf("%v %+v", err, m)
+	}
+	for _, link := range []string{"javascript:alert(1)", "data:text/html,x", "/relative", "https:", ""} {
+		if m, err := templates.Fill(notify.Email, "hello", "en", map[string]string{"name": "a", "link": link}); err == nil {
+			t.Errorf("a link to %q is written: %+v", link, m)
+		}
 	}
 	for _, name := range []string{"hello", "absent"} {
 		if m, err := templates.Fill(notify.Email, name, "en", nil); err == nil {

@@ -1,15 +1,17 @@
 package notify
 
 import (
-	"bytes"
 	"fmt"
-	htmltemplate "html/template"
+	"html"
+	"io"
 	"io/fs"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
-	texttemplate "text/template"
+
+	"github.com/valyala/fasttemplate"
 )
 
 // fallback is the language of every template.
@@ -18,18 +20,21 @@ const fallback = "en"
 // Templates are what messages say, by name and language.
 //
 // They are read from a folder for each language: en/welcome.txt and, for mail,
-// en/welcome.html. Both are filled with the same data, each by the rules of its
-// own format. The first line of a mail's text is its subject, after "Subject: ",
-// and is followed by an empty line. Every template exists in English; other
-// languages may lack some.
+// en/welcome.html. Both are filled with the same data: {{name}} is a value, which
+// HTML escapes, and {{url name}} is one that must be the address of a web page, for
+// an attribute such as href. The first line of a mail's text is its subject, after
+// "Subject: ", and is followed by an empty line. Every template exists in English;
+// other languages may lack some.
+//
+// The standard library's templates would do more, but calling methods by name is a
+// part of that, and keeps every method of the binary in it (decision 0015).
 type Templates struct {
-	text map[string]*texttemplate.Template
-	html map[string]*htmltemplate.Template
+	text, html map[string]*fasttemplate.Template
 }
 
 // ParseTemplates reads the templates of a file system.
 func ParseTemplates(files fs.FS) (*Templates, error) {
-	t := &Templates{text: map[string]*texttemplate.Template{}, html: map[string]*htmltemplate.Template{}}
+	t := &Templates{text: map[string]*fasttemplate.Template{}, html: map[string]*fasttemplate.Template{}}
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -52,17 +57,20 @@ func (t *Templates) add(files fs.FS, name string) error {
 	if err != nil {
 		return err //nolint:wrapcheck // wrapped by the caller
 	}
+	parsed, err := fasttemplate.NewTemplate(string(raw), "{{", "}}")
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	key := strings.TrimSuffix(name, path.Ext(name))
 	switch path.Ext(name) {
 	case ".txt":
-		// A value that the data lacks is a mistake, not an empty place in a mail.
-		t.text[key], err = texttemplate.New(name).Option("missingkey=error").Parse(string(raw))
+		t.text[key] = parsed
 	case ".html":
-		t.html[key], err = htmltemplate.New(name).Option("missingkey=error").Parse(string(raw))
+		t.html[key] = parsed
 	default:
-		err = fmt.Errorf("%s is neither text nor HTML", name)
+		return fmt.Errorf("%s is neither text nor HTML", name)
 	}
-	return err //nolint:wrapcheck // wrapped by the caller
+	return nil
 }
 
 // Locales lists the languages of which there is any template, by name.
@@ -83,11 +91,11 @@ func (t *Templates) Fill(channel Channel, name, language string, data map[string
 	if text == nil {
 		return Message{}, fmt.Errorf("templates: there is no %s", name)
 	}
-	var out bytes.Buffer
-	if err := text.Execute(&out, data); err != nil {
-		return Message{}, fmt.Errorf("templates: %w", err)
+	filled, err := fill(text, data, func(value string) string { return value })
+	if err != nil {
+		return Message{}, fmt.Errorf("templates: %s: %w", key, err)
 	}
-	m := Message{Channel: channel, Text: out.String()}
+	m := Message{Channel: channel, Text: filled}
 	if channel != Email {
 		return m, nil
 	}
@@ -97,14 +105,33 @@ func (t *Templates) Fill(channel Channel, name, language string, data map[string
 		return Message{}, fmt.Errorf("templates: %s does not begin with its subject", key)
 	}
 	m.Subject, m.Text = subject, body
-	out.Reset()
-	if html := t.html[key]; html != nil {
-		if err := html.Execute(&out, data); err != nil {
-			return Message{}, fmt.Errorf("templates: %w", err)
+	if page := t.html[key]; page != nil {
+		if m.HTML, err = fill(page, data, html.EscapeString); err != nil {
+			return Message{}, fmt.Errorf("templates: %s: %w", key, err)
 		}
 	}
-	m.HTML = out.String()
 	return m, nil
+}
+
+// fill puts values into a template. One that the data lacks is a mistake, not an
+// empty place in a mail.
+func fill(t *fasttemplate.Template, data map[string]string, escape func(string) string) (string, error) {
+	return t.ExecuteFuncStringWithErr(func(w io.Writer, tag string) (int, error) { //nolint:wrapcheck // wrapped by the caller
+		name, isURL := strings.CutPrefix(tag, "url ")
+		value, found := data[name]
+		if !found {
+			return 0, fmt.Errorf("there is no %q in its data", name)
+		}
+		if isURL && !webPage(value) {
+			return 0, fmt.Errorf("%q is not the address of a web page", name)
+		}
+		return io.WriteString(w, escape(value))
+	})
+}
+
+func webPage(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
 }
 
 // key finds a template's closest language.

@@ -76,7 +76,7 @@ func TestEveryTemplateIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	places := regexp.MustCompile(`\{\{\.([A-Za-z]+)\}\}`)
+	places := regexp.MustCompile(`\{\{(?:url )?([A-Za-z]+)\}\}`)
 	for _, entry := range entries {
 		name, found := strings.CutSuffix(entry.Name(), ".txt")
 		if !found {

@@ -10,7 +10,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-func TestPages(t *testing.T) {
+func TestDocuments(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	for _, c := range []struct{ path, contentType, want string }{
