@@ -54,7 +54,7 @@ generate: $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Regener
 	@$(BIN)/buf generate
 	@$(BIN)/buf generate --template $(CLIENT)/buf.gen.yaml
 	@cd proto && go run ./internal/openapigen
-	@cd gateway/pages && $(BIN)/templ fmt . >/dev/null && $(BIN)/templ generate -log-level error
+	@cd gateway/pages && $(BIN)/templ fmt -log-level error . && $(BIN)/templ generate -log-level error
 
 .PHONY: check-generated
 check-generated: $(BIN)/.installed ## Fail when committed generated files are stale
