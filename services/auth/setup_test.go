@@ -122,6 +122,16 @@ func with(ctx context.Context, tokens *authv1.TokenResponse) context.Context {
 	return rpctest.With(ctx, tokens.GetAccessToken())
 }
 
+// patiently tries once more whenever more passwords are at once than a busy machine
+// gets to: that judges none of them.
+func patiently(try func() error) error {
+	for {
+		if err := try(); !fault.Is(err, faultv1.Reason_REASON_OVERLOADED) {
+			return err
+		}
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -70,7 +70,9 @@ func TestS11WrongPasswordsFromOneAddressLockThatAddressOutAlone(t *testing.T) {
 		errs := make([]error, 20)
 		var group sync.WaitGroup
 		for i := range errs {
-			group.Go(func() { errs[i] = l.try(t.Context(), "192.0.2.1", email, "wrong horse battery") })
+			group.Go(func() {
+				errs[i] = patiently(func() error { return l.try(t.Context(), "192.0.2.1", email, "wrong horse battery") })
+			})
 		}
 		group.Wait()
 		judged := 0
