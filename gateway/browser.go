@@ -67,11 +67,11 @@ func (g *Gateway) takeCookie(r *http.Request, route *route) error {
 	if r.Header.Get(csrfHeader) != "1" || origin == "" {
 		return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "a request with the cookie needs the header X-Gatehouse-CSRF: 1 and an allowed origin")
 	}
-	cookie, err := r.Cookie(refreshCookie)
-	if err != nil || cookie.Value == "" {
+	token := cookieValue(r, refreshCookie)
+	if token == "" {
 		return fault.New(faultv1.Reason_REASON_REFRESH_TOKEN_INVALID, "sign in again")
 	}
-	return withRefreshToken(r, x, cookie.Value)
+	return withRefreshToken(r, x, token)
 }
 
 // keepsSession tells whether a route's request says how its session is kept.

@@ -166,6 +166,29 @@ func TestForeignPagesDoNotUseTheCookie(t *testing.T) {
 	}
 }
 
+// A neighboring host sets cookies for all of the domain: a page goes on in nobody's
+// session rather than in another's.
+func TestACookieOfANeighborSignsNobodyIn(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	mine, theirs := open(t, i, i.URL), open(t, i, i.URL)
+	mine.post("/v1/auth/sign-in", cookieSignIn)
+	planted := theirs.post("/v1/auth/sign-in", map[string]any{"email": inprocess.AdminEmail, "password": inprocess.AdminPassword}).RefreshToken
+	below, err := url.Parse(i.URL + "/v1/auth/refresh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Browsers, as this jar, send the one with the longer path first.
+	mine.client.Jar.SetCookies(below, []*http.Cookie{{Name: "gh_refresh", Value: planted, Path: below.Path}})
+	if got := mine.post("/v1/auth/refresh", cookieSession); got.status != http.StatusUnauthorized || got.Reason != "REFRESH_TOKEN_INVALID" {
+		t.Errorf("the page goes on by the planted cookie: %+v", got)
+	}
+	theirs.header = nil
+	if got := theirs.post("/v1/auth/refresh", map[string]any{"refreshToken": planted}); got.status != http.StatusOK {
+		t.Errorf("the planted token was used: %+v", got)
+	}
+}
+
 // Who does not ask for a cookie gets none, and the cookie stands for no bearer.
 func TestTheCookieIsForNothingElse(t *testing.T) {
 	t.Parallel()
