@@ -1,13 +1,16 @@
 package auth_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/revocation"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
@@ -71,6 +74,54 @@ func TestS20RefreshWorksOnceAndReuseEndsTheSession(t *testing.T) {
 	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: "unknown"})
 	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
 	wantActions(t, b, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.session.reuse_detected")
+}
+
+// S20: what a thief opened from a stolen session ends with it.
+func TestS20ReuseEndsWhatTheSessionOpened(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ada, p := b.signUp(t, "ada@example.org")
+	other := b.signIn(t, "ada@example.org")
+	made, err := b.organizations.CreateOrganization(with(t.Context(), ada), &authv1.CreateOrganizationRequest{
+		Organization: &authv1.Organization{DisplayName: "Library"},
+	})
+	must(t, err)
+	into := func(tokens *authv1.TokenResponse, organizationID string) *authv1.TokenResponse {
+		t.Helper()
+		switched, err := b.sessions.SwitchOrganization(with(t.Context(), tokens), &authv1.SwitchOrganizationRequest{OrganizationId: organizationID})
+		must(t, err)
+		return switched
+	}
+	stolen, err := b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: ada.GetRefreshToken()})
+	must(t, err)
+	elsewhere := into(stolen, made.GetId())
+	back := into(elsewhere, p.OrganizationID)
+	since := clock.System().Now()
+	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: ada.GetRefreshToken()})
+	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_REUSED)
+	found, err := b.service.Revocations(t.Context(), since)
+	must(t, err)
+	for what, tokens := range map[string]*authv1.TokenResponse{"the session": stolen, "another organization's": elsewhere, "that one's": back} {
+		_, err := b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
+		if !fault.Is(err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID) {
+			t.Errorf("%s goes on: %v", what, err)
+		}
+		if id := b.principal(t, tokens).SessionID; !slices.ContainsFunc(found, func(r revocation.Revocation) bool { return r.SessionID == id }) {
+			t.Errorf("the access token of %s keeps its force", what)
+		}
+	}
+	wantActions(t, b, made.GetId(), "auth.organization.created", "auth.session.created", "auth.session.reuse_detected")
+	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: other.GetRefreshToken()})
+	must(t, err) // another sign-in
+	// Nor does what was opened outlive the session in which its own token comes back.
+	first := b.signIn(t, "ada@example.org")
+	second := into(first, made.GetId())
+	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: second.GetRefreshToken()})
+	must(t, err)
+	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: second.GetRefreshToken()})
+	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_REUSED)
+	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: first.GetRefreshToken()})
+	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
 }
 
 func TestS19RacedRefreshHasOneWinner(t *testing.T) {

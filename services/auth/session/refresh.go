@@ -59,16 +59,20 @@ func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string,
 }
 
 // refuse tells a stolen or repeated token from an unknown one, and ends the
-// session of the former.
+// former's session with all that was opened from it.
 func (s *Service) refuse(ctx context.Context, tx postgres.Tx, clientID string, presented []byte) (refusal, err error) {
-	session, reused, ended, err := s.deps.Store.RevokeReused(ctx, tx, clientID, presented, s.deps.Clock.Now())
+	ended, reused, err := s.deps.Store.RevokeReused(ctx, tx, clientID, presented, s.deps.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
 	if !reused {
 		return invalidToken(), nil
 	}
-	if ended {
+	for _, session := range ended {
+		scope := postgres.Scope{OrganizationID: session.OrganizationID, UserID: session.UserID}
+		if err := postgres.Enter(ctx, tx, scope); err != nil {
+			return nil, err
+		}
 		if err := s.end(ctx, tx, session, "reuse_detected"); err != nil {
 			return nil, err
 		}
