@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/mailtest"
+	"github.com/gatehouse/gatehouse/platform/notify"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
@@ -382,6 +383,49 @@ func TestS18ANewAddressIsConfirmedThereAndAnnouncedAtTheOldOne(t *testing.T) {
 	wantReason(t, p.tryPassword(t, ada, password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	wantReason(t, p.reset(t, old, theirs), faultv1.Reason_REASON_TOKEN_INVALID)
 	wantReason(t, p.verify(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+}
+
+// S18: whoever changes the password because somebody else knows it takes back what that
+// one asked for, also where the mail is still to be written.
+func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
+	t.Parallel()
+	changed := func(t *testing.T, p *post, tokens *authv1.TokenResponse) {
+		t.Helper()
+		_, err := p.accounts.ChangePassword(with(t.Context(), tokens), &authv1.ChangePasswordRequest{CurrentPassword: password, NewPassword: theirs})
+		must(t, err)
+	}
+	ask := func(t *testing.T, p *post, tokens *authv1.TokenResponse) {
+		t.Helper()
+		_, err := p.emails.ChangeEmail(with(t.Context(), tokens), &authv1.ChangeEmailRequest{NewEmail: "eve@example.org", Password: password})
+		must(t, err)
+	}
+	t.Run("mailed", func(t *testing.T) {
+		t.Parallel()
+		p := setupPost(t, clock.System(), false)
+		tokens, _ := p.signUp(t, ada)
+		ask(t, p, p.signIn(t, ada))
+		_, token := p.code(t, "eve@example.org", "Confirm your new address")
+		changed(t, p, tokens)
+		wantReason(t, p.verify(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+		must(t, p.tryPassword(t, ada, theirs))
+	})
+	t.Run("waiting", func(t *testing.T) {
+		t.Parallel()
+		server := mailtest.Start(t)
+		b := setupWith(t, clock.System(), auth.Config{Messages: notify.Config{SMTPURL: server.URL()}})
+		p := &post{bundle: b, server: server, emails: authv1.NewEmailServiceClient(b.conn)}
+		tokens, _ := p.signUp(t, ada)
+		ask(t, p, p.signIn(t, ada))
+		changed(t, p, tokens)
+		p.run(t)
+		server.Wait(t, ada, "Your password was changed")
+		server.Wait(t, ada, "A new address was asked for")
+		if tokens := adminText(t, b, "SELECT coalesce(string_agg(address, ' '), '') FROM auth.mail_tokens WHERE purpose = 'change'"); tokens != "" {
+			_, token := p.code(t, "eve@example.org", "Confirm your new address")
+			wantReason(t, p.verify(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+		}
+		must(t, p.tryPassword(t, ada, theirs))
+	})
 }
 
 func TestS14AsAddressAnothersIsAnsweredAlike(t *testing.T) {

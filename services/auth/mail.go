@@ -94,9 +94,11 @@ type emailDeps struct {
 	users    *user.Store
 	accounts *session.Accounts
 	hasher   *user.Hasher
-	sessions *usersession.Service
-	keys     *apikey.Service
-	factors  *factor.Store
+	// passwords judges those that are shown.
+	passwords *session.Passwords
+	sessions  *usersession.Service
+	keys      *apikey.Service
+	factors   *factor.Store
 	// identities are those at providers.
 	identities *federation.Store
 }
@@ -104,7 +106,7 @@ type emailDeps struct {
 // openEmails builds the room of addresses.
 func (s *Service) openEmails(deps Deps, d emailDeps) (*email.Service, error) {
 	return email.NewService(email.Deps{
-		Store: email.NewStore(deps.DB), Users: d.users, Accounts: d.accounts, Hasher: d.hasher, Sessions: d.sessions,
+		Store: email.NewStore(deps.DB), Users: d.users, Accounts: d.accounts, Hasher: d.hasher, Passwords: d.passwords, Sessions: d.sessions,
 		Keys: d.keys.DeleteAll, Factors: d.factors.DeleteAll, Identities: d.identities.DeleteAll, Enrolled: s.factors.Methods,
 		Office: s.post.office, SecretKey: s.cfg.SecretKey, PublicURL: s.cfg.Issuer, Required: s.cfg.VerifiedEmail, Trail: s.trail, Clock: deps.Clock,
 	}, s.post.postman)

@@ -139,6 +139,41 @@ func TestPasswordsOfAStepUpAreThrottled(t *testing.T) {
 	must(t, l.try(t.Context(), "192.0.2.1", "ada@example.org", password))
 }
 
+// S11: a password is guessed no faster by who is signed in, wherever it is asked for.
+func TestS11PasswordsOfTheSignedInAreThrottled(t *testing.T) {
+	t.Parallel()
+	l := setupLimited(t)
+	tokens, _ := l.signUp(t, "ada@example.org")
+	guess := map[string]func(ctx context.Context, password string) error{
+		"change of password": func(ctx context.Context, password string) error {
+			_, err := l.accounts.ChangePassword(ctx, &authv1.ChangePasswordRequest{CurrentPassword: password, NewPassword: theirs})
+			return err
+		},
+		"change of address": func(ctx context.Context, password string) error {
+			_, err := authv1.NewEmailServiceClient(l.conn).ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "eve@example.org", Password: password})
+			return err
+		},
+		"step-up": func(ctx context.Context, password string) error {
+			_, err := l.sessions.StepUp(ctx, stepUpPassword(password))
+			return err
+		},
+	}
+	from := l.from(with(t.Context(), tokens), "192.0.2.1")
+	for range 3 {
+		for what, try := range guess {
+			if err := try(from, "wrong horse battery"); !fault.Is(err, faultv1.Reason_REASON_INVALID_CREDENTIALS) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	for what, try := range guess {
+		if err := try(from, password); !fault.Is(err, faultv1.Reason_REASON_RATE_LIMITED) {
+			t.Errorf("%s after nine wrong passwords: %v", what, err)
+		}
+	}
+	must(t, guess["change of password"](l.from(with(t.Context(), tokens), "192.0.2.2"), password))
+}
+
 // S12: a network guesses at codes of mails no more than at passwords, however many
 // sign-ins it begins; others go on.
 func TestS12MailCodesOfOneNetworkAreThrottled(t *testing.T) {

@@ -32,9 +32,13 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	hasher, trail := user.NewHasher(), audit.NewTrail(deps.Clock)
 	s.users, s.trail = users, trail
 	rights := organization.NewRights(organizations, deps.Authorizer)
+	throttle, err := s.throttle()
+	if err != nil {
+		return err
+	}
+	passwords := session.NewPasswords(hasher, throttle)
 	s.revoked = revocation.NewStore(deps.DB, tokens, deps.Clock)
 	s.accountMaker = session.NewAccounts(sessions, users, organizations, hasher, trail, deps.Clock)
-	var err error
 	s.keyStore = apikey.NewStore(deps.DB, tokens, deps.Clock)
 	if s.apiKeys, err = apikey.NewService(apikey.Deps{
 		Store: s.keyStore, Authorizer: deps.Authorizer, Revocations: s.revoked, Trail: trail,
@@ -61,7 +65,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 		return err
 	}
 	if s.emails, err = s.openEmails(deps, emailDeps{
-		users: users, accounts: s.accountMaker, hasher: hasher, sessions: s.userSessions, keys: s.apiKeys, factors: factors,
+		users: users, accounts: s.accountMaker, hasher: hasher, passwords: passwords, sessions: s.userSessions, keys: s.apiKeys, factors: factors,
 		identities: federation.NewStore(deps.DB, tokens),
 	}); err != nil {
 		return err
@@ -73,7 +77,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 		return err
 	}
 	if err := s.openSessions(session.Deps{
-		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Hasher: hasher,
+		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Passwords: passwords, Throttle: throttle,
 		Factors: s.factors, Passkeys: s.passkeys, Letters: s.post.office, Addresses: s.emails,
 		Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
 	}); err != nil {
@@ -82,7 +86,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	if err := s.wireOrganizations(deps, tokens, organizations, rights); err != nil {
 		return err
 	}
-	if err := s.openAccounts(deps, tokens, hasher); err != nil {
+	if err := s.openAccounts(deps, tokens, hasher, passwords); err != nil {
 		return err
 	}
 	if err = s.wireOAuth(deps, tokens, users, organizations); err != nil {
@@ -98,30 +102,33 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	return err
 }
 
+// throttle is what bounds wrong passwords and codes; nil where rates are not limited.
+func (s *Service) throttle() (*session.Throttle, error) {
+	if !s.cfg.RateLimits {
+		return nil, nil //nolint:nilnil // the rooms take nil for no limit
+	}
+	return session.NewThrottle()
+}
+
 // openSessions builds the room of sessions, with what the configuration says of it.
 func (s *Service) openSessions(d session.Deps) error {
-	var err error
-	if s.cfg.RateLimits {
-		if d.Throttle, err = session.NewThrottle(); err != nil {
-			return err
-		}
-	}
 	if s.cfg.SignUpClosed {
 		d.Invited = s.invitations.Waits
 	}
+	var err error
 	s.sessions, err = session.NewService(d)
 	return err
 }
 
 // openAccounts builds the room of the own account, and that of what goes with one.
-func (s *Service) openAccounts(deps Deps, tokens *paging.Tokens, hasher *user.Hasher) error {
+func (s *Service) openAccounts(deps Deps, tokens *paging.Tokens, hasher *user.Hasher, passwords *session.Passwords) error {
 	gone := erasure.NewStore(deps.DB, tokens, deps.Clock)
 	var err error
 	if s.erasures, err = erasure.NewService(gone); err != nil {
 		return err
 	}
 	s.accounts, err = account.NewService(account.Deps{
-		Store: account.NewStore(deps.DB), Users: s.users, Hasher: hasher, Sessions: s.userSessions,
+		Store: account.NewStore(deps.DB), Users: s.users, Hasher: hasher, Passwords: passwords, Sessions: s.userSessions,
 		Letters: s.post.office, Authorizer: deps.Authorizer, Trail: s.trail, Clock: deps.Clock,
 		Ending: account.Ending{
 			Fresh: s.factors.RequireFresh, Leave: s.organizations.Leave, Keys: s.apiKeys.DeleteAll, Factors: s.factorStore.DeleteAll,

@@ -53,7 +53,7 @@ func (s *Service) ChangePassword(ctx context.Context, req *authv1.ChangePassword
 		return nil, fault.Invalid("newPassword", "%s", fault.From(err).Violations()[0].Message)
 	}
 	// The hashes are made outside of the transaction, which holds a connection.
-	same, err := s.deps.Hasher.Verify(ctx, mine.PasswordHash, req.GetCurrentPassword())
+	same, err := s.deps.Passwords.Verify(ctx, mine.ID, mine.PasswordHash, req.GetCurrentPassword())
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,12 @@ type Sessions interface {
 	End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error)
 }
 
+// Passwords judges the passwords of accounts.
+type Passwords interface {
+	// Verify tells whether a password has a hash, or answers RATE_LIMITED.
+	Verify(ctx context.Context, account, hash, password string) (right bool, err error)
+}
+
 // Letters takes letters in the transaction of what causes them.
 type Letters interface {
 	// Send has a letter sent when the transaction commits.
@@ -48,6 +54,7 @@ type Deps struct {
 	Store      *Store
 	Users      *user.Store
 	Hasher     *user.Hasher
+	Passwords  Passwords
 	Sessions   Sessions
 	Letters    Letters
 	Ending     Ending
@@ -58,7 +65,7 @@ type Deps struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Sessions == nil || deps.Letters == nil || !deps.Ending.complete() || deps.Authorizer == nil ||
+	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Passwords == nil || deps.Sessions == nil || deps.Letters == nil || !deps.Ending.complete() || deps.Authorizer == nil ||
 		deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("account: every dependency is required")
 	}

@@ -76,7 +76,7 @@ func (s *Service) ChangeEmail(ctx context.Context, req *authv1.ChangeEmailReques
 	if err != nil {
 		return nil, err
 	}
-	right, err := s.deps.Hasher.Verify(ctx, mine.PasswordHash, req.GetPassword())
+	right, err := s.deps.Passwords.Verify(ctx, mine.ID, mine.PasswordHash, req.GetPassword())
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,8 @@ func (s *Service) ChangeEmail(ctx context.Context, req *authv1.ChangeEmailReques
 	}
 	err = s.deps.Store.inTx(ctx, mine.ID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.deps.Office.Send(ctx, tx, mailing.Letter{
-			Kind: letterChange, Address: req.GetNewEmail(), Locale: mine.Locale, Data: map[string]string{dataUser: mine.ID},
+			Kind: letterChange, Address: req.GetNewEmail(), Locale: mine.Locale,
+			Data: map[string]string{dataUser: mine.ID, dataPassword: mine.PasswordHash},
 		}); err != nil {
 			return err
 		}

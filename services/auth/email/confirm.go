@@ -159,14 +159,15 @@ func (s *Service) verify(ctx context.Context, tx postgres.Tx, c claim) error {
 	return s.recordHome(ctx, tx, u.ID, "email_verified")
 }
 
-// change gives an account another address. What was mailed to the old one has no
-// force any more.
+// change gives an account another address, unless its password was changed since that
+// was asked for: maybe because somebody else knew it. What was mailed to the old one
+// has no force any more.
 func (s *Service) change(ctx context.Context, tx postgres.Tx, c claim) error {
 	u, err := s.enter(ctx, tx, c.userID)
 	if err != nil {
 		return err
 	}
-	if u.Disabled {
+	if u.Disabled || u.PasswordHash != c.passwordHash {
 		return invalidToken()
 	}
 	old := u.Email

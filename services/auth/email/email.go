@@ -92,7 +92,8 @@ type claim struct {
 	address string
 	// userID is whose account it is about; empty for a sign-up that has none yet.
 	userID string
-	// passwordHash and displayName are what was chosen at sign-up.
+	// passwordHash and displayName are what was chosen at sign-up; of a change of address,
+	// the hash is that of the password by which it was asked for.
 	passwordHash, displayName string
 }
 
@@ -112,13 +113,21 @@ type Accounts interface {
 // Forget removes something of a user, in a transaction in the user's scope.
 type Forget func(ctx context.Context, tx postgres.Tx, userID string) error
 
+// Passwords judges the passwords of accounts.
+type Passwords interface {
+	// Verify tells whether a password has a hash, or answers RATE_LIMITED.
+	Verify(ctx context.Context, account, hash, password string) (right bool, err error)
+}
+
 // Deps is what the room needs; all of it.
 type Deps struct {
 	Store    *Store
 	Users    *user.Store
 	Accounts Accounts
 	Hasher   *user.Hasher
-	Sessions Sessions
+	// Passwords judges those that are shown; Hasher hashes new ones.
+	Passwords Passwords
+	Sessions  Sessions
 	// Keys, Factors and Identities remove a user's API keys, its second factors, and
 	// those at providers who sign it in.
 	Keys, Factors, Identities Forget
@@ -146,7 +155,7 @@ type Service struct {
 
 // NewService returns the service, which writes its letters by the postman.
 func NewService(deps Deps, postman *mailing.Postman) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Accounts == nil || deps.Hasher == nil || deps.Sessions == nil || deps.Keys == nil ||
+	if deps.Store == nil || deps.Users == nil || deps.Accounts == nil || deps.Hasher == nil || deps.Passwords == nil || deps.Sessions == nil || deps.Keys == nil ||
 		deps.Factors == nil || deps.Identities == nil || deps.Enrolled == nil || deps.Office == nil || len(deps.SecretKey) == 0 || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil || postman == nil {
 		return nil, errors.New("email: every dependency is required")
 	}

@@ -88,7 +88,7 @@ func (s *Service) writeReset(ctx context.Context, l mailing.Letter) (mailing.Pag
 // asked for.
 func (s *Service) writeChange(ctx context.Context, l mailing.Letter) (mailing.Page, error) {
 	u, err := s.own(ctx, l)
-	if err != nil || u.ID == "" {
+	if err != nil || u.ID == "" || u.PasswordHash != l.Data[dataPassword] {
 		return mailing.Page{}, err
 	}
 	taken, err := s.deps.Users.ForSignIn(ctx, l.Address)
@@ -98,7 +98,9 @@ func (s *Service) writeChange(ctx context.Context, l mailing.Letter) (mailing.Pa
 	if taken.UserID != "" && taken.UserID != u.ID {
 		return mailing.Page{Template: "address_in_use", Locale: taken.Locale}, nil
 	}
-	return s.linked(ctx, l, "confirm_new_address", verifyPage, ChangeTTL, claim{purpose: toChange, userID: u.ID})
+	return s.linked(ctx, l, "confirm_new_address", verifyPage, ChangeTTL, claim{
+		purpose: toChange, userID: u.ID, passwordHash: u.PasswordHash,
+	})
 }
 
 // own returns the user that a letter is about; the zero User when it is gone, or

@@ -119,7 +119,7 @@ func (s *Service) checkPassword(ctx context.Context, p *identity.Principal, pass
 	if err != nil {
 		return err
 	}
-	right, err := s.verify(ctx, p.UserID, hash, password)
+	right, err := s.deps.Passwords.Verify(ctx, p.UserID, hash, password)
 	if err == nil && !right {
 		return wrongCredentials()
 	}

@@ -28,12 +28,12 @@ type Deps struct {
 	Users         *user.Store
 	Organizations *organization.Store
 	Accounts      *Accounts
-	Hasher        *user.Hasher
+	Passwords     *Passwords
 	Factors       *factor.Service
 	Passkeys      *factor.Passkeys
 	// Invited admits whoever signs up; nil where anybody may.
 	Invited Invited
-	// Throttle bounds wrong passwords; nil where rates are not limited.
+	// Throttle bounds wrong codes of mails; nil where rates are not limited.
 	Throttle *Throttle
 	// Letters writes to those who sign in.
 	Letters Letters
@@ -72,7 +72,7 @@ type Invited func(ctx context.Context, token, address string) (bool, error)
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Accounts == nil || deps.Hasher == nil ||
+	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Accounts == nil || deps.Passwords == nil ||
 		deps.Factors == nil || deps.Addresses == nil || deps.Letters == nil || deps.Passkeys == nil || deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("session: every dependency is required")
 	}
@@ -128,7 +128,7 @@ func (s *Service) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv
 	if err != nil {
 		return nil, err
 	}
-	right, err := s.verify(ctx, user.NormalizeEmail(req.GetEmail()), account.PasswordHash, req.GetPassword())
+	right, err := s.deps.Passwords.Verify(ctx, user.NormalizeEmail(req.GetEmail()), account.PasswordHash, req.GetPassword())
 	if err != nil {
 		return nil, err
 	}
@@ -138,19 +138,6 @@ func (s *Service) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv
 	// It may have been changed while this one was judged.
 	still := func(u user.User) bool { return u.PasswordHash == account.PasswordHash }
 	return s.admit(ctx, account.OrganizationID, account.UserID, still, identity.MethodPassword)
-}
-
-// verify judges a password, as one of not too many of an account.
-func (s *Service) verify(ctx context.Context, account, hash, password string) (right bool, err error) {
-	try, err := s.deps.Throttle.take(ctx, account)
-	if err != nil {
-		return false, err
-	}
-	right, err = s.deps.Hasher.Verify(ctx, hash, password)
-	if err != nil || right {
-		try.giveBack(ctx)
-	}
-	return right, err
 }
 
 // Admit answers the tokens of a new session of a user who has shown a first

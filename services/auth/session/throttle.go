@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/limit"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
 // networkBits is what of an IPv6 address one customer of a network has: to count
@@ -37,6 +38,32 @@ func NewThrottle() (*Throttle, error) {
 		return nil, err
 	}
 	return &Throttle{tight: tight, wide: wide}, nil
+}
+
+// Passwords judges passwords, as ones of not too many of an account. A process needs
+// only one, wherever a password is asked for.
+type Passwords struct {
+	hasher   *user.Hasher
+	throttle *Throttle
+}
+
+// NewPasswords returns a judge; a nil throttle limits nothing.
+func NewPasswords(hasher *user.Hasher, throttle *Throttle) *Passwords {
+	return &Passwords{hasher: hasher, throttle: throttle}
+}
+
+// Verify tells whether a password has a hash, or answers RATE_LIMITED. The account is
+// how its passwords are counted.
+func (p *Passwords) Verify(ctx context.Context, account, hash, password string) (right bool, err error) {
+	try, err := p.throttle.take(ctx, account)
+	if err != nil {
+		return false, err
+	}
+	right, err = p.hasher.Verify(ctx, hash, password)
+	if err != nil || right {
+		try.giveBack(ctx)
+	}
+	return right, err
 }
 
 // try is one password that is about to be judged.
