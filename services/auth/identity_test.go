@@ -173,6 +173,28 @@ func TestTheLastWayToSignInStays(t *testing.T) {
 	must(t, f.remove(t, tokens, first))
 }
 
+// However the last two go, also a passkey that signs in alone.
+func TestTheLastPasskeyStaysWhereNothingElseSignsIn(t *testing.T) {
+	t.Parallel()
+	f := setupFederated(t)
+	tokens, err := f.come(t, at("1", ada))
+	must(t, err)
+	key := newKey(t)
+	registered := f.register(t, tokens, key)
+	tokens, err = f.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
+	must(t, err)
+	listed, err := f.identities.ListIdentities(with(t.Context(), tokens), &authv1.ListIdentitiesRequest{PageSize: 1})
+	must(t, err)
+	must(t, f.remove(t, tokens, listed.GetIdentities()[0].GetId()))
+	_, err = f.passkeys.DeletePasskey(with(t.Context(), tokens), &authv1.DeletePasskeyRequest{Id: registered.GetPasskey().GetId()})
+	wantReason(t, err, faultv1.Reason_REASON_LAST_CREDENTIAL)
+	_, err = f.finish(t, sign(t, key, f.ask(t, "")))
+	must(t, err)
+	f.linkTo(t, tokens, at("2", ada))
+	_, err = f.passkeys.DeletePasskey(with(t.Context(), tokens), &authv1.DeletePasskeyRequest{Id: registered.GetPasskey().GetId()})
+	must(t, err)
+}
+
 // S73: a copy of the database holds nothing that finishes an attempt.
 func TestS73ADumpFinishesNoAttempt(t *testing.T) {
 	t.Parallel()

@@ -192,12 +192,23 @@ func (p *Passkeys) DeletePasskey(ctx context.Context, req *authv1.DeletePasskeyR
 	}
 	store := p.factors.deps.Store
 	err = store.inTx(ctx, caller.OrganizationID, caller.UserID, func(ctx context.Context, tx postgres.Tx) error {
+		// Whoever removes two ways to sign in at once waits here.
+		if err := p.factors.deps.Users.HoldAlone(ctx, tx, caller.UserID); err != nil {
+			return err
+		}
 		found, err := store.deletePasskey(ctx, tx, caller.UserID, req.GetId())
 		if err != nil {
 			return err
 		}
 		if !found {
 			return fault.NotFound("passkey")
+		}
+		signsIn, err := store.signsIn(ctx, tx, caller.UserID)
+		if err != nil {
+			return err
+		}
+		if !signsIn {
+			return fault.New(faultv1.Reason_REASON_LAST_CREDENTIAL, "nothing else signs you in: choose a password, or link a provider first")
 		}
 		if err := store.dropUselessCodes(ctx, tx, caller.UserID); err != nil {
 			return err

@@ -110,6 +110,13 @@ func (s *Store) deletePasskey(ctx context.Context, tx pgx.Tx, userID, id string)
 	return n == 1, err
 }
 
+// signsIn tells whether anything signs a user in, in a transaction that holds the user:
+// a password, a passkey, or somebody at a provider.
+func (s *Store) signsIn(ctx context.Context, tx pgx.Tx, userID string) (bool, error) {
+	return postgres.TxOne(ctx, tx, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM users WHERE id = $1 AND password_hash <> '')
+		OR EXISTS (SELECT FROM passkeys WHERE user_id = $1) OR EXISTS (SELECT FROM identities WHERE user_id = $1)`, userID)
+}
+
 func (s *Store) insertCeremony(ctx context.Context, hash []byte, c ceremony, expires time.Time) error {
 	_, err := postgres.Exec(ctx, s.db, postgres.Scope{}, `INSERT INTO passkey_ceremonies
 		(token_hash, purpose, challenge_hash, state, expires_at) VALUES ($1, $2, $3, $4, $5)`,

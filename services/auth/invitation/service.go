@@ -168,14 +168,14 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 	if err != nil {
 		return nil, err
 	}
-	mine, err := s.deps.Users.Own(ctx, caller.UserID)
-	if err != nil {
-		return nil, err
-	}
 	now := clock.Stamp(s.deps.Clock)
 	var accepted Invitation
-	err = s.deps.Store.inTx(ctx, postgres.Scope{UserID: mine.ID}, func(ctx context.Context, tx postgres.Tx) error {
-		var err error
+	err = s.deps.Store.inTx(ctx, postgres.Scope{UserID: caller.UserID}, func(ctx context.Context, tx postgres.Tx) error {
+		// The account may be being deleted, or getting another address.
+		mine, err := s.deps.Users.Lock(ctx, tx, caller.UserID)
+		if err != nil {
+			return err
+		}
 		if accepted, err = s.deps.Store.accept(ctx, tx, opaque.Hash(req.GetToken()), user.NormalizeEmail(mine.Email), now); err != nil {
 			return err
 		}
