@@ -58,6 +58,17 @@ func RequireFresh(ctx context.Context, clk clock.Clock, maxAge time.Duration) (*
 	return p, nil
 }
 
+// RequireSelf returns the principal of a request about what is the user's own, whatever
+// organization the request acts in. For whoever comes on the word of an organization's
+// provider alone it is STEP_UP_REQUIRED ([BoundToOrganization]).
+func RequireSelf(ctx context.Context) (*Principal, error) {
+	p, err := Require(ctx)
+	if err == nil && BoundToOrganization(p.Methods) {
+		return nil, StepUpRequired()
+	}
+	return p, err
+}
+
 // StepUpRequired is the answer to a call that needs a credential to be shown
 // anew.
 func StepUpRequired() error {

@@ -256,6 +256,107 @@ func TestS41AnOrganizationsIssuerOpensThatOrganizationAlone(t *testing.T) {
 	}
 }
 
+// S41: nor does it reach what is the user's own, or in other organizations.
+func TestS41AnOrganizationsIssuerActsInThatOrganizationAlone(t *testing.T) {
+	t.Parallel()
+	e := setupEnterprise(t)
+	tokens, p := e.signUp(t, "ada@elsewhere.example")
+	e.linkTo(t, tokens, at("1", "ada@acme.example"))
+	gone, err := e.organizations.CreateOrganization(with(t.Context(), tokens), &authv1.CreateOrganizationRequest{
+		Organization: &authv1.Organization{DisplayName: "Gone"},
+	})
+	must(t, err)
+	_, err = e.organizations.DeleteOrganization(with(t.Context(), tokens), &authv1.DeleteOrganizationRequest{Id: gone.GetId()})
+	must(t, err)
+	made, err := e.apiKeys.CreateApiKey(with(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
+	must(t, err)
+	came, err := e.come(t, at("1", "ada@acme.example"))
+	must(t, err)
+	ctx, grants := with(t.Context(), came), authv1.NewGrantServiceClient(e.conn)
+	for what, try := range map[string]func() error{
+		"restoring an organization": func() error {
+			_, err := e.organizations.UndeleteOrganization(ctx, &authv1.UndeleteOrganizationRequest{Id: gone.GetId()})
+			return err
+		},
+		"making an organization": func() error {
+			_, err := e.organizations.CreateOrganization(ctx, &authv1.CreateOrganizationRequest{Organization: &authv1.Organization{DisplayName: "New"}})
+			return err
+		},
+		"accepting an invitation": func() error {
+			_, err := e.invitations.AcceptInvitation(ctx, &authv1.AcceptInvitationRequest{Token: "unknown"})
+			return err
+		},
+		"reading sessions": func() error {
+			_, err := e.userSessions.ListUserSessions(ctx, &authv1.ListUserSessionsRequest{})
+			return err
+		},
+		"ending a session": func() error {
+			_, err := e.userSessions.DeleteUserSession(ctx, &authv1.DeleteUserSessionRequest{Id: p.SessionID})
+			return err
+		},
+		"ending sessions": func() error {
+			_, err := e.userSessions.EndUserSessions(ctx, &authv1.EndUserSessionsRequest{KeepCurrent: true})
+			return err
+		},
+		"reading keys": func() error {
+			_, err := e.apiKeys.ListApiKeys(ctx, &authv1.ListApiKeysRequest{})
+			return err
+		},
+		"ending a key": func() error {
+			_, err := e.apiKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: made.GetApiKey().GetId()})
+			return err
+		},
+		"reading consents": func() error {
+			_, err := grants.ListGrants(ctx, &authv1.ListGrantsRequest{})
+			return err
+		},
+		"taking a consent back": func() error {
+			_, err := grants.DeleteGrant(ctx, &authv1.DeleteGrantRequest{Id: id.New()})
+			return err
+		},
+		"another name": func() error {
+			_, err := e.accounts.UpdateMe(ctx, &authv1.UpdateMeRequest{
+				Me: &authv1.Me{DisplayName: "Eve"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
+			})
+			return err
+		},
+	} {
+		if err := try(); !fault.Is(err, faultv1.Reason_REASON_STEP_UP_REQUIRED) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	me, err := e.accounts.GetMe(ctx, &authv1.GetMeRequest{})
+	must(t, err)
+	if me.GetDisplayName() != "ada" || me.GetOrganizationId() != e.id {
+		t.Errorf("she is %v", me)
+	}
+	_, err = e.organizations.RemoveMember(ctx, &authv1.RemoveMemberRequest{OrganizationId: e.id, UserId: p.UserID})
+	must(t, err) // it acts in the organization
+}
+
+// S46: an organization's issuer opens nothing of the installation, whoever it says comes.
+func TestS46AnOrganizationsIssuerMakesNobodyOperator(t *testing.T) {
+	t.Parallel()
+	e := setupEnterprise(t)
+	tokens, p := e.signUp(t, "ada@elsewhere.example")
+	e.linkTo(t, tokens, at("1", "ada@acme.example"))
+	must(t, e.service.GrantOperator(t.Context(), "ada@elsewhere.example", true))
+	came, err := e.come(t, at("1", "ada@acme.example"))
+	must(t, err)
+	for what, issued := range map[string]*authv1.TokenResponse{"at sign-in": came, "after a refresh": e.again(t, came)} {
+		if got := e.principal(t, issued); got.UserID != p.UserID || got.HasRole("operator") {
+			t.Errorf("%s: came as %s with %v", what, got.UserID, got.Roles)
+		}
+	}
+	came, err = e.come(t, at("1", "ada@acme.example"))
+	must(t, err)
+	stepped, err := e.sessions.StepUp(with(t.Context(), came), &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: password}})
+	must(t, err)
+	if got := e.principal(t, stepped); !got.HasRole("operator") {
+		t.Errorf("with the password she is %v", got.Roles)
+	}
+}
+
 // S14: where addresses must be confirmed, an organization does not learn who has an
 // account; and the mail tells.
 func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {

@@ -20,7 +20,7 @@ const letterPasswordChanged mailing.Kind = "password_changed"
 
 // UpdateMe implements the RPC.
 func (s *Service) UpdateMe(ctx context.Context, req *authv1.UpdateMeRequest) (*authv1.Me, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func NewService(deps Deps) (*Service, error) {
 
 // ListApiKeys implements the RPC.
 func (s *Service) ListApiKeys(ctx context.Context, req *authv1.ListApiKeysRequest) (*authv1.ListApiKeysResponse, error) { //nolint:revive,staticcheck // the contract's name
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *Service) RotateApiKey(ctx context.Context, req *authv1.RotateApiKeyRequ
 
 // DeleteApiKey implements the RPC.
 func (s *Service) DeleteApiKey(ctx context.Context, req *authv1.DeleteApiKeyRequest) (*authv1.DeleteApiKeyResponse, error) { //nolint:revive,staticcheck // the contract's name
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -169,7 +169,7 @@ func (p *Passkeys) record(ctx context.Context, tx postgres.Tx, caller *identity.
 
 // ListPasskeys implements the RPC.
 func (p *Passkeys) ListPasskeys(ctx context.Context, req *authv1.ListPasskeysRequest) (*authv1.ListPasskeysResponse, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 
 // ListIdentities implements the RPC.
 func (s *Service) ListIdentities(ctx context.Context, req *authv1.ListIdentitiesRequest) (*authv1.ListIdentitiesResponse, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}

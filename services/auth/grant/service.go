@@ -38,7 +38,7 @@ func NewService(deps Deps) (*Service, error) {
 
 // ListGrants implements the RPC.
 func (s *Service) ListGrants(ctx context.Context, req *authv1.ListGrantsRequest) (*authv1.ListGrantsResponse, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (s *Service) ListGrants(ctx context.Context, req *authv1.ListGrantsRequest)
 
 // DeleteGrant implements the RPC.
 func (s *Service) DeleteGrant(ctx context.Context, req *authv1.DeleteGrantRequest) (*authv1.DeleteGrantResponse, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}

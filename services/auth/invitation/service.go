@@ -164,7 +164,7 @@ func (s *Service) DeleteInvitation(ctx context.Context, req *authv1.DeleteInvita
 
 // AcceptInvitation implements the RPC.
 func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvitationRequest) (*authv1.AcceptInvitationResponse, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}

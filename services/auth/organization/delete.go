@@ -41,7 +41,7 @@ func (s *Service) DeleteOrganization(ctx context.Context, req *authv1.DeleteOrga
 // UndeleteOrganization implements the RPC. Nobody acts in the organization, so it
 // is not bound to where the caller does.
 func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.UndeleteOrganizationRequest) (*authv1.Organization, error) {
-	p, err := identity.Require(ctx)
+	p, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ const maxPerUser = 100
 
 // CreateOrganization implements the RPC.
 func (s *Service) CreateOrganization(ctx context.Context, req *authv1.CreateOrganizationRequest) (*authv1.Organization, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}

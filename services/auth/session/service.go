@@ -313,7 +313,9 @@ func (s *Service) holder(ctx context.Context, tx postgres.Tx, session Session) (
 		return holder{}, identity.Unauthenticated()
 	}
 	h.user, h.permissions = member.User, member.Permissions
-	h.roles = organization.TokenRoles(member.Roles, member.User.Operator && session.ClientID == "")
+	// No organization's provider speaks for the installation.
+	operator := member.User.Operator && session.ClientID == "" && !identity.BoundToOrganization(session.Methods)
+	h.roles = organization.TokenRoles(member.Roles, operator)
 	return h, nil
 }
 

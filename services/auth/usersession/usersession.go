@@ -63,7 +63,7 @@ func NewService(deps Deps) (*Service, error) {
 
 // ListUserSessions implements the RPC.
 func (s *Service) ListUserSessions(ctx context.Context, req *authv1.ListUserSessionsRequest) (*authv1.ListUserSessionsResponse, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (s *Service) ListUserSessions(ctx context.Context, req *authv1.ListUserSess
 
 // DeleteUserSession implements the RPC.
 func (s *Service) DeleteUserSession(ctx context.Context, req *authv1.DeleteUserSessionRequest) (*authv1.DeleteUserSessionResponse, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (s *Service) DeleteUserSession(ctx context.Context, req *authv1.DeleteUserS
 
 // EndUserSessions implements the RPC.
 func (s *Service) EndUserSessions(ctx context.Context, req *authv1.EndUserSessionsRequest) (*authv1.EndUserSessionsResponse, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireSelf(ctx)
 	if err != nil {
 		return nil, err
 	}
