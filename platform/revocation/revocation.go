@@ -34,8 +34,9 @@ const (
 
 	interval = time.Second
 	// overlap is asked for again each time, since transactions end in another
-	// order than their times say.
-	overlap     = 30 * time.Second
+	// order than their times say, up to 30 s later, and the clock here may be 30 s
+	// ahead of auth's.
+	overlap     = time.Minute
 	pollTimeout = 5 * time.Second
 	firstWait   = 3 * time.Second
 )

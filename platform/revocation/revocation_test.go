@@ -121,6 +121,25 @@ func TestS23ALateRevocationIsHeard(t *testing.T) {
 	}
 }
 
+// S23: also by a process whose clock is ahead of auth's by what is tolerated.
+func TestS23ALateRevocationIsHeardByAClockThatIsAhead(t *testing.T) {
+	t.Parallel()
+	const ahead, transaction = 30 * time.Second, 30 * time.Second
+	a, clk := &auth{}, clock.NewFake(start.Add(ahead))
+	f := revocation.NewFeed(a.since, clk, slog.New(slog.DiscardHandler))
+	poll(t, f)
+	for passed := time.Duration(0); passed < transaction; passed += time.Second {
+		clk.Advance(time.Second)
+		poll(t, f)
+	}
+	a.revoked = append(a.revoked, revocation.Revocation{ID: "1", SessionID: "session", Time: start.Add(time.Second)})
+	clk.Advance(time.Second)
+	poll(t, f)
+	if err := f.Check(t.Context(), token(start)); !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
+		t.Errorf("the token has its force: %v", err)
+	}
+}
+
 func TestS22AnOpenStreamIsEndedOnce(t *testing.T) {
 	t.Parallel()
 	f, a, _ := feed(t)
