@@ -3,6 +3,10 @@
 // A row is written in the transaction of the deed: there is no deed without
 // its row and no row without its deed. The table can only be appended to; no
 // service's role may read, change or delete rows.
+//
+// Readers of the trail are clients of the API: a field that changed is named as
+// JSON names it there ("displayName"). The trail spells it so itself, whatever a
+// room has at hand, such as a path of an update mask ("display_name").
 package audit
 
 import (
@@ -13,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -30,7 +35,8 @@ type Event struct {
 	Action string
 	// ResourceType and ResourceID name the resource.
 	ResourceType, ResourceID string
-	// Changes holds what changed, before and after; no secrets.
+	// Changes holds what changed, before and after, by the field's name in the
+	// contract, in its spelling or in JSON's; no secrets.
 	Changes map[string]Change
 }
 
@@ -59,10 +65,11 @@ func (t *Trail) Append(ctx context.Context, tx pgx.Tx, e Event) error {
 // AppendEach is [Trail.Append] for each of some resources, to all of which the same
 // was done.
 func (t *Trail) AppendEach(ctx context.Context, tx pgx.Tx, e Event, resourceIDs []string) error {
-	if e.Changes == nil {
-		e.Changes = map[string]Change{}
+	named := make(map[string]Change, len(e.Changes))
+	for field, change := range e.Changes {
+		named[fault.FieldName(field)] = change
 	}
-	changes, err := json.Marshal(e.Changes)
+	changes, err := json.Marshal(named)
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}

@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
@@ -74,6 +75,25 @@ func Invalid(field, format string, args ...any) *Fault {
 		detail:     field + ": " + message,
 		violations: []Violation{{Field: field, Message: message}},
 	}
+}
+
+// FieldName spells the name of a field, or a path of names, as JSON does: what the
+// contract calls display_name is displayName. JSON's own spelling stays as it is.
+func FieldName(name string) string {
+	var b strings.Builder
+	upper := false
+	for _, r := range name {
+		switch {
+		case r == '_':
+			upper = true
+		case upper:
+			b.WriteRune(unicode.ToUpper(r))
+			upper = false
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // NotFound returns a NOT_FOUND fault for a kind of resource. It does not

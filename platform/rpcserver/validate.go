@@ -44,30 +44,13 @@ func jsonPath(path *validate.FieldPath) string {
 		if i > 0 {
 			b.WriteByte('.')
 		}
-		b.WriteString(lowerCamel(element.GetFieldName()))
+		b.WriteString(fault.FieldName(element.GetFieldName()))
 		switch element.GetSubscript().(type) {
 		case *validate.FieldPathElement_Index:
 			b.WriteString("[" + strconv.FormatUint(element.GetIndex(), 10) + "]")
 		case *validate.FieldPathElement_StringKey:
 			b.WriteString("[" + strconv.Quote(element.GetStringKey()) + "]")
 		default:
-		}
-	}
-	return b.String()
-}
-
-func lowerCamel(name string) string {
-	var b strings.Builder
-	upper := false
-	for _, r := range name {
-		switch {
-		case r == '_':
-			upper = true
-		case upper:
-			b.WriteString(strings.ToUpper(string(r)))
-			upper = false
-		default:
-			b.WriteRune(r)
 		}
 	}
 	return b.String()

@@ -35,7 +35,7 @@ func apply(u, patch user.User, mask []string) (user.User, map[string]audit.Chang
 		changes[fieldDisabled] = audit.Change{Before: u.Disabled, After: after.Disabled}
 	}
 	if after.DisplayName != u.DisplayName {
-		changes["display_name"] = audit.Change{Before: u.DisplayName, After: after.DisplayName}
+		changes["displayName"] = audit.Change{Before: u.DisplayName, After: after.DisplayName}
 	}
 	if after.Locale != u.Locale {
 		changes["locale"] = audit.Change{Before: u.Locale, After: after.Locale}
