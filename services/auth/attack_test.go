@@ -1,10 +1,13 @@
 package auth_test
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -158,4 +161,49 @@ func TestS18NewKeysNeedAFreshSignIn(t *testing.T) {
 	// Ending one needs no more than being there.
 	_, err = b.apiKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: made.GetApiKey().GetId()})
 	must(t, err)
+}
+
+// S18: a session that was left open sends no client's codes elsewhere.
+func TestS18ClientsAreChangedAfterAFreshSignIn(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(clock.System().Now().Add(-8 * time.Minute))
+	b := setupWith(t, clk, auth.Config{})
+	tokens, _ := b.signUp(t, "ada@example.org")
+	ctx, clients := with(t.Context(), tokens), authv1.NewOAuthClientServiceClient(b.conn)
+	asked := &authv1.OAuthClient{
+		DisplayName: "Reader", Confidential: true, Scopes: []string{"openid"}, RedirectUris: []string{"https://app.example/"},
+	}
+	made, err := clients.CreateOAuthClient(ctx, &authv1.CreateOAuthClientRequest{OauthClient: asked})
+	must(t, err)
+	clientID := made.GetOauthClient().GetId()
+	move := func(ctx context.Context, uri string) error {
+		_, err := clients.UpdateOAuthClient(ctx, &authv1.UpdateOAuthClientRequest{
+			OauthClient: &authv1.OAuthClient{Id: clientID, RedirectUris: []string{uri}},
+			UpdateMask:  &fieldmaskpb.FieldMask{Paths: []string{"redirect_uris"}},
+		})
+		return err
+	}
+	must(t, move(ctx, "https://new.example/"))
+	clk.Advance(identity.MaxAuthAge + time.Second)
+	wantReason(t, move(ctx, "https://evil.example/"), faultv1.Reason_REASON_STEP_UP_REQUIRED)
+	_, err = clients.CreateOAuthClient(ctx, &authv1.CreateOAuthClientRequest{OauthClient: asked})
+	wantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
+	_, err = clients.RotateOAuthClientSecret(ctx, &authv1.RotateOAuthClientSecretRequest{Id: clientID})
+	wantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
+	kept, err := clients.GetOAuthClient(ctx, &authv1.GetOAuthClientRequest{Id: clientID})
+	must(t, err)
+	if uris := kept.GetRedirectUris(); len(uris) != 1 || uris[0] != "https://new.example/" {
+		t.Errorf("codes go to %v", uris)
+	}
+	stepped, err := b.sessions.StepUp(ctx, stepUpPassword(password))
+	must(t, err)
+	must(t, move(with(t.Context(), stepped), "https://newer.example/"))
+	// Ending one needs no more than being there.
+	_, err = clients.DeleteOAuthClient(ctx, &authv1.DeleteOAuthClientRequest{Id: clientID})
+	must(t, err)
+	// The trail names the fields as the API's clients do.
+	if got := adminText(t, b, "SELECT string_agg(DISTINCT field, ' ') FROM audit.events, jsonb_object_keys(changes) AS field WHERE resource_id = $1",
+		clientID); got != "redirectUris" {
+		t.Errorf("the trail names %q", got)
+	}
 }

@@ -117,12 +117,12 @@ func (s *Service) ListOAuthClients(ctx context.Context, req *authv1.ListOAuthCli
 
 // UpdateOAuthClient implements the RPC.
 func (s *Service) UpdateOAuthClient(ctx context.Context, req *authv1.UpdateOAuthClientRequest) (*authv1.OAuthClient, error) {
-	caller, err := identity.Require(ctx)
+	caller, err := identity.RequireFresh(ctx, s.deps.Clock, identity.MaxAuthAge)
 	if err != nil {
 		return nil, err
 	}
 	patch, mask := decode(req.GetOauthClient()), req.GetUpdateMask().GetPaths()
-	c, err := s.change(ctx, req.GetOauthClient().GetId(), rpcserver.Etag(ctx, req.GetOauthClient().GetEtag()), "updated",
+	c, err := s.change(ctx, caller, req.GetOauthClient().GetId(), rpcserver.Etag(ctx, req.GetOauthClient().GetEtag()), "updated",
 		func(ctx context.Context, tx postgres.Tx, before Client) (Client, map[string]audit.Change, error) {
 			after, changes, err := before.Apply(patch, mask)
 			if err == nil && slices.Contains(mask, "scopes") {
@@ -141,11 +141,12 @@ func (s *Service) UpdateOAuthClient(ctx context.Context, req *authv1.UpdateOAuth
 
 // RotateOAuthClientSecret implements the RPC.
 func (s *Service) RotateOAuthClientSecret(ctx context.Context, req *authv1.RotateOAuthClientSecretRequest) (*authv1.OAuthClientWithSecret, error) {
-	if _, err := identity.RequireFresh(ctx, s.deps.Clock, identity.MaxAuthAge); err != nil {
+	caller, err := identity.RequireFresh(ctx, s.deps.Clock, identity.MaxAuthAge)
+	if err != nil {
 		return nil, err
 	}
 	secret, hash := opaque.New()
-	c, err := s.change(ctx, req.GetId(), "", "secret_rotated",
+	c, err := s.change(ctx, caller, req.GetId(), "", "secret_rotated",
 		func(ctx context.Context, tx postgres.Tx, before Client) (Client, map[string]audit.Change, error) {
 			if !before.Confidential() {
 				return before, nil, fault.New(faultv1.Reason_REASON_CONFLICT, "a public client has no secret")
@@ -187,15 +188,11 @@ func (s *Service) DeleteOAuthClient(ctx context.Context, req *authv1.DeleteOAuth
 	return &authv1.DeleteOAuthClientResponse{}, nil
 }
 
-// change reads a client, changes it and writes it back with its audit row, in one
-// transaction.
-func (s *Service) change(ctx context.Context, clientID, etag, verb string,
+// change reads a client, changes it for a caller who signed in freshly, and writes it
+// back with its audit row, in one transaction.
+func (s *Service) change(ctx context.Context, caller *identity.Principal, clientID, etag, verb string,
 	edit func(ctx context.Context, tx postgres.Tx, before Client) (Client, map[string]audit.Change, error),
 ) (after Client, err error) {
-	caller, err := identity.Require(ctx)
-	if err != nil {
-		return after, err
-	}
 	err = s.deps.Store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		before, err := s.deps.Store.lock(ctx, tx, caller.OrganizationID, clientID)
 		if err != nil {

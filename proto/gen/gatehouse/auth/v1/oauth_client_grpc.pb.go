@@ -45,7 +45,8 @@ type OAuthClientServiceClient interface {
 	ListOAuthClients(ctx context.Context, in *ListOAuthClientsRequest, opts ...grpc.CallOption) (*ListOAuthClientsResponse, error)
 	// UpdateOAuthClient changes the fields that the mask names; whether a client is
 	// confidential is not one of them. What a client loses by it, no refresh gives it
-	// again. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
+	// again. A stale etag, in the body or in If-Match, is ETAG_MISMATCH. It needs a
+	// fresh sign-in.
 	UpdateOAuthClient(ctx context.Context, in *UpdateOAuthClientRequest, opts ...grpc.CallOption) (*OAuthClient, error)
 	// RotateOAuthClientSecret gives a confidential client another secret. The one
 	// until now ends at once, and tokens that the client got for itself within
@@ -140,7 +141,8 @@ type OAuthClientServiceServer interface {
 	ListOAuthClients(context.Context, *ListOAuthClientsRequest) (*ListOAuthClientsResponse, error)
 	// UpdateOAuthClient changes the fields that the mask names; whether a client is
 	// confidential is not one of them. What a client loses by it, no refresh gives it
-	// again. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
+	// again. A stale etag, in the body or in If-Match, is ETAG_MISMATCH. It needs a
+	// fresh sign-in.
 	UpdateOAuthClient(context.Context, *UpdateOAuthClientRequest) (*OAuthClient, error)
 	// RotateOAuthClientSecret gives a confidential client another secret. The one
 	// until now ends at once, and tokens that the client got for itself within

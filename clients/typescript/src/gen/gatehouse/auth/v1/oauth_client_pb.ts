@@ -385,7 +385,8 @@ export const OAuthClientService: GenService<{
   /**
    * UpdateOAuthClient changes the fields that the mask names; whether a client is
    * confidential is not one of them. What a client loses by it, no refresh gives it
-   * again. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
+   * again. A stale etag, in the body or in If-Match, is ETAG_MISMATCH. It needs a
+   * fresh sign-in.
    *
    * @generated from rpc gatehouse.auth.v1.OAuthClientService.UpdateOAuthClient
    */
