@@ -103,6 +103,15 @@ func NotFound(kind string) *Fault {
 	return New(faultv1.Reason_REASON_NOT_FOUND, "no such %s", kind)
 }
 
+// CheckEtag refuses a change of a kind of resource that builds on another state than
+// the present one, by ETAG_MISMATCH. An empty etag builds on whatever stands.
+func CheckEtag(kind, built, present string) error {
+	if built != "" && built != present {
+		return New(faultv1.Reason_REASON_ETAG_MISMATCH, "the %s changed since it was read", kind)
+	}
+	return nil
+}
+
 // WithViolation returns a copy of f that names one more field.
 func (f *Fault) WithViolation(field, message string) *Fault {
 	c := *f

@@ -101,6 +101,34 @@ func TestFrom(t *testing.T) {
 	}
 }
 
+func TestCheckEtag(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		built, present string
+		want           faultv1.Reason
+	}{
+		{"", "7", faultv1.Reason_REASON_UNSPECIFIED},
+		{"7", "7", faultv1.Reason_REASON_UNSPECIFIED},
+		{"6", "7", faultv1.Reason_REASON_ETAG_MISMATCH},
+	} {
+		if err := fault.CheckEtag("role", tc.built, tc.present); fault.ReasonOf(err) != tc.want {
+			t.Errorf("on %q at %q: %v, want %v", tc.built, tc.present, err, tc.want)
+		}
+	}
+}
+
+func TestFieldNamesAreSpelledAsInJSON(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"": "", "id": "id", "display_name": "displayName", "displayName": "displayName", "post_logout_redirect_uris": "postLogoutRedirectUris",
+		"assistant.collection_ids": "assistant.collectionIds", "line_2": "line2",
+	} {
+		if got := fault.FieldName(name); got != want {
+			t.Errorf("%q is %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestHeadersThatStatusesCallFor(t *testing.T) {
 	t.Parallel()
 	for reason, want := range map[faultv1.Reason][2]string{

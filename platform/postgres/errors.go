@@ -23,6 +23,15 @@ const retryAfter = 2 * time.Second
 // that means is for the store to say.
 var ErrNoRows = pgx.ErrNoRows
 
+// NotFound says of a statement that must return a row of a kind of resource that none
+// is NOT_FOUND. Other errors come back as they are.
+func NotFound(err error, kind string) error {
+	if errors.Is(err, ErrNoRows) {
+		return fault.NotFound(kind)
+	}
+	return err
+}
+
 // ViolatedConstraint returns the name of the constraint that a statement broke
 // (unique, foreign key, check, exclusion or not null, where the name is the
 // column's), so that a store can say what the caller did wrong.

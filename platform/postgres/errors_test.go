@@ -56,6 +56,20 @@ func TestMapError(t *testing.T) {
 	}
 }
 
+func TestNotFoundIsSaidOfNoRowsAlone(t *testing.T) {
+	t.Parallel()
+	if err := postgres.NotFound(fmt.Errorf("reading: %w", postgres.ErrNoRows), "role"); !fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
+		t.Errorf("no rows: %v", err)
+	}
+	own := errors.New("the disk is full")
+	if err := postgres.NotFound(own, "role"); err != own { //nolint:errorlint // the same error, not one that wraps it
+		t.Errorf("another error became %v", err)
+	}
+	if err := postgres.NotFound(nil, "role"); err != nil {
+		t.Errorf("no error became %v", err)
+	}
+}
+
 func TestViolatedConstraint(t *testing.T) {
 	t.Parallel()
 	db := open(t)

@@ -111,24 +111,19 @@ func RequestID(given string) string {
 	return given
 }
 
-// IfMatch returns the etag of the request's If-Match without its quotes, or
-// "" when there is none or it is "*".
-func IfMatch(ctx context.Context) string {
+// Etag returns the state that a change builds on: the etag in the body, or else
+// that of the request's If-Match without its quotes. It is "" when there is neither,
+// or If-Match is "*".
+func Etag(ctx context.Context, body string) string {
+	if body != "" {
+		return body
+	}
 	md, _ := metadata.FromIncomingContext(ctx)
 	tag := strings.Trim(strings.TrimPrefix(first(md, MetadataIfMatch), "W/"), `"`)
 	if tag == "*" {
 		return ""
 	}
 	return tag
-}
-
-// Etag returns the state that a change builds on: the etag in the body, or else
-// the request's If-Match.
-func Etag(ctx context.Context, body string) string {
-	if body != "" {
-		return body
-	}
-	return IfMatch(ctx)
 }
 
 func hasBearer(value string) bool {

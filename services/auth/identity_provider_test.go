@@ -443,6 +443,13 @@ func TestS73AClientsSecretIsForItsIssuerAlone(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
+	_, err = e.update(t, e.owner, func(p *authv1.IdentityProvider) { p.DisplayName = "Renamed" }, "display_name", "client_secret")
+	must(t, err)
+	// Of the secret the trail tells that it changed, and no more.
+	if got := adminText(t, e.bundle, "SELECT changes::text FROM audit.events WHERE action = 'auth.identity_provider.updated'"); !strings.Contains(got,
+		`"clientSecret": {"after": null, "before": null}`) || !strings.Contains(got, `"displayName": {"after": "Renamed"`) {
+		t.Errorf("the trail holds %s", got)
+	}
 	// Another row's content does not open.
 	e.database.AdminExec(t, "UPDATE auth.identity_providers SET id = '"+id.New()+"'")
 	e.provider = adminText(t, e.bundle, "SELECT id::text FROM auth.identity_providers")

@@ -91,6 +91,31 @@ func TestAssistantLife(t *testing.T) {
 		"management.assistant.deleted", "management.assistant.restored")
 }
 
+// The mask is derived from the body when absent (AIP-134), and the trail shows what
+// changed, named as JSON names it.
+func TestAnUpdateWithoutAMaskTakesWhatIsFilled(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := b.As(t, id.New(), "member")
+	created := b.create(ctx, t, "Help desk")
+	updated, err := b.assistants.UpdateAssistant(ctx, &managementv1.UpdateAssistantRequest{
+		Assistant: &managementv1.Assistant{Id: created.GetId(), DisplayName: "Front desk"},
+	})
+	must(t, err)
+	if updated.GetDisplayName() != "Front desk" || !slices.Equal(updated.GetTools(), created.GetTools()) {
+		t.Errorf("updated to %v", updated)
+	}
+	conn, err := pgx.Connect(t.Context(), b.database.AdminURL)
+	must(t, err)
+	defer func() { must(t, conn.Close(context.WithoutCancel(t.Context()))) }()
+	var changes string
+	must(t, conn.QueryRow(t.Context(), "SELECT changes::text FROM audit.events WHERE resource_id = $1 AND action = 'management.assistant.updated'",
+		created.GetId()).Scan(&changes))
+	if changes != `{"displayName": {"after": "Front desk", "before": "Help desk"}}` {
+		t.Errorf("the trail holds %s", changes)
+	}
+}
+
 // wantAudit reads the trail as the administrator: no service may.
 func wantAudit(t *testing.T, b *bundle, resourceID string, actions ...string) {
 	t.Helper()

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"strings"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
@@ -24,13 +25,17 @@ func (s *Service) UpdateMe(ctx context.Context, req *authv1.UpdateMeRequest) (*a
 	if err != nil {
 		return nil, err
 	}
-	patch := user.User{DisplayName: req.GetMe().GetDisplayName(), Locale: req.GetMe().GetLocale()}
-	mask, etag := req.GetUpdateMask().GetPaths(), rpcserver.Etag(ctx, req.GetMe().GetEtag())
+	patch := user.User{DisplayName: strings.TrimSpace(req.GetMe().GetDisplayName()), Locale: req.GetMe().GetLocale()}
+	mask, etag := user.Fields().Mask(patch, req.GetUpdateMask().GetPaths()), rpcserver.Etag(ctx, req.GetMe().GetEtag())
 	err = s.change(ctx, caller, "updated", func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error) {
-		if err := u.CheckEtag(etag); err != nil {
+		if err := fault.CheckEtag("account", etag, u.Etag()); err != nil {
 			return u, err
 		}
-		return u.Apply(patch, mask)
+		after, err := user.Fields().Apply(u, patch, mask)
+		if err != nil {
+			return u, err
+		}
+		return after, after.Validate()
 	})
 	if err != nil {
 		return nil, err
@@ -104,19 +109,7 @@ func (s *Service) change(ctx context.Context, caller *identity.Principal, verb s
 		}
 		return s.deps.Trail.Append(ctx, tx, audit.Event{
 			OrganizationID: caller.OrganizationID, Action: "auth.user." + verb, ResourceType: "user", ResourceID: caller.UserID,
-			Changes: changes(before, after),
+			Changes: user.Fields().Changes(before, after),
 		})
 	})
-}
-
-// changes lists what a person may see of a change of its account.
-func changes(before, after user.User) map[string]audit.Change {
-	out := map[string]audit.Change{}
-	if before.DisplayName != after.DisplayName {
-		out["displayName"] = audit.Change{Before: before.DisplayName, After: after.DisplayName}
-	}
-	if before.Locale != after.Locale {
-		out["locale"] = audit.Change{Before: before.Locale, After: after.Locale}
-	}
-	return out
 }

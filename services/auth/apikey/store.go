@@ -10,7 +10,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/apikey"
 	"github.com/gatehouse/gatehouse/platform/clock"
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -70,12 +69,12 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, k Key, hash [sha256.Size]
 func (s *Store) rotate(ctx context.Context, tx pgx.Tx, userID, id, prefix string, hash [sha256.Size]byte) (Key, error) {
 	k, err := postgres.TxOne(ctx, tx, scan, "UPDATE api_keys SET secret_hash = $3, prefix = $4 WHERE user_id = $1 AND id = $2 RETURNING "+columns,
 		userID, id, hash[:], prefix)
-	return k, absent(err)
+	return k, postgres.NotFound(err, "API key")
 }
 
 func (s *Store) remove(ctx context.Context, tx pgx.Tx, userID, id string) (Key, error) {
 	k, err := postgres.TxOne(ctx, tx, scan, "DELETE FROM api_keys WHERE user_id = $1 AND id = $2 RETURNING "+columns, userID, id)
-	return k, absent(err)
+	return k, postgres.NotFound(err, "API key")
 }
 
 func (s *Store) removeAll(ctx context.Context, tx pgx.Tx, userID string) ([]Key, error) {
@@ -113,10 +112,3 @@ func (s *Store) Resolve(ctx context.Context, hash [sha256.Size]byte) (apikey.Key
 }
 
 func (s *Store) now() time.Time { return clock.Stamp(s.clock) }
-
-func absent(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound("API key")
-	}
-	return err
-}

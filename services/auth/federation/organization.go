@@ -8,16 +8,17 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 )
 
 const (
 	// maxProviders bounds how many providers an organization has.
 	maxProviders = 10
+	// kindProvider is what faults call an organization's provider.
+	kindProvider = "identity provider"
 	// sealing is what the box of clients' secrets is derived for.
 	sealing = "gatehouse/auth/identity-provider"
 )
@@ -77,61 +78,29 @@ func (p OrganizationProvider) Validate() error {
 	return nil
 }
 
-// CheckEtag refuses a change that builds on another state than the present one. An
-// empty etag builds on whatever stands.
-func (p OrganizationProvider) CheckEtag(etag string) error {
-	if etag != "" && etag != p.Etag() {
-		return fault.New(faultv1.Reason_REASON_ETAG_MISMATCH, "the identity provider changed since it was read")
-	}
-	return nil
+// fieldSecret is the field that only ever comes in.
+const fieldSecret = "client_secret"
+
+// fields are the others that a client may change, by their names in the contract.
+var fields = patch.Fields[OrganizationProvider]{ //nolint:gochecknoglobals // a constant table
+	"display_name": patch.At(func(p *OrganizationProvider) *string { return &p.DisplayName }),
+	"issuer":       patch.At(func(p *OrganizationProvider) *string { return &p.Issuer }),
+	"client_id":    patch.At(func(p *OrganizationProvider) *string { return &p.ClientID }),
+	"domains":      patch.At(func(p *OrganizationProvider) *[]string { return &p.Domains }),
+	"role":         patch.At(func(p *OrganizationProvider) *string { return &p.Role }),
 }
 
-// Apply returns p with the fields of the mask taken from the patch. Another issuer
-// takes another secret: the one that is kept is for the present one alone.
-func (p OrganizationProvider) Apply(patch OrganizationProvider, mask []string) (OrganizationProvider, error) {
-	before := p
-	for _, path := range mask {
-		switch path {
-		case "display_name":
-			p.DisplayName = patch.DisplayName
-		case "issuer":
-			p.Issuer = patch.Issuer
-		case "client_id":
-			p.ClientID = patch.ClientID
-		case "client_secret":
-		case "domains":
-			p.Domains = patch.Domains
-		case "role":
-			p.Role = patch.Role
-		default:
-			return p, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
-		}
+// Apply returns p with the fields of the mask taken from the patch, and whether the
+// mask names the secret. Another issuer takes another secret: the one that is kept is
+// for the present one alone.
+func (p OrganizationProvider) Apply(patch OrganizationProvider, mask []string) (after OrganizationProvider, secret bool, err error) {
+	secret = slices.Contains(mask, fieldSecret)
+	after, err = fields.Apply(p, patch, slices.DeleteFunc(slices.Clone(mask), func(path string) bool { return path == fieldSecret }))
+	if err != nil {
+		return p, secret, err
 	}
-	if (p.Issuer != before.Issuer || p.ClientID != before.ClientID) && !slices.Contains(mask, "client_secret") {
-		return p, fault.Invalid("identityProvider.clientSecret", "must be given with another issuer or client id")
+	if (after.Issuer != p.Issuer || after.ClientID != p.ClientID) && !secret {
+		return p, secret, fault.Invalid("identityProvider.clientSecret", "must be given with another issuer or client id")
 	}
-	return p, p.Validate()
-}
-
-// changes lists the fields of the mask for the audit trail; of the secret only that it
-// changed.
-func (p OrganizationProvider) changes(after OrganizationProvider, mask []string) map[string]audit.Change {
-	out := map[string]audit.Change{}
-	for _, path := range mask {
-		switch path {
-		case "display_name":
-			out[path] = audit.Change{Before: p.DisplayName, After: after.DisplayName}
-		case "issuer":
-			out[path] = audit.Change{Before: p.Issuer, After: after.Issuer}
-		case "client_id":
-			out[path] = audit.Change{Before: p.ClientID, After: after.ClientID}
-		case "domains":
-			out[path] = audit.Change{Before: p.Domains, After: after.Domains}
-		case "role":
-			out[path] = audit.Change{Before: p.Role, After: after.Role}
-		default:
-			out[path] = audit.Change{}
-		}
-	}
-	return out
+	return after, secret, after.Validate()
 }

@@ -92,14 +92,16 @@ func (s *Service) UpdateIdentityProvider(ctx context.Context, req *authv1.Update
 		if err != nil {
 			return err
 		}
-		if err := before.CheckEtag(etag); err != nil {
+		if err := fault.CheckEtag(kindProvider, etag, before.Etag()); err != nil {
 			return err
 		}
-		if after, err = before.Apply(patch, mask); err != nil {
+		var secret bool
+		if after, secret, err = before.Apply(patch, mask); err != nil {
 			return err
 		}
-		changes := before.changes(after, mask)
-		if _, given := changes["client_secret"]; given {
+		changes := fields.Changes(before, after)
+		if secret {
+			changes[fieldSecret] = audit.Change{} // that it changed, no more
 			after.sealed = s.box.Seal([]byte(req.GetIdentityProvider().GetClientSecret()), after.ID)
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)

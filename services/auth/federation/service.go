@@ -133,7 +133,7 @@ func (s *Service) provider(ctx context.Context, providerID string) (Provider, er
 		return s.deps.Providers[i], nil
 	}
 	if !id.Valid(providerID) {
-		return Provider{}, fault.NotFound("identity provider")
+		return Provider{}, fault.NotFound(kindProvider)
 	}
 	owner, err := s.deps.Store.organizationProvider(ctx, providerID)
 	if err != nil {

@@ -148,10 +148,7 @@ func scan(row pgx.CollectableRow) (Identity, error) {
 // remove removes an identity of a user.
 func (s *Store) remove(ctx context.Context, tx pgx.Tx, userID, id string) (Identity, error) {
 	i, err := postgres.TxOne(ctx, tx, scan, "DELETE FROM identities WHERE user_id = $1 AND id = $2 RETURNING "+columns, userID, id)
-	if errors.Is(err, postgres.ErrNoRows) {
-		return i, fault.NotFound("identity")
-	}
-	return i, err
+	return i, postgres.NotFound(err, "identity")
 }
 
 // DeleteAll removes every identity of a user, in a transaction of that user.

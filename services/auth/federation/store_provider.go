@@ -2,11 +2,9 @@ package federation
 
 import (
 	"context"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
@@ -31,21 +29,21 @@ func scanProvider(row pgx.CollectableRow) (OrganizationProvider, error) {
 // organizationProvider returns a provider by its id, whosever it is, or NOT_FOUND.
 func (s *Store) organizationProvider(ctx context.Context, id string) (OrganizationProvider, error) {
 	p, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, scanProvider, "SELECT "+providerColumns+" FROM identity_provider($1)", id)
-	return p, absent(err)
+	return p, postgres.NotFound(err, kindProvider)
 }
 
 // getProvider returns a provider of an organization.
 func (s *Store) getProvider(ctx context.Context, organizationID, id string) (OrganizationProvider, error) {
 	p, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scanProvider,
 		"SELECT "+providerColumns+" FROM identity_providers WHERE organization_id = $1 AND id = $2", organizationID, id)
-	return p, absent(err)
+	return p, postgres.NotFound(err, kindProvider)
 }
 
 // lockProvider is getProvider in a transaction in which nobody else changes it.
 func (s *Store) lockProvider(ctx context.Context, tx pgx.Tx, organizationID, id string) (OrganizationProvider, error) {
 	p, err := postgres.TxOne(ctx, tx, scanProvider,
 		"SELECT "+providerColumns+" FROM identity_providers WHERE organization_id = $1 AND id = $2 FOR UPDATE", organizationID, id)
-	return p, absent(err)
+	return p, postgres.NotFound(err, kindProvider)
 }
 
 // countProviders returns how many providers an organization has.
@@ -89,11 +87,4 @@ func (s *Store) listProviders(ctx context.Context, organizationID string, req pa
 			return p.ID
 		},
 	})
-}
-
-func absent(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound("identity provider")
-	}
-	return err
 }

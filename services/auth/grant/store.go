@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -84,11 +83,8 @@ func (s *Store) remove(ctx context.Context, tx pgx.Tx, userID, grantID string, n
 		err := row.Scan(&g.OrganizationID, &g.ClientID, &g.Scopes)
 		return g, err
 	}, "DELETE FROM oauth_grants WHERE id = $1 AND user_id = $2 RETURNING organization_id::text, client_id::text, scopes", grantID, userID)
-	if errors.Is(err, postgres.ErrNoRows) {
-		return g, nil, fault.NotFound("grant")
-	}
 	if err != nil {
-		return g, nil, err
+		return g, nil, postgres.NotFound(err, "grant")
 	}
 	sessions, err = postgres.TxAll(ctx, tx, pgx.RowTo[string], `UPDATE sessions SET revoked_at = $4
 		WHERE organization_id = $1 AND user_id = $2 AND client_id = $3 AND revoked_at IS NULL RETURNING id::text`,

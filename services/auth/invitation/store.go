@@ -73,10 +73,7 @@ func (s *Store) replace(ctx context.Context, tx pgx.Tx, i Invitation, address st
 // remove withdraws an invitation.
 func (s *Store) remove(ctx context.Context, tx pgx.Tx, organizationID, id string) (Invitation, error) {
 	i, err := postgres.TxOne(ctx, tx, scan, "DELETE FROM invitations WHERE organization_id = $1 AND id = $2 RETURNING "+columns, organizationID, id)
-	if errors.Is(err, postgres.ErrNoRows) {
-		return i, fault.NotFound("invitation")
-	}
-	return i, err
+	return i, postgres.NotFound(err, "invitation")
 }
 
 // list returns a page of an organization's invitations.

@@ -17,12 +17,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-const resourceType = "oauth_client"
+const resourceType, kind = "oauth_client", "OAuth client"
 
 // The ways of getting tokens that a client can be registered for (RFC 6749).
 const (
@@ -69,15 +69,6 @@ func (c Client) Confidential() bool { return c.SecretHash != nil }
 
 // Etag changes with each update.
 func (c Client) Etag() string { return strconv.FormatInt(c.Revision, 36) }
-
-// CheckEtag refuses a change that builds on another state than the present one.
-// An empty etag builds on whatever stands.
-func (c Client) CheckEtag(etag string) error {
-	if etag != "" && etag != c.Etag() {
-		return fault.New(faultv1.Reason_REASON_ETAG_MISMATCH, "the client changed since it was read")
-	}
-	return nil
-}
 
 // Validate checks what the contract cannot say.
 func (c Client) Validate() error {
@@ -214,49 +205,21 @@ func withoutPort(uri string, u *url.URL) string {
 	return strings.Replace(uri, ":"+u.Port(), "", 1)
 }
 
-// properties are the fields that may be changed, by their names in the contract.
-var properties = map[string]struct { //nolint:gochecknoglobals // a constant table
-	copy func(to *Client, from Client)
-	get  func(c Client) any
-}{
-	"display_name": {
-		func(to *Client, from Client) { to.DisplayName = from.DisplayName },
-		func(c Client) any { return c.DisplayName },
-	},
-	"redirect_uris": {
-		func(to *Client, from Client) { to.RedirectURIs = from.RedirectURIs },
-		func(c Client) any { return c.RedirectURIs },
-	},
-	"post_logout_redirect_uris": {
-		func(to *Client, from Client) { to.PostLogoutRedirectURIs = from.PostLogoutRedirectURIs },
-		func(c Client) any { return c.PostLogoutRedirectURIs },
-	},
-	"grant_types": {
-		func(to *Client, from Client) { to.GrantTypes = from.GrantTypes },
-		func(c Client) any { return c.GrantTypes },
-	},
-	"scopes": {
-		func(to *Client, from Client) { to.Scopes = from.Scopes },
-		func(c Client) any { return c.Scopes },
-	},
-	"members_only": {
-		func(to *Client, from Client) { to.MembersOnly = from.MembersOnly },
-		func(c Client) any { return c.MembersOnly },
-	},
+// fields are those that a client may change, by their names in the contract.
+var fields = patch.Fields[Client]{ //nolint:gochecknoglobals // a constant table
+	"display_name":              patch.At(func(c *Client) *string { return &c.DisplayName }),
+	"redirect_uris":             patch.At(func(c *Client) *[]string { return &c.RedirectURIs }),
+	"post_logout_redirect_uris": patch.At(func(c *Client) *[]string { return &c.PostLogoutRedirectURIs }),
+	"grant_types":               patch.At(func(c *Client) *[]string { return &c.GrantTypes }),
+	"scopes":                    patch.At(func(c *Client) *[]string { return &c.Scopes }),
+	"members_only":              patch.At(func(c *Client) *bool { return &c.MembersOnly }),
 }
 
-// Apply returns c with the fields of the mask taken from the patch, and what
-// changed.
-func (c Client) Apply(patch Client, mask []string) (Client, map[string]audit.Change, error) {
-	changes := map[string]audit.Change{}
-	before := c
-	for _, path := range mask {
-		field, ok := properties[path]
-		if !ok {
-			return c, nil, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
-		}
-		field.copy(&c, patch)
-		changes[path] = audit.Change{Before: field.get(before), After: field.get(c)}
+// Apply returns c with the fields of the mask taken from the patch.
+func (c Client) Apply(patch Client, mask []string) (Client, error) {
+	after, err := fields.Apply(c, patch, mask)
+	if err != nil {
+		return c, err
 	}
-	return c, changes, c.Validate()
+	return after, after.Validate()
 }

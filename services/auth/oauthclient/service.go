@@ -121,17 +121,18 @@ func (s *Service) UpdateOAuthClient(ctx context.Context, req *authv1.UpdateOAuth
 	if err != nil {
 		return nil, err
 	}
-	patch, mask := decode(req.GetOauthClient()), req.GetUpdateMask().GetPaths()
+	patch := decode(req.GetOauthClient())
+	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	c, err := s.change(ctx, caller, req.GetOauthClient().GetId(), rpcserver.Etag(ctx, req.GetOauthClient().GetEtag()), "updated",
-		func(ctx context.Context, tx postgres.Tx, before Client) (Client, map[string]audit.Change, error) {
-			after, changes, err := before.Apply(patch, mask)
+		func(ctx context.Context, tx postgres.Tx, before Client) (Client, error) {
+			after, err := before.Apply(patch, mask)
 			if err == nil && slices.Contains(mask, "scopes") {
 				err = after.CheckScopes(s.deps.Authorizer.Allowed(caller))
 			}
 			if err == nil && before.Loses(after) {
 				err = s.deps.Revocations.EndClient(ctx, tx, before.ID)
 			}
-			return after, changes, err
+			return after, err
 		})
 	if err != nil {
 		return nil, err
@@ -147,12 +148,12 @@ func (s *Service) RotateOAuthClientSecret(ctx context.Context, req *authv1.Rotat
 	}
 	secret, hash := opaque.New()
 	c, err := s.change(ctx, caller, req.GetId(), "", "secret_rotated",
-		func(ctx context.Context, tx postgres.Tx, before Client) (Client, map[string]audit.Change, error) {
+		func(ctx context.Context, tx postgres.Tx, before Client) (Client, error) {
 			if !before.Confidential() {
-				return before, nil, fault.New(faultv1.Reason_REASON_CONFLICT, "a public client has no secret")
+				return before, fault.New(faultv1.Reason_REASON_CONFLICT, "a public client has no secret")
 			}
 			before.SecretHash = hash
-			return before, nil, s.deps.Revocations.EndUser(ctx, tx, before.ID)
+			return before, s.deps.Revocations.EndUser(ctx, tx, before.ID)
 		})
 	if err != nil {
 		return nil, err
@@ -171,7 +172,7 @@ func (s *Service) DeleteOAuthClient(ctx context.Context, req *authv1.DeleteOAuth
 		if err != nil {
 			return err
 		}
-		if err := c.CheckEtag(rpcserver.Etag(ctx, req.GetEtag())); err != nil {
+		if err := fault.CheckEtag(kind, rpcserver.Etag(ctx, req.GetEtag()), c.Etag()); err != nil {
 			return err
 		}
 		if err := s.deps.Store.remove(ctx, tx, c, s.deps.Clock.Now()); err != nil {
@@ -191,18 +192,17 @@ func (s *Service) DeleteOAuthClient(ctx context.Context, req *authv1.DeleteOAuth
 // change reads a client, changes it for a caller who signed in freshly, and writes it
 // back with its audit row, in one transaction.
 func (s *Service) change(ctx context.Context, caller *identity.Principal, clientID, etag, verb string,
-	edit func(ctx context.Context, tx postgres.Tx, before Client) (Client, map[string]audit.Change, error),
+	edit func(ctx context.Context, tx postgres.Tx, before Client) (Client, error),
 ) (after Client, err error) {
 	err = s.deps.Store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		before, err := s.deps.Store.lock(ctx, tx, caller.OrganizationID, clientID)
 		if err != nil {
 			return err
 		}
-		if err := before.CheckEtag(etag); err != nil {
+		if err := fault.CheckEtag(kind, etag, before.Etag()); err != nil {
 			return err
 		}
-		var changes map[string]audit.Change
-		if after, changes, err = edit(ctx, tx, before); err != nil {
+		if after, err = edit(ctx, tx, before); err != nil {
 			return err
 		}
 		if err := after.Cover(s.deps.Authorizer.Allowed(caller)); err != nil {
@@ -212,7 +212,7 @@ func (s *Service) change(ctx context.Context, caller *identity.Principal, client
 		if err := s.deps.Store.save(ctx, tx, after); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, after, verb, changes)
+		return s.record(ctx, tx, after, verb, fields.Changes(before, after))
 	})
 	return after, err
 }

@@ -2,12 +2,10 @@ package oauthclient
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
@@ -70,13 +68,13 @@ func (s *Store) count(ctx context.Context, tx pgx.Tx, organizationID string) (in
 func (s *Store) get(ctx context.Context, organizationID, id string) (Client, error) {
 	c, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
 		"SELECT "+columns+" FROM oauth_clients WHERE organization_id = $1 AND id = $2", organizationID, id)
-	return c, notFound(err)
+	return c, postgres.NotFound(err, kind)
 }
 
 func (s *Store) lock(ctx context.Context, tx pgx.Tx, organizationID, id string) (Client, error) {
 	c, err := postgres.TxOne(ctx, tx, scan,
 		"SELECT "+columns+" FROM oauth_clients WHERE organization_id = $1 AND id = $2 FOR UPDATE", organizationID, id)
-	return c, notFound(err)
+	return c, postgres.NotFound(err, kind)
 }
 
 func (s *Store) save(ctx context.Context, tx pgx.Tx, c Client) error {
@@ -118,7 +116,7 @@ func (s *Store) list(ctx context.Context, organizationID string, req paging.Requ
 // NOT_FOUND.
 func (s *Store) ByID(ctx context.Context, id string) (Client, error) {
 	c, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, scanNamed(id), "SELECT "+namedColumns+" FROM oauth_client($1)", id)
-	return c, notFound(err)
+	return c, postgres.NotFound(err, kind)
 }
 
 // Hold is [Store.ByID] in a transaction, until the end of which the client stays as it
@@ -126,7 +124,7 @@ func (s *Store) ByID(ctx context.Context, id string) (Client, error) {
 // client must find, or be found by.
 func (s *Store) Hold(ctx context.Context, tx pgx.Tx, id string) (Client, error) {
 	c, err := postgres.TxOne(ctx, tx, scanNamed(id), "SELECT "+namedColumns+" FROM hold_oauth_client($1)", id)
-	return c, notFound(err)
+	return c, postgres.NotFound(err, kind)
 }
 
 // scanNamed reads the client that has an id.
@@ -137,11 +135,4 @@ func scanNamed(id string) pgx.RowToFunc[Client] {
 			&c.GrantTypes, &c.Scopes, &c.MembersOnly, &c.SecretHash)
 		return c, err
 	}
-}
-
-func notFound(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound(resourceType)
-	}
-	return err
 }

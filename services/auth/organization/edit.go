@@ -9,16 +9,21 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
 // maxPerUser bounds how many organizations a user makes or belongs to by making
 // one: the own account shows as many.
 const maxPerUser = 100
+
+// fields are those that a client may change, by their names in the contract.
+var fields = patch.Fields[Organization]{ //nolint:gochecknoglobals // a constant table
+	"display_name": patch.At(func(o *Organization) *string { return &o.DisplayName }),
+}
 
 // CreateOrganization implements the RPC.
 func (s *Service) CreateOrganization(ctx context.Context, req *authv1.CreateOrganizationRequest) (*authv1.Organization, error) {
@@ -49,24 +54,27 @@ func (s *Service) CreateOrganization(ctx context.Context, req *authv1.CreateOrga
 
 // UpdateOrganization implements the RPC.
 func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrganizationRequest) (*authv1.Organization, error) {
-	patch := req.GetOrganization()
-	if _, err := ActingIn(ctx, patch.GetId()); err != nil {
+	patch := Organization{ID: req.GetOrganization().GetId(), DisplayName: strings.TrimSpace(req.GetOrganization().GetDisplayName())}
+	if _, err := ActingIn(ctx, patch.ID); err != nil {
 		return nil, err
 	}
-	etag, mask := rpcserver.Etag(ctx, patch.GetEtag()), req.GetUpdateMask().GetPaths()
+	etag, mask := rpcserver.Etag(ctx, req.GetOrganization().GetEtag()), fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	var after Organization
-	err := s.store.InTx(ctx, patch.GetId(), func(ctx context.Context, tx postgres.Tx) error {
-		before, err := s.store.GetLocked(ctx, tx, patch.GetId())
+	err := s.store.InTx(ctx, patch.ID, func(ctx context.Context, tx postgres.Tx) error {
+		before, err := s.store.GetLocked(ctx, tx, patch.ID)
 		if err == nil && before.DeleteTime != nil {
 			err = fault.NotFound("organization")
 		}
 		if err != nil {
 			return err
 		}
-		if err := before.CheckEtag(etag); err != nil {
+		if err := fault.CheckEtag("organization", etag, before.Etag()); err != nil {
 			return err
 		}
-		if after, err = before.Apply(patch.GetDisplayName(), mask); err != nil {
+		if after, err = fields.Apply(before, patch, mask); err != nil {
+			return err
+		}
+		if err := after.Validate(); err != nil {
 			return err
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.clock)
@@ -75,7 +83,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrga
 		}
 		return s.trail.Append(ctx, tx, audit.Event{
 			OrganizationID: after.ID, Action: "auth.organization.updated", ResourceType: "organization", ResourceID: after.ID,
-			Changes: map[string]audit.Change{"displayName": {Before: before.DisplayName, After: after.DisplayName}},
+			Changes: fields.Changes(before, after),
 		})
 	})
 	if err != nil {
@@ -90,24 +98,4 @@ func (o Organization) Validate() error {
 		return fault.Invalid("organization.displayName", "must not be empty")
 	}
 	return nil
-}
-
-// CheckEtag refuses a change that builds on another state than the present one.
-// An empty etag builds on whatever stands.
-func (o Organization) CheckEtag(etag string) error {
-	if etag != "" && etag != o.Etag() {
-		return fault.New(faultv1.Reason_REASON_ETAG_MISMATCH, "the organization changed since it was read")
-	}
-	return nil
-}
-
-// Apply returns o with the fields of the mask changed.
-func (o Organization) Apply(displayName string, mask []string) (Organization, error) {
-	for _, path := range mask {
-		if path != "display_name" {
-			return o, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
-		}
-		o.DisplayName = strings.TrimSpace(displayName)
-	}
-	return o, o.Validate()
 }

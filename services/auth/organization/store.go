@@ -107,7 +107,7 @@ func (s *Store) create(ctx context.Context, o Organization, owner Member, then f
 // until the transaction ends.
 func (s *Store) GetLocked(ctx context.Context, tx pgx.Tx, id string) (Organization, error) {
 	o, err := postgres.TxOne(ctx, tx, scanOrganization, "SELECT "+columns+" FROM organizations o WHERE o.id = $1 FOR UPDATE", id)
-	return o, absent(err, "organization")
+	return o, postgres.NotFound(err, "organization")
 }
 
 // Save writes what may change of an organization.
@@ -204,7 +204,7 @@ func (s *Store) InsertMember(ctx context.Context, tx pgx.Tx, m Member) error {
 func (s *Store) Get(ctx context.Context, userID, organizationID string) (Organization, error) {
 	o, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: userID}, scanOrganization,
 		selectOrganization+" WHERE o.id = $2", userID, organizationID)
-	return o, absent(err, "organization")
+	return o, postgres.NotFound(err, "organization")
 }
 
 // List returns a page of the organizations that a user belongs to.
@@ -238,7 +238,7 @@ func (s *Store) Members(ctx context.Context, organizationID string, req paging.R
 // Member returns a member, in a transaction of its organization.
 func (s *Store) Member(ctx context.Context, tx pgx.Tx, organizationID, userID string) (Member, error) {
 	m, err := postgres.TxOne(ctx, tx, scanMember, selectMember+" AND m.user_id = $2", organizationID, userID)
-	return m, absent(err, "member")
+	return m, postgres.NotFound(err, "member")
 }
 
 // Hold keeps what a member holds as it is until the transaction of that user ends,
@@ -260,7 +260,7 @@ func (s *Store) MembersByID(ctx context.Context, organizationID string, userIDs 
 // Lock lets one transaction at a time change who belongs to an organization.
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, organizationID string) error {
 	_, err := postgres.TxOne(ctx, tx, pgx.RowTo[string], "SELECT id::text FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR UPDATE", organizationID)
-	return absent(err, "organization")
+	return postgres.NotFound(err, "organization")
 }
 
 // Owners counts the owners of an organization, under Lock.
@@ -299,12 +299,5 @@ func (s *Store) DeleteMember(ctx context.Context, tx pgx.Tx, m Member) error {
 	}
 	_, err := postgres.TxExec(ctx, tx, `UPDATE sessions SET revoked_at = $3
 		WHERE organization_id = $1 AND user_id = $2 AND revoked_at IS NULL`, m.OrganizationID, m.User.ID, m.UpdateTime)
-	return err
-}
-
-func absent(err error, kind string) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound(kind)
-	}
 	return err
 }

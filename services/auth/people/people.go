@@ -9,38 +9,29 @@
 package people
 
 import (
-	"slices"
-
-	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
 
-const (
-	resourceType  = "user"
-	fieldDisabled = "disabled"
-)
+const resourceType = "user"
 
-// apply returns u with the fields of the mask taken from the patch, and what changed.
-func apply(u, patch user.User, mask []string) (user.User, map[string]audit.Change, error) {
-	own := slices.DeleteFunc(slices.Clone(mask), func(path string) bool { return path == fieldDisabled })
-	after, err := u.Apply(patch, own)
+// fields returns those that an operator may change: a user's own, and whether it may
+// sign in.
+func fields() patch.Fields[user.User] {
+	out := user.Fields()
+	out["disabled"] = patch.At(func(u *user.User) *bool { return &u.Disabled })
+	return out
+}
+
+// apply returns u with the fields of the mask taken from the patch.
+func apply(u, patch user.User, mask []string) (user.User, error) {
+	after, err := fields().Apply(u, patch, mask)
 	if err != nil {
-		return u, nil, err
+		return u, err
 	}
-	changes := map[string]audit.Change{}
-	if slices.Contains(mask, fieldDisabled) && patch.Disabled != u.Disabled {
-		after.Disabled = patch.Disabled
-		changes[fieldDisabled] = audit.Change{Before: u.Disabled, After: after.Disabled}
-	}
-	if after.DisplayName != u.DisplayName {
-		changes["displayName"] = audit.Change{Before: u.DisplayName, After: after.DisplayName}
-	}
-	if after.Locale != u.Locale {
-		changes["locale"] = audit.Change{Before: u.Locale, After: after.Locale}
-	}
-	return after, changes, nil
+	return after, after.Validate()
 }
 
 // oneself refuses what an operator must not do to its own account here.

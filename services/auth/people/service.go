@@ -3,6 +3,7 @@ package people
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
@@ -98,15 +99,15 @@ func (s *Service) UpdateUser(ctx context.Context, req *authv1.UpdateUserRequest)
 		return nil, err
 	}
 	patch := user.User{
-		DisplayName: req.GetUser().GetDisplayName(), Locale: req.GetUser().GetLocale(), Disabled: req.GetUser().GetDisabled(),
+		DisplayName: strings.TrimSpace(req.GetUser().GetDisplayName()), Locale: req.GetUser().GetLocale(), Disabled: req.GetUser().GetDisabled(),
 	}
+	mask := fields().Mask(patch, req.GetUpdateMask().GetPaths())
 	var after user.User
 	err = s.change(ctx, caller, req.GetUser().GetId(), func(ctx context.Context, tx postgres.Tx, home string, before user.User) error {
-		var changes map[string]audit.Change
-		if after, changes, err = apply(before, patch, req.GetUpdateMask().GetPaths()); err != nil {
+		if after, err = apply(before, patch, mask); err != nil {
 			return err
 		}
-		if err := before.CheckEtag(rpcserver.Etag(ctx, req.GetUser().GetEtag())); err != nil {
+		if err := fault.CheckEtag("account", rpcserver.Etag(ctx, req.GetUser().GetEtag()), before.Etag()); err != nil {
 			return err
 		}
 		if after.Disabled && !before.Disabled {
@@ -125,7 +126,8 @@ func (s *Service) UpdateUser(ctx context.Context, req *authv1.UpdateUserRequest)
 			return err
 		}
 		return s.deps.Trail.Append(ctx, tx, audit.Event{
-			OrganizationID: home, Action: "auth.user.updated", ResourceType: resourceType, ResourceID: after.ID, Changes: changes,
+			OrganizationID: home, Action: "auth.user.updated", ResourceType: resourceType, ResourceID: after.ID,
+			Changes: fields().Changes(before, after),
 		})
 	})
 	if err != nil {

@@ -2,11 +2,9 @@ package people
 
 import (
 	"context"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/user"
@@ -70,8 +68,5 @@ func (s *Store) list(ctx context.Context, operatorID string, req paging.Request)
 // get returns a user to an operator, or NOT_FOUND.
 func (s *Store) get(ctx context.Context, operatorID, id string) (user.User, error) {
 	u, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: operatorID}, scan, people+" AND id = $1", id)
-	if errors.Is(err, postgres.ErrNoRows) {
-		return u, fault.NotFound(resourceType)
-	}
-	return u, err
+	return u, postgres.NotFound(err, resourceType)
 }

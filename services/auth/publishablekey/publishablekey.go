@@ -9,23 +9,21 @@ package publishablekey
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/origin"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 const (
-	// resourceType is what the audit trail calls a publishable key.
-	resourceType = "publishable_key"
+	// resourceType is what the audit trail calls a publishable key, kind what faults do.
+	resourceType, kind = "publishable_key", "publishable key"
 
 	// maxPerOrganization bounds how many publishable keys an organization has.
 	maxPerOrganization = 100
@@ -63,45 +61,20 @@ func (k Key) Validate() error {
 	return nil
 }
 
-// CheckEtag refuses a change that builds on another state than the present one.
-// An empty etag builds on whatever stands.
-func (k Key) CheckEtag(etag string) error {
-	if etag != "" && etag != k.Etag() {
-		return fault.New(faultv1.Reason_REASON_ETAG_MISMATCH, "the publishable key changed since it was read")
-	}
-	return nil
+// fields are those that a client may change, by their names in the contract.
+var fields = patch.Fields[Key]{ //nolint:gochecknoglobals // a constant table
+	"display_name": patch.At(func(k *Key) *string { return &k.DisplayName }),
+	"origins":      patch.At(func(k *Key) *[]string { return &k.Origins }),
+	"disabled":     patch.At(func(k *Key) *bool { return &k.Disabled }),
 }
 
 // Apply returns k with the fields of the mask taken from the patch.
 func (k Key) Apply(patch Key, mask []string) (Key, error) {
-	for _, path := range mask {
-		switch path {
-		case "display_name":
-			k.DisplayName = patch.DisplayName
-		case "origins":
-			k.Origins = patch.Origins
-		case "disabled":
-			k.Disabled = patch.Disabled
-		default:
-			return k, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
-		}
+	after, err := fields.Apply(k, patch, mask)
+	if err != nil {
+		return k, err
 	}
-	return k, k.Validate()
-}
-
-// changes lists what differs, for the audit trail.
-func changes(before, after Key) map[string]audit.Change {
-	out := map[string]audit.Change{}
-	if before.DisplayName != after.DisplayName {
-		out["displayName"] = audit.Change{Before: before.DisplayName, After: after.DisplayName}
-	}
-	if !slices.Equal(before.Origins, after.Origins) {
-		out["origins"] = audit.Change{Before: before.Origins, After: after.Origins}
-	}
-	if before.Disabled != after.Disabled {
-		out["disabled"] = audit.Change{Before: before.Disabled, After: after.Disabled}
-	}
-	return out
+	return after, after.Validate()
 }
 
 func decode(in *authv1.PublishableKey) Key {

@@ -88,14 +88,15 @@ func (s *Service) CreatePublishableKey(ctx context.Context, req *authv1.CreatePu
 		if err := s.deps.Store.insert(ctx, tx, k); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, k, "created", changes(Key{}, k))
+		return s.record(ctx, tx, k, "created", fields.Changes(Key{}, k))
 	})
 	return reply(k, err)
 }
 
 // UpdatePublishableKey implements the RPC.
 func (s *Service) UpdatePublishableKey(ctx context.Context, req *authv1.UpdatePublishableKeyRequest) (*authv1.PublishableKey, error) {
-	patch, mask := decode(req.GetPublishableKey()), req.GetUpdateMask().GetPaths()
+	patch := decode(req.GetPublishableKey())
+	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	var after Key
 	err := s.locked(ctx, patch.ID, req.GetPublishableKey().GetEtag(), func(ctx context.Context, tx postgres.Tx, before Key) (err error) {
 		if after, err = before.Apply(patch, mask); err != nil {
@@ -105,7 +106,7 @@ func (s *Service) UpdatePublishableKey(ctx context.Context, req *authv1.UpdatePu
 		if err := s.deps.Store.save(ctx, tx, after); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, after, "updated", changes(before, after))
+		return s.record(ctx, tx, after, "updated", fields.Changes(before, after))
 	})
 	return reply(after, err)
 }
@@ -116,7 +117,7 @@ func (s *Service) DeletePublishableKey(ctx context.Context, req *authv1.DeletePu
 		if err := s.deps.Store.remove(ctx, tx, k); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, k, "deleted", changes(k, Key{}))
+		return s.record(ctx, tx, k, "deleted", fields.Changes(k, Key{}))
 	})
 	if err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func (s *Service) locked(ctx context.Context, keyID, etag string, fn func(ctx co
 		if err != nil {
 			return err
 		}
-		if err := k.CheckEtag(rpcserver.Etag(ctx, etag)); err != nil {
+		if err := fault.CheckEtag(kind, rpcserver.Etag(ctx, etag), k.Etag()); err != nil {
 			return err
 		}
 		return fn(ctx, tx, k)

@@ -7,7 +7,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/platform/apikey"
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -61,13 +60,13 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, k Key) error {
 func (s *Store) get(ctx context.Context, organizationID, id string) (Key, error) {
 	k, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
 		"SELECT "+columns+" FROM publishable_keys WHERE organization_id = $1 AND id = $2", organizationID, id)
-	return k, absent(err)
+	return k, postgres.NotFound(err, kind)
 }
 
 func (s *Store) getForUpdate(ctx context.Context, tx pgx.Tx, organizationID, id string) (Key, error) {
 	k, err := postgres.TxOne(ctx, tx, scan,
 		"SELECT "+columns+" FROM publishable_keys WHERE organization_id = $1 AND id = $2 FOR UPDATE", organizationID, id)
-	return k, absent(err)
+	return k, postgres.NotFound(err, kind)
 }
 
 func (s *Store) save(ctx context.Context, tx pgx.Tx, k Key) error {
@@ -111,11 +110,4 @@ func (s *Store) resolve(ctx context.Context, key, of string) (apikey.Publishable
 		err = apikey.OriginNotAllowed()
 	}
 	return found, err
-}
-
-func absent(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound("publishable key")
-	}
-	return err
 }

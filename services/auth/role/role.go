@@ -17,10 +17,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 )
 
@@ -71,45 +70,11 @@ func (r Role) Validate(grantable func(permission string) bool) error {
 	return nil
 }
 
-// CheckEtag refuses a change that builds on another state than the present one.
-// An empty etag builds on whatever stands.
-func (r Role) CheckEtag(etag string) error {
-	if etag != "" && etag != r.Etag() {
-		return fault.New(faultv1.Reason_REASON_ETAG_MISMATCH, "the role changed since it was read")
-	}
-	return nil
-}
-
-// Apply returns r with the fields of the mask taken from the patch.
-func (r Role) Apply(patch Role, mask []string) (Role, error) {
-	for _, path := range mask {
-		switch path {
-		case "display_name":
-			r.DisplayName = patch.DisplayName
-		case "description":
-			r.Description = patch.Description
-		case "permissions":
-			r.Permissions = patch.Permissions
-		default:
-			return r, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
-		}
-	}
-	return r, nil
-}
-
-// changes lists what differs, for the audit trail.
-func changes(before, after Role) map[string]audit.Change {
-	out := map[string]audit.Change{}
-	if before.DisplayName != after.DisplayName {
-		out["displayName"] = audit.Change{Before: before.DisplayName, After: after.DisplayName}
-	}
-	if before.Description != after.Description {
-		out["description"] = audit.Change{Before: before.Description, After: after.Description}
-	}
-	if !slices.Equal(before.Permissions, after.Permissions) {
-		out["permissions"] = audit.Change{Before: before.Permissions, After: after.Permissions}
-	}
-	return out
+// fields are those that a client may change, by their names in the contract.
+var fields = patch.Fields[Role]{ //nolint:gochecknoglobals // a constant table
+	"display_name": patch.At(func(r *Role) *string { return &r.DisplayName }),
+	"description":  patch.At(func(r *Role) *string { return &r.Description }),
+	"permissions":  patch.At(func(r *Role) *[]string { return &r.Permissions }),
 }
 
 func decode(in *authv1.Role) Role {

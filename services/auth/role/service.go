@@ -96,7 +96,7 @@ func (s *Service) CreateRole(ctx context.Context, req *authv1.CreateRoleRequest)
 		if err := s.deps.Store.insert(ctx, tx, r); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, r, "created", changes(Role{}, r))
+		return s.record(ctx, tx, r, "created", fields.Changes(Role{}, r))
 	})
 	return reply(r, err)
 }
@@ -108,13 +108,14 @@ func (s *Service) UpdateRole(ctx context.Context, req *authv1.UpdateRoleRequest)
 		return nil, err
 	}
 	patch, etag := decode(req.GetRole()), rpcserver.Etag(ctx, req.GetRole().GetEtag())
+	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	var after Role
 	err = s.deps.Store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		before, maker, err := s.locked(ctx, tx, caller, patch.ID, etag)
 		if err != nil {
 			return err
 		}
-		if after, err = before.Apply(patch, req.GetUpdateMask().GetPaths()); err != nil {
+		if after, err = fields.Apply(before, patch, mask); err != nil {
 			return err
 		}
 		if err := after.Validate(s.deps.Authorizer.Grantable); err != nil {
@@ -132,7 +133,7 @@ func (s *Service) UpdateRole(ctx context.Context, req *authv1.UpdateRoleRequest)
 				return err
 			}
 		}
-		return s.record(ctx, tx, after, "updated", changes(before, after))
+		return s.record(ctx, tx, after, "updated", fields.Changes(before, after))
 	})
 	return reply(after, err)
 }
@@ -165,7 +166,7 @@ func (s *Service) DeleteRole(ctx context.Context, req *authv1.DeleteRoleRequest)
 		if err := s.deps.Store.remove(ctx, tx, r); err != nil {
 			return err
 		}
-		deleted := changes(r, Role{})
+		deleted := fields.Changes(r, Role{})
 		deleted["holders"] = audit.Change{Before: holders}
 		return s.record(ctx, tx, r, "deleted", deleted)
 	})
@@ -209,7 +210,7 @@ func (s *Service) locked(ctx context.Context, tx postgres.Tx, caller *identity.P
 	if err != nil {
 		return r, organization.Grant{}, err
 	}
-	if err := r.CheckEtag(etag); err != nil {
+	if err := fault.CheckEtag(resourceType, etag, r.Etag()); err != nil {
 		return r, organization.Grant{}, err
 	}
 	maker, err := s.maker(ctx, tx, caller, r)

@@ -2,7 +2,6 @@ package role
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -56,12 +55,12 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, r Role) error {
 func (s *Store) get(ctx context.Context, organizationID, id string) (Role, error) {
 	r, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
 		"SELECT "+columns+" FROM roles WHERE organization_id = $1 AND id = $2", organizationID, id)
-	return r, absent(err)
+	return r, postgres.NotFound(err, resourceType)
 }
 
 func (s *Store) getForUpdate(ctx context.Context, tx pgx.Tx, organizationID, id string) (Role, error) {
 	r, err := postgres.TxOne(ctx, tx, scan, "SELECT "+columns+" FROM roles WHERE organization_id = $1 AND id = $2 FOR UPDATE", organizationID, id)
-	return r, absent(err)
+	return r, postgres.NotFound(err, resourceType)
 }
 
 func (s *Store) save(ctx context.Context, tx pgx.Tx, r Role) error {
@@ -118,13 +117,6 @@ func (s *Store) take(ctx context.Context, tx pgx.Tx, r Role, instead string, now
 func taken(err error) error {
 	if name, ok := postgres.ViolatedConstraint(err); ok && name == "roles_name" {
 		return fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "a role of this name exists")
-	}
-	return err
-}
-
-func absent(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound(resourceType)
 	}
 	return err
 }

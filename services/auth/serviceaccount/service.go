@@ -100,7 +100,7 @@ func (s *Service) CreateServiceAccount(ctx context.Context, req *authv1.CreateSe
 		if err := s.deps.Store.insert(ctx, tx, a); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, a, "created", changes(ServiceAccount{}, a))
+		return s.record(ctx, tx, a, "created", fields.Changes(ServiceAccount{}, a))
 	})
 	return reply(a, err)
 }
@@ -108,13 +108,14 @@ func (s *Service) CreateServiceAccount(ctx context.Context, req *authv1.CreateSe
 // UpdateServiceAccount implements the RPC.
 func (s *Service) UpdateServiceAccount(ctx context.Context, req *authv1.UpdateServiceAccountRequest) (*authv1.ServiceAccount, error) {
 	patch, etag := decode(req.GetServiceAccount()), rpcserver.Etag(ctx, req.GetServiceAccount().GetEtag())
+	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	var after ServiceAccount
 	err := s.manage(ctx, req.GetOrganizationId(), patch.ID, func(ctx context.Context, tx postgres.Tx, maker organization.Grant, before ServiceAccount) error {
-		if err := before.CheckEtag(etag); err != nil {
+		if err := fault.CheckEtag(kind, etag, before.Etag()); err != nil {
 			return err
 		}
 		var err error
-		if after, err = before.Apply(patch, req.GetUpdateMask().GetPaths()); err != nil {
+		if after, err = before.Apply(patch, mask); err != nil {
 			return err
 		}
 		if err := s.checkRoles(ctx, tx, maker, after); err != nil {
@@ -129,7 +130,7 @@ func (s *Service) UpdateServiceAccount(ctx context.Context, req *authv1.UpdateSe
 				return err
 			}
 		}
-		return s.record(ctx, tx, after, "updated", changes(before, after))
+		return s.record(ctx, tx, after, "updated", fields.Changes(before, after))
 	})
 	return reply(after, err)
 }
@@ -138,7 +139,7 @@ func (s *Service) UpdateServiceAccount(ctx context.Context, req *authv1.UpdateSe
 func (s *Service) DeleteServiceAccount(ctx context.Context, req *authv1.DeleteServiceAccountRequest) (*authv1.DeleteServiceAccountResponse, error) {
 	etag := rpcserver.Etag(ctx, req.GetEtag())
 	err := s.manage(ctx, req.GetOrganizationId(), req.GetId(), func(ctx context.Context, tx postgres.Tx, _ organization.Grant, a ServiceAccount) error {
-		if err := a.CheckEtag(etag); err != nil {
+		if err := fault.CheckEtag(kind, etag, a.Etag()); err != nil {
 			return err
 		}
 		if err := s.deps.Store.remove(ctx, tx, a); err != nil {
@@ -147,7 +148,7 @@ func (s *Service) DeleteServiceAccount(ctx context.Context, req *authv1.DeleteSe
 		if err := s.deps.Revocations.EndUser(ctx, tx, a.ID); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, a, "deleted", changes(a, ServiceAccount{}))
+		return s.record(ctx, tx, a, "deleted", fields.Changes(a, ServiceAccount{}))
 	})
 	if err != nil {
 		return nil, err

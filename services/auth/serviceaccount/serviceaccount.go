@@ -19,16 +19,15 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
 )
 
 const (
-	// resourceType is what the audit trail calls a service account.
-	resourceType = "service_account"
+	// resourceType is what the audit trail calls a service account, kind what faults do.
+	resourceType, kind = "service_account", "service account"
 
 	fieldRoles = "serviceAccount.roles"
 
@@ -76,45 +75,20 @@ func (a ServiceAccount) Validate() error {
 	return nil
 }
 
-// CheckEtag refuses a change that builds on another state than the present one.
-// An empty etag builds on whatever stands.
-func (a ServiceAccount) CheckEtag(etag string) error {
-	if etag != "" && etag != a.Etag() {
-		return fault.New(faultv1.Reason_REASON_ETAG_MISMATCH, "the service account changed since it was read")
-	}
-	return nil
+// fields are those that a client may change, by their names in the contract.
+var fields = patch.Fields[ServiceAccount]{ //nolint:gochecknoglobals // a constant table
+	"display_name": patch.At(func(a *ServiceAccount) *string { return &a.DisplayName }),
+	"roles":        patch.At(func(a *ServiceAccount) *[]string { return &a.Roles }),
+	"disabled":     patch.At(func(a *ServiceAccount) *bool { return &a.Disabled }),
 }
 
 // Apply returns a with the fields of the mask taken from the patch.
 func (a ServiceAccount) Apply(patch ServiceAccount, mask []string) (ServiceAccount, error) {
-	for _, path := range mask {
-		switch path {
-		case "display_name":
-			a.DisplayName = patch.DisplayName
-		case "roles":
-			a.Roles = patch.Roles
-		case "disabled":
-			a.Disabled = patch.Disabled
-		default:
-			return a, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
-		}
+	after, err := fields.Apply(a, patch, mask)
+	if err != nil {
+		return a, err
 	}
-	return a, a.Validate()
-}
-
-// changes lists what differs, for the audit trail.
-func changes(before, after ServiceAccount) map[string]audit.Change {
-	out := map[string]audit.Change{}
-	if before.DisplayName != after.DisplayName {
-		out["displayName"] = audit.Change{Before: before.DisplayName, After: after.DisplayName}
-	}
-	if !slices.Equal(before.Roles, after.Roles) {
-		out["roles"] = audit.Change{Before: before.Roles, After: after.Roles}
-	}
-	if before.Disabled != after.Disabled {
-		out["disabled"] = audit.Change{Before: before.Disabled, After: after.Disabled}
-	}
-	return out
+	return after, after.Validate()
 }
 
 func decode(in *authv1.ServiceAccount) ServiceAccount {

@@ -2,11 +2,9 @@ package serviceaccount
 
 import (
 	"context"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/organization"
@@ -96,13 +94,13 @@ func (s *Store) remove(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 
 func (s *Store) get(ctx context.Context, organizationID, id string) (ServiceAccount, error) {
 	a, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan, selection+" AND u.id = $2", organizationID, id)
-	return a, absent(err)
+	return a, postgres.NotFound(err, kind)
 }
 
 // getIn is get inside a transaction of the organization.
 func (s *Store) getIn(ctx context.Context, tx pgx.Tx, organizationID, id string) (ServiceAccount, error) {
 	a, err := postgres.TxOne(ctx, tx, scan, selection+" AND u.id = $2", organizationID, id)
-	return a, absent(err)
+	return a, postgres.NotFound(err, kind)
 }
 
 // list returns a page of an organization's service accounts.
@@ -116,11 +114,4 @@ func (s *Store) list(ctx context.Context, organizationID string, req paging.Requ
 			return a.ID
 		},
 	})
-}
-
-func absent(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound("service account")
-	}
-	return err
 }

@@ -58,14 +58,7 @@ func taken(err error) error {
 // Get returns a user, in a transaction that may see it.
 func (s *Store) Get(ctx context.Context, tx pgx.Tx, id string) (User, error) {
 	u, err := postgres.TxOne(ctx, tx, scan, "SELECT "+columns+" FROM users WHERE id = $1", id)
-	return u, absent(err)
-}
-
-func absent(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound("user")
-	}
-	return err
+	return u, postgres.NotFound(err, "user")
 }
 
 const selectForSignIn = `SELECT user_id::text, password_hash, disabled, verified, locale, organization_id::text FROM sign_in_account($1)`
@@ -103,14 +96,14 @@ func (s *Store) InTx(ctx context.Context, userID string, fn func(ctx context.Con
 // Own returns a user, or NOT_FOUND.
 func (s *Store) Own(ctx context.Context, userID string) (User, error) {
 	u, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: userID}, scan, "SELECT "+columns+" FROM users WHERE id = $1", userID)
-	return u, absent(err)
+	return u, postgres.NotFound(err, "user")
 }
 
 // Lock returns a user that nobody else can change until the transaction ends, in
 // a transaction of that user.
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, userID string) (User, error) {
 	u, err := postgres.TxOne(ctx, tx, scan, "SELECT "+columns+" FROM users WHERE id = $1 FOR UPDATE", userID)
-	return u, absent(err)
+	return u, postgres.NotFound(err, "user")
 }
 
 // Save writes what may change of a user, all but its address.
@@ -161,10 +154,7 @@ func (s *Store) Home(ctx context.Context, tx pgx.Tx, id string) (organizationID 
 	organizationID, err = postgres.TxOne(ctx, tx, pgx.RowTo[string], `SELECT m.organization_id::text
 		FROM memberships m JOIN organizations o ON o.id = m.organization_id
 		WHERE m.user_id = $1 ORDER BY o.personal DESC, m.created_at, m.organization_id LIMIT 1`, id)
-	if errors.Is(err, postgres.ErrNoRows) {
-		return "", fault.NotFound("organization")
-	}
-	return organizationID, err
+	return organizationID, postgres.NotFound(err, "organization")
 }
 
 // Hold keeps a user as it is until the transaction of that user ends, beside others

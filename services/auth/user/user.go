@@ -17,8 +17,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 // User is a person who can sign in.
@@ -36,35 +36,25 @@ type User struct {
 	CreateTime, UpdateTime time.Time
 }
 
-// CheckEtag refuses a change that builds on another state than the present one.
-// An empty etag builds on whatever stands.
-func (u User) CheckEtag(etag string) error {
-	if etag != "" && etag != u.Etag() {
-		return fault.New(faultv1.Reason_REASON_ETAG_MISMATCH, "the account changed since it was read")
+// Fields returns those that a user may change of its own account, by their names in
+// the contract.
+func Fields() patch.Fields[User] {
+	return patch.Fields[User]{
+		"display_name": patch.At(func(u *User) *string { return &u.DisplayName }),
+		"locale":       patch.At(func(u *User) *string { return &u.Locale }),
 	}
-	return nil
 }
 
-// Apply returns u with the fields of the mask taken from the patch. The errors
-// name the fields as the contract of the own account does.
-func (u User) Apply(patch User, mask []string) (User, error) {
-	for _, path := range mask {
-		switch path {
-		case "display_name":
-			u.DisplayName = strings.TrimSpace(patch.DisplayName)
-		case "locale":
-			u.Locale = patch.Locale
-		default:
-			return u, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
-		}
-	}
+// Validate checks what the contract cannot say. Its faults name the fields as the
+// contract of the own account does.
+func (u User) Validate() error {
 	if u.DisplayName == "" {
-		return u, fault.Invalid("me.displayName", "must not be empty")
+		return fault.Invalid("me.displayName", "must not be empty")
 	}
 	if _, err := language.Parse(u.Locale); err != nil {
-		return u, fault.Invalid("me.locale", "must be a language tag (BCP 47)")
+		return fault.Invalid("me.locale", "must be a language tag (BCP 47)")
 	}
-	return u, nil
+	return nil
 }
 
 // NormalizeEmail returns the form of an address that is unique among users.

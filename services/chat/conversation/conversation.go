@@ -17,15 +17,17 @@
 package conversation
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
+
+// resourceType is what faults call a conversation.
+const resourceType = "conversation"
 
 // Conversation is an exchange between a user and an assistant.
 type Conversation struct {
@@ -53,30 +55,20 @@ type ActiveRun struct {
 // Etag changes with each update.
 func (c Conversation) Etag() string { return strconv.FormatInt(c.Revision, 36) }
 
-// CheckEtag refuses a change that builds on another state than the present
-// one. An empty etag builds on whatever stands.
-func (c Conversation) CheckEtag(etag string) error {
-	if etag != "" && etag != c.Etag() {
-		return fault.New(faultv1.Reason_REASON_ETAG_MISMATCH, "the conversation changed since it was read")
-	}
-	return nil
+// fields are those that a client may change, by their names in the contract.
+var fields = patch.Fields[Conversation]{ //nolint:gochecknoglobals // a constant table
+	"title":          patch.At(func(c *Conversation) *string { return &c.Title }),
+	"assistant_id":   patch.At(func(c *Conversation) *string { return &c.AssistantID }),
+	"collection_ids": patch.At(func(c *Conversation) *[]string { return &c.CollectionIDs }),
 }
 
 // Apply returns c with the fields of the mask taken from the patch.
 func (c Conversation) Apply(patch Conversation, mask []string) (Conversation, error) {
-	for _, path := range mask {
-		switch path {
-		case "title":
-			c.Title = patch.Title
-		case "assistant_id":
-			c.AssistantID = patch.AssistantID
-		case "collection_ids":
-			c.CollectionIDs = slices.Clone(patch.CollectionIDs)
-		default:
-			return c, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
-		}
+	after, err := fields.Apply(c, patch, mask)
+	if err != nil {
+		return c, err
 	}
-	return c, c.Validate()
+	return after, after.Validate()
 }
 
 // Validate checks what the contract cannot say.
@@ -85,20 +77,4 @@ func (c Conversation) Validate() error {
 		return fault.Invalid("conversation.title", "must not hold the character NUL")
 	}
 	return nil
-}
-
-// filled names the fields of a patch that say something: the mask of an
-// update that came without one.
-func filled(patch Conversation) []string {
-	var mask []string
-	if patch.Title != "" {
-		mask = append(mask, "title")
-	}
-	if patch.AssistantID != "" {
-		mask = append(mask, "assistant_id")
-	}
-	if len(patch.CollectionIDs) > 0 {
-		mask = append(mask, "collection_ids")
-	}
-	return mask
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
@@ -97,10 +98,8 @@ func (s *Service) UpdateConversation(ctx context.Context, req *chatv1.UpdateConv
 	if err != nil {
 		return nil, err
 	}
-	patch, mask := decode(req.GetConversation()), req.GetUpdateMask().GetPaths()
-	if len(mask) == 0 {
-		mask = filled(patch)
-	}
+	patch := decode(req.GetConversation())
+	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	// What is not in the mask stays as it is, whether it still exists or not.
 	named, err := Conversation{}.Apply(patch, mask)
 	if err != nil {
@@ -111,7 +110,7 @@ func (s *Service) UpdateConversation(ctx context.Context, req *chatv1.UpdateConv
 	}
 	etag := rpcserver.Etag(ctx, req.GetConversation().GetEtag())
 	return reply(s.store.Change(ctx, scope, patch.ID, func(before Conversation) (Conversation, error) {
-		if err := before.CheckEtag(etag); err != nil {
+		if err := fault.CheckEtag(resourceType, etag, before.Etag()); err != nil {
 			return before, err
 		}
 		after, err := before.Apply(patch, mask)

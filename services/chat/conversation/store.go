@@ -2,7 +2,6 @@ package conversation
 
 import (
 	"context"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 
@@ -74,7 +73,7 @@ func (s *Store) Insert(ctx context.Context, c Conversation) error {
 // Get returns a conversation of a user.
 func (s *Store) Get(ctx context.Context, scope postgres.Scope, id string) (Conversation, error) {
 	c, err := postgres.QueryOne(ctx, s.db, scope, scan, selection+" AND id = $3", scope.OrganizationID, scope.UserID, id)
-	return c, notFound(err)
+	return c, postgres.NotFound(err, resourceType)
 }
 
 // Lock returns a conversation of a user and keeps others from changing it
@@ -82,7 +81,7 @@ func (s *Store) Get(ctx context.Context, scope postgres.Scope, id string) (Conve
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, scope postgres.Scope, id string) (Conversation, error) {
 	c, err := postgres.TxOne(ctx, tx, scan, selection+" AND id = $3 FOR NO KEY UPDATE OF conversations",
 		scope.OrganizationID, scope.UserID, id)
-	return c, notFound(err)
+	return c, postgres.NotFound(err, resourceType)
 }
 
 // Change reads a conversation, has edit change it, and writes it back.
@@ -113,7 +112,7 @@ func (s *Store) Delete(ctx context.Context, scope postgres.Scope, id, etag strin
 		if err != nil {
 			return err
 		}
-		if err := c.CheckEtag(etag); err != nil {
+		if err := fault.CheckEtag(resourceType, etag, c.Etag()); err != nil {
 			return err
 		}
 		if c.Active != nil {
@@ -156,11 +155,4 @@ func sortValue(c Conversation, field string) any {
 	default:
 		return c.ID
 	}
-}
-
-func notFound(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound("conversation")
-	}
-	return err
 }

@@ -88,7 +88,7 @@ func (s *Store) LastMessageID(ctx context.Context, tx pgx.Tx, scope postgres.Sco
 func (s *Store) Message(ctx context.Context, scope postgres.Scope, conversationID, id string) (*chatv1.Message, error) {
 	m, err := postgres.QueryOne(ctx, s.db, scope, scanMessage, messageSelection+" AND messages.id = $4",
 		scope.OrganizationID, scope.UserID, conversationID, id)
-	return m, notFound(err)
+	return m, postgres.NotFound(err, resourceType)
 }
 
 // Messages returns a page of a conversation's messages, oldest first.

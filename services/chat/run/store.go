@@ -49,7 +49,7 @@ func scan(row pgx.CollectableRow) (Run, error) {
 
 func (m *Manager) get(ctx context.Context, scope postgres.Scope, id string) (Run, error) {
 	r, err := postgres.QueryOne(ctx, m.db, scope, scan, selection+" AND id = $3", scope.OrganizationID, scope.UserID, id)
-	return r, notFound(err)
+	return r, postgres.NotFound(err, "run")
 }
 
 // Get returns a run of a user.
@@ -121,7 +121,7 @@ func (m *Manager) Cancel(ctx context.Context, scope postgres.Scope, id string) (
 	err := m.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		if r, err = postgres.TxOne(ctx, tx, scan, selection+" AND id = $3 FOR UPDATE", scope.OrganizationID, scope.UserID, id); err != nil {
-			return notFound(err)
+			return postgres.NotFound(err, "run")
 		}
 		if r.Finished {
 			return fault.New(faultv1.Reason_REASON_RUN_FINISHED, "the run has ended")
@@ -156,11 +156,4 @@ func (m *Manager) claim(ctx context.Context) ([]claimed, error) {
 		c.run.CreateTime, c.run.UpdateTime, c.run.State = at, at, chatv1.Run_QUEUED
 		return c, err
 	}, "SELECT * FROM claim_expired_runs($1, $2::interval, $3)", m.owner, m.cfg.Lease, sweepLimit)
-}
-
-func notFound(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound("run")
-	}
-	return err
 }

@@ -11,13 +11,12 @@
 package assistant
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
@@ -56,15 +55,6 @@ func (a Assistant) Validate() error {
 	return nil
 }
 
-// CheckEtag refuses a change that builds on another state than the present
-// one. An empty etag builds on whatever stands.
-func (a Assistant) CheckEtag(etag string) error {
-	if etag != "" && etag != a.Etag() {
-		return fault.New(faultv1.Reason_REASON_ETAG_MISMATCH, "the assistant changed since it was read")
-	}
-	return nil
-}
-
 // CheckRestore tells whether the assistant can be restored at a time.
 func (a Assistant) CheckRestore(now time.Time) error {
 	if a.DeleteTime == nil {
@@ -76,63 +66,22 @@ func (a Assistant) CheckRestore(now time.Time) error {
 	return nil
 }
 
-// property is one field that a client may change.
-type property struct {
-	copy func(to *Assistant, from Assistant)
-	get  func(a Assistant) any
-}
-
-// properties are the fields that a client may change, by their names in the
-// contract. What is not here, an update mask may not name.
-var properties = map[string]property{ //nolint:gochecknoglobals // a constant table
-	"display_name": {
-		func(to *Assistant, from Assistant) { to.DisplayName = from.DisplayName },
-		func(a Assistant) any { return a.DisplayName },
-	},
-	"description": {
-		func(to *Assistant, from Assistant) { to.Description = from.Description },
-		func(a Assistant) any { return a.Description },
-	},
-	"instructions": {
-		func(to *Assistant, from Assistant) { to.Instructions = from.Instructions },
-		func(a Assistant) any { return a.Instructions },
-	},
-	"model": {
-		func(to *Assistant, from Assistant) { to.Model = from.Model },
-		func(a Assistant) any { return a.Model },
-	},
-	"temperature": {
-		func(to *Assistant, from Assistant) { to.Temperature = from.Temperature },
-		func(a Assistant) any { return a.Temperature },
-	},
-	"collection_ids": {
-		func(to *Assistant, from Assistant) { to.CollectionIDs = from.CollectionIDs },
-		func(a Assistant) any { return a.CollectionIDs },
-	},
-	"tools": {
-		func(to *Assistant, from Assistant) { to.Tools = from.Tools },
-		func(a Assistant) any { return a.Tools },
-	},
+// fields are those that a client may change, by their names in the contract.
+var fields = patch.Fields[Assistant]{ //nolint:gochecknoglobals // a constant table
+	"display_name":   patch.At(func(a *Assistant) *string { return &a.DisplayName }),
+	"description":    patch.At(func(a *Assistant) *string { return &a.Description }),
+	"instructions":   patch.At(func(a *Assistant) *string { return &a.Instructions }),
+	"model":          patch.At(func(a *Assistant) *string { return &a.Model }),
+	"temperature":    patch.At(func(a *Assistant) **float64 { return &a.Temperature }),
+	"collection_ids": patch.At(func(a *Assistant) *[]string { return &a.CollectionIDs }),
+	"tools":          patch.At(func(a *Assistant) *[]string { return &a.Tools }),
 }
 
 // Apply returns a with the fields of the mask taken from the patch.
 func (a Assistant) Apply(patch Assistant, mask []string) (Assistant, error) {
-	for _, path := range mask {
-		field, ok := properties[path]
-		if !ok {
-			return a, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
-		}
-		field.copy(&a, patch)
+	after, err := fields.Apply(a, patch, mask)
+	if err != nil {
+		return a, err
 	}
-	return a, a.Validate()
-}
-
-// Changes lists the fields of the mask that differ, for the audit trail.
-func Changes(before, after Assistant, mask []string) map[string]audit.Change {
-	out := map[string]audit.Change{}
-	for _, path := range slices.Compact(slices.Sorted(slices.Values(mask))) {
-		was, is := properties[path].get(before), properties[path].get(after)
-		out[path] = audit.Change{Before: was, After: is}
-	}
-	return out
+	return after, after.Validate()
 }

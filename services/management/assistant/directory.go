@@ -3,6 +3,7 @@ package assistant
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/platform/fault"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
@@ -24,7 +25,7 @@ func NewDirectory(store *Store) *Directory { return &Directory{store: store} }
 func (d *Directory) ResolveAssistant(ctx context.Context, req *managementv1.ResolveAssistantRequest) (*managementv1.Assistant, error) {
 	a, err := d.store.Get(ctx, req.GetOrganizationId(), req.GetId())
 	if err == nil && a.DeleteTime != nil {
-		err = notFound(errDeleted)
+		err = fault.NotFound(resourceType)
 	}
 	return reply(a, err)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
@@ -87,30 +88,27 @@ func (s *Service) ListAssistants(ctx context.Context, req *managementv1.ListAssi
 
 // UpdateAssistant implements the RPC.
 func (s *Service) UpdateAssistant(ctx context.Context, req *managementv1.UpdateAssistantRequest) (*managementv1.Assistant, error) {
-	patch, mask := decode(req.GetAssistant()), req.GetUpdateMask().GetPaths()
+	patch := decode(req.GetAssistant())
+	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	return s.change(ctx, patch.ID, rpcserver.Etag(ctx, req.GetAssistant().GetEtag()), "updated",
-		func(before Assistant) (Assistant, map[string]audit.Change, error) {
+		func(before Assistant) (Assistant, error) {
 			if before.DeleteTime != nil {
-				return before, nil, notFound(errDeleted)
+				return before, fault.NotFound(resourceType)
 			}
-			after, err := before.Apply(patch, mask)
-			if err != nil {
-				return before, nil, err
-			}
-			return after, Changes(before, after, mask), nil
+			return before.Apply(patch, mask)
 		})
 }
 
 // DeleteAssistant implements the RPC.
 func (s *Service) DeleteAssistant(ctx context.Context, req *managementv1.DeleteAssistantRequest) (*managementv1.DeleteAssistantResponse, error) {
 	_, err := s.change(ctx, req.GetId(), rpcserver.Etag(ctx, req.GetEtag()), "deleted",
-		func(before Assistant) (Assistant, map[string]audit.Change, error) {
+		func(before Assistant) (Assistant, error) {
 			if before.DeleteTime != nil {
-				return before, nil, notFound(errDeleted)
+				return before, fault.NotFound(resourceType)
 			}
 			now := clock.Stamp(s.clock)
 			before.DeleteTime = &now
-			return before, nil, nil
+			return before, nil
 		})
 	if err != nil {
 		return nil, err
@@ -121,19 +119,19 @@ func (s *Service) DeleteAssistant(ctx context.Context, req *managementv1.DeleteA
 // UndeleteAssistant implements the RPC.
 func (s *Service) UndeleteAssistant(ctx context.Context, req *managementv1.UndeleteAssistantRequest) (*managementv1.Assistant, error) {
 	return s.change(ctx, req.GetId(), "", "restored",
-		func(before Assistant) (Assistant, map[string]audit.Change, error) {
+		func(before Assistant) (Assistant, error) {
 			if err := before.CheckRestore(s.clock.Now()); err != nil {
-				return before, nil, err
+				return before, err
 			}
 			before.DeleteTime = nil
-			return before, nil, nil
+			return before, nil
 		})
 }
 
 // change reads an assistant, changes it and writes it back with its audit row,
 // in one transaction.
 func (s *Service) change(ctx context.Context, assistantID, etag, verb string,
-	edit func(Assistant) (Assistant, map[string]audit.Change, error),
+	edit func(Assistant) (Assistant, error),
 ) (*managementv1.Assistant, error) {
 	caller, err := identity.Require(ctx)
 	if err != nil {
@@ -145,20 +143,19 @@ func (s *Service) change(ctx context.Context, assistantID, etag, verb string,
 		if err != nil {
 			return err
 		}
-		var changes map[string]audit.Change
-		if after, changes, err = edit(before); err != nil {
+		if after, err = edit(before); err != nil {
 			return err
 		}
 		// Checked after the edit, which refuses what is deleted: an absent
 		// resource has no etag to be stale.
-		if err := before.CheckEtag(etag); err != nil {
+		if err := fault.CheckEtag(resourceType, etag, before.Etag()); err != nil {
 			return err
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.clock)
 		if err := s.store.Save(ctx, tx, after); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, after, verb, changes)
+		return s.record(ctx, tx, after, verb, fields.Changes(before, after))
 	})
 	return reply(after, err)
 }

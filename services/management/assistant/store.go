@@ -2,18 +2,12 @@ package assistant
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
-
-// errDeleted stands for a row that is there but counts as absent.
-var errDeleted = fmt.Errorf("deleted: %w", postgres.ErrNoRows)
 
 // list is what may be asked of a list of assistants.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
@@ -67,14 +61,14 @@ func (s *Store) Insert(ctx context.Context, tx pgx.Tx, a Assistant) error {
 func (s *Store) Get(ctx context.Context, organizationID, id string) (Assistant, error) {
 	a, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
 		"SELECT "+columns+" FROM assistants WHERE organization_id = $1 AND id = $2", organizationID, id)
-	return a, notFound(err)
+	return a, postgres.NotFound(err, resourceType)
 }
 
 // GetForUpdate returns an assistant and locks it until the transaction ends.
 func (s *Store) GetForUpdate(ctx context.Context, tx pgx.Tx, organizationID, id string) (Assistant, error) {
 	a, err := postgres.TxOne(ctx, tx, scan,
 		"SELECT "+columns+" FROM assistants WHERE organization_id = $1 AND id = $2 FOR UPDATE", organizationID, id)
-	return a, notFound(err)
+	return a, postgres.NotFound(err, resourceType)
 }
 
 // Save writes an assistant back, and announces it because others cache it.
@@ -112,11 +106,4 @@ func sortValue(a Assistant, field string) any {
 	default:
 		return a.ID
 	}
-}
-
-func notFound(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound(resourceType)
-	}
-	return err
 }

@@ -10,15 +10,17 @@
 package collection
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/patch"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
+
+// resourceType is what faults and the audit trail call a collection.
+const resourceType = "collection"
 
 // Collection is a set of documents.
 type Collection struct {
@@ -52,15 +54,6 @@ func (c Collection) Validate() error {
 	return nil
 }
 
-// CheckEtag refuses a change that builds on another state than the present
-// one. An empty etag builds on whatever stands.
-func (c Collection) CheckEtag(etag string) error {
-	if etag != "" && etag != c.Etag() {
-		return fault.New(faultv1.Reason_REASON_ETAG_MISMATCH, "the collection changed since it was read")
-	}
-	return nil
-}
-
 // CheckDelete refuses to take documents along unless forced.
 func CheckDelete(documents int64, force bool) error {
 	if documents > 0 && !force {
@@ -69,37 +62,17 @@ func CheckDelete(documents int64, force bool) error {
 	return nil
 }
 
-// properties are the fields that a client may change, by their names in the
-// contract. What is not here, an update mask may not name.
-var properties = map[string]func(c *Collection) *string{ //nolint:gochecknoglobals // a constant table
-	"display_name": func(c *Collection) *string { return &c.DisplayName },
-	"description":  func(c *Collection) *string { return &c.Description },
+// fields are those that a client may change, by their names in the contract.
+var fields = patch.Fields[Collection]{ //nolint:gochecknoglobals // a constant table
+	"display_name": patch.At(func(c *Collection) *string { return &c.DisplayName }),
+	"description":  patch.At(func(c *Collection) *string { return &c.Description }),
 }
 
-// Apply returns c with the fields of the mask taken from the patch. Without a
-// mask it takes those that the patch fills.
-func (c Collection) Apply(patch Collection, mask []string) (Collection, map[string]audit.Change, error) {
-	if len(mask) == 0 {
-		mask = filled(patch)
+// Apply returns c with the fields of the mask taken from the patch.
+func (c Collection) Apply(patch Collection, mask []string) (Collection, error) {
+	after, err := fields.Apply(c, patch, mask)
+	if err != nil {
+		return c, err
 	}
-	changes := map[string]audit.Change{}
-	for _, path := range slices.Compact(slices.Sorted(slices.Values(mask))) {
-		field, ok := properties[path]
-		if !ok {
-			return c, nil, fault.Invalid("updateMask", "%q is not a field that can be changed", path)
-		}
-		changes[path] = audit.Change{Before: *field(&c), After: *field(&patch)}
-		*field(&c) = *field(&patch)
-	}
-	return c, changes, c.Validate()
-}
-
-func filled(patch Collection) []string {
-	var mask []string
-	for path, field := range properties {
-		if *field(&patch) != "" {
-			mask = append(mask, path)
-		}
-	}
-	return mask
+	return after, after.Validate()
 }

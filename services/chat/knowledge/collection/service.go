@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
@@ -90,19 +91,18 @@ func (s *Service) ListCollections(ctx context.Context, req *knowledgev1.ListColl
 
 // UpdateCollection implements the RPC.
 func (s *Service) UpdateCollection(ctx context.Context, req *knowledgev1.UpdateCollectionRequest) (*knowledgev1.Collection, error) {
-	patch, mask := decode(req.GetCollection()), req.GetUpdateMask().GetPaths()
+	patch := decode(req.GetCollection())
+	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	var after Collection
-	err := s.locked(ctx, patch.ID, req.GetCollection().GetEtag(), func(ctx context.Context, tx postgres.Tx, before Collection) error {
-		var changes map[string]audit.Change
-		var err error
-		if after, changes, err = before.Apply(patch, mask); err != nil {
+	err := s.locked(ctx, patch.ID, req.GetCollection().GetEtag(), func(ctx context.Context, tx postgres.Tx, before Collection) (err error) {
+		if after, err = before.Apply(patch, mask); err != nil {
 			return err
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.clock)
 		if err := s.store.save(ctx, tx, after); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, after, "updated", changes)
+		return s.record(ctx, tx, after, "updated", fields.Changes(before, after))
 	})
 	return reply(after, err)
 }
@@ -129,7 +129,7 @@ func (s *Service) DeleteCollection(ctx context.Context, req *knowledgev1.DeleteC
 }
 
 // locked runs fn on a collection that nobody else can change meanwhile, in the
-// state that the caller builds on: the body's etag, else the If-Match header.
+// state that the caller builds on.
 func (s *Service) locked(ctx context.Context, collectionID, etag string,
 	fn func(ctx context.Context, tx postgres.Tx, c Collection) error,
 ) error {
@@ -137,15 +137,12 @@ func (s *Service) locked(ctx context.Context, collectionID, etag string,
 	if err != nil {
 		return err
 	}
-	if etag == "" {
-		etag = rpcserver.IfMatch(ctx)
-	}
 	return s.store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		c, err := s.store.getForUpdate(ctx, tx, caller.OrganizationID, collectionID)
 		if err != nil {
 			return err
 		}
-		if err := c.CheckEtag(etag); err != nil {
+		if err := fault.CheckEtag(resourceType, rpcserver.Etag(ctx, etag), c.Etag()); err != nil {
 			return err
 		}
 		return fn(ctx, tx, c)
@@ -155,8 +152,8 @@ func (s *Service) locked(ctx context.Context, collectionID, etag string,
 func (s *Service) record(ctx context.Context, tx postgres.Tx, c Collection, verb string, changes map[string]audit.Change) error {
 	return s.trail.Append(ctx, tx, audit.Event{
 		OrganizationID: c.OrganizationID,
-		Action:         "knowledge.collection." + verb,
-		ResourceType:   "collection",
+		Action:         "knowledge." + resourceType + "." + verb,
+		ResourceType:   resourceType,
 		ResourceID:     c.ID,
 		Changes:        changes,
 	})

@@ -2,11 +2,9 @@ package collection
 
 import (
 	"context"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
@@ -57,7 +55,7 @@ func (s *store) insert(ctx context.Context, tx pgx.Tx, c Collection) error {
 func (s *store) get(ctx context.Context, organizationID, id string) (Collection, error) {
 	c, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
 		"SELECT "+columns+" FROM collections WHERE organization_id = $1 AND id = $2", organizationID, id)
-	return c, notFound(err)
+	return c, postgres.NotFound(err, resourceType)
 }
 
 // getForUpdate locks the collection until the transaction ends. Nothing can be
@@ -65,7 +63,7 @@ func (s *store) get(ctx context.Context, organizationID, id string) (Collection,
 func (s *store) getForUpdate(ctx context.Context, tx pgx.Tx, organizationID, id string) (Collection, error) {
 	c, err := postgres.TxOne(ctx, tx, scan,
 		"SELECT "+columns+" FROM collections WHERE organization_id = $1 AND id = $2 FOR UPDATE", organizationID, id)
-	return c, notFound(err)
+	return c, postgres.NotFound(err, resourceType)
 }
 
 // countDocuments is asked once the collection is locked: the counts that came
@@ -109,11 +107,4 @@ func sortValue(c Collection, field string) any {
 	default:
 		return c.ID
 	}
-}
-
-func notFound(err error) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound("collection")
-	}
-	return err
 }

@@ -22,7 +22,7 @@ func (s *Service) Check(ctx context.Context, scope postgres.Scope, ids []string)
 		return err
 	}
 	if absent {
-		return fault.NotFound("collection")
+		return fault.NotFound(resourceType)
 	}
 	return nil
 }

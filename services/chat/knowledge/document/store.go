@@ -51,7 +51,7 @@ func (s *store) inTx(ctx context.Context, organizationID string, fn func(ctx con
 func (s *store) checkCollection(ctx context.Context, organizationID, id string) error {
 	_, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, pgx.RowTo[int],
 		"SELECT 1 FROM collections WHERE organization_id = $1 AND id = $2", organizationID, id)
-	return notFound(err, "collection")
+	return postgres.NotFound(err, "collection")
 }
 
 // insert adds a document with its bytes. A collection that was deleted since it
@@ -77,7 +77,7 @@ func (s *store) insert(ctx context.Context, tx pgx.Tx, d Document, content []byt
 func (s *store) get(ctx context.Context, organizationID, id string) (Document, error) {
 	d, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan,
 		"SELECT "+columns+" FROM documents WHERE organization_id = $1 AND id = $2", organizationID, id)
-	return d, notFound(err, "document")
+	return d, postgres.NotFound(err, "document")
 }
 
 // text returns the extracted text; false when there is none (yet).
@@ -121,11 +121,4 @@ func sortValue(d Document, field string) any {
 	default:
 		return d.ID
 	}
-}
-
-func notFound(err error, kind string) error {
-	if errors.Is(err, postgres.ErrNoRows) {
-		return fault.NotFound(kind)
-	}
-	return err
 }
