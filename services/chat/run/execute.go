@@ -46,7 +46,7 @@ func started(r Run) *chatv1.RunEvent {
 func (m *Manager) launch(ctx context.Context, scope postgres.Scope, r Run, req engine.Request) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	l := newLive(scope, r, firstAttempt, cancel)
-	l.journal = m.journal
+	l.journal, l.lease, l.leased = m.journal, m.cfg.Lease, r.CreateTime
 	m.add(l, true)
 	m.emit(l, started(r))
 	go func() {

@@ -32,11 +32,14 @@ type live struct {
 	attempt int32
 	base    int32 // events that are stored but not held here
 	cancel  context.CancelCauseFunc
-	journal *journal // nil where nobody reads from here
+	journal *journal      // nil where nobody reads from here
+	lease   time.Duration // 0 where nobody reads from here
 	mu      sync.Mutex
 	events  []*chatv1.RunEvent
 	answer  answer
-	written int // how many of events are stored
+	written int       // how many of events are stored
+	leased  time.Time // when the lease was last known to be ours
+	doubt   bool      // it may be over, and the run somebody else's
 	ending  *ending
 	ended   bool // the ending is stored
 	lost    bool
@@ -48,10 +51,13 @@ func newLive(scope postgres.Scope, r Run, attempt int32, cancel context.CancelCa
 }
 
 // append puts an event at the end of the log. It is written down before a
-// reader sees it: should the process be killed, others find it too.
+// reader sees it: should the process be killed, others find it too. When the
+// lease may be over, readers see it once it is stored: whoever claimed the run
+// meanwhile ends its log elsewhere.
 func (l *live) append(event *chatv1.RunEvent, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.doubt = l.doubt || l.lease > 0 && now.Sub(l.leased) >= l.lease
 	l.push(event, now)
 	l.answer.add(event)
 	if payload, err := encodeMessage(event); err == nil { // else the batch fails, and says so
@@ -81,16 +87,37 @@ func (l *live) end(e ending, now time.Time) {
 	}
 }
 
-// stored takes note that the first n events are in the database.
-func (l *live) stored(n int) (ended bool) {
+// is tells whether an attempt is still the run's.
+func (l *live) is(attempt int32) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.written = n
-	if l.ending != nil && n == len(l.events) {
-		l.ended = true
+	return l.attempt == attempt
+}
+
+// stored takes note that the first n events are in the database, by a write
+// that began at a time.
+func (l *live) stored(n int, began time.Time) (ended bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written, l.leased = n, began
+	l.ended = l.ending != nil && n == len(l.events)
+	if l.ended || l.doubt {
+		l.doubt = false
 		l.wake()
 	}
 	return l.ended
+}
+
+// keep goes on with the run by a claim of this process, if nobody else had it in
+// between.
+func (l *live) keep(attempt int32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if attempt != l.attempt+1 || l.lost {
+		return false
+	}
+	l.attempt = attempt
+	return true
 }
 
 // lose gives the run up: readers go on from the database.
@@ -107,10 +134,7 @@ func (l *live) lose() {
 func (l *live) after(seq int32) (events []*chatv1.RunEvent, ended, lost bool, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	visible := l.events
-	if l.ending != nil && !l.ended {
-		visible = visible[:len(visible)-1]
-	}
+	visible := l.events[:l.visible()]
 	if from := int(seq - l.base); from >= 0 && from < len(visible) {
 		events = visible[from:]
 	}
@@ -121,11 +145,19 @@ func (l *live) after(seq int32) (events []*chatv1.RunEvent, ended, lost bool, ch
 func (l *live) last() (seq int32, ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	seq = l.base + int32(len(l.events)) //nolint:gosec // bounded by the run's budget
-	if l.ending != nil && !l.ended {
-		seq--
+	return l.base + int32(l.visible()), l.ended //nolint:gosec // bounded by the run's budget
+}
+
+// visible is how many of the events readers may see.
+func (l *live) visible() int {
+	switch {
+	case l.doubt:
+		return l.written
+	case l.ending != nil && !l.ended:
+		return len(l.events) - 1
+	default:
+		return len(l.events)
 	}
-	return seq, l.ended
 }
 
 // follow sends the events after a position until the run ends, and returns the

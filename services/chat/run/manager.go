@@ -102,7 +102,8 @@ type Manager struct {
 	owner         string
 	journal       *journal // nil without one
 	dirty         chan struct{}
-	stored        bool // the last batch; the writer's alone
+	stored        bool      // the last batch; the writer's alone
+	patient       time.Time // nothing is claimed before; the sweep's alone
 	executors     sync.WaitGroup
 
 	mu       sync.Mutex

@@ -90,13 +90,17 @@ type replica struct {
 
 func newReplica(t *testing.T, database *pgtest.Database, eng run.Engine, cfg run.Config) *replica {
 	t.Helper()
-	db := database.Open(t, migrations.Role)
+	return newReplicaOn(t, database.Open(t, migrations.Role), clock.System(), eng, cfg)
+}
+
+func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine, cfg run.Config) *replica {
+	t.Helper()
 	tokens, err := paging.NewTokens(pgtest.SecretKey())
 	must(t, err)
 	registry, listener := models(t), db.NewListener()
 	r := &replica{store: conversation.NewStore(db, tokens)}
 	r.manager, err = run.NewManager(cfg, run.Deps{
-		DB: db, Conversations: r.store, Listener: listener, Engine: eng, Clock: clock.System(),
+		DB: db, Conversations: r.store, Listener: listener, Engine: eng, Clock: clk,
 		Log: slog.New(slog.DiscardHandler), Meter: metricnoop.NewMeterProvider().Meter("test"),
 	})
 	must(t, err)

@@ -153,6 +153,7 @@ func (m *Manager) send(ctx context.Context, b *batch) error {
 	if b.owner != "" {
 		owner, lease = b.owner, 0
 	}
+	now := m.clock.Now()
 	changed := strings.Join(b.changed, ",")
 	if len(changed) > maxPayload {
 		changed = "*"
@@ -165,7 +166,7 @@ func (m *Manager) send(ctx context.Context, b *batch) error {
 		`SELECT run_id, cancel_requested FROM append_run_events($1, $2::interval, $3, $4::text[]::uuid[], $5::text[]::uuid[], $6::int[], $7::int[],
 			$8::smallint[], $9::boolean[], $10::text[], $11::bytea[], $12::bytea[], $13::bigint[], $14::bigint[], $15::boolean[],
 			$16::text[]::uuid[], $17::int[], $18::bytea[], $19, $20)`,
-		owner, lease, m.clock.Now(), b.organizations, b.runs, b.attempts, b.seqs, b.states, b.ended, b.contents, b.details,
+		owner, lease, now, b.organizations, b.runs, b.attempts, b.seqs, b.states, b.ended, b.contents, b.details,
 		b.problems, b.inputs, b.outputs, b.estimated, b.eventRuns, b.eventSeqs, b.eventPayloads, eventsChannel, changed)
 	if err != nil {
 		return err
@@ -175,19 +176,23 @@ func (m *Manager) send(ctx context.Context, b *batch) error {
 		cancels[row.ID] = row.Cancel
 	}
 	for i, l := range b.lives {
-		m.report(l, b.counts[i], cancels)
+		if !l.is(b.attempts[i]) {
+			m.touch() // claimed anew meanwhile, by ourselves
+			continue
+		}
+		m.report(l, b.counts[i], now, cancels)
 	}
 	return nil
 }
 
-func (m *Manager) report(l *live, count int, cancels map[string]bool) {
+func (m *Manager) report(l *live, count int, began time.Time, cancels map[string]bool) {
 	asked, kept := cancels[l.run.ID]
 	if !kept {
 		m.remove(l)
 		l.lose()
 		return
 	}
-	if l.stored(count) {
+	if l.stored(count, began) {
 		m.remove(l)
 		return
 	}

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"slices"
 
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 )
@@ -25,7 +26,7 @@ func (m *Manager) sweepOnce(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	failures := []error{m.recoverJournals(bounded)}
-	orphans, err := m.claim(bounded)
+	orphans, err := m.orphans(bounded)
 	if err != nil {
 		return errors.Join(append(failures, err)...)
 	}
@@ -34,6 +35,34 @@ func (m *Manager) sweepOnce(ctx context.Context) error {
 		failures = append(failures, m.interrupt(bounded, orphan))
 	}
 	return errors.Join(failures...)
+}
+
+// orphans claims the runs whose leases are over. While the database was away
+// leases ran out whose owners live: they are first given the time of one to renew
+// them.
+func (m *Manager) orphans(ctx context.Context) ([]claimed, error) {
+	var (
+		orphans []claimed
+		err     error
+	)
+	if m.clock.Now().Before(m.patient) {
+		err = m.db.Ping(ctx)
+	} else {
+		orphans, err = m.claim(ctx)
+	}
+	if err != nil {
+		m.patient = m.clock.Now().Add(m.cfg.Lease)
+	}
+	return slices.DeleteFunc(orphans, m.keep), err
+}
+
+// keep tells whether a claimed run is one that is executed here: its writer was
+// late, and has it still.
+func (m *Manager) keep(c claimed) bool {
+	m.mu.Lock()
+	l := m.local[c.run.ID]
+	m.mu.Unlock()
+	return l != nil && l.keep(c.attempt)
 }
 
 // interrupt ends a claimed run with the text that was stored of it.
