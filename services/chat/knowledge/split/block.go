@@ -116,6 +116,10 @@ func lineStarts(text string) []int {
 	return marks
 }
 
+// maxHeading is how much of a heading is repeated with each chunk below it, in
+// code points.
+const maxHeading = 200
+
 // headingPath is the stack of headings above the current line.
 type headingPath struct {
 	levels []int
@@ -125,6 +129,14 @@ type headingPath struct {
 func (h *headingPath) enter(level int, title string) {
 	for len(h.levels) > 0 && h.levels[len(h.levels)-1] >= level {
 		h.levels, h.names = h.levels[:len(h.levels)-1], h.names[:len(h.names)-1]
+	}
+	runes := 0
+	for i := range title {
+		if runes == maxHeading {
+			title = title[:i] + "…"
+			break
+		}
+		runes++
 	}
 	h.levels, h.names = append(h.levels, level), append(h.names, title)
 }

@@ -173,3 +173,15 @@ func FuzzSplit(f *testing.F) {
 		}
 	})
 }
+
+// Each chunk below a heading repeats it, so one that is no heading at all but a
+// document in a line must not be multiplied by the number of chunks.
+func TestHeadingsAreBounded(t *testing.T) {
+	t.Parallel()
+	text := "# " + strings.Repeat("Größe ", 5000) + "\n\n" + strings.Repeat("A sentence of some words. ", 500)
+	for _, chunk := range split.Split(text, split.Options{Markdown: true}) {
+		if n := utf8.RuneCountInString(strings.Join(chunk.Headings, "")); n > 201 {
+			t.Fatalf("the chunk at %d has headings of %d characters", chunk.StartOffset, n)
+		}
+	}
+}
