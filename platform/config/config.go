@@ -106,7 +106,9 @@ func withFiles(variables map[string]string, secrets []string) (map[string]string
 			problems = append(problems, fmt.Errorf("%s%s: %w", name, fileSuffix, err))
 			continue
 		}
-		out[name] = strings.TrimSpace(string(content))
+		if out[name] = strings.TrimSpace(string(content)); out[name] == "" {
+			problems = append(problems, fmt.Errorf("%s%s: %s is empty", name, fileSuffix, path))
+		}
 	}
 	return out, problems
 }

@@ -67,6 +67,20 @@ func TestSecretComesFromAFile(t *testing.T) {
 	}
 }
 
+// A mount that failed leaves an empty file: the setting was given, and must not
+// quietly take its default.
+func TestAnEmptyFileIsNoSecret(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, []byte(" \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := config.Load(&settings{}, map[string]string{"GATEHOUSE_TEST_KEY_FILE": path})
+	if err == nil || !strings.Contains(err.Error(), "GATEHOUSE_TEST_KEY_FILE") {
+		t.Errorf("loaded with %v", err)
+	}
+}
+
 func TestS74SecretNeverPrints(t *testing.T) {
 	t.Parallel()
 	s := struct{ K config.Secret }{config.NewSecret("hunter2")}
