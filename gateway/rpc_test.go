@@ -244,16 +244,23 @@ func (h *harness) webCall(text bool, path string, m proto.Message, headers ...st
 		contentType, body = "application/grpc-web-text", []byte(base64.StdEncoding.EncodeToString(body))
 	}
 	a = h.do(h.request("POST", path, string(body), append(headers, "Content-Type", contentType)...))
-	raw := []byte(a.body)
+	messages, trailers = webFrames(h.t, a.body, text)
+	return messages, trailers, a
+}
+
+// webFrames reads the messages and trailers of a gRPC-Web answer.
+func webFrames(t *testing.T, body string, text bool) (messages [][]byte, trailers string) {
+	t.Helper()
+	raw := []byte(body)
 	if text {
 		raw = nil
-		for _, quad := range strings.SplitAfter(a.body, "=") { // each write is padded by itself
+		for _, quad := range strings.SplitAfter(body, "=") { // each write is padded by itself
 			part, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, strings.NewReader(strings.TrimLeft(quad, "="))))
 			raw = append(raw, part...)
 			if err != nil {
 				decoded, err := base64.RawStdEncoding.DecodeString(strings.Trim(quad, "="))
 				if err != nil {
-					h.t.Fatal(err)
+					t.Fatal(err)
 				}
 				raw = append(raw[:len(raw)-len(part)], decoded...)
 			}
@@ -269,7 +276,7 @@ func (h *harness) webCall(text bool, path string, m proto.Message, headers ...st
 		}
 		raw = raw[5+size:]
 	}
-	return messages, trailers, a
+	return messages, trailers
 }
 
 // S53, S56: gRPC-Web.
@@ -309,6 +316,25 @@ func TestGRPCWeb(t *testing.T) {
 		t.Run(name+"/an internal service", func(t *testing.T) {
 			_, trailers, a := h.webCall(text, authv1.ServiceTokenService_IssueServiceToken_FullMethodName, &authv1.IssueServiceTokenRequest{})
 			if !strings.Contains(trailers, "grpc-status: 12") || strings.Contains(a.body, "stolen") {
+				t.Errorf("trailers %q", trailers)
+			}
+		})
+	}
+}
+
+// A client that sends nonsense is told so, and not to try again.
+func TestGRPCWebTextThatIsNoBase64(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	for name, body := range map[string]string{
+		"another character": "AAAA*AAA",
+		"half a quantum":    "AAAAAAA",
+		"padding within":    "AA==AAAA",
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := h.call("POST", authv1.AccountService_GetMe_FullMethodName, body, "Content-Type", "application/grpc-web-text")
+			_, trailers := webFrames(t, a.body, true)
+			if !strings.Contains(trailers, "grpc-status: 3\r\n") {
 				t.Errorf("trailers %q", trailers)
 			}
 		})

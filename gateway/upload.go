@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
@@ -135,6 +136,9 @@ func findFile(form *multipart.Reader, header *knowledgev1.UploadDocumentRequest_
 		switch name := part.FormName(); name {
 		case "file":
 			header.FileName = part.FileName()
+			if !utf8.ValidString(header.GetFileName()) {
+				return nil, fault.Invalid(name, "must have a name in UTF-8")
+			}
 			if header.GetContentType() == "" {
 				header.ContentType = partType(part)
 			}
@@ -159,6 +163,9 @@ func fieldText(part *multipart.Part) (string, error) {
 	}
 	if len(text) > maxTextField {
 		return "", fault.Invalid(part.FormName(), "is over %d bytes", maxTextField)
+	}
+	if !utf8.Valid(text) {
+		return "", fault.Invalid(part.FormName(), "must be valid UTF-8")
 	}
 	return string(text), nil
 }

@@ -86,6 +86,8 @@ func TestUploadRefusals(t *testing.T) {
 		{name: "a title without end", parts: []part{{name: "title", body: strings.Repeat("t", 5000)}, file}, status: 400, want: `"field":"title"`},
 		{name: "a form that was cut", parts: []part{file}, cut: 20, status: 400, want: `"field":"file"`},
 		{name: "no boundary", parts: []part{file}, header: "multipart/form-data", status: 400, want: `"field":"file"`},
+		{name: "a title that is not UTF-8", parts: []part{{name: "title", body: "caf\xe9"}, file}, status: 400, want: `"field":"title"`},
+		{name: "a content type that is not UTF-8", parts: []part{{name: "contentType", body: "\xff"}, file}, status: 400, want: `"field":"contentType"`},
 		{name: "JSON", parts: []part{file}, header: "application/json", status: 415, want: "UNSUPPORTED_MEDIA_TYPE"},
 		{name: "the service refuses", parts: []part{{name: "title", body: "refuse"}, file}, status: 415, want: "DOCUMENT_UNSUPPORTED_TYPE"},
 		{name: "over 32 MiB", parts: []part{huge}, status: 413, want: "PAYLOAD_TOO_LARGE"},
@@ -107,6 +109,13 @@ func TestUploadRefusals(t *testing.T) {
 		r := h.request(http.MethodPost, uploadPath, "x", "Content-Type", "multipart/form-data; boundary=b")
 		r.Body, r.ContentLength, r.GetBody = io.NopCloser(io.MultiReader(strings.NewReader(head), &zeros{left: 64 << 20})), -1, nil
 		if a := h.do(r); a.StatusCode != 413 {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+	})
+	t.Run("a file name that is not UTF-8", func(t *testing.T) {
+		body := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"caf\xe9.txt\"\r\n\r\ntext\r\n--b--\r\n"
+		a := h.call("POST", uploadPath, body, "Content-Type", "multipart/form-data; boundary=b")
+		if a.StatusCode != 400 || !strings.Contains(a.body, `"field":"file"`) {
 			t.Errorf("%d %s", a.StatusCode, a.body)
 		}
 	})
