@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,7 +62,7 @@ func isJSON(contentType string) bool {
 		return false
 	}
 	charset := params["charset"]
-	return charset == "" || charset == "utf-8" || charset == "UTF-8"
+	return charset == "" || strings.EqualFold(charset, "utf-8")
 }
 
 func checkJSON(body []byte) error {

@@ -3,9 +3,6 @@ package gateway
 import (
 	"connectrpc.com/vanguard"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/gatehouse/gatehouse/platform/fault"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 // jsonCodec is vanguard's, but for a message that cannot be read: it is its
@@ -19,7 +16,7 @@ func newJSONCodec(types vanguard.TypeResolver) vanguard.Codec {
 // Unmarshal implements vanguard.Codec.
 func (c jsonCodec) Unmarshal(text []byte, m proto.Message) error {
 	if err := c.JSONCodec.Unmarshal(text, m); err != nil {
-		return connectError(fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the message cannot be read"))
+		return connectError(unreadable())
 	}
 	return nil
 }

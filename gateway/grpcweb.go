@@ -3,14 +3,10 @@ package gateway
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/gatehouse/gatehouse/platform/fault"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 // trailerFlag marks the last frame of a gRPC-Web answer, which holds what gRPC
@@ -43,16 +39,6 @@ func (g *Gateway) serveGRPCWeb(w http.ResponseWriter, r *http.Request) {
 type textBody struct {
 	io.Reader
 	io.Closer
-}
-
-// Read tells text that is no base64 from a service that cannot be reached.
-func (b textBody) Read(p []byte) (int, error) {
-	n, err := b.Reader.Read(p)
-	var corrupt base64.CorruptInputError
-	if errors.As(err, &corrupt) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fault.Wrap(err, faultv1.Reason_REASON_INVALID_ARGUMENT, "the body is not base64")
-	}
-	return n, err //nolint:wrapcheck // io.Reader: the caller compares the error
 }
 
 func isWebText(r *http.Request) bool {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"compress/gzip"
+	"errors"
 	"io"
 
 	"connectrpc.com/connect"
@@ -24,7 +25,10 @@ func newGzip() connect.Compressor { return gzip.NewWriter(io.Discard) }
 // Reset implements connect.Decompressor.
 func (g *gunzip) Reset(r io.Reader) error {
 	g.left = BodyLimit
-	return g.Reader.Reset(r)
+	if err := g.Reader.Reset(r); err != nil {
+		return connectError(unreadable())
+	}
+	return nil
 }
 
 // Read implements connect.Decompressor.
@@ -32,6 +36,9 @@ func (g *gunzip) Read(p []byte) (int, error) {
 	n, err := g.Reader.Read(p)
 	if g.left -= int64(n); g.left < 0 {
 		return n, connectError(fault.From(tooLarge(BodyLimit)))
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return n, connectError(unreadable())
 	}
 	return n, err
 }

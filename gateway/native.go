@@ -65,7 +65,26 @@ func (g *Gateway) passThrough(w http.ResponseWriter, r *http.Request) {
 		g.proxyError(w, r, err)
 		return
 	}
-	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), credentialsKey{}, set)))
+	r = r.WithContext(context.WithValue(r.Context(), credentialsKey{}, set))
+	r.Body = clientBody{ReadCloser: r.Body, ctx: r.Context()}
+	g.proxy.ServeHTTP(w, r)
+}
+
+// clientBody tells a message that its client did not send as it should from a
+// service that cannot be reached: the one is not to be tried again.
+type clientBody struct {
+	io.ReadCloser
+	ctx context.Context //nolint:containedctx // of the one request
+}
+
+// Read implements [io.Reader].
+func (b clientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	var told *connect.Error
+	if err == nil || errors.Is(err, io.EOF) || errors.As(err, &told) || b.ctx.Err() != nil {
+		return n, err //nolint:wrapcheck // io.Reader: the caller compares the error
+	}
+	return n, unreadable()
 }
 
 // grpcTimeout caps what the client asks for, and writes it back for the

@@ -310,3 +310,14 @@ func TestCreateAnswersTheResource(t *testing.T) {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 }
+
+// RFC 9110: the name of a charset is no matter of case.
+func TestACharsetMayBeSpelledAnyWay(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	for spelling, status := range map[string]int{"Utf-8": 200, `"UTF-8"`: 200, "latin1": 415} {
+		if a := h.call("POST", "/v1/knowledge:search", `{"query":"a"}`, "Content-Type", "application/json; charset="+spelling); a.StatusCode != status {
+			t.Errorf("%s: %d %s", spelling, a.StatusCode, a.body)
+		}
+	}
+}

@@ -359,6 +359,46 @@ func TestGRPCWebStreamBreaksWithAStatus(t *testing.T) {
 	}
 }
 
+// S58: whatever a client gets wrong is told as its mistake, in our words.
+func TestConnectRefusals(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{watch: numbers(3)}, inMemory)
+	const asJSON, get = "application/json", "?connect=v1&encoding=json"
+	me, watch := authv1.AccountService_GetMe_FullMethodName, chatv1.RunService_WatchRun_FullMethodName
+	for name, c := range map[string]struct {
+		method, path, body string
+		headers            []string
+		status             int
+		want               string
+	}{
+		"GET, no base64":           {method: "GET", path: me + get + "&base64=1&message=*", status: 400, want: "invalid_argument"},
+		"GET, no such spelling":    {method: "GET", path: me + get + "&base64=2&message=%7B%7D", status: 400, want: "invalid_argument"},
+		"GET with a body":          {method: "GET", path: me + get + "&message=%7B%7D", body: "{}", status: 400, want: "invalid_argument"},
+		"GET, no gzip":             {method: "GET", path: me + get + "&compression=gzip&message=%7B%7D", status: 400, want: "invalid_argument"},
+		"GET, another encoding":    {method: "GET", path: me + "?connect=v1&encoding=xml&message=%7B%7D", status: 415, want: "UNSUPPORTED_MEDIA_TYPE"},
+		"GET of a stream":          {method: "GET", path: watch + get + "&message=%7B%7D", status: 405, want: "METHOD_NOT_ALLOWED"},
+		"GET of nothing":           {method: "GET", path: me, status: 404, want: "ROUTE_NOT_FOUND"},
+		"POST, no gzip":            {method: "POST", path: me, body: "{}", headers: []string{"Content-Encoding", "gzip"}, status: 400, want: "invalid_argument"},
+		"POST, another coding":     {method: "POST", path: me, body: "{}", headers: []string{"Content-Encoding", "br"}, status: 415, want: "UNSUPPORTED_MEDIA_TYPE"},
+		"POST, another type":       {method: "POST", path: me, body: "{}", headers: []string{"Content-Type", "application/xml"}, status: 415, want: "UNSUPPORTED_MEDIA_TYPE"},
+		"POST, no timeout":         {method: "POST", path: me, body: "{}", headers: []string{"Connect-Timeout-Ms", "soon"}, status: 400, want: "INVALID_ARGUMENT"},
+		"POST, a stream's message": {method: "POST", path: watch, body: "\x00\x00\x00\x00\x09{}", headers: []string{"Content-Type", "application/connect+json"}, status: 200, want: "invalid_argument"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := h.call(c.method, c.path, c.body, c.headers...)
+			if a.StatusCode != c.status || !strings.Contains(a.body, c.want) || strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain") {
+				t.Errorf("%d %s %s", a.StatusCode, a.Header.Get("Content-Type"), a.body)
+			}
+		})
+	}
+	t.Run("no message at all", func(t *testing.T) {
+		a := h.call("POST", me, "", "Content-Type", asJSON)
+		if a.StatusCode != 200 || !strings.Contains(a.body, "ada@example.com") {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+	})
+}
+
 // h2c is an HTTP client that speaks HTTP/2 without TLS.
 func (h *harness) h2c() *http.Client {
 	protocols := new(http.Protocols)
