@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -28,6 +29,9 @@ type Breaker struct {
 	openTill time.Time
 	probing  bool
 }
+
+// errUnknown is the outcome of a call that did not return.
+var errUnknown = errors.New("the call did not return")
 
 // NewBreaker makes a breaker that opens for the pause after threshold failures in a
 // row.
@@ -95,12 +99,13 @@ type guarded struct {
 	breaker *Breaker
 }
 
-func (g *guarded) Stream(ctx context.Context, req Request, emit func(Delta) error) (Result, error) {
+func (g *guarded) Stream(ctx context.Context, req Request, emit func(Delta) error) (result Result, err error) {
 	probe, err := g.breaker.enter()
 	if err != nil {
 		return Result{Model: g.Name()}, err
 	}
-	result, err := g.Model.Stream(ctx, req, emit)
-	g.breaker.leave(probe, err)
-	return result, err
+	// A probe that panics ends too, or there would never be another one.
+	err = errUnknown
+	defer func() { g.breaker.leave(probe, err) }()
+	return g.Model.Stream(ctx, req, emit)
 }

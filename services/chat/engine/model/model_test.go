@@ -164,6 +164,33 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// panicking is a model that breaks its caller.
+type panicking struct{ model.Model }
+
+func (panicking) Stream(context.Context, model.Request, func(model.Delta) error) (model.Result, error) {
+	panic("broken")
+}
+
+func TestBreakerProbesAgainAfterAPanic(t *testing.T) {
+	t.Parallel()
+	fake := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	breaker := model.NewBreaker("openai", 1, time.Minute, fake)
+	m := &scripted{outcomes: []outcome{{err: down()}, {text: "fine"}}}
+	guarded := model.WithBreaker(m, breaker)
+	_, err := guarded.Stream(t.Context(), model.Request{}, ignore)
+	if !breaker.Open() {
+		t.Fatalf("closed after %v", err)
+	}
+	fake.Advance(time.Minute)
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = model.WithBreaker(panicking{m}, breaker).Stream(t.Context(), model.Request{}, ignore)
+	}()
+	if _, err := guarded.Stream(t.Context(), model.Request{}, ignore); err != nil || breaker.Open() {
+		t.Errorf("after a probe that panicked: %v, open %v", err, breaker.Open())
+	}
+}
+
 func TestFallback(t *testing.T) {
 	t.Parallel()
 	good := func() *scripted { return &scripted{name: "b/good", outcomes: []outcome{{text: "fine"}}} }
