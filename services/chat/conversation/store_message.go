@@ -53,16 +53,20 @@ func scanMessage(row pgx.CollectableRow) (*chatv1.Message, error) {
 }
 
 // AddMessage stores a user's message at the end of a conversation that the
-// transaction has locked. An untitled conversation is titled by it.
+// transaction has locked. An untitled conversation is titled by it. Its time
+// becomes later than that of the message before it, whatever clock that was by.
 func (s *Store) AddMessage(ctx context.Context, tx pgx.Tx, scope postgres.Scope, m *chatv1.Message) error {
-	_, err := postgres.TxExec(ctx, tx, `INSERT INTO messages
+	at, err := postgres.TxOne(ctx, tx, pgx.RowTo[time.Time], `INSERT INTO messages
 		(organization_id, id, user_id, conversation_id, parent_id, role, content, created_at)
-		VALUES ($1, $2, $3, $4, nullif($5, '')::uuid, $6, $7, $8)`,
+		VALUES ($1, $2, $3, $4, nullif($5, '')::uuid, $6, $7, greatest($8, (SELECT max(created_at) + interval '1 microsecond'
+			FROM messages WHERE organization_id = $1 AND user_id = $3 AND conversation_id = $4)))
+		RETURNING created_at`,
 		scope.OrganizationID, m.GetId(), scope.UserID, m.GetConversationId(), m.GetParentMessageId(), int32(m.GetRole()),
 		m.GetContent(), m.GetCreateTime().AsTime())
 	if err != nil {
 		return err
 	}
+	m.CreateTime = timestamppb.New(at)
 	_, err = postgres.TxExec(ctx, tx, `UPDATE conversations SET last_message_at = $4,
 		title = CASE WHEN title = '' THEN left($5, 80) ELSE title END
 		WHERE organization_id = $1 AND user_id = $2 AND id = $3`,
