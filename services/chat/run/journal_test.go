@@ -123,6 +123,28 @@ func TestADamagedJournalIsReadAsFarAsItGoes(t *testing.T) {
 	close(eng.gate)
 }
 
+// One record that makes no sense must not keep the others from being stored, nor
+// the journal for ever.
+func TestARecordThatMakesNoSenseIsLeftOut(t *testing.T) {
+	t.Parallel()
+	database, eng, scope, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope(), t.TempDir()
+	here := newReplica(t, database, eng, run.Config{Journal: journal, Flush: rarely, Lease: time.Hour})
+	runID := here.ask(t, scope, "Hello").GetRun().GetId()
+	here.seen(t, scope, runID, 3)
+	left := dead(t, journal)
+	files, err := filepath.Glob(filepath.Join(left, "*", "a"))
+	must(t, err)
+	whole, err := os.ReadFile(files[0])
+	must(t, err)
+	must(t, os.WriteFile(files[0], append([]byte("\x01x\x01y\x01z\x00"), whole...), 0o600))
+	there := newReplica(t, database, eng, run.Config{Journal: left})
+	waitUntil(t, "the old journal is gone", func() bool { return entries(t, left) == 1 })
+	if end := checkLog(t, there.watch(t, scope, runID, 0).events); end.GetRunInterrupted().GetMessage().GetContent() != "one two " {
+		t.Errorf("ended with %v", end)
+	}
+	close(eng.gate)
+}
+
 func TestAHalfRemovedJournalIsRemoved(t *testing.T) {
 	t.Parallel()
 	database, eng, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, t.TempDir()

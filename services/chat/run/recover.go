@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gatehouse/gatehouse/platform/id"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 )
 
@@ -54,7 +55,7 @@ func replayed(records []record) []*live {
 	lives := map[string]*live{}
 	for _, r := range records {
 		event := &chatv1.RunEvent{}
-		if proto.Unmarshal(r.payload, event) != nil {
+		if !id.Valid(r.runID) || !id.Valid(r.scope.OrganizationID) || proto.Unmarshal(r.payload, event) != nil {
 			continue
 		}
 		events[r.runID] = append(events[r.runID], event)
