@@ -1,6 +1,7 @@
 package split
 
 import (
+	"iter"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,31 +36,31 @@ type block struct {
 	title      string
 }
 
-// pieces cuts a text to the smallest parts that Split works with.
-func pieces(text string, options Options) []piece {
-	var (
-		out  []piece
-		path headingPath
-	)
-	add := func(start, end int, k kind) {
-		out = append(out, piece{
-			start: start, end: end, runes: utf8.RuneCountInString(text[start:end]), kind: k,
-			blank: strings.TrimSpace(text[start:end]) == "", headings: path.titles(),
-		})
-	}
-	for _, b := range blocks(text, options.Markdown) {
-		if b.kind == heading {
-			path.enter(b.level, b.title)
+// pieces cuts a text to the smallest parts that Split works with. There can be
+// millions of them, so they are not gathered.
+func pieces(text string, options Options) iter.Seq[piece] {
+	return func(yield func(piece) bool) {
+		var path headingPath
+		for _, b := range blocks(text, options.Markdown) {
+			if b.kind == heading {
+				path.enter(b.level, b.title)
+			}
+			titles := path.titles()
+			for start, end := range cut(text, b, options) {
+				part := text[start:end]
+				if !yield(piece{
+					start: start, end: end, runes: utf8.RuneCountInString(part), kind: b.kind,
+					blank: strings.TrimSpace(part) == "", headings: titles,
+				}) {
+					return
+				}
+			}
 		}
-		for _, part := range cut(text, b, options) {
-			add(part[0], part[1], b.kind)
-		}
 	}
-	return out
 }
 
 // cut divides a block: prose into sentences, anything over the limit further.
-func cut(text string, b block, options Options) [][2]int {
+func cut(text string, b block, options Options) iter.Seq2[int, int] {
 	var marks []int
 	switch {
 	case b.kind == sentence:
@@ -67,16 +68,21 @@ func cut(text string, b block, options Options) [][2]int {
 	case utf8.RuneCountInString(text[b.start:b.end]) > options.Max:
 		marks = lineStarts(text[b.start:b.end])
 	}
-	var parts [][2]int
-	from := b.start
-	for _, mark := range append(marks, b.end-b.start) {
-		to := b.start + mark
-		if to > from {
-			parts = append(parts, cutLong(text, from, to, options)...)
+	return func(yield func(start, end int) bool) {
+		from := b.start
+		for _, mark := range append(marks, b.end-b.start) {
+			to := b.start + mark
+			if to == from {
+				continue
+			}
+			for _, part := range cutLong(text, from, to, options) {
+				if !yield(part[0], part[1]) {
+					return
+				}
+			}
+			from = to
 		}
-		from = to
 	}
-	return parts
 }
 
 // cutLong divides a part that is over the hard limit at spaces, or, in a text without

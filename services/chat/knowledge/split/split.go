@@ -62,7 +62,7 @@ func (o Options) withDefaults() Options {
 func Split(text string, options Options) []Chunk {
 	options = options.withDefaults()
 	p := &packer{text: text, options: options}
-	for _, piece := range pieces(text, options) {
+	for piece := range pieces(text, options) {
 		p.add(piece)
 	}
 	p.flush()

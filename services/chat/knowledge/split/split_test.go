@@ -1,6 +1,7 @@
 package split_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"unicode"
@@ -182,6 +183,24 @@ func TestHeadingsAreBounded(t *testing.T) {
 	for _, chunk := range split.Split(text, split.Options{Markdown: true}) {
 		if n := utf8.RuneCountInString(strings.Join(chunk.Headings, "")); n > 201 {
 			t.Fatalf("the chunk at %d has headings of %d characters", chunk.StartOffset, n)
+		}
+	}
+}
+
+// What is kept for each sentence must be little: a document of nothing but line
+// ends or exclamation marks has millions of them.
+func TestMemoryIsBoundedByTheText(t *testing.T) { //nolint:paralleltest // others would allocate meanwhile
+	const size = 1 << 20
+	for name, text := range map[string]string{
+		"line ends":    strings.Repeat("\n", size),
+		"exclamations": "# A\n## B\n### C\n" + strings.Repeat("A! ", size/3),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		split.Split(text, split.Options{Markdown: true})
+		runtime.ReadMemStats(&after)
+		if spent := (after.TotalAlloc - before.TotalAlloc) / size; spent > 150 {
+			t.Errorf("%s: %d bytes allocated for each of the text", name, spent)
 		}
 	}
 }
