@@ -166,11 +166,11 @@ func (g *Gateway) serveREST(w http.ResponseWriter, r *http.Request) {
 // parameters, trailing data, bodies without limit, calls without deadline.
 func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+		route := g.matched(r)
 		if p, probing := r.Context().Value(probeKey{}).(*probe); probing {
-			p.matched = true
+			p.matched, p.streams = true, route != nil && route.streams
 			return
 		}
-		route := g.matched(r)
 		if route == nil {
 			next(w, r, params) // an upload, which has rules of its own
 			return

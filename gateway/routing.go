@@ -56,7 +56,7 @@ type headKey struct{}
 type probeKey struct{}
 
 // probe asks the mux whether a route matches, without running it.
-type probe struct{ matched bool }
+type probe struct{ matched, streams bool }
 
 // allowed lists the methods that a path has.
 func (g *Gateway) allowed(r *http.Request) string {
@@ -70,7 +70,7 @@ func (g *Gateway) allowed(r *http.Request) string {
 			continue
 		}
 		methods = append(methods, verb)
-		if verb == http.MethodGet {
+		if verb == http.MethodGet && !p.streams { // a stream has no HEAD
 			methods = append(methods, http.MethodHead)
 		}
 	}

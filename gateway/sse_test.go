@@ -366,3 +366,13 @@ func (h *harness) eventually(what string, holds func() bool) {
 		}
 	}
 }
+
+func TestAStreamSaysThatItHasNoHead(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	for _, method := range []string{"OPTIONS", "HEAD", "PUT"} {
+		if a := h.call(method, "/v1/runs/run/events", ""); a.Header.Get("Allow") != "GET" {
+			t.Errorf("%s: %d, Allow %q", method, a.StatusCode, a.Header.Get("Allow"))
+		}
+	}
+}

@@ -20,7 +20,7 @@ func attempt(t *testing.T, url, runID string) int {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	must(t, err)
-	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is lost with it
+	defer conn.Close(context.WithoutCancel(t.Context()))
 	var n int
 	must(t, conn.QueryRow(t.Context(), "SELECT attempt FROM chat.runs WHERE id = $1", runID).Scan(&n))
 	return n
