@@ -87,15 +87,19 @@ func (b clientBody) Read(p []byte) (int, error) {
 	return n, unreadable()
 }
 
-// grpcTimeout caps what the client asks for, and writes it back for the
-// service.
+// deadlineSlack is how much longer than the gateway a service may take: gRPC's
+// server resets a call whose deadline passes, which says nothing of why, so ours
+// is to pass first.
+const deadlineSlack = 200 * time.Millisecond
+
+// grpcTimeout caps what the client asks for, and tells the service.
 func grpcTimeout(h http.Header) time.Duration {
-	asked, ok := parseTimeout(h.Get("Grpc-Timeout"))
-	if ok && asked < requestTimeout {
-		return asked
+	timeout, ok := parseTimeout(h.Get("Grpc-Timeout"))
+	if !ok || timeout > requestTimeout {
+		timeout = requestTimeout
 	}
-	h.Set("Grpc-Timeout", strconv.Itoa(int(requestTimeout/time.Millisecond))+"m")
-	return requestTimeout
+	h.Set("Grpc-Timeout", strconv.FormatInt((timeout+deadlineSlack).Microseconds(), 10)+"u")
+	return timeout
 }
 
 type credentialsKey struct{}
