@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -136,6 +137,33 @@ func TestS45TheLastOwnerStays(t *testing.T) {
 	if len(left) != 1 || !fault.Is(left[0], faultv1.Reason_REASON_LAST_OWNER) {
 		t.Errorf("the two were refused %v", left)
 	}
+}
+
+func TestS45WhoeverBecomesTheLastOwnerMeanwhileStays(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tokens, ada := b.signUp(t, "ada@example.org")
+	org, _ := b.shared(t, tokens, "Engines")
+	bob := b.join(t, b.operator(t), org, "bob@example.org", "member")
+	conn, err := pgx.Connect(t.Context(), b.database.AdminURL)
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	exec := func(sql string, args ...any) {
+		t.Helper()
+		_, err := conn.Exec(t.Context(), sql, args...)
+		must(t, err)
+	}
+	exec("BEGIN")
+	exec("SELECT FROM auth.organizations WHERE id = $1 FOR UPDATE", org)
+	left := make(chan error, 1)
+	go func() { left <- b.deleteMe(with(t.Context(), bob)) }()
+	waitFor(t, func() bool {
+		return adminText(t, b, "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == "1"
+	})
+	exec("UPDATE auth.memberships SET roles = ARRAY [CASE WHEN user_id = $2 THEN 'admin' ELSE 'owner' END] WHERE organization_id = $1",
+		org, ada.UserID)
+	exec("COMMIT")
+	wantReason(t, <-left, faultv1.Reason_REASON_LAST_OWNER)
 }
 
 func TestS41AnotherOrganizationIsAbsent(t *testing.T) {

@@ -90,9 +90,16 @@ func (s *Service) exchange(ctx context.Context, client oauthclient.Client, req *
 	return s.answerTokens(signing, client, tokens, used.Session, used.nonce)
 }
 
+// minVerifier and maxVerifier bound the verifier of a challenge (RFC 7636 section
+// 4.1): a shorter one could be guessed.
+const minVerifier, maxVerifier = 43, 128
+
 // verifies tells whether a verifier is the one of a challenge (RFC 7636 section
 // 4.6).
 func verifies(verifier, challenge string) bool {
+	if len(verifier) < minVerifier || len(verifier) > maxVerifier {
+		return false
+	}
 	sum := sha256.Sum256([]byte(verifier))
 	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(challenge)) == 1
 }

@@ -145,6 +145,10 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 	if err != nil {
 		return err
 	}
+	// What was read before the lock may have changed.
+	if m.Roles, err = s.store.roles(ctx, tx, m.OrganizationID, userID); err != nil || len(m.Roles) == 0 {
+		return err
+	}
 	owners, err := s.store.Owners(ctx, tx, m.OrganizationID)
 	if err != nil {
 		return err
