@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -16,9 +17,15 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
 
-// rarely is longer than these tests take: nothing is stored meanwhile. It is not
-// for ever, as the replica may be the one to end the run that is recovered.
-const rarely = 30 * time.Second
+// newOwner is a process that notes what readers see, and stores none of it before it
+// stops. Its one sweep is over: it claims nothing that is recovered from its journal.
+func newOwner(t *testing.T, database *pgtest.Database, eng run.Engine, journal string) *replica {
+	t.Helper()
+	clk := clock.NewFake(clock.System().Now())
+	r := newReplicaOn(t, database.Open(t, migrations.Role), clk, eng, run.Config{Journal: journal, Flush: time.Hour, Lease: time.Hour})
+	must(t, clk.WaitForTimers(t.Context(), 2)) // its writer waits, and its sweep
+	return r
+}
 
 // dead copies the journal of a process that lives, as it would be found if it
 // had been killed now: without the lock.
@@ -57,7 +64,7 @@ func entries(t *testing.T, dir string) int {
 func TestWhatReadersOfADeadProcessSawIsStored(t *testing.T) {
 	t.Parallel()
 	database, eng, scope, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope(), t.TempDir()
-	here := newReplica(t, database, eng, run.Config{Journal: journal, Flush: rarely, Lease: time.Hour})
+	here := newOwner(t, database, eng, journal)
 	runID := here.ask(t, scope, "Hello").GetRun().GetId()
 	seen := here.seen(t, scope, runID, 3)
 
@@ -76,7 +83,7 @@ func TestWhatReadersOfADeadProcessSawIsStored(t *testing.T) {
 func TestAClaimedRunIsNotTouchedByAJournal(t *testing.T) {
 	t.Parallel()
 	database, eng, scope, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope(), t.TempDir()
-	here := newReplica(t, database, eng, run.Config{Journal: journal, Flush: rarely, Lease: time.Hour})
+	here := newOwner(t, database, eng, journal)
 	runID := here.ask(t, scope, "Hello").GetRun().GetId()
 	here.seen(t, scope, runID, 3)
 	left := dead(t, journal)
@@ -107,7 +114,7 @@ func TestAJournalEndsWithItsProcess(t *testing.T) {
 func TestADamagedJournalIsReadAsFarAsItGoes(t *testing.T) {
 	t.Parallel()
 	database, eng, scope, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope(), t.TempDir()
-	here := newReplica(t, database, eng, run.Config{Journal: journal, Flush: rarely, Lease: time.Hour})
+	here := newOwner(t, database, eng, journal)
 	runID := here.ask(t, scope, "Hello").GetRun().GetId()
 	here.seen(t, scope, runID, 3)
 	left := dead(t, journal)
@@ -128,7 +135,7 @@ func TestADamagedJournalIsReadAsFarAsItGoes(t *testing.T) {
 func TestARecordThatMakesNoSenseIsLeftOut(t *testing.T) {
 	t.Parallel()
 	database, eng, scope, journal := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope(), t.TempDir()
-	here := newReplica(t, database, eng, run.Config{Journal: journal, Flush: rarely, Lease: time.Hour})
+	here := newOwner(t, database, eng, journal)
 	runID := here.ask(t, scope, "Hello").GetRun().GetId()
 	here.seen(t, scope, runID, 3)
 	left := dead(t, journal)
