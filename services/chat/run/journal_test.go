@@ -18,13 +18,11 @@ import (
 )
 
 // newOwner is a process that notes what readers see, and stores none of it before it
-// stops. Its one sweep is over: it claims nothing that is recovered from its journal.
+// stops. It sweeps no more, and so claims nothing that is recovered from its journal.
 func newOwner(t *testing.T, database *pgtest.Database, eng run.Engine, journal string) *replica {
 	t.Helper()
-	clk := clock.NewFake(clock.System().Now())
-	r := newReplicaOn(t, database.Open(t, migrations.Role), clk, eng, run.Config{Journal: journal, Flush: time.Hour, Lease: time.Hour})
-	must(t, clk.WaitForTimers(t.Context(), 2)) // its writer waits, and its sweep
-	return r
+	return newReplicaOn(t, database.Open(t, migrations.Role), clock.NewFake(clock.System().Now()), eng,
+		run.Config{Journal: journal, Flush: time.Hour, Lease: time.Hour})
 }
 
 // dead copies the journal of a process that lives, as it would be found if it

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,14 +94,29 @@ func newReplica(t *testing.T, database *pgtest.Database, eng run.Engine, cfg run
 	return newReplicaOn(t, database.Open(t, migrations.Role), clock.System(), eng, cfg)
 }
 
+// pauses counts how often somebody began to wait.
+type pauses struct {
+	clock.Clock
+
+	n atomic.Int32
+}
+
+func (p *pauses) After(d time.Duration) <-chan time.Time {
+	p.n.Add(1)
+	return p.Clock.After(d)
+}
+
+// newReplicaOn returns a replica whose first sweep is over: what happens to leases
+// afterwards is not its doing before the next one.
 func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine, cfg run.Config) *replica {
 	t.Helper()
+	waits := &pauses{Clock: clk}
 	tokens, err := paging.NewTokens(pgtest.SecretKey())
 	must(t, err)
 	registry, listener := models(t), db.NewListener()
 	r := &replica{store: conversation.NewStore(db, tokens)}
 	r.manager, err = run.NewManager(cfg, run.Deps{
-		DB: db, Conversations: r.store, Listener: listener, Engine: eng, Clock: clk,
+		DB: db, Conversations: r.store, Listener: listener, Engine: eng, Clock: waits,
 		Log: slog.New(slog.DiscardHandler), Meter: metricnoop.NewMeterProvider().Meter("test"),
 	})
 	must(t, err)
@@ -119,6 +135,7 @@ func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine
 		}
 	})
 	t.Cleanup(r.stop)
+	waitUntil(t, "its writer and its sweep wait", func() bool { return waits.n.Load() >= 2 })
 	return r
 }
 
