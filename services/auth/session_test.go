@@ -113,7 +113,7 @@ func TestS20ReuseEndsWhatTheSessionOpened(t *testing.T) {
 	wantActions(t, b, made.GetId(), "auth.organization.created", "auth.session.created", "auth.session.reuse_detected")
 	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: other.GetRefreshToken()})
 	must(t, err) // another sign-in
-	// Nor does what was opened outlive the session in which its own token comes back.
+	// What was opened does not end what it was opened from.
 	first := b.signIn(t, "ada@example.org")
 	second := into(first, made.GetId())
 	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: second.GetRefreshToken()})
@@ -121,7 +121,7 @@ func TestS20ReuseEndsWhatTheSessionOpened(t *testing.T) {
 	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: second.GetRefreshToken()})
 	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_REUSED)
 	_, err = b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: first.GetRefreshToken()})
-	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+	must(t, err)
 }
 
 func TestS19RacedRefreshHasOneWinner(t *testing.T) {

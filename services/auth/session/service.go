@@ -218,9 +218,7 @@ func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrga
 	return s.begin(ctx, session, func(ctx context.Context, tx postgres.Tx, session *Session) error {
 		current, err := s.current(ctx, tx, p)
 		session.Methods, session.AuthTime, session.ExpireTime = current.Methods, current.AuthTime, current.ExpireTime
-		if session.FamilyID = current.FamilyID; session.FamilyID == "" {
-			session.FamilyID = current.ID
-		}
+		session.OpenedFrom = current.ID
 		return err
 	})
 }

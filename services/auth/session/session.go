@@ -34,9 +34,9 @@ const (
 // Session is a sign-in on one device, in one organization.
 type Session struct {
 	ID, OrganizationID, UserID string
-	// FamilyID is the session of the sign-in that this one was opened from; empty for
-	// that one itself.
-	FamilyID             string
+	// OpenedFrom is the session by which this one was opened, in another organization
+	// maybe; empty for one that a sign-in opened.
+	OpenedFrom           string
 	UserAgent, IPAddress string
 	// ClientID is the OAuth client that acts for the user, empty for the user's own
 	// sign-in; Scopes are what the client may do.

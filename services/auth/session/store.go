@@ -25,10 +25,10 @@ func (s *Store) InTx(ctx context.Context, organizationID, userID string, fn func
 // Insert adds a session with its first refresh token.
 func (s *Store) Insert(ctx context.Context, tx pgx.Tx, session Session, hash []byte) error {
 	if _, err := postgres.TxExec(ctx, tx, `INSERT INTO sessions
-		(organization_id, id, user_id, client_id, scopes, user_agent, ip_address, methods, auth_time, created_at, expires_at, family)
+		(organization_id, id, user_id, client_id, scopes, user_agent, ip_address, methods, auth_time, created_at, expires_at, opened_from)
 		VALUES ($1, $2, $3, nullif($4, '')::uuid, coalesce($5::text[], '{}'), $6, $7, $8, $9, $10, $11, nullif($12, '')::uuid)`,
 		session.OrganizationID, session.ID, session.UserID, session.ClientID, session.Scopes, session.UserAgent, session.IPAddress,
-		session.Methods, session.AuthTime, session.CreateTime, session.ExpireTime, session.FamilyID); err != nil {
+		session.Methods, session.AuthTime, session.CreateTime, session.ExpireTime, session.OpenedFrom); err != nil {
 		return err
 	}
 	return s.insertToken(ctx, tx, session, hash, session.CreateTime)
@@ -45,9 +45,9 @@ func (s *Store) insertToken(ctx context.Context, tx pgx.Tx, session Session, has
 func (s *Store) Current(ctx context.Context, tx pgx.Tx, organizationID, id, userID string, now time.Time) (Session, bool, error) {
 	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
 		out := Session{ID: id, OrganizationID: organizationID, UserID: userID}
-		err := row.Scan(&out.Methods, &out.AuthTime, &out.ExpireTime, &out.FamilyID)
+		err := row.Scan(&out.Methods, &out.AuthTime, &out.ExpireTime)
 		return out, err
-	}, `SELECT methods, auth_time, expires_at, coalesce(family::text, '') FROM sessions
+	}, `SELECT methods, auth_time, expires_at FROM sessions
 		WHERE organization_id = $1 AND id = $2 AND user_id = $3 AND revoked_at IS NULL AND expires_at > $4 FOR UPDATE`,
 		organizationID, id, userID, now)
 	if errors.Is(err, postgres.ErrNoRows) {
@@ -100,7 +100,7 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, clientID string, presente
 }
 
 // RevokeReused ends the session of a client's refresh token that was used before, and
-// all of its family. It answers whether the token was, and those that ended only now.
+// all that was opened from it. It answers whether the token was, and those that ended only now.
 func (s *Store) RevokeReused(ctx context.Context, tx pgx.Tx, clientID string, presented []byte, now time.Time) (ended []Session, reused bool, err error) {
 	rows, err := postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (bool, error) {
 		s, alive := Session{ClientID: clientID}, false
