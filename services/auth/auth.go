@@ -76,6 +76,9 @@ type Config struct {
 	// VerifiedEmail says whether an address must be confirmed before there is an
 	// account.
 	VerifiedEmail bool
+	// PasswordWait is how long a password waits for its turn to be hashed; zero is
+	// user.DefaultWait.
+	PasswordWait time.Duration
 	// SignUpClosed says whether only whoever was invited may sign up.
 	SignUpClosed bool
 	// Messages is how mail and texts leave.

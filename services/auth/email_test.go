@@ -237,7 +237,7 @@ func TestS15OfRacingResetsOneWins(t *testing.T) {
 	errs := make([]error, racers)
 	var group sync.WaitGroup
 	for i := range racers {
-		group.Go(func() { errs[i] = patiently(func() error { return p.reset(t, token, theirs) }) })
+		group.Go(func() { errs[i] = p.reset(t, token, theirs) })
 	}
 	group.Wait()
 	won := 0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -67,6 +68,7 @@ func setupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *bundle {
 	b.db = pgtest.OpenConfig(t, dbConfig, migrations.Role)
 	authorizer, err := authz.New()
 	must(t, err)
+	cfg.PasswordWait = time.Minute // tests keep the machine busier than users do
 	cfg.Issuer, cfg.SecretKey, cfg.AdminEmail, cfg.AdminPassword = rpctest.Issuer, pgtest.SecretKey(), "root@example.org", password
 	b.service, err = auth.New(cfg, auth.Deps{DB: b.db, Clock: clk, Log: slog.New(slog.DiscardHandler), Authorizer: authorizer})
 	must(t, err)
@@ -120,16 +122,6 @@ func (b *bundle) operator(t *testing.T) *authv1.TokenResponse {
 // with returns a context that calls with an access token.
 func with(ctx context.Context, tokens *authv1.TokenResponse) context.Context {
 	return rpctest.With(ctx, tokens.GetAccessToken())
-}
-
-// patiently tries once more whenever more passwords are at once than a busy machine
-// gets to: that judges none of them.
-func patiently(try func() error) error {
-	for {
-		if err := try(); !fault.Is(err, faultv1.Reason_REASON_OVERLOADED) {
-			return err
-		}
-	}
 }
 
 func must(t *testing.T, err error) {

@@ -29,7 +29,7 @@ import (
 // wire builds the rooms, in the order in which they need each other.
 func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	users, organizations, sessions := user.NewStore(deps.DB), organization.NewStore(deps.DB, tokens), session.NewStore(deps.DB)
-	hasher, trail := user.NewHasher(), audit.NewTrail(deps.Clock)
+	hasher, trail := user.NewHasher(s.cfg.PasswordWait), audit.NewTrail(deps.Clock)
 	s.users, s.trail = users, trail
 	rights := organization.NewRights(organizations, deps.Authorizer)
 	throttle, err := s.throttle()

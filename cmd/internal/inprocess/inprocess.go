@@ -58,6 +58,7 @@ func Start(t *testing.T, overrides map[string]string) *Installation {
 		"GATEHOUSE_OPS_ADDR":       "127.0.0.1:0",
 		"GATEHOUSE_ADMIN_PASSWORD": AdminPassword,
 		"GATEHOUSE_RATE_LIMITS":    "off",
+		"GATEHOUSE_PASSWORD_WAIT":  "20s", // tests keep the machine busier than users do
 		"GATEHOUSE_LOG_LEVEL":      "error",
 	}
 	for name, value := range overrides {

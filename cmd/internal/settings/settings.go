@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/config"
@@ -23,6 +24,10 @@ import (
 const (
 	secretKeyBytes = 32
 	secretKeyFile  = "secret.key"
+
+	minPasswordWait = 100 * time.Millisecond
+	// maxPasswordWait leaves a request the rest of the 30 seconds that it may take.
+	maxPasswordWait = 20 * time.Second
 )
 
 // Settings are all settings. docs/config.md is generated from them.
@@ -77,6 +82,9 @@ type Settings struct {
 	// gatehouse user create; by whoever was invited into an organization, with the token
 	// of that mail; and by an organization's own identity provider for whom it brings.
 	SignUp string `env:"GATEHOUSE_SIGN_UP" envDefault:"open"`
+	// How long a password waits for its turn to be hashed before the request is
+	// answered 503, from 100ms to 20s: a duration such as 2s.
+	PasswordWait time.Duration `env:"GATEHOUSE_PASSWORD_WAIT" envDefault:"2s"`
 	// The identity providers by which anybody may sign in.
 	Providers Providers
 	// What may be reached beside the public internet at addresses that users choose, as
@@ -152,6 +160,9 @@ func (s Settings) Validate() error {
 	}
 	if s.SignUp != "open" && s.SignUp != "closed" {
 		add("GATEHOUSE_SIGN_UP: %q is neither open nor closed", s.SignUp)
+	}
+	if s.PasswordWait < minPasswordWait || s.PasswordWait > maxPasswordWait {
+		add("GATEHOUSE_PASSWORD_WAIT: %s is not between %s and %s", s.PasswordWait, minPasswordWait, maxPasswordWait)
 	}
 	if _, err := egress.ParsePrefixes(s.EgressAllow); err != nil {
 		add("GATEHOUSE_EGRESS_ALLOW: %w", err)

@@ -25,25 +25,33 @@ const (
 	saltBytes  = 16
 	hashBytes  = 32
 	queueDepth = 64
-	maxWait    = 2 * time.Second
 )
+
+// DefaultWait is how long a password waits for its turn where nobody says otherwise.
+const DefaultWait = 2 * time.Second
 
 // Hasher makes and checks password hashes. As many run at once as there are
 // processors, less one that is left to other requests: a hash holds a processor for
-// longer than those take. A bounded number waits, at most two seconds, and whoever
+// longer than those take. A bounded number waits, for a bounded time, and whoever
 // finds the queue full or waits longer is answered OVERLOADED.
 type Hasher struct {
 	slots   chan struct{}
+	wait    time.Duration
 	waiting atomic.Int64
 	dummy   string
 }
 
-// NewHasher returns a hasher for this process; a process needs only one.
-func NewHasher() *Hasher {
+// NewHasher returns a hasher for this process, which needs only one. A password waits
+// for its turn as long as wait says; zero is [DefaultWait].
+func NewHasher(wait time.Duration) *Hasher {
+	if wait == 0 {
+		wait = DefaultWait
+	}
 	salt, hash := make([]byte, saltBytes), make([]byte, hashBytes)
 	_, _ = rand.Read(salt) // never fails
 	_, _ = rand.Read(hash)
 	return &Hasher{
+		wait:  wait,
 		slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
 		// Of no password: comparing with it takes the same work, and making it none.
 		dummy: encode(salt, hash),
@@ -88,7 +96,7 @@ func (h *Hasher) acquire(ctx context.Context) (release func(), err error) {
 		return nil, overloaded()
 	}
 	defer h.waiting.Add(-1)
-	waitCtx, cancel := context.WithTimeout(ctx, maxWait)
+	waitCtx, cancel := context.WithTimeout(ctx, h.wait)
 	defer cancel()
 	select {
 	case h.slots <- struct{}{}:
