@@ -59,8 +59,8 @@ var folder = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "g
 // binaries is the folder with all programs in it, built once for all scenarios.
 var binaries = sync.OnceValues(build)
 
-// build builds all programs, with the race detector when the tests have it: a
-// race in a process is then in its log, and fails the scenario.
+// build builds all programs as the tests were built. With the race detector a race in a
+// process is in its log, and fails the scenario.
 func build() (string, error) {
 	dir, err := folder()
 	if err != nil {
@@ -68,10 +68,7 @@ func build() (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
-	args := []string{"build", "-o", dir + string(filepath.Separator)}
-	if raceDetected() {
-		args = append(args, "-race")
-	}
+	args := append([]string{"build", "-o", dir + string(filepath.Separator)}, buildFlags()...)
 	command := exec.CommandContext(ctx, "go", append(args, "../gatehouse", "../auth", "../management", "../chat", "../gateway")...)
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s: %w\n%s", strings.Join(command.Args, " "), err, out)
@@ -79,16 +76,18 @@ func build() (string, error) {
 	return dir, nil
 }
 
-// raceDetected tells whether this test was built with -race.
-func raceDetected() bool {
+// buildFlags are those that say what code this test was built with.
+func buildFlags() []string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return false
+		return nil
 	}
+	var flags []string
 	for _, setting := range info.Settings {
-		if setting.Key == "-race" {
-			return setting.Value == "true"
+		switch setting.Key {
+		case "-race", "-tags", "-gcflags":
+			flags = append(flags, setting.Key+"="+setting.Value)
 		}
 	}
-	return false
+	return flags
 }
