@@ -76,8 +76,7 @@ type Config struct {
 	// VerifiedEmail says whether an address must be confirmed before there is an
 	// account.
 	VerifiedEmail bool
-	// PasswordWait is how long a password waits for its turn to be hashed; zero is
-	// user.DefaultWait.
+	// PasswordWait is how long a password waits for its turn to be hashed.
 	PasswordWait time.Duration
 	// SignUpClosed says whether only whoever was invited may sign up.
 	SignUpClosed bool
@@ -104,6 +103,9 @@ func (c Config) Validate() error {
 	}
 	if len(c.SecretKey) != 32 {
 		problems = append(problems, errors.New("auth: the secret key must have 32 bytes"))
+	}
+	if c.PasswordWait <= 0 {
+		problems = append(problems, errors.New("auth: passwords need some time to wait for their turn"))
 	}
 	if (c.AdminEmail == "") != (c.AdminPassword == "") {
 		problems = append(problems, errors.New("auth: the first operator needs both an address and a password"))

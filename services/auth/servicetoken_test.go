@@ -88,11 +88,12 @@ func TestRunMakesKeysSweepsAndEnds(t *testing.T) {
 
 func TestConfigAndDependenciesAreChecked(t *testing.T) {
 	t.Parallel()
-	good := auth.Config{Issuer: rpctest.Issuer, SecretKey: pgtest.SecretKey()}
+	good := auth.Config{Issuer: rpctest.Issuer, SecretKey: pgtest.SecretKey(), PasswordWait: time.Second}
 	must(t, good.Validate())
 	for name, spoil := range map[string]func(*auth.Config){
 		"issuer":   func(c *auth.Config) { c.Issuer = "" },
 		"secret":   func(c *auth.Config) { c.SecretKey = []byte("short") },
+		"wait":     func(c *auth.Config) { c.PasswordWait = 0 },
 		"lone":     func(c *auth.Config) { c.AdminEmail = "root@example.org" },
 		"password": func(c *auth.Config) { c.AdminEmail, c.AdminPassword = "root@example.org", "password12345" },
 	} {

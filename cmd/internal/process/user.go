@@ -120,8 +120,9 @@ func administer(ctx context.Context, s settings.Settings, version string, logs i
 		return err
 	}
 	// No first operator: its password would be made and shown to nobody.
-	service, err := auth.New(auth.Config{Issuer: s.PublicURL, SecretKey: p.key, VerifiedEmail: s.ConfirmsAddresses(), Messages: s.Messages()},
-		auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer})
+	service, err := auth.New(auth.Config{
+		Issuer: s.PublicURL, SecretKey: p.key, VerifiedEmail: s.ConfirmsAddresses(), Messages: s.Messages(), PasswordWait: s.PasswordWait,
+	}, auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer})
 	if err != nil {
 		return err
 	}

@@ -27,9 +27,6 @@ const (
 	queueDepth = 64
 )
 
-// DefaultWait is how long a password waits for its turn where nobody says otherwise.
-const DefaultWait = 2 * time.Second
-
 // Hasher makes and checks password hashes. As many run at once as there are
 // processors, less one that is left to other requests: a hash holds a processor for
 // longer than those take. A bounded number waits, for a bounded time, and whoever
@@ -42,11 +39,8 @@ type Hasher struct {
 }
 
 // NewHasher returns a hasher for this process, which needs only one. A password waits
-// for its turn as long as wait says; zero is [DefaultWait].
+// for its turn as long as wait says.
 func NewHasher(wait time.Duration) *Hasher {
-	if wait == 0 {
-		wait = DefaultWait
-	}
 	salt, hash := make([]byte, saltBytes), make([]byte, hashBytes)
 	_, _ = rand.Read(salt) // never fails
 	_, _ = rand.Read(hash)

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -13,7 +14,7 @@ import (
 
 func TestS10AFullQueueIsOverload(t *testing.T) {
 	t.Parallel()
-	h := NewHasher(0)
+	h := NewHasher(time.Second)
 	h.waiting.Store(queueDepth)
 	_, err := h.Verify(t.Context(), "", "x")
 	if !fault.Is(err, faultv1.Reason_REASON_OVERLOADED) || fault.From(err).RetryAfter() == 0 {
@@ -26,7 +27,7 @@ func TestS10AFullQueueIsOverload(t *testing.T) {
 
 func TestS10WaitingIsBounded(t *testing.T) {
 	t.Parallel()
-	h := NewHasher(0)
+	h := NewHasher(time.Second)
 	for range cap(h.slots) {
 		h.slots <- struct{}{}
 	}
@@ -43,7 +44,7 @@ func TestS10WaitingIsBounded(t *testing.T) {
 // S9: where there is no account, the same work is done for as long.
 func TestS9TheHashOfNoAccountCostsTheSame(t *testing.T) {
 	t.Parallel()
-	h := NewHasher(0)
+	h := NewHasher(time.Second)
 	hash, err := h.Hash(t.Context(), "correct horse")
 	if err != nil {
 		t.Fatal(err)
@@ -64,14 +65,14 @@ func TestS9TheHashOfNoAccountCostsTheSame(t *testing.T) {
 // S10: of 19 MiB each, as many hashes are made at once as leave others a processor.
 func TestS10HashesAtOnceAreBounded(t *testing.T) {
 	t.Parallel()
-	if h := NewHasher(0); cap(h.slots) != max(1, runtime.GOMAXPROCS(0)-1) || memoryKiB > 19<<10+512 {
+	if h := NewHasher(time.Second); cap(h.slots) != max(1, runtime.GOMAXPROCS(0)-1) || memoryKiB > 19<<10+512 {
 		t.Errorf("%d hashes of %d KiB at once", cap(h.slots), memoryKiB)
 	}
 }
 
 func TestVerify(t *testing.T) {
 	t.Parallel()
-	h := NewHasher(0)
+	h := NewHasher(time.Second)
 	hash, err := h.Hash(t.Context(), "correct horse")
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package user_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse/gatehouse/services/auth/user"
 )
@@ -39,7 +40,7 @@ func TestS13PasswordsThatAreEasyToGuessAreRefused(t *testing.T) {
 
 func TestHasher(t *testing.T) {
 	t.Parallel()
-	h := user.NewHasher(0)
+	h := user.NewHasher(time.Second)
 	hash, err := h.Hash(t.Context(), "correct horse battery")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Fatalf("hash %q, %v", hash, err)
