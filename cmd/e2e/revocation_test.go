@@ -59,14 +59,17 @@ func disabled(t *testing.T, i *installation) {
 	i.model.script(question, modelstub.Reply{Text: words(1200), TokenDelay: 50 * time.Millisecond})
 	s := c.ask(c.conversation(), question, stubModel)
 	begun := s.until(2)
+	told := time.Now()
 	i.command(t, "gatehouse", "user", "disable", "--email", email)
 	frames := append(begun, s.rest()...)
 	if terminal(frames[len(frames)-1]) {
 		t.Error("the stream was not ended")
 	}
+	t.Logf("the stream ended %s after the command to disable its user began", time.Since(told))
 	for _, path := range []string{"/v1/me", "/v1/assistants", "/v1/conversations"} {
 		eventually(t, path+" refuses the token", revokedWithin, func() bool { return c.get(path).status == http.StatusUnauthorized })
 	}
+	t.Logf("every service refused the token within %s of it", time.Since(told))
 	if answer := c.post("/v1/auth/sign-in", map[string]any{"email": email, "password": password}); answer.status != http.StatusUnauthorized {
 		t.Errorf("signing in: %d %s", answer.status, answer.body)
 	}
