@@ -3,7 +3,8 @@
 //
 //	gatehouse serve      run all parts until interrupted
 //	gatehouse split      the same, each part in a process of its own
-//	gatehouse migrate    bring the database's schema up to date
+//	gatehouse migrate    bring the database's schema up to date; --adopt-roles also takes
+//	                     over login roles that were made with another secret key
 //	gatehouse doctor     check the settings and every dependency
 //	gatehouse user       make an account, disable one, make an operator
 //	gatehouse keys       rotate the signing keys, or discard one
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/gatehouse/gatehouse/cmd/internal/process"
@@ -40,7 +42,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) == 0 || len(args) > 1 && args[0] != "user" && args[0] != "keys" {
+	if len(args) == 0 || len(args) > 1 && !slices.Contains([]string{"user", "keys", "migrate"}, args[0]) {
 		return errors.New(usage)
 	}
 	if args[0] == "version" {
@@ -61,7 +63,7 @@ func run(ctx context.Context, args []string) error {
 	case "split":
 		return split(ctx, s, variables)
 	case "migrate":
-		return process.Migrate(ctx, s, version, os.Stderr)
+		return migrate(ctx, s, args[1:])
 	case "doctor":
 		return process.Doctor(ctx, s, version, os.Stdout)
 	case "keys":
@@ -71,6 +73,15 @@ func run(ctx context.Context, args []string) error {
 	default:
 		return errors.New(usage)
 	}
+}
+
+// migrate brings the schema up to date.
+func migrate(ctx context.Context, s settings.Settings, args []string) error {
+	adopt := len(args) == 1 && args[0] == "--adopt-roles"
+	if len(args) > 0 && !adopt {
+		return errors.New("usage: gatehouse migrate [--adopt-roles]")
+	}
+	return process.Migrate(ctx, s, version, adopt, os.Stderr)
 }
 
 // keys is what an administrator does with the signing keys.

@@ -19,7 +19,8 @@
 // own, so Ctrl-C reaches Gatehouse alone, which drains first and calls
 // [Cluster.Stop] last. When Gatehouse is killed and cannot do that, Postgres
 // lives on; the next Start finds it, makes sure that it is the right one, and
-// adopts it.
+// adopts it. While Gatehouse runs, [Cluster.Run] starts a Postgres again that has
+// ended by itself.
 //
 // # Root
 //
@@ -37,6 +38,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/gatehouse/gatehouse/platform/filelock"
 )
@@ -66,11 +68,15 @@ type Options struct {
 
 // Cluster is a running Postgres.
 type Cluster struct {
-	home   home
-	server *server
-	lock   *filelock.Lock
-	log    *slog.Logger
-	url    string
+	home     home
+	bin      binaries
+	password string
+	lock     *filelock.Lock
+	log      *slog.Logger
+	url      string
+
+	mu     sync.Mutex
+	server *server // replaced by restart
 }
 
 // Start makes sure that the cluster under the data directory runs, creating it
@@ -121,7 +127,7 @@ func startLocked(ctx context.Context, dataDir string, account *account, opts Opt
 	if err := at.writeSettings(opts.Volatile); err != nil {
 		return nil, err
 	}
-	c := &Cluster{home: at, log: log, url: at.url(password, databaseName)}
+	c := &Cluster{home: at, bin: bin, password: password, log: log, url: at.url(password, databaseName)}
 	c.server, err = startServer(ctx, at, bin, password, log)
 	if err != nil {
 		return nil, err
@@ -162,13 +168,13 @@ func Visit(ctx context.Context, opts Options) (string, error) {
 func (c *Cluster) URL() string { return c.url }
 
 // PID returns the process id of the postmaster.
-func (c *Cluster) PID() int { return c.server.pid }
+func (c *Cluster) PID() int { return c.current().pid }
 
 // Stop shuts the cluster down (open connections are broken off, transactions
 // rolled back) and gives up the lock. When ctx ends first, Postgres is told to
 // quit at once; it then recovers on its next start.
 func (c *Cluster) Stop(ctx context.Context) error {
-	return errors.Join(c.server.stop(ctx), c.lock.Release())
+	return errors.Join(c.current().stop(ctx), c.lock.Release())
 }
 
 // url points at the cluster's socket; the password is the administrator's.

@@ -37,7 +37,7 @@ func NewCluster(t testing.TB, sets ...postgres.MigrationSet) *Cluster {
 	c := &Cluster{dir: dir}
 	c.Start(t)
 	t.Cleanup(func() { c.Stop(t) })
-	if err := postgres.Migrate(t.Context(), c.url, SecretKey(), nil, sets...); err != nil {
+	if err := postgres.Migrate(t.Context(), c.url, SecretKey(), postgres.MigrateOptions{}, sets...); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -148,7 +148,7 @@ func (c *shared) build(ctx context.Context, conn *pgx.Conn, name string, sets []
 			return fmt.Errorf("pgtest: %s: %w", sql, err)
 		}
 	}
-	if err := postgres.Migrate(ctx, c.url(name), SecretKey(), nil, sets...); err != nil {
+	if err := postgres.Migrate(ctx, c.url(name), SecretKey(), postgres.MigrateOptions{}, sets...); err != nil {
 		return err
 	}
 	if _, err := conn.Exec(ctx, "ALTER DATABASE "+quoted+" IS_TEMPLATE true ALLOW_CONNECTIONS false"); err != nil {

@@ -29,7 +29,7 @@ func TestMigrateWithoutSuperuser(t *testing.T) {
 		ALTER ROLE gatehouse_definer RENAME TO of_another_installation`)
 	managed.User = url.UserPassword("operator", "operator")
 
-	err = postgres.Migrate(t.Context(), managed.String(), pgtest.SecretKey(), nil, set())
+	err = postgres.Migrate(t.Context(), managed.String(), pgtest.SecretKey(), postgres.MigrateOptions{}, set())
 	if err == nil || !strings.Contains(err.Error(), "CREATE ROLE gatehouse_definer NOLOGIN BYPASSRLS") {
 		t.Fatalf("Migrate = %v, want to be told what a superuser must run", err)
 	}
@@ -37,7 +37,7 @@ func TestMigrateWithoutSuperuser(t *testing.T) {
 		CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions; CREATE EXTENSION pg_trgm SCHEMA extensions;
 		GRANT ALL ON SCHEMA extensions TO operator WITH GRANT OPTION`)
 	for range 2 {
-		if err := postgres.Migrate(t.Context(), managed.String(), pgtest.SecretKey(), nil, set()); err != nil {
+		if err := postgres.Migrate(t.Context(), managed.String(), pgtest.SecretKey(), postgres.MigrateOptions{}, set()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -167,7 +167,7 @@ func (db *DB) checkRole(ctx context.Context) error {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
 		case "28P01", "28000":
-			return fmt.Errorf("postgres: the database refuses %s: it was not migrated yet, or with another secret key (run gatehouse migrate with this one)", db.role.login())
+			return fmt.Errorf("postgres: the database refuses %s: it was not migrated yet, or with another secret key (gatehouse migrate says which)", db.role.login())
 		case "3D000":
 			return fmt.Errorf("postgres: there is no database %q", db.cfg.database())
 		}

@@ -29,12 +29,23 @@ type MigrationSet struct {
 	Settings map[string]string
 }
 
-// Migrate brings the database up to date: extensions, roles and their
-// passwords, schemas, the services' migrations, the job queues and the grants.
-// It runs as the administrator, on a direct connection, and may be run at any
-// time and by several processes: they take turns, and what is done is left
-// alone.
-func Migrate(ctx context.Context, adminURL string, secretKey []byte, log *slog.Logger, sets ...MigrationSet) error {
+// MigrateOptions change how [Migrate] works. The zero value is the usual way.
+type MigrateOptions struct {
+	// Log receives what a person should know. Nil discards it.
+	Log *slog.Logger
+	// AdoptRoles gives login roles that exist with another password the one that
+	// derives from the secret key. It takes them from any other installation in the
+	// cluster; without it, Migrate reports such roles and changes nothing.
+	AdoptRoles bool
+}
+
+// Migrate brings the database up to date: extensions, roles, schemas, the services'
+// migrations, the job queues and the grants. It runs as the administrator, on a direct
+// connection, and may be run at any time and by several processes: they take turns, and
+// what is done is left alone. It first checks everything that can be checked, and
+// changes nothing when it finds a problem.
+func Migrate(ctx context.Context, adminURL string, secretKey []byte, options MigrateOptions, sets ...MigrationSet) error {
+	log := options.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -52,7 +63,7 @@ func Migrate(ctx context.Context, adminURL string, secretKey []byte, log *slog.L
 	}
 	// Closing gives up the advisory lock too.
 	defer closeAdmin(ctx, conn)
-	m := &migrator{conn: conn, adminURL: adminURL, secretKey: secretKey, log: log}
+	m := &migrator{conn: conn, adminURL: adminURL, secretKey: secretKey, options: options, log: log}
 	return m.run(ctx, sets)
 }
 
@@ -60,12 +71,16 @@ type migrator struct {
 	conn      *pgx.Conn
 	adminURL  string
 	secretKey []byte
+	options   MigrateOptions
 	log       *slog.Logger
 }
 
 func (m *migrator) run(ctx context.Context, sets []MigrationSet) error {
 	if _, err := m.conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
 		return fmt.Errorf("postgres: waiting for another migration: %w", err)
+	}
+	if err := m.check(ctx, sets); err != nil {
+		return err
 	}
 	if err := m.base(ctx, sets); err != nil {
 		return err
@@ -84,12 +99,18 @@ func (m *migrator) run(ctx context.Context, sets []MigrationSet) error {
 			return err
 		}
 	}
+	if m.options.AdoptRoles {
+		return m.adoptRoles(ctx, sets)
+	}
 	return nil
 }
 
 // base makes what no service owns.
 func (m *migrator) base(ctx context.Context, sets []MigrationSet) error {
 	if err := m.ensureRoles(ctx, sets); err != nil {
+		return err
+	}
+	if err := m.checkDefiner(ctx); err != nil {
 		return err
 	}
 	if err := m.exec(ctx, "CREATE SCHEMA IF NOT EXISTS extensions; CREATE SCHEMA IF NOT EXISTS gatehouse; CREATE SCHEMA IF NOT EXISTS audit"); err != nil {
@@ -99,10 +120,7 @@ func (m *migrator) base(ctx context.Context, sets []MigrationSet) error {
 	if err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}
-	if err := m.apply(ctx, baseSchema, files); err != nil {
-		return err
-	}
-	return m.checkExtensions(ctx)
+	return m.apply(ctx, baseSchema, files)
 }
 
 // Migrated tells whether all of the base's and the sets' migrations have been

@@ -21,7 +21,7 @@ func TestMigrateMayRunAgainAndAtOnce(t *testing.T) {
 	var group errgroup.Group
 	for range 4 {
 		group.Go(func() error {
-			return postgres.Migrate(t.Context(), database.AdminURL, database.SecretKey, nil, set())
+			return postgres.Migrate(t.Context(), database.AdminURL, database.SecretKey, postgres.MigrateOptions{}, set())
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -47,7 +47,7 @@ func TestMigrateAppliesWhatIsNew(t *testing.T) {
 	if err := postgres.Migrated(t.Context(), db, longer); err == nil || !strings.Contains(err.Error(), "0002_other.sql") {
 		t.Errorf("Migrated = %v, want to be told of the second migration", err)
 	}
-	if err := postgres.Migrate(t.Context(), database.AdminURL, database.SecretKey, nil, longer); err != nil {
+	if err := postgres.Migrate(t.Context(), database.AdminURL, database.SecretKey, postgres.MigrateOptions{}, longer); err != nil {
 		t.Fatal(err)
 	}
 	if err := postgres.Migrated(t.Context(), db, longer); err != nil {
@@ -75,7 +75,7 @@ func TestMigrateRefuses(t *testing.T) {
 		database := pgtest.New(t, set())
 		changed := set()
 		changed.FS = files
-		err := postgres.Migrate(t.Context(), database.AdminURL, database.SecretKey, nil, changed)
+		err := postgres.Migrate(t.Context(), database.AdminURL, database.SecretKey, postgres.MigrateOptions{}, changed)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Migrate = %v, want %q", err, want)
 		}
@@ -84,10 +84,10 @@ func TestMigrateRefuses(t *testing.T) {
 		}
 	}
 	database := pgtest.New(t)
-	if err := postgres.Migrate(t.Context(), database.AdminURL, []byte("short"), nil); err == nil {
+	if err := postgres.Migrate(t.Context(), database.AdminURL, []byte("short"), postgres.MigrateOptions{}); err == nil {
 		t.Error("Migrate accepts a short key")
 	}
-	if err := postgres.Migrate(t.Context(), database.AdminURL, database.SecretKey, nil, postgres.MigrationSet{Role: "Bad role"}); err == nil {
+	if err := postgres.Migrate(t.Context(), database.AdminURL, database.SecretKey, postgres.MigrateOptions{}, postgres.MigrationSet{Role: "Bad role"}); err == nil {
 		t.Error("Migrate accepts a role with a blank")
 	}
 }

@@ -2,19 +2,13 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
-
-// definerRole owns the narrow functions that may look past row level security.
-// Nobody can log in as it.
-const definerRole = "gatehouse_definer"
 
 // defaultSettings are those of every service's role. They stand with the role
 // rather than with the connection, which works behind a pooler too.
@@ -27,79 +21,6 @@ func defaultSettings(role Role) map[string]string {
 		"jit":                                 "off",
 		"timezone":                            "UTC",
 	}
-}
-
-// ensureRoles makes the login roles of the services and the owner of the
-// definer functions. Roles belong to the whole cluster, so another database's
-// migration may be making them at this moment.
-func (m *migrator) ensureRoles(ctx context.Context, sets []MigrationSet) error {
-	if err := m.ensureDefiner(ctx); err != nil {
-		return err
-	}
-	for _, set := range sets {
-		if err := m.ensureRole(ctx, set.Role.login(), "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE"); err != nil {
-			return fmt.Errorf("postgres: creating the role %s: %w", set.Role.login(), err)
-		}
-		stored, err := verifier(m.secretKey, set.Role)
-		if err != nil {
-			return err
-		}
-		if err := m.alterRole(ctx, set.Role.login(), "PASSWORD "+quote(stored)); err != nil {
-			return fmt.Errorf("postgres: setting the password of %s: %w", set.Role.login(), err)
-		}
-	}
-	return nil
-}
-
-func (m *migrator) ensureDefiner(ctx context.Context) error {
-	err := m.ensureRole(ctx, definerRole, "NOLOGIN BYPASSRLS")
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" {
-		return fmt.Errorf("postgres: this administrator may not create the role %[1]s; a superuser must once run: CREATE ROLE %[1]s NOLOGIN BYPASSRLS; GRANT %[1]s TO <administrator>", definerRole)
-	}
-	if err != nil {
-		return fmt.Errorf("postgres: creating the role %s: %w", definerRole, err)
-	}
-	var bypasses, member bool
-	err = m.conn.QueryRow(ctx, "SELECT rolbypassrls, pg_has_role(current_user, oid, 'member') FROM pg_roles WHERE rolname = $1",
-		definerRole).Scan(&bypasses, &member)
-	switch {
-	case err != nil:
-		return fmt.Errorf("postgres: %w", err)
-	case !bypasses:
-		return fmt.Errorf("postgres: the role %[1]s lacks BYPASSRLS; a superuser must once run: ALTER ROLE %[1]s BYPASSRLS", definerRole)
-	case !member:
-		return fmt.Errorf("postgres: this administrator is no member of %[1]s; a superuser must once run: GRANT %[1]s TO <administrator>", definerRole)
-	}
-	return nil
-}
-
-// ensureRole creates a role when it is missing; one that another migration
-// makes at the same time is as good.
-func (m *migrator) ensureRole(ctx context.Context, name, attributes string) error {
-	var found bool
-	if err := m.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).Scan(&found); err != nil {
-		return err
-	}
-	if found {
-		return nil
-	}
-	_, err := m.conn.Exec(ctx, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" "+attributes)
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == "42710" || pg.Code == "23505") {
-		return nil
-	}
-	return err
-}
-
-// alterRole repeats a change that met another one of the same role.
-func (m *migrator) alterRole(ctx context.Context, name, change string) error {
-	var err error
-	for range maxAttempts {
-		_, err = m.conn.Exec(ctx, "ALTER ROLE "+pgx.Identifier{name}.Sanitize()+" "+change)
-		if err == nil || !strings.Contains(err.Error(), "tuple concurrently updated") {
-			break
-		}
-	}
-	return err
 }
 
 // prepareSchema makes a service's schemas and says what its role may do with
@@ -173,28 +94,6 @@ func (m *migrator) roleSettings(ctx context.Context, login string) (map[string]s
 		settings[strings.ToLower(name)] = value
 	}
 	return settings, nil
-}
-
-// checkExtensions finds what would otherwise fail later and strangely.
-func (m *migrator) checkExtensions(ctx context.Context) error {
-	var schema, version string
-	var old, dangerous bool
-	err := m.conn.QueryRow(ctx, `
-		SELECT n.nspname, e.extversion, v < '{0,8,0}', v < '{0,8,4}'
-		FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace,
-			LATERAL (SELECT string_to_array(e.extversion, '.')::int[] AS v) parsed
-		WHERE e.extname = 'vector'`).Scan(&schema, &version, &old, &dangerous)
-	switch {
-	case err != nil:
-		return fmt.Errorf("postgres: %w", err)
-	case schema != "extensions":
-		return fmt.Errorf("postgres: the extension vector is in the schema %s; run: ALTER EXTENSION vector SET SCHEMA extensions (and so for pg_trgm)", schema)
-	case old:
-		return fmt.Errorf("postgres: pgvector %s is too old, want 0.8.0 or newer", version)
-	case dangerous:
-		m.log.Info("this pgvector has known bugs, which Gatehouse works around; 0.8.4 or newer is better", "version", version)
-	}
-	return nil
 }
 
 // quote writes a value of ours as a literal, where a statement takes no

@@ -27,7 +27,7 @@ func TestDoctorAsksEveryDependency(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := process.Migrate(t.Context(), s, "test", io.Discard); err != nil {
+		if err := process.Migrate(t.Context(), s, "test", false, io.Discard); err != nil {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer

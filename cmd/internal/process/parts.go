@@ -25,12 +25,15 @@ func migrations() []postgres.MigrationSet {
 	return []postgres.MigrationSet{authmigrations.Set(), managementmigrations.Set(), chatmigrations.Set()}
 }
 
-func (p *Process) migrate(ctx context.Context) error {
+// migrate brings the schema up to date. adoptRoles also takes over login roles that
+// were made with another secret key.
+func (p *Process) migrate(ctx context.Context, adoptRoles bool) error {
 	url := p.database.DirectURL
 	if url == "" {
 		url = p.database.URL
 	}
-	return postgres.Migrate(ctx, url, p.key, p.telemetry.Log, migrations()...)
+	options := postgres.MigrateOptions{Log: p.telemetry.Log, AdoptRoles: adoptRoles}
+	return postgres.Migrate(ctx, url, p.key, options, migrations()...)
 }
 
 // openAuth builds auth with its first operator, whose password is told when it

@@ -127,6 +127,7 @@ func (p *Process) startPrivate(ctx context.Context) (string, error) {
 		return "", err
 	}
 	p.deferClose("private Postgres", cluster.Stop)
+	p.stack.Add("watch over the private Postgres", cluster.Run)
 	return cluster.URL(), nil
 }
 
@@ -179,8 +180,12 @@ func (p *Process) checkWorkers() {
 	p.checks.Add("workers", present(all, health.Down, "no worker takes jobs"))
 }
 
-// checkPools makes readiness depend on every pool.
+// checkPools makes readiness depend on every pool. A process without one, such as a
+// gateway, does not use the database and reports nothing about it.
 func (p *Process) checkPools() {
+	if len(p.pools) == 0 {
+		return
+	}
 	each := func(ask func(context.Context, pool) error) health.Check {
 		return health.FromError(func(ctx context.Context) error {
 			for _, one := range p.pools {

@@ -39,7 +39,7 @@ func (p *Process) buildAll(ctx context.Context) (net.Listener, credentials, erro
 		return nil, credentials{}, err
 	}
 	if p.settings.Local() {
-		if err := p.migrate(ctx); err != nil {
+		if err := p.migrate(ctx, false); err != nil {
 			return nil, credentials{}, err
 		}
 	}
@@ -75,8 +75,9 @@ func (c credentials) tell(out io.Writer) {
 	}
 }
 
-// Migrate brings the database's schema up to date.
-func Migrate(ctx context.Context, s settings.Settings, version string, logs io.Writer) error {
+// Migrate brings the database's schema up to date. adoptRoles gives the services' login
+// roles this installation's passwords where they were made with another secret key.
+func Migrate(ctx context.Context, s settings.Settings, version string, adoptRoles bool, logs io.Writer) error {
 	p, err := base(ctx, s, "migrate", version, true, logs)
 	if err != nil {
 		return err
@@ -85,7 +86,7 @@ func Migrate(ctx context.Context, s settings.Settings, version string, logs io.W
 	if err := p.reachDatabase(ctx); err != nil {
 		return err
 	}
-	return p.migrate(ctx)
+	return p.migrate(ctx, adoptRoles)
 }
 
 // Doctor checks the settings, which have been read already, and every

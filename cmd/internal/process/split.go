@@ -26,15 +26,9 @@ func Split(ctx context.Context, s settings.Settings, version, binaries string, e
 	if err != nil {
 		return err
 	}
-	defer p.stack.Unwind()
-	if err := p.openDatabase(ctx); err != nil {
-		return err
-	}
-	if err := p.migrate(ctx); err != nil {
-		return err
-	}
-	first, err := p.firstOperator(ctx)
+	first, err := p.prepareSplit(ctx)
 	if err != nil {
+		p.stack.Unwind()
 		return err
 	}
 	environment = append(environment,
@@ -43,8 +37,26 @@ func Split(ctx context.Context, s settings.Settings, version, binaries string, e
 	)
 	fmt.Fprintf(out, "Gatehouse starts at %s, as four processes\n", s.PublicURL)
 	first.tell(out)
-	return runAll(ctx, binaries, func(part string) []string { return slices.Concat(environment, opsOf(s.OpsAddr, part)) }, logs)
+	p.stack.Add("parts", func(ctx context.Context) error {
+		return runAll(ctx, binaries, func(part string) []string { return slices.Concat(environment, opsOf(s.OpsAddr, part)) }, logs)
+	})
+	return p.stack.Run(ctx)
 }
+
+// prepareSplit makes the database ready for the parts, with the first operator.
+func (p *Process) prepareSplit(ctx context.Context) (credentials, error) {
+	if err := p.openDatabase(ctx); err != nil {
+		return credentials{}, err
+	}
+	if err := p.migrate(ctx, false); err != nil {
+		return credentials{}, err
+	}
+	return p.firstOperator(ctx)
+}
+
+// partTimeout is how long a part may take to stop. It ends before the stack gives up
+// waiting, so that the private Postgres stops last.
+const partTimeout = 25 * time.Second
 
 // opsOf gives each part its own port for operators when one was set for all:
 // that one and the next, in the order of the ports they have by default.
@@ -73,7 +85,7 @@ func runAll(ctx context.Context, binaries string, environment func(part string) 
 			// Ctrl-C reaches the whole group: the parts are told by us, once.
 			command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
-			command.WaitDelay = 40 * time.Second
+			command.WaitDelay = partTimeout
 			if err := command.Run(); err != nil && ctx.Err() == nil {
 				problems[n] = fmt.Errorf("%s: %w", part, err)
 			}

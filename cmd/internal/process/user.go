@@ -111,7 +111,7 @@ func administer(ctx context.Context, s settings.Settings, version string, logs i
 		return err
 	}
 	if s.Local() {
-		if err := p.migrate(ctx); err != nil {
+		if err := p.migrate(ctx, false); err != nil {
 			return err
 		}
 	}

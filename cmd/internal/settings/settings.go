@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/egress"
 	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/platform/obs"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
 const (
@@ -200,8 +200,18 @@ func (s Settings) validateServer() []error {
 	if s.Env != config.Production {
 		return problems
 	}
-	if plaintext(s.DatabaseURL.Reveal()) {
-		add("GATEHOUSE_DATABASE_URL: reaches another host without TLS; add sslmode=verify-full")
+	for name, value := range map[string]config.Secret{
+		"GATEHOUSE_DATABASE_URL": s.DatabaseURL, "GATEHOUSE_DATABASE_DIRECT_URL": s.DatabaseDirectURL,
+	} {
+		if !value.IsSet() {
+			continue
+		}
+		switch plain, err := postgres.Plaintext(value.Reveal()); {
+		case err != nil:
+			add(name + ": cannot be read as a Postgres URL or connection string")
+		case plain:
+			add(name + ": may reach another host without TLS; add sslmode=verify-full")
+		}
 	}
 	if !strings.HasPrefix(s.PublicURL, "https://") {
 		add("GATEHOUSE_PUBLIC_URL: must be https in production")
@@ -210,20 +220,6 @@ func (s Settings) validateServer() []error {
 		add("GATEHOUSE_CORS_ORIGINS: * would let every page call; name the origins")
 	}
 	return problems
-}
-
-// plaintext tells whether a database URL goes over the network unencrypted.
-func plaintext(databaseURL string) bool {
-	u, err := url.Parse(databaseURL)
-	if err != nil || u.Hostname() == "" || u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.") {
-		return false
-	}
-	switch u.Query().Get("sslmode") {
-	case "require", "verify-ca", "verify-full":
-		return false
-	default:
-		return true
-	}
 }
 
 // Key returns the secret key, made and kept in the data directory in local.

@@ -42,6 +42,31 @@ func TestS79ProductionNamesEverythingThatIsUnfit(t *testing.T) {
 	}
 }
 
+func TestS94ProductionRefusesPlaintextDatabases(t *testing.T) {
+	t.Parallel()
+	reported := map[string]string{ // by the variable that is set
+		"GATEHOUSE_DATABASE_URL":        "GATEHOUSE_DATABASE_URL",
+		"DATABASE_URL":                  "GATEHOUSE_DATABASE_URL",
+		"GATEHOUSE_DATABASE_DIRECT_URL": "GATEHOUSE_DATABASE_DIRECT_URL",
+	}
+	for variable, name := range reported {
+		for value, problem := range map[string]string{
+			"host=db.example.com user=u password=hunter2 sslmode=disable": ": may reach another host without TLS",
+			"postgres://u:hunter2@db.example.com/g":                       ": may reach another host without TLS",
+			"postgres://u:hunter2@db:port/g":                              ": cannot be read",
+		} {
+			_, err := settings.Load(map[string]string{"GATEHOUSE_ENV": "production", variable: value})
+			if err == nil || !strings.Contains(err.Error(), name+problem) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s=%s: %v, want %s%s", variable, value, err, name, problem)
+			}
+		}
+		_, err := settings.Load(map[string]string{"GATEHOUSE_ENV": "production", variable: "host=db.example.com user=u sslmode=verify-full"})
+		if err == nil || strings.Contains(err.Error(), name+": may") {
+			t.Errorf("%s with TLS: %v", variable, err)
+		}
+	}
+}
+
 func TestKeyIsMadeOnceAndKept(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "made with it")

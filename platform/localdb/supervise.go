@@ -1,0 +1,62 @@
+package localdb
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+)
+
+const (
+	// lookInterval is how often a running Postgres is looked at.
+	lookInterval = 500 * time.Millisecond
+	// maxRestartDelay bounds the wait between two attempts to start it again.
+	maxRestartDelay = 30 * time.Second
+)
+
+// Run watches Postgres until ctx ends, and starts it again whenever it has ended:
+// somebody killed it, or the machine ran out of memory. Requests get 503 in between,
+// and the pools reconnect by themselves. A start that fails is retried, with a delay
+// that doubles up to 30 s, because the cause may be temporary, such as a full disk.
+//
+// Run must end before [Cluster.Stop] is called.
+func (c *Cluster) Run(ctx context.Context) error {
+	delay := lookInterval
+	for {
+		if clock.Sleep(ctx, clock.System(), delay) != nil {
+			return nil // told to stop
+		}
+		if c.current().alive() {
+			delay = lookInterval
+			continue
+		}
+		if err := c.restart(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			delay = min(2*delay, maxRestartDelay)
+			c.log.ErrorContext(ctx, "the local database could not be started again", "error", err, "retry_after", delay)
+		}
+	}
+}
+
+// restart starts Postgres again in the place of the one that has ended.
+func (c *Cluster) restart(ctx context.Context) error {
+	c.log.WarnContext(ctx, "the local database has ended; starting it again", "pid", c.current().pid)
+	server, err := startServer(ctx, c.home, c.bin, c.password, c.log)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.server = server
+	c.log.InfoContext(ctx, "the local database runs again", "pid", server.pid)
+	return nil
+}
+
+// current returns the postmaster that was started or adopted last.
+func (c *Cluster) current() *server {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.server
+}
