@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 	"github.com/gatehouse/gatehouse/platform/id"
 )
 
@@ -38,7 +39,7 @@ func (i *installation) visitor(t *testing.T) *client {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &client{t: t, i: i, http: &http.Client{Transport: transport, Timeout: requestTimeout}}
+	return &client{t: t, i: i, http: &http.Client{Transport: inprocess.Patient(transport), Timeout: requestTimeout}}
 }
 
 // admin is the first operator, signed in.

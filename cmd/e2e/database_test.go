@@ -11,6 +11,7 @@ import (
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	"github.com/gatehouse/gatehouse/services/chat/engine/modelstub"
 
+	"github.com/gatehouse/gatehouse/cmd/internal/process"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 )
 
@@ -21,7 +22,7 @@ const noticedWithin = 60 * time.Second
 // S58: databaseRestart stops and starts Postgres while users work and an answer
 // streams.
 func databaseRestart(t *testing.T, s shape) {
-	cluster := pgtest.NewCluster(t, migrations()...)
+	cluster := pgtest.NewCluster(t, process.Migrations()...)
 	i := startOn(t, s, cluster.URL())
 	c := i.newcomer(t)
 	question, gate, conversationID := t.Name(), make(chan struct{}), c.conversation()

@@ -11,12 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/cmd/internal/process"
 	"github.com/gatehouse/gatehouse/platform/freeport"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
-	"github.com/gatehouse/gatehouse/platform/postgres"
-	authmigrations "github.com/gatehouse/gatehouse/services/auth/migrations"
-	chatmigrations "github.com/gatehouse/gatehouse/services/chat/migrations"
-	managementmigrations "github.com/gatehouse/gatehouse/services/management/migrations"
 )
 
 const (
@@ -44,14 +42,10 @@ type installation struct {
 	secrets []string
 }
 
-func migrations() []postgres.MigrationSet {
-	return []postgres.MigrationSet{authmigrations.Set(), managementmigrations.Set(), chatmigrations.Set()}
-}
-
 // start runs a shape on a database of its own, until the test ends.
 func start(t *testing.T, s shape) *installation {
 	t.Helper()
-	database := pgtest.New(t, migrations()...)
+	database := pgtest.New(t, process.Migrations()...)
 	i := startOn(t, s, database.AdminURL)
 	i.database = database
 	return i
@@ -71,7 +65,7 @@ func startOn(t *testing.T, s shape, databaseURL string) *installation {
 		"GATEHOUSE_GATEWAY_ADDR=" + i.gateway,
 		"GATEHOUSE_AUTH_ADDR=" + freeAddress(t), "GATEHOUSE_MANAGEMENT_ADDR=" + freeAddress(t), "GATEHOUSE_CHAT_ADDR=" + freeAddress(t),
 		"GATEHOUSE_ADMIN_PASSWORD=" + adminPassword,
-		"GATEHOUSE_RATE_LIMITS=off",
+		"GATEHOUSE_RATE_LIMITS=" + inprocess.RateLimits(),
 		"GATEHOUSE_PASSWORD_WAIT=20s", // the cases run beside each other, and keep the machine busier than users do
 		"GATEHOUSE_LOG_FORMAT=json",
 		"OPENAI_BASE_URL=" + i.model.url + "/v1",

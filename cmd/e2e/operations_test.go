@@ -70,6 +70,9 @@ func checkReady(t *testing.T, i *installation, p part) {
 			t.Errorf("%s is ready with %s %q", p.name, name, report.Checks[name].Status)
 		}
 	}
+	if _, reported := report.Checks["database"]; reported && p.edge && !p.holder {
+		t.Errorf("%s reports a database, and uses none", p.name)
+	}
 }
 
 // oneTrace follows a trace that began at the client through the logs of all

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,6 +39,10 @@ func TestServeKeepsItsOwnPostgres(t *testing.T) {
 	if !c.listed("collections")[collectionID] {
 		t.Error("the collection is gone")
 	}
+	i.losePostgres(t)
+	if !c.listed("collections")[collectionID] {
+		t.Error("the collection is gone with the Postgres that was killed")
+	}
 	i.interrupt(t)
 }
 
@@ -47,6 +52,8 @@ func TestSplitStartsFourProcessesAndStopsThem(t *testing.T) {
 	c := i.visitor(t)
 	c.signIn(adminEmail, i.greeted(t))
 	whole(t, c.ask(c.conversation(), "What is 6 * 7?", "").rest())
+	i.losePostgres(t)
+	eventually(t, "the parts are back at the new Postgres", readyWithin, func() bool { return c.get("/v1/me").status == http.StatusOK })
 	i.interrupt(t)
 	if _, err := c.again().attempt(request{method: "GET", path: "/v1/me"}); err == nil {
 		t.Error("the gateway outlives the command")
@@ -95,6 +102,27 @@ func (i *installation) interrupt(t *testing.T) {
 	if pid := postgresOf(i.dir); pid != 0 {
 		t.Errorf("its Postgres is left behind as process %d", pid)
 	}
+}
+
+// losePostgres kills the private Postgres and waits until another one answers.
+func (i *installation) losePostgres(t *testing.T) {
+	t.Helper()
+	before := postgresOf(i.dir)
+	if before == 0 {
+		t.Fatal("no Postgres runs on the data directory")
+	}
+	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another Postgres runs", readyWithin, func() bool {
+		now := postgresOf(i.dir)
+		return now != 0 && now != before
+	})
+	eventually(t, "its users are served again", readyWithin, func() bool {
+		a, err := i.visitor(t).attempt(request{method: http.MethodGet, path: "/v1/config"})
+		status, _ := i.askOps(t, "gatehouse", "/readyz")
+		return err == nil && a.status == http.StatusOK && (status == http.StatusOK || status == 0) // split has no port for operators of its own
+	})
 }
 
 // openFolder is a folder that the user of a private Postgres can pass through,

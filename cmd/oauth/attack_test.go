@@ -41,7 +41,7 @@ func TestS26OnlyARegisteredRedirectURIIsFollowed(t *testing.T) {
 	for _, path := range []string{"/oauth2/authorize", "/oauth2/end-session"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, p.URL+path, nil)
 		must(t, err)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := inprocess.Client().Do(req)
 		must(t, err)
 		if must(t, resp.Body.Close()); resp.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("HEAD %s: %d", path, resp.StatusCode)

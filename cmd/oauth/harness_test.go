@@ -90,7 +90,7 @@ func (p *product) call(t *testing.T, c client, path string, into any, pairs ...s
 	if c.Secret != "" {
 		req.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(c.Secret))
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := inprocess.Client().Do(req)
 	must(t, err)
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)

@@ -82,7 +82,7 @@ func TestS8CredentialsAreTakenFromTheirPlaceAlone(t *testing.T) {
 // do makes a request and returns the answer without its marks.
 func do(t *testing.T, req *http.Request) (int, []byte, http.Header) {
 	t.Helper()
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := inprocess.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestS10ManySignInsAtOnceHoldUpNobody(t *testing.T) {
 				return
 			}
 			req.Header.Set("Content-Type", "application/json")
-			if answers[n], err = http.DefaultClient.Do(req); err != nil {
+			if answers[n], err = inprocess.Client().Do(req); err != nil {
 				t.Error(err)
 			}
 		})

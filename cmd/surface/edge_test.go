@@ -78,7 +78,7 @@ func TestS61FilesAreServedAsFiles(t *testing.T) {
 		}
 		req.Header.Set("Authorization", "Bearer "+s.AccessToken)
 		req.Header.Set("Content-Type", w.FormDataContentType())
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := inprocess.Client().Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -170,7 +170,7 @@ func keyed(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catal
 	req.Header.Set("Authorization", "Bearer "+s.AccessToken)
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Idempotency-Key", key)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := inprocess.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

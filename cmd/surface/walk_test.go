@@ -235,13 +235,18 @@ func name(resource, foreign string) string {
 	return "an absent resource"
 }
 
-// call makes the call by gRPC, whatever it streams, and returns how it ended.
+// call makes the call by gRPC, whatever it streams, and returns how it ended. It waits
+// for limits on calls.
 func call(ctx context.Context, conn *grpc.ClientConn, m catalog.Method, message proto.Message) *status.Status {
+	return status.Convert(inprocess.Patiently(ctx, func() error { return callOnce(ctx, conn, m, message) }))
+}
+
+func callOnce(ctx context.Context, conn *grpc.ClientConn, m catalog.Method, message proto.Message) error {
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{
 		ClientStreams: m.Descriptor.IsStreamingClient(), ServerStreams: true,
 	}, m.FullMethod)
 	if err != nil {
-		return status.Convert(err)
+		return err
 	}
 	// An error here is told by the first receive.
 	_ = stream.SendMsg(message)
@@ -249,10 +254,10 @@ func call(ctx context.Context, conn *grpc.ClientConn, m catalog.Method, message 
 	for {
 		err := stream.RecvMsg(&emptypb.Empty{})
 		if errors.Is(err, io.EOF) {
-			return status.New(codes.OK, "")
+			return nil
 		}
 		if err != nil {
-			return status.Convert(err)
+			return err
 		}
 	}
 }
@@ -272,7 +277,7 @@ func overREST(t *testing.T, i *inprocess.Installation, caller inprocess.Session,
 	if body != nil {
 		req.Header.Set("Content-Type", contentType)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := inprocess.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

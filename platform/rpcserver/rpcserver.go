@@ -199,5 +199,8 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		s.grpc.Stop()
 		<-stopped
 	}
-	return <-served
+	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil // also when it was told to stop before it had begun
 }

@@ -6,20 +6,12 @@
 package inprocess
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
-	"os"
-	"strings"
 	"testing"
 
-	"github.com/gatehouse/gatehouse/cmd/internal/process"
-	"github.com/gatehouse/gatehouse/cmd/internal/settings"
-	"github.com/gatehouse/gatehouse/platform/freeport"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 )
 
@@ -29,71 +21,12 @@ const (
 	AdminPassword = "correct horse battery staple"
 )
 
-const announcement = "Gatehouse is at "
-
 // Installation is a running product.
 type Installation struct {
 	// URL is where the gateway is, without a slash at its end.
 	URL string
 	// Database is the one that the services share.
 	Database *pgtest.Database
-}
-
-// Start serves the product until the test ends. Settings override those that
-// make it fit for a test.
-func Start(t *testing.T, overrides map[string]string) *Installation {
-	t.Helper()
-	database := pgtest.New(t)
-	// The issuer of tokens is the public URL, which must be known before the port is
-	// taken.
-	address, err := freeport.Address(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	variables := map[string]string{
-		"GATEHOUSE_DATABASE_URL":   database.AdminURL,
-		"GATEHOUSE_SECRET_KEY":     base64.StdEncoding.EncodeToString(database.SecretKey),
-		"GATEHOUSE_DATA_DIR":       t.TempDir(),
-		"GATEHOUSE_GATEWAY_ADDR":   address,
-		"GATEHOUSE_OPS_ADDR":       "127.0.0.1:0",
-		"GATEHOUSE_ADMIN_PASSWORD": AdminPassword,
-		"GATEHOUSE_RATE_LIMITS":    "off",
-		"GATEHOUSE_PASSWORD_WAIT":  "20s", // tests keep the machine busier than users do
-		"GATEHOUSE_LOG_LEVEL":      "error",
-	}
-	for name, value := range overrides {
-		variables[name] = value
-	}
-	s, err := settings.Load(variables)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &Installation{URL: serve(t, s), Database: database}
-}
-
-func serve(t *testing.T, s settings.Settings) string {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	out, in := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := process.Serve(ctx, s, "test", in, os.Stderr)
-		_ = in.CloseWithError(err)
-		done <- err
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the product did not stop cleanly: %v", err)
-		}
-	})
-	greeting := bufio.NewReader(out)
-	line, err := greeting.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _, _ = io.Copy(io.Discard, greeting) }() // ends when Serve has closed its end
-	return strings.TrimSpace(strings.TrimPrefix(line, announcement))
 }
 
 // Session is somebody who is signed in.
@@ -212,7 +145,7 @@ func (i *Installation) Drain(t *testing.T, s Session, path string) int64 {
 
 func send(t *testing.T, req *http.Request) *http.Response {
 	t.Helper()
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

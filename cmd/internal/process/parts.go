@@ -20,8 +20,8 @@ import (
 	managementmigrations "github.com/gatehouse/gatehouse/services/management/migrations"
 )
 
-// migrations are the schemas of all services.
-func migrations() []postgres.MigrationSet {
+// Migrations returns the schemas of all services.
+func Migrations() []postgres.MigrationSet {
 	return []postgres.MigrationSet{authmigrations.Set(), managementmigrations.Set(), chatmigrations.Set()}
 }
 
@@ -33,7 +33,7 @@ func (p *Process) migrate(ctx context.Context, adoptRoles bool) error {
 		url = p.database.URL
 	}
 	options := postgres.MigrateOptions{Log: p.telemetry.Log, AdoptRoles: adoptRoles}
-	return postgres.Migrate(ctx, url, p.key, options, migrations()...)
+	return postgres.Migrate(ctx, url, p.key, options, Migrations()...)
 }
 
 // openAuth builds auth with its first operator, whose password is told when it

@@ -101,7 +101,7 @@ func Doctor(ctx context.Context, s settings.Settings, version string, out io.Wri
 	if err := p.reachDatabase(ctx); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	for _, set := range migrations() {
+	for _, set := range Migrations() {
 		if _, err := p.openPool(ctx, set.Role, set); err != nil {
 			if fault.Is(err, faultv1.Reason_REASON_DATABASE_UNAVAILABLE) {
 				return err

@@ -109,5 +109,6 @@ func (d *Directory) ResolveApiKey(ctx context.Context, req *authv1.ResolveApiKey
 	}
 	return &authv1.ResolveApiKeyResponse{
 		Id: k.ID, UserId: k.UserID, OrganizationId: k.OrganizationID, Roles: k.Roles, Permissions: k.Permissions, Scopes: k.Scopes,
+		ServiceAccount: k.ServiceAccount,
 	}, nil
 }

@@ -1,0 +1,93 @@
+package inprocess
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// maxWait is how long a patient client waits for a limit on calls. A limit on wrong
+	// passwords asks for more, and is what the test is about.
+	maxWait = 3 * time.Second
+	// maxTries bounds how often a call is repeated.
+	maxTries = 20
+)
+
+// Client returns a client that waits when it is told that it called too often, as a
+// program of a user would, and calls again. So tests that make many calls pass with
+// limits on, and still see every other refusal.
+func Client() *http.Client { return &http.Client{Transport: Patient(http.DefaultTransport)} }
+
+// Patient makes a transport wait for limits on calls; see [Client].
+func Patient(next http.RoundTripper) http.RoundTripper { return patient{next} }
+
+type patient struct{ next http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (p patient) RoundTrip(req *http.Request) (*http.Response, error) {
+	for try := 1; ; try++ {
+		resp, err := p.next.RoundTrip(req)
+		if err != nil || resp.StatusCode != http.StatusTooManyRequests || try == maxTries {
+			return resp, err //nolint:wrapcheck // a transport returns errors as they are
+		}
+		after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+		wait := time.Duration(after) * time.Second
+		if err != nil || wait > maxWait || req.Body != nil && req.GetBody == nil {
+			return resp, nil //nolint:nilerr // the caller reads the refusal
+		}
+		_, _ = io.Copy(io.Discard, resp.Body) // so that the connection is used again
+		_ = resp.Body.Close()
+		if err := pause(req.Context(), wait); err != nil {
+			return nil, err
+		}
+		if req, err = again(req); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// again is the same request, with its body from the beginning.
+func again(req *http.Request) (*http.Request, error) {
+	fresh := req.Clone(req.Context())
+	if req.GetBody == nil {
+		return fresh, nil
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, fmt.Errorf("repeat the body: %w", err)
+	}
+	fresh.Body = body
+	return fresh, nil
+}
+
+func pause(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Patiently makes a gRPC call until no limit on calls refuses it.
+func Patiently(ctx context.Context, call func() error) error {
+	for try := 1; ; try++ {
+		err := call()
+		if status.Code(err) != codes.ResourceExhausted || try == maxTries {
+			return err
+		}
+		if waited := pause(ctx, time.Second); waited != nil {
+			return errors.Join(err, waited)
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package inprocess
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/process"
+	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/platform/freeport"
+	"github.com/gatehouse/gatehouse/platform/pgtest"
+)
+
+// Environment variables that choose how every installation of a test run is served, so
+// that the same tests run in each way (make test-ways).
+const (
+	// limitsVariable is on or off; unset is off.
+	limitsVariable = "GATEHOUSE_TEST_RATE_LIMITS"
+	// partsVariable is one, for all parts behind one server in memory, or four, for
+	// parts that reach each other over TCP as separate processes do; unset is one.
+	partsVariable = "GATEHOUSE_TEST_PARTS"
+)
+
+const (
+	announcement = "Gatehouse is at "
+	// readyWithin is how long a start may take on a busy machine.
+	readyWithin = 60 * time.Second
+	readyPause  = 10 * time.Millisecond
+)
+
+// Start serves the product until the test ends. Settings override those that
+// make it fit for a test.
+func Start(t *testing.T, overrides map[string]string) *Installation {
+	t.Helper()
+	database := pgtest.New(t, process.Migrations()...)
+	// The issuer of tokens is the public URL, which must be known before the port is
+	// taken.
+	variables := map[string]string{
+		"GATEHOUSE_DATABASE_URL":   database.AdminURL,
+		"GATEHOUSE_SECRET_KEY":     base64.StdEncoding.EncodeToString(database.SecretKey),
+		"GATEHOUSE_DATA_DIR":       t.TempDir(),
+		"GATEHOUSE_GATEWAY_ADDR":   freeAddress(t),
+		"GATEHOUSE_OPS_ADDR":       "127.0.0.1:0",
+		"GATEHOUSE_ADMIN_PASSWORD": AdminPassword,
+		"GATEHOUSE_RATE_LIMITS":    RateLimits(),
+		"GATEHOUSE_PASSWORD_WAIT":  "20s", // tests keep the machine busier than users do
+		"GATEHOUSE_LOG_LEVEL":      "error",
+	}
+	for name, value := range overrides {
+		variables[name] = value
+	}
+	switch parts := os.Getenv(partsVariable); parts {
+	case "", "one":
+		return &Installation{URL: serveOne(t, load(t, variables)), Database: database}
+	case "four":
+		return &Installation{URL: serveFour(t, variables), Database: database}
+	default:
+		t.Fatalf("%s=%q is neither one nor four", partsVariable, parts)
+		return nil
+	}
+}
+
+// RateLimits returns how this test run wants its installations: on or off.
+func RateLimits() string { return cmp.Or(os.Getenv(limitsVariable), "off") }
+
+func load(t *testing.T, variables map[string]string) settings.Settings {
+	t.Helper()
+	s, err := settings.Load(variables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// freeAddress is one on which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	address, err := freeport.Address(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// run runs a server until the test ends, when it must stop without an error.
+func run(t *testing.T, server func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- server(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the product did not stop cleanly: %v", err)
+		}
+	})
+}
+
+// serveOne serves every part in one server, and returns its URL.
+func serveOne(t *testing.T, s settings.Settings) string {
+	t.Helper()
+	out, in := io.Pipe()
+	run(t, func(ctx context.Context) error {
+		err := process.Serve(ctx, s, "test", in, os.Stderr)
+		_ = in.CloseWithError(err)
+		return err
+	})
+	greeting := bufio.NewReader(out)
+	line, err := greeting.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, greeting) }() // ends when Serve has closed its end
+	return strings.TrimSpace(strings.TrimPrefix(line, announcement))
+}
+
+// serveFour serves each part by itself, and returns the gateway's URL.
+func serveFour(t *testing.T, variables map[string]string) string {
+	t.Helper()
+	for _, name := range []string{"GATEHOUSE_AUTH_ADDR", "GATEHOUSE_MANAGEMENT_ADDR", "GATEHOUSE_CHAT_ADDR"} {
+		variables[name] = freeAddress(t)
+	}
+	var ops string
+	// The gateway stops first, as it is added last.
+	for _, part := range []string{process.Auth, process.Management, process.Chat, process.Gateway} {
+		ops = freeAddress(t)
+		variables["GATEHOUSE_OPS_ADDR"] = ops
+		s := load(t, variables)
+		run(t, func(ctx context.Context) error { return process.ServePart(ctx, s, part, "test", os.Stderr) })
+	}
+	awaitReady(t, "http://"+ops+"/readyz")
+	return "http://" + variables["GATEHOUSE_GATEWAY_ADDR"]
+}
+
+// awaitReady waits until the gateway reports that it and its peers are ready.
+func awaitReady(t *testing.T, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
+	defer cancel()
+	pause := time.NewTicker(readyPause)
+	defer pause.Stop()
+	for !ready(ctx, url) {
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			t.Fatalf("the product is not ready after %s", readyWithin)
+		}
+	}
+}
+
+func ready(ctx context.Context, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
