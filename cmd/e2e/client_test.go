@@ -24,6 +24,7 @@ const (
 type client struct {
 	t    *testing.T
 	i    *installation
+	base string // of the gateway that it uses
 	http *http.Client
 	tokenPair
 }
@@ -39,7 +40,7 @@ func (i *installation) visitor(t *testing.T) *client {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &client{t: t, i: i, http: &http.Client{Transport: inprocess.Patient(transport), Timeout: requestTimeout}}
+	return &client{t: t, i: i, base: i.base, http: &http.Client{Transport: inprocess.Patient(transport), Timeout: requestTimeout}}
 }
 
 // admin is the first operator, signed in.
@@ -81,7 +82,7 @@ func (c *client) take(answer answer) {
 // again is the same user with new connections, after the old ones have broken.
 func (c *client) again() *client {
 	fresh := c.i.visitor(c.t)
-	fresh.tokenPair = c.tokenPair
+	fresh.tokenPair, fresh.base = c.tokenPair, c.base
 	return fresh
 }
 
@@ -94,7 +95,7 @@ type request struct {
 
 // try sends a request; the error is the connection's.
 func (c *client) try(r request) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(c.t.Context(), r.method, c.i.base+r.path, bytes.NewReader(r.body))
+	req, err := http.NewRequestWithContext(c.t.Context(), r.method, c.base+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, err
 	}

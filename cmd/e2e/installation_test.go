@@ -1,10 +1,12 @@
 package e2e_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -99,8 +101,9 @@ func (i *installation) up(t *testing.T, names ...string) {
 	for _, p := range i.shape.parts {
 		for _, name := range names {
 			if p.name == name {
-				environment := append([]string{"GATEHOUSE_OPS_ADDR=" + i.ops[name]}, i.environment...)
-				i.children[name] = spawn(t, name, p.args, environment, i.dir)
+				// The last setting of a name holds.
+				environment := slices.Concat([]string{"GATEHOUSE_OPS_ADDR=" + i.ops[name]}, i.environment, p.environment)
+				i.children[name] = spawn(t, cmp.Or(p.program, name), p.args, environment, i.dir)
 			}
 		}
 	}

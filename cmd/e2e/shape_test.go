@@ -12,7 +12,12 @@ type shape struct {
 // part is a process of a shape.
 type part struct {
 	name string
-	args []string
+	// program is the binary, where it is not called as the part.
+	program string
+	args    []string
+	// environment is added to that of every part; gateway is the address in it, if any.
+	environment []string
+	gateway     string
 	// edge says that clients connect here; holder, that runs are executed here.
 	edge, holder bool
 }

@@ -110,6 +110,33 @@ func (d *Database) AdminExec(t testing.TB, sql string, args ...any) {
 	}
 }
 
+// AdminQuery runs a query as the administrator, past row level security, and returns
+// its rows as texts.
+func (d *Database) AdminQuery(t testing.TB, sql string, args ...any) [][]string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), d.AdminURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is lost with it
+	rows, err := conn.Query(t.Context(), sql, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]string, error) {
+		values := make([]string, len(row.FieldDescriptions()))
+		into := make([]any, len(values))
+		for n := range values {
+			into[n] = &values[n]
+		}
+		return values, row.Scan(into...)
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return out
+}
+
 // template returns the name of the database that holds the migrations, making
 // it first when no test has needed it before.
 func (c *shared) template(ctx context.Context, sets []postgres.MigrationSet) (string, error) {

@@ -1,0 +1,193 @@
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// comeBackAfter is how long a follower waits before it comes back.
+const comeBackAfter = 50 * time.Millisecond
+
+// follower follows a run as a good client does: after a broken stream or a 503 it comes
+// back from the last event that it has seen, until it has seen the end.
+type follower struct {
+	c              *client
+	conversationID string
+	runID          string
+	done           chan struct{}
+	err            error // set when done is closed
+
+	mu   sync.Mutex
+	seen []frame
+}
+
+// startRun asks a question in a conversation of its own.
+func (c *client) startRun(question string) (conversationID, runID string) {
+	c.t.Helper()
+	conversationID = c.conversation()
+	var started struct{ Run struct{ ID string } }
+	c.post("/v1/conversations/"+conversationID+"/messages", map[string]any{"content": question, "model": stubModel}).into(&started)
+	return conversationID, started.Run.ID
+}
+
+// followed starts a run and a follower of it, which ends with ctx at the latest.
+func (c *client) followed(ctx context.Context, question string) *follower {
+	c.t.Helper()
+	f := &follower{c: c, done: make(chan struct{})}
+	f.conversationID, f.runID = c.startRun(question)
+	f.begin(ctx)
+	return f
+}
+
+func (f *follower) begin(ctx context.Context) {
+	go func() {
+		defer close(f.done)
+		f.err = f.follow(ctx)
+	}()
+}
+
+func (f *follower) follow(ctx context.Context) error {
+	for {
+		ended, err := f.once(ctx)
+		if ended || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(comeBackAfter):
+		case <-ctx.Done():
+			return fmt.Errorf("no end after event %d: %w", f.last(), context.Cause(ctx))
+		}
+	}
+}
+
+// once opens the stream and reads what comes. Whatever breaks is no error: the
+// follower comes back. A refusal that tells it to stay away is one.
+func (f *follower) once(ctx context.Context) (ended bool, err error) {
+	r := request{method: http.MethodGet, path: "/v1/runs/" + f.runID + "/events"}
+	last := f.last()
+	if last > 0 {
+		r.header = map[string]string{"Last-Event-ID": strconv.Itoa(last)}
+	}
+	resp, err := f.c.try(r)
+	if err != nil {
+		return false, nil //nolint:nilerr // nobody listened
+	}
+	defer resp.Body.Close()
+	stop := context.AfterFunc(ctx, func() { _ = resp.Body.Close() })
+	defer stop()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return f.read(resp.Body)
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return false, nil
+	default:
+		text, _ := io.ReadAll(resp.Body)
+		return false, fmt.Errorf("after event %d: %s %s", last, resp.Status, text)
+	}
+}
+
+func (f *follower) read(body io.Reader) (ended bool, err error) {
+	s := &stream{t: f.c.t, reader: bufio.NewReader(body)}
+	for {
+		block, ok := s.block()
+		if !ok {
+			return false, nil
+		}
+		if block == "retry: 1000\n\n" || block == ": ping\n\n" {
+			continue
+		}
+		got, err := parse(block)
+		if err != nil {
+			return false, fmt.Errorf("%w in %q", err, block)
+		}
+		if last := f.last(); got.id <= last {
+			return false, fmt.Errorf("event %d came after event %d", got.id, last)
+		}
+		f.mu.Lock()
+		f.seen = append(f.seen, got)
+		f.mu.Unlock()
+		if terminal(got) {
+			return true, nil
+		}
+	}
+}
+
+// last is the number of the newest event that the follower has seen, or 0.
+func (f *follower) last() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.seen) == 0 {
+		return 0
+	}
+	return f.seen[len(f.seen)-1].id
+}
+
+// await waits until the follower has seen an event's number.
+func (f *follower) await(t *testing.T, seq int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("a reader sees event %d", seq), settledWithin, func() bool {
+		select {
+		case <-f.done:
+			t.Fatalf("the run ended early: %v %s", f.err, names(f.seen))
+		default:
+		}
+		return f.last() >= seq
+	})
+}
+
+// check holds what a follower has seen against the log that everybody reads now. The
+// log may have one gap, directly before run.interrupted, and only where lost says that
+// the process was lost together with its journal.
+func (f *follower) check(t *testing.T, lost bool) {
+	t.Helper()
+	<-f.done
+	if f.err != nil {
+		t.Errorf("run %s: %v", f.runID, f.err)
+		return
+	}
+	log := f.c.follow(f.runID, 0).rest()
+	if err := checkNumbers(log, lost); err != nil {
+		t.Errorf("run %s: %v", f.runID, err)
+		return
+	}
+	if !lost && raw(f.seen) != raw(log) {
+		t.Errorf("run %s: a reader saw %s(%d events), the log says %s(%d events)", f.runID, names(f.seen), len(f.seen), names(log), len(log))
+	}
+	stored := map[int]string{}
+	for _, event := range log {
+		stored[event.id] = event.raw
+	}
+	for _, event := range f.seen {
+		if kept, ok := stored[event.id]; ok && kept != event.raw {
+			t.Errorf("run %s: event %d was %q for a reader and is %q", f.runID, event.id, event.raw, kept)
+		}
+	}
+}
+
+// checkNumbers finds a number that comes twice, a gap in the wrong place, and a log
+// without its one end.
+func checkNumbers(log []frame, lost bool) error {
+	if len(log) < 2 || log[0].id != 1 || !terminal(log[len(log)-1]) {
+		return errors.New("the log is " + names(log))
+	}
+	for n, event := range log[1:] {
+		end := n+2 == len(log)
+		gap := event.id != log[n].id+1
+		if event.id <= log[n].id || gap && !(lost && end && event.name == "run.interrupted") {
+			return fmt.Errorf("event %d follows event %d", event.id, log[n].id)
+		}
+		if terminal(event) != end {
+			return fmt.Errorf("%s is event %d, and the last one is %d", event.name, event.id, log[len(log)-1].id)
+		}
+	}
+	return nil
+}
