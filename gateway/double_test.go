@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -46,6 +47,7 @@ type double struct {
 	search          func(context.Context, *knowledgev1.SearchRequest) (*knowledgev1.SearchResponse, error)
 	watch           func(*chatv1.WatchRunRequest, grpc.ServerStreamingServer[chatv1.RunEvent]) error
 	export          func(grpc.ServerStreamingServer[chatv1.ExportRecord]) error
+	upload          func(grpc.ServerStream) error
 	send            func(*chatv1.SendMessageRequest, grpc.ServerStreamingServer[chatv1.RunEvent]) error
 
 	mu       sync.Mutex
@@ -180,6 +182,9 @@ func (d *double) GetDocumentContent(context.Context, *knowledgev1.GetDocumentCon
 }
 
 func (d *double) UploadDocument(stream grpc.ClientStreamingServer[knowledgev1.UploadDocumentRequest, knowledgev1.Document]) error {
+	if d.upload != nil {
+		return d.upload(stream)
+	}
 	first, err := stream.Recv()
 	if err != nil {
 		return err
@@ -234,9 +239,9 @@ func completed(seq int32) *chatv1.RunEvent {
 	}
 }
 
-// accept tells the reader that it is heard.
+// accept tells the reader that it is heard, as package rpcserver does.
 func accept(stream grpc.ServerStreamingServer[chatv1.RunEvent], pairs ...string) error {
-	return stream.SendHeader(metadata.Pairs(pairs...))
+	return stream.SendHeader(metadata.Pairs(append(pairs, rpcserver.MetadataStreamAccepted, "1")...))
 }
 
 func (d *double) VerifyEmail(_ context.Context, req *authv1.VerifyEmailRequest) (*authv1.VerifyEmailResponse, error) {

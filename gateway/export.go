@@ -40,13 +40,15 @@ func (g *Gateway) export(mux *runtime.ServeMux) runtime.HandlerFunc {
 			g.fail(w, r, drainError(ctx, err))
 			return
 		}
+		// The first record is what accepts the request, and not the headers: a
+		// refusal has some too.
 		first, err := stream.Recv()
+		if header, headerErr := stream.Header(); headerErr == nil {
+			serviceHeaders(w.Header(), header)
+		}
 		if err != nil {
 			g.fail(w, r, drainError(ctx, err))
 			return
-		}
-		if header, err := stream.Header(); err == nil {
-			serviceHeaders(w.Header(), header)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Disposition", `attachment; filename="gatehouse-export.json"`)

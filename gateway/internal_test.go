@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -45,6 +47,48 @@ func TestS54ClientAddress(t *testing.T) {
 				t.Errorf("%s, key %s; want %s, key %s", addr, limitKey(addr), c.want, c.key)
 			}
 		})
+	}
+}
+
+// S86: one bucket for one principal, whatever it writes into its header, and
+// none for two.
+func TestS86TheBucketOfStreamsIsThePrincipal(t *testing.T) {
+	t.Parallel()
+	token := func(claims, signature string) string {
+		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + "." + signature
+	}
+	ada, eve := token(`{"sub":"ada","jti":"1"}`, "x"), token(`{"sub":"eve"}`, "x")
+	key := func(header, peer string) streamKey {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		if header != "" {
+			r.Header.Set("Authorization", header)
+		}
+		x := &exchange{client: netip.MustParseAddr(peer)}
+		return streamKeyOf(r.WithContext(withExchange(t.Context(), x)))
+	}
+	const here, elsewhere = "192.0.2.1", "192.0.2.2"
+	for _, c := range []struct {
+		name         string
+		one, another streamKey
+		same         bool
+	}{
+		{"the scheme in another case", key("Bearer "+ada, here), key("bEARER "+ada, here), true},
+		{"more spaces", key("Bearer "+ada, here), key("  Bearer   "+ada+" ", here), true},
+		{"another token of the same user", key("Bearer "+ada, here), key("Bearer "+token(`{"jti":"2","sub":"ada"}`, "y"), here), true},
+		{"an API key in another case of the scheme", key("Bearer gh_key", here), key("bearer gh_key", here), true},
+		{"an API key from elsewhere", key("Bearer gh_key", here), key("Bearer gh_key", elsewhere), true},
+		{"no credential", key("", here), key("", here), true},
+		{"another user", key("Bearer "+ada, here), key("Bearer "+eve, here), false},
+		{"a subject that may be forged elsewhere", key("Bearer "+ada, here), key("Bearer "+ada, elsewhere), false},
+		{"another API key", key("Bearer gh_key", here), key("Bearer gh_kez", here), false},
+		{"no credential from elsewhere", key("", here), key("", elsewhere), false},
+		{"no token and a token", key("", here), key("Bearer "+ada, here), false},
+		{"no JSON in a token", key("Bearer a.b.c", here), key("Bearer a.b.d", here), false},
+		{"no subject in a token", key("Bearer "+token(`{}`, "x"), here), key("Bearer "+token(`{}`, "y"), here), false},
+	} {
+		if (c.one == c.another) != c.same {
+			t.Errorf("%s: one bucket is %v", c.name, c.one == c.another)
+		}
 	}
 }
 

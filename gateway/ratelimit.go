@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
+	"strings"
 	"sync"
 
 	"google.golang.org/grpc/metadata"
@@ -63,15 +66,62 @@ type streamCounter struct {
 	open map[streamKey]int
 }
 
-// streamKey is the client of a stream: a hash of its credential, or without
-// one its address.
+// streamKey is a hash of whose stream it is.
 type streamKey [sha256.Size]byte
 
+// streamKeyOf returns whose bucket a stream is counted in. It is that of the
+// principal, however the client spells its header and whichever of its tokens it
+// sends:
+//
+//   - an access token counts for its subject. The gateway verifies no token, so
+//     the subject is only a claim, and the bucket is that of the subject at this
+//     address: whoever forges a token with the subject of somebody else uses up
+//     nothing of theirs elsewhere. Who has many addresses has a bucket at each,
+//     and is bounded by the service, which counts verified users;
+//   - any other credential, such as an API key, counts for itself: nobody else
+//     can send it;
+//   - without a credential, the address counts.
 func streamKeyOf(r *http.Request) streamKey {
-	if credential := r.Header.Get("Authorization"); credential != "" {
-		return sha256.Sum256([]byte("credential " + credential))
+	address := limitKey(exchangeOf(r.Context()).client)
+	scheme, credential := credentialOf(r)
+	if scheme == "" {
+		return hashKey("address", address)
 	}
-	return sha256.Sum256([]byte("address " + limitKey(exchangeOf(r.Context()).client)))
+	if subject := claimedSubject(credential); scheme == "bearer" && subject != "" {
+		return hashKey("subject", subject, address)
+	}
+	return hashKey("credential", scheme, credential)
+}
+
+// hashKey hashes parts that hold no NUL.
+func hashKey(parts ...string) streamKey { return sha256.Sum256([]byte(strings.Join(parts, "\x00"))) }
+
+// credentialOf splits the Authorization header into its scheme, in lower case as
+// schemes know no case (RFC 9110 section 11.1), and its credential. Both are
+// empty when there is none.
+func credentialOf(r *http.Request) (scheme, credential string) {
+	scheme, credential, _ = strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
+	return strings.ToLower(scheme), strings.TrimSpace(credential)
+}
+
+// claimedSubject returns the subject that an access token claims, or "" when the
+// credential is no token. It verifies nothing.
+func claimedSubject(credential string) string {
+	parts := strings.Split(credential, ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return ""
+	}
+	var claims struct {
+		Subject string `json:"sub"`
+	}
+	if json.Unmarshal(payload, &claims) != nil || strings.Contains(claims.Subject, "\x00") {
+		return ""
+	}
+	return claims.Subject
 }
 
 // enter counts a stream in; leave must be called at its end. It refuses one

@@ -10,10 +10,12 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
@@ -85,11 +87,11 @@ type openEvents func(ctx context.Context, r *http.Request, params map[string]str
 
 // events serves any stream of run events as text/event-stream.
 //
-// The service says by its header that it accepted the reader, so that a refusal
-// is still a proper problem with its own status. After that there are no
-// errors: a stream that breaks ends without its terminal event, and the client
-// comes back with Last-Event-ID. The client's going away ends the call at the
-// service, and nothing else: a run outlives its readers.
+// The service accepts the reader by a header of its own, or by its first event.
+// Until then a failure is a problem with its own status. Afterwards there are
+// no errors: a stream that breaks ends without its terminal event, and the
+// client comes back with Last-Event-ID. When the client leaves, the call at the
+// service ends, and nothing else: a run outlives its readers.
 func (g *Gateway) events(mux *runtime.ServeMux, open openEvents) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
 		leave, refused := g.openStream(r)
@@ -106,13 +108,13 @@ func (g *Gateway) events(mux *runtime.ServeMux, open openEvents) runtime.Handler
 			g.fail(w, r, err)
 			return
 		}
-		feed, err := startFeed(ctx, cancel, func() (eventStream, error) { return open(ctx, r, params) })
+		feed, header, err := startFeed(ctx, cancel, func() (eventStream, error) { return open(ctx, r, params) })
+		serviceHeaders(w.Header(), header)
 		if err != nil {
 			g.fail(w, r, drainError(ctx, err))
 			return
 		}
 		defer feed.close()
-		serviceHeaders(w.Header(), feed.header)
 		if feed.finished && feed.ended() {
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -154,33 +156,37 @@ func (g *Gateway) copyEvents(ctx context.Context, w http.ResponseWriter, feed *f
 // feed receives the events of one call. Its goroutine ends with the call, and
 // close waits for it.
 type feed struct {
-	header map[string][]string
-	// finished tells that the service has nothing more to send.
+	// finished says that the service has nothing more to send.
 	finished bool
 	events   chan *chatv1.RunEvent
 	cancel   context.CancelFunc
 }
 
-// startFeed opens a stream and waits until the service has accepted it.
-func startFeed(ctx context.Context, cancel context.CancelFunc, open func() (eventStream, error)) (*feed, error) {
+// startFeed opens a stream and waits until the service has accepted it. It
+// returns the headers of the service in either case: a refusal has some too,
+// such as the caller's rate limit, so they do not mean that it was accepted.
+func startFeed(ctx context.Context, cancel context.CancelFunc, open func() (eventStream, error)) (*feed, metadata.MD, error) {
 	stream, err := open()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	header, err := stream.Header()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // a status, which fault.From understands
+		return nil, nil, err //nolint:wrapcheck // a status, which fault.From understands
 	}
-	f := &feed{header: header, events: make(chan *chatv1.RunEvent, eventsAhead), cancel: cancel}
-	if header == nil { // refused: the status comes instead of a message
-		if _, err := stream.Recv(); err != nil && !errors.Is(err, io.EOF) {
-			return nil, err //nolint:wrapcheck // as above
+	f := &feed{finished: len(header.Get(runFinished)) > 0, events: make(chan *chatv1.RunEvent, eventsAhead), cancel: cancel}
+	if len(header.Get(rpcserver.MetadataStreamAccepted)) == 0 {
+		first, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, header, fault.New(faultv1.Reason_REASON_INTERNAL, "an internal error occurred")
+		case err != nil:
+			return nil, header, err //nolint:wrapcheck // as above
 		}
-		return nil, fault.New(faultv1.Reason_REASON_INTERNAL, "an internal error occurred")
+		f.events <- first // its buffer is empty
 	}
-	f.finished = len(header[runFinished]) > 0
 	go f.receive(ctx, stream)
-	return f, nil
+	return f, header, nil
 }
 
 func (f *feed) receive(ctx context.Context, stream eventStream) {

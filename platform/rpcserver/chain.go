@@ -84,9 +84,9 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	if err := c.authorizer.Authorize(ctx, info.FullMethod); err != nil {
 		return err
 	}
-	validated := &validatedStream{ServerStream: ss, ctx: ctx, validate: c.validate}
-	err = handler(srv, validated)
-	return ended(ctx, nameNUL(validated.last, err))
+	checked := &checkedStream{ServerStream: ss, ctx: ctx, validate: c.validate}
+	err = handler(srv, checked)
+	return ended(ctx, nameNUL(checked.last, err))
 }
 
 // errRevoked is the cause with which streams end whose caller's token has lost

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/rpctest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
@@ -19,6 +20,9 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Positions that WatchRun refuses, and that it answers without a header first.
+const refusedSeq, messageSeq = 404, 200
 
 // handlers are RPCs of real contracts, one of each kind of rule, whose bodies
 // each test chooses. The other RPCs of those contracts are never called.
@@ -50,7 +54,13 @@ func (h *handlers) ResolveAssistant(context.Context, *managementv1.ResolveAssist
 	return &managementv1.Assistant{}, nil
 }
 
-func (h *handlers) WatchRun(_ *chatv1.WatchRunRequest, stream grpc.ServerStreamingServer[chatv1.RunEvent]) error {
+func (h *handlers) WatchRun(req *chatv1.WatchRunRequest, stream grpc.ServerStreamingServer[chatv1.RunEvent]) error {
+	switch req.GetAfterSeq() {
+	case refusedSeq:
+		return fault.NotFound("run")
+	case messageSeq:
+		return stream.Send(&chatv1.RunEvent{})
+	}
 	if err := stream.SendHeader(metadata.MD{}); err != nil {
 		return err
 	}

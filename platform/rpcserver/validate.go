@@ -1,14 +1,12 @@
 package rpcserver
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"strings"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -54,25 +52,4 @@ func jsonPath(path *validate.FieldPath) string {
 		}
 	}
 	return b.String()
-}
-
-// validatedStream validates each message that the client sends, and carries
-// the context that the chain has built.
-type validatedStream struct {
-	grpc.ServerStream
-	ctx      context.Context //nolint:containedctx // how grpc passes a stream's context
-	validate func(any) error
-	last     any // what the client has sent last
-}
-
-// Context implements [grpc.ServerStream].
-func (s *validatedStream) Context() context.Context { return s.ctx }
-
-// RecvMsg implements [grpc.ServerStream].
-func (s *validatedStream) RecvMsg(m any) error {
-	if err := s.ServerStream.RecvMsg(m); err != nil {
-		return err //nolint:wrapcheck // io.EOF must stay as it is
-	}
-	s.last = m
-	return s.validate(m)
 }

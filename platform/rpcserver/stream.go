@@ -1,0 +1,55 @@
+package rpcserver
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// MetadataStreamAccepted is the response header by which a service accepts a
+// stream: with SendHeader, or with its first message. No refused stream has it.
+// Other headers prove nothing, since a refusal carries the caller's rate limit.
+const MetadataStreamAccepted = "x-gatehouse-stream-accepted"
+
+// checkedStream validates each message that the client sends, marks the stream
+// as accepted when the handler first answers, and carries the context that the
+// chain has built. Like every stream, it has one sender and one receiver.
+type checkedStream struct {
+	grpc.ServerStream
+	ctx      context.Context //nolint:containedctx // how grpc passes a stream's context
+	validate func(any) error
+	last     any // what the client has sent last
+	accepted bool
+}
+
+// Context implements [grpc.ServerStream].
+func (s *checkedStream) Context() context.Context { return s.ctx }
+
+// RecvMsg implements [grpc.ServerStream].
+func (s *checkedStream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err //nolint:wrapcheck // io.EOF must stay as it is
+	}
+	s.last = m
+	return s.validate(m)
+}
+
+// SendHeader implements [grpc.ServerStream].
+func (s *checkedStream) SendHeader(md metadata.MD) error {
+	s.accepted = true
+	return s.ServerStream.SendHeader(metadata.Join(md, acceptance())) //nolint:wrapcheck // a status
+}
+
+// SendMsg implements [grpc.ServerStream].
+func (s *checkedStream) SendMsg(m any) error {
+	if !s.accepted {
+		s.accepted = true
+		if err := s.SetHeader(acceptance()); err != nil {
+			return err //nolint:wrapcheck // a status
+		}
+	}
+	return s.ServerStream.SendMsg(m) //nolint:wrapcheck // a status
+}
+
+func acceptance() metadata.MD { return metadata.Pairs(MetadataStreamAccepted, "1") }
