@@ -121,5 +121,8 @@ func screen(r *http.Request) *fault.Fault {
 	if !plainPath(r.URL) {
 		return fault.New(faultv1.Reason_REASON_ROUTE_NOT_FOUND, "no route has this path")
 	}
+	if f := takeTicket(r); f != nil {
+		return f
+	}
 	return screenCredential(r)
 }

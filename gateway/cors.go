@@ -1,6 +1,9 @@
 package gateway
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // What pages of a listed origin may send and read. The gRPC names are those
 // that gRPC-Web and Connect clients need.
@@ -14,10 +17,12 @@ const (
 	corsMaxAge = "7200"
 )
 
-// cors lets pages of the listed origins in. It never answers "*" and never
-// allows credentials: a bearer token is sent by the page's own code, which a
-// foreign page does not have. For other origins it says nothing, and the
-// browser keeps the answer from the page.
+// cors lets pages of the listed origins in. It never answers "*". For other origins it
+// says nothing, and the browser keeps the answer from the page.
+//
+// Cookies are allowed where the refresh cookie is sent, below /v1/auth, and for exactly
+// the listed origins (decision 0024). Everywhere else a page sends a bearer token by its
+// own code, which a foreign page does not have.
 func (g *Gateway) cors(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -27,6 +32,9 @@ func (g *Gateway) cors(next http.Handler) http.Handler {
 		if listed {
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Set("Access-Control-Expose-Headers", corsExpose)
+			if strings.HasPrefix(r.URL.Path, authPath+"/") {
+				h.Set("Access-Control-Allow-Credentials", "true")
+			}
 		}
 		if r.Method != http.MethodOptions || origin == "" || r.Header.Get("Access-Control-Request-Method") == "" {
 			next.ServeHTTP(w, r)

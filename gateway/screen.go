@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
@@ -60,5 +61,37 @@ func screenCredential(r *http.Request) *fault.Fault {
 				"a credential belongs into the Authorization header, not into the query")
 		}
 	}
+	return nil
+}
+
+const (
+	// ticketParam is the query parameter that holds a ticket.
+	ticketParam = "ticket"
+	maxTicket   = 128
+)
+
+// takeTicket moves a ticket from the query of a run's events to the Authorization
+// header. A browser's EventSource can send no header. From here on the ticket is a
+// credential like any other: nothing logs it, traces it or puts it into an error.
+func takeTicket(r *http.Request) *fault.Fault {
+	if !strings.Contains(r.URL.RawQuery, ticketParam) || r.Method != http.MethodGet ||
+		!strings.HasPrefix(r.URL.Path, "/v1/runs/") || !strings.HasSuffix(r.URL.Path, "/events") {
+		return nil
+	}
+	query := r.URL.Query()
+	tickets, has := query[ticketParam]
+	if !has {
+		return nil
+	}
+	if len(tickets) > 1 || r.Header.Get("Authorization") != "" {
+		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "send one ticket, or an Authorization header, and not both")
+	}
+	if len(tickets[0]) > maxTicket || strings.ContainsFunc(tickets[0], func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the ticket has a length or characters that none has")
+	}
+	query.Del(ticketParam)
+	r.URL.RawQuery = query.Encode()
+	r.RequestURI = r.URL.RequestURI()
+	r.Header.Set("Authorization", rpcserver.SchemeTicket+" "+tickets[0])
 	return nil
 }

@@ -77,7 +77,7 @@ func TestDrillKilledUnderStreams(t *testing.T) {
 		}
 		readers := manyFollowed(ctx, users, question)
 		for _, reader := range readers {
-			reader.await(t, 3+rand.IntN(20)) //nolint:gosec // only spreads the moment
+			reader.await(t, 3+rand.IntN(20))
 		}
 		i.kill(t, "chat")
 		stored := storedEvents(t, i, readers)

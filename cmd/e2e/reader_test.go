@@ -134,3 +134,17 @@ func badPositions(t *testing.T, i *installation) {
 		t.Errorf("somebody else's run: %d %s", other.status, other.body)
 	}
 }
+
+// S74, S96: ticket opens a stream without any header. The logs are searched for it at the
+// end, as for every secret.
+func ticket(t *testing.T, i *installation) {
+	c := i.newcomer(t)
+	_, runID := c.startRun(t.Name())
+	ticket := c.post("/v1/runs/"+runID+"/events:ticket", map[string]any{}).text("ticket")
+	i.keepSecret(ticket)
+	open := request{method: http.MethodGet, path: "/v1/runs/" + runID + "/events?afterSeq=0&ticket=" + ticket}
+	whole(t, i.visitor(t).stream(open).rest())
+	if again := i.visitor(t).do(open); again.status != http.StatusUnauthorized {
+		t.Errorf("the spent ticket: %d %s", again.status, again.body)
+	}
+}

@@ -9,6 +9,7 @@ var shared = map[string]func(*testing.T, *installation){
 	"two readers see the same bytes":                         twoReaders,
 	"the reader goes away and the run goes on":               readerGone,
 	"a position past the end, or none at all, is refused":    badPositions,
+	"a ticket opens a stream once, and is in no log":         ticket,
 	"cancel keeps what was written":                          cancelled,
 	"a question that the documents do not answer":            noAnswer,
 	"problems name what is wrong":                            problems,

@@ -28,7 +28,7 @@ func open(t *testing.T, i *inprocess.Installation, origin string) *page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &page{t: t, i: i, client: &http.Client{Jar: jar, Transport: inprocess.Patient(http.DefaultTransport)}, origin: origin, header: map[string]string{"X-Gatehouse-CSRF": "1"}}
+	return &page{t: t, i: i, client: &http.Client{Jar: jar, Transport: inprocess.Patient(nil)}, origin: origin, header: map[string]string{"X-Gatehouse-CSRF": "1"}}
 }
 
 type tokens struct {

@@ -210,6 +210,7 @@ func TestS73AnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
 		"SwitchOrganization":         `{"organizationId": "` + s.OrganizationID + `"}`,
 		"CreateServiceAccountApiKey": `{"organizationId": "` + s.OrganizationID + `", "serviceAccountId": "` + id.New() + `", "apiKey": {"displayName": "x", "scopes": ["chat.read"]}}`,
 		"RotateServiceAccountApiKey": `{"organizationId": "` + s.OrganizationID + `", "serviceAccountId": "` + id.New() + `", "id": "` + id.New() + `"}`,
+		"CreateEventsTicket":         `{"runId": "` + id.New() + `"}`,
 		"BeginIdentity":              `{"provider": "any"}`,
 		"BeginProviderSignIn":        `{"provider": "any"}`,
 		"FinishProviderSignIn":       `{"provider": "any", "state": "any", "secret": "any", "code": "any"}`,

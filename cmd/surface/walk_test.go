@@ -67,6 +67,7 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	i.Database.AdminExec(t, `INSERT INTO auth.suspended_memberships (organization_id, user_id, roles, created_at, updated_at)
 		SELECT $1, id, '{viewer}', now(), now() FROM auth.users WHERE id <> $2 LIMIT 1`, s.OrganizationID, s.UserID)
 	settle(t, i, s, r)
+	inprocess.Decode(t, i.Request(t, s, http.MethodPost, "/v1/runs/"+r["run"]+"/events:ticket", struct{}{}), &struct{}{})
 	for kind, value := range r {
 		if !id.Valid(value) {
 			t.Fatalf("no %s was made", kind)

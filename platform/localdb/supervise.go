@@ -22,22 +22,17 @@ const (
 // Run must end before [Cluster.Stop] is called.
 func (c *Cluster) Run(ctx context.Context) error {
 	delay := lookInterval
-	for {
-		if clock.Sleep(ctx, clock.System(), delay) != nil {
-			return nil // told to stop
-		}
+	for clock.Sleep(ctx, clock.System(), delay) == nil {
 		if c.current().alive() {
 			delay = lookInterval
 			continue
 		}
-		if err := c.restart(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		if err := c.restart(ctx); err != nil && ctx.Err() == nil {
 			delay = min(2*delay, maxRestartDelay)
 			c.log.ErrorContext(ctx, "the local database could not be started again", "error", err, "retry_after", delay)
 		}
 	}
+	return nil
 }
 
 // restart starts Postgres again in the place of the one that has ended.

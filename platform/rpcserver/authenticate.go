@@ -32,15 +32,23 @@ const (
 	MetadataIfMatch = "if-match"
 )
 
+// Schemes of the Authorization header, which know no case (RFC 9110 section 11.1).
 const (
-	bearerPrefix = "bearer "
+	// SchemeBearer is that of access tokens and API keys (RFC 6750).
+	SchemeBearer = "Bearer"
+	// SchemeTicket is that of tickets, by which the gateway passes on a ticket that it
+	// found in a query.
+	SchemeTicket = "Ticket"
+)
+
+const (
 	maxRequestID = 128
 	maxUserAgent = 512
 )
 
 // authenticate verifies the credentials of a call and returns a context with
 // its callers and its origin.
-func (c *chain) authenticate(ctx context.Context, rule authz.Rule) (context.Context, error) {
+func (c *chain) authenticate(ctx context.Context, method string, rule authz.Rule) (context.Context, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	origin := identity.Origin{RequestID: RequestID(first(md, MetadataRequestID)), IPAddress: peerAddress(ctx)}
 	ctx = identity.NewOriginContext(ctx, origin)
@@ -55,17 +63,17 @@ func (c *chain) authenticate(ctx context.Context, rule authz.Rule) (context.Cont
 	if rule.Public {
 		return ctx, nil // a stale token must not keep anybody from signing in
 	}
-	return c.authenticateUser(ctx, md[MetadataAuthorization])
+	return c.authenticateUser(ctx, method, md[MetadataAuthorization])
 }
 
-func (c *chain) authenticateUser(ctx context.Context, values []string) (context.Context, error) {
+func (c *chain) authenticateUser(ctx context.Context, method string, values []string) (context.Context, error) {
 	if len(values) == 0 {
 		return ctx, nil // the authorizer decides whether that is enough
 	}
-	if len(values) > 1 || !hasBearer(values[0]) {
+	if len(values) > 1 {
 		return ctx, identity.Unauthenticated()
 	}
-	principal, err := c.principal(ctx, values[0][len(bearerPrefix):])
+	principal, err := c.principal(ctx, method, values[0])
 	if err != nil {
 		return ctx, err
 	}
@@ -75,9 +83,16 @@ func (c *chain) authenticateUser(ctx context.Context, values []string) (context.
 	return identity.NewContext(ctx, principal), nil
 }
 
-// principal is whom a bearer's credential speaks for: an access token or an API
-// key.
-func (c *chain) principal(ctx context.Context, credential string) (*identity.Principal, error) {
+// principal returns whom a credential speaks for: an access token or an API key, each
+// as a bearer, or a ticket where the RPC takes one.
+func (c *chain) principal(ctx context.Context, method, authorization string) (*identity.Principal, error) {
+	scheme, credential, _ := strings.Cut(authorization, " ")
+	switch {
+	case strings.EqualFold(scheme, SchemeTicket) && c.tickets != nil && c.tickets.Opens(method):
+		return c.tickets.Redeem(ctx, credential)
+	case !strings.EqualFold(scheme, SchemeBearer) || credential == "":
+		return nil, identity.Unauthenticated()
+	}
 	if !apikey.Is(credential) {
 		return c.verifier.Access(ctx, credential)
 	}
@@ -124,10 +139,6 @@ func Etag(ctx context.Context, body string) string {
 		return ""
 	}
 	return tag
-}
-
-func hasBearer(value string) bool {
-	return len(value) > len(bearerPrefix) && strings.EqualFold(value[:len(bearerPrefix)], bearerPrefix)
 }
 
 func first(md metadata.MD, name string) string {

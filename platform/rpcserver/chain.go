@@ -35,6 +35,7 @@ type chain struct {
 	answers     Replayer
 	revocations Revocations
 	apiKeys     APIKeys
+	tickets     Tickets
 	drain       *drain
 }
 
@@ -113,7 +114,7 @@ func ended(ctx context.Context, err error) error {
 // against the caller's limit.
 func (c *chain) admit(ctx context.Context, call *call) (context.Context, error) {
 	rule, _ := c.authorizer.Rule(call.method)
-	ctx, err := c.authenticate(ctx, rule)
+	ctx, err := c.authenticate(ctx, call.method, rule)
 	call.ctx = ctx
 	if err != nil {
 		return ctx, err

@@ -7,7 +7,7 @@
 //	validate → authorize → answer a repeated request → the handler → map its error
 //
 // Who calls is read from two credentials and nothing else: the user's access
-// token in "authorization", and the calling service's token in
+// token, API key or ticket in "authorization", and the calling service's token in
 // "x-gatehouse-service-token". What a request says of its origin (the client's
 // address) is believed only beside a valid service token. An RPC without a
 // rule is denied.
@@ -69,7 +69,7 @@ type Config struct {
 	Reflection bool
 }
 
-// Deps is what a server needs; all but the last two.
+// Deps is what a server needs; all but the last three.
 type Deps struct {
 	Log        *slog.Logger
 	Tracer     trace.TracerProvider
@@ -84,6 +84,17 @@ type Deps struct {
 	// Answers remembers answers to requests with an Idempotency-Key. Without it,
 	// such keys are ignored.
 	Answers Replayer
+	// Tickets redeems tickets. Without it, none is believed.
+	Tickets Tickets
+}
+
+// Tickets redeems tickets: credentials that open one RPC for one resource, once.
+type Tickets interface {
+	// Opens reports whether an RPC takes tickets.
+	Opens(fullMethod string) bool
+	// Redeem ends a ticket and returns whom it speaks for, with the resource that it
+	// opens, or UNAUTHENTICATED. The RPC compares that resource with its request's.
+	Redeem(ctx context.Context, ticket string) (*identity.Principal, error)
 }
 
 // APIKeys finds out whose API keys are; package apikey asks auth.
@@ -103,7 +114,7 @@ type Revocations interface {
 
 func (d Deps) check() error {
 	if d.Log == nil || d.Tracer == nil || d.Meter == nil || d.Clock == nil || d.Verifier == nil || d.Authorizer == nil || d.Revocations == nil {
-		return errors.New("rpcserver: every dependency but APIKeys and Answers is required")
+		return errors.New("rpcserver: every dependency but APIKeys, Answers and Tickets is required")
 	}
 	return nil
 }
@@ -139,6 +150,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		log: log, clock: deps.Clock, verifier: deps.Verifier, authorizer: deps.Authorizer,
 		validator: validator, limits: limits, drain: draining,
 		keys: keyPolicies(), answers: deps.Answers, revocations: deps.Revocations, apiKeys: deps.APIKeys,
+		tickets: deps.Tickets,
 	}
 	s := &Server{cfg: cfg, log: log, drain: draining, health: health.NewServer()}
 	s.grpc = grpc.NewServer(

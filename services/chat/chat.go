@@ -36,6 +36,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/document"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/search"
 	"github.com/gatehouse/gatehouse/services/chat/run"
+	"github.com/gatehouse/gatehouse/services/chat/ticket"
 )
 
 // instrumentation names the service's spans and instruments.
@@ -97,6 +98,7 @@ type Service struct {
 	search        *search.Service
 	erasures      *gone.Follower
 	export        *export.Service
+	tickets       *ticket.Tickets
 }
 
 // New builds the service.
@@ -180,8 +182,11 @@ func (s *Service) openConversations(cfg Config, deps Deps, tokens *paging.Tokens
 	if err != nil {
 		return err
 	}
+	if s.tickets, err = ticket.New(ticket.Deps{DB: deps.DB, Clock: deps.Clock, Log: deps.Log}); err != nil {
+		return err
+	}
 	s.runs, err = run.NewService(run.ServiceDeps{
-		Manager: s.manager, Models: s.models.registry, Assistants: assistants, Collections: s.collections,
+		Manager: s.manager, Models: s.models.registry, Assistants: assistants, Collections: s.collections, Tickets: s.tickets,
 	})
 	if err != nil {
 		return err
@@ -216,11 +221,15 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.manager.Run(groupCtx) })
 	group.Go(func() error { return s.listener.Run(groupCtx) })
 	group.Go(func() error { return s.erasures.Run(groupCtx) })
+	group.Go(func() error { return s.tickets.Run(groupCtx) })
 	err := group.Wait()
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	return errors.Join(err, s.jobs.Stop(stopCtx))
 }
+
+// Tickets redeems the tickets of streams, for the server that authenticates callers.
+func (s *Service) Tickets() *ticket.Tickets { return s.tickets }
 
 // Listening tells whether announcements from other processes arrive.
 func (s *Service) Listening() bool { return s.listener.Healthy() }

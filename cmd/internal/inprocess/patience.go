@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 const (
@@ -24,10 +24,16 @@ const (
 // Client returns a client that waits when it is told that it called too often, as a
 // program of a user would, and calls again. So tests that make many calls pass with
 // limits on, and still see every other refusal.
-func Client() *http.Client { return &http.Client{Transport: Patient(http.DefaultTransport)} }
+func Client() *http.Client { return &http.Client{Transport: Patient(nil)} }
 
-// Patient makes a transport wait for limits on calls; see [Client].
-func Patient(next http.RoundTripper) http.RoundTripper { return patient{next} }
+// Patient makes a transport wait for limits on calls; see [Client]. Nil is the transport
+// that all tests share.
+func Patient(next http.RoundTripper) http.RoundTripper {
+	if next == nil {
+		next = http.DefaultTransport //nolint:forbidigo // tests end by their own deadline
+	}
+	return patient{next}
+}
 
 type patient struct{ next http.RoundTripper }
 
@@ -83,7 +89,7 @@ func pause(ctx context.Context, wait time.Duration) error {
 func Patiently(ctx context.Context, call func() error) error {
 	for try := 1; ; try++ {
 		err := call()
-		if status.Code(err) != codes.ResourceExhausted || try == maxTries {
+		if !fault.Is(err, faultv1.Reason_REASON_RATE_LIMITED) || try == maxTries {
 			return err
 		}
 		if waited := pause(ctx, time.Second); waited != nil {

@@ -97,7 +97,7 @@ func (p *Process) addAuth(ctx context.Context) (credentials, error) {
 	}
 	p.workers = append(p.workers, service.Working)
 	p.stack.Add("letters and signing keys", service.Run)
-	return first, p.serve(ctx, Auth, db, service.KeySource(), service.Register)
+	return first, p.serve(ctx, Auth, db, service.KeySource(), nil, service.Register)
 }
 
 // addChat adds chat, with its workers.
@@ -136,7 +136,7 @@ func (p *Process) addChat(ctx context.Context) error {
 	p.workers = append(p.workers, service.Working)
 	p.checks.Add("model", present(func() bool { return !service.ModelDegraded() }, health.Degraded, "the provider keeps failing"))
 	p.stack.Add("runs and jobs", service.Run)
-	return p.serve(ctx, Chat, db, nil, service.Register)
+	return p.serve(ctx, Chat, db, nil, service.Tickets(), service.Register)
 }
 
 // present is a check that is up while a condition holds.
@@ -172,7 +172,7 @@ func (p *Process) addManagement(ctx context.Context) error {
 	if err := p.followAuth(tokens); err != nil {
 		return err
 	}
-	return p.serve(ctx, Management, db, nil, service.Register)
+	return p.serve(ctx, Management, db, nil, nil, service.Register)
 }
 
 func (p *Process) addGateway(ctx context.Context) (net.Listener, error) {

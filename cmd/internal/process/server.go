@@ -42,8 +42,10 @@ func (p *Process) followAuth(tokens rpcclient.TokenSource) error {
 }
 
 // serve adds a service's server to the process, with its database for what the
-// server remembers. Keys nil takes auth's published ones.
-func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, keys identity.KeySource, register func(grpc.ServiceRegistrar)) error {
+// server remembers. Keys nil takes auth's published ones; tickets nil takes none.
+func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, keys identity.KeySource, tickets rpcserver.Tickets,
+	register func(grpc.ServiceRegistrar),
+) error {
 	if keys == nil {
 		conn, err := p.dial(Auth, nil)
 		if err != nil {
@@ -64,7 +66,7 @@ func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, ke
 	}, rpcserver.Deps{
 		Log: p.telemetry.Log, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter, Clock: p.clock,
 		Verifier: verifier, Authorizer: p.authorizer, Answers: answers,
-		Revocations: p.revocations, APIKeys: p.apiKeys,
+		Revocations: p.revocations, APIKeys: p.apiKeys, Tickets: tickets,
 	})
 	if err != nil {
 		return err

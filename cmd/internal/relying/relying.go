@@ -54,7 +54,7 @@ func NewBrowser(t *testing.T, i *inprocess.Installation) *Browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	return &Browser{url: i.URL, client: &http.Client{Jar: jar, Transport: inprocess.Patient(http.DefaultTransport), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &Browser{url: i.URL, client: &http.Client{Jar: jar, Transport: inprocess.Patient(nil), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // Page is what a browser was shown, or where it was sent.

@@ -35,6 +35,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 	"github.com/gatehouse/gatehouse/services/chat/run"
+	"github.com/gatehouse/gatehouse/services/chat/ticket"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -120,7 +121,13 @@ func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine
 		Log: slog.New(slog.DiscardHandler), Meter: metricnoop.NewMeterProvider().Meter("test"),
 	})
 	must(t, err)
-	r.service, err = run.NewService(run.ServiceDeps{Manager: r.manager, Models: registry, Assistants: nobody{}, Collections: nobody{}})
+	tickets, err := ticket.New(ticket.Deps{DB: db, Clock: clock.System(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.service, err = run.NewService(run.ServiceDeps{
+		Manager: r.manager, Models: registry, Assistants: nobody{}, Collections: nobody{}, Tickets: tickets,
+	})
 	must(t, err)
 	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
 	must(t, err)

@@ -41,6 +41,7 @@ type ServiceDeps struct {
 	Models      *model.Registry
 	Assistants  Assistants
 	Collections Collections
+	Tickets     Tickets
 }
 
 // Service implements the RPCs of runs, and those of conversations that start
@@ -52,16 +53,17 @@ type Service struct {
 	models      *model.Registry
 	assistants  Assistants
 	collections Collections
+	tickets     Tickets
 }
 
 var _ conversation.Messenger = (*Service)(nil)
 
 // NewService returns the service.
 func NewService(deps ServiceDeps) (*Service, error) {
-	if deps.Manager == nil || deps.Models == nil || deps.Assistants == nil || deps.Collections == nil {
+	if deps.Manager == nil || deps.Models == nil || deps.Assistants == nil || deps.Collections == nil || deps.Tickets == nil {
 		return nil, errors.New("run: every dependency is required")
 	}
-	return &Service{manager: deps.Manager, models: deps.Models, assistants: deps.Assistants, collections: deps.Collections}, nil
+	return &Service{manager: deps.Manager, models: deps.Models, assistants: deps.Assistants, collections: deps.Collections, tickets: deps.Tickets}, nil
 }
 
 // GetRun implements the RPC.
@@ -86,6 +88,9 @@ func (s *Service) CancelRun(ctx context.Context, req *chatv1.CancelRunRequest) (
 func (s *Service) WatchRun(req *chatv1.WatchRunRequest, stream grpc.ServerStreamingServer[chatv1.RunEvent]) error {
 	scope, err := conversation.Caller(stream.Context())
 	if err != nil {
+		return err
+	}
+	if err := checkTicket(stream.Context(), req.GetRunId()); err != nil {
 		return err
 	}
 	return s.manager.Watch(stream.Context(), scope, req.GetRunId(), req.GetAfterSeq(), reader(stream, metadata.MD{}))

@@ -1392,7 +1392,10 @@ type WatchRunRequest struct {
 	// The run's id.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// Events after this sequence number are sent; 0 sends all.
-	AfterSeq      int32 `protobuf:"varint,2,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
+	AfterSeq int32 `protobuf:"varint,2,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
+	// A ticket of CreateEventsTicket, instead of the Authorization header. Only the REST
+	// route takes it, in its query.
+	Ticket        string `protobuf:"bytes,3,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1441,6 +1444,114 @@ func (x *WatchRunRequest) GetAfterSeq() int32 {
 	return 0
 }
 
+func (x *WatchRunRequest) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+// CreateEventsTicketRequest names a run.
+type CreateEventsTicketRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run's id.
+	RunId         string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateEventsTicketRequest) Reset() {
+	*x = CreateEventsTicketRequest{}
+	mi := &file_gatehouse_chat_v1_run_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateEventsTicketRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateEventsTicketRequest) ProtoMessage() {}
+
+func (x *CreateEventsTicketRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_chat_v1_run_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateEventsTicketRequest.ProtoReflect.Descriptor instead.
+func (*CreateEventsTicketRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_chat_v1_run_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CreateEventsTicketRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+// CreateEventsTicketResponse holds the ticket, which is shown once.
+type CreateEventsTicketResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ticket.
+	Ticket string `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// How long it opens the stream, in seconds.
+	ExpiresIn     int32 `protobuf:"varint,2,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateEventsTicketResponse) Reset() {
+	*x = CreateEventsTicketResponse{}
+	mi := &file_gatehouse_chat_v1_run_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateEventsTicketResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateEventsTicketResponse) ProtoMessage() {}
+
+func (x *CreateEventsTicketResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_chat_v1_run_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateEventsTicketResponse.ProtoReflect.Descriptor instead.
+func (*CreateEventsTicketResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_chat_v1_run_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CreateEventsTicketResponse) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+func (x *CreateEventsTicketResponse) GetExpiresIn() int32 {
+	if x != nil {
+		return x.ExpiresIn
+	}
+	return 0
+}
+
 // CancelRunRequest names a run.
 type CancelRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1452,7 +1563,7 @@ type CancelRunRequest struct {
 
 func (x *CancelRunRequest) Reset() {
 	*x = CancelRunRequest{}
-	mi := &file_gatehouse_chat_v1_run_proto_msgTypes[17]
+	mi := &file_gatehouse_chat_v1_run_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1575,7 @@ func (x *CancelRunRequest) String() string {
 func (*CancelRunRequest) ProtoMessage() {}
 
 func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_chat_v1_run_proto_msgTypes[17]
+	mi := &file_gatehouse_chat_v1_run_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1588,7 @@ func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_chat_v1_run_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_chat_v1_run_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CancelRunRequest) GetId() string {
@@ -1595,16 +1706,25 @@ const file_gatehouse_chat_v1_run_proto_rawDesc = "" +
 	"\x0eRunInterrupted\x12<\n" +
 	"\amessage\x18\x01 \x01(\v2\".gatehouse.chat.v1.AnsweredMessageR\amessage\")\n" +
 	"\rGetRunRequest\x12\x18\n" +
-	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"X\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"|\n" +
 	"\x0fWatchRunRequest\x12\x1f\n" +
 	"\x06run_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05runId\x12$\n" +
-	"\tafter_seq\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bafterSeq\",\n" +
+	"\tafter_seq\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bafterSeq\x12\"\n" +
+	"\x06ticket\x18\x03 \x01(\tB\n" +
+	"\xbaH\x04r\x02\x18\x00\x80\x01\x01R\x06ticket\"<\n" +
+	"\x19CreateEventsTicketRequest\x12\x1f\n" +
+	"\x06run_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05runId\"X\n" +
+	"\x1aCreateEventsTicketResponse\x12\x1b\n" +
+	"\x06ticket\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06ticket\x12\x1d\n" +
+	"\n" +
+	"expires_in\x18\x02 \x01(\x05R\texpiresIn\",\n" +
 	"\x10CancelRunRequest\x12\x18\n" +
-	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id2\x8b\x03\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id2\xc2\x04\n" +
 	"\n" +
 	"RunService\x12o\n" +
 	"\x06GetRun\x12 .gatehouse.chat.v1.GetRunRequest\x1a\x16.gatehouse.chat.v1.Run\"+\x8a\xb5\x18\x0f*\x02id\x1a\tchat.read\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/runs/{id}\x90\x02\x01\x12\x86\x01\n" +
-	"\bWatchRun\x12\".gatehouse.chat.v1.WatchRunRequest\x1a\x1b.gatehouse.chat.v1.RunEvent\"7\x8a\xb5\x18\x13*\x06run_id\x1a\tchat.read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/runs/{run_id}/events0\x01\x12}\n" +
+	"\bWatchRun\x12\".gatehouse.chat.v1.WatchRunRequest\x1a\x1b.gatehouse.chat.v1.RunEvent\"7\x8a\xb5\x18\x13*\x06run_id\x1a\tchat.read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/runs/{run_id}/events0\x01\x12\xb4\x01\n" +
+	"\x12CreateEventsTicket\x12,.gatehouse.chat.v1.CreateEventsTicketRequest\x1a-.gatehouse.chat.v1.CreateEventsTicketResponse\"A\x8a\xb5\x18\x13*\x06run_id\x1a\tchat.read\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/runs/{run_id}/events:ticket\x12}\n" +
 	"\tCancelRun\x12#.gatehouse.chat.v1.CancelRunRequest\x1a\x16.gatehouse.chat.v1.Run\"3\x8a\xb5\x18\x10*\x02id\x1a\n" +
 	"chat.write\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/runs/{id}:cancel\x1a\x04\x90\xb5\x18\x02B\xee\x01\x9a\xb5\x18Q\n" +
 	"\tchat.read\x12&Read one's own conversations and runs.\x1a\x05owner\x1a\x05admin\x1a\x06member\x1a\x06viewer\x9a\xb5\x18R\n" +
@@ -1624,43 +1744,45 @@ func file_gatehouse_chat_v1_run_proto_rawDescGZIP() []byte {
 }
 
 var file_gatehouse_chat_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_gatehouse_chat_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_gatehouse_chat_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_gatehouse_chat_v1_run_proto_goTypes = []any{
-	(Run_State)(0),                // 0: gatehouse.chat.v1.Run.State
-	(AnswerFlag_Value)(0),         // 1: gatehouse.chat.v1.AnswerFlag.Value
-	(*Run)(nil),                   // 2: gatehouse.chat.v1.Run
-	(*Usage)(nil),                 // 3: gatehouse.chat.v1.Usage
-	(*Citation)(nil),              // 4: gatehouse.chat.v1.Citation
-	(*AnswerFlag)(nil),            // 5: gatehouse.chat.v1.AnswerFlag
-	(*AnsweredMessage)(nil),       // 6: gatehouse.chat.v1.AnsweredMessage
-	(*RunEvent)(nil),              // 7: gatehouse.chat.v1.RunEvent
-	(*RunStarted)(nil),            // 8: gatehouse.chat.v1.RunStarted
-	(*AgentSelected)(nil),         // 9: gatehouse.chat.v1.AgentSelected
-	(*ToolStarted)(nil),           // 10: gatehouse.chat.v1.ToolStarted
-	(*ToolFinished)(nil),          // 11: gatehouse.chat.v1.ToolFinished
-	(*MessageDelta)(nil),          // 12: gatehouse.chat.v1.MessageDelta
-	(*RunCompleted)(nil),          // 13: gatehouse.chat.v1.RunCompleted
-	(*RunFailed)(nil),             // 14: gatehouse.chat.v1.RunFailed
-	(*RunCancelled)(nil),          // 15: gatehouse.chat.v1.RunCancelled
-	(*RunInterrupted)(nil),        // 16: gatehouse.chat.v1.RunInterrupted
-	(*GetRunRequest)(nil),         // 17: gatehouse.chat.v1.GetRunRequest
-	(*WatchRunRequest)(nil),       // 18: gatehouse.chat.v1.WatchRunRequest
-	(*CancelRunRequest)(nil),      // 19: gatehouse.chat.v1.CancelRunRequest
-	(*v1.Problem)(nil),            // 20: gatehouse.fault.v1.Problem
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 22: google.protobuf.Struct
-	(*structpb.Value)(nil),        // 23: google.protobuf.Value
+	(Run_State)(0),                     // 0: gatehouse.chat.v1.Run.State
+	(AnswerFlag_Value)(0),              // 1: gatehouse.chat.v1.AnswerFlag.Value
+	(*Run)(nil),                        // 2: gatehouse.chat.v1.Run
+	(*Usage)(nil),                      // 3: gatehouse.chat.v1.Usage
+	(*Citation)(nil),                   // 4: gatehouse.chat.v1.Citation
+	(*AnswerFlag)(nil),                 // 5: gatehouse.chat.v1.AnswerFlag
+	(*AnsweredMessage)(nil),            // 6: gatehouse.chat.v1.AnsweredMessage
+	(*RunEvent)(nil),                   // 7: gatehouse.chat.v1.RunEvent
+	(*RunStarted)(nil),                 // 8: gatehouse.chat.v1.RunStarted
+	(*AgentSelected)(nil),              // 9: gatehouse.chat.v1.AgentSelected
+	(*ToolStarted)(nil),                // 10: gatehouse.chat.v1.ToolStarted
+	(*ToolFinished)(nil),               // 11: gatehouse.chat.v1.ToolFinished
+	(*MessageDelta)(nil),               // 12: gatehouse.chat.v1.MessageDelta
+	(*RunCompleted)(nil),               // 13: gatehouse.chat.v1.RunCompleted
+	(*RunFailed)(nil),                  // 14: gatehouse.chat.v1.RunFailed
+	(*RunCancelled)(nil),               // 15: gatehouse.chat.v1.RunCancelled
+	(*RunInterrupted)(nil),             // 16: gatehouse.chat.v1.RunInterrupted
+	(*GetRunRequest)(nil),              // 17: gatehouse.chat.v1.GetRunRequest
+	(*WatchRunRequest)(nil),            // 18: gatehouse.chat.v1.WatchRunRequest
+	(*CreateEventsTicketRequest)(nil),  // 19: gatehouse.chat.v1.CreateEventsTicketRequest
+	(*CreateEventsTicketResponse)(nil), // 20: gatehouse.chat.v1.CreateEventsTicketResponse
+	(*CancelRunRequest)(nil),           // 21: gatehouse.chat.v1.CancelRunRequest
+	(*v1.Problem)(nil),                 // 22: gatehouse.fault.v1.Problem
+	(*timestamppb.Timestamp)(nil),      // 23: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),            // 24: google.protobuf.Struct
+	(*structpb.Value)(nil),             // 25: google.protobuf.Value
 }
 var file_gatehouse_chat_v1_run_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.chat.v1.Run.state:type_name -> gatehouse.chat.v1.Run.State
-	20, // 1: gatehouse.chat.v1.Run.error:type_name -> gatehouse.fault.v1.Problem
+	22, // 1: gatehouse.chat.v1.Run.error:type_name -> gatehouse.fault.v1.Problem
 	3,  // 2: gatehouse.chat.v1.Run.usage:type_name -> gatehouse.chat.v1.Usage
-	21, // 3: gatehouse.chat.v1.Run.create_time:type_name -> google.protobuf.Timestamp
-	21, // 4: gatehouse.chat.v1.Run.update_time:type_name -> google.protobuf.Timestamp
+	23, // 3: gatehouse.chat.v1.Run.create_time:type_name -> google.protobuf.Timestamp
+	23, // 4: gatehouse.chat.v1.Run.update_time:type_name -> google.protobuf.Timestamp
 	4,  // 5: gatehouse.chat.v1.AnsweredMessage.citations:type_name -> gatehouse.chat.v1.Citation
 	1,  // 6: gatehouse.chat.v1.AnsweredMessage.flags:type_name -> gatehouse.chat.v1.AnswerFlag.Value
 	3,  // 7: gatehouse.chat.v1.AnsweredMessage.usage:type_name -> gatehouse.chat.v1.Usage
-	21, // 8: gatehouse.chat.v1.RunEvent.time:type_name -> google.protobuf.Timestamp
+	23, // 8: gatehouse.chat.v1.RunEvent.time:type_name -> google.protobuf.Timestamp
 	8,  // 9: gatehouse.chat.v1.RunEvent.run_started:type_name -> gatehouse.chat.v1.RunStarted
 	9,  // 10: gatehouse.chat.v1.RunEvent.agent_selected:type_name -> gatehouse.chat.v1.AgentSelected
 	10, // 11: gatehouse.chat.v1.RunEvent.tool_started:type_name -> gatehouse.chat.v1.ToolStarted
@@ -1672,22 +1794,24 @@ var file_gatehouse_chat_v1_run_proto_depIdxs = []int32{
 	15, // 17: gatehouse.chat.v1.RunEvent.run_cancelled:type_name -> gatehouse.chat.v1.RunCancelled
 	16, // 18: gatehouse.chat.v1.RunEvent.run_interrupted:type_name -> gatehouse.chat.v1.RunInterrupted
 	2,  // 19: gatehouse.chat.v1.RunStarted.run:type_name -> gatehouse.chat.v1.Run
-	22, // 20: gatehouse.chat.v1.ToolStarted.arguments:type_name -> google.protobuf.Struct
-	23, // 21: gatehouse.chat.v1.ToolFinished.result:type_name -> google.protobuf.Value
-	20, // 22: gatehouse.chat.v1.ToolFinished.error:type_name -> gatehouse.fault.v1.Problem
+	24, // 20: gatehouse.chat.v1.ToolStarted.arguments:type_name -> google.protobuf.Struct
+	25, // 21: gatehouse.chat.v1.ToolFinished.result:type_name -> google.protobuf.Value
+	22, // 22: gatehouse.chat.v1.ToolFinished.error:type_name -> gatehouse.fault.v1.Problem
 	6,  // 23: gatehouse.chat.v1.RunCompleted.message:type_name -> gatehouse.chat.v1.AnsweredMessage
-	20, // 24: gatehouse.chat.v1.RunFailed.error:type_name -> gatehouse.fault.v1.Problem
+	22, // 24: gatehouse.chat.v1.RunFailed.error:type_name -> gatehouse.fault.v1.Problem
 	6,  // 25: gatehouse.chat.v1.RunFailed.message:type_name -> gatehouse.chat.v1.AnsweredMessage
 	6,  // 26: gatehouse.chat.v1.RunCancelled.message:type_name -> gatehouse.chat.v1.AnsweredMessage
 	6,  // 27: gatehouse.chat.v1.RunInterrupted.message:type_name -> gatehouse.chat.v1.AnsweredMessage
 	17, // 28: gatehouse.chat.v1.RunService.GetRun:input_type -> gatehouse.chat.v1.GetRunRequest
 	18, // 29: gatehouse.chat.v1.RunService.WatchRun:input_type -> gatehouse.chat.v1.WatchRunRequest
-	19, // 30: gatehouse.chat.v1.RunService.CancelRun:input_type -> gatehouse.chat.v1.CancelRunRequest
-	2,  // 31: gatehouse.chat.v1.RunService.GetRun:output_type -> gatehouse.chat.v1.Run
-	7,  // 32: gatehouse.chat.v1.RunService.WatchRun:output_type -> gatehouse.chat.v1.RunEvent
-	2,  // 33: gatehouse.chat.v1.RunService.CancelRun:output_type -> gatehouse.chat.v1.Run
-	31, // [31:34] is the sub-list for method output_type
-	28, // [28:31] is the sub-list for method input_type
+	19, // 30: gatehouse.chat.v1.RunService.CreateEventsTicket:input_type -> gatehouse.chat.v1.CreateEventsTicketRequest
+	21, // 31: gatehouse.chat.v1.RunService.CancelRun:input_type -> gatehouse.chat.v1.CancelRunRequest
+	2,  // 32: gatehouse.chat.v1.RunService.GetRun:output_type -> gatehouse.chat.v1.Run
+	7,  // 33: gatehouse.chat.v1.RunService.WatchRun:output_type -> gatehouse.chat.v1.RunEvent
+	20, // 34: gatehouse.chat.v1.RunService.CreateEventsTicket:output_type -> gatehouse.chat.v1.CreateEventsTicketResponse
+	2,  // 35: gatehouse.chat.v1.RunService.CancelRun:output_type -> gatehouse.chat.v1.Run
+	32, // [32:36] is the sub-list for method output_type
+	28, // [28:32] is the sub-list for method input_type
 	28, // [28:28] is the sub-list for extension type_name
 	28, // [28:28] is the sub-list for extension extendee
 	0,  // [0:28] is the sub-list for field type_name
@@ -1720,7 +1844,7 @@ func file_gatehouse_chat_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_chat_v1_run_proto_rawDesc), len(file_gatehouse_chat_v1_run_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

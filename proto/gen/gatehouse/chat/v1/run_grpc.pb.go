@@ -22,9 +22,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RunService_GetRun_FullMethodName    = "/gatehouse.chat.v1.RunService/GetRun"
-	RunService_WatchRun_FullMethodName  = "/gatehouse.chat.v1.RunService/WatchRun"
-	RunService_CancelRun_FullMethodName = "/gatehouse.chat.v1.RunService/CancelRun"
+	RunService_GetRun_FullMethodName             = "/gatehouse.chat.v1.RunService/GetRun"
+	RunService_WatchRun_FullMethodName           = "/gatehouse.chat.v1.RunService/WatchRun"
+	RunService_CreateEventsTicket_FullMethodName = "/gatehouse.chat.v1.RunService/CreateEventsTicket"
+	RunService_CancelRun_FullMethodName          = "/gatehouse.chat.v1.RunService/CancelRun"
 )
 
 // RunServiceClient is the client API for RunService service.
@@ -40,6 +41,11 @@ type RunServiceClient interface {
 	// then those that come, until the terminal one. Over REST it is
 	// text/event-stream; Last-Event-ID gives the position.
 	WatchRun(ctx context.Context, in *WatchRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunEvent], error)
+	// CreateEventsTicket returns a ticket that opens the stream of a run's events once,
+	// within 30 seconds, as ?ticket= of GET /v1/runs/{run_id}/events. It is for clients
+	// that cannot send a header, such as a browser's EventSource. Streams that it opens end
+	// with the caller's session, as the caller's own do.
+	CreateEventsTicket(ctx context.Context, in *CreateEventsTicketRequest, opts ...grpc.CallOption) (*CreateEventsTicketResponse, error)
 	// CancelRun stops a run; what it had written is kept. A finished run is
 	// RUN_FINISHED.
 	CancelRun(ctx context.Context, in *CancelRunRequest, opts ...grpc.CallOption) (*Run, error)
@@ -82,6 +88,16 @@ func (c *runServiceClient) WatchRun(ctx context.Context, in *WatchRunRequest, op
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type RunService_WatchRunClient = grpc.ServerStreamingClient[RunEvent]
 
+func (c *runServiceClient) CreateEventsTicket(ctx context.Context, in *CreateEventsTicketRequest, opts ...grpc.CallOption) (*CreateEventsTicketResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateEventsTicketResponse)
+	err := c.cc.Invoke(ctx, RunService_CreateEventsTicket_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) CancelRun(ctx context.Context, in *CancelRunRequest, opts ...grpc.CallOption) (*Run, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Run)
@@ -105,6 +121,11 @@ type RunServiceServer interface {
 	// then those that come, until the terminal one. Over REST it is
 	// text/event-stream; Last-Event-ID gives the position.
 	WatchRun(*WatchRunRequest, grpc.ServerStreamingServer[RunEvent]) error
+	// CreateEventsTicket returns a ticket that opens the stream of a run's events once,
+	// within 30 seconds, as ?ticket= of GET /v1/runs/{run_id}/events. It is for clients
+	// that cannot send a header, such as a browser's EventSource. Streams that it opens end
+	// with the caller's session, as the caller's own do.
+	CreateEventsTicket(context.Context, *CreateEventsTicketRequest) (*CreateEventsTicketResponse, error)
 	// CancelRun stops a run; what it had written is kept. A finished run is
 	// RUN_FINISHED.
 	CancelRun(context.Context, *CancelRunRequest) (*Run, error)
@@ -123,6 +144,9 @@ func (UnimplementedRunServiceServer) GetRun(context.Context, *GetRunRequest) (*R
 }
 func (UnimplementedRunServiceServer) WatchRun(*WatchRunRequest, grpc.ServerStreamingServer[RunEvent]) error {
 	return status.Error(codes.Unimplemented, "method WatchRun not implemented")
+}
+func (UnimplementedRunServiceServer) CreateEventsTicket(context.Context, *CreateEventsTicketRequest) (*CreateEventsTicketResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateEventsTicket not implemented")
 }
 func (UnimplementedRunServiceServer) CancelRun(context.Context, *CancelRunRequest) (*Run, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelRun not implemented")
@@ -177,6 +201,24 @@ func _RunService_WatchRun_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type RunService_WatchRunServer = grpc.ServerStreamingServer[RunEvent]
 
+func _RunService_CreateEventsTicket_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateEventsTicketRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).CreateEventsTicket(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_CreateEventsTicket_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).CreateEventsTicket(ctx, req.(*CreateEventsTicketRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_CancelRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CancelRunRequest)
 	if err := dec(in); err != nil {
@@ -205,6 +247,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetRun",
 			Handler:    _RunService_GetRun_Handler,
+		},
+		{
+			MethodName: "CreateEventsTicket",
+			Handler:    _RunService_CreateEventsTicket_Handler,
 		},
 		{
 			MethodName: "CancelRun",
