@@ -7,6 +7,8 @@ SHELL := /bin/bash
 MODULES := proto platform services gateway cmd bench
 # Their tests build programs and run them, which Go's cache of results does not see.
 UNCACHED := cmd bench
+# What make test runs a second time, with rate limits on and in four parts.
+WAYS := -run '^Test[^D]' ./surface ./oauth ./e2e
 BIN := $(CURDIR)/.bin
 CLIENT := clients/typescript
 PROVIDER := tools/provider
@@ -92,7 +94,22 @@ check-modules: ## Fail when a go.mod or go.sum is not tidy
 test: setup setup-tests check-modules lint clients check-generated build ## Everything that must hold before a change lands
 	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
 	for m in $(filter-out $(UNCACHED),$(MODULES)); do (cd $$m && $(GOTEST) ./...); done; \
-	for m in $(UNCACHED); do (cd $$m && $(GOTEST) -count=1 ./...); done
+	for m in $(UNCACHED); do (cd $$m && $(GOTEST) -count=1 ./...); done; \
+	(cd cmd && GATEHOUSE_TEST_RATE_LIMITS=on GATEHOUSE_TEST_PARTS=four $(GOTEST) -count=1 $(WAYS))
+
+.PHONY: test-ways
+test-ways: setup setup-tests ## The suites that attack, with limits on and off, in one part and in four
+	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
+	for limits in on off; do for parts in one four; do \
+		echo "rate limits $$limits, parts: $$parts"; \
+		(cd cmd && GATEHOUSE_TEST_RATE_LIMITS=$$limits GATEHOUSE_TEST_PARTS=$$parts $(GOTEST) -count=1 $(WAYS)); \
+	done; done
+
+ROUNDS := 200
+.PHONY: drill
+drill: setup ## Kill the runs' process 200 times, and take the database away for a minute; about half an hour
+	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
+	cd cmd && GOWORK=off go test $(TAGS) -count=1 -timeout 100m -run TestDrill -v ./e2e -rounds $(ROUNDS) -outage 1m
 
 .PHONY: bench
 bench: setup ## Measure speed and memory, with floors beside; some minutes

@@ -30,7 +30,7 @@ func Client() *http.Client { return &http.Client{Transport: Patient(nil)} }
 // that all tests share.
 func Patient(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
-		next = http.DefaultTransport //nolint:forbidigo // tests end by their own deadline
+		next = http.DefaultTransport
 	}
 	return patient{next}
 }
