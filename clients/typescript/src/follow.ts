@@ -3,13 +3,20 @@ import { Code, ConnectError, type Client } from "@connectrpc/connect";
 import type { RunEvent, RunService } from "./gen/gatehouse/chat/v1/run_pb.js";
 import { problemOf } from "./problem.js";
 
+/** The longest pause between two attempts, in milliseconds, where the server does not tell one. */
+const longestPause = 5000;
+
 /** How {@link followRun} follows. */
 export interface FollowOptions {
   /** The last event that was seen; 0 begins at the beginning. */
   readonly afterSeq?: number;
   /** Ends the following; the run goes on. */
   readonly signal?: AbortSignal;
-  /** How often in a row to come back without having received anything; 5 unless told. */
+  /**
+   * How often in a row to come back without having received anything; 30 unless told,
+   * which takes about two minutes. A run whose process was lost ends within half a minute,
+   * and until then a reader that has seen more of it than was stored is told to wait.
+   */
   readonly attempts?: number;
 }
 
@@ -22,7 +29,7 @@ export interface FollowOptions {
 export async function* followRun(
   runs: Client<typeof RunService>,
   runId: string,
-  { afterSeq = 0, signal, attempts = 5 }: FollowOptions = {},
+  { afterSeq = 0, signal, attempts = 30 }: FollowOptions = {},
 ): AsyncGenerator<RunEvent, void, undefined> {
   let failures = 0;
   for (;;) {
@@ -41,7 +48,7 @@ export async function* followRun(
       if (signal?.aborted || !brokeOff(thrown) || failures >= attempts) {
         throw thrown;
       }
-      await sleep(problemOf(thrown).retryAfter ?? 100 * 2 ** failures, signal);
+      await sleep(problemOf(thrown).retryAfter ?? Math.min(100 * 2 ** failures, longestPause), signal);
     }
   }
 }

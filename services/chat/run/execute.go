@@ -33,7 +33,11 @@ func (e emitter) Emit(_ context.Context, event engine.Event) error {
 }
 
 func (m *Manager) emit(l *live, event *chatv1.RunEvent) {
-	l.append(event, m.clock.Now())
+	// Near the end of the reservation, half a block before readers would have to wait.
+	if l.append(event, m.clock.Now()) < m.cfg.Block/2 {
+		m.hurry()
+		return
+	}
 	m.touch()
 }
 
@@ -46,9 +50,12 @@ func started(r Run) *chatv1.RunEvent {
 func (m *Manager) launch(ctx context.Context, scope postgres.Scope, r Run, req engine.Request) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	l := newLive(scope, r, firstAttempt, cancel)
-	l.journal, l.lease, l.leased = m.journal, m.cfg.Lease, r.CreateTime
+	l.journal, l.lease, l.leased, l.reserved = m.journal, m.cfg.Lease, r.CreateTime, m.cfg.Block
+	// The first event has the run's time, so that it reads the same when the sweep has
+	// to write it.
+	l.append(started(r), r.CreateTime)
 	m.add(l, true)
-	m.emit(l, started(r))
+	m.touch()
 	go func() {
 		defer m.executors.Done()
 		defer cancel(nil)
@@ -72,7 +79,7 @@ func (m *Manager) execute(ctx context.Context, l *live, req engine.Request) {
 		e.problem = problem(fault.From(err))
 	}
 	m.settle(ctx, e)
-	l.end(e, m.clock.Now())
+	l.end(e, 0, m.clock.Now())
 	m.touch()
 }
 

@@ -81,13 +81,17 @@ func (j *journal) open(flags int) (err error) {
 	return nil
 }
 
-// add writes an event down before a reader sees it. No journal takes nothing.
+// add writes an event down before a reader sees it. No journal takes nothing, nor does a
+// file after a record that it could not take whole: what follows would not be read.
 func (j *journal) add(r record) {
 	if j == nil {
 		return
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.failed != nil {
+		return
+	}
 	j.buf = j.buf[:0]
 	for _, field := range [...]string{r.scope.OrganizationID, r.scope.UserID, r.runID} {
 		j.buf = append(binary.AppendUvarint(j.buf, uint64(len(field))), field...)

@@ -37,39 +37,51 @@ type live struct {
 	mu      sync.Mutex
 	events  []*chatv1.RunEvent
 	answer  answer
-	written int       // how many of events are stored
-	leased  time.Time // when the lease was last known to be ours
-	doubt   bool      // it may be over, and the run somebody else's
-	ending  *ending
-	ended   bool // the ending is stored
-	lost    bool
-	changed chan struct{} // closed and renewed when readers have something to see
+	written int // how many of events are stored
+	// reserved is the last number that the database knows as ours. Readers see none
+	// past it: whoever ends the run, should this process be lost, numbers the end
+	// past it.
+	reserved int32
+	leased   time.Time // when the lease was last known to be ours
+	doubt    bool      // it may be over, and the run somebody else's
+	ending   *ending
+	ended    bool // the ending is stored
+	lost     bool
+	changed  chan struct{} // closed and renewed when readers have something to see
 }
 
 func newLive(scope postgres.Scope, r Run, attempt int32, cancel context.CancelCauseFunc) *live {
 	return &live{scope: scope, run: r, attempt: attempt, cancel: cancel, changed: make(chan struct{})}
 }
 
-// append puts an event at the end of the log. It is written down before a
-// reader sees it: should the process be killed, others find it too. When the
-// lease may be over, readers see it once it is stored: whoever claimed the run
-// meanwhile ends its log elsewhere.
-func (l *live) append(event *chatv1.RunEvent, now time.Time) {
+// append puts an event at the end of the log, and returns how many reserved numbers are
+// left. The event is written down before a reader sees it: should the process be killed,
+// others find it too. When the lease may be over, readers see it once it is stored:
+// whoever claimed the run meanwhile ends its log elsewhere.
+func (l *live) append(event *chatv1.RunEvent, now time.Time) (left int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.doubt = l.doubt || l.lease > 0 && now.Sub(l.leased) >= l.lease
-	l.push(event, now)
+	l.push(event, l.last()+1, now)
 	l.answer.add(event)
 	if payload, err := encodeMessage(event); err == nil { // else the batch fails, and says so
 		l.journal.add(record{l.scope, l.run.ID, payload})
 	}
 	l.wake()
+	return l.reserved - event.GetSeq()
 }
 
-func (l *live) push(event *chatv1.RunEvent, now time.Time) {
-	event.RunId, event.Time = l.run.ID, timestamppb.New(now)
-	event.Seq = l.base + int32(len(l.events)) + 1 //nolint:gosec // bounded by the run's budget
+func (l *live) push(event *chatv1.RunEvent, seq int32, now time.Time) {
+	event.RunId, event.Seq, event.Time = l.run.ID, seq, timestamppb.New(now)
 	l.events = append(l.events, event)
+}
+
+// last returns the number of the newest event.
+func (l *live) last() int32 {
+	if n := len(l.events); n > 0 {
+		return l.events[n-1].GetSeq()
+	}
+	return l.base
 }
 
 func (l *live) wake() {
@@ -77,13 +89,14 @@ func (l *live) wake() {
 	l.changed = make(chan struct{})
 }
 
-// end decides how the run ends. Readers see it when it is stored.
-func (l *live) end(e ending, now time.Time) {
+// end decides how the run ends, by an event that is numbered past a position. Readers
+// see it when it is stored.
+func (l *live) end(e ending, past int32, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ending == nil && !l.lost {
 		l.ending = &e
-		l.push(terminal(e.state, e.message, e.problem), now)
+		l.push(terminal(e.state, e.message, e.problem), max(l.last(), past)+1, now)
 	}
 }
 
@@ -94,15 +107,16 @@ func (l *live) is(attempt int32) bool {
 	return l.attempt == attempt
 }
 
-// stored takes note that the first n events are in the database, by a write
-// that began at a time.
-func (l *live) stored(n int, began time.Time) (ended bool) {
+// stored takes note that the first n events and a reservation are in the database, by a
+// write that began at a time.
+func (l *live) stored(n int, reserved int32, began time.Time) (ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.written, l.leased = n, began
+	shown := l.visible()
+	l.written, l.leased, l.doubt = n, began, false
+	l.reserved = max(l.reserved, reserved)
 	l.ended = l.ending != nil && n == len(l.events)
-	if l.ended || l.doubt {
-		l.doubt = false
+	if l.ended || l.visible() > shown {
 		l.wake()
 	}
 	return l.ended
@@ -141,23 +155,25 @@ func (l *live) after(seq int32) (events []*chatv1.RunEvent, ended, lost bool, ch
 	return events, l.ended, l.lost, l.changed
 }
 
-// last is the number of the newest event that readers may see.
-func (l *live) last() (seq int32, ended bool) {
+// shown returns the number of the newest event that readers may see.
+func (l *live) shown() (seq int32, ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.base + int32(l.visible()), l.ended //nolint:gosec // bounded by the run's budget
 }
 
-// visible is how many of the events readers may see.
+// visible returns how many of the events readers may see.
 func (l *live) visible() int {
+	n := len(l.events)
 	switch {
+	case l.ended:
+		return n
 	case l.doubt:
 		return l.written
-	case l.ending != nil && !l.ended:
-		return len(l.events) - 1
-	default:
-		return len(l.events)
+	case l.ending != nil:
+		n--
 	}
+	return min(n, int(l.reserved-l.base))
 }
 
 // follow sends the events after a position until the run ends, and returns the

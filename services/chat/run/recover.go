@@ -7,8 +7,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 // recoverJournals stores what the readers of dead processes had seen and the
@@ -38,7 +40,11 @@ func (m *Manager) recoverOne(ctx context.Context, owner string, j *journal) erro
 	}
 	b := &batch{owner: owner}
 	for _, l := range replayed(records) {
-		if err := b.add(l, false); err != nil {
+		follows, err := m.follows(ctx, l)
+		if err == nil && follows {
+			err = b.add(l, false, 0)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -48,6 +54,16 @@ func (m *Manager) recoverOne(ctx context.Context, owner string, j *journal) erro
 	return m.send(ctx, b)
 }
 
+// follows reports whether what a journal holds of a run follows what is stored of it. It
+// does not where the journal could not be written for a time.
+func (m *Manager) follows(ctx context.Context, l *live) (bool, error) {
+	r, err := m.get(ctx, l.scope, l.run.ID)
+	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
+		return false, nil // deleted meanwhile
+	}
+	return err == nil && l.base <= r.LastSeq, err
+}
+
 // replayed makes logs of the records of a journal. A record that cannot be read
 // is left out with all that follow it in its run: a log has no gaps.
 func replayed(records []record) []*live {
@@ -55,7 +71,7 @@ func replayed(records []record) []*live {
 	lives := map[string]*live{}
 	for _, r := range records {
 		event := &chatv1.RunEvent{}
-		if !id.Valid(r.runID) || !id.Valid(r.scope.OrganizationID) || proto.Unmarshal(r.payload, event) != nil {
+		if !id.Valid(r.runID) || !id.Valid(r.scope.OrganizationID) || !id.Valid(r.scope.UserID) || proto.Unmarshal(r.payload, event) != nil {
 			continue
 		}
 		events[r.runID] = append(events[r.runID], event)

@@ -23,7 +23,10 @@
 // # The log
 //
 // The executing process is the only writer of a run's log, so it numbers the
-// events itself, from 1 and without gaps. Readers in the same process are fed
+// events itself, from 1. It reserves the numbers in the database, a block ahead of
+// what is stored, and shows readers no event past the reservation. Whoever ends the run
+// of a lost process numbers the end past it (decision 0021). So no number means two
+// events, and the one gap that can be is directly before run.interrupted. Readers in the same process are fed
 // from its memory, without waiting for the database. Each 50 ms one statement
 // stores the new events of all runs of the process, with one notification for
 // all; a transaction for each run was measured to collapse at 200 runs. The

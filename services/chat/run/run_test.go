@@ -255,7 +255,9 @@ func checkLog(t *testing.T, events []*chatv1.RunEvent) *chatv1.RunEvent {
 		t.Fatalf("the log does not begin with run.started: %v", events)
 	}
 	for i, event := range events {
-		if event.GetSeq() != int32(i+1) {
+		// The one gap that may be is before the end of a run whose process was lost.
+		gap := event.GetRunInterrupted() != nil && event.GetSeq() > int32(i+1)
+		if event.GetSeq() != int32(i+1) && !gap {
 			t.Fatalf("event %d has the number %d", i+1, event.GetSeq())
 		}
 	}
@@ -311,7 +313,10 @@ func TestReplicasFollowAndCancelTheSameRun(t *testing.T) {
 	<-nearAt
 	<-farAt
 	err := here.service.WatchRun(&chatv1.WatchRunRequest{RunId: runID, AfterSeq: 99}, &stream{ctx: as(t, scope)})
-	wantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
+	wantReason(t, err, faultv1.Reason_REASON_UNAVAILABLE)
+	if after := fault.From(err).RetryAfter(); after <= 0 {
+		t.Error("a reader that is ahead is not told when to come again")
+	}
 	_, err = there.service.CancelRun(as(t, scope), &chatv1.CancelRunRequest{Id: runID})
 	must(t, err)
 	a, b := <-near, <-far
@@ -421,7 +426,7 @@ func TestStopInterruptsWhatDoesNotEnd(t *testing.T) {
 func TestExpiredLeaseIsInterruptedWithItsText(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope()
-	here := newReplica(t, database, eng, run.Config{Lease: time.Hour})
+	here := newReplica(t, database, eng, run.Config{Lease: time.Hour, Block: 100})
 	there := newReplica(t, database, eng, run.Config{Lease: 300 * time.Millisecond})
 	runID := here.ask(t, scope, "Hello").GetRun().GetId()
 	// What the other replica sees is stored.
@@ -430,7 +435,7 @@ func TestExpiredLeaseIsInterruptedWithItsText(t *testing.T) {
 	database.AdminExec(t, "UPDATE chat.runs SET lease_until = now() - interval '1 second' WHERE id = $1", runID)
 	s := <-far
 	end := checkLog(t, s.events)
-	if end.GetRunInterrupted().GetMessage().GetContent() != "one two " || end.GetSeq() != 4 {
+	if end.GetRunInterrupted().GetMessage().GetContent() != "one two " || end.GetSeq() != 104 {
 		t.Errorf("ended with %v", end)
 	}
 	// The first owner lives and goes on; what it writes is dropped.

@@ -86,13 +86,13 @@ func (m *Manager) takeKey(ctx context.Context, tx pgx.Tx, scope postgres.Scope, 
 	return false, err
 }
 
-// insert adds a run. A second live one of the conversation is refused.
+// insert adds a run, with its first reservation of numbers. A second live one of the conversation is refused.
 func (m *Manager) insert(ctx context.Context, tx pgx.Tx, scope postgres.Scope, r Run, key string) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO runs (organization_id, id, user_id, conversation_id, user_message_id, message_id,
-		state, owner, lease_until, idempotency_key, request_hash, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9::interval, nullif($10, ''), $11, $12, $12)`,
+		state, owner, lease_until, idempotency_key, request_hash, created_at, updated_at, reserved_seq)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9::interval, nullif($10, ''), $11, $12, $12, $13)`,
 		scope.OrganizationID, r.ID, scope.UserID, r.ConversationID, r.UserMessageID, r.MessageID, int32(r.State),
-		m.owner, m.cfg.Lease, key, r.RequestHash, r.CreateTime)
+		m.owner, m.cfg.Lease, key, r.RequestHash, r.CreateTime, m.cfg.Block)
 	if name, ok := postgres.ViolatedConstraint(err); ok && name == "runs_live" {
 		return fault.Wrap(err, faultv1.Reason_REASON_RUN_IN_PROGRESS, "the conversation's last message is still being answered")
 	}
@@ -141,9 +141,10 @@ func (m *Manager) Cancel(ctx context.Context, scope postgres.Scope, id string) (
 
 // claimed is a run whose owner had died, now ours.
 type claimed struct {
-	scope   postgres.Scope
-	run     Run
-	attempt int32
+	scope    postgres.Scope
+	run      Run
+	attempt  int32
+	reserved int32 // readers may have seen events up to this number
 }
 
 func (m *Manager) claim(ctx context.Context) ([]claimed, error) {
@@ -152,7 +153,8 @@ func (m *Manager) claim(ctx context.Context) ([]claimed, error) {
 			c  claimed
 			at time.Time
 		)
-		err := row.Scan(&c.scope.OrganizationID, &c.scope.UserID, &c.run.ID, &c.run.ConversationID, &c.run.MessageID, &c.attempt, &at)
+		err := row.Scan(&c.scope.OrganizationID, &c.scope.UserID, &c.run.ID, &c.run.ConversationID, &c.run.MessageID,
+			&c.attempt, &c.reserved, &at)
 		c.run.CreateTime, c.run.UpdateTime, c.run.State = at, at, chatv1.Run_QUEUED
 		return c, err
 	}, "SELECT * FROM claim_expired_runs($1, $2::interval, $3)", m.owner, m.cfg.Lease, sweepLimit)

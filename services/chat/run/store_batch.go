@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
@@ -26,6 +25,7 @@ type batch struct {
 
 	organizations, runs []string
 	attempts, seqs      []int32
+	reserved            []int32
 	states              []int16
 	ended               []bool
 	contents            []string
@@ -46,7 +46,7 @@ func (m *Manager) write(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
 		case <-m.dirty:
-			_ = clock.Sleep(ctx, m.clock, m.cfg.Flush) // cut short when ctx ends, which the loop sees
+			m.gather(ctx)
 		case <-m.clock.After(m.cfg.Lease / 3):
 		case <-ctx.Done():
 		}
@@ -56,6 +56,23 @@ func (m *Manager) write(ctx context.Context) {
 		}
 	}
 	m.flush(ctx, false, finalTimeout)
+}
+
+// gather waits until more events have come, or a log is near the end of its reservation.
+// After a failure it takes its whole time: a database that is away is not asked for each
+// event.
+func (m *Manager) gather(ctx context.Context) {
+	hurry := m.urgent
+	if !m.stored {
+		hurry = nil
+	}
+	timer := m.clock.NewTimer(m.cfg.Flush)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+	case <-hurry:
+	case <-ctx.Done(): // which the caller sees
+	}
 }
 
 // flush writes what is new, and renews all leases when renew is set. What could
@@ -89,15 +106,15 @@ func (m *Manager) collect(renew bool) (*batch, error) {
 	m.mu.Unlock()
 	b := &batch{}
 	for _, l := range lives {
-		if err := b.add(l, renew); err != nil {
+		if err := b.add(l, renew, m.cfg.Block); err != nil {
 			return b, err
 		}
 	}
 	return b, nil
 }
 
-// add takes what is new of a run into the batch.
-func (b *batch) add(l *live, renew bool) error {
+// add takes what is new of a run into the batch, and reserves a block of numbers past it.
+func (b *batch) add(l *live, renew bool, block int32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fresh := l.events[l.written:]
@@ -117,7 +134,7 @@ func (b *batch) add(l *live, renew bool) error {
 	}
 	b.lives, b.counts = append(b.lives, l), append(b.counts, len(l.events))
 	b.organizations, b.runs = append(b.organizations, l.scope.OrganizationID), append(b.runs, l.run.ID)
-	b.attempts, b.seqs = append(b.attempts, l.attempt), append(b.seqs, l.base+int32(len(l.events))) //nolint:gosec // bounded
+	b.attempts, b.seqs, b.reserved = append(b.attempts, l.attempt), append(b.seqs, l.last()), append(b.reserved, l.last()+block)
 	return b.addState(l)
 }
 
@@ -163,10 +180,10 @@ func (m *Manager) send(ctx context.Context, b *batch) error {
 		Cancel bool
 	}
 	rows, err := postgres.QueryAll(ctx, m.db, postgres.Scope{}, pgx.RowToStructByPos[written],
-		`SELECT run_id, cancel_requested FROM append_run_events($1, $2::interval, $3, $4::text[]::uuid[], $5::text[]::uuid[], $6::int[], $7::int[],
-			$8::smallint[], $9::boolean[], $10::text[], $11::bytea[], $12::bytea[], $13::bigint[], $14::bigint[], $15::boolean[],
-			$16::text[]::uuid[], $17::int[], $18::bytea[], $19, $20)`,
-		owner, lease, now, b.organizations, b.runs, b.attempts, b.seqs, b.states, b.ended, b.contents, b.details,
+		`SELECT run_id, cancel_requested FROM append_run_events($1, $2::interval, $3, $4::text[]::uuid[], $5::text[]::uuid[], $6::int[], $7::int[], $8::int[],
+			$9::smallint[], $10::boolean[], $11::text[], $12::bytea[], $13::bytea[], $14::bigint[], $15::bigint[], $16::boolean[],
+			$17::text[]::uuid[], $18::int[], $19::bytea[], $20, $21)`,
+		owner, lease, now, b.organizations, b.runs, b.attempts, b.seqs, b.reserved, b.states, b.ended, b.contents, b.details,
 		b.problems, b.inputs, b.outputs, b.estimated, b.eventRuns, b.eventSeqs, b.eventPayloads, eventsChannel, changed)
 	if err != nil {
 		return err
@@ -180,19 +197,19 @@ func (m *Manager) send(ctx context.Context, b *batch) error {
 			m.touch() // claimed anew meanwhile, by ourselves
 			continue
 		}
-		m.report(l, b.counts[i], now, cancels)
+		m.report(l, b.counts[i], b.reserved[i], now, cancels)
 	}
 	return nil
 }
 
-func (m *Manager) report(l *live, count int, began time.Time, cancels map[string]bool) {
+func (m *Manager) report(l *live, count int, reserved int32, began time.Time, cancels map[string]bool) {
 	asked, kept := cancels[l.run.ID]
 	if !kept {
 		m.remove(l)
 		l.lose()
 		return
 	}
-	if l.stored(count, began) {
+	if l.stored(count, reserved, began) {
 		m.remove(l)
 		return
 	}

@@ -65,7 +65,9 @@ func (m *Manager) keep(c claimed) bool {
 	return l != nil && l.keep(c.attempt)
 }
 
-// interrupt ends a claimed run with the text that was stored of it.
+// interrupt ends a claimed run with the text that was stored of it. Readers may have seen
+// more than that, up to the reservation: the end is numbered past it, so that they see it
+// too, and no number means two events.
 func (m *Manager) interrupt(ctx context.Context, c claimed) error {
 	l := newLive(c.scope, c.run, c.attempt, func(error) {})
 	for {
@@ -81,13 +83,12 @@ func (m *Manager) interrupt(ctx context.Context, c claimed) error {
 			break
 		}
 	}
-	now := m.clock.Now()
 	if l.base == 0 {
-		l.append(started(c.run), now) // its process died before it stored anything
+		l.append(started(c.run), c.run.CreateTime) // its process died before it stored anything
 	}
 	e := ending{state: chatv1.Run_INTERRUPTED, message: l.answer.message(c.run.MessageID, l.answer.estimate())}
 	m.settle(ctx, e)
-	l.end(e, now)
+	l.end(e, c.reserved, m.clock.Now())
 	m.add(l, false)
 	m.touch()
 	return nil

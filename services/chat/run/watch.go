@@ -3,11 +3,16 @@ package run
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
+
+// aheadRetry is when a reader that is ahead of a live run's log comes again.
+const aheadRetry = 2 * time.Second
 
 // Reader is one who follows a run.
 type Reader struct {
@@ -23,9 +28,9 @@ type Reader struct {
 // ctx ends; the run goes on.
 func (m *Manager) Watch(ctx context.Context, scope postgres.Scope, runID string, after int32, reader Reader) error {
 	if l := m.find(scope, runID); l != nil {
-		last, ended := l.last()
+		last, ended := l.shown()
 		if after > last && !ended {
-			return beyond(last)
+			return ahead(last)
 		}
 		if err := reader.Accept(ended && after >= last); err != nil {
 			return err
@@ -41,7 +46,7 @@ func (m *Manager) Watch(ctx context.Context, scope postgres.Scope, runID string,
 		return err
 	}
 	if after > r.LastSeq && !r.Finished {
-		return beyond(r.LastSeq)
+		return ahead(r.LastSeq)
 	}
 	finished := r.Finished && after >= r.LastSeq
 	if err := reader.Accept(finished); err != nil || finished {
@@ -50,8 +55,11 @@ func (m *Manager) Watch(ctx context.Context, scope postgres.Scope, runID string,
 	return m.tail(ctx, scope, runID, after, reader)
 }
 
-func beyond(last int32) error {
-	return fault.Invalid("afterSeq", "must not be past the run's newest event, %d", last)
+// ahead refuses, for now, a reader that has seen more of a live run than its log holds
+// here. The process that showed it may still store it, or is lost: then the run ends soon,
+// by an event that is numbered past all that was shown.
+func ahead(last int32) error {
+	return fault.New(faultv1.Reason_REASON_UNAVAILABLE, "the run's log ends with event %d here and now, try again", last).WithRetryAfter(aheadRetry)
 }
 
 // settled reads a run for a reader at a position. Readers in the run's own

@@ -6,6 +6,7 @@ import { Code, ConnectError, createClient, createRouterTransport } from "@connec
 
 import { followRun, RunService } from "../../src/index.js";
 import { type RunEvent, RunEventSchema } from "../../src/gen/gatehouse/chat/v1/run_pb.js";
+import { RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 
 function delta(seq: number): RunEvent {
   return create(RunEventSchema, { runId: "run", seq, event: { case: "messageDelta", value: { text: String(seq) } } });
@@ -56,6 +57,18 @@ for (const code of [Code.Unavailable, Code.Internal]) {
     assert.deepEqual(asked, [0, 2]);
   });
 }
+
+test("a reader that is ahead of a lost run waits for its end", async () => {
+  const wait = { desc: RetryInfoSchema, value: { retryDelay: { seconds: 0n, nanos: 1_000_000 } } };
+  const ahead = function* (): Generator<RunEvent> {
+    throw new ConnectError("the log ends with event 3 here and now", Code.Unavailable, undefined, [wait]);
+  };
+  const { asked, runs } = server(ahead, ahead, ahead, ahead, ahead, ahead, ahead, function* () {
+    yield create(RunEventSchema, { runId: "run", seq: 1025, event: { case: "runInterrupted", value: {} } });
+  });
+  assert.deepEqual(await read(followRun(runs, "run", { afterSeq: 7 })), [1025]);
+  assert.equal(asked.length, 8);
+});
 
 test("a refusal is thrown, not repeated", async () => {
   const { asked, runs } = server(function* () {

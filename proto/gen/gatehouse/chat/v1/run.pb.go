@@ -187,7 +187,8 @@ type Run struct {
 	MessageId string `protobuf:"bytes,3,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// How far it is.
 	State Run_State `protobuf:"varint,4,opt,name=state,proto3,enum=gatehouse.chat.v1.Run_State" json:"state,omitempty"`
-	// The sequence number of its newest stored event.
+	// The sequence number of its newest stored event. Readers of a live run may have seen
+	// newer ones already.
 	LastSeq int32 `protobuf:"varint,5,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
 	// Why it failed; null when it did not.
 	Error *v1.Problem `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
@@ -196,9 +197,15 @@ type Run struct {
 	// When it was started.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The collections of the conversation and its assistant that no longer exist. The run
+	// searches the others; when none is left, it searches nothing.
+	MissingCollectionIds []string `protobuf:"bytes,10,rep,name=missing_collection_ids,json=missingCollectionIds,proto3" json:"missing_collection_ids,omitempty"`
+	// The conversation's assistant, when it no longer exists: the default assistant
+	// answers in its place. Empty otherwise.
+	MissingAssistantId string `protobuf:"bytes,11,opt,name=missing_assistant_id,json=missingAssistantId,proto3" json:"missing_assistant_id,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Run) Reset() {
@@ -292,6 +299,20 @@ func (x *Run) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Run) GetMissingCollectionIds() []string {
+	if x != nil {
+		return x.MissingCollectionIds
+	}
+	return nil
+}
+
+func (x *Run) GetMissingAssistantId() string {
+	if x != nil {
+		return x.MissingAssistantId
+	}
+	return ""
 }
 
 // Usage is what an answer cost.
@@ -594,7 +615,9 @@ type RunEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The place in the log, from 1, without gaps.
+	// The place in the log, from 1. No number is used for two events. There are no gaps,
+	// but for one that may come directly before run_interrupted, when the run's process was
+	// lost before it stored what it had sent.
 	Seq int32 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	// When it happened.
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
@@ -1294,10 +1317,11 @@ func (x *RunCancelled) GetMessage() *AnsweredMessage {
 	return nil
 }
 
-// RunInterrupted ends a run whose process died.
+// RunInterrupted ends a run whose process died. Readers may have seen deltas that are
+// lost: they replace their text by the message's.
 type RunInterrupted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What had been written.
+	// What was kept.
 	Message       *AnsweredMessage `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1391,7 +1415,8 @@ type WatchRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run's id.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Events after this sequence number are sent; 0 sends all.
+	// Events after this sequence number are sent; 0 sends all. One past what a live
+	// run's log holds here and now is UNAVAILABLE: try again.
 	AfterSeq int32 `protobuf:"varint,2,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
 	// A ticket of CreateEventsTicket, instead of the Authorization header. Only the REST
 	// route takes it, in its query.
@@ -1602,7 +1627,7 @@ var File_gatehouse_chat_v1_run_proto protoreflect.FileDescriptor
 
 const file_gatehouse_chat_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\x1bgatehouse/chat/v1/run.proto\x12\x11gatehouse.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a gatehouse/fault/v1/problem.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x04\n" +
+	"\x1bgatehouse/chat/v1/run.proto\x12\x11gatehouse.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a gatehouse/fault/v1/problem.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x04\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x1d\n" +
@@ -1615,7 +1640,10 @@ const file_gatehouse_chat_v1_run_proto_rawDesc = "" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\x89\x01\n" +
+	"updateTime\x124\n" +
+	"\x16missing_collection_ids\x18\n" +
+	" \x03(\tR\x14missingCollectionIds\x120\n" +
+	"\x14missing_assistant_id\x18\v \x01(\tR\x12missingAssistantId\"\x89\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +

@@ -39,7 +39,8 @@ type RunServiceClient interface {
 	GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*Run, error)
 	// WatchRun streams a run's events after a position: first those that were,
 	// then those that come, until the terminal one. Over REST it is
-	// text/event-stream; Last-Event-ID gives the position.
+	// text/event-stream; Last-Event-ID gives the position. A stream that ends without
+	// a terminal event broke off: resume it after its last event.
 	WatchRun(ctx context.Context, in *WatchRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunEvent], error)
 	// CreateEventsTicket returns a ticket that opens the stream of a run's events once,
 	// within 30 seconds, as ?ticket= of GET /v1/runs/{run_id}/events. It is for clients
@@ -119,7 +120,8 @@ type RunServiceServer interface {
 	GetRun(context.Context, *GetRunRequest) (*Run, error)
 	// WatchRun streams a run's events after a position: first those that were,
 	// then those that come, until the terminal one. Over REST it is
-	// text/event-stream; Last-Event-ID gives the position.
+	// text/event-stream; Last-Event-ID gives the position. A stream that ends without
+	// a terminal event broke off: resume it after its last event.
 	WatchRun(*WatchRunRequest, grpc.ServerStreamingServer[RunEvent]) error
 	// CreateEventsTicket returns a ticket that opens the stream of a run's events once,
 	// within 30 seconds, as ?ticket= of GET /v1/runs/{run_id}/events. It is for clients

@@ -116,7 +116,8 @@ export type Conversation_ActiveRun = Message$1<"gatehouse.chat.v1.Conversation.A
   state: Run_State;
 
   /**
-   * The sequence number of its newest stored event.
+   * The sequence number of its newest stored event. Readers may have seen newer
+   * ones already.
    *
    * @generated from field: int32 last_seq = 3;
    */
@@ -523,7 +524,8 @@ export type SendMessageRequest = Message$1<"gatehouse.chat.v1.SendMessageRequest
   content: string;
 
   /**
-   * The assistant for this answer; empty is the conversation's.
+   * The assistant for this answer; empty is the conversation's. It needs the
+   * permission assistants.read.
    *
    * @generated from field: string assistant_id = 3;
    */
@@ -531,7 +533,8 @@ export type SendMessageRequest = Message$1<"gatehouse.chat.v1.SendMessageRequest
 
   /**
    * The collections for this answer; empty are the conversation's and the
-   * assistant's.
+   * assistant's. They need the permission knowledge.read; without it, an answer
+   * is drawn from no collection.
    *
    * @generated from field: repeated string collection_ids = 4;
    */
