@@ -144,9 +144,9 @@ func (f *follower) await(t *testing.T, seq int) {
 	})
 }
 
-// check holds what a follower has seen against the log that everybody reads now. The
-// log may have one gap, directly before run.interrupted, and only where lost says that
-// the process was lost together with its journal.
+// check holds what a follower has seen against the log that everybody reads now. What a
+// follower has seen may be missing from the log where lost says that the process was lost
+// together with its journal.
 func (f *follower) check(t *testing.T, lost bool) {
 	t.Helper()
 	<-f.done
@@ -155,7 +155,7 @@ func (f *follower) check(t *testing.T, lost bool) {
 		return
 	}
 	log := f.c.follow(f.runID, 0).rest()
-	if err := checkNumbers(log, lost); err != nil {
+	if err := checkLog(log); err != nil {
 		t.Errorf("run %s: %v", f.runID, err)
 		return
 	}
@@ -173,22 +173,25 @@ func (f *follower) check(t *testing.T, lost bool) {
 	}
 }
 
-// checkNumbers finds a number that comes twice, a gap in the wrong place, and a log
-// without its one end.
-func checkNumbers(log []frame, lost bool) error {
+// checkLog finds a number that comes twice, a gap in the wrong place, a log without its
+// one end, and an answer that is not what its deltas say. There may be one gap, directly
+// before run.interrupted.
+func checkLog(log []frame) error {
 	if len(log) < 2 || log[0].id != 1 || !terminal(log[len(log)-1]) {
 		return errors.New("the log is " + names(log))
 	}
 	for n, event := range log[1:] {
 		end := n+2 == len(log)
 		gap := event.id != log[n].id+1
-		mayGap := lost && end && event.name == "run.interrupted"
-		if event.id <= log[n].id || gap && !mayGap {
+		if event.id <= log[n].id || gap && (!end || event.name != "run.interrupted") {
 			return fmt.Errorf("event %d follows event %d", event.id, log[n].id)
 		}
 		if terminal(event) != end {
 			return fmt.Errorf("%s is event %d, and the last one is %d", event.name, event.id, log[len(log)-1].id)
 		}
+	}
+	if text := message(log[len(log)-1]).GetContent(); text != spoken(log) {
+		return fmt.Errorf("the deltas are %q, the message is %q", spoken(log), text)
 	}
 	return nil
 }
