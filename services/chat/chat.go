@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	gone "github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/idempotency"
@@ -55,6 +56,9 @@ type Config struct {
 	// OpenAIKey and OpenAIBaseURL reach an OpenAI-compatible server. With both
 	// empty there is no provider "openai".
 	OpenAIKey, OpenAIBaseURL string
+	// RunsPerUser and RunsPerOrganization are how many runs each may have at once; 0 is
+	// no limit.
+	RunsPerUser, RunsPerOrganization int32
 	// Journal is where processes on this machine note what readers of a run have
 	// seen; see [run.Config].
 	Journal string
@@ -67,15 +71,17 @@ type Deps struct {
 	// Management is a connection to the management service.
 	Management grpc.ClientConnInterface
 	// Auth is a connection to the auth service.
-	Auth   grpc.ClientConnInterface
-	Clock  clock.Clock
-	Log    *slog.Logger
-	Tracer trace.TracerProvider
-	Meter  metric.MeterProvider
+	Auth grpc.ClientConnInterface
+	// Authorizer holds the rules of the contracts.
+	Authorizer *authz.Authorizer
+	Clock      clock.Clock
+	Log        *slog.Logger
+	Tracer     trace.TracerProvider
+	Meter      metric.MeterProvider
 }
 
 func (d Deps) check() error {
-	if d.DB == nil || d.Management == nil || d.Auth == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
+	if d.DB == nil || d.Management == nil || d.Auth == nil || d.Authorizer == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
 		return errors.New("chat: every dependency is required")
 	}
 	return nil
@@ -173,7 +179,9 @@ func (s *Service) openConversations(cfg Config, deps Deps, tokens *paging.Tokens
 		return err
 	}
 	store := conversation.NewStore(deps.DB, tokens)
-	s.manager, err = run.NewManager(run.Config{Journal: cfg.Journal}, run.Deps{
+	s.manager, err = run.NewManager(run.Config{
+		Journal: cfg.Journal, PerUser: cfg.RunsPerUser, PerOrganization: cfg.RunsPerOrganization,
+	}, run.Deps{
 		DB: deps.DB, Conversations: store, Listener: s.listener, Engine: engine, Clock: deps.Clock, Log: deps.Log,
 		Meter: deps.Meter.Meter(instrumentation),
 	})
@@ -181,7 +189,7 @@ func (s *Service) openConversations(cfg Config, deps Deps, tokens *paging.Tokens
 		return err
 	}
 	s.runs, err = run.NewService(run.ServiceDeps{
-		Manager: s.manager, Models: s.models.registry, Assistants: assistants, Collections: s.collections,
+		Manager: s.manager, Models: s.models.registry, Assistants: assistants, Collections: s.collections, Rights: deps.Authorizer,
 	})
 	if err != nil {
 		return err

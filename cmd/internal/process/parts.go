@@ -121,9 +121,10 @@ func (p *Process) addChat(ctx context.Context) error {
 	service, err := chat.New(chat.Config{
 		SecretKey: p.key, Model: p.settings.Model, Embedder: p.settings.Embedder,
 		OpenAIKey: p.settings.OpenAIKey.Reveal(), OpenAIBaseURL: p.settings.OpenAIBaseURL,
-		Journal: filepath.Join(p.settings.DataDir, "runs"),
+		Journal:     filepath.Join(p.settings.DataDir, "runs"),
+		RunsPerUser: p.settings.RunsPerUser, RunsPerOrganization: p.settings.RunsPerOrganization,
 	}, chat.Deps{
-		DB: db, Auth: authConn, Management: managementConn, Clock: p.clock, Log: p.telemetry.Log,
+		DB: db, Auth: authConn, Management: managementConn, Authorizer: p.authorizer, Clock: p.clock, Log: p.telemetry.Log,
 		Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
 	})
 	if err != nil {

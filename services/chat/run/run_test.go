@@ -76,9 +76,11 @@ func (nobody) Resolve(context.Context, string, string) (*managementv1.Assistant,
 	return nil, fault.NotFound("assistant")
 }
 
-func (nobody) Check(context.Context, postgres.Scope, []string) error {
-	return fault.NotFound("collection")
+func (nobody) Missing(_ context.Context, _ postgres.Scope, ids []string) ([]string, error) {
+	return ids, nil
 }
+
+func (nobody) Require(context.Context, string) error { return nil }
 
 // replica is one process on a database.
 type replica struct {
@@ -120,7 +122,7 @@ func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine
 		Log: slog.New(slog.DiscardHandler), Meter: metricnoop.NewMeterProvider().Meter("test"),
 	})
 	must(t, err)
-	r.service, err = run.NewService(run.ServiceDeps{Manager: r.manager, Models: registry, Assistants: nobody{}, Collections: nobody{}})
+	r.service, err = run.NewService(run.ServiceDeps{Manager: r.manager, Models: registry, Assistants: nobody{}, Collections: nobody{}, Rights: nobody{}})
 	must(t, err)
 	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
 	must(t, err)
