@@ -224,6 +224,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.manager.Run(groupCtx) })
 	group.Go(func() error { return s.listener.Run(groupCtx) })
 	group.Go(func() error { return s.erasures.Run(groupCtx) })
+	group.Go(func() error { return s.models.watch(groupCtx) })
 	err := group.Wait()
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
