@@ -99,6 +99,7 @@ type Service struct {
 	conversations *conversation.Service
 	runs          *run.Service
 	collections   *collection.Service
+	directory     *collection.Directory
 	documents     *document.Service
 	search        *search.Service
 	erasures      *gone.Follower
@@ -155,6 +156,9 @@ func (s *Service) openKnowledge(deps Deps, tokens *paging.Tokens) error {
 	if s.collections, err = collection.New(collection.Deps{DB: deps.DB, Tokens: tokens, Trail: trail, Clock: deps.Clock}); err != nil {
 		return err
 	}
+	if s.directory, err = collection.NewDirectory(s.collections, deps.Authorizer); err != nil {
+		return err
+	}
 	if s.documents, err = document.New(document.Deps{
 		DB: deps.DB, Tokens: tokens, Trail: trail, Jobs: s.jobs,
 		Answers: s.answers, Clock: deps.Clock,
@@ -209,6 +213,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	chatv1.RegisterRunServiceServer(server, s.runs)
 	chatv1.RegisterExportServiceServer(server, s.export)
 	knowledgev1.RegisterCollectionServiceServer(server, s.collections)
+	knowledgev1.RegisterCollectionDirectoryServiceServer(server, s.directory)
 	knowledgev1.RegisterDocumentServiceServer(server, s.documents)
 	knowledgev1.RegisterKnowledgeServiceServer(server, s.search)
 }

@@ -160,8 +160,14 @@ func (p *Process) addManagement(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Dialed when an assistant names collections: management starts, and is ready, without
+	// chat.
+	chatConn, err := p.dial(Chat, tokens)
+	if err != nil {
+		return err
+	}
 	service, err := management.New(management.Deps{
-		DB: db, SecretKey: p.key, Erasures: erasure.Remote(authConn), Clock: p.clock, Log: p.telemetry.Log,
+		DB: db, SecretKey: p.key, Erasures: erasure.Remote(authConn), Chat: chatConn, Clock: p.clock, Log: p.telemetry.Log,
 	})
 	if err != nil {
 		return err
