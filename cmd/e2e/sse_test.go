@@ -199,7 +199,9 @@ func whole(t *testing.T, frames []frame) frame {
 		t.Fatalf("the log is %s", names(frames))
 	}
 	for n, f := range frames {
-		if f.id != n+1 {
+		// The one gap that may be is before the end of a run whose process was lost.
+		gap := f.name == "run.interrupted" && f.id > n+1
+		if f.id != n+1 && !gap {
 			t.Fatalf("event %d has the id %d", n+1, f.id)
 		}
 		if terminal(f) != (n == len(frames)-1) {

@@ -1,6 +1,8 @@
 package id_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse/gatehouse/platform/id"
@@ -34,5 +36,16 @@ func TestValid(t *testing.T) {
 		if got := id.Valid(in); got != want {
 			t.Errorf("Valid(%q) = %v, want %v", in, got, want)
 		}
+	}
+}
+
+func TestDistinctCountsSpellingsOfAnIDAsOne(t *testing.T) {
+	t.Parallel()
+	a, b := id.New(), id.New()
+	if got := id.Distinct([]string{b, strings.ToUpper(a), a, b}); !slices.Equal(got, []string{b, a}) {
+		t.Errorf("got %v, want %v", got, []string{b, a})
+	}
+	if id.Distinct(nil) == nil {
+		t.Error("no ids are nil")
 	}
 }

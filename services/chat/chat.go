@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	gone "github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/idempotency"
@@ -56,6 +57,9 @@ type Config struct {
 	// OpenAIKey and OpenAIBaseURL reach an OpenAI-compatible server. With both
 	// empty there is no provider "openai".
 	OpenAIKey, OpenAIBaseURL string
+	// RunsPerUser and RunsPerOrganization are how many runs each may have at once; 0 is
+	// no limit.
+	RunsPerUser, RunsPerOrganization int32
 	// Journal is where processes on this machine note what readers of a run have
 	// seen; see [run.Config].
 	Journal string
@@ -68,15 +72,17 @@ type Deps struct {
 	// Management is a connection to the management service.
 	Management grpc.ClientConnInterface
 	// Auth is a connection to the auth service.
-	Auth   grpc.ClientConnInterface
-	Clock  clock.Clock
-	Log    *slog.Logger
-	Tracer trace.TracerProvider
-	Meter  metric.MeterProvider
+	Auth grpc.ClientConnInterface
+	// Authorizer holds the rules of the contracts.
+	Authorizer *authz.Authorizer
+	Clock      clock.Clock
+	Log        *slog.Logger
+	Tracer     trace.TracerProvider
+	Meter      metric.MeterProvider
 }
 
 func (d Deps) check() error {
-	if d.DB == nil || d.Management == nil || d.Auth == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
+	if d.DB == nil || d.Management == nil || d.Auth == nil || d.Authorizer == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
 		return errors.New("chat: every dependency is required")
 	}
 	return nil
@@ -94,6 +100,7 @@ type Service struct {
 	conversations *conversation.Service
 	runs          *run.Service
 	collections   *collection.Service
+	directory     *collection.Directory
 	documents     *document.Service
 	search        *search.Service
 	erasures      *gone.Follower
@@ -151,6 +158,9 @@ func (s *Service) openKnowledge(deps Deps, tokens *paging.Tokens) error {
 	if s.collections, err = collection.New(collection.Deps{DB: deps.DB, Tokens: tokens, Trail: trail, Clock: deps.Clock}); err != nil {
 		return err
 	}
+	if s.directory, err = collection.NewDirectory(s.collections, deps.Authorizer); err != nil {
+		return err
+	}
 	if s.documents, err = document.New(document.Deps{
 		DB: deps.DB, Tokens: tokens, Trail: trail, Jobs: s.jobs,
 		Answers: s.answers, Clock: deps.Clock,
@@ -175,7 +185,9 @@ func (s *Service) openConversations(cfg Config, deps Deps, tokens *paging.Tokens
 		return err
 	}
 	store := conversation.NewStore(deps.DB, tokens)
-	s.manager, err = run.NewManager(run.Config{Journal: cfg.Journal}, run.Deps{
+	s.manager, err = run.NewManager(run.Config{
+		Journal: cfg.Journal, PerUser: cfg.RunsPerUser, PerOrganization: cfg.RunsPerOrganization,
+	}, run.Deps{
 		DB: deps.DB, Conversations: store, Listener: s.listener, Engine: engine, Clock: deps.Clock, Log: deps.Log,
 		Meter: deps.Meter.Meter(instrumentation),
 	})
@@ -186,7 +198,7 @@ func (s *Service) openConversations(cfg Config, deps Deps, tokens *paging.Tokens
 		return err
 	}
 	s.runs, err = run.NewService(run.ServiceDeps{
-		Manager: s.manager, Models: s.models.registry, Assistants: assistants, Collections: s.collections, Tickets: s.tickets,
+		Manager: s.manager, Models: s.models.registry, Assistants: assistants, Collections: s.collections, Tickets: s.tickets, Rights: deps.Authorizer,
 	})
 	if err != nil {
 		return err
@@ -206,6 +218,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	chatv1.RegisterRunServiceServer(server, s.runs)
 	chatv1.RegisterExportServiceServer(server, s.export)
 	knowledgev1.RegisterCollectionServiceServer(server, s.collections)
+	knowledgev1.RegisterCollectionDirectoryServiceServer(server, s.directory)
 	knowledgev1.RegisterDocumentServiceServer(server, s.documents)
 	knowledgev1.RegisterKnowledgeServiceServer(server, s.search)
 }
@@ -222,6 +235,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.listener.Run(groupCtx) })
 	group.Go(func() error { return s.erasures.Run(groupCtx) })
 	group.Go(func() error { return s.tickets.Run(groupCtx) })
+	group.Go(func() error { return s.models.watch(groupCtx) })
 	err := group.Wait()
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()

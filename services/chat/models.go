@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"time"
 
 	"github.com/gatehouse/gatehouse/services/chat/engine"
@@ -55,6 +56,14 @@ func (m *models) engine(deps Deps, searcher tool.Searcher) (*engine.Engine, erro
 		Models: m.registry, Tools: []tool.Tool{tool.KnowledgeSearch(searcher), tool.Calculator()},
 		Clock: deps.Clock, Tracer: deps.Tracer.Tracer(instrumentation),
 	})
+}
+
+// watch runs beside the models until ctx ends.
+func (m *models) watch(ctx context.Context) error {
+	if m.remote != nil {
+		m.remote.Watch(ctx)
+	}
+	return nil
 }
 
 func (m *models) degraded() bool { return m.remote != nil && m.remote.Degraded() }

@@ -30,8 +30,11 @@ type Deps struct {
 	SecretKey []byte
 	// Erasures is auth's feed of what is gone.
 	Erasures gone.Source
-	Clock    clock.Clock
-	Log      *slog.Logger
+	// Chat is a connection to the chat service that carries the caller's credential. It is
+	// used when an assistant is written that names collections, and at no other time.
+	Chat  grpc.ClientConnInterface
+	Clock clock.Clock
+	Log   *slog.Logger
 }
 
 // Service is the management service.
@@ -43,7 +46,7 @@ type Service struct {
 
 // New builds the service.
 func New(deps Deps) (*Service, error) {
-	if deps.DB == nil || deps.Erasures == nil || deps.Clock == nil || deps.Log == nil {
+	if deps.DB == nil || deps.Erasures == nil || deps.Chat == nil || deps.Clock == nil || deps.Log == nil {
 		return nil, errors.New("management: every dependency is required")
 	}
 	tokens, err := paging.NewTokens(deps.SecretKey)
@@ -51,7 +54,9 @@ func New(deps Deps) (*Service, error) {
 		return nil, err
 	}
 	store := assistant.NewStore(deps.DB, tokens)
-	assistants, err := assistant.NewService(assistant.Deps{Store: store, Trail: audit.NewTrail(deps.Clock), Clock: deps.Clock})
+	assistants, err := assistant.NewService(assistant.Deps{
+		Store: store, Collections: newCollections(deps.Chat), Trail: audit.NewTrail(deps.Clock), Clock: deps.Clock,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type bundle struct {
 	*rpctest.Server
 	database   *pgtest.Database
 	db         *postgres.DB
+	library    *library
 	assistants managementv1.AssistantServiceClient
 	directory  managementv1.AssistantDirectoryServiceClient
 }
@@ -40,9 +41,11 @@ func nothingGone(context.Context, time.Time, string) ([]erasure.Erasure, string,
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	b := &bundle{database: pgtest.New(t, migrations.Set())}
+	b := &bundle{database: pgtest.New(t, migrations.Set()), library: &library{}}
 	b.db = b.database.Open(t, migrations.Role)
-	service, err := management.New(management.Deps{DB: b.db, SecretKey: pgtest.SecretKey(), Erasures: nothingGone, Clock: clock.System(), Log: slog.New(slog.DiscardHandler)})
+	service, err := management.New(management.Deps{
+		DB: b.db, SecretKey: pgtest.SecretKey(), Erasures: nothingGone, Chat: b.library, Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
+	})
 	must(t, err)
 	b.Server = rpctest.Serve(t, "management", service.Register, rpctest.Options{})
 	b.assistants = managementv1.NewAssistantServiceClient(b.Conn)

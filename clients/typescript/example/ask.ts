@@ -25,6 +25,9 @@ try {
     if (event.case === "messageDelta") {
       process.stdout.write(event.value.text);
     }
+    if (event.case === "runInterrupted") {
+      console.error("\ninterrupted; what was kept:", event.value.message?.content);
+    }
     if (event.case === "runFailed") {
       console.error(event.value.error?.detail);
     }

@@ -124,9 +124,10 @@ func (p *Process) addChat(ctx context.Context) error {
 	service, err := chat.New(chat.Config{
 		SecretKey: p.key, Model: p.settings.Model, Embedder: p.settings.Embedder,
 		OpenAIKey: p.settings.OpenAIKey.Reveal(), OpenAIBaseURL: p.settings.OpenAIBaseURL,
-		Journal: filepath.Join(p.settings.DataDir, "runs"),
+		Journal:     filepath.Join(p.settings.DataDir, "runs"),
+		RunsPerUser: p.settings.RunsPerUser, RunsPerOrganization: p.settings.RunsPerOrganization,
 	}, chat.Deps{
-		DB: db, Auth: authConn, Management: managementConn, Clock: p.clock, Log: p.telemetry.Log,
+		DB: db, Auth: authConn, Management: managementConn, Authorizer: p.authorizer, Clock: p.clock, Log: p.telemetry.Log,
 		Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
 	})
 	if err != nil {
@@ -162,8 +163,14 @@ func (p *Process) addManagement(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Dialed when an assistant names collections: management starts, and is ready, without
+	// chat.
+	chatConn, err := p.dial(Chat, tokens)
+	if err != nil {
+		return err
+	}
 	service, err := management.New(management.Deps{
-		DB: db, SecretKey: p.key, Erasures: erasure.Remote(authConn), Clock: p.clock, Log: p.telemetry.Log,
+		DB: db, SecretKey: p.key, Erasures: erasure.Remote(authConn), Chat: chatConn, Clock: p.clock, Log: p.telemetry.Log,
 	})
 	if err != nil {
 		return err

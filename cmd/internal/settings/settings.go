@@ -98,6 +98,11 @@ type Settings struct {
 	OpenAIKey config.Secret `env:"OPENAI_API_KEY"`
 	// The base URL of an OpenAI-compatible server, with its /v1.
 	OpenAIBaseURL string `env:"OPENAI_BASE_URL"`
+	// How many messages of a user may be being answered at once, in all organizations;
+	// one more is answered 429. 0 is no limit.
+	RunsPerUser int32 `env:"GATEHOUSE_RUNS_PER_USER" envDefault:"8"`
+	// The same of an organization.
+	RunsPerOrganization int32 `env:"GATEHOUSE_RUNS_PER_ORGANIZATION" envDefault:"64"`
 	// How many proxies in front may add to X-Forwarded-For.
 	TrustedProxyHops int `env:"GATEHOUSE_TRUSTED_PROXY_HOPS" envDefault:"0"`
 	// Exact origins whose pages may call the API, comma separated.
@@ -163,6 +168,12 @@ func (s Settings) Validate() error {
 	}
 	if s.PasswordWait < minPasswordWait || s.PasswordWait > maxPasswordWait {
 		add("GATEHOUSE_PASSWORD_WAIT: %s is not between %s and %s", s.PasswordWait, minPasswordWait, maxPasswordWait)
+	}
+	if s.RunsPerUser < 0 {
+		add("GATEHOUSE_RUNS_PER_USER: %d is negative", s.RunsPerUser)
+	}
+	if s.RunsPerOrganization < 0 {
+		add("GATEHOUSE_RUNS_PER_ORGANIZATION: %d is negative", s.RunsPerOrganization)
 	}
 	if _, err := egress.ParsePrefixes(s.EgressAllow); err != nil {
 		add("GATEHOUSE_EGRESS_ALLOW: %w", err)

@@ -3,6 +3,7 @@ package conversation
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -23,8 +24,8 @@ type Messenger interface {
 	StartMessage(ctx context.Context, req *chatv1.SendMessageRequest) (*chatv1.StartMessageResponse, error)
 	// SendMessage does the same and follows the run.
 	SendMessage(req *chatv1.SendMessageRequest, stream grpc.ServerStreamingServer[chatv1.RunEvent]) error
-	// Check answers NOT_FOUND when the caller may not use the assistant, or one of
-	// the collections. An empty id is none.
+	// Check refuses an assistant or collections that do not exist, or that the caller
+	// may not use. Its faults name the fields below "conversation". An empty id is none.
 	Check(ctx context.Context, scope postgres.Scope, assistantID string, collectionIDs []string) error
 }
 
@@ -164,11 +165,10 @@ func Caller(ctx context.Context) (postgres.Scope, error) {
 }
 
 func decode(in *chatv1.Conversation) Conversation {
-	c := Conversation{ID: in.GetId(), Title: in.GetTitle(), AssistantID: in.GetAssistantId(), CollectionIDs: in.GetCollectionIds()}
-	if c.CollectionIDs == nil {
-		c.CollectionIDs = []string{} // the column knows no NULL
+	return Conversation{
+		ID: in.GetId(), Title: in.GetTitle(), AssistantID: strings.ToLower(in.GetAssistantId()),
+		CollectionIDs: id.Distinct(in.GetCollectionIds()), // not nil: the column knows no NULL
 	}
-	return c
 }
 
 func encode(c Conversation) *chatv1.Conversation {

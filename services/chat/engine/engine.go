@@ -148,11 +148,11 @@ func (e *Engine) Run(ctx context.Context, req Request, out Emitter) (Outcome, er
 	return r.close(), err
 }
 
-// offered are the tools of an assistant, in the engine's order.
-func (e *Engine) offered(assistant Assistant) []llms.Tool {
+// offered returns the tools of a run, in the engine's order.
+func (e *Engine) offered(req Request) []llms.Tool {
 	var tools []llms.Tool
 	for _, t := range e.deps.Tools {
-		if assistant.has(t.Name()) && e.agent.has(t.Name()) {
+		if req.has(t.Name()) && e.agent.has(t.Name()) {
 			tools = append(tools, llms.Tool{Type: "function", Function: &llms.FunctionDefinition{
 				Name: t.Name(), Description: t.Description(), Parameters: t.Schema(),
 			}})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -270,6 +271,32 @@ func TestModel(t *testing.T) {
 			t.Errorf("tools %v", tools)
 		}
 	})
+}
+
+// S84: what a run has no right to, its model can neither see nor ask for.
+func TestS84AWithheldToolIsNeitherOfferedNorCalled(t *testing.T) {
+	t.Parallel()
+	b := setup(t, searcher{}, engine.Budget{}, modelstub.Reply{ToolCalls: search("leave")}, modelstub.Reply{Text: []string{"I do not know."}})
+	outcome, err := b.engine.Run(t.Context(), engine.Request{
+		History: []engine.Turn{{Role: engine.RoleUser, Content: "How much leave?"}}, Assistant: stubModel,
+		Withheld: []string{tool.KnowledgeSearchName},
+	}, b.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, request := range b.stub.Requests() {
+		if len(request.Tools) != 1 || request.Tools[0] != "calculator" {
+			t.Errorf("tools %v", request.Tools)
+		}
+		for _, message := range request.Messages {
+			if strings.Contains(fmt.Sprint(message), "30 days") {
+				t.Errorf("the model was sent %v", message)
+			}
+		}
+	}
+	if len(outcome.Citations) > 0 {
+		t.Errorf("citations %v", outcome.Citations)
+	}
 }
 
 func TestFailures(t *testing.T) {

@@ -34,7 +34,7 @@ func (r *run) loop(ctx context.Context) error {
 		return err
 	}
 	messages := r.engine.messages(r.request)
-	tools := r.engine.offered(r.request.Assistant)
+	tools := r.engine.offered(r.request)
 	for step := 1; ; step++ {
 		if r.spent(step) {
 			tools = nil

@@ -47,6 +47,13 @@ type Request struct {
 	History   []Turn
 	Assistant Assistant
 	Caller    tool.Caller
+	// Withheld are the names of the tools that this run does not get, whatever its
+	// assistant may use.
+	Withheld []string
+}
+
+func (r Request) has(name string) bool {
+	return r.Assistant.has(name) && !slices.Contains(r.Withheld, name)
 }
 
 func (r Request) validate() error {

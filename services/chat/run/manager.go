@@ -56,6 +56,9 @@ type Config struct {
 	// a twentieth of it between two writes, and is not held up by one that takes a
 	// second.
 	Block int32
+	// PerUser and PerOrganization are how many runs a user, in all organizations, and
+	// an organization may have at once. 0 is no limit.
+	PerUser, PerOrganization int32
 	// Journal is a folder of this machine where processes note what their readers
 	// have seen, for the case that they are killed. Empty notes nothing: what was
 	// seen within the last Flush is then lost with the process.

@@ -74,8 +74,8 @@ func TestNoReaderSeesANumberThatIsNotReserved(t *testing.T) {
 	at, seen := r.follow(t, scope, runID, 8) // run.started and seven words
 	eng.orders <- 100
 	<-at
-	eng.orders <- 1 // so all hundred are in the log
-	err := r.service.WatchRun(&chatv1.WatchRunRequest{RunId: runID, AfterSeq: 9}, &stream{ctx: as(t, scope)})
+	eng.orders <- 1 // so all hundred are in the log, of which eight or nine are reserved
+	err := r.service.WatchRun(&chatv1.WatchRunRequest{RunId: runID, AfterSeq: 50}, &stream{ctx: as(t, scope)})
 	wantReason(t, err, faultv1.Reason_REASON_UNAVAILABLE)
 	release()
 	close(eng.orders)

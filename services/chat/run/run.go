@@ -3,6 +3,7 @@
 //
 //	run.go      the run, its answer and its events (pure)
 //	live.go     the log of a run that is executed here
+//	prepare.go  how a message is answered, and what the caller may use for it
 //	start.go    the transaction that begins a run
 //	manager.go  what a process does for its runs, and how it stops
 //	execute.go  one run, from the first event to the last
@@ -12,6 +13,7 @@
 //	sweep.go    runs whose process has died
 //	watch.go    readers
 //	store.go    queries
+//	store_admit.go how many runs there may be at once
 //	service.go  the RPCs
 //
 // # Start
@@ -81,12 +83,16 @@ type Run struct {
 	CreateTime      time.Time
 	UpdateTime      time.Time
 	Finished        bool
+	// MissingCollectionIDs and MissingAssistantID are what the run had to do without.
+	MissingCollectionIDs []string
+	MissingAssistantID   string
 }
 
 func encode(r Run) *chatv1.Run {
 	return &chatv1.Run{
 		Id: r.ID, ConversationId: r.ConversationID, MessageId: r.MessageID, State: r.State, LastSeq: r.LastSeq,
 		Error: r.Problem, Usage: r.Usage, CreateTime: timestamppb.New(r.CreateTime), UpdateTime: timestamppb.New(r.UpdateTime),
+		MissingCollectionIds: r.MissingCollectionIDs, MissingAssistantId: r.MissingAssistantID,
 	}
 }
 

@@ -77,9 +77,11 @@ func (nobody) Resolve(context.Context, string, string) (*managementv1.Assistant,
 	return nil, fault.NotFound("assistant")
 }
 
-func (nobody) Check(context.Context, postgres.Scope, []string) error {
-	return fault.NotFound("collection")
+func (nobody) Missing(_ context.Context, _ postgres.Scope, ids []string) ([]string, error) {
+	return ids, nil
 }
+
+func (nobody) Require(context.Context, string) error { return nil }
 
 // replica is one process on a database.
 type replica struct {
@@ -126,7 +128,7 @@ func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine
 		t.Fatal(err)
 	}
 	r.service, err = run.NewService(run.ServiceDeps{
-		Manager: r.manager, Models: registry, Assistants: nobody{}, Collections: nobody{}, Tickets: tickets,
+		Manager: r.manager, Models: registry, Assistants: nobody{}, Collections: nobody{}, Tickets: tickets, Rights: nobody{},
 	})
 	must(t, err)
 	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})

@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -15,9 +14,7 @@ import (
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 	"github.com/gatehouse/gatehouse/services/chat/conversation"
-	"github.com/gatehouse/gatehouse/services/chat/engine"
 	"github.com/gatehouse/gatehouse/services/chat/engine/model"
-	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
 // headerFinished tells a reader that it has seen the end of the run.
@@ -29,10 +26,16 @@ type Assistants interface {
 	Resolve(ctx context.Context, organizationID, id string) (*managementv1.Assistant, error)
 }
 
-// Collections guards the collections that a question may be answered from.
+// Collections knows the collections that a question may be answered from.
 type Collections interface {
-	// Check answers NOT_FOUND when the caller may not read one of them.
-	Check(ctx context.Context, scope postgres.Scope, ids []string) error
+	// Missing returns those that the scope's organization does not have.
+	Missing(ctx context.Context, scope postgres.Scope, ids []string) ([]string, error)
+}
+
+// Rights decides what a caller may do; *authz.Authorizer does.
+type Rights interface {
+	// Require refuses a caller who may not use a permission.
+	Require(ctx context.Context, permission string) error
 }
 
 // ServiceDeps is what the RPCs need; all of it.
@@ -42,6 +45,7 @@ type ServiceDeps struct {
 	Assistants  Assistants
 	Collections Collections
 	Tickets     Tickets
+	Rights      Rights
 }
 
 // Service implements the RPCs of runs, and those of conversations that start
@@ -54,16 +58,20 @@ type Service struct {
 	assistants  Assistants
 	collections Collections
 	tickets     Tickets
+	rights      Rights
 }
 
 var _ conversation.Messenger = (*Service)(nil)
 
 // NewService returns the service.
 func NewService(deps ServiceDeps) (*Service, error) {
-	if deps.Manager == nil || deps.Models == nil || deps.Assistants == nil || deps.Collections == nil || deps.Tickets == nil {
+	if deps.Manager == nil || deps.Models == nil || deps.Assistants == nil || deps.Collections == nil || deps.Tickets == nil || deps.Rights == nil {
 		return nil, errors.New("run: every dependency is required")
 	}
-	return &Service{manager: deps.Manager, models: deps.Models, assistants: deps.Assistants, collections: deps.Collections, tickets: deps.Tickets}, nil
+	return &Service{
+		manager: deps.Manager, models: deps.Models, assistants: deps.Assistants, collections: deps.Collections,
+		tickets: deps.Tickets, rights: deps.Rights,
+	}, nil
 }
 
 // GetRun implements the RPC.
@@ -140,19 +148,6 @@ func reader(stream grpc.ServerStreamingServer[chatv1.RunEvent], header metadata.
 	}
 }
 
-// Check implements the conversations' interface to this room.
-func (s *Service) Check(ctx context.Context, scope postgres.Scope, assistantID string, collectionIDs []string) error {
-	if assistantID != "" {
-		if _, err := s.assistants.Resolve(ctx, scope.OrganizationID, assistantID); err != nil {
-			return err
-		}
-	}
-	if len(collectionIDs) == 0 {
-		return nil
-	}
-	return s.collections.Check(ctx, scope, collectionIDs)
-}
-
 // start stores a message and starts the run that answers it, or finds the run
 // that the same key started before.
 func (s *Service) start(ctx context.Context, scope postgres.Scope, req *chatv1.SendMessageRequest) (*chatv1.StartMessageResponse, bool, error) {
@@ -174,45 +169,9 @@ func (s *Service) start(ctx context.Context, scope postgres.Scope, req *chatv1.S
 	if before, err := s.manager.byKey(ctx, scope, c.ID, key, sum); err != nil || before != nil {
 		return before, true, err
 	}
-	request, err := s.prepare(ctx, scope, c, req)
+	p, err := s.prepare(ctx, scope, c, req)
 	if err != nil {
 		return nil, false, err
 	}
-	return s.manager.start(ctx, scope, req, request, key, sum)
-}
-
-// prepare decides how a message is answered, and refuses what cannot be.
-func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest) (engine.Request, error) {
-	out := engine.Request{Caller: tool.Caller{OrganizationID: scope.OrganizationID, UserID: scope.UserID}}
-	collections := slices.Clone(c.CollectionIDs)
-	assistantID := req.GetAssistantId()
-	if assistantID == "" {
-		assistantID = c.AssistantID
-	}
-	if assistantID != "" {
-		a, err := s.assistants.Resolve(ctx, scope.OrganizationID, assistantID)
-		if err != nil {
-			return out, err
-		}
-		out.Assistant = engine.Assistant{Instructions: a.GetInstructions(), Model: a.GetModel(), Temperature: a.Temperature}
-		if len(a.GetTools()) > 0 {
-			out.Assistant.Tools = a.GetTools()
-		}
-		collections = append(collections, a.GetCollectionIds()...)
-	}
-	if len(req.GetCollectionIds()) > 0 {
-		collections = slices.Clone(req.GetCollectionIds())
-	}
-	slices.Sort(collections)
-	out.Caller.CollectionIDs = slices.Compact(collections)
-	if req.GetModel() != "" {
-		out.Assistant.Model = req.GetModel()
-	}
-	if _, err := s.models.Model(out.Assistant.Model, out.Assistant.FallbackModels...); err != nil {
-		return out, err
-	}
-	if len(collections) == 0 {
-		return out, nil
-	}
-	return out, s.collections.Check(ctx, scope, out.Caller.CollectionIDs)
+	return s.manager.start(ctx, scope, req, p, key, sum)
 }

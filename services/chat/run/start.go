@@ -13,11 +13,10 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/chat/engine"
 )
 
 // start stores message and run in one transaction, and executes the run.
-func (m *Manager) start(ctx context.Context, scope postgres.Scope, req *chatv1.SendMessageRequest, request engine.Request, key string, sum []byte,
+func (m *Manager) start(ctx context.Context, scope postgres.Scope, req *chatv1.SendMessageRequest, p plan, key string, sum []byte,
 ) (*chatv1.StartMessageResponse, bool, error) {
 	if err := m.reserve(); err != nil {
 		return nil, false, err
@@ -29,6 +28,7 @@ func (m *Manager) start(ctx context.Context, scope postgres.Scope, req *chatv1.S
 	r := Run{
 		ID: id.New(), ConversationID: req.GetConversationId(), UserMessageID: message.GetId(), MessageID: id.New(),
 		State: chatv1.Run_QUEUED, RequestHash: sum, CreateTime: now, UpdateTime: now,
+		MissingCollectionIDs: p.missingCollections, MissingAssistantID: p.missingAssistant,
 	}
 	var raced bool
 	err := m.db.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
@@ -44,7 +44,7 @@ func (m *Manager) start(ctx context.Context, scope postgres.Scope, req *chatv1.S
 		}
 		return nil, false, err
 	}
-	m.launch(ctx, scope, r, request)
+	m.launch(ctx, scope, r, p.request)
 	return &chatv1.StartMessageResponse{Run: encode(r), UserMessage: message}, false, nil
 }
 
@@ -60,13 +60,16 @@ func (m *Manager) storeStart(ctx context.Context, tx postgres.Tx, scope postgres
 			return taken, err
 		}
 	}
-	if err := m.insert(ctx, tx, scope, r, key); err != nil {
-		return false, err
-	}
 	if message.ParentMessageId, err = m.conversations.LastMessageID(ctx, tx, scope, r.ConversationID); err != nil {
 		return false, err
 	}
-	return false, m.conversations.AddMessage(ctx, tx, scope, message)
+	if err := m.conversations.AddMessage(ctx, tx, scope, message); err != nil {
+		return false, err
+	}
+	if err := m.admit(ctx, tx, scope); err != nil {
+		return false, err
+	}
+	return false, m.insert(ctx, tx, scope, r, key)
 }
 
 // byKey finds what a request with the same key started, or nil.

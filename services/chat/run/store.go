@@ -19,7 +19,8 @@ import (
 const replayPage = 500
 
 const selection = `SELECT id::text, conversation_id::text, user_message_id::text, message_id::text, state, last_seq,
-	cancel_requested, request_hash, problem, input_tokens, output_tokens, estimated, created_at, updated_at, finished_at IS NOT NULL
+	cancel_requested, request_hash, problem, input_tokens, output_tokens, estimated, created_at, updated_at, finished_at IS NOT NULL,
+	missing_collection_ids::text[], coalesce(missing_assistant_id::text, '')
 	FROM runs WHERE organization_id = $1 AND user_id = $2`
 
 func scan(row pgx.CollectableRow) (Run, error) {
@@ -31,7 +32,8 @@ func scan(row pgx.CollectableRow) (Run, error) {
 		estimated bool
 	)
 	err := row.Scan(&r.ID, &r.ConversationID, &r.UserMessageID, &r.MessageID, &state, &r.LastSeq, &r.CancelRequested,
-		&r.RequestHash, &why, &in, &out, &estimated, &r.CreateTime, &r.UpdateTime, &r.Finished)
+		&r.RequestHash, &why, &in, &out, &estimated, &r.CreateTime, &r.UpdateTime, &r.Finished,
+		&r.MissingCollectionIDs, &r.MissingAssistantID)
 	if err != nil {
 		return r, err
 	}
@@ -89,10 +91,13 @@ func (m *Manager) takeKey(ctx context.Context, tx pgx.Tx, scope postgres.Scope, 
 // insert adds a run, with its first reservation of numbers. A second live one of the conversation is refused.
 func (m *Manager) insert(ctx context.Context, tx pgx.Tx, scope postgres.Scope, r Run, key string) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO runs (organization_id, id, user_id, conversation_id, user_message_id, message_id,
-		state, owner, lease_until, idempotency_key, request_hash, created_at, updated_at, reserved_seq)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9::interval, nullif($10, ''), $11, $12, $12, $13)`,
+		state, owner, lease_until, idempotency_key, request_hash, created_at, updated_at, reserved_seq,
+		missing_collection_ids, missing_assistant_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9::interval, nullif($10, ''), $11, $12, $12, $13,
+			coalesce($14::text[]::uuid[], '{}'), nullif($15, '')::uuid)`,
 		scope.OrganizationID, r.ID, scope.UserID, r.ConversationID, r.UserMessageID, r.MessageID, int32(r.State),
-		m.owner, m.cfg.Lease, key, r.RequestHash, r.CreateTime, m.cfg.Block)
+		m.owner, m.cfg.Lease, key, r.RequestHash, r.CreateTime, m.cfg.Block,
+		r.MissingCollectionIDs, r.MissingAssistantID)
 	if name, ok := postgres.ViolatedConstraint(err); ok && name == "runs_live" {
 		return fault.Wrap(err, faultv1.Reason_REASON_RUN_IN_PROGRESS, "the conversation's last message is still being answered")
 	}

@@ -83,8 +83,13 @@ func (m *Manager) interrupt(ctx context.Context, c claimed) error {
 			break
 		}
 	}
-	if l.base == 0 {
-		l.append(started(c.run), c.run.CreateTime) // its process died before it stored anything
+	if l.base == 0 { // its process died before it stored anything
+		r, err := m.get(ctx, c.scope, c.run.ID)
+		if err != nil {
+			return err
+		}
+		c.run.MissingCollectionIDs, c.run.MissingAssistantID = r.MissingCollectionIDs, r.MissingAssistantID
+		l.append(started(c.run), c.run.CreateTime)
 	}
 	e := ending{state: chatv1.Run_INTERRUPTED, message: l.answer.message(c.run.MessageID, l.answer.estimate())}
 	m.settle(ctx, e)

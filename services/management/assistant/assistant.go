@@ -6,6 +6,7 @@
 //	service.go     its RPCs: decode, call, encode
 //	codec.go       between the type and its message
 //	directory.go   what other services may ask and hear (few entities have it)
+//	collections.go what is asked of another service (few entities have it)
 //
 // CONTRIBUTING.md tells the way from the contract to the running route.
 package assistant

@@ -3,6 +3,7 @@ package assistant
 import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/platform/id"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
@@ -14,7 +15,7 @@ func decode(in *managementv1.Assistant) Assistant {
 		Instructions:  in.GetInstructions(),
 		Model:         in.GetModel(),
 		Temperature:   in.Temperature,
-		CollectionIDs: orEmpty(in.GetCollectionIds()),
+		CollectionIDs: id.Distinct(in.GetCollectionIds()),
 		Tools:         orEmpty(in.GetTools()),
 	}
 }

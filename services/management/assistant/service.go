@@ -3,6 +3,7 @@ package assistant
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
@@ -17,26 +18,28 @@ import (
 
 // Deps is what the room needs; all of it.
 type Deps struct {
-	Store *Store
-	Trail *audit.Trail
-	Clock clock.Clock
+	Store       *Store
+	Collections Collections
+	Trail       *audit.Trail
+	Clock       clock.Clock
 }
 
 // Service implements the RPCs of assistants.
 type Service struct {
 	managementv1.UnsafeAssistantServiceServer
 
-	store *Store
-	trail *audit.Trail
-	clock clock.Clock
+	store       *Store
+	collections Collections
+	trail       *audit.Trail
+	clock       clock.Clock
 }
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Trail == nil || deps.Clock == nil {
+	if deps.Store == nil || deps.Collections == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("assistant: every dependency is required")
 	}
-	return &Service{store: deps.Store, trail: deps.Trail, clock: deps.Clock}, nil
+	return &Service{store: deps.Store, collections: deps.Collections, trail: deps.Trail, clock: deps.Clock}, nil
 }
 
 // CreateAssistant implements the RPC.
@@ -47,6 +50,9 @@ func (s *Service) CreateAssistant(ctx context.Context, req *managementv1.CreateA
 	}
 	a := decode(req.GetAssistant())
 	if err := a.Validate(); err != nil {
+		return nil, err
+	}
+	if err := s.checkCollections(ctx, a.CollectionIDs); err != nil {
 		return nil, err
 	}
 	now := clock.Stamp(s.clock)
@@ -90,6 +96,13 @@ func (s *Service) ListAssistants(ctx context.Context, req *managementv1.ListAssi
 func (s *Service) UpdateAssistant(ctx context.Context, req *managementv1.UpdateAssistantRequest) (*managementv1.Assistant, error) {
 	patch := decode(req.GetAssistant())
 	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
+	// Before the transaction, which must not wait for another service. What is not in the
+	// mask stays as it is, whether it still exists or not.
+	if slices.Contains(mask, "collection_ids") {
+		if err := s.checkCollections(ctx, patch.CollectionIDs); err != nil {
+			return nil, err
+		}
+	}
 	return s.change(ctx, patch.ID, rpcserver.Etag(ctx, req.GetAssistant().GetEtag()), "updated",
 		func(before Assistant) (Assistant, error) {
 			if before.DeleteTime != nil {

@@ -6,15 +6,28 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tmc/langchaingo/llms"
+
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
+const (
+	// probeTimeout bounds a probe in the background.
+	probeTimeout = 10 * time.Second
+	// probesPerPause is how many probes there are, in the background, in a pause.
+	probesPerPause = 5
+)
+
 // Breaker counts a provider's failures and, after too many in a row, refuses calls
 // for a while: waiting for a provider that is down costs every caller its patience,
-// and the provider its recovery. After the pause one call is let through as a probe;
-// its outcome opens or closes the breaker.
+// and the provider its recovery.
+//
+// While it is open, [Breaker.Watch] probes the provider in the background, and closes it
+// when the provider answers again: no caller has to find out. Without a watch, one caller
+// is let through as a probe after each pause. Either way the first token of an answer closes it: a whole answer may
+// take a minute.
 //
 // One Breaker belongs to one provider, shared by all of its models. It is safe for
 // concurrent use.
@@ -23,62 +36,161 @@ type Breaker struct {
 	threshold int
 	pause     time.Duration
 	clock     clock.Clock
+	opened    chan struct{} // wakes the watch
 
 	mu       sync.Mutex
 	failures int
 	openTill time.Time
+	watched  bool
 	probing  bool
+	closings int   // how often it has closed
+	failed   Model // the model of the latest failure, which a probe asks
 }
 
-// errUnknown is the outcome of a call that did not return.
-var errUnknown = errors.New("the call did not return")
+var (
+	// errUnknown is the outcome of a call that did not return.
+	errUnknown = errors.New("the call did not return")
+	// errAlive ends a probe that has seen a token.
+	errAlive = errors.New("the provider answers")
+)
 
 // NewBreaker makes a breaker that opens for the pause after threshold failures in a
 // row.
 func NewBreaker(provider string, threshold int, pause time.Duration, c clock.Clock) *Breaker {
-	return &Breaker{provider: provider, threshold: threshold, pause: pause, clock: c}
+	return &Breaker{provider: provider, threshold: threshold, pause: pause, clock: c, opened: make(chan struct{}, 1)}
 }
 
 // Open says whether calls are refused now: readiness shows it as degraded.
 func (b *Breaker) Open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.failures >= b.threshold
+	return b.isOpen()
+}
+
+func (b *Breaker) isOpen() bool { return b.failures >= b.threshold }
+
+// Watch probes the provider whenever the breaker is open, until ctx ends.
+func (b *Breaker) Watch(ctx context.Context) {
+	b.setWatched(true)
+	defer b.setWatched(false)
+	for {
+		select {
+		case <-b.opened:
+		case <-ctx.Done():
+			return
+		}
+		for b.Open() {
+			if clock.Sleep(ctx, b.clock, b.pause/probesPerPause) != nil {
+				return
+			}
+			if b.probe(ctx) {
+				b.alive()
+			}
+		}
+	}
+}
+
+func (b *Breaker) setWatched(watched bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.watched = watched
+}
+
+// probe makes the smallest call there is, of the model that failed last, and reports
+// whether the provider reacts to it in any way but by failing: an answer that refuses the
+// request shows that it is there.
+func (b *Breaker) probe(ctx context.Context) (reacts bool) {
+	b.mu.Lock()
+	m := b.failed
+	b.mu.Unlock()
+	bounded, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	defer func() {
+		if recover() != nil {
+			reacts = false // as a call of a run that panics: it ends nothing but itself
+		}
+	}()
+	token := false
+	_, err := m.Stream(bounded, Request{
+		Messages: []llms.MessageContent{llms.TextParts(llms.ChatMessageTypeHuman, "ping")}, MaxTokens: 1,
+	}, func(Delta) error {
+		token = true
+		return errAlive
+	})
+	return token || bounded.Err() == nil && !unhealthy(err)
+}
+
+// ticket is a call that was let through.
+type ticket struct {
+	probe    bool
+	closings int
 }
 
 // enter refuses, or lets a call through and says whether it is the probe, whose
 // outcome decides.
-func (b *Breaker) enter() (probe bool, err error) {
+func (b *Breaker) enter() (ticket, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.failures < b.threshold {
-		return false, nil
+	if !b.isOpen() {
+		return ticket{closings: b.closings}, nil
 	}
 	wait := b.openTill.Sub(b.clock.Now())
+	if b.watched {
+		wait = b.pause / probesPerPause
+	}
 	if wait > 0 || b.probing {
-		return false, fault.New(faultv1.Reason_REASON_PROVIDER_UNAVAILABLE,
+		return ticket{}, fault.New(faultv1.Reason_REASON_PROVIDER_UNAVAILABLE,
 			"The model provider %q has failed repeatedly and is being given a pause.", b.provider).WithRetryAfter(max(wait, time.Second))
 	}
 	b.probing = true
-	return true, nil
+	return ticket{probe: true, closings: b.closings}, nil
+}
+
+// alive takes note that the provider has begun to answer. It closes the breaker if that is
+// open; otherwise the end of the call decides.
+func (b *Breaker) alive() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.isOpen() {
+		b.shut()
+	}
+}
+
+func (b *Breaker) shut() {
+	b.failures, b.openTill = 0, time.Time{}
+	b.closings++
 }
 
 // leave records the outcome. Only the provider's own failures count: a rejected
-// request or a caller who went away says nothing about its health.
-func (b *Breaker) leave(probe bool, err error) {
+// request or a caller who went away says nothing about its health. Nor does a call that
+// began before the breaker last closed: it failed at what is over.
+func (b *Breaker) leave(m Model, t ticket, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if probe {
+	if t.probe {
 		b.probing = false
 	}
 	switch {
+	case err == nil && b.isOpen():
+		b.shut()
 	case err == nil:
 		b.failures = 0
-	case unhealthy(err):
-		b.failures++
-		if b.failures >= b.threshold {
-			b.openTill = b.clock.Now().Add(b.pause)
-		}
+	case unhealthy(err) && t.closings == b.closings:
+		b.fail(m, t.probe)
+	}
+}
+
+func (b *Breaker) fail(m Model, probe bool) {
+	before := b.isOpen()
+	b.failures++
+	b.failed = m
+	if !b.isOpen() || before && !probe {
+		return // calls that end late do not lengthen the pause
+	}
+	b.openTill = b.clock.Now().Add(b.pause)
+	select {
+	case b.opened <- struct{}{}:
+	default:
 	}
 }
 
@@ -100,12 +212,19 @@ type guarded struct {
 }
 
 func (g *guarded) Stream(ctx context.Context, req Request, emit func(Delta) error) (result Result, err error) {
-	probe, err := g.breaker.enter()
+	t, err := g.breaker.enter()
 	if err != nil {
 		return Result{Model: g.Name()}, err
 	}
 	// A probe that panics ends too, or there would never be another one.
 	err = errUnknown
-	defer func() { g.breaker.leave(probe, err) }()
-	return g.Model.Stream(ctx, req, emit)
+	defer func() { g.breaker.leave(g.Model, t, err) }()
+	begun := false
+	return g.Model.Stream(ctx, req, func(d Delta) error {
+		if !begun {
+			begun = true
+			g.breaker.alive()
+		}
+		return emit(d)
+	})
 }

@@ -5,24 +5,16 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Check answers NOT_FOUND when one of the collections is absent or belongs to
-// another organization than the scope's.
-func (s *Service) Check(ctx context.Context, scope postgres.Scope, ids []string) error {
+// Missing returns those of the collections that do not exist, or belong to another
+// organization than the scope's, in their order.
+func (s *Service) Missing(ctx context.Context, scope postgres.Scope, ids []string) ([]string, error) {
 	if len(ids) == 0 {
-		return nil
+		return nil, nil
 	}
-	absent, err := postgres.QueryOne(ctx, s.store.db, scope, pgx.RowTo[bool],
-		`SELECT EXISTS (SELECT FROM unnest($2::uuid[]) AS asked(id) WHERE NOT EXISTS (
-			SELECT FROM collections c WHERE c.organization_id = $1 AND c.id = asked.id))`, scope.OrganizationID, ids)
-	if err != nil {
-		return err
-	}
-	if absent {
-		return fault.NotFound(resourceType)
-	}
-	return nil
+	return postgres.QueryAll(ctx, s.store.db, scope, pgx.RowTo[string],
+		`SELECT asked.id::text FROM unnest($2::text[]::uuid[]) WITH ORDINALITY AS asked(id, place) WHERE NOT EXISTS (
+			SELECT FROM collections c WHERE c.organization_id = $1 AND c.id = asked.id) ORDER BY asked.place`, scope.OrganizationID, ids)
 }

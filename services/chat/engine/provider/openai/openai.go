@@ -115,6 +115,9 @@ func (o Options) withDefaults() Options {
 // Degraded says whether the provider has failed repeatedly and is given a pause.
 func (p *Provider) Degraded() bool { return p.breaker.Open() }
 
+// Watch notices, until ctx ends, when a provider that has failed repeatedly answers again.
+func (p *Provider) Watch(ctx context.Context) { p.breaker.Watch(ctx) }
+
 // Model implements model.Provider. Any name is served: only the server knows which
 // models it has.
 func (p *Provider) Model(name string) (model.Model, error) {

@@ -1,0 +1,28 @@
+package authz
+
+import (
+	"context"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// Require returns nil when the caller in ctx may use a permission now: a role of theirs
+// gives it, and their credential has its scope. A service asks it where a call reaches a
+// resource beside the one that its rule is about. The fault is UNAUTHENTICATED,
+// INSUFFICIENT_SCOPE or PERMISSION_DENIED, and names the permission.
+func (a *Authorizer) Require(ctx context.Context, permission string) error {
+	principal, ok := identity.FromContext(ctx)
+	if !ok {
+		return identity.Unauthenticated()
+	}
+	if err := scoped(principal, Rule{Permission: permission}); err != nil {
+		return err
+	}
+	if a.holds(principal, permission) {
+		return nil
+	}
+	return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
+		"your role in this organization does not hold the permission %s", permission)
+}

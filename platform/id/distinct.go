@@ -1,0 +1,18 @@
+package id
+
+import (
+	"slices"
+	"strings"
+)
+
+// Distinct returns the ids in lower case, each once, in their order. The result is a new
+// slice and never nil.
+func Distinct(ids []string) []string {
+	out := make([]string, 0, len(ids))
+	for _, one := range ids {
+		if one = strings.ToLower(one); !slices.Contains(out, one) {
+			out = append(out, one)
+		}
+	}
+	return out
+}

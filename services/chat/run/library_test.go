@@ -1,0 +1,90 @@
+package run_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/pgtest"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
+	"github.com/gatehouse/gatehouse/services/chat/conversation"
+	"github.com/gatehouse/gatehouse/services/chat/engine"
+	"github.com/gatehouse/gatehouse/services/chat/migrations"
+	"github.com/gatehouse/gatehouse/services/chat/run"
+)
+
+// library is an organization's assistants and collections, and an engine that remembers
+// what it was asked for.
+type library struct {
+	assistant   *managementv1.Assistant
+	collections []string
+
+	mu       sync.Mutex
+	requests []engine.Request
+}
+
+func (l *library) Resolve(_ context.Context, _, id string) (*managementv1.Assistant, error) {
+	if l.assistant.GetId() != id {
+		return nil, fault.NotFound("assistant")
+	}
+	return l.assistant, nil
+}
+
+func (l *library) Missing(_ context.Context, _ postgres.Scope, ids []string) ([]string, error) {
+	return slices.DeleteFunc(slices.Clone(ids), func(one string) bool { return slices.Contains(l.collections, one) }), nil
+}
+
+func (l *library) Run(ctx context.Context, req engine.Request, out engine.Emitter) (engine.Outcome, error) {
+	l.mu.Lock()
+	l.requests = append(l.requests, req)
+	l.mu.Unlock()
+	return engine.Outcome{}, out.Emit(ctx, engine.MessageDelta{Text: "Yes."})
+}
+
+// last returns what the engine was asked for last.
+func (l *library) last() engine.Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.requests[len(l.requests)-1]
+}
+
+// newLibrary returns a library of two collections, of which the assistant names the first,
+// and a replica that answers from it, with the rights of the contracts.
+func newLibrary(t *testing.T) (*library, *replica) {
+	t.Helper()
+	collections := id.NewEach(2)
+	l := &library{collections: collections, assistant: &managementv1.Assistant{
+		Id: id.New(), Instructions: "Be brief.", CollectionIds: collections[:1],
+	}}
+	r := newReplica(t, pgtest.New(t, migrations.Set()), l, run.Config{})
+	rights, err := authz.New()
+	must(t, err)
+	r.service, err = run.NewService(run.ServiceDeps{Manager: r.manager, Models: models(t), Assistants: l, Collections: l, Rights: rights})
+	must(t, err)
+	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
+	must(t, err)
+	return l, r
+}
+
+// key is a caller by an API key of an owner, with some scopes.
+func key(t *testing.T, scope postgres.Scope, scopes ...string) context.Context {
+	t.Helper()
+	return identity.NewContext(t.Context(), &identity.Principal{
+		OrganizationID: scope.OrganizationID, UserID: scope.UserID, ClientID: identity.APIKey, Roles: []string{"owner"}, Scopes: scopes,
+	})
+}
+
+// custom is a signed-in caller whose one role gives some permissions.
+func custom(t *testing.T, scope postgres.Scope, permissions ...string) context.Context {
+	t.Helper()
+	return identity.NewContext(t.Context(), &identity.Principal{
+		OrganizationID: scope.OrganizationID, UserID: scope.UserID, ClientID: identity.FirstParty, Roles: []string{id.New()}, Permissions: permissions,
+	})
+}

@@ -1,0 +1,156 @@
+package run
+
+import (
+	"context"
+	"slices"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
+	"github.com/gatehouse/gatehouse/services/chat/conversation"
+	"github.com/gatehouse/gatehouse/services/chat/engine"
+	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
+)
+
+// What a run reaches beside its conversation, and the permissions for it. They are checked
+// when a run starts; its stored answer shows all its readers the same.
+const (
+	useAssistants = "assistants.read"
+	useKnowledge  = "knowledge.read"
+)
+
+// plan is how a message is answered.
+type plan struct {
+	request engine.Request
+	// missingCollections and missingAssistant are stored references to what is gone: the
+	// run does without it, and says so.
+	missingCollections []string
+	missingAssistant   string
+}
+
+// Check implements the conversations' interface to this room.
+func (s *Service) Check(ctx context.Context, scope postgres.Scope, assistantID string, collectionIDs []string) error {
+	if assistantID != "" {
+		if _, err := s.assistant(ctx, scope, assistantID, "conversation.assistantId"); err != nil {
+			return err
+		}
+	}
+	if len(collectionIDs) > 0 {
+		return s.checkCollections(ctx, scope, collectionIDs, "conversation.collectionIds")
+	}
+	return nil
+}
+
+// prepare decides how a message is answered, and refuses what cannot be.
+func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest) (plan, error) {
+	p := plan{request: engine.Request{Caller: tool.Caller{OrganizationID: scope.OrganizationID, UserID: scope.UserID}}}
+	collections, err := s.chooseAssistant(ctx, scope, c, req, &p)
+	if err != nil {
+		return p, err
+	}
+	if err := s.chooseCollections(ctx, scope, append(collections, c.CollectionIDs...), req.GetCollectionIds(), &p); err != nil {
+		return p, err
+	}
+	if req.GetModel() != "" {
+		p.request.Assistant.Model = req.GetModel()
+	}
+	_, err = s.models.Model(p.request.Assistant.Model, p.request.Assistant.FallbackModels...)
+	return p, err
+}
+
+// chooseAssistant takes the assistant of the request, or else of the conversation, into the
+// plan, and returns its collections. The conversation's may be gone: the default assistant
+// then answers, as it does where a conversation has none.
+func (s *Service) chooseAssistant(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest, p *plan,
+) ([]string, error) {
+	assistantID, stored := req.GetAssistantId(), false
+	if assistantID == "" {
+		assistantID, stored = c.AssistantID, true
+	}
+	if assistantID == "" {
+		return nil, nil
+	}
+	a, err := s.assistant(ctx, scope, assistantID, "assistantId")
+	if stored && fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
+		p.missingAssistant = assistantID
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.request.Assistant = engine.Assistant{Instructions: a.GetInstructions(), Model: a.GetModel(), Temperature: a.Temperature}
+	if len(a.GetTools()) > 0 {
+		p.request.Assistant.Tools = a.GetTools()
+	}
+	return a.GetCollectionIds(), nil
+}
+
+// chooseCollections takes the collections of the request, or else the stored ones, into the
+// plan. A caller without the right to read documents gets no search, and nor does a run
+// whose stored collections are all gone: to search in none means to search in all.
+func (s *Service) chooseCollections(ctx context.Context, scope postgres.Scope, stored, named []string, p *plan) error {
+	if len(named) > 0 {
+		p.request.Caller.CollectionIDs = id.Distinct(named)
+		return s.checkCollections(ctx, scope, p.request.Caller.CollectionIDs, "collectionIds")
+	}
+	if !s.may(ctx, useKnowledge) {
+		p.withholdSearch()
+		return nil
+	}
+	stored = id.Distinct(stored)
+	missing, err := s.collections.Missing(ctx, scope, stored)
+	if err != nil {
+		return err
+	}
+	p.missingCollections = missing
+	p.request.Caller.CollectionIDs = slices.DeleteFunc(slices.Clone(stored), func(one string) bool { return slices.Contains(missing, one) })
+	if len(stored) > 0 && len(p.request.Caller.CollectionIDs) == 0 {
+		p.withholdSearch()
+	}
+	return nil
+}
+
+func (p *plan) withholdSearch() {
+	p.request.Withheld = append(p.request.Withheld, tool.KnowledgeSearchName)
+}
+
+// assistant returns an assistant that a field names, or that the conversation has.
+func (s *Service) assistant(ctx context.Context, scope postgres.Scope, assistantID, field string) (*managementv1.Assistant, error) {
+	if err := s.require(ctx, useAssistants, field); err != nil {
+		return nil, err
+	}
+	a, err := s.assistants.Resolve(ctx, scope.OrganizationID, assistantID)
+	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
+		return nil, fault.From(err).WithViolation(field, "names an assistant that does not exist")
+	}
+	return a, err
+}
+
+// checkCollections refuses collections that a field names and the caller may not read.
+func (s *Service) checkCollections(ctx context.Context, scope postgres.Scope, ids []string, field string) error {
+	if err := s.require(ctx, useKnowledge, field); err != nil {
+		return err
+	}
+	missing, err := s.collections.Missing(ctx, scope, ids)
+	if err == nil && len(missing) > 0 {
+		err = fault.NotFound("collection").WithViolation(field, "names a collection that does not exist")
+	}
+	return err
+}
+
+func (s *Service) may(ctx context.Context, permission string) bool {
+	return s.rights.Require(ctx, permission) == nil
+}
+
+// require refuses a caller who may not use a permission, and names the field that needs it.
+func (s *Service) require(ctx context.Context, permission, field string) error {
+	err := s.rights.Require(ctx, permission)
+	if err == nil {
+		return nil
+	}
+	f := fault.From(err)
+	return fault.Wrap(err, f.Reason(), "%s: %s", field, f.Detail()).WithViolation(field, "needs the permission "+permission)
+}

@@ -1,0 +1,55 @@
+package assistant
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+const (
+	// collectionsField is the field that names collections.
+	collectionsField = "assistant.collectionIds"
+	// collectionsRetry is when a write comes again that could not be checked.
+	collectionsRetry = 5 * time.Second
+)
+
+// Collections knows the collections that an assistant may name. Another service keeps
+// them.
+type Collections interface {
+	// Missing returns those that the caller's organization does not have. It refuses a
+	// caller who may not read collections.
+	Missing(ctx context.Context, ids []string) ([]string, error)
+}
+
+// checkCollections refuses collections that do not exist or that the caller may not read.
+// The fault names the field. One that is deleted later stays in the assistant: a run does
+// without it.
+func (s *Service) checkCollections(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	missing, err := s.collections.Missing(ctx, ids)
+	if err != nil {
+		return uncheckedCollections(err)
+	}
+	if len(missing) > 0 {
+		return fault.NotFound("collection").WithViolation(collectionsField, "names a collection that does not exist")
+	}
+	return nil
+}
+
+func uncheckedCollections(err error) error {
+	f := fault.From(err)
+	switch f.Reason() {
+	case faultv1.Reason_REASON_PERMISSION_DENIED, faultv1.Reason_REASON_INSUFFICIENT_SCOPE:
+		return fault.Wrap(err, f.Reason(), "%s: %s", collectionsField, f.Detail()).
+			WithViolation(collectionsField, "needs the permission knowledge.read")
+	case faultv1.Reason_REASON_UNAVAILABLE, faultv1.Reason_REASON_DEADLINE_EXCEEDED:
+		return fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE,
+			"whether the collections exist cannot be checked now, try again").WithRetryAfter(collectionsRetry)
+	default:
+		return err
+	}
+}
