@@ -172,19 +172,19 @@ func (s *Service) wireOrganizations(deps Deps, tokens *paging.Tokens, organizati
 		return err
 	}
 	if s.organizations, err = organization.NewService(organization.Deps{
-		Store: organizations, Rights: rights, Revocations: s.revoked, Fresh: s.factors.RequireFresh, Trail: s.trail, Clock: deps.Clock,
+		Store: organizations, Rights: rights, Revocations: s.revoked, Withdraw: s.invitations.Withdraw, Fresh: s.factors.RequireFresh, Trail: s.trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}
 	if s.roles, err = role.NewService(role.Deps{
 		Store: role.NewStore(deps.DB, tokens), Rights: rights, Authorizer: deps.Authorizer, Revocations: s.revoked,
-		Trail: s.trail, Clock: deps.Clock,
+		Withdraw: s.invitations.Withdraw, Trail: s.trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}
 	if s.serviceAccounts, err = serviceaccount.NewService(serviceaccount.Deps{
 		Store: serviceaccount.NewStore(deps.DB, tokens, organizations), Rights: rights, Keys: s.apiKeys, Revocations: s.revoked,
-		Trail: s.trail, Clock: deps.Clock,
+		Withdraw: s.invitations.Withdraw, Trail: s.trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}

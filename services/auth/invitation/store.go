@@ -50,9 +50,21 @@ func (s *Store) isMember(ctx context.Context, tx pgx.Tx, organizationID, address
 }
 
 // pending returns how many invitations wait.
-func (s *Store) pending(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
+func (s *Store) pending(ctx context.Context, tx pgx.Tx, organizationID string, now time.Time) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int],
-		"SELECT count(*) FROM invitations WHERE organization_id = $1 AND accepted_at IS NULL", organizationID)
+		"SELECT count(*) FROM invitations WHERE organization_id = $1 AND accepted_at IS NULL AND expires_at > $2", organizationID, now)
+}
+
+// waiting returns the invitations of an organization that wait.
+func (s *Store) waiting(ctx context.Context, tx pgx.Tx, organizationID string, now time.Time) ([]Invitation, error) {
+	return postgres.TxAll(ctx, tx, scan, "SELECT "+columns+` FROM invitations
+		WHERE organization_id = $1 AND accepted_at IS NULL AND expires_at > $2 ORDER BY id`, organizationID, now)
+}
+
+// waitingFor returns the invitation that waits for an address, if there is one.
+func (s *Store) waitingFor(ctx context.Context, tx pgx.Tx, organizationID, address string, now time.Time) ([]Invitation, error) {
+	return postgres.TxAll(ctx, tx, scan, "SELECT "+columns+` FROM invitations
+		WHERE organization_id = $1 AND email_normalized = $2 AND accepted_at IS NULL AND expires_at > $3`, organizationID, address, now)
 }
 
 // replace adds an invitation in the place of the one of its address that waits.
@@ -113,18 +125,34 @@ func (s *Store) arm(ctx context.Context, organizationID, id string, hash []byte,
 
 // waits tells whether an invitation waits, for whoever has its token and its address.
 func (s *Store) waits(ctx context.Context, hash []byte, address string, now time.Time) (bool, error) {
-	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], "SELECT invitation_waits($1, $2, $3)", hash, address, now)
+	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], "SELECT waiting_invitation($1, $2, $3) IS NOT NULL", hash, address, now)
 }
 
-// accept uses an invitation up, for whoever has its token and its address.
-func (s *Store) accept(ctx context.Context, tx pgx.Tx, hash []byte, address string, now time.Time) (Invitation, error) {
-	i, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Invitation, error) {
-		var i Invitation
-		err := row.Scan(&i.OrganizationID, &i.ID, &i.Roles)
-		return i, err
-	}, "SELECT organization_id::text, id::text, roles FROM accept_invitation($1, $2, $3)", hash, address, now)
+// find returns the organization of an invitation that waits, for whoever has its token
+// and its address.
+func (s *Store) find(ctx context.Context, tx pgx.Tx, hash []byte, address string, now time.Time) (string, error) {
+	organizationID, err := postgres.TxOne(ctx, tx, pgx.RowTo[*string], "SELECT waiting_invitation($1, $2, $3)::text", hash, address, now)
+	if err != nil {
+		return "", err
+	}
+	if organizationID == nil {
+		return "", invalid()
+	}
+	return *organizationID, nil
+}
+
+// accept uses an invitation up, for whoever has its token and its address, in a
+// transaction of the organization.
+func (s *Store) accept(ctx context.Context, tx pgx.Tx, organizationID string, hash []byte, address string, now time.Time) (Invitation, error) {
+	i, err := postgres.TxOne(ctx, tx, scan, `UPDATE invitations SET accepted_at = $4, token_hash = NULL
+		WHERE organization_id = $1 AND token_hash = $2 AND email_normalized = $3 AND accepted_at IS NULL AND expires_at > $4
+		RETURNING `+columns, organizationID, hash, address, now)
 	if errors.Is(err, postgres.ErrNoRows) {
-		return i, fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the invitation is not valid for your address, or no longer: ask for another one")
+		return i, invalid()
 	}
 	return i, err
+}
+
+func invalid() error {
+	return fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the invitation is not valid for your address, or no longer: ask for another one")
 }

@@ -18,23 +18,48 @@ const permissionMembers = "members.write"
 type Grant struct {
 	// Roles are names of built-in roles and ids of custom ones.
 	Roles []string
-	// Permissions are those that all the roles give together.
+	// Permissions are those that all the roles give together. Those of a caller are the
+	// ones among them that its credential may use.
 	Permissions []string
+
+	// user is set where the caller has no first-party session. It is what the roles
+	// give to the user that the key or the client acts for.
+	user *Grant
+}
+
+// narrowed returns what a caller may use of what its user has. It is the one place
+// that decides what the scopes of a credential leave of stored rights.
+func (g Grant) narrowed(p *identity.Principal) Grant {
+	if p.FirstParty() {
+		return g
+	}
+	return Grant{Roles: g.Roles, Permissions: authz.Within(p, g.Permissions), user: &g}
 }
 
 // Require refuses whoever does not hold a permission.
 func (g Grant) Require(permission string) error {
-	if !slices.Contains(g.Permissions, permission) {
+	switch {
+	case slices.Contains(g.Permissions, permission):
+		return nil
+	case g.outOfScope(permission):
+		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "the credential lacks the scope %s", permission)
+	default:
 		return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "your roles in this organization do not give the permission %s", permission)
 	}
-	return nil
 }
 
-// Cover refuses what the holder of g may neither give nor take: a permission that
-// g lacks. Being owner or admin is more than the permissions of today.
+// Cover refuses what the holder of g may neither give nor take. That is a permission
+// that g lacks, or a role above those of g: being owner or admin is more than the
+// permissions of today. A key or an OAuth client does not reach its user's own roles
+// either, so that a leaked one makes nobody as mighty as its user.
 func (g Grant) Cover(other Grant) error {
 	for _, permission := range other.Permissions {
-		if !slices.Contains(g.Permissions, permission) {
+		switch {
+		case slices.Contains(g.Permissions, permission):
+		case g.outOfScope(permission):
+			return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE,
+				"a credential gives or takes no permission outside of its scopes: it lacks %s", permission)
+		default:
 			return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
 				"nobody gives or takes more than they hold: you lack the permission %s", permission)
 		}
@@ -42,7 +67,24 @@ func (g Grant) Cover(other Grant) error {
 	if rank(other.Roles) > rank(g.Roles) {
 		return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "a role above your own cannot be given or taken")
 	}
+	if g.user != nil && other.reaches(*g.user) {
+		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE,
+			"sign in to give or take a role as high as your own: no key and no other client may")
+	}
 	return nil
+}
+
+// outOfScope reports whether the user has a permission that the credential may not use.
+func (g Grant) outOfScope(permission string) bool {
+	return g.user != nil && slices.Contains(g.user.Permissions, permission)
+}
+
+// reaches reports whether g is as high as a user's rights, or higher.
+func (g Grant) reaches(user Grant) bool {
+	if mine, theirs := rank(g.Roles), rank(user.Roles); mine != theirs || mine > 0 {
+		return mine >= theirs
+	}
+	return !slices.ContainsFunc(user.Permissions, func(p string) bool { return !slices.Contains(g.Permissions, p) })
 }
 
 func rank(roles []string) int {
@@ -84,9 +126,10 @@ func (r *Rights) Held(m Member) Grant {
 	return Grant{Roles: m.Roles, Permissions: r.authorizer.Permissions(m.Roles, m.Permissions)}
 }
 
-// Caller is what the caller has in the organization that it acts in, as the
-// database has it now rather than the token, which may be minutes old. It locks
-// who belongs to the organization, in a transaction of it.
+// Caller returns what the caller may use in the organization that it acts in: what
+// the database has now rather than the token, which may be minutes old, within the
+// scopes of the caller's credential. It locks who belongs to the organization, in a
+// transaction of it.
 func (r *Rights) Caller(ctx context.Context, tx postgres.Tx, p *identity.Principal) (Grant, error) {
 	if err := r.store.Lock(ctx, tx, p.OrganizationID); err != nil {
 		return Grant{}, err
@@ -95,7 +138,7 @@ func (r *Rights) Caller(ctx context.Context, tx postgres.Tx, p *identity.Princip
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return Grant{}, fault.NotFound("organization") // removed meanwhile: a stranger
 	}
-	return r.Held(m), err
+	return r.Held(m).narrowed(p), err
 }
 
 // Of is what roles give in an organization, in a transaction of it. A role that
@@ -115,4 +158,40 @@ func (r *Rights) Of(ctx context.Context, tx postgres.Tx, organizationID, field s
 		}
 	}
 	return Grant{Roles: roles, Permissions: r.authorizer.Permissions(roles, permissions)}, nil
+}
+
+// Give returns what each of some lists of roles gives in an organization, in a
+// transaction of it. A role that the organization does not have gives nothing.
+func (r *Rights) Give(ctx context.Context, tx postgres.Tx, organizationID string, lists ...[]string) ([]Grant, error) {
+	custom, err := r.store.customRoles(ctx, tx, organizationID, slices.Concat(lists...))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Grant, 0, len(lists))
+	for _, roles := range lists {
+		var permissions []string
+		for _, role := range custom {
+			if slices.Contains(roles, role.ID) {
+				permissions = append(permissions, role.Permissions...)
+			}
+		}
+		out = append(out, Grant{Roles: roles, Permissions: r.authorizer.Permissions(roles, permissions)})
+	}
+	return out, nil
+}
+
+// Now returns what some users have now in an organization, by user, in a transaction
+// of it. One who is disabled, or does not belong to it any more, has nothing.
+func (r *Rights) Now(ctx context.Context, tx postgres.Tx, organizationID string, userIDs []string) (map[string]Grant, error) {
+	members, err := r.store.membersIn(ctx, tx, organizationID, userIDs)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]Grant{}
+	for _, m := range members {
+		if !m.User.Disabled {
+			out[m.User.ID] = r.Held(m)
+		}
+	}
+	return out, nil
 }
