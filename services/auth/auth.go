@@ -76,6 +76,9 @@ type Config struct {
 	// VerifiedEmail says whether an address must be confirmed before there is an
 	// account.
 	VerifiedEmail bool
+	// InvitationsPerDay is how many invitations an organization sends on a day, where
+	// RateLimits is set.
+	InvitationsPerDay int
 	// PasswordWait is how long a password waits for its turn to be hashed.
 	PasswordWait time.Duration
 	// SignUpClosed says whether only whoever was invited may sign up.
@@ -106,6 +109,9 @@ func (c Config) Validate() error {
 	}
 	if c.PasswordWait <= 0 {
 		problems = append(problems, errors.New("auth: passwords need some time to wait for their turn"))
+	}
+	if c.RateLimits && c.InvitationsPerDay < 1 {
+		problems = append(problems, errors.New("auth: an organization sends at least one invitation a day"))
 	}
 	if (c.AdminEmail == "") != (c.AdminPassword == "") {
 		problems = append(problems, errors.New("auth: the first operator needs both an address and a password"))

@@ -72,7 +72,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}
 	if s.invitations, err = invitation.NewService(invitation.Deps{
 		Store: invitation.NewStore(deps.DB, tokens), Users: users, Organizations: organizations, Rights: rights, Office: s.post.office,
-		PublicURL: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
+		PerDay: s.invitationsPerDay(), PublicURL: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
 	}, s.post.postman); err != nil {
 		return err
 	}
@@ -108,6 +108,15 @@ func (s *Service) throttle() (*session.Throttle, error) {
 		return nil, nil //nolint:nilnil // the rooms take nil for no limit
 	}
 	return session.NewThrottle()
+}
+
+// invitationsPerDay is how many invitations an organization sends on a day; 0 where
+// rates are not limited.
+func (s *Service) invitationsPerDay() int {
+	if !s.cfg.RateLimits {
+		return 0
+	}
+	return s.cfg.InvitationsPerDay
 }
 
 // openSessions builds the room of sessions, with what the configuration says of it.

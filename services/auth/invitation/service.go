@@ -40,9 +40,12 @@ type Deps struct {
 	Organizations *organization.Store
 	Rights        *organization.Rights
 	Office        *mailing.Office
-	PublicURL     string
-	Trail         *audit.Trail
-	Clock         clock.Clock
+	// PerDay is how many invitations an organization sends on a day; 0 is no limit, for
+	// unconfirmed addresses neither.
+	PerDay    int
+	PublicURL string
+	Trail     *audit.Trail
+	Clock     clock.Clock
 }
 
 // Service implements the RPCs of invitations.
@@ -99,7 +102,14 @@ func (s *Service) CreateInvitation(ctx context.Context, req *authv1.CreateInvita
 }
 
 func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.Principal, i Invitation) error {
+	// Before the organization, as everywhere.
+	if err := s.deps.Store.hold(ctx, tx, i.InviterID); err != nil {
+		return err
+	}
 	if err := s.check(ctx, tx, caller, i); err != nil {
+		return err
+	}
+	if err := s.limit(ctx, tx, i); err != nil {
 		return err
 	}
 	if err := s.deps.Store.replace(ctx, tx, i, user.NormalizeEmail(i.Email)); err != nil {

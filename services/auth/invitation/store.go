@@ -67,6 +67,38 @@ func (s *Store) waitingFor(ctx context.Context, tx pgx.Tx, organizationID, addre
 		WHERE organization_id = $1 AND email_normalized = $2 AND accepted_at IS NULL AND expires_at > $3`, organizationID, address, now)
 }
 
+// hold keeps whoever sends an invitation from sending another one meanwhile, from
+// whichever organization.
+func (s *Store) hold(ctx context.Context, tx pgx.Tx, inviterID string) error {
+	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", inviterID)
+	return err
+}
+
+// sent returns who sends an invitation, and how many were sent on a day.
+func (s *Store) sent(ctx context.Context, tx pgx.Tx, i Invitation, day time.Time) (sender, error) {
+	return postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (sender, error) {
+		var s sender
+		err := row.Scan(&s.confirmed, &s.own, &s.all)
+		return s, err
+	}, `SELECT EXISTS (SELECT FROM users u WHERE u.id = $2 AND u.email_verified) OR
+			EXISTS (SELECT FROM users u, memberships m JOIN users o ON o.id = m.user_id
+				WHERE u.id = $2 AND u.kind = 'service' AND m.organization_id = $1 AND 'owner' = ANY (m.roles) AND o.email_verified),
+		coalesce((SELECT sum(sent) FROM invitation_counts WHERE inviter_id = $2 AND day = $3), 0)::integer,
+		coalesce((SELECT sum(sent) FROM invitation_counts WHERE organization_id = $1 AND day = $3), 0)::integer`,
+		i.OrganizationID, i.InviterID, day)
+}
+
+// countsKept is how long a day's count is kept after the day began.
+const countsKept = 2 * 24 * time.Hour
+
+// count counts an invitation as sent on a day.
+func (s *Store) count(ctx context.Context, tx pgx.Tx, i Invitation, day time.Time) error {
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO invitation_counts AS c (organization_id, inviter_id, day, sent, expires_at)
+		VALUES ($1, $2, $3, 1, $4) ON CONFLICT (organization_id, inviter_id, day) DO UPDATE SET sent = c.sent + 1`,
+		i.OrganizationID, i.InviterID, day, day.Add(countsKept))
+	return err
+}
+
 // replace adds an invitation in the place of the one of its address that waits.
 func (s *Store) replace(ctx context.Context, tx pgx.Tx, i Invitation, address string) error {
 	if _, err := postgres.TxExec(ctx, tx, "DELETE FROM invitations WHERE organization_id = $1 AND email_normalized = $2 AND accepted_at IS NULL",
