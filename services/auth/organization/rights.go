@@ -25,6 +25,19 @@ type Grant struct {
 	// user is set where the caller has no first-party session. It is what the roles
 	// give to the user that the key or the client acts for.
 	user *Grant
+	// claimed is set for a caller. It is what the credential said when it was issued,
+	// which the database may have overtaken.
+	claimed *Grant
+}
+
+// overtaken returns a refusal of a caller as a conflict where its credential still says
+// that it may: its rights were taken meanwhile, as by somebody whom it was about to take
+// them from.
+func (g Grant) overtaken(refusal error, judge func(Grant) error) error {
+	if refusal == nil || g.claimed == nil || judge(*g.claimed) != nil {
+		return refusal
+	}
+	return fault.New(faultv1.Reason_REASON_CONFLICT, "your own roles changed meanwhile: read them again")
 }
 
 // narrowed returns what a caller may use of what its user has. It is the one place
@@ -36,8 +49,13 @@ func (g Grant) narrowed(p *identity.Principal) Grant {
 	return Grant{Roles: g.Roles, Permissions: authz.Within(p, g.Permissions), user: &g}
 }
 
-// Require refuses whoever does not hold a permission.
+// Require refuses whoever does not hold a permission, with CONFLICT where it was taken
+// while the caller asked.
 func (g Grant) Require(permission string) error {
+	return g.overtaken(g.require(permission), func(claimed Grant) error { return claimed.require(permission) })
+}
+
+func (g Grant) require(permission string) error {
 	switch {
 	case slices.Contains(g.Permissions, permission):
 		return nil
@@ -51,8 +69,13 @@ func (g Grant) Require(permission string) error {
 // Cover refuses what the holder of g may neither give nor take. That is a permission
 // that g lacks, or a role above those of g: being owner or admin is more than the
 // permissions of today. A key or an OAuth client does not reach its user's own roles
-// either, so that a leaked one makes nobody as mighty as its user.
+// either, so that a leaked one makes nobody as mighty as its user. What was taken while
+// the caller asked is CONFLICT.
 func (g Grant) Cover(other Grant) error {
+	return g.overtaken(g.cover(other), func(claimed Grant) error { return claimed.cover(other) })
+}
+
+func (g Grant) cover(other Grant) error {
 	for _, permission := range other.Permissions {
 		switch {
 		case slices.Contains(g.Permissions, permission):
@@ -138,7 +161,15 @@ func (r *Rights) Caller(ctx context.Context, tx postgres.Tx, p *identity.Princip
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return Grant{}, fault.NotFound("organization") // removed meanwhile: a stranger
 	}
-	return r.Held(m).narrowed(p), err
+	held, claimed := r.Held(m).narrowed(p), r.claimed(p)
+	held.claimed = &claimed
+	return held, err
+}
+
+// claimed is what the caller's credential says of its rights in the organization.
+func (r *Rights) claimed(p *identity.Principal) Grant {
+	roles := slices.DeleteFunc(slices.Clone(p.Roles), func(role string) bool { return role == RoleOperator })
+	return Grant{Roles: roles, Permissions: r.authorizer.Permissions(roles, p.Permissions)}.narrowed(p)
 }
 
 // Of is what roles give in an organization, in a transaction of it. A role that
