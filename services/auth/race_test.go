@@ -267,7 +267,9 @@ func TestTheLoserOfTwoDemotionsMeetsAConflict(t *testing.T) {
 	bobs := b.principal(t, bob)
 	_, err := beside(t, b, "auth.member.updated",
 		func() error { return b.update(with(t.Context(), ada), org, bobs.UserID, "viewer") },
-		func() (struct{}, error) { return struct{}{}, b.update(with(t.Context(), bob), org, adas.UserID, "viewer") })
+		func() (struct{}, error) {
+			return struct{}{}, b.update(with(t.Context(), bob), org, adas.UserID, "viewer")
+		})
 	wantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 	owners := adminText(t, b, "SELECT string_agg(user_id::text, ' ') FROM auth.memberships WHERE organization_id = $1 AND 'owner' = ANY (roles)", org)
 	if owners != adas.UserID {
