@@ -282,13 +282,45 @@ func (s *Service) Run(ctx context.Context) error {
 
 // maintain does what is due every minute.
 func (s *Service) maintain(ctx context.Context) {
-	tasks := map[string]func(context.Context) error{
-		"rotate the signing keys":           s.ring.Rotate,
+	for {
+		if err := s.ring.Rotate(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "maintenance failed", "task", "rotate the signing keys", "error", err)
+		}
+		for what, sweep := range s.sweeps() {
+			if err := sweep(ctx); err != nil && ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "maintenance failed", "task", what, "error", err)
+			}
+		}
+		if clock.Sleep(ctx, s.clock, maintainEvery) != nil {
+			return
+		}
+	}
+}
+
+// Sweep removes what ended by time, once. Run does it every minute.
+func (s *Service) Sweep(ctx context.Context) error {
+	var problems []error
+	for what, sweep := range s.sweeps() {
+		if err := sweep(ctx); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// sweeps remove what ended by time, each a bounded part in a transaction. Of the answers
+// that are remembered for Idempotency-Keys, auth removes those of all services.
+// cmd/surface finds a table with an expiry that none of them sweeps.
+func (s *Service) sweeps() map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
 		"remove expired challenges":         s.factors.Sweep,
 		"remove old revocations":            s.revoked.Sweep,
 		"purge deleted organizations":       s.organizations.Purge,
 		"remove expired links":              s.emails.Sweep,
 		"remove expired codes":              s.oauth.Sweep,
+		"remove expired provider sign-ins":  s.federation.Sweep,
+		"remove old invitations":            s.invitations.Sweep,
+		"remove expired API keys":           s.apiKeys.Sweep,
 		"forget how many letters were sent": s.post.office.Sweep,
 		"remove expired sessions": func(ctx context.Context) error {
 			_, err := s.sessions.Sweep(ctx)
@@ -298,15 +330,5 @@ func (s *Service) maintain(ctx context.Context) {
 			_, err := s.answers.Sweep(ctx)
 			return err
 		},
-	}
-	for {
-		for what, do := range tasks {
-			if err := do(ctx); err != nil && ctx.Err() == nil {
-				s.log.ErrorContext(ctx, "maintenance failed", "task", what, "error", err)
-			}
-		}
-		if clock.Sleep(ctx, s.clock, maintainEvery) != nil {
-			return
-		}
 	}
 }

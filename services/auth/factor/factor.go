@@ -207,7 +207,8 @@ func tooManyWrong(retryAfter time.Duration) error {
 	return fault.New(faultv1.Reason_REASON_RATE_LIMITED, "more than %d wrong codes in an hour", maxWrong).WithRetryAfter(retryAfter)
 }
 
-// Sweep removes the challenges that nobody answered in time.
+// Sweep removes the challenges that nobody answered in time, and the counts of wrong
+// codes of hours that are over.
 func (s *Service) Sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }

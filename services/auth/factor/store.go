@@ -196,11 +196,9 @@ func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
-	for {
-		n, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64],
-			"SELECT delete_expired_factor_challenges($1, $2)", now, sweepMost)
-		if err != nil || n < sweepMost {
-			return err
-		}
+	if _, err := postgres.Sweep(ctx, s.db, "delete_expired_factor_challenges", now); err != nil {
+		return err
 	}
+	_, err := postgres.Sweep(ctx, s.db, "delete_expired_factor_tries", now.Add(-wrongWindow))
+	return err
 }

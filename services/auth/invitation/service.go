@@ -318,6 +318,12 @@ func (s *Service) stale(ctx context.Context, tx postgres.Tx, organizationID stri
 	return out, nil
 }
 
+// Sweep removes the invitations that ended a while ago, accepted or not, and the counts
+// of days that are over.
+func (s *Service) Sweep(ctx context.Context) error {
+	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
+}
+
 // Waits tells whether the invitation with a token waits for an address.
 func (s *Service) Waits(ctx context.Context, token, address string) (bool, error) {
 	return s.deps.Store.waits(ctx, opaque.Hash(token), user.NormalizeEmail(address), s.deps.Clock.Now())

@@ -155,6 +155,14 @@ func (s *Store) arm(ctx context.Context, organizationID, id string, hash []byte,
 	return l, err == nil, err
 }
 
+func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
+	if _, err := postgres.Sweep(ctx, s.db, "delete_expired_invitations", now.Add(-kept)); err != nil {
+		return err
+	}
+	_, err := postgres.Sweep(ctx, s.db, "delete_expired_invitation_counts", now)
+	return err
+}
+
 // waits tells whether an invitation waits, for whoever has its token and its address.
 func (s *Store) waits(ctx context.Context, hash []byte, address string, now time.Time) (bool, error) {
 	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], "SELECT waiting_invitation($1, $2, $3) IS NOT NULL", hash, address, now)
