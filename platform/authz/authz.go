@@ -171,11 +171,18 @@ func scoped(p *identity.Principal, rule Rule) error {
 
 // Allowed lists the permissions that a caller may use now, by name.
 func (a *Authorizer) Allowed(p *identity.Principal) []string {
-	held := a.Permissions(p.Roles, p.Permissions)
+	return Within(p, a.Permissions(p.Roles, p.Permissions))
+}
+
+// Within returns those of some permissions that a caller's credential may use: all of
+// them in a first-party session, otherwise those among its scopes. Whatever reads the
+// rights of a caller from a database must pass them through here, as a key and an
+// OAuth client may do less than the user that they act for.
+func Within(p *identity.Principal, permissions []string) []string {
 	if p.FirstParty() {
-		return held
+		return permissions
 	}
-	return slices.DeleteFunc(held, func(name string) bool { return !slices.Contains(p.Scopes, name) })
+	return slices.DeleteFunc(slices.Clone(permissions), func(name string) bool { return !slices.Contains(p.Scopes, name) })
 }
 
 func (a *Authorizer) holds(p *identity.Principal, permission string) bool {

@@ -37,8 +37,6 @@ import (
 const (
 	// Lifetime is how long a key is remembered.
 	Lifetime = 24 * time.Hour
-	// sweepMost bounds one statement of a sweep, so that it holds few locks.
-	sweepMost = 1000
 )
 
 // errTaken tells that another request with the key was first.
@@ -158,12 +156,5 @@ func (k *Keys) keep(ctx context.Context, tx pgx.Tx, r rpcserver.Keyed, answer pr
 // Sweep removes the keys of every organization whose time is over, and answers
 // how many.
 func (k *Keys) Sweep(ctx context.Context) (deleted int64, err error) {
-	for {
-		n, err := postgres.QueryOne(ctx, k.db, postgres.Scope{}, pgx.RowTo[int64],
-			"SELECT gatehouse.delete_idempotency_keys($1, $2)", k.clock.Now().Add(-Lifetime), sweepMost)
-		deleted += n
-		if err != nil || n < sweepMost {
-			return deleted, err
-		}
-	}
+	return postgres.Sweep(ctx, k.db, "gatehouse.delete_idempotency_keys", k.clock.Now().Add(-Lifetime))
 }

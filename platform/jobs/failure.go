@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,7 +16,11 @@ import (
 
 // attemptError is what is stored of a failed attempt: the text that a client
 // may see too. The cause stays in the chain, for the log.
-type attemptError struct{ fault *fault.Fault }
+type attemptError struct {
+	fault *fault.Fault
+	// final says that another attempt would find the same.
+	final bool
+}
 
 // Error leaves the cause out.
 func (e *attemptError) Error() string { return e.fault.Name() + ": " + e.fault.Detail() }
@@ -28,12 +33,27 @@ func verdict(err error) error {
 	if err == nil {
 		return nil
 	}
-	failed := &attemptError{fault.From(err)}
-	if permanent(failed.fault) {
-		return river.JobCancel(failed)
-	}
-	return failed
+	var marked *permanentError
+	f := fault.From(err)
+	return &attemptError{fault: f, final: errors.As(err, &marked) || permanent(f)}
 }
+
+// Permanent marks the error of a handler that fails for good: another attempt would
+// find the same. It is needed where the fault does not say so by its reason, as an
+// internal error does not.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err}
+}
+
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error that was marked.
+func (e *permanentError) Unwrap() error { return e.err }
 
 // permanent says that the job's own input is to blame, which another attempt
 // would find unchanged. What may change by itself is not: a conflict, a limit,
@@ -58,15 +78,18 @@ func permanent(f *fault.Fault) bool {
 // reporter logs what River keeps to itself.
 type reporter struct{ log *slog.Logger }
 
-// HandleError logs a failed attempt: as an error when it was the last one.
+// HandleError logs a failed attempt, as an error when it was the last one and the
+// server's own. It ends the job where another attempt would find the same: River does
+// not report jobs that their handler cancels.
 func (r *reporter) HandleError(ctx context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {
-	level := slog.LevelWarn
-	if job.Attempt >= job.MaxAttempts {
+	var failed *attemptError
+	ended, level := errors.As(err, &failed) && failed.final, slog.LevelWarn
+	if job.Attempt >= job.MaxAttempts || ended && fault.SpecOf(fault.From(err).Reason()).HTTPStatus >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
 	// The fault, not the attempt's error: the log is where the cause belongs.
-	r.log.LogAttrs(ctx, level, "a job failed", append(attributes(job), slog.Any("error", fault.From(err)))...)
-	return nil
+	r.log.LogAttrs(ctx, level, "a job failed", append(attributes(job), slog.Bool("permanent", ended), slog.Any("error", fault.From(err)))...)
+	return &river.ErrorHandlerResult{SetCancelled: ended}
 }
 
 // HandlePanic logs a panic; the job is tried again like one that failed.

@@ -3,7 +3,9 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -42,6 +44,26 @@ type sweep struct{ jobs.System }
 func (sweep) Kind() string { return "sweep" }
 
 func sumOf(a, b int) sum { return sum{Tenant: jobs.Tenant{OrganizationID: acme}, A: a, B: b} }
+
+// lines is a log that several goroutines write.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements [io.Writer].
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p) //nolint:wrapcheck // it never fails
+}
+
+// String returns what was logged until now.
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
 
 func config(t *testing.T) postgres.Config {
 	t.Helper()
@@ -154,6 +176,7 @@ func TestFailureIsRetriedOrFinal(t *testing.T) {
 		"gone":             {fault.NotFound("document"), "cancelled", "no such document"},
 		"away":             {fault.Wrap(secret, faultv1.Reason_REASON_DATABASE_UNAVAILABLE, "try later"), "retryable", "DATABASE_UNAVAILABLE"},
 		"conflict":         {fault.Wrap(secret, faultv1.Reason_REASON_CONFLICT, "met"), "retryable", "met"},
+		"marked":           {jobs.Permanent(fault.Wrap(secret, faultv1.Reason_REASON_INTERNAL, "never")), "cancelled", "never"},
 		"unexpected":       {secret, "retryable", "INTERNAL"},
 		"limited for long": {fault.Invalid("x", "y").WithRetryAfter(time.Second), "retryable", "INVALID_ARGUMENT"},
 	} {
@@ -162,9 +185,14 @@ func TestFailureIsRetriedOrFinal(t *testing.T) {
 			db := pgtest.OpenConfig(t, config(t), role)
 			workers := jobs.NewWorkers()
 			handle(t, workers, func(context.Context, postgres.Scope, jobs.Job[sum]) error { return test.err })
-			client := start(t, db, jobs.Options{Workers: workers})
+			var log lines
+			client := start(t, db, jobs.Options{Workers: workers, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			insert(t, db, client, sumOf(1, 2), jobs.InsertOptions{}, nil)
 			stored := state(t, db, "sum", test.state)
+			// A job that ends for good says so, as River does not.
+			if got, want := strings.Contains(log.String(), "permanent=true"), test.state == "cancelled"; got != want {
+				t.Errorf("the log says %q", log.String())
+			}
 			if !strings.Contains(stored, test.stored) || strings.Contains(stored, secret.Error()) {
 				t.Errorf("stored of the failure: %s", stored)
 			}
@@ -286,8 +314,8 @@ func TestHealthAndMetrics(t *testing.T) {
 			t.Fatal("the workers never became healthy")
 		}
 	}
-	if got, points := gauge(t, reader); got != 1 || points != 6 {
-		t.Errorf("gatehouse.jobs adds up to %d, want the scheduled one; it tells of %d states, want all 6", got, points)
+	if got, points := gauge(t, reader); got != 1 || points != 7 {
+		t.Errorf("gatehouse.jobs adds up to %d, want the scheduled one; it tells of %d states, want all 7", got, points)
 	}
 	if err := client.Stop(t.Context()); err != nil || client.Healthy() {
 		t.Errorf("after Stop: healthy = %v, %v", client.Healthy(), err)

@@ -33,7 +33,7 @@ type depth struct {
 
 // waiting are the states of jobs that have not ended well, as River names them.
 func waiting() []string {
-	return []string{"available", "retryable", "running", "scheduled", "pending", "discarded"}
+	return []string{"available", "retryable", "running", "scheduled", "pending", "discarded", "cancelled"}
 }
 
 // sampler remembers the last count of the queue. That it succeeds is the

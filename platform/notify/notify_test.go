@@ -295,3 +295,39 @@ func TestTemplatesMustExistInEnglish(t *testing.T) {
 		t.Error("a template that English lacks is taken")
 	}
 }
+
+// S88: a value stays in its place, whatever it holds: it adds no line, no header and no
+// other body.
+func TestS88ValuesDoNotLeaveTheirPlaceInAMail(t *testing.T) {
+	t.Parallel()
+	templates, err := notify.ParseTemplates(fstest.MapFS{
+		"en/invite.txt":  {Data: []byte("Subject: Come to {{name}}\n\nJoin {{name}}.\nNow.\n")},
+		"en/invite.html": {Data: []byte("<p>Join {{name}}.</p>")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, clean := range map[string]string{
+		"Acme\n\nYour account is locked.\nSee http://evil.example": "Acme Your account is locked. See http://evil.example",
+		"Acme\r\nBcc: everybody@example.org":                       "Acme Bcc: everybody@example.org",
+		"Acme\u2028Subject: x\x00":                                 "Acme Subject: x",
+		"\n\nSubject: another":                                     "Subject: another",
+	} {
+		m, err := templates.Fill(notify.Email, "invite", "en", map[string]string{"name": name})
+		if err != nil || m.Subject != "Come to "+clean || m.Text != "Join "+clean+".\nNow.\n" || m.HTML != "<p>Join "+clean+".</p>" {
+			t.Errorf("%q: %v %+v", name, err, m)
+		}
+	}
+}
+
+func TestAMailsTemplateBeginsWithOneSubject(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"Subject: a\nb\n\nText", "Subject: a\nText", "Subject: a"} {
+		if _, err := notify.ParseTemplates(fstest.MapFS{"en/a.txt": {Data: []byte(text)}}); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+	if _, err := notify.ParseTemplates(fstest.MapFS{"en/a.html": {Data: []byte("<p>")}}); err == nil {
+		t.Error("HTML without a text is taken")
+	}
+}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/valyala/fasttemplate"
+
+	"github.com/gatehouse/gatehouse/platform/line"
 )
 
 // fallback is the language of every template.
@@ -26,15 +29,20 @@ const fallback = "en"
 // "Subject: ", and is followed by an empty line. Every template exists in English;
 // other languages may lack some.
 //
+// A value is one line of text: what breaks lines in it becomes a space ([line.Clean]).
+// It cannot leave its place either, since subject and text are apart before any value
+// is put in.
+//
 // The standard library's templates would do more, but calling methods by name is a
 // part of that, and keeps every method of the binary in it (decision 0015).
-type Templates struct {
-	text, html map[string]*fasttemplate.Template
-}
+type Templates struct{ pages map[string]*page }
+
+// page is a message in a language. A mail has a subject and may have HTML.
+type page struct{ subject, text, html *fasttemplate.Template }
 
 // ParseTemplates reads the templates of a file system.
 func ParseTemplates(files fs.FS) (*Templates, error) {
-	t := &Templates{text: map[string]*fasttemplate.Template{}, html: map[string]*fasttemplate.Template{}}
+	t := &Templates{pages: map[string]*page{}}
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -44,8 +52,11 @@ func ParseTemplates(files fs.FS) (*Templates, error) {
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
-	for name := range t.text {
-		if _, english := t.text[fallback+name[strings.IndexByte(name, '/'):]]; !english {
+	for name, p := range t.pages {
+		if p.text == nil {
+			return nil, fmt.Errorf("templates: %s has no text", name)
+		}
+		if t.pages[fallback+name[strings.IndexByte(name, '/'):]] == nil {
 			return nil, fmt.Errorf("templates: %s does not exist in English", name)
 		}
 	}
@@ -57,26 +68,50 @@ func (t *Templates) add(files fs.FS, name string) error {
 	if err != nil {
 		return err //nolint:wrapcheck // wrapped by the caller
 	}
-	parsed, err := fasttemplate.NewTemplate(string(raw), "{{", "}}")
+	key := strings.TrimSuffix(name, path.Ext(name))
+	p := t.pages[key]
+	if p == nil {
+		p = &page{}
+		t.pages[key] = p
+	}
+	switch path.Ext(name) {
+	case ".txt":
+		err = p.setText(string(raw))
+	case ".html":
+		p.html, err = parse(string(raw))
+	default:
+		err = errors.New("is neither text nor HTML")
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	key := strings.TrimSuffix(name, path.Ext(name))
-	switch path.Ext(name) {
-	case ".txt":
-		t.text[key] = parsed
-	case ".html":
-		t.html[key] = parsed
-	default:
-		return fmt.Errorf("%s is neither text nor HTML", name)
-	}
 	return nil
+}
+
+// setText takes the text of a message, and the subject that a mail's begins with.
+func (p *page) setText(raw string) (err error) {
+	if rest, mail := strings.CutPrefix(raw, "Subject: "); mail {
+		subject, body, found := strings.Cut(rest, "\n\n")
+		if !found || strings.ContainsAny(subject, "\r\n") {
+			return errors.New("its subject is not one line, followed by an empty one")
+		}
+		if p.subject, err = parse(subject); err != nil {
+			return err
+		}
+		raw = body
+	}
+	p.text, err = parse(raw)
+	return err
+}
+
+func parse(raw string) (*fasttemplate.Template, error) {
+	return fasttemplate.NewTemplate(raw, "{{", "}}") //nolint:wrapcheck // wrapped by the caller
 }
 
 // Locales lists the languages of which there is any template, by name.
 func (t *Templates) Locales() []string {
 	found := map[string]bool{}
-	for name := range t.text {
+	for name := range t.pages {
 		language, _, _ := strings.Cut(name, "/")
 		found[language] = true
 	}
@@ -87,31 +122,39 @@ func (t *Templates) Locales() []string {
 // base language, or else in English. ID and To are the caller's to set.
 func (t *Templates) Fill(channel Channel, name, language string, data map[string]string) (Message, error) {
 	key := t.key(name, language)
-	text := t.text[key]
-	if text == nil {
+	p := t.pages[key]
+	if p == nil {
 		return Message{}, fmt.Errorf("templates: there is no %s", name)
 	}
-	filled, err := fill(text, data, func(value string) string { return value })
-	if err != nil {
-		return Message{}, fmt.Errorf("templates: %s: %w", key, err)
+	m := Message{Channel: channel}
+	parts := []part{{p.text, &m.Text, plain}}
+	if channel == Email {
+		if p.subject == nil {
+			return Message{}, fmt.Errorf("templates: %s does not begin with its subject", key)
+		}
+		parts = append(parts, part{p.subject, &m.Subject, plain})
+		if p.html != nil {
+			parts = append(parts, part{p.html, &m.HTML, html.EscapeString})
+		}
 	}
-	m := Message{Channel: channel, Text: filled}
-	if channel != Email {
-		return m, nil
-	}
-	head, body, _ := strings.Cut(m.Text, "\n\n")
-	subject, found := strings.CutPrefix(head, "Subject: ")
-	if !found || strings.ContainsAny(subject, "\r\n") {
-		return Message{}, fmt.Errorf("templates: %s does not begin with its subject", key)
-	}
-	m.Subject, m.Text = subject, body
-	if page := t.html[key]; page != nil {
-		if m.HTML, err = fill(page, data, html.EscapeString); err != nil {
+	for _, part := range parts {
+		filled, err := fill(part.template, data, part.escape)
+		if err != nil {
 			return Message{}, fmt.Errorf("templates: %s: %w", key, err)
 		}
+		*part.into = filled
 	}
 	return m, nil
 }
+
+// part is a part of a message that is to be filled.
+type part struct {
+	template *fasttemplate.Template
+	into     *string
+	escape   func(string) string
+}
+
+func plain(value string) string { return value }
 
 // fill puts values into a template. One that the data lacks is a mistake, not an
 // empty place in a mail.
@@ -125,7 +168,7 @@ func fill(t *fasttemplate.Template, data map[string]string, escape func(string) 
 		if isURL && !webPage(value) {
 			return 0, fmt.Errorf("%q is not the address of a web page", name)
 		}
-		return io.WriteString(w, escape(value))
+		return io.WriteString(w, escape(line.Clean(value)))
 	})
 }
 
@@ -138,7 +181,7 @@ func webPage(address string) bool {
 func (t *Templates) key(name, language string) string {
 	base, _, _ := strings.Cut(language, "-")
 	for _, l := range []string{language, base} {
-		if key := strings.ToLower(l) + "/" + name; t.text[key] != nil {
+		if key := strings.ToLower(l) + "/" + name; t.pages[key] != nil {
 			return key
 		}
 	}

@@ -89,14 +89,14 @@ func TestS63ATextWithNULIsNamed(t *testing.T) {
 	r.handlers.assisted = func(context.Context, *managementv1.CreateAssistantRequest) (*managementv1.Assistant, error) {
 		return nil, fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "a text holds characters that cannot be stored")
 	}
-	req := creation("a\x00b")
-	req.Assistant.Description, req.Assistant.Instructions = "plain", "\x00"
+	req := creation("plain")
+	req.Assistant.Description, req.Assistant.Instructions = "a\x00b", "\x00"
 	_, err := r.assistants.CreateAssistant(r.as(t, "member"), req)
 	var fields []string
 	for _, v := range fault.From(err).Violations() {
 		fields = append(fields, v.Field)
 	}
-	if !slices.Equal(fields, []string{"assistant.displayName", "assistant.instructions"}) {
+	if !slices.Equal(fields, []string{"assistant.description", "assistant.instructions"}) {
 		t.Errorf("%v names %q", err, fields)
 	}
 }

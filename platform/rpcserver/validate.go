@@ -13,13 +13,14 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// validate checks a message against the rules in its contract, and names every
-// bad field in JSON's spelling.
+// validate writes the ids of a message in lower case, checks it against the rules in its
+// contract, and names every bad field in JSON's spelling.
 func (c *chain) validate(message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
 		return nil
 	}
+	lowerIDs(m.ProtoReflect())
 	err := c.validator.Validate(m)
 	if err == nil {
 		return nil

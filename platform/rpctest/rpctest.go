@@ -134,6 +134,18 @@ func (s *Server) AsUser(t *testing.T, organizationID, userID string, roles ...st
 	return With(t.Context(), token)
 }
 
+// AsClient is [Server.AsUser] for an OAuth client that acts for the user within scopes.
+func (s *Server) AsClient(t *testing.T, organizationID, userID string, scopes []string, roles ...string) context.Context {
+	t.Helper()
+	now := clock.System().Now()
+	token, err := identity.SignAccess(s.key, identity.AccessClaims{
+		Issuer: Issuer, Subject: userID, ID: id.New(), ClientID: id.New(), OrganizationID: organizationID, Scopes: scopes,
+		SessionID: id.New(), Roles: roles, IssuedAt: now, ExpiresAt: now.Add(tokenLifetime), AuthTime: now,
+	})
+	must(t, err)
+	return With(t.Context(), token)
+}
+
 // With adds a user's access token to what a context calls with.
 func With(ctx context.Context, accessToken string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, rpcserver.MetadataAuthorization, "Bearer "+accessToken)

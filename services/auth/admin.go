@@ -45,8 +45,12 @@ func (s *Service) DisableUser(ctx context.Context, email string, disabled bool) 
 	})
 }
 
-// shut ends what a user has open: its sessions, and what came of its keys.
+// shut ends what a user has open: its sessions, what came of its keys, and the
+// invitations that it sent.
 func (s *Service) shut(ctx context.Context, tx postgres.Tx, userID string) error {
+	if err := s.organizations.Disable(ctx, tx, userID); err != nil {
+		return err
+	}
 	if _, err := s.userSessions.End(ctx, tx, userID, "", ""); err != nil {
 		return err
 	}

@@ -76,6 +76,9 @@ type Config struct {
 	// VerifiedEmail says whether an address must be confirmed before there is an
 	// account.
 	VerifiedEmail bool
+	// InvitationsPerDay is how many invitations an organization sends on a day, where
+	// RateLimits is set.
+	InvitationsPerDay int
 	// PasswordWait is how long a password waits for its turn to be hashed.
 	PasswordWait time.Duration
 	// SignUpClosed says whether only whoever was invited may sign up.
@@ -106,6 +109,9 @@ func (c Config) Validate() error {
 	}
 	if c.PasswordWait <= 0 {
 		problems = append(problems, errors.New("auth: passwords need some time to wait for their turn"))
+	}
+	if c.RateLimits && c.InvitationsPerDay < 1 {
+		problems = append(problems, errors.New("auth: an organization sends at least one invitation a day"))
 	}
 	if (c.AdminEmail == "") != (c.AdminPassword == "") {
 		problems = append(problems, errors.New("auth: the first operator needs both an address and a password"))
@@ -276,13 +282,45 @@ func (s *Service) Run(ctx context.Context) error {
 
 // maintain does what is due every minute.
 func (s *Service) maintain(ctx context.Context) {
-	tasks := map[string]func(context.Context) error{
-		"rotate the signing keys":           s.ring.Rotate,
+	for {
+		if err := s.ring.Rotate(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "maintenance failed", "task", "rotate the signing keys", "error", err)
+		}
+		for what, sweep := range s.sweeps() {
+			if err := sweep(ctx); err != nil && ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "maintenance failed", "task", what, "error", err)
+			}
+		}
+		if clock.Sleep(ctx, s.clock, maintainEvery) != nil {
+			return
+		}
+	}
+}
+
+// Sweep removes what ended by time, once. Run does it every minute.
+func (s *Service) Sweep(ctx context.Context) error {
+	var problems []error
+	for what, sweep := range s.sweeps() {
+		if err := sweep(ctx); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// sweeps remove what ended by time, each a bounded part in a transaction. Of the answers
+// that are remembered for Idempotency-Keys, auth removes those of all services.
+// cmd/surface finds a table with an expiry that none of them sweeps.
+func (s *Service) sweeps() map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
 		"remove expired challenges":         s.factors.Sweep,
 		"remove old revocations":            s.revoked.Sweep,
 		"purge deleted organizations":       s.organizations.Purge,
 		"remove expired links":              s.emails.Sweep,
 		"remove expired codes":              s.oauth.Sweep,
+		"remove expired provider sign-ins":  s.federation.Sweep,
+		"remove old invitations":            s.invitations.Sweep,
+		"remove expired API keys":           s.apiKeys.Sweep,
 		"forget how many letters were sent": s.post.office.Sweep,
 		"remove expired sessions": func(ctx context.Context) error {
 			_, err := s.sessions.Sweep(ctx)
@@ -292,15 +330,5 @@ func (s *Service) maintain(ctx context.Context) {
 			_, err := s.answers.Sweep(ctx)
 			return err
 		},
-	}
-	for {
-		for what, do := range tasks {
-			if err := do(ctx); err != nil && ctx.Err() == nil {
-				s.log.ErrorContext(ctx, "maintenance failed", "task", what, "error", err)
-			}
-		}
-		if clock.Sleep(ctx, s.clock, maintainEvery) != nil {
-			return
-		}
 	}
 }

@@ -99,7 +99,7 @@ func TestMembersAndRoles(t *testing.T) {
 
 	// A token lives on; rights are those of the database.
 	must(t, b.update(asOwner, org, adminID, "viewer"))
-	wantReason(t, b.update(asAdmin, org, memberID, "member"), faultv1.Reason_REASON_PERMISSION_DENIED)
+	wantReason(t, b.update(asAdmin, org, memberID, "member"), faultv1.Reason_REASON_CONFLICT)
 
 	must(t, b.remove(asMember, org, memberID))
 	_, err := b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: member.GetRefreshToken()})

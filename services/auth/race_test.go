@@ -255,3 +255,28 @@ func TestS15NoSignInOutrunsANewPassword(t *testing.T) {
 		h.wantRefused(t, challenge, h.code(t, 0))
 	})
 }
+
+// Of two owners who demote each other at once one succeeds. The other is told that its
+// own roles changed, not that it never had them.
+func TestTheLoserOfTwoDemotionsMeetsAConflict(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ada, adas := b.signUp(t, "ada@example.org")
+	org := adas.OrganizationID
+	bob := b.join(t, b.operator(t), org, "bob@example.org", "owner")
+	bobs := b.principal(t, bob)
+	_, err := beside(t, b, "auth.member.updated",
+		func() error { return b.update(with(t.Context(), ada), org, bobs.UserID, "viewer") },
+		func() (struct{}, error) {
+			return struct{}{}, b.update(with(t.Context(), bob), org, adas.UserID, "viewer")
+		})
+	wantReason(t, err, faultv1.Reason_REASON_CONFLICT)
+	owners := adminText(t, b, "SELECT string_agg(user_id::text, ' ') FROM auth.memberships WHERE organization_id = $1 AND 'owner' = ANY (roles)", org)
+	if owners != adas.UserID {
+		t.Errorf("the owners are %s, want the one who was first", owners)
+	}
+	// Whoever signs in afterwards is refused as what it is.
+	again, err := b.switchTo(t, b.signIn(t, "bob@example.org"), org)
+	must(t, err)
+	wantReason(t, b.update(with(t.Context(), again), org, adas.UserID, "viewer"), faultv1.Reason_REASON_PERMISSION_DENIED)
+}

@@ -188,7 +188,7 @@ func TestS45RolesGiveNoMoreThanTheirMakerHas(t *testing.T) {
 	// A demotion counts before its token has ended.
 	must(t, b.update(asAda, org, clerkID, "viewer"))
 	_, err = b.tryRole(t, clerk, "Late", "chat.read")
-	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
+	wantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 }
 
 // S44, S45: what a role cannot be is refused on its field, and nothing but its

@@ -68,6 +68,9 @@ func setupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *bundle {
 	b.db = pgtest.OpenConfig(t, dbConfig, migrations.Role)
 	authorizer, err := authz.New()
 	must(t, err)
+	if cfg.InvitationsPerDay == 0 {
+		cfg.InvitationsPerDay = 100
+	}
 	cfg.PasswordWait = time.Minute // tests keep the machine busier than users do
 	cfg.Issuer, cfg.SecretKey, cfg.AdminEmail, cfg.AdminPassword = rpctest.Issuer, pgtest.SecretKey(), "root@example.org", password
 	b.service, err = auth.New(cfg, auth.Deps{DB: b.db, Clock: clk, Log: slog.New(slog.DiscardHandler), Authorizer: authorizer})

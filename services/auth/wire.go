@@ -72,7 +72,7 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}
 	if s.invitations, err = invitation.NewService(invitation.Deps{
 		Store: invitation.NewStore(deps.DB, tokens), Users: users, Organizations: organizations, Rights: rights, Office: s.post.office,
-		PublicURL: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
+		PerDay: s.invitationsPerDay(), PublicURL: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
 	}, s.post.postman); err != nil {
 		return err
 	}
@@ -108,6 +108,15 @@ func (s *Service) throttle() (*session.Throttle, error) {
 		return nil, nil //nolint:nilnil // the rooms take nil for no limit
 	}
 	return session.NewThrottle()
+}
+
+// invitationsPerDay is how many invitations an organization sends on a day; 0 where
+// rates are not limited.
+func (s *Service) invitationsPerDay() int {
+	if !s.cfg.RateLimits {
+		return 0
+	}
+	return s.cfg.InvitationsPerDay
 }
 
 // openSessions builds the room of sessions, with what the configuration says of it.
@@ -172,19 +181,19 @@ func (s *Service) wireOrganizations(deps Deps, tokens *paging.Tokens, organizati
 		return err
 	}
 	if s.organizations, err = organization.NewService(organization.Deps{
-		Store: organizations, Rights: rights, Revocations: s.revoked, Fresh: s.factors.RequireFresh, Trail: s.trail, Clock: deps.Clock,
+		Store: organizations, Rights: rights, Revocations: s.revoked, Withdraw: s.invitations.Withdraw, Fresh: s.factors.RequireFresh, Trail: s.trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}
 	if s.roles, err = role.NewService(role.Deps{
 		Store: role.NewStore(deps.DB, tokens), Rights: rights, Authorizer: deps.Authorizer, Revocations: s.revoked,
-		Trail: s.trail, Clock: deps.Clock,
+		Withdraw: s.invitations.Withdraw, Trail: s.trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}
 	if s.serviceAccounts, err = serviceaccount.NewService(serviceaccount.Deps{
 		Store: serviceaccount.NewStore(deps.DB, tokens, organizations), Rights: rights, Keys: s.apiKeys, Revocations: s.revoked,
-		Trail: s.trail, Clock: deps.Clock,
+		Withdraw: s.invitations.Withdraw, Trail: s.trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
 	}

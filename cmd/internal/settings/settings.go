@@ -28,6 +28,8 @@ const (
 	minPasswordWait = 100 * time.Millisecond
 	// maxPasswordWait leaves a request the rest of the 30 seconds that it may take.
 	maxPasswordWait = 20 * time.Second
+
+	maxInvitationsPerDay = 100_000
 )
 
 // Settings are all settings. docs/config.md is generated from them.
@@ -85,6 +87,10 @@ type Settings struct {
 	// How long a password waits for its turn to be hashed before the request is
 	// answered 503, from 100ms to 20s: a duration such as 2s.
 	PasswordWait time.Duration `env:"GATEHOUSE_PASSWORD_WAIT" envDefault:"2s"`
+	// How many invitations an organization sends on one day (UTC), from 1 to 100000. Each
+	// is a mail to somebody who may not want it. An account whose address is not confirmed
+	// sends 5 at most. Neither counts where GATEHOUSE_RATE_LIMITS is off.
+	InvitationsPerDay int `env:"GATEHOUSE_INVITATIONS_PER_DAY" envDefault:"200"`
 	// The identity providers by which anybody may sign in.
 	Providers Providers
 	// What may be reached beside the public internet at addresses that users choose, as
@@ -174,6 +180,9 @@ func (s Settings) Validate() error {
 	}
 	if s.RunsPerOrganization < 0 {
 		add("GATEHOUSE_RUNS_PER_ORGANIZATION: %d is negative", s.RunsPerOrganization)
+	}
+	if s.InvitationsPerDay < 1 || s.InvitationsPerDay > maxInvitationsPerDay {
+		add("GATEHOUSE_INVITATIONS_PER_DAY: %d is not between 1 and %d", s.InvitationsPerDay, maxInvitationsPerDay)
 	}
 	if _, err := egress.ParsePrefixes(s.EgressAllow); err != nil {
 		add("GATEHOUSE_EGRESS_ALLOW: %w", err)

@@ -23,19 +23,18 @@ func TestLocalNeedsNothing(t *testing.T) {
 func TestS79ProductionNamesEverythingThatIsUnfit(t *testing.T) {
 	t.Parallel()
 	_, err := settings.Load(map[string]string{
-		"GATEHOUSE_ENV":           "production",
-		"GATEHOUSE_DATABASE_URL":  "postgres://u:p@db.example.com/gatehouse",
-		"GATEHOUSE_RATE_LIMITS":   "off",
-		"GATEHOUSE_PASSWORD_WAIT": "21s",
-
+		"GATEHOUSE_ENV":                   "production",
+		"GATEHOUSE_DATABASE_URL":          "postgres://u:p@db.example.com/gatehouse",
+		"GATEHOUSE_RATE_LIMITS":           "off",
+		"GATEHOUSE_PASSWORD_WAIT":         "21s",
+		"GATEHOUSE_INVITATIONS_PER_DAY":   "0",
 		"GATEHOUSE_RUNS_PER_USER":         "-1",
 		"GATEHOUSE_RUNS_PER_ORGANIZATION": "-1",
-
-		"GATEHOUSE_CORS_ORIGINS": "https://app.example.com,*",
+		"GATEHOUSE_CORS_ORIGINS":          "https://app.example.com,*",
 	})
 	for _, want := range []string{
 		"GATEHOUSE_DATABASE_URL", "GATEHOUSE_SECRET_KEY", "GATEHOUSE_ADMIN_PASSWORD", "GATEHOUSE_RATE_LIMITS",
-		"GATEHOUSE_PUBLIC_URL", "GATEHOUSE_CORS_ORIGINS", "GATEHOUSE_PASSWORD_WAIT",
+		"GATEHOUSE_PUBLIC_URL", "GATEHOUSE_CORS_ORIGINS", "GATEHOUSE_PASSWORD_WAIT", "GATEHOUSE_INVITATIONS_PER_DAY",
 		"GATEHOUSE_RUNS_PER_USER", "GATEHOUSE_RUNS_PER_ORGANIZATION",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {

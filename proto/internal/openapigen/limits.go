@@ -4,6 +4,8 @@ import (
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	optionsv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/options/v1"
 )
 
 // rulesOf returns protovalidate's rules of a field; none is a valid answer.
@@ -22,6 +24,9 @@ func isRequired(field protoreflect.FieldDescriptor) bool {
 	return rules.GetRequired() || text.GetMinLen() > 0 || text.GetUuid() || text.GetEmail() ||
 		rules.GetRepeated().GetMinItems() > 0
 }
+
+// oneLine is gatehouse.options.v1.single_line as JSON Schema says it.
+const oneLine = `^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$`
 
 // limit adds the rules that JSON Schema can express.
 func limit(schema object, rules *validate.FieldRules) {
@@ -57,6 +62,9 @@ func limitText(schema object, r *validate.StringRules) {
 	}
 	if r.HasPattern() {
 		schema["pattern"] = r.GetPattern()
+	}
+	if single, _ := proto.GetExtension(r, optionsv1.E_SingleLine).(bool); single {
+		schema["pattern"] = oneLine
 	}
 	if r.GetUuid() {
 		schema["format"] = "uuid"

@@ -96,6 +96,11 @@ func (s *Service) DeleteAll(ctx context.Context, tx postgres.Tx, userID string) 
 	return nil
 }
 
+// Sweep removes the keys that expired a while ago. None of them opens anything.
+func (s *Service) Sweep(ctx context.Context) error {
+	return s.deps.Store.deleteExpired(ctx)
+}
+
 // end ends what was opened with a key, and writes the trail of the organization
 // that the key acts in.
 func (s *Service) end(ctx context.Context, tx postgres.Tx, k Key, verb string) error {

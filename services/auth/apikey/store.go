@@ -111,4 +111,9 @@ func (s *Store) Resolve(ctx context.Context, hash [sha256.Size]byte) (apikey.Key
 	return k, err
 }
 
+func (s *Store) deleteExpired(ctx context.Context) error {
+	_, err := postgres.Sweep(ctx, s.db, "delete_expired_api_keys", s.now().Add(-kept))
+	return err
+}
+
 func (s *Store) now() time.Time { return clock.Stamp(s.clock) }

@@ -75,16 +75,10 @@ func (s *Store) waiting(ctx context.Context, address string, now time.Time) (dis
 	return displayName, err == nil, err
 }
 
-// sweepMost bounds one statement of a sweep, so that it holds few locks.
-const sweepMost = 1000
-
 func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
 	for _, function := range []string{"delete_expired_mail_tokens", "delete_expired_mail_sign_ins"} {
-		for n := int64(sweepMost); n == sweepMost; {
-			var err error
-			if n, err = postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64], "SELECT "+function+"($1, $2)", now, sweepMost); err != nil {
-				return err
-			}
+		if _, err := postgres.Sweep(ctx, s.db, function, now); err != nil {
+			return err
 		}
 	}
 	return nil

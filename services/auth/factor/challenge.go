@@ -70,9 +70,11 @@ func (s *Service) Answer(ctx context.Context, tx postgres.Tx, challengeID, code 
 
 // Check judges a code of a user, in a transaction of the user in an
 // organization. A refusal is no error of the transaction: a wrong code is
-// counted there. Too many of them are RATE_LIMITED, which is an error.
+// counted there, and a few of them are told to the user, who may not be the one who
+// knows the password. Too many of them are RATE_LIMITED, which is an error.
 func (s *Service) Check(ctx context.Context, tx postgres.Tx, organizationID, userID, code string) (refusal, err error) {
-	if err := s.count(ctx, tx, userID); err != nil {
+	wrong, err := s.count(ctx, tx, userID)
+	if err != nil {
 		return nil, err
 	}
 	right, err := s.consume(ctx, tx, organizationID, userID, normalize(code))
@@ -80,7 +82,7 @@ func (s *Service) Check(ctx context.Context, tx postgres.Tx, organizationID, use
 		return nil, err
 	}
 	if !right {
-		return refused(), nil
+		return refused(), s.tellOfWrong(ctx, tx, userID, wrong)
 	}
 	return nil, s.deps.Store.uncount(ctx, tx, userID)
 }

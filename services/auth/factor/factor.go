@@ -45,6 +45,9 @@ const (
 	// A user's wrong codes within an hour, of whatever challenges.
 	maxWrong    = 10
 	wrongWindow = time.Hour
+	// tellAt is which of them the user is told of, once within the hour: one or two are
+	// the user's own slips.
+	tellAt = 3
 	// sealing is what the box of secrets is derived for.
 	sealing = "gatehouse/auth/totp"
 )
@@ -53,6 +56,7 @@ const (
 const (
 	letterAdded   mailing.Kind = "factor_added"
 	letterRemoved mailing.Kind = "factor_removed"
+	letterWrong   mailing.Kind = "factor_wrong"
 )
 
 // Sessions ends a user's sessions: one, or all but one.
@@ -179,21 +183,32 @@ func refused() error {
 }
 
 // count counts a try of a user's factor as wrong until it turns out right; too
-// many are RATE_LIMITED.
-func (s *Service) count(ctx context.Context, tx postgres.Tx, userID string) error {
+// many are RATE_LIMITED. It returns how many were wrong within the hour, with this one.
+func (s *Service) count(ctx context.Context, tx postgres.Tx, userID string) (wrong int, err error) {
 	now := s.deps.Clock.Now()
-	until, err := s.deps.Store.count(ctx, tx, userID, now)
+	wrong, until, err := s.deps.Store.count(ctx, tx, userID, now)
 	if err == nil && !until.IsZero() {
-		return tooManyWrong(until.Sub(now))
+		return 0, tooManyWrong(until.Sub(now))
 	}
-	return err
+	return wrong, err
+}
+
+// tellOfWrong tells a user of wrong codes, in the transaction that counted them, once
+// they are as many as nobody enters by mistake. The count grows by one wrong code at a
+// time, so that this is once within the hour.
+func (s *Service) tellOfWrong(ctx context.Context, tx postgres.Tx, userID string, wrong int) error {
+	if wrong != tellAt {
+		return nil
+	}
+	return s.tell(ctx, tx, userID, letterWrong)
 }
 
 func tooManyWrong(retryAfter time.Duration) error {
 	return fault.New(faultv1.Reason_REASON_RATE_LIMITED, "more than %d wrong codes in an hour", maxWrong).WithRetryAfter(retryAfter)
 }
 
-// Sweep removes the challenges that nobody answered in time.
+// Sweep removes the challenges that nobody answered in time, and the counts of wrong
+// codes of hours that are over.
 func (s *Service) Sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }

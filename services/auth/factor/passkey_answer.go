@@ -83,11 +83,15 @@ func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, asked ce
 	if a, refusal, err = p.enter(ctx, tx, userID); refusal != nil || err != nil {
 		return a, refusal, err
 	}
-	if err := p.factors.count(ctx, tx, userID); err != nil {
+	wrong, err := p.factors.count(ctx, tx, userID)
+	if err != nil {
 		return a, nil, err
 	}
-	if refusal, err = p.judge(ctx, tx, a, asked, answer); refusal != nil || err != nil {
-		return a, refusal, err
+	if refusal, err = p.judge(ctx, tx, a, asked, answer); err != nil {
+		return a, nil, err
+	}
+	if refusal != nil {
+		return a, refusal, p.factors.tellOfWrong(ctx, tx, userID, wrong)
 	}
 	a.Methods = Combine(before, shown(answer.Response.AuthenticatorData.Flags)...)
 	if err := store.deleteChallenge(ctx, tx, asked.challengeHash); err != nil {

@@ -102,7 +102,8 @@ func (s *Service) judgePending(ctx context.Context, tx postgres.Tx, userID, code
 	if !found || t.confirmed || now.Sub(t.created) > pendingTTL {
 		return nil, fault.NotFound("authenticator that waits to be confirmed")
 	}
-	if err := s.count(ctx, tx, userID); err != nil {
+	wrong, err := s.count(ctx, tx, userID)
+	if err != nil {
 		return nil, err
 	}
 	right, err := s.useStep(ctx, tx, t, normalize(code))
@@ -112,8 +113,11 @@ func (s *Service) judgePending(ctx context.Context, tx postgres.Tx, userID, code
 	if right {
 		right, err = s.deps.Store.confirm(ctx, tx, t.id, now)
 	}
-	if err != nil || !right {
-		return refused(), err
+	if err != nil {
+		return nil, err
+	}
+	if !right {
+		return refused(), s.tellOfWrong(ctx, tx, userID, wrong)
 	}
 	return nil, s.deps.Store.uncount(ctx, tx, userID)
 }

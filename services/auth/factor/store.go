@@ -154,19 +154,19 @@ func (s *Store) deleteChallenge(ctx context.Context, tx pgx.Tx, hash []byte) err
 }
 
 // count counts a code of a user as wrong before it is judged, so that tries at
-// once are bounded too. It answers until when no more are taken; zero when this
-// one is.
-func (s *Store) count(ctx context.Context, tx pgx.Tx, userID string, now time.Time) (until time.Time, err error) {
-	n, err := postgres.TxExec(ctx, tx, `INSERT INTO factor_tries AS t (user_id, begins_at, wrong) VALUES ($1, $2, 1)
+// once are bounded too. It returns how many there are within the window, with this
+// one, or until when no more are taken.
+func (s *Store) count(ctx context.Context, tx pgx.Tx, userID string, now time.Time) (wrong int, until time.Time, err error) {
+	wrong, err = postgres.TxOne(ctx, tx, pgx.RowTo[int], `INSERT INTO factor_tries AS t (user_id, begins_at, wrong) VALUES ($1, $2, 1)
 		ON CONFLICT (user_id) DO UPDATE SET
 			wrong = CASE WHEN t.begins_at <= $3 THEN 1 ELSE t.wrong + 1 END,
 			begins_at = CASE WHEN t.begins_at <= $3 THEN $2 ELSE t.begins_at END
-		WHERE t.begins_at <= $3 OR t.wrong < $4`, userID, now, now.Add(-wrongWindow), maxWrong)
-	if err != nil || n == 1 {
-		return time.Time{}, err
+		WHERE t.begins_at <= $3 OR t.wrong < $4 RETURNING wrong`, userID, now, now.Add(-wrongWindow), maxWrong)
+	if !errors.Is(err, postgres.ErrNoRows) {
+		return wrong, time.Time{}, err
 	}
 	begins, err := postgres.TxOne(ctx, tx, pgx.RowTo[time.Time], "SELECT begins_at FROM factor_tries WHERE user_id = $1", userID)
-	return begins.Add(wrongWindow), err
+	return 0, begins.Add(wrongWindow), err
 }
 
 // uncount takes a code back that turned out to be right.
@@ -196,11 +196,9 @@ func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
-	for {
-		n, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64],
-			"SELECT delete_expired_factor_challenges($1, $2)", now, sweepMost)
-		if err != nil || n < sweepMost {
-			return err
-		}
+	if _, err := postgres.Sweep(ctx, s.db, "delete_expired_factor_challenges", now); err != nil {
+		return err
 	}
+	_, err := postgres.Sweep(ctx, s.db, "delete_expired_factor_tries", now.Add(-wrongWindow))
+	return err
 }

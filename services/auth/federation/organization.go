@@ -45,7 +45,9 @@ func decodeProvider(m *authv1.IdentityProvider) OrganizationProvider {
 		ID: m.GetId(), DisplayName: strings.TrimSpace(m.GetDisplayName()), Issuer: m.GetIssuer(), ClientID: m.GetClientId(), Role: m.GetRole(),
 	}
 	for _, domain := range m.GetDomains() {
-		p.Domains = append(p.Domains, strings.ToLower(domain))
+		if domain = strings.ToLower(domain); !slices.Contains(p.Domains, domain) {
+			p.Domains = append(p.Domains, domain)
+		}
 	}
 	if p.Role == "" {
 		p.Role = organization.RoleMember

@@ -59,7 +59,10 @@ func (s *Service) CreateIdentityProvider(ctx context.Context, req *authv1.Create
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	err = s.administer(ctx, caller, p.Role, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.administer(ctx, caller, func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error {
+		if err := s.coverRole(ctx, tx, holder, p); err != nil {
+			return err
+		}
 		n, err := s.deps.Store.countProviders(ctx, tx, p.OrganizationID)
 		if err != nil {
 			return err
@@ -87,8 +90,8 @@ func (s *Service) UpdateIdentityProvider(ctx context.Context, req *authv1.Update
 	patch, mask := decodeProvider(req.GetIdentityProvider()), req.GetUpdateMask().GetPaths()
 	etag := rpcserver.Etag(ctx, req.GetIdentityProvider().GetEtag())
 	var after OrganizationProvider
-	err = s.administer(ctx, caller, patch.Role, func(ctx context.Context, tx postgres.Tx) error {
-		before, err := s.deps.Store.lockProvider(ctx, tx, caller.OrganizationID, patch.ID)
+	err = s.administer(ctx, caller, func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error {
+		before, err := s.lockProvider(ctx, tx, holder, caller.OrganizationID, patch.ID)
 		if err != nil {
 			return err
 		}
@@ -97,6 +100,9 @@ func (s *Service) UpdateIdentityProvider(ctx context.Context, req *authv1.Update
 		}
 		var secret bool
 		if after, secret, err = before.Apply(patch, mask); err != nil {
+			return err
+		}
+		if err := s.coverRole(ctx, tx, holder, after); err != nil {
 			return err
 		}
 		changes := fields.Changes(before, after)
@@ -122,8 +128,8 @@ func (s *Service) DeleteIdentityProvider(ctx context.Context, req *authv1.Delete
 	if err != nil {
 		return nil, err
 	}
-	err = s.administer(ctx, caller, "", func(ctx context.Context, tx postgres.Tx) error {
-		p, err := s.deps.Store.lockProvider(ctx, tx, caller.OrganizationID, req.GetId())
+	err = s.administer(ctx, caller, func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error {
+		p, err := s.lockProvider(ctx, tx, holder, caller.OrganizationID, req.GetId())
 		if err != nil {
 			return err
 		}
@@ -147,9 +153,11 @@ func (s *Service) administering(ctx context.Context, organizationID string) (*id
 	return s.requireFactor(ctx)
 }
 
-// administer changes an organization's providers in one transaction, under its lock. A
-// role that people are to come in gives nothing that the caller does not hold now.
-func (s *Service) administer(ctx context.Context, caller *identity.Principal, role string, change func(ctx context.Context, tx postgres.Tx) error) error {
+// administer changes an organization's providers in one transaction, under its lock.
+// The change gets what the caller holds now.
+func (s *Service) administer(ctx context.Context, caller *identity.Principal,
+	change func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error,
+) error {
 	scope := postgres.Scope{OrganizationID: caller.OrganizationID, UserID: caller.UserID}
 	return s.deps.Store.inTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
 		holder, err := s.deps.Rights.Caller(ctx, tx, caller)
@@ -159,17 +167,27 @@ func (s *Service) administer(ctx context.Context, caller *identity.Principal, ro
 		if err := holder.Require(permission); err != nil {
 			return err
 		}
-		if role != "" {
-			given, err := s.deps.Rights.Of(ctx, tx, caller.OrganizationID, "identityProvider.role", []string{role})
-			if err != nil {
-				return err
-			}
-			if err := holder.Cover(given); err != nil {
-				return err
-			}
-		}
-		return change(ctx, tx)
+		return change(ctx, tx, holder)
 	})
+}
+
+// lockProvider returns a provider for a change. Who controls its issuer can join with
+// its role, so nobody changes one whose role gives more than they hold.
+func (s *Service) lockProvider(ctx context.Context, tx postgres.Tx, holder organization.Grant, organizationID, providerID string) (OrganizationProvider, error) {
+	p, err := s.deps.Store.lockProvider(ctx, tx, organizationID, providerID)
+	if err != nil {
+		return p, err
+	}
+	return p, s.coverRole(ctx, tx, holder, p)
+}
+
+// coverRole refuses a provider whose role gives more than the holder has.
+func (s *Service) coverRole(ctx context.Context, tx postgres.Tx, holder organization.Grant, p OrganizationProvider) error {
+	given, err := s.deps.Rights.Of(ctx, tx, p.OrganizationID, "identityProvider.role", []string{p.Role})
+	if err != nil {
+		return err
+	}
+	return holder.Cover(given)
 }
 
 func (s *Service) recordProvider(ctx context.Context, tx postgres.Tx, p OrganizationProvider, verb string, changes map[string]audit.Change) error {

@@ -21,9 +21,6 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	DefaultOrder: "createTime",
 }
 
-// sweepMost bounds one statement of a sweep, so that it holds few locks.
-const sweepMost = 1000
-
 // Identity is somebody at a provider who signs a user in.
 type Identity struct {
 	ID, UserID                       string
@@ -175,10 +172,6 @@ func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]
 }
 
 func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
-	for {
-		n, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64], "SELECT delete_expired_provider_attempts($1, $2)", now, sweepMost)
-		if err != nil || n < sweepMost {
-			return err
-		}
-	}
+	_, err := postgres.Sweep(ctx, s.db, "delete_expired_provider_attempts", now)
+	return err
 }

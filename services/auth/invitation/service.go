@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
@@ -38,9 +40,12 @@ type Deps struct {
 	Organizations *organization.Store
 	Rights        *organization.Rights
 	Office        *mailing.Office
-	PublicURL     string
-	Trail         *audit.Trail
-	Clock         clock.Clock
+	// PerDay is how many invitations an organization sends on a day; 0 is no limit, for
+	// unconfirmed addresses neither.
+	PerDay    int
+	PublicURL string
+	Trail     *audit.Trail
+	Clock     clock.Clock
 }
 
 // Service implements the RPCs of invitations.
@@ -97,7 +102,14 @@ func (s *Service) CreateInvitation(ctx context.Context, req *authv1.CreateInvita
 }
 
 func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.Principal, i Invitation) error {
+	// Before the organization, as everywhere.
+	if err := s.deps.Store.hold(ctx, tx, i.InviterID); err != nil {
+		return err
+	}
 	if err := s.check(ctx, tx, caller, i); err != nil {
+		return err
+	}
+	if err := s.limit(ctx, tx, i); err != nil {
 		return err
 	}
 	if err := s.deps.Store.replace(ctx, tx, i, user.NormalizeEmail(i.Email)); err != nil {
@@ -123,7 +135,11 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 	if err != nil {
 		return err
 	}
-	if err := organization.CheckManage(inviter, organization.Grant{}, given); err != nil {
+	before, err := s.replaced(ctx, tx, i)
+	if err != nil {
+		return err
+	}
+	if err := organization.CheckManage(inviter, before, given); err != nil {
 		return err
 	}
 	member, err := s.deps.Store.isMember(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email))
@@ -133,7 +149,7 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 	if member {
 		return fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "the address belongs to a member")
 	}
-	n, err := s.deps.Store.pending(ctx, tx, i.OrganizationID)
+	n, err := s.deps.Store.pending(ctx, tx, i.OrganizationID, s.deps.Clock.Now())
 	if err != nil {
 		return err
 	}
@@ -143,6 +159,20 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 	return nil
 }
 
+// replaced returns what the invitation gives that waits for the same address: making
+// another one withdraws it.
+func (s *Service) replaced(ctx context.Context, tx postgres.Tx, i Invitation) (organization.Grant, error) {
+	waiting, err := s.deps.Store.waitingFor(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email), s.deps.Clock.Now())
+	if err != nil || len(waiting) == 0 {
+		return organization.Grant{}, err
+	}
+	given, err := s.deps.Rights.Give(ctx, tx, i.OrganizationID, waiting[0].Roles)
+	if err != nil {
+		return organization.Grant{}, err
+	}
+	return given[0], nil
+}
+
 // DeleteInvitation implements the RPC.
 func (s *Service) DeleteInvitation(ctx context.Context, req *authv1.DeleteInvitationRequest) (*authv1.DeleteInvitationResponse, error) {
 	caller, err := organization.ActingIn(ctx, req.GetOrganizationId())
@@ -150,8 +180,15 @@ func (s *Service) DeleteInvitation(ctx context.Context, req *authv1.DeleteInvita
 		return nil, err
 	}
 	err = s.deps.Store.inTx(ctx, postgres.Scope{OrganizationID: caller.OrganizationID}, func(ctx context.Context, tx postgres.Tx) error {
+		holder, err := s.deps.Rights.Caller(ctx, tx, caller)
+		if err != nil {
+			return err
+		}
 		i, err := s.deps.Store.remove(ctx, tx, caller.OrganizationID, req.GetId())
 		if err != nil {
+			return err
+		}
+		if err := s.checkWithdraw(ctx, tx, holder, i); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, i, "withdrawn")
@@ -160,6 +197,19 @@ func (s *Service) DeleteInvitation(ctx context.Context, req *authv1.DeleteInvita
 		return nil, err
 	}
 	return &authv1.DeleteInvitationResponse{}, nil
+}
+
+// checkWithdraw refuses whoever could not have sent an invitation that waits. One that
+// is over is of no more use to anybody.
+func (s *Service) checkWithdraw(ctx context.Context, tx postgres.Tx, holder organization.Grant, i Invitation) error {
+	if i.state(s.deps.Clock.Now()) != authv1.Invitation_PENDING {
+		return nil
+	}
+	given, err := s.deps.Rights.Give(ctx, tx, i.OrganizationID, i.Roles)
+	if err != nil {
+		return err
+	}
+	return organization.CheckManage(holder, given[0], organization.Grant{})
 }
 
 // AcceptInvitation implements the RPC.
@@ -176,15 +226,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 		if err != nil {
 			return err
 		}
-		if accepted, err = s.deps.Store.accept(ctx, tx, opaque.Hash(req.GetToken()), user.NormalizeEmail(mine.Email), now); err != nil {
-			return err
-		}
-		scope := postgres.Scope{OrganizationID: accepted.OrganizationID, UserID: mine.ID}
-		if err := postgres.Enter(ctx, tx, scope); err != nil {
-			return err
-		}
-		// It may be being deleted.
-		if err := s.deps.Organizations.Lock(ctx, tx, accepted.OrganizationID); err != nil {
+		if accepted, err = s.accept(ctx, tx, opaque.Hash(req.GetToken()), mine, now); err != nil {
 			return err
 		}
 		member := organization.Member{
@@ -199,6 +241,87 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 		return nil, err
 	}
 	return &authv1.AcceptInvitationResponse{OrganizationId: accepted.OrganizationID}, nil
+}
+
+// accept uses an invitation up for the user who has its token and its address, if its
+// inviter could still send it. It leaves the transaction in the organization, which it
+// locks first: so does whatever changes the inviter's rights.
+func (s *Service) accept(ctx context.Context, tx postgres.Tx, hash []byte, mine user.User, now time.Time) (Invitation, error) {
+	address := user.NormalizeEmail(mine.Email)
+	organizationID, err := s.deps.Store.find(ctx, tx, hash, address, now)
+	if err != nil {
+		return Invitation{}, err
+	}
+	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: organizationID, UserID: mine.ID}); err != nil {
+		return Invitation{}, err
+	}
+	if err := s.deps.Organizations.Lock(ctx, tx, organizationID); err != nil {
+		return Invitation{}, err
+	}
+	i, err := s.deps.Store.accept(ctx, tx, organizationID, hash, address, now)
+	if err != nil {
+		return i, err
+	}
+	stale, err := s.stale(ctx, tx, organizationID, []Invitation{i}, nil)
+	if err == nil && len(stale) > 0 {
+		err = invalid()
+	}
+	return i, err
+}
+
+// Withdraw deletes the invitations of an organization that their inviters could not
+// send any more, in a transaction that has locked the organization: whatever takes
+// rights from a member calls it. The users without count as having no rights.
+func (s *Service) Withdraw(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error {
+	waiting, err := s.deps.Store.waiting(ctx, tx, organizationID, s.deps.Clock.Now())
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	stale, err := s.stale(ctx, tx, organizationID, waiting, without)
+	if err != nil {
+		return err
+	}
+	for _, i := range stale {
+		if _, err := s.deps.Store.remove(ctx, tx, organizationID, i.ID); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, i, "withdrawn"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stale returns those of an organization's invitations that their inviters could not
+// send now.
+func (s *Service) stale(ctx context.Context, tx postgres.Tx, organizationID string, invitations []Invitation, without []string) ([]Invitation, error) {
+	var inviters []string
+	var roles [][]string
+	for _, i := range invitations {
+		inviters, roles = append(inviters, i.InviterID), append(roles, i.Roles)
+	}
+	inviters = slices.DeleteFunc(inviters, func(userID string) bool { return slices.Contains(without, userID) })
+	held, err := s.deps.Rights.Now(ctx, tx, organizationID, inviters)
+	if err != nil {
+		return nil, err
+	}
+	given, err := s.deps.Rights.Give(ctx, tx, organizationID, roles...)
+	if err != nil {
+		return nil, err
+	}
+	var out []Invitation
+	for n, i := range invitations {
+		if organization.CheckManage(held[i.InviterID], organization.Grant{}, given[n]) != nil {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+// Sweep removes the invitations that ended a while ago, accepted or not, and the counts
+// of days that are over.
+func (s *Service) Sweep(ctx context.Context) error {
+	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }
 
 // Waits tells whether the invitation with a token waits for an address.

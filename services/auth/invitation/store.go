@@ -50,9 +50,53 @@ func (s *Store) isMember(ctx context.Context, tx pgx.Tx, organizationID, address
 }
 
 // pending returns how many invitations wait.
-func (s *Store) pending(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
+func (s *Store) pending(ctx context.Context, tx pgx.Tx, organizationID string, now time.Time) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int],
-		"SELECT count(*) FROM invitations WHERE organization_id = $1 AND accepted_at IS NULL", organizationID)
+		"SELECT count(*) FROM invitations WHERE organization_id = $1 AND accepted_at IS NULL AND expires_at > $2", organizationID, now)
+}
+
+// waiting returns the invitations of an organization that wait.
+func (s *Store) waiting(ctx context.Context, tx pgx.Tx, organizationID string, now time.Time) ([]Invitation, error) {
+	return postgres.TxAll(ctx, tx, scan, "SELECT "+columns+` FROM invitations
+		WHERE organization_id = $1 AND accepted_at IS NULL AND expires_at > $2 ORDER BY id`, organizationID, now)
+}
+
+// waitingFor returns the invitation that waits for an address, if there is one.
+func (s *Store) waitingFor(ctx context.Context, tx pgx.Tx, organizationID, address string, now time.Time) ([]Invitation, error) {
+	return postgres.TxAll(ctx, tx, scan, "SELECT "+columns+` FROM invitations
+		WHERE organization_id = $1 AND email_normalized = $2 AND accepted_at IS NULL AND expires_at > $3`, organizationID, address, now)
+}
+
+// hold keeps whoever sends an invitation from sending another one meanwhile, from
+// whichever organization.
+func (s *Store) hold(ctx context.Context, tx pgx.Tx, inviterID string) error {
+	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", inviterID)
+	return err
+}
+
+// sent returns who sends an invitation, and how many were sent on a day.
+func (s *Store) sent(ctx context.Context, tx pgx.Tx, i Invitation, day time.Time) (sender, error) {
+	return postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (sender, error) {
+		var s sender
+		err := row.Scan(&s.confirmed, &s.own, &s.all)
+		return s, err
+	}, `SELECT EXISTS (SELECT FROM users u WHERE u.id = $2 AND u.email_verified) OR
+			EXISTS (SELECT FROM users u, memberships m JOIN users o ON o.id = m.user_id
+				WHERE u.id = $2 AND u.kind = 'service' AND m.organization_id = $1 AND 'owner' = ANY (m.roles) AND o.email_verified),
+		coalesce((SELECT sum(sent) FROM invitation_counts WHERE inviter_id = $2 AND day = $3), 0)::integer,
+		coalesce((SELECT sum(sent) FROM invitation_counts WHERE organization_id = $1 AND day = $3), 0)::integer`,
+		i.OrganizationID, i.InviterID, day)
+}
+
+// countsKept is how long a day's count is kept after the day began.
+const countsKept = 2 * 24 * time.Hour
+
+// count counts an invitation as sent on a day.
+func (s *Store) count(ctx context.Context, tx pgx.Tx, i Invitation, day time.Time) error {
+	_, err := postgres.TxExec(ctx, tx, `INSERT INTO invitation_counts AS c (organization_id, inviter_id, day, sent, expires_at)
+		VALUES ($1, $2, $3, 1, $4) ON CONFLICT (organization_id, inviter_id, day) DO UPDATE SET sent = c.sent + 1`,
+		i.OrganizationID, i.InviterID, day, day.Add(countsKept))
+	return err
 }
 
 // replace adds an invitation in the place of the one of its address that waits.
@@ -111,20 +155,44 @@ func (s *Store) arm(ctx context.Context, organizationID, id string, hash []byte,
 	return l, err == nil, err
 }
 
-// waits tells whether an invitation waits, for whoever has its token and its address.
-func (s *Store) waits(ctx context.Context, hash []byte, address string, now time.Time) (bool, error) {
-	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], "SELECT invitation_waits($1, $2, $3)", hash, address, now)
+func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
+	if _, err := postgres.Sweep(ctx, s.db, "delete_expired_invitations", now.Add(-kept)); err != nil {
+		return err
+	}
+	_, err := postgres.Sweep(ctx, s.db, "delete_expired_invitation_counts", now)
+	return err
 }
 
-// accept uses an invitation up, for whoever has its token and its address.
-func (s *Store) accept(ctx context.Context, tx pgx.Tx, hash []byte, address string, now time.Time) (Invitation, error) {
-	i, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Invitation, error) {
-		var i Invitation
-		err := row.Scan(&i.OrganizationID, &i.ID, &i.Roles)
-		return i, err
-	}, "SELECT organization_id::text, id::text, roles FROM accept_invitation($1, $2, $3)", hash, address, now)
+// waits tells whether an invitation waits, for whoever has its token and its address.
+func (s *Store) waits(ctx context.Context, hash []byte, address string, now time.Time) (bool, error) {
+	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], "SELECT waiting_invitation($1, $2, $3) IS NOT NULL", hash, address, now)
+}
+
+// find returns the organization of an invitation that waits, for whoever has its token
+// and its address.
+func (s *Store) find(ctx context.Context, tx pgx.Tx, hash []byte, address string, now time.Time) (string, error) {
+	organizationID, err := postgres.TxOne(ctx, tx, pgx.RowTo[*string], "SELECT waiting_invitation($1, $2, $3)::text", hash, address, now)
+	if err != nil {
+		return "", err
+	}
+	if organizationID == nil {
+		return "", invalid()
+	}
+	return *organizationID, nil
+}
+
+// accept uses an invitation up, for whoever has its token and its address, in a
+// transaction of the organization.
+func (s *Store) accept(ctx context.Context, tx pgx.Tx, organizationID string, hash []byte, address string, now time.Time) (Invitation, error) {
+	i, err := postgres.TxOne(ctx, tx, scan, `UPDATE invitations SET accepted_at = $4, token_hash = NULL
+		WHERE organization_id = $1 AND token_hash = $2 AND email_normalized = $3 AND accepted_at IS NULL AND expires_at > $4
+		RETURNING `+columns, organizationID, hash, address, now)
 	if errors.Is(err, postgres.ErrNoRows) {
-		return i, fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the invitation is not valid for your address, or no longer: ask for another one")
+		return i, invalid()
 	}
 	return i, err
+}
+
+func invalid() error {
+	return fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the invitation is not valid for your address, or no longer: ask for another one")
 }

@@ -1,16 +1,22 @@
 package mailing
 
 import (
+	"context"
+	"log/slog"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/notify"
+	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/migrations"
 )
 
 func sealer(t *testing.T, key string) *Sealer {
@@ -108,23 +114,51 @@ func TestEveryTemplateIsWhole(t *testing.T) {
 	}
 }
 
-// A letter of a kind that nobody knows ends its job: no attempt would help.
-func TestALetterWithoutATemplateIsAnError(t *testing.T) {
+// S88: a letter that cannot be written ends its job at once, and the log says so.
+func TestS88ALetterThatCannotBeWrittenFailsForGood(t *testing.T) {
 	t.Parallel()
-	s := sealer(t, "key")
+	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
 	sender, err := notify.Open(notify.Config{Outbox: t.TempDir()}, clock.System())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	s := sealer(t, "key")
 	p, err := NewPostman(s, sender, "https://gatehouse.example")
+	must(t, err)
+	workers := jobs.NewWorkers()
+	must(t, p.Register(workers))
+	logged := make(chan string, 1)
+	client, err := jobs.Open(db, jobs.Options{Workers: workers, Log: slog.New(slog.NewTextHandler(errorsTo(logged), &slog.HandlerOptions{Level: slog.LevelError}))})
+	must(t, err)
+	must(t, client.Start(t.Context()))
+	t.Cleanup(func() { must(t, client.Stop(context.WithoutCancel(t.Context()))) })
+	office, err := NewOffice(OfficeDeps{Store: NewStore(db), Sealer: s, Jobs: client, Clock: clock.System()})
+	must(t, err)
+	must(t, office.Post(t.Context(), Letter{Kind: "unknown", Address: "ada@example.org"}))
+	line := <-logged
+	if !strings.Contains(line, "permanent=true") || !strings.Contains(line, "deliver_letter") || strings.Contains(line, "ada@example.org") {
+		t.Errorf("the log says %s", line)
+	}
+	for state := ""; state != "cancelled"; {
+		state, err = postgres.QueryOne(t.Context(), db, postgres.Scope{}, pgx.RowTo[string],
+			"SELECT state::text FROM jobs_auth.river_job WHERE kind = 'deliver_letter'")
+		must(t, err)
+		if state == "retryable" {
+			t.Fatal("it is tried again")
+		}
+	}
+}
+
+// errorsTo is a log that passes each line on.
+type errorsTo chan string
+
+// Write implements [io.Writer].
+func (c errorsTo) Write(p []byte) (int, error) {
+	c <- string(p)
+	return len(p), nil
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-	job, err := s.seal(Letter{ID: "1", Kind: "unknown", Address: "ada@example.org"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.work(t.Context(), postgres.Scope{}, jobs.Job[deliver]{Args: job}); !fault.Is(err, faultv1.Reason_REASON_INTERNAL) {
-		t.Error(err)
 	}
 }

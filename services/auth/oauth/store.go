@@ -14,8 +14,6 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/session"
 )
 
-const sweepMost = 1000
-
 // Store keeps sign-ins of browsers, questions and codes in Postgres.
 type Store struct{ db *postgres.DB }
 
@@ -173,10 +171,6 @@ func (s *Store) refreshToken(ctx context.Context, hash []byte, clientID string, 
 }
 
 func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
-	for {
-		n, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64], "SELECT delete_expired_oauth($1, $2)", now, sweepMost)
-		if err != nil || n < sweepMost {
-			return err
-		}
-	}
+	_, err := postgres.Sweep(ctx, s.db, "delete_expired_oauth", now)
+	return err
 }

@@ -50,7 +50,11 @@ func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.Undelete
 			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "the organization is not deleted, or cannot be restored any more")
 		}
 		o.DeleteTime, o.PurgeTime = nil, nil
-		return o, s.store.resume(ctx, tx, o.ID)
+		if err := s.store.resume(ctx, tx, o.ID); err != nil {
+			return o, err
+		}
+		// Inviters may have left, or been disabled, meanwhile.
+		return o, s.withdraw(ctx, tx, o.ID)
 	})
 	if err != nil {
 		return nil, err
@@ -174,5 +178,36 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 	if err := s.store.DeleteMember(ctx, tx, left); err != nil {
 		return err
 	}
+	if o.DeleteTime == nil {
+		if err := s.withdraw(ctx, tx, o.ID); err != nil {
+			return err
+		}
+	}
 	return s.record(ctx, tx, left, "removed", m.Roles, nil)
+}
+
+// Disable takes from a user who is being disabled what it began in its organizations:
+// the invitations that it sent. It runs in a transaction in the user's scope, which it
+// changes and restores.
+func (s *Service) Disable(ctx context.Context, tx postgres.Tx, userID string) error {
+	memberships, err := s.store.Memberships(ctx, tx, userID)
+	if err != nil {
+		return err
+	}
+	for _, m := range memberships {
+		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: m.OrganizationID, UserID: userID}); err != nil {
+			return err
+		}
+		o, err := s.store.GetLocked(ctx, tx, m.OrganizationID)
+		if err != nil {
+			return err
+		}
+		if o.DeleteTime != nil {
+			continue // restoring it looks at its invitations
+		}
+		if err := s.withdraw(ctx, tx, o.ID, userID); err != nil {
+			return err
+		}
+	}
+	return postgres.Enter(ctx, tx, postgres.Scope{UserID: userID})
 }

@@ -18,23 +18,71 @@ const permissionMembers = "members.write"
 type Grant struct {
 	// Roles are names of built-in roles and ids of custom ones.
 	Roles []string
-	// Permissions are those that all the roles give together.
+	// Permissions are those that all the roles give together. Those of a caller are the
+	// ones among them that its credential may use.
 	Permissions []string
+
+	// user is set where the caller has no first-party session. It is what the roles
+	// give to the user that the key or the client acts for.
+	user *Grant
+	// claimed is set for a caller. It is what the credential said when it was issued,
+	// which the database may have overtaken.
+	claimed *Grant
 }
 
-// Require refuses whoever does not hold a permission.
+// overtaken returns a refusal of a caller as a conflict where its credential still says
+// that it may: its rights were taken meanwhile, as by somebody whom it was about to take
+// them from.
+func (g Grant) overtaken(refusal error, judge func(Grant) error) error {
+	if refusal == nil || g.claimed == nil || judge(*g.claimed) != nil {
+		return refusal
+	}
+	return fault.New(faultv1.Reason_REASON_CONFLICT, "your own roles changed meanwhile: read them again")
+}
+
+// narrowed returns what a caller may use of what its user has. It is the one place
+// that decides what the scopes of a credential leave of stored rights.
+func (g Grant) narrowed(p *identity.Principal) Grant {
+	if p.FirstParty() {
+		return g
+	}
+	return Grant{Roles: g.Roles, Permissions: authz.Within(p, g.Permissions), user: &g}
+}
+
+// Require refuses whoever does not hold a permission, with CONFLICT where it was taken
+// while the caller asked.
 func (g Grant) Require(permission string) error {
-	if !slices.Contains(g.Permissions, permission) {
+	return g.overtaken(g.require(permission), func(claimed Grant) error { return claimed.require(permission) })
+}
+
+func (g Grant) require(permission string) error {
+	switch {
+	case slices.Contains(g.Permissions, permission):
+		return nil
+	case g.outOfScope(permission):
+		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "the credential lacks the scope %s", permission)
+	default:
 		return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "your roles in this organization do not give the permission %s", permission)
 	}
-	return nil
 }
 
-// Cover refuses what the holder of g may neither give nor take: a permission that
-// g lacks. Being owner or admin is more than the permissions of today.
+// Cover refuses what the holder of g may neither give nor take. That is a permission
+// that g lacks, or a role above those of g: being owner or admin is more than the
+// permissions of today. A key or an OAuth client does not reach its user's own roles
+// either, so that a leaked one makes nobody as mighty as its user. What was taken while
+// the caller asked is CONFLICT.
 func (g Grant) Cover(other Grant) error {
+	return g.overtaken(g.cover(other), func(claimed Grant) error { return claimed.cover(other) })
+}
+
+func (g Grant) cover(other Grant) error {
 	for _, permission := range other.Permissions {
-		if !slices.Contains(g.Permissions, permission) {
+		switch {
+		case slices.Contains(g.Permissions, permission):
+		case g.outOfScope(permission):
+			return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE,
+				"a credential gives or takes no permission outside of its scopes: it lacks %s", permission)
+		default:
 			return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
 				"nobody gives or takes more than they hold: you lack the permission %s", permission)
 		}
@@ -42,7 +90,24 @@ func (g Grant) Cover(other Grant) error {
 	if rank(other.Roles) > rank(g.Roles) {
 		return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "a role above your own cannot be given or taken")
 	}
+	if g.user != nil && other.reaches(*g.user) {
+		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE,
+			"sign in to give or take a role as high as your own: no key and no other client may")
+	}
 	return nil
+}
+
+// outOfScope reports whether the user has a permission that the credential may not use.
+func (g Grant) outOfScope(permission string) bool {
+	return g.user != nil && slices.Contains(g.user.Permissions, permission)
+}
+
+// reaches reports whether g is as high as a user's rights, or higher.
+func (g Grant) reaches(user Grant) bool {
+	if mine, theirs := rank(g.Roles), rank(user.Roles); mine != theirs || mine > 0 {
+		return mine >= theirs
+	}
+	return !slices.ContainsFunc(user.Permissions, func(p string) bool { return !slices.Contains(g.Permissions, p) })
 }
 
 func rank(roles []string) int {
@@ -84,9 +149,10 @@ func (r *Rights) Held(m Member) Grant {
 	return Grant{Roles: m.Roles, Permissions: r.authorizer.Permissions(m.Roles, m.Permissions)}
 }
 
-// Caller is what the caller has in the organization that it acts in, as the
-// database has it now rather than the token, which may be minutes old. It locks
-// who belongs to the organization, in a transaction of it.
+// Caller returns what the caller may use in the organization that it acts in: what
+// the database has now rather than the token, which may be minutes old, within the
+// scopes of the caller's credential. It locks who belongs to the organization, in a
+// transaction of it.
 func (r *Rights) Caller(ctx context.Context, tx postgres.Tx, p *identity.Principal) (Grant, error) {
 	if err := r.store.Lock(ctx, tx, p.OrganizationID); err != nil {
 		return Grant{}, err
@@ -95,7 +161,15 @@ func (r *Rights) Caller(ctx context.Context, tx postgres.Tx, p *identity.Princip
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return Grant{}, fault.NotFound("organization") // removed meanwhile: a stranger
 	}
-	return r.Held(m), err
+	held, claimed := r.Held(m).narrowed(p), r.claimed(p)
+	held.claimed = &claimed
+	return held, err
+}
+
+// claimed is what the caller's credential says of its rights in the organization.
+func (r *Rights) claimed(p *identity.Principal) Grant {
+	roles := slices.DeleteFunc(slices.Clone(p.Roles), func(role string) bool { return role == RoleOperator })
+	return Grant{Roles: roles, Permissions: r.authorizer.Permissions(roles, p.Permissions)}.narrowed(p)
 }
 
 // Of is what roles give in an organization, in a transaction of it. A role that
@@ -115,4 +189,40 @@ func (r *Rights) Of(ctx context.Context, tx postgres.Tx, organizationID, field s
 		}
 	}
 	return Grant{Roles: roles, Permissions: r.authorizer.Permissions(roles, permissions)}, nil
+}
+
+// Give returns what each of some lists of roles gives in an organization, in a
+// transaction of it. A role that the organization does not have gives nothing.
+func (r *Rights) Give(ctx context.Context, tx postgres.Tx, organizationID string, lists ...[]string) ([]Grant, error) {
+	custom, err := r.store.customRoles(ctx, tx, organizationID, slices.Concat(lists...))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Grant, 0, len(lists))
+	for _, roles := range lists {
+		var permissions []string
+		for _, role := range custom {
+			if slices.Contains(roles, role.ID) {
+				permissions = append(permissions, role.Permissions...)
+			}
+		}
+		out = append(out, Grant{Roles: roles, Permissions: r.authorizer.Permissions(roles, permissions)})
+	}
+	return out, nil
+}
+
+// Now returns what some users have now in an organization, by user, in a transaction
+// of it. One who is disabled, or does not belong to it any more, has nothing.
+func (r *Rights) Now(ctx context.Context, tx postgres.Tx, organizationID string, userIDs []string) (map[string]Grant, error) {
+	members, err := r.store.membersIn(ctx, tx, organizationID, userIDs)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]Grant{}
+	for _, m := range members {
+		if !m.User.Disabled {
+			out[m.User.ID] = r.Held(m)
+		}
+	}
+	return out, nil
 }

@@ -23,6 +23,10 @@ type Deps struct {
 	Store       *Store
 	Rights      *Rights
 	Revocations *revocation.Store
+	// Withdraw deletes the invitations of an organization that their inviters could not
+	// send any more, in a transaction that has locked the organization. Some users count
+	// as having no rights in it.
+	Withdraw func(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error
 	// Fresh returns a caller who may do what cannot be undone: signed in freshly, with
 	// the second factor where there is one.
 	Fresh func(ctx context.Context) (*identity.Principal, error)
@@ -37,6 +41,7 @@ type Service struct {
 	store       *Store
 	rights      *Rights
 	revocations *revocation.Store
+	withdraw    func(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error
 	fresh       func(ctx context.Context) (*identity.Principal, error)
 	trail       *audit.Trail
 	clock       clock.Clock
@@ -44,11 +49,13 @@ type Service struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Rights == nil || deps.Revocations == nil || deps.Fresh == nil || deps.Trail == nil || deps.Clock == nil {
+	if deps.Store == nil || deps.Rights == nil || deps.Revocations == nil || deps.Withdraw == nil || deps.Fresh == nil ||
+		deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("organization: every dependency is required")
 	}
 	return &Service{
-		store: deps.Store, rights: deps.Rights, revocations: deps.Revocations, fresh: deps.Fresh, trail: deps.Trail, clock: deps.Clock,
+		store: deps.Store, rights: deps.Rights, revocations: deps.Revocations, withdraw: deps.Withdraw, fresh: deps.Fresh,
+		trail: deps.Trail, clock: deps.Clock,
 	}, nil
 }
 
@@ -207,6 +214,9 @@ func (s *Service) write(ctx context.Context, tx postgres.Tx, target *Member, rol
 		verb, keep = "removed", s.store.DeleteMember
 	}
 	if err := keep(ctx, tx, *target); err != nil {
+		return err
+	}
+	if err := s.withdraw(ctx, tx, target.OrganizationID); err != nil {
 		return err
 	}
 	// Tokens say what their holder was allowed to do when they were issued. Last, as

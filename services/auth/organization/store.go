@@ -257,6 +257,11 @@ func (s *Store) MembersByID(ctx context.Context, organizationID string, userIDs 
 		selectMember+" AND m.user_id = ANY ($2::uuid[])", organizationID, userIDs)
 }
 
+// membersIn is MembersByID in a transaction of the organization.
+func (s *Store) membersIn(ctx context.Context, tx pgx.Tx, organizationID string, userIDs []string) ([]Member, error) {
+	return postgres.TxAll(ctx, tx, scanMember, selectMember+" AND m.user_id = ANY ($2::uuid[])", organizationID, userIDs)
+}
+
 // Lock lets one transaction at a time change who belongs to an organization.
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, organizationID string) error {
 	_, err := postgres.TxOne(ctx, tx, pgx.RowTo[string], "SELECT id::text FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR UPDATE", organizationID)

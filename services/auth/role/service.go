@@ -28,8 +28,10 @@ type Deps struct {
 	Rights      *organization.Rights
 	Authorizer  *authz.Authorizer
 	Revocations *revocation.Store
-	Trail       *audit.Trail
-	Clock       clock.Clock
+	// Withdraw deletes the invitations that their inviters could not send any more.
+	Withdraw func(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error
+	Trail    *audit.Trail
+	Clock    clock.Clock
 }
 
 // Service implements the RPCs of custom roles.
@@ -41,7 +43,8 @@ type Service struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Rights == nil || deps.Authorizer == nil || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
+	if deps.Store == nil || deps.Rights == nil || deps.Authorizer == nil || deps.Revocations == nil || deps.Withdraw == nil ||
+		deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("role: every dependency is required")
 	}
 	return &Service{deps: deps}, nil
@@ -145,6 +148,9 @@ func (s *Service) refresh(ctx context.Context, tx postgres.Tx, r Role) error {
 	if err != nil {
 		return err
 	}
+	if err := s.deps.Withdraw(ctx, tx, r.OrganizationID); err != nil {
+		return err
+	}
 	return s.deps.Revocations.EndMembers(ctx, tx, r.OrganizationID, holders)
 }
 
@@ -164,6 +170,9 @@ func (s *Service) DeleteRole(ctx context.Context, req *authv1.DeleteRoleRequest)
 			return err
 		}
 		if err := s.deps.Store.remove(ctx, tx, r); err != nil {
+			return err
+		}
+		if err := s.deps.Withdraw(ctx, tx, r.OrganizationID); err != nil {
 			return err
 		}
 		deleted := fields.Changes(r, Role{})

@@ -28,8 +28,10 @@ type Deps struct {
 	Rights      *organization.Rights
 	Keys        *apikey.Service
 	Revocations *revocation.Store
-	Trail       *audit.Trail
-	Clock       clock.Clock
+	// Withdraw deletes the invitations that their inviters could not send any more.
+	Withdraw func(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error
+	Trail    *audit.Trail
+	Clock    clock.Clock
 }
 
 // Service implements the RPCs of service accounts.
@@ -41,7 +43,8 @@ type Service struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Rights == nil || deps.Keys == nil || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
+	if deps.Store == nil || deps.Rights == nil || deps.Keys == nil || deps.Revocations == nil || deps.Withdraw == nil ||
+		deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("serviceaccount: every dependency is required")
 	}
 	return &Service{deps: deps}, nil
@@ -126,6 +129,9 @@ func (s *Service) UpdateServiceAccount(ctx context.Context, req *authv1.UpdateSe
 			return err
 		}
 		if after.Disabled || !slices.Equal(before.Roles, after.Roles) {
+			if err := s.deps.Withdraw(ctx, tx, after.OrganizationID); err != nil {
+				return err
+			}
 			if err := s.deps.Revocations.EndUser(ctx, tx, after.ID); err != nil {
 				return err
 			}
@@ -143,6 +149,9 @@ func (s *Service) DeleteServiceAccount(ctx context.Context, req *authv1.DeleteSe
 			return err
 		}
 		if err := s.deps.Store.remove(ctx, tx, a); err != nil {
+			return err
+		}
+		if err := s.deps.Withdraw(ctx, tx, a.OrganizationID); err != nil {
 			return err
 		}
 		if err := s.deps.Revocations.EndUser(ctx, tx, a.ID); err != nil {

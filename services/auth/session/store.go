@@ -137,17 +137,7 @@ func found(session Session, err error) (Session, bool, error) {
 	return session, err == nil, err
 }
 
-// sweepMost bounds one statement of a sweep, so that it holds few locks.
-const sweepMost = 1000
-
 // DeleteExpired removes the sessions that ended by time, and answers how many.
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time) (deleted int64, err error) {
-	for {
-		n, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64],
-			"SELECT delete_expired_sessions($1, $2)", now, sweepMost)
-		deleted += n
-		if err != nil || n < sweepMost {
-			return deleted, err
-		}
-	}
+	return postgres.Sweep(ctx, s.db, "delete_expired_sessions", now)
 }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/line"
 	"github.com/gatehouse/gatehouse/platform/patch"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
@@ -65,7 +66,7 @@ func NormalizeEmail(address string) string {
 // NameFor returns what a person is called: the given name, or the part of the
 // address before the @.
 func NameFor(given, address string) string {
-	if given = strings.TrimSpace(given); given != "" {
+	if given = strings.TrimSpace(line.Clean(given)); given != "" {
 		return given
 	}
 	local, _, _ := strings.Cut(address, "@")

@@ -165,7 +165,7 @@ func TestMessagesComeOldestFirst(t *testing.T) {
 	made, err := b.service.CreateConversation(as(t, scope), &chatv1.CreateConversationRequest{})
 	must(t, err)
 	at := time.Date(2026, 5, 1, 9, 0, 0, 0, time.UTC)
-	for i, text := range []string{"first", "second", "third"} {
+	for i, text := range []string{"first\nof them", "second", "third"} {
 		m := &chatv1.Message{
 			Id: id.New(), ConversationId: made.GetId(), Role: chatv1.Message_USER, Content: text,
 			CreateTime: timestamppb.New(at.Add(time.Duration(i) * time.Minute)),
@@ -185,12 +185,12 @@ func TestMessagesComeOldestFirst(t *testing.T) {
 			break
 		}
 	}
-	if len(texts) != 3 || texts[0] != "first" || texts[2] != "third" {
+	if len(texts) != 3 || texts[0] != "first\nof them" || texts[2] != "third" {
 		t.Errorf("messages in the order %v", texts)
 	}
 	titled, err := b.service.GetConversation(as(t, scope), &chatv1.GetConversationRequest{Id: made.GetId()})
 	must(t, err)
-	if titled.GetTitle() != "first" || !titled.GetLastMessageTime().AsTime().Equal(at.Add(2*time.Minute)) {
+	if titled.GetTitle() != "first of them" || !titled.GetLastMessageTime().AsTime().Equal(at.Add(2*time.Minute)) {
 		t.Errorf("the conversation became %v", titled)
 	}
 }

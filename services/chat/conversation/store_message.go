@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/line"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
@@ -70,7 +71,7 @@ func (s *Store) AddMessage(ctx context.Context, tx pgx.Tx, scope postgres.Scope,
 	_, err = postgres.TxExec(ctx, tx, `UPDATE conversations SET last_message_at = $4,
 		title = CASE WHEN title = '' THEN left($5, 80) ELSE title END
 		WHERE organization_id = $1 AND user_id = $2 AND id = $3`,
-		scope.OrganizationID, scope.UserID, m.GetConversationId(), m.GetCreateTime().AsTime(), m.GetContent())
+		scope.OrganizationID, scope.UserID, m.GetConversationId(), m.GetCreateTime().AsTime(), line.Clean(m.GetContent()))
 	return err
 }
 

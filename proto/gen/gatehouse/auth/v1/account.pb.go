@@ -509,7 +509,7 @@ var File_gatehouse_auth_v1_account_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_account_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/account.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"}\n" +
+	"\x1fgatehouse/auth/v1/account.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"}\n" +
 	"\x0fUpdateMeRequest\x12-\n" +
 	"\x02me\x18\x01 \x01(\v2\x15.gatehouse.auth.v1.MeB\x06\xbaH\x03\xc8\x01\x01R\x02me\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
@@ -520,12 +520,12 @@ const file_gatehouse_auth_v1_account_proto_rawDesc = "" +
 	"\x10current_password\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\x0fcurrentPassword\x120\n" +
 	"\fnew_password\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\f\x18\x80\x01\x80\x01\x01R\vnewPassword\"\x18\n" +
 	"\x16ChangePasswordResponse\"\x0e\n" +
-	"\fGetMeRequest\"\xfa\x03\n" +
+	"\fGetMeRequest\"\xfe\x03\n" +
 	"\x02Me\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12%\n" +
-	"\x0eemail_verified\x18\x03 \x01(\bR\remailVerified\x12*\n" +
-	"\fdisplay_name\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x12\x1f\n" +
+	"\x0eemail_verified\x18\x03 \x01(\bR\remailVerified\x12.\n" +
+	"\fdisplay_name\x18\x04 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18dR\vdisplayName\x12\x1f\n" +
 	"\x06locale\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18#R\x06locale\x12\x1a\n" +
 	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +

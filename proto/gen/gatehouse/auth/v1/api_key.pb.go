@@ -481,10 +481,11 @@ var File_gatehouse_auth_v1_api_key_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_api_key_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/api_key.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x02\n" +
+	"\x1fgatehouse/auth/v1/api_key.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x02\n" +
 	"\x06ApiKey\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
-	"\fdisplay_name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\vdisplayName\x12\x16\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x120\n" +
+	"\fdisplay_name\x18\x02 \x01(\tB\r\xbaH\n" +
+	"r\b\xa0\xb5\x18\x01\x10\x01\x18dR\vdisplayName\x12\x16\n" +
 	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12,\n" +
 	"\x06scopes\x18\x04 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x102\x18\x01\"\x06r\x04\x10\x01\x18dR\x06scopes\x12;\n" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +

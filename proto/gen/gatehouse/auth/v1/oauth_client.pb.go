@@ -641,10 +641,10 @@ var File_gatehouse_auth_v1_oauth_client_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_oauth_client_proto_rawDesc = "" +
 	"\n" +
-	"$gatehouse/auth/v1/oauth_client.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x04\n" +
+	"$gatehouse/auth/v1/oauth_client.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x04\n" +
 	"\vOAuthClient\x12\x1b\n" +
-	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12*\n" +
-	"\fdisplay_name\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x128\n" +
+	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12.\n" +
+	"\fdisplay_name\x18\x02 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18dR\vdisplayName\x128\n" +
 	"\rredirect_uris\x18\x03 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\x14\x18\x01\"\ar\x05\x10\x01\x18\xd0\x0fR\fredirectUris\x12N\n" +
 	"\x19post_logout_redirect_uris\x18\x04 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\x14\x18\x01\"\ar\x05\x10\x01\x18\xd0\x0fR\x16postLogoutRedirectUris\x12f\n" +
 	"\vgrant_types\x18\x05 \x03(\tBE\xbaHB\x92\x01?\x10\x03\x18\x01\"9r7R\x12authorization_codeR\rrefresh_tokenR\x12client_credentialsR\n" +

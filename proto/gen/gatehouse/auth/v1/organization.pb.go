@@ -1012,10 +1012,10 @@ var File_gatehouse_auth_v1_organization_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\n" +
-	"$gatehouse/auth/v1/organization.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x03\n" +
+	"$gatehouse/auth/v1/organization.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x03\n" +
 	"\fOrganization\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
-	"\fdisplay_name\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x12\x1a\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
+	"\fdisplay_name\x18\x02 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18dR\vdisplayName\x12\x1a\n" +
 	"\bpersonal\x18\x03 \x01(\bR\bpersonal\x12;\n" +
 	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
@@ -1081,7 +1081,7 @@ const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\x13RemoveMemberRequest\x121\n" +
 	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\x12!\n" +
 	"\auser_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x16\n" +
-	"\x14RemoveMemberResponse2\xd3\r\n" +
+	"\x14RemoveMemberResponse2\xd5\r\n" +
 	"\x13OrganizationService\x12\x9b\x01\n" +
 	"\x11ListOrganizations\x12+.gatehouse.auth.v1.ListOrganizationsRequest\x1a,.gatehouse.auth.v1.ListOrganizationsResponse\"+\x8a\xb5\x18\vB\aprofile\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/organizations\x90\x02\x01\x12\x94\x01\n" +
 	"\x12CreateOrganization\x12,.gatehouse.auth.v1.CreateOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"/\x8a\xb5\x18\x048\x01\x10\x01\x82\xd3\xe4\x93\x02!:\forganization\"\x11/v1/organizations\x12\xc8\x01\n" +
@@ -1089,8 +1089,8 @@ const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\x12DeleteOrganization\x12,.gatehouse.auth.v1.DeleteOrganizationRequest\x1a-.gatehouse.auth.v1.DeleteOrganizationResponse\"*\x8a\xb5\x18\b*\x02id8\x01\x10\x01\x82\xd3\xe4\x93\x02\x18*\x16/v1/organizations/{id}\x12\x9f\x01\n" +
 	"\x14UndeleteOrganization\x12..gatehouse.auth.v1.UndeleteOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"6\x8a\xb5\x18\b*\x02id8\x01\x10\x01\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/organizations/{id}:undelete\x12\x93\x01\n" +
 	"\x0fGetOrganization\x12).gatehouse.auth.v1.GetOrganizationRequest\x1a\x1f.gatehouse.auth.v1.Organization\"4\x8a\xb5\x18\x0f*\x02idB\aprofile\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/organizations/{id}\x90\x02\x01\x12\xb7\x01\n" +
-	"\vListMembers\x12%.gatehouse.auth.v1.ListMembersRequest\x1a&.gatehouse.auth.v1.ListMembersResponse\"Y\x8a\xb5\x18\x1f*\x0forganization_id\x1a\fmembers.read\x82\xd3\xe4\x93\x02-\x12+/v1/organizations/{organization_id}/members\x90\x02\x01\x12\xaf\x01\n" +
-	"\tAddMember\x12#.gatehouse.auth.v1.AddMemberRequest\x1a\x19.gatehouse.auth.v1.Member\"b\x8a\xb5\x18(*\x0forganization_id\x1a\x15organizations.operate\x82\xd3\xe4\x93\x020:\x01*\"+/v1/organizations/{organization_id}/members\x12\xb7\x01\n" +
+	"\vListMembers\x12%.gatehouse.auth.v1.ListMembersRequest\x1a&.gatehouse.auth.v1.ListMembersResponse\"Y\x8a\xb5\x18\x1f*\x0forganization_id\x1a\fmembers.read\x82\xd3\xe4\x93\x02-\x12+/v1/organizations/{organization_id}/members\x90\x02\x01\x12\xb1\x01\n" +
+	"\tAddMember\x12#.gatehouse.auth.v1.AddMemberRequest\x1a\x19.gatehouse.auth.v1.Member\"d\x8a\xb5\x18**\x0forganization_id8\x01\x1a\x15organizations.operate\x82\xd3\xe4\x93\x020:\x01*\"+/v1/organizations/{organization_id}/members\x12\xb7\x01\n" +
 	"\fUpdateMember\x12&.gatehouse.auth.v1.UpdateMemberRequest\x1a\x19.gatehouse.auth.v1.Member\"d\x8a\xb5\x18 *\x0forganization_id\x1a\rmembers.write\x82\xd3\xe4\x93\x02::\x01*25/v1/organizations/{organization_id}/members/{user_id}\x12\xb7\x01\n" +
 	"\fRemoveMember\x12&.gatehouse.auth.v1.RemoveMemberRequest\x1a'.gatehouse.auth.v1.RemoveMemberResponse\"V\x8a\xb5\x18\x15*\x0forganization_id8\x01\x10\x01\x82\xd3\xe4\x93\x027*5/v1/organizations/{organization_id}/members/{user_id}\x1a\x04\x90\xb5\x18\x02B\x86\x03\x9a\xb5\x18\\\n" +
 	"\fmembers.read\x12$See who belongs to the organization.\x1a\x05owner\x1a\x05admin\x1a\x06member\x1a\x06viewer\x1a\boperator\x9a\xb5\x18K\n" +

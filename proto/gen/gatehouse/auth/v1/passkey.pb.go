@@ -575,7 +575,7 @@ var File_gatehouse_auth_v1_passkey_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_passkey_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/passkey.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n" +
+	"\x1fgatehouse/auth/v1/passkey.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n" +
 	"\x13BeginPasskeyRequest\"q\n" +
 	"\x0fPasskeyCeremony\x12&\n" +
 	"\fchallenge_id\x18\x01 \x01(\tB\x03\x80\x01\x01R\vchallengeId\x126\n" +
@@ -585,13 +585,13 @@ const file_gatehouse_auth_v1_passkey_proto_rawDesc = "" +
 	"\fchallenge_id\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\vchallengeId\x12B\n" +
 	"\n" +
 	"credential\x18\x02 \x01(\v2\x17.google.protobuf.StructB\t\xbaH\x03\xc8\x01\x01\x80\x01\x01R\n" +
-	"credential\"\xb8\x01\n" +
+	"credential\"\xbc\x01\n" +
 	"\x14FinishPasskeyRequest\x120\n" +
 	"\fchallenge_id\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\vchallengeId\x12B\n" +
 	"\n" +
 	"credential\x18\x02 \x01(\v2\x17.google.protobuf.StructB\t\xbaH\x03\xc8\x01\x01\x80\x01\x01R\n" +
-	"credential\x12*\n" +
-	"\fdisplay_name\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\"y\n" +
+	"credential\x12.\n" +
+	"\fdisplay_name\x18\x03 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18dR\vdisplayName\"y\n" +
 	"\x15FinishPasskeyResponse\x124\n" +
 	"\apasskey\x18\x01 \x01(\v2\x1a.gatehouse.auth.v1.PasskeyR\apasskey\x12*\n" +
 	"\x0erecovery_codes\x18\x02 \x03(\tB\x03\x80\x01\x01R\rrecoveryCodes\"\xd3\x01\n" +

@@ -794,10 +794,10 @@ var File_gatehouse_auth_v1_service_account_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_service_account_proto_rawDesc = "" +
 	"\n" +
-	"'gatehouse/auth/v1/service_account.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/auth/v1/api_key.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x02\n" +
+	"'gatehouse/auth/v1/service_account.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/auth/v1/api_key.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x02\n" +
 	"\x0eServiceAccount\x12\x1b\n" +
-	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12*\n" +
-	"\fdisplay_name\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x12g\n" +
+	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12.\n" +
+	"\fdisplay_name\x18\x02 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18dR\vdisplayName\x12g\n" +
 	"\x05roles\x18\x03 \x03(\tBQ\xbaHN\x92\x01K\x10\n" +
 	"\x18\x01\"ErC2A^(admin|member|viewer|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$R\x05roles\x12\x1a\n" +
 	"\bdisabled\x18\x04 \x01(\bR\bdisabled\x12;\n" +

@@ -1079,12 +1079,12 @@ var File_gatehouse_auth_v1_session_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/session.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/auth/v1/passkey.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x8e\x02\n" +
+	"\x1fgatehouse/auth/v1/session.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/auth/v1/passkey.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x92\x02\n" +
 	"\rSignUpRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12)\n" +
-	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\f\x18\x80\x01\x80\x01\x01R\bpassword\x12*\n" +
-	"\fdisplay_name\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x12L\n" +
+	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\f\x18\x80\x01\x80\x01\x01R\bpassword\x12.\n" +
+	"\fdisplay_name\x18\x03 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18dR\vdisplayName\x12L\n" +
 	"\asession\x18\x04 \x01(\x0e2(.gatehouse.auth.v1.TokenResponse.SessionB\b\xbaH\x05\x82\x01\x02\x10\x01R\asession\x126\n" +
 	"\x10invitation_token\x18\x05 \x01(\tB\v\xbaH\x05r\x03\x18\x80\x02\x80\x01\x01R\x0finvitationToken\"\xaa\x01\n" +
 	"\rSignInRequest\x12 \n" +

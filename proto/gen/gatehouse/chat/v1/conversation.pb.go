@@ -1031,10 +1031,10 @@ var File_gatehouse_chat_v1_conversation_proto protoreflect.FileDescriptor
 
 const file_gatehouse_chat_v1_conversation_proto_rawDesc = "" +
 	"\n" +
-	"$gatehouse/chat/v1/conversation.proto\x12\x11gatehouse.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bgatehouse/chat/v1/run.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x04\n" +
+	"$gatehouse/chat/v1/conversation.proto\x12\x11gatehouse.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bgatehouse/chat/v1/run.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x04\n" +
 	"\fConversation\x12\x1b\n" +
-	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\x1e\n" +
-	"\x05title\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05title\x12.\n" +
+	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\"\n" +
+	"\x05title\x18\x02 \x01(\tB\f\xbaH\tr\a\xa0\xb5\x18\x01\x18\xc8\x01R\x05title\x12.\n" +
 	"\fassistant_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vassistantId\x128\n" +
 	"\x0ecollection_ids\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x102\x18\x01\"\x05r\x03\xb0\x01\x01R\rcollectionIds\x12F\n" +
 	"\x11last_message_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0flastMessageTime\x12H\n" +

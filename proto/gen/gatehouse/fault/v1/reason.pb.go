@@ -151,6 +151,8 @@ const (
 	Reason_REASON_OAUTH_UNSUPPORTED_GRANT_TYPE Reason = 69
 	// A scope is unknown, or more than the client was registered for or the user allowed (RFC 6749 section 5.2).
 	Reason_REASON_OAUTH_INVALID_SCOPE Reason = 70
+	// The caller or its organization has sent as many invitations as it may in a day. `Retry-After` says when to come back.
+	Reason_REASON_INVITATION_LIMIT Reason = 75
 )
 
 // Enum value maps for Reason.
@@ -217,6 +219,7 @@ var (
 		68: "REASON_OAUTH_UNAUTHORIZED_CLIENT",
 		69: "REASON_OAUTH_UNSUPPORTED_GRANT_TYPE",
 		70: "REASON_OAUTH_INVALID_SCOPE",
+		75: "REASON_INVITATION_LIMIT",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":                   0,
@@ -280,6 +283,7 @@ var (
 		"REASON_OAUTH_UNAUTHORIZED_CLIENT":     68,
 		"REASON_OAUTH_UNSUPPORTED_GRANT_TYPE":  69,
 		"REASON_OAUTH_INVALID_SCOPE":           70,
+		"REASON_INVITATION_LIMIT":              75,
 	}
 )
 
@@ -412,7 +416,7 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\vhttp_status\x18\x02 \x01(\x05R\n" +
 	"httpStatus\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12 \n" +
-	"\vdescription\x18\x04 \x01(\tR\vdescription*\xfc@\n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription*\xb4B\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12x\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1acҵ\x18_\b\r\x10\xf4\x03\x1a\x0eInternal error\"HSomething broke on our side. The request id finds the cause in the logs.\x12{\n" +
@@ -481,7 +485,8 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\x1aREASON_OAUTH_INVALID_GRANT\x10C\x1a\xb2\x01ҵ\x18\xad\x01\b\x03\x10\x90\x03\x1a\x0fGrant not valid\"\x94\x01The code or refresh token is wrong, was used, has expired, is another client's, or does not fit the verifier or redirect URI (RFC 6749 section 5.2).\x12\x99\x01\n" +
 	" REASON_OAUTH_UNAUTHORIZED_CLIENT\x10D\x1asҵ\x18o\b\x03\x10\x90\x03\x1a\x12Client not allowed\"TThe client was not registered for this way of getting tokens (RFC 6749 section 5.2).\x12\xb4\x01\n" +
 	"#REASON_OAUTH_UNSUPPORTED_GRANT_TYPE\x10E\x1a\x8a\x01ҵ\x18\x85\x01\b\x03\x10\x90\x03\x1a\x18Grant type not supported\"dThe grant types are authorization_code, refresh_token and client_credentials (RFC 6749 section 5.2).\x12\xa8\x01\n" +
-	"\x1aREASON_OAUTH_INVALID_SCOPE\x10F\x1a\x87\x01ҵ\x18\x82\x01\b\x03\x10\x90\x03\x1a\x0fScope not valid\"jA scope is unknown, or more than the client was registered for or the user allowed (RFC 6749 section 5.2).:Q\n" +
+	"\x1aREASON_OAUTH_INVALID_SCOPE\x10F\x1a\x87\x01ҵ\x18\x82\x01\b\x03\x10\x90\x03\x1a\x0fScope not valid\"jA scope is unknown, or more than the client was registered for or the user allowed (RFC 6749 section 5.2).\x12\xb5\x01\n" +
+	"\x17REASON_INVITATION_LIMIT\x10K\x1a\x97\x01ҵ\x18\x92\x01\b\b\x10\xad\x03\x1a\x14Too many invitations\"uThe caller or its organization has sent as many invitations as it may in a day. `Retry-After` says when to come back.:Q\n" +
 	"\x04spec\x12!.google.protobuf.EnumValueOptions\x18چ\x03 \x01(\v2\x18.gatehouse.fault.v1.SpecR\x04specBEZCgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1;faultv1b\x06proto3"
 
 var (

@@ -518,11 +518,11 @@ var File_gatehouse_knowledge_v1_collection_proto protoreflect.FileDescriptor
 
 const file_gatehouse_knowledge_v1_collection_proto_rawDesc = "" +
 	"\n" +
-	"'gatehouse/knowledge/v1/collection.proto\x12\x16gatehouse.knowledge.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x02\n" +
+	"'gatehouse/knowledge/v1/collection.proto\x12\x16gatehouse.knowledge.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x02\n" +
 	"\n" +
 	"Collection\x12\x1b\n" +
-	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12*\n" +
-	"\fdisplay_name\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdisplayName\x12*\n" +
+	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12.\n" +
+	"\fdisplay_name\x18\x02 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18dR\vdisplayName\x12*\n" +
 	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\vdescription\x12%\n" +
 	"\x0edocument_count\x18\x04 \x01(\x05R\rdocumentCount\x12\x1f\n" +
 	"\vchunk_count\x18\x05 \x01(\x05R\n" +

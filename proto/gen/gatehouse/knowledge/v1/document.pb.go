@@ -830,7 +830,7 @@ var File_gatehouse_knowledge_v1_document_proto protoreflect.FileDescriptor
 
 const file_gatehouse_knowledge_v1_document_proto_rawDesc = "" +
 	"\n" +
-	"%gatehouse/knowledge/v1/document.proto\x12\x16gatehouse.knowledge.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x04\n" +
+	"%gatehouse/knowledge/v1/document.proto\x12\x16gatehouse.knowledge.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x04\n" +
 	"\bDocument\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12#\n" +
 	"\rcollection_id\x18\x02 \x01(\tR\fcollectionId\x12\x14\n" +
@@ -857,20 +857,19 @@ const file_gatehouse_knowledge_v1_document_proto_rawDesc = "" +
 	"PROCESSING\x10\x02\x12\t\n" +
 	"\x05READY\x10\x03\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x04\"\xaf\x01\n" +
+	"\x06FAILED\x10\x04\"\xb3\x01\n" +
 	"\x15CreateDocumentRequest\x12-\n" +
-	"\rcollection_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fcollectionId\x12 \n" +
-	"\x05title\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x05title\x12\x18\n" +
+	"\rcollection_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fcollectionId\x12$\n" +
+	"\x05title\x18\x02 \x01(\tB\x0e\xbaH\vr\t\xa0\xb5\x18\x01\x10\x01\x18\xac\x02R\x05title\x12\x18\n" +
 	"\acontent\x18\x03 \x01(\tR\acontent\x12+\n" +
-	"\fcontent_type\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vcontentType\"\xc7\x02\n" +
+	"\fcontent_type\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vcontentType\"\xcf\x02\n" +
 	"\x15UploadDocumentRequest\x12N\n" +
 	"\x06header\x18\x01 \x01(\v24.gatehouse.knowledge.v1.UploadDocumentRequest.HeaderH\x00R\x06header\x12!\n" +
-	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\xab\x01\n" +
+	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\xb3\x01\n" +
 	"\x06Header\x12-\n" +
-	"\rcollection_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fcollectionId\x12%\n" +
-	"\tfile_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\bfileName\x12\x1e\n" +
-	"\x05title\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\x05title\x12+\n" +
+	"\rcollection_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fcollectionId\x12)\n" +
+	"\tfile_name\x18\x02 \x01(\tB\f\xbaH\tr\a\xa0\xb5\x18\x01\x18\xac\x02R\bfileName\x12\"\n" +
+	"\x05title\x18\x03 \x01(\tB\f\xbaH\tr\a\xa0\xb5\x18\x01\x18\xac\x02R\x05title\x12+\n" +
 	"\fcontent_type\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vcontentTypeB\r\n" +
 	"\x04part\x12\x05\xbaH\x02\b\x01\".\n" +
 	"\x12GetDocumentRequest\x12\x18\n" +

@@ -1,0 +1,117 @@
+package surface_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/services/auth"
+)
+
+// expiring is a column that says until when, or since when, a row is of use.
+type expiring struct{ Table, Column string }
+
+// expiryNames are what such columns are called.
+const expiryNames = `expire|expiry|until|purge|begins|ends_at|valid_`
+
+// byAge are tables without such a column, whose rows are of use for a time after they
+// were made.
+var byAge = []expiring{{"gatehouse.idempotency_keys", "created_at"}, {"auth.revocations", "created_at"}}
+
+// lasting are columns that look like an expiry and whose rows stay, with the reason.
+var lasting = map[expiring]string{
+	{"chat.runs", "lease_until"}: "a run belongs to its conversation; who works on it holds a lease",
+}
+
+// ending makes a row of those tables in which populate makes none. $1 is a user, $2 an
+// organization.
+var ending = map[string]string{
+	"auth.factor_challenges": "INSERT INTO auth.factor_challenges (token_hash, user_id, methods, expires_at) SELECT 'x', $1::uuid, '{pwd}', now() + interval '1 day' WHERE $2::uuid IS NOT NULL",
+	"auth.factor_tries":      "INSERT INTO auth.factor_tries (user_id, begins_at, wrong) SELECT $1::uuid, now(), 1 WHERE $2::uuid IS NOT NULL",
+	"auth.mail_sign_ins": `INSERT INTO auth.mail_sign_ins (address_normalized, challenge_hash, token_hash, code_hash, user_id, expires_at, wrong_since)
+		SELECT 'x', 'x', 'x', 'x', $1::uuid, now() + interval '1 day', now() WHERE $2::uuid IS NOT NULL`,
+	"auth.mail_tokens": `INSERT INTO auth.mail_tokens (id, purpose, token_hash, address, address_normalized, user_id, created_at, expires_at)
+		SELECT gen_random_uuid(), 'verify', 'x', 'x', 'x', $1::uuid, now(), now() + interval '1 day' WHERE $2::uuid IS NOT NULL`,
+	"auth.passkey_ceremonies": "INSERT INTO auth.passkey_ceremonies (token_hash, purpose, state, expires_at) SELECT 'x', 'sign_in', '{}', now() + interval '1 day' WHERE $1::uuid <> $2::uuid",
+	"auth.provider_attempts": `INSERT INTO auth.provider_attempts (state_hash, secret_hash, provider, redirect_uri, expires_at)
+		SELECT 'x', 'x', 'x', 'x', now() + interval '1 day' WHERE $1::uuid <> $2::uuid`,
+	"auth.organizations": `INSERT INTO auth.organizations (id, display_name, personal, created_at, updated_at, deleted_at, purge_at)
+		SELECT gen_random_uuid(), 'x', false, now(), now(), now(), now() + interval '1 day' WHERE $1::uuid <> $2::uuid`,
+	"auth.revocations":   "INSERT INTO auth.revocations (id, user_id, created_at) SELECT gen_random_uuid(), $1::uuid, now() WHERE $2::uuid IS NOT NULL",
+	"auth.letter_counts": "INSERT INTO auth.letter_counts (recipient, kind, begins_at, letters) SELECT 'x', 'x', now(), 1 WHERE $1::uuid <> $2::uuid",
+}
+
+// Every table whose rows end by time is swept: what ended is gone, and what did not
+// stays. A new table is found by the name of its column.
+func TestWhatEndsByTimeIsSwept(t *testing.T) {
+	t.Parallel()
+	i := inprocess.Start(t, nil)
+	owner := i.SignUp(t, "owner@example.com")
+	populate(t, i, owner)
+	for _, insert := range ending {
+		i.Database.AdminExec(t, insert, owner.UserID, owner.OrganizationID)
+	}
+	columns := append(query(t, i.Database, pgx.RowToStructByPos[expiring], `
+		SELECT n.nspname || '.' || c.relname, a.attname::text FROM pg_class c
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|jobs_|information_schema)' AND a.attname ~ $1
+			AND a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype) ORDER BY 1, 2`, expiryNames), byAge...)
+	if len(columns) < 15 {
+		t.Fatalf("only %d columns: the test shows nothing", len(columns))
+	}
+	sweep := sweeper(t, i)
+	count := func(c expiring) int {
+		return query(t, i.Database, pgx.RowTo[int], "SELECT count(*) FROM "+c.Table+" WHERE "+c.Column+" IS NOT NULL")[0]
+	}
+	i.Database.AdminExec(t, "UPDATE auth.api_keys SET expires_at = now() + interval '1 day'")
+	before := map[expiring]int{}
+	for _, c := range columns {
+		if before[c] = count(c); before[c] == 0 && lasting[c] == "" {
+			t.Errorf("%s.%s: neither populate() nor ending makes a row, so that nothing is shown", c.Table, c.Column)
+		}
+	}
+	sweep()
+	for _, c := range columns {
+		if after := count(c); after < before[c] {
+			t.Errorf("%s.%s: %d of %d rows are left that had not ended", c.Table, c.Column, after, before[c])
+		}
+	}
+	for _, c := range columns {
+		if lasting[c] == "" {
+			i.Database.AdminExec(t, "UPDATE "+c.Table+" SET "+c.Column+" = now() - interval '400 days' WHERE "+c.Column+" IS NOT NULL")
+		}
+	}
+	sweep()
+	for _, c := range columns {
+		if left := count(c); left > 0 && lasting[c] == "" {
+			t.Errorf("%s.%s: nobody sweeps the %d rows that ended (see auth.Service.Sweep)", c.Table, c.Column, left)
+		}
+	}
+}
+
+// sweeper returns what removes what ended by time, as the service does every minute.
+func sweeper(t *testing.T, i *inprocess.Installation) func() {
+	t.Helper()
+	authorizer, err := authz.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := auth.New(auth.Config{Issuer: i.URL, SecretKey: i.Database.SecretKey, PasswordWait: time.Second}, auth.Deps{
+		DB: i.Database.Open(t, "auth"), Clock: clock.System(), Log: slog.New(slog.DiscardHandler), Authorizer: authorizer,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := service.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+// Package line makes one line of text of what others say.
+//
+// The contracts refuse names that are more than one line
+// (gatehouse.options.v1.single_line). Some names do not come by a contract: an identity
+// provider sends them, or they were stored before there was the rule. Whoever shows or
+// sends such a name passes it through [Clean].
+package line
+
+import (
+	"strings"
+	"unicode"
+)
+
+// The separators of lines and paragraphs are no control characters.
+const lineSeparator, paragraphSeparator = '\u2028', '\u2029'
+
+// breaks reports whether a character cannot stand in one line of text.
+func breaks(r rune) bool {
+	return unicode.IsControl(r) || r == lineSeparator || r == paragraphSeparator
+}
+
+// Clean returns s as one line: each run of control characters, line breaks and
+// separators becomes one space, and none is left at the ends.
+func Clean(s string) string {
+	if !strings.ContainsFunc(s, breaks) {
+		return s
+	}
+	return strings.Join(strings.FieldsFunc(s, breaks), " ")
+}

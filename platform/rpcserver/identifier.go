@@ -1,0 +1,112 @@
+package rpcserver
+
+import (
+	"strings"
+	"sync"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// lowerIDs writes the ids of a request in lower case, in place. A UUID names the same in
+// either case (RFC 9562), and the database takes both. One spelling, before anything
+// looks at the request, lets all code compare ids as texts: rules against duplicates,
+// the caller's organization, keys of caches.
+func lowerIDs(m protoreflect.Message) {
+	for _, f := range idFields(m.Descriptor()) {
+		if !m.Has(f.field) {
+			continue
+		}
+		switch {
+		case f.field.IsList():
+			lowerList(f, m.Get(f.field).List())
+		case f.id:
+			lowerField(m, f.field)
+		default:
+			lowerIDs(m.Get(f.field).Message())
+		}
+	}
+}
+
+func lowerField(m protoreflect.Message, field protoreflect.FieldDescriptor) {
+	if id := m.Get(field).String(); hasUpper(id) {
+		m.Set(field, protoreflect.ValueOfString(strings.ToLower(id)))
+	}
+}
+
+func lowerList(f idField, list protoreflect.List) {
+	for i := range list.Len() {
+		if !f.id {
+			lowerIDs(list.Get(i).Message())
+			continue
+		}
+		if id := list.Get(i).String(); hasUpper(id) {
+			list.Set(i, protoreflect.ValueOfString(strings.ToLower(id)))
+		}
+	}
+}
+
+func hasUpper(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r >= 'A' && r <= 'Z' })
+}
+
+// idField is a field that is an id, or a message in which there is one.
+type idField struct {
+	field protoreflect.FieldDescriptor
+	id    bool
+}
+
+// knownIDFields holds the idFields of each message: they follow from the contract, and
+// most messages of most requests have none.
+var knownIDFields sync.Map //nolint:gochecknoglobals // a cache of what contracts say
+
+// idFields returns the fields of a message that lowerIDs has to look at.
+func idFields(message protoreflect.MessageDescriptor) []idField {
+	if known, ok := knownIDFields.Load(message.FullName()); ok {
+		fields, _ := known.([]idField)
+		return fields
+	}
+	var out []idField
+	for i := range message.Fields().Len() {
+		field := message.Fields().Get(i)
+		switch {
+		case field.IsMap():
+		case field.Message() != nil:
+			if holdsIDs(field.Message(), map[protoreflect.FullName]bool{}) {
+				out = append(out, idField{field: field})
+			}
+		case isID(field):
+			out = append(out, idField{field: field, id: true})
+		}
+	}
+	knownIDFields.Store(message.FullName(), out)
+	return out
+}
+
+// holdsIDs reports whether there is an id anywhere in a message.
+func holdsIDs(message protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) bool {
+	if seen[message.FullName()] {
+		return false
+	}
+	seen[message.FullName()] = true
+	for i := range message.Fields().Len() {
+		field := message.Fields().Get(i)
+		if isID(field) || !field.IsMap() && field.Message() != nil && holdsIDs(field.Message(), seen) {
+			return true
+		}
+	}
+	return false
+}
+
+// isID reports whether the contract says that a field, or each item of it, is a UUID.
+func isID(field protoreflect.FieldDescriptor) bool {
+	if field.Kind() != protoreflect.StringKind || field.IsMap() {
+		return false
+	}
+	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
+	if field.IsList() {
+		rules = rules.GetRepeated().GetItems()
+	}
+	return rules.GetString().GetUuid()
+}

@@ -1,0 +1,91 @@
+package auth_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth"
+)
+
+// S88: a name is one line, and one that was stored before that was so writes no line of
+// its own into a mail.
+func TestS88AnOrganizationsNameWritesNoMail(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	ada, adas := p.signUp(t, "ada@example.org")
+	const evil = "Acme\n\nYour account is locked.\r\nUnlock it: http://evil.example"
+	_, err := p.organizations.CreateOrganization(with(t.Context(), ada), &authv1.CreateOrganizationRequest{Organization: &authv1.Organization{DisplayName: evil}})
+	wantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
+	if violations := fault.From(err).Violations(); len(violations) != 1 || violations[0].Field != "organization.displayName" {
+		t.Errorf("refused for %v", violations)
+	}
+	p.database.AdminExec(t, "UPDATE auth.organizations SET display_name = $2 WHERE id = $1", adas.OrganizationID, evil)
+	p.database.AdminExec(t, "UPDATE auth.users SET display_name = $2 WHERE id = $1", adas.UserID, "Ada\nSubject: another")
+	_, err = p.invite(t, ada, "bob@example.org", "member")
+	must(t, err)
+	const clean = "Acme Your account is locked. Unlock it: http://evil.example"
+	m := p.server.Wait(t, "bob@example.org", "You are invited to "+clean)
+	if !strings.Contains(m.Text, "Ada Subject: another invites you to "+clean) || strings.Contains(m.Text, "\nYour account") {
+		t.Errorf("the mail says %s", m.Text)
+	}
+}
+
+func (p *post) wantInvitationLimit(t *testing.T, by *authv1.TokenResponse, email string) {
+	t.Helper()
+	_, err := p.invite(t, by, email, "viewer")
+	wantReason(t, err, faultv1.Reason_REASON_INVITATION_LIMIT)
+	if after := fault.From(err).RetryAfter(); after <= 0 {
+		t.Errorf("come back after %v", after)
+	}
+}
+
+// S88: somebody whose address is not confirmed sends few invitations a day, whatever it
+// withdraws and from whichever organization.
+func TestS88AnUnconfirmedAccountSendsFewInvitations(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	ada, adas := p.signUp(t, "ada@example.org")
+	for n := range 5 {
+		made, err := p.invite(t, ada, fmt.Sprintf("%d@example.com", n), "viewer")
+		must(t, err)
+		if n%2 == 0 {
+			_, err = p.invitations.DeleteInvitation(with(t.Context(), ada), &authv1.DeleteInvitationRequest{OrganizationId: adas.OrganizationID, Id: made.GetId()})
+			must(t, err)
+		}
+	}
+	p.wantInvitationLimit(t, ada, "more@example.com")
+	_, elsewhere := p.shared(t, ada, "Elsewhere")
+	p.wantInvitationLimit(t, elsewhere, "more@example.com")
+	// Another day.
+	p.database.AdminExec(t, "UPDATE auth.invitation_counts SET day = day - 1")
+	_, err := p.invite(t, elsewhere, "more@example.com", "viewer")
+	must(t, err)
+	// Confirmed.
+	p.database.AdminExec(t, "UPDATE auth.invitation_counts SET day = day + 1")
+	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = true WHERE id = $1", adas.UserID)
+	_, err = p.invite(t, ada, "more@example.com", "viewer")
+	must(t, err)
+}
+
+// S88: an organization sends so many invitations a day, whoever of its members does.
+func TestS88AnOrganizationSendsSoManyInvitationsADay(t *testing.T) {
+	t.Parallel()
+	p := setupPostWith(t, clock.System(), auth.Config{InvitationsPerDay: 3})
+	ada, adas := p.signUp(t, "ada@example.org")
+	admin := p.join(t, p.operator(t), adas.OrganizationID, "admin@example.org", "admin")
+	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = true")
+	for n, by := range []*authv1.TokenResponse{ada, admin, ada} {
+		_, err := p.invite(t, by, fmt.Sprintf("%d@example.com", n), "viewer")
+		must(t, err)
+	}
+	p.wantInvitationLimit(t, admin, "more@example.com")
+	p.wantInvitationLimit(t, ada, "0@example.com") // again
+	_, elsewhere := p.shared(t, ada, "Elsewhere")
+	_, err := p.invite(t, elsewhere, "more@example.com", "viewer")
+	must(t, err)
+}

@@ -1,0 +1,159 @@
+package auth_test
+
+import (
+	"context"
+	"testing"
+
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	keys "github.com/gatehouse/gatehouse/platform/apikey"
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/rpctest"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+// credentials is an organization with an admin and a viewer, and a server that believes
+// the admin's keys and the clients that act for it.
+type credentials struct {
+	*bundle
+	server                 *rpctest.Server
+	org                    string
+	admin                  *authv1.TokenResponse
+	adminID, viewerID      string
+	organizations          authv1.OrganizationServiceClient
+	roles                  authv1.RoleServiceClient
+	invitations            authv1.InvitationServiceClient
+	role                   *authv1.Role
+	everything, viewerMay  []string
+	memberMay, onlyMembers []string
+}
+
+func setupCredentials(t *testing.T) *credentials {
+	t.Helper()
+	c := &credentials{bundle: setup(t)}
+	_, owner := c.signUp(t, "owner@example.org")
+	c.org = owner.OrganizationID
+	operator := c.operator(t)
+	c.admin = c.join(t, operator, c.org, "admin@example.org", "admin")
+	c.adminID = c.principal(t, c.admin).UserID
+	c.viewerID = c.principal(t, c.join(t, operator, c.org, "viewer@example.org", "viewer")).UserID
+	resolver, err := keys.NewResolver(c.service.APIKey, clock.System())
+	must(t, err)
+	c.server = rpctest.Serve(t, "auth", c.service.Register, rpctest.Options{APIKeys: resolver})
+	c.organizations = authv1.NewOrganizationServiceClient(c.server.Conn)
+	c.roles, c.invitations = authv1.NewRoleServiceClient(c.server.Conn), authv1.NewInvitationServiceClient(c.server.Conn)
+	c.role, err = c.bundle.roles.CreateRole(with(t.Context(), c.admin), &authv1.CreateRoleRequest{
+		OrganizationId: c.org, Role: &authv1.Role{DisplayName: "Reader", Permissions: []string{"chat.read"}},
+	})
+	must(t, err)
+	authorizer, err := authz.New()
+	must(t, err)
+	c.everything, c.viewerMay = authorizer.Permissions([]string{"admin"}, nil), authorizer.Permissions([]string{"viewer"}, nil)
+	c.memberMay, c.onlyMembers = authorizer.Permissions([]string{"member"}, nil), []string{"members.write"}
+	return c
+}
+
+// each runs a test as a key of the admin and as an OAuth client that acts for it.
+func (c *credentials) each(t *testing.T, scopes []string, run func(t *testing.T, as func() context.Context)) {
+	t.Helper()
+	secret := c.createKey(t, c.admin, scopes...).GetSecret()
+	t.Run("a key", func(t *testing.T) { run(t, func() context.Context { return rpctest.With(t.Context(), secret) }) })
+	t.Run("an OAuth client", func(t *testing.T) {
+		run(t, func() context.Context { return c.server.AsClient(t, c.org, c.adminID, scopes, "admin") })
+	})
+}
+
+func (c *credentials) updateMember(ctx context.Context, role string) error {
+	_, err := c.organizations.UpdateMember(ctx, &authv1.UpdateMemberRequest{OrganizationId: c.org, UserId: c.viewerID, Roles: []string{role}})
+	return err //nolint:wrapcheck // the test asks for its reason
+}
+
+func (c *credentials) widen(ctx context.Context, permissions ...string) error {
+	_, err := c.roles.UpdateRole(ctx, &authv1.UpdateRoleRequest{
+		OrganizationId: c.org, Role: &authv1.Role{Id: c.role.GetId(), Permissions: permissions},
+		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"permissions"}},
+	})
+	return err //nolint:wrapcheck // the test asks for its reason
+}
+
+func TestS83AKeyWithMembersWriteAloneChangesNoRoles(t *testing.T) {
+	t.Parallel()
+	c := setupCredentials(t)
+	c.each(t, c.onlyMembers, func(t *testing.T, as func() context.Context) {
+		t.Helper()
+		for _, role := range []string{"owner", "admin", "member", "viewer", c.role.GetId()} {
+			if err := c.updateMember(as(), role); !fault.Is(err, faultv1.Reason_REASON_INSUFFICIENT_SCOPE) {
+				t.Errorf("the viewer becomes %s: %v", role, err)
+			}
+			_, err := c.invitations.CreateInvitation(as(), &authv1.CreateInvitationRequest{OrganizationId: c.org, Email: "x@example.org", Roles: []string{role}})
+			if !fault.Is(err, faultv1.Reason_REASON_INSUFFICIENT_SCOPE) {
+				t.Errorf("an invitation as %s: %v", role, err)
+			}
+		}
+	})
+}
+
+func TestS83AKeyWithRolesWriteAloneWidensNoRole(t *testing.T) {
+	t.Parallel()
+	c := setupCredentials(t)
+	c.each(t, []string{"roles.write"}, func(t *testing.T, as func() context.Context) {
+		t.Helper()
+		for _, permissions := range [][]string{c.everything, {"roles.write"}, {"chat.read", "chat.write"}} {
+			if err := c.widen(as(), permissions...); !fault.Is(err, faultv1.Reason_REASON_INSUFFICIENT_SCOPE) {
+				t.Errorf("the role gets %q: %v", permissions, err)
+			}
+		}
+		_, err := c.roles.DeleteRole(as(), &authv1.DeleteRoleRequest{OrganizationId: c.org, Id: c.role.GetId()})
+		wantReason(t, err, faultv1.Reason_REASON_INSUFFICIENT_SCOPE)
+	})
+}
+
+// Within its scopes a key gives what is below its user's own roles, and only somebody
+// who is signed in gives those.
+func TestS83ARoleAsHighAsOnesOwnTakesAFirstPartySession(t *testing.T) {
+	t.Parallel()
+	c := setupCredentials(t)
+	c.each(t, c.everything, func(t *testing.T, as func() context.Context) {
+		t.Helper()
+		must(t, c.updateMember(as(), "member"))
+		must(t, c.updateMember(as(), "viewer"))
+		must(t, c.widen(as(), "chat.read", "knowledge.read"))
+		wantReason(t, c.updateMember(as(), "admin"), faultv1.Reason_REASON_INSUFFICIENT_SCOPE)
+		wantReason(t, c.updateMember(as(), "owner"), faultv1.Reason_REASON_PERMISSION_DENIED)
+	})
+	viewers := append(append([]string{}, c.viewerMay...), c.onlyMembers...)
+	c.each(t, viewers, func(t *testing.T, as func() context.Context) {
+		t.Helper()
+		must(t, c.updateMember(as(), "viewer"))
+		wantReason(t, c.updateMember(as(), "member"), faultv1.Reason_REASON_INSUFFICIENT_SCOPE)
+	})
+	_, err := c.bundle.organizations.UpdateMember(with(t.Context(), c.admin), &authv1.UpdateMemberRequest{
+		OrganizationId: c.org, UserId: c.viewerID, Roles: []string{"admin"},
+	})
+	must(t, err)
+}
+
+// An identity provider that brings admins is changed by nobody who is less: whoever
+// names its issuer could come in by it.
+func TestS83AProviderOfAdminsIsChangedByNobodyWhoIsLess(t *testing.T) {
+	t.Parallel()
+	e := setupEnterprise(t)
+	_, err := e.update(t, e.owner, func(p *authv1.IdentityProvider) { p.Role = "admin" }, "role")
+	must(t, err)
+	made, err := e.roles.CreateRole(with(t.Context(), e.owner), &authv1.CreateRoleRequest{
+		OrganizationId: e.id, Role: &authv1.Role{DisplayName: "Directory", Permissions: []string{"identity_providers.write", "chat.read"}},
+	})
+	must(t, err)
+	clerk := e.join(t, e.operator(t), e.id, "clerk@example.org", made.GetId(), "member")
+	_, err = e.update(t, clerk, func(p *authv1.IdentityProvider) { p.Domains = []string{"mine.example"} }, "domains")
+	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
+	_, err = e.directory.DeleteIdentityProvider(with(t.Context(), clerk), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.id, Id: e.provider})
+	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
+	_, err = e.update(t, e.owner, func(p *authv1.IdentityProvider) { p.Role = "member" }, "role")
+	must(t, err)
+	_, err = e.update(t, clerk, func(p *authv1.IdentityProvider) { p.Domains = []string{"acme.example", "mine.example"} }, "domains")
+	must(t, err)
+}
