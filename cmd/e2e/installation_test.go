@@ -67,7 +67,7 @@ func startOn(t *testing.T, s shape, databaseURL string) *installation {
 		"GATEHOUSE_GATEWAY_ADDR=" + i.gateway,
 		"GATEHOUSE_AUTH_ADDR=" + freeAddress(t), "GATEHOUSE_MANAGEMENT_ADDR=" + freeAddress(t), "GATEHOUSE_CHAT_ADDR=" + freeAddress(t),
 		"GATEHOUSE_ADMIN_PASSWORD=" + adminPassword,
-		"GATEHOUSE_RATE_LIMITS=" + inprocess.RateLimits(),
+		"GATEHOUSE_RATE_LIMITS=" + inprocess.RateLimits(t),
 		"GATEHOUSE_RUNS_PER_USER=100", "GATEHOUSE_RUNS_PER_ORGANIZATION=100", // one user opens all streams
 		"GATEHOUSE_PASSWORD_WAIT=20s", // the cases run beside each other, and keep the machine busier than users do
 		"GATEHOUSE_LOG_FORMAT=json",

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/internal/process"
 	"github.com/gatehouse/gatehouse/cmd/internal/settings"
+	"github.com/gatehouse/gatehouse/platform/config"
 	"github.com/gatehouse/gatehouse/platform/freeport"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 )
@@ -49,14 +50,14 @@ func Start(t *testing.T, overrides map[string]string) *Installation {
 		"GATEHOUSE_GATEWAY_ADDR":   freeAddress(t),
 		"GATEHOUSE_OPS_ADDR":       "127.0.0.1:0",
 		"GATEHOUSE_ADMIN_PASSWORD": AdminPassword,
-		"GATEHOUSE_RATE_LIMITS":    RateLimits(),
+		"GATEHOUSE_RATE_LIMITS":    RateLimits(t),
 		"GATEHOUSE_PASSWORD_WAIT":  "20s", // tests keep the machine busier than users do
 		"GATEHOUSE_LOG_LEVEL":      "error",
 	}
 	for name, value := range overrides {
 		variables[name] = value
 	}
-	switch parts := os.Getenv(partsVariable); parts {
+	switch parts := variable(t, partsVariable); parts {
 	case "", "one":
 		return &Installation{URL: serveOne(t, load(t, variables)), Database: database}
 	case "four":
@@ -68,7 +69,16 @@ func Start(t *testing.T, overrides map[string]string) *Installation {
 }
 
 // RateLimits returns how this test run wants its installations: on or off.
-func RateLimits() string { return cmp.Or(os.Getenv(limitsVariable), "off") }
+func RateLimits(t *testing.T) string { return cmp.Or(variable(t, limitsVariable), "off") }
+
+func variable(t *testing.T, name string) string {
+	t.Helper()
+	variables, err := config.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return variables[name]
+}
 
 func load(t *testing.T, variables map[string]string) settings.Settings {
 	t.Helper()
