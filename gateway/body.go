@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,16 +14,22 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 const (
-	// BodyLimit is the largest body of a request, uploads excepted, in bytes.
+	// BodyLimit is the largest body of a request, in bytes, except for uploads and
+	// for what anybody may send, which is bounded by rpcserver.PublicLimit.
 	BodyLimit = 4 << 20
 	// bodyTimeout is how long a client may take to send a body.
 	bodyTimeout = 30 * time.Second
 	// answerTimeout is how long a client may take to read an answer.
 	answerTimeout = 2 * time.Minute
+	// maxNesting is how deep the objects and arrays of a body may nest.
+	maxNesting = 64
+	// maxNamed bounds how much of a field's name is repeated, in bytes.
+	maxNamed = 100
 	// blockSize is the unit in which a body is read.
 	blockSize = 32 << 10
 )
@@ -31,7 +38,7 @@ const (
 // not: its type, its size, and that it is one JSON object with nothing behind
 // it. An absent body counts as {}. What follows decodes from memory.
 func (g *Gateway) takeBody(w http.ResponseWriter, r *http.Request, route *route) error {
-	body, err := readBody(w, r)
+	body, err := readBody(w, r, route.bodyLimit())
 	if err != nil {
 		return err
 	}
@@ -46,6 +53,11 @@ func (g *Gateway) takeBody(w http.ResponseWriter, r *http.Request, route *route)
 		body = []byte("{}")
 	case !isJSON(r.Header.Get("Content-Type")):
 		return fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "this route reads application/json")
+	}
+	if len(body) > rpcserver.PublicLimit {
+		if err := g.mayCall(w, r, route.method); err != nil {
+			return err
+		}
 	}
 	if err := checkJSON(body); err != nil {
 		return err
@@ -65,7 +77,12 @@ func isJSON(contentType string) bool {
 	return charset == "" || strings.EqualFold(charset, "utf-8")
 }
 
+// checkJSON checks that a body is one JSON object that nests no deeper than
+// maxNesting, in time that grows with its size alone.
 func checkJSON(body []byte) error {
+	if field, deep := deepField(body); deep {
+		return fault.Invalid(field, "nests deeper than %d levels", maxNesting)
+	}
 	var value json.RawMessage
 	var syntax *json.SyntaxError
 	if err := json.Unmarshal(body, &value); errors.As(err, &syntax) {
@@ -80,22 +97,60 @@ func checkJSON(body []byte) error {
 	return nil
 }
 
-// readBody reads a body up to the limit. It gathers blocks from a pool, since
+// deepField returns the field of the outermost object in which a text of JSON
+// nests deeper than maxNesting. What is no JSON it leaves to others.
+func deepField(text []byte) (field string, deep bool) {
+	var name []byte
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			start := i + 1
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 1 && isName(text, i+1) {
+				name = text[start:i]
+			}
+		case '{', '[':
+			if depth++; depth > maxNesting {
+				return cmp.Or(strings.ToValidUTF8(string(name[:min(len(name), maxNamed)]), ""), "body"), true
+			}
+		case '}', ']':
+			depth--
+		}
+	}
+	return "", false
+}
+
+// isName tells whether the string that ends before i is the name of a field.
+func isName(text []byte, i int) bool {
+	for ; i < len(text); i++ {
+		if c := text[i]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			return c == ':'
+		}
+	}
+	return false
+}
+
+// readBody reads a body up to a limit. It gathers blocks from a pool, since
 // a slice that grows would cost several times the limit, and anybody may send
 // a body before we know who asks.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil, nil
-	}
-	if r.ContentLength > BodyLimit {
-		return nil, tooLarge(BodyLimit)
 	}
 	if r.Header.Get("Content-Encoding") != "" {
 		return nil, fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "a body must not be compressed")
 	}
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
 	stopTimer := readDeadline(w, bodyTimeout)
 	defer stopTimer()
-	limited := http.MaxBytesReader(w, r.Body, BodyLimit)
+	limited := http.MaxBytesReader(w, r.Body, limit)
 	var blocks []*block
 	defer func() {
 		for _, b := range blocks {
@@ -163,5 +218,8 @@ func bodyError(err error) error {
 }
 
 func tooLarge(limit int64) error {
+	if limit < 1<<20 {
+		return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the body is over %d KiB", limit>>10)
+	}
 	return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the body is over %d MiB", limit>>20)
 }

@@ -3,6 +3,8 @@ package gateway
 import (
 	"connectrpc.com/vanguard"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
 // jsonCodec is vanguard's, but for a message that cannot be read: it is its
@@ -15,6 +17,9 @@ func newJSONCodec(types vanguard.TypeResolver) vanguard.Codec {
 
 // Unmarshal implements vanguard.Codec.
 func (c jsonCodec) Unmarshal(text []byte, m proto.Message) error {
+	if field, deep := deepField(text); deep {
+		return connectError(fault.Invalid(field, "nests deeper than %d levels", maxNesting))
+	}
 	if err := c.JSONCodec.Unmarshal(text, m); err != nil {
 		return connectError(unreadable())
 	}

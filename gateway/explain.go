@@ -17,9 +17,6 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// maxComplaints bounds how much of a wrong body is explained.
-const maxComplaints = 20
-
 // explain walks a body that could not be decoded beside the message that it
 // should be, and names every field that does not fit, by its full path in
 // JSON's spelling. The decoder names one, by its innermost name. The walk runs
@@ -36,25 +33,16 @@ func explain(route *route, body []byte) *fault.Fault {
 	}
 	e := &explainer{}
 	e.message("", route.bodyMessage(), root)
-	if len(e.found) == 0 {
-		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT,
-			"the body does not fit the request: a field is given twice, or its value is malformed")
+	if f := e.found.Fault(); f != nil {
+		return f
 	}
-	first := e.found[0]
-	f := fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "%s: %s", first.Field, first.Message)
-	for _, v := range e.found {
-		f = f.WithViolation(v.Field, v.Message)
-	}
-	return f
+	return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT,
+		"the body does not fit the request: a field is given twice, or its value is malformed")
 }
 
-type explainer struct{ found []fault.Violation }
+type explainer struct{ found fault.Collector }
 
-func (e *explainer) complain(path, message string) {
-	if len(e.found) < maxComplaints {
-		e.found = append(e.found, fault.Violation{Field: path, Message: message})
-	}
-}
+func (e *explainer) complain(path, message string) { e.found.Add(path, message) }
 
 func (e *explainer) message(path string, m protoreflect.MessageDescriptor, value any) {
 	if value == nil || e.wellKnown(path, m, value) {

@@ -857,12 +857,13 @@ const file_gatehouse_knowledge_v1_document_proto_rawDesc = "" +
 	"PROCESSING\x10\x02\x12\t\n" +
 	"\x05READY\x10\x03\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x04\"\xaf\x01\n" +
+	"\x06FAILED\x10\x04\"\xbb\x01\n" +
 	"\x15CreateDocumentRequest\x12-\n" +
 	"\rcollection_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fcollectionId\x12 \n" +
 	"\x05title\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x05title\x12\x18\n" +
-	"\acontent\x18\x03 \x01(\tR\acontent\x12+\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x05title\x12$\n" +
+	"\acontent\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05(\x80\x80\x80\x04R\acontent\x12+\n" +
 	"\fcontent_type\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vcontentType\"\xc7\x02\n" +
 	"\x15UploadDocumentRequest\x12N\n" +
 	"\x06header\x18\x01 \x01(\v24.gatehouse.knowledge.v1.UploadDocumentRequest.HeaderH\x00R\x06header\x12!\n" +
