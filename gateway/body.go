@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
@@ -26,10 +24,6 @@ const (
 	bodyTimeout = 30 * time.Second
 	// answerTimeout is how long a client may take to read an answer.
 	answerTimeout = 2 * time.Minute
-	// maxNesting is how deep the objects and arrays of a body may nest.
-	maxNesting = 64
-	// maxNamed bounds how much of a field's name is repeated, in bytes.
-	maxNamed = 100
 	// blockSize is the unit in which a body is read.
 	blockSize = 32 << 10
 )
@@ -54,12 +48,12 @@ func (g *Gateway) takeBody(w http.ResponseWriter, r *http.Request, route *route)
 	case !isJSON(r.Header.Get("Content-Type")):
 		return fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "this route reads application/json")
 	}
-	if len(body) > rpcserver.PublicLimit {
+	if !route.public && len(body) > costlySize {
 		if err := g.mayCall(w, r, route.method); err != nil {
 			return err
 		}
 	}
-	if err := checkJSON(body); err != nil {
+	if err := checkJSON(body, route.mostValues()); err != nil {
 		return err
 	}
 	exchangeOf(r.Context()).body = body
@@ -77,11 +71,11 @@ func isJSON(contentType string) bool {
 	return charset == "" || strings.EqualFold(charset, "utf-8")
 }
 
-// checkJSON checks that a body is one JSON object that nests no deeper than
-// maxNesting, in time that grows with its size alone.
-func checkJSON(body []byte) error {
-	if field, deep := deepField(body); deep {
-		return fault.Invalid(field, "nests deeper than %d levels", maxNesting)
+// checkJSON checks that a body is one JSON object of a bounded shape, in time that
+// grows with its size alone.
+func checkJSON(body []byte, most int) error {
+	if f := checkShape(body, most); f != nil {
+		return f
 	}
 	var value json.RawMessage
 	var syntax *json.SyntaxError
@@ -95,44 +89,6 @@ func checkJSON(body []byte) error {
 		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the body must be a JSON object")
 	}
 	return nil
-}
-
-// deepField returns the field of the outermost object in which a text of JSON
-// nests deeper than maxNesting. What is no JSON it leaves to others.
-func deepField(text []byte) (field string, deep bool) {
-	var name []byte
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			start := i + 1
-			for i++; i < len(text) && text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
-			if depth == 1 && isName(text, i+1) {
-				name = text[start:i]
-			}
-		case '{', '[':
-			if depth++; depth > maxNesting {
-				return cmp.Or(strings.ToValidUTF8(string(name[:min(len(name), maxNamed)]), ""), "body"), true
-			}
-		case '}', ']':
-			depth--
-		}
-	}
-	return "", false
-}
-
-// isName tells whether the string that ends before i is the name of a field.
-func isName(text []byte, i int) bool {
-	for ; i < len(text); i++ {
-		if c := text[i]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
-			return c == ':'
-		}
-	}
-	return false
 }
 
 // readBody reads a body up to a limit. It gathers blocks from a pool, since

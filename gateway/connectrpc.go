@@ -15,9 +15,9 @@ import (
 
 // newConnect returns the handler of Connect calls, JSON and binary: vanguard
 // translates them to gRPC, and the proxy carries them on. A message may unpack to
-// the limit. vanguard's own limit is set too, since its default is 4 GiB; it also
+// the limit and hold so many values. vanguard's own limit is set too, since its default is 4 GiB; it also
 // holds for answers, so it cannot be lower.
-func (g *Gateway) newConnect(limit int64) (http.Handler, error) {
+func (g *Gateway) newConnect(limit int64, mostValues int) (http.Handler, error) {
 	var services []*vanguard.Service
 	known := map[string]bool{}
 	for _, m := range g.table.methods {
@@ -35,7 +35,7 @@ func (g *Gateway) newConnect(limit int64) (http.Handler, error) {
 	}
 	transcoder, err := vanguard.NewTranscoder(services,
 		vanguard.WithCompression(vanguard.CompressionGzip, newGzip, newGunzip(limit)),
-		vanguard.WithCodec(newJSONCodec))
+		vanguard.WithCodec(newJSONCodec(mostValues)))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +52,8 @@ func (e *explainer) message(path string, m protoreflect.MessageDescriptor, value
 		e.complain(path, "must be an object")
 		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(object)) {
+	names, more := fewNames(object, m)
+	for _, name := range names {
 		inner := strings.TrimPrefix(path+"."+name, ".")
 		field := fieldByName(m, name)
 		if field == nil {
@@ -62,6 +62,33 @@ func (e *explainer) message(path string, m protoreflect.MessageDescriptor, value
 		}
 		e.field(inner, field, object[name])
 	}
+	e.found.Count(more)
+}
+
+// fewNames returns the names in an object that are worth an explanation, sorted:
+// all that the message has, and of the others the first that a fault would list.
+// It tells how many others there are. To sort a hundred thousand would cost more
+// than to decode them.
+func fewNames(object map[string]any, m protoreflect.MessageDescriptor) (names []string, more int) {
+	var unknown []string
+	for name := range object {
+		switch {
+		case fieldByName(m, name) != nil:
+			names = append(names, name)
+		case len(unknown) < fault.MaxViolations:
+			unknown = append(unknown, name)
+			slices.Sort(unknown)
+		default:
+			if last := len(unknown) - 1; name < unknown[last] {
+				unknown[last] = name
+				slices.Sort(unknown)
+			}
+			more++
+		}
+	}
+	names = append(names, unknown...)
+	slices.Sort(names)
+	return names, more
 }
 
 func (e *explainer) field(path string, field protoreflect.FieldDescriptor, value any) {

@@ -152,10 +152,10 @@ func (g *Gateway) build() (err error) {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	g.proxy = g.newProxy()
-	if g.connect, err = g.newConnect(BodyLimit); err != nil {
+	if g.connect, err = g.newConnect(BodyLimit, maxValues); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
-	if g.connectPublic, err = g.newConnect(rpcserver.PublicLimit); err != nil {
+	if g.connectPublic, err = g.newConnect(rpcserver.PublicLimit, maxPublicValues); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	g.site = pages.Site{Version: g.config.Version, PublicURL: strings.TrimRight(g.config.PublicURL, "/"), Local: g.config.Local}

@@ -26,6 +26,10 @@ import (
 //
 // What anybody may send is small instead (rpcserver.PublicLimit).
 
+// costlySize is how large a text of JSON may be to be decoded for a caller that no
+// service knows yet, in bytes. To ask the service costs about as much.
+const costlySize = 8 << 10
+
 // hasCredential tells whether a request holds a credential, good or bad.
 func hasCredential(r *http.Request) bool { return r.Header.Get("Authorization") != "" }
 
@@ -58,16 +62,16 @@ func costlyMessage(w http.ResponseWriter, r *http.Request, m *method) (bool, err
 		return false, nil
 	}
 	if r.ContentLength >= 0 || m.streams {
-		return r.ContentLength < 0 || r.ContentLength > rpcserver.PublicLimit, nil
+		return r.ContentLength < 0 || r.ContentLength > costlySize, nil
 	}
 	// Many clients do not say how long a message is. So see whether it is long.
 	defer readDeadline(w, bodyTimeout)()
-	head, err := io.ReadAll(io.LimitReader(r.Body, rpcserver.PublicLimit+1))
+	head, err := io.ReadAll(io.LimitReader(r.Body, costlySize+1))
 	if err != nil {
 		return false, unreadable()
 	}
 	r.Body = prefixedBody{Reader: io.MultiReader(bytes.NewReader(head), r.Body), Closer: r.Body}
-	return len(head) > rpcserver.PublicLimit, nil
+	return len(head) > costlySize, nil
 }
 
 // prefixedBody is a body whose beginning was read before.

@@ -36,20 +36,23 @@ func (c *Collector) Add(field, message string) {
 	c.kept = append(c.kept, Violation{Field: field, Message: message})
 }
 
+// Count notes n more broken rules without listing them.
+func (c *Collector) Count(n int) { c.total += n }
+
 // Total returns how many broken rules were noted.
 func (c *Collector) Total() int { return c.total }
 
 // Fault returns an INVALID_ARGUMENT fault that lists what was noted, or nil when
 // nothing was.
 func (c *Collector) Fault() *Fault {
-	if c.total == 0 {
+	if len(c.kept) == 0 {
 		return nil
 	}
 	first := c.kept[0]
 	f := New(faultv1.Reason_REASON_INVALID_ARGUMENT, "%s: %s", first.Field, first.Message)
 	switch {
-	case c.total > MaxViolations:
-		f.detail += fmt.Sprintf(" (the first of %d violations, of which %d are listed)", c.total, MaxViolations)
+	case c.total > len(c.kept):
+		f.detail += fmt.Sprintf(" (the first of %d violations, of which %d are listed)", c.total, len(c.kept))
 	case c.total > 1:
 		f.detail += fmt.Sprintf(" (the first of %d violations)", c.total)
 	}

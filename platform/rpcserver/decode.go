@@ -19,11 +19,20 @@ import (
 )
 
 const (
-	// PublicLimit is the largest request of an RPC that anybody may call, in bytes.
+	// PublicLimit is the largest request that the gateway passes on to an RPC that
+	// anybody may call, in bytes.
 	PublicLimit = 64 << 10
+	// maxPublic is the same here. A text of JSON grows when it becomes a
+	// google.protobuf.Struct: a number of one digit takes eleven bytes.
+	maxPublic = 8 * PublicLimit
 	// maxDepth is how deep messages may nest. It admits the 64 levels of JSON that
 	// the gateway admits: a level of JSON is three of a google.protobuf.Struct.
 	maxDepth = 256
+	// maxFields is how many fields a message and those in it may hold together. A
+	// field of two bytes may cost a hundred times as much when it is decoded. It
+	// admits what the gateway admits of JSON: a value there is four fields of a
+	// google.protobuf.Struct.
+	maxFields = 50_000
 	// undecoded is the number of the field in which an undecoded request waits. No
 	// contract uses it: the codec wraps all that clients send, so none can forge it.
 	undecoded = protowire.MaxValidNumber
@@ -72,17 +81,48 @@ func decode(ctx context.Context, message any, rule authz.Rule) error {
 	if !ok {
 		return nil
 	}
-	if rule.Public && len(raw) > PublicLimit {
-		return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the message is over %d KiB", PublicLimit>>10)
+	if rule.Public && len(raw) > maxPublic {
+		return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the message is over %d KiB", maxPublic>>10)
 	}
 	if err := ctx.Err(); err != nil {
 		return err //nolint:wrapcheck // fault.From knows it
+	}
+	left := maxFields
+	if !fewFields(raw, m.ProtoReflect().Descriptor(), &left) {
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the message holds more than %d values", maxFields)
 	}
 	options := proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxDepth}
 	if err := options.Unmarshal(raw, m); err != nil {
 		return unreadable(err, raw, m.ProtoReflect())
 	}
 	return nil
+}
+
+// fewFields counts the fields of an undecoded message, and of those in it, and
+// reports whether left has room for them. It stops where there is none, and where
+// the message cannot be read, which the decoder explains.
+func fewFields(raw []byte, m protoreflect.MessageDescriptor, left *int) bool {
+	for len(raw) > 0 {
+		if *left--; *left < 0 {
+			return false
+		}
+		number, kind, n := protowire.ConsumeTag(raw)
+		if n < 0 {
+			return true
+		}
+		raw = raw[n:]
+		if n = protowire.ConsumeFieldValue(number, kind, raw); n < 0 {
+			return true
+		}
+		if field := m.Fields().ByNumber(number); kind == protowire.BytesType && field != nil && field.Message() != nil {
+			inner, _ := protowire.ConsumeBytes(raw)
+			if !fewFields(inner, field.Message(), left) {
+				return false
+			}
+		}
+		raw = raw[n:]
+	}
+	return true
 }
 
 // takeUndecoded removes the undecoded request from a message and returns it.
