@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// BodyLimit is the largest body of a request, uploads excepted, in bytes.
+	// BodyLimit is the largest body of a request, in bytes, except for uploads and
+	// for what anybody may send, which is bounded by rpcserver.PublicLimit.
 	BodyLimit = 4 << 20
 	// bodyTimeout is how long a client may take to send a body.
 	bodyTimeout = 30 * time.Second
@@ -31,7 +32,7 @@ const (
 // not: its type, its size, and that it is one JSON object with nothing behind
 // it. An absent body counts as {}. What follows decodes from memory.
 func (g *Gateway) takeBody(w http.ResponseWriter, r *http.Request, route *route) error {
-	body, err := readBody(w, r)
+	body, err := readBody(w, r, route.bodyLimit())
 	if err != nil {
 		return err
 	}
@@ -47,7 +48,12 @@ func (g *Gateway) takeBody(w http.ResponseWriter, r *http.Request, route *route)
 	case !isJSON(r.Header.Get("Content-Type")):
 		return fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "this route reads application/json")
 	}
-	if err := checkJSON(body); err != nil {
+	if !route.public && len(body) > costlySize {
+		if err := g.mayCall(w, r, route.method); err != nil {
+			return err
+		}
+	}
+	if err := checkJSON(body, route.mostValues()); err != nil {
 		return err
 	}
 	exchangeOf(r.Context()).body = body
@@ -65,7 +71,12 @@ func isJSON(contentType string) bool {
 	return charset == "" || strings.EqualFold(charset, "utf-8")
 }
 
-func checkJSON(body []byte) error {
+// checkJSON checks that a body is one JSON object of a bounded shape, in time that
+// grows with its size alone.
+func checkJSON(body []byte, most int) error {
+	if f := checkShape(body, most); f != nil {
+		return f
+	}
 	var value json.RawMessage
 	var syntax *json.SyntaxError
 	if err := json.Unmarshal(body, &value); errors.As(err, &syntax) {
@@ -80,22 +91,22 @@ func checkJSON(body []byte) error {
 	return nil
 }
 
-// readBody reads a body up to the limit. It gathers blocks from a pool, since
+// readBody reads a body up to a limit. It gathers blocks from a pool, since
 // a slice that grows would cost several times the limit, and anybody may send
 // a body before we know who asks.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil, nil
-	}
-	if r.ContentLength > BodyLimit {
-		return nil, tooLarge(BodyLimit)
 	}
 	if r.Header.Get("Content-Encoding") != "" {
 		return nil, fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "a body must not be compressed")
 	}
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
 	stopTimer := readDeadline(w, bodyTimeout)
 	defer stopTimer()
-	limited := http.MaxBytesReader(w, r.Body, BodyLimit)
+	limited := http.MaxBytesReader(w, r.Body, limit)
 	var blocks []*block
 	defer func() {
 		for _, b := range blocks {
@@ -163,5 +174,8 @@ func bodyError(err error) error {
 }
 
 func tooLarge(limit int64) error {
+	if limit < 1<<20 {
+		return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the body is over %d KiB", limit>>10)
+	}
 	return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the body is over %d MiB", limit>>20)
 }

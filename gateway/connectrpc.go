@@ -14,9 +14,10 @@ import (
 )
 
 // newConnect returns the handler of Connect calls, JSON and binary: vanguard
-// translates them to gRPC, and the proxy carries them on. Its message limit is
-// set, since its default is 4 GiB.
-func (g *Gateway) newConnect() (http.Handler, error) {
+// translates them to gRPC, and the proxy carries them on. A message may unpack to
+// the limit and hold so many values. vanguard's own limit is set too, since its default is 4 GiB; it also
+// holds for answers, so it cannot be lower.
+func (g *Gateway) newConnect(limit int64, mostValues int) (http.Handler, error) {
 	var services []*vanguard.Service
 	known := map[string]bool{}
 	for _, m := range g.table.methods {
@@ -33,8 +34,8 @@ func (g *Gateway) newConnect() (http.Handler, error) {
 		))
 	}
 	transcoder, err := vanguard.NewTranscoder(services,
-		vanguard.WithCompression(vanguard.CompressionGzip, newGzip, newGunzip),
-		vanguard.WithCodec(newJSONCodec))
+		vanguard.WithCompression(vanguard.CompressionGzip, newGzip, newGunzip(limit)),
+		vanguard.WithCodec(newJSONCodec(mostValues)))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
@@ -58,8 +59,13 @@ func (g *Gateway) serveConnect(w http.ResponseWriter, r *http.Request) {
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader("{}")), 2
 		r.Header.Del("Content-Encoding")
 	}
-	refusal := &refusalWriter{ResponseWriter: w}
-	g.connect.ServeHTTP(refusal, r)
+	refusal, handler := &refusalWriter{ResponseWriter: w}, g.connect
+	if m := exchangeOf(r.Context()).method; m.public && r.Body != nil {
+		handler = g.connectPublic
+		r = r.WithContext(r.Context()) // its body is changed
+		r.Body = http.MaxBytesReader(w, r.Body, m.bodyLimit()+framePrefix)
+	}
+	handler.ServeHTTP(refusal, r)
 	if refusal.status != 0 {
 		x := exchangeOf(r.Context())
 		x.fault = refusal.fault()

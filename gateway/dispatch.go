@@ -51,6 +51,10 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.method, x.route = known, known.fullName
+	if err := g.admit(w, r, known); err != nil {
+		g.fail(w, r, err)
+		return
+	}
 	switch x.protocol {
 	case protocolGRPC:
 		g.serveGRPC(w, r)

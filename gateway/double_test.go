@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
@@ -50,6 +52,11 @@ type double struct {
 	upload          func(grpc.ServerStream) error
 	send            func(*chatv1.SendMessageRequest, grpc.ServerStreamingServer[chatv1.RunEvent]) error
 
+	// refuse is how the double answers whether a caller may call; nil allows all.
+	refuse error
+	// asked counts such questions.
+	asked atomic.Int32
+
 	mu       sync.Mutex
 	metadata metadata.MD
 	update   *managementv1.UpdateAssistantRequest
@@ -77,11 +84,17 @@ func (d *double) note(ctx context.Context) {
 func (d *double) server() *grpc.Server {
 	s := grpc.NewServer(
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			if onlyAsks(ctx) {
+				return &emptypb.Empty{}, wire(d.refusal())
+			}
 			d.note(ctx)
 			resp, err := next(ctx, req)
 			return resp, wire(err)
 		}),
 		grpc.StreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			if onlyAsks(ss.Context()) {
+				return wire(d.refusal())
+			}
 			d.note(ss.Context())
 			return wire(next(srv, ss))
 		}),
@@ -100,6 +113,21 @@ func (d *double) server() *grpc.Server {
 	knowledgev1.RegisterDocumentServiceServer(s, d)
 	knowledgev1.RegisterKnowledgeServiceServer(s, d)
 	return s
+}
+
+// onlyAsks tells whether the gateway asks if the caller may call, and no more.
+func onlyAsks(ctx context.Context) bool {
+	md, _ := metadata.FromIncomingContext(ctx)
+	return len(md.Get(rpcserver.MetadataAuthorizeOnly)) > 0
+}
+
+// refusal is the answer to whether a caller may call.
+func (d *double) refusal() error {
+	d.asked.Add(1)
+	if d.refuse != nil {
+		return d.refuse
+	}
+	return nil
 }
 
 func wire(err error) error {

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,9 +15,6 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
-
-// maxComplaints bounds how much of a wrong body is explained.
-const maxComplaints = 20
 
 // explain walks a body that could not be decoded beside the message that it
 // should be, and names every field that does not fit, by its full path in
@@ -36,25 +32,16 @@ func explain(route *route, body []byte) *fault.Fault {
 	}
 	e := &explainer{}
 	e.message("", route.bodyMessage(), root)
-	if len(e.found) == 0 {
-		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT,
-			"the body does not fit the request: a field is given twice, or its value is malformed")
+	if f := e.found.Fault(); f != nil {
+		return f
 	}
-	first := e.found[0]
-	f := fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "%s: %s", first.Field, first.Message)
-	for _, v := range e.found {
-		f = f.WithViolation(v.Field, v.Message)
-	}
-	return f
+	return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT,
+		"the body does not fit the request: a field is given twice, or its value is malformed")
 }
 
-type explainer struct{ found []fault.Violation }
+type explainer struct{ found fault.Collector }
 
-func (e *explainer) complain(path, message string) {
-	if len(e.found) < maxComplaints {
-		e.found = append(e.found, fault.Violation{Field: path, Message: message})
-	}
-}
+func (e *explainer) complain(path, message string) { e.found.Add(path, message) }
 
 func (e *explainer) message(path string, m protoreflect.MessageDescriptor, value any) {
 	if value == nil || e.wellKnown(path, m, value) {
@@ -65,7 +52,8 @@ func (e *explainer) message(path string, m protoreflect.MessageDescriptor, value
 		e.complain(path, "must be an object")
 		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(object)) {
+	names, more := fewNames(object, m)
+	for _, name := range names {
 		inner := strings.TrimPrefix(path+"."+name, ".")
 		field := fieldByName(m, name)
 		if field == nil {
@@ -74,6 +62,33 @@ func (e *explainer) message(path string, m protoreflect.MessageDescriptor, value
 		}
 		e.field(inner, field, object[name])
 	}
+	e.found.Count(more)
+}
+
+// fewNames returns the names in an object that are worth an explanation, sorted:
+// all that the message has, and of the others the first that a fault would list.
+// It tells how many others there are. To sort a hundred thousand would cost more
+// than to decode them.
+func fewNames(object map[string]any, m protoreflect.MessageDescriptor) (names []string, more int) {
+	var unknown []string
+	for name := range object {
+		switch {
+		case fieldByName(m, name) != nil:
+			names = append(names, name)
+		case len(unknown) < fault.MaxViolations:
+			unknown = append(unknown, name)
+			slices.Sort(unknown)
+		default:
+			if last := len(unknown) - 1; name < unknown[last] {
+				unknown[last] = name
+				slices.Sort(unknown)
+			}
+			more++
+		}
+	}
+	names = append(names, unknown...)
+	slices.Sort(names)
+	return names, more
 }
 
 func (e *explainer) field(path string, field protoreflect.FieldDescriptor, value any) {

@@ -190,6 +190,9 @@ func readValues(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 // parseValues reads a form or a query whose values go on to a service: there is no
 // message that could hold what is not UTF-8.
 func parseValues(raw string) (url.Values, error) {
+	if strings.Count(raw, "&") >= maxParameters {
+		return nil, fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the form or query has more than %d values", maxParameters)
+	}
 	values, err := url.ParseQuery(raw)
 	for name, all := range values {
 		if !utf8.ValidString(name) || slices.ContainsFunc(all, func(value string) bool { return !utf8.ValidString(value) }) {

@@ -57,6 +57,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/limit"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -95,12 +96,14 @@ type Gateway struct {
 	rest      *runtime.ServeMux
 	proxy     *httputil.ReverseProxy
 	connect   http.Handler
-	site      pages.Site
-	documents *documents
-	forms     *forms
-	oauth     map[string]endpoint // by path
-	rpcErrors *connect.ErrorWriter
-	handler   http.Handler
+	// connectPublic serves the methods that anybody may call.
+	connectPublic http.Handler
+	site          pages.Site
+	documents     *documents
+	forms         *forms
+	oauth         map[string]endpoint // by path
+	rpcErrors     *connect.ErrorWriter
+	handler       http.Handler
 	// readerTimeout cuts readers of streams that take nothing.
 	readerTimeout time.Duration
 
@@ -149,7 +152,10 @@ func (g *Gateway) build() (err error) {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	g.proxy = g.newProxy()
-	if g.connect, err = g.newConnect(); err != nil {
+	if g.connect, err = g.newConnect(BodyLimit, maxValues); err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	if g.connectPublic, err = g.newConnect(rpcserver.PublicLimit, maxPublicValues); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	g.site = pages.Site{Version: g.config.Version, PublicURL: strings.TrimRight(g.config.PublicURL, "/"), Local: g.config.Local}

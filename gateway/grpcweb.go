@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"encoding/base64"
-	"encoding/binary"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,7 +24,11 @@ func (g *Gateway) serveGRPCWeb(w http.ResponseWriter, r *http.Request) {
 	call.ContentLength = -1
 	call.Header.Del("Content-Length")
 	if isWebText(r) {
-		call.Body = textBody{Reader: base64.NewDecoder(base64.StdEncoding, r.Body), Closer: r.Body}
+		call.Body = prefixedBody{Reader: base64.NewDecoder(base64.StdEncoding, r.Body), Closer: r.Body}
+	}
+	if err := limitMessage(w, call); err != nil {
+		g.fail(w, r, err)
+		return
 	}
 	web := newWebWriter(w, r)
 	// HTTP/1 would otherwise read the whole request before the first answer.
@@ -34,11 +36,6 @@ func (g *Gateway) serveGRPCWeb(w http.ResponseWriter, r *http.Request) {
 	_ = web.controller.EnableFullDuplex()
 	g.passThrough(web, call)
 	web.finish()
-}
-
-type textBody struct {
-	io.Reader
-	io.Closer
 }
 
 func isWebText(r *http.Request) bool {
@@ -129,11 +126,7 @@ func (w *webWriter) finish() {
 			block = append(block, strings.ToLower(name)+": "+value+"\r\n"...)
 		}
 	}
-	const prefixSize = 5
-	frame := make([]byte, prefixSize, prefixSize+len(block))
-	frame[0] = trailerFlag
-	binary.BigEndian.PutUint32(frame[1:], uint32(len(block))) //nolint:gosec // bounded by the header limit
-	if _, err := w.Write(append(frame, block...)); err != nil {
+	if _, err := w.Write(frame(trailerFlag, block)); err != nil {
 		return
 	}
 	_ = w.FlushError() // nobody is left to tell

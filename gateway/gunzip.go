@@ -15,16 +15,18 @@ import (
 // meanwhile.
 type gunzip struct {
 	gzip.Reader
-	left int64
+	limit, left int64
 }
 
-func newGunzip() connect.Decompressor { return &gunzip{} }
+func newGunzip(limit int64) func() connect.Decompressor {
+	return func() connect.Decompressor { return &gunzip{limit: limit} }
+}
 
 func newGzip() connect.Compressor { return gzip.NewWriter(io.Discard) }
 
 // Reset implements connect.Decompressor.
 func (g *gunzip) Reset(r io.Reader) error {
-	g.left = BodyLimit
+	g.left = g.limit
 	if err := g.Reader.Reset(r); err != nil {
 		return connectError(unreadable())
 	}
@@ -35,7 +37,7 @@ func (g *gunzip) Reset(r io.Reader) error {
 func (g *gunzip) Read(p []byte) (int, error) {
 	n, err := g.Reader.Read(p)
 	if g.left -= int64(n); g.left < 0 {
-		return n, connectError(fault.From(tooLarge(BodyLimit)))
+		return n, connectError(fault.From(tooLarge(g.limit)))
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return n, connectError(unreadable())

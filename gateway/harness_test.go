@@ -148,7 +148,7 @@ func start(t *testing.T, d *double, options ...func(*setting)) *harness {
 	h.stop, h.done = cancel, make(chan error, 1)
 	go func() { h.done <- gw.Run(ctx, front); close(h.done) }()
 	transport := &http.Transport{}
-	h.client = &http.Client{Transport: transport}
+	h.client = &http.Client{Transport: asSomeone{transport}}
 	t.Cleanup(func() {
 		cancel()
 		transport.CloseIdleConnections()
@@ -161,6 +161,23 @@ func start(t *testing.T, d *double, options ...func(*setting)) *harness {
 		h.services()
 	})
 	return h
+}
+
+// someone is the credential of requests that state none. The double takes all.
+const someone = "Bearer someone"
+
+// asSomeone sends a request with a credential. A request that states an empty one
+// has none.
+type asSomeone struct{ *http.Transport }
+
+func (a asSomeone) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if values, stated := r.Header["Authorization"]; !stated {
+		r.Header.Set("Authorization", someone)
+	} else if len(values) == 1 && values[0] == "" {
+		r.Header.Del("Authorization")
+	}
+	return a.Transport.RoundTrip(r)
 }
 
 // request builds a request; headers are pairs.

@@ -130,7 +130,7 @@ func FuzzExplainNeverPanics(f *testing.F) {
 	}
 	create := &route{method: &method{input: (&managementv1.CreateAssistantRequest{}).ProtoReflect().Descriptor()}, body: "assistant"}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if checkJSON(body) != nil {
+		if checkJSON(body, maxValues) != nil {
 			return
 		}
 		if f := explain(create, body); f == nil || f.Detail() == "" {

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
@@ -17,9 +18,19 @@ type method struct {
 	service  string
 	// upstream serves it.
 	upstream *upstream
+	// public tells whether anybody may call it.
+	public bool
 	// streams tells whether an answer may stay open for long.
 	streams bool
 	input   protoreflect.MessageDescriptor
+}
+
+// bodyLimit is the largest message that the method reads here, in bytes.
+func (m *method) bodyLimit() int64 {
+	if m.public {
+		return rpcserver.PublicLimit
+	}
+	return BodyLimit
 }
 
 // route is one REST binding of a method.
@@ -56,6 +67,7 @@ func newTable(upstreams map[protoreflect.FullName]*upstream) (*table, error) {
 			fullName: m.FullMethod,
 			service:  string(service.FullName()),
 			upstream: up,
+			public:   m.Access.GetPublic(),
 			streams:  m.Descriptor.IsStreamingServer() || m.Descriptor.IsStreamingClient(),
 			input:    m.Descriptor.Input(),
 		}

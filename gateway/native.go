@@ -38,6 +38,10 @@ func (g *Gateway) serveGRPC(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "gRPC needs HTTP/2"))
 		return
 	}
+	if err := limitMessage(w, r); err != nil {
+		g.fail(w, r, err)
+		return
+	}
 	g.passThrough(w, r)
 }
 
@@ -83,6 +87,9 @@ func (b clientBody) Read(p []byte) (int, error) {
 	var told *connect.Error
 	if err == nil || errors.Is(err, io.EOF) || errors.As(err, &told) || b.ctx.Err() != nil {
 		return n, err //nolint:wrapcheck // io.Reader: the caller compares the error
+	}
+	if tooMuch := new(http.MaxBytesError); errors.As(err, &tooMuch) {
+		return n, tooLarge(tooMuch.Limit)
 	}
 	return n, unreadable()
 }
@@ -240,7 +247,7 @@ func upstreamFault(ctx context.Context, err error) *fault.Fault {
 	case errors.As(err, &ours):
 		return ours
 	case errors.As(err, &tooMuch) && tooMuch.Code() == connect.CodeResourceExhausted:
-		return fault.Wrap(err, faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the message is over %d MiB", BodyLimit>>20)
+		return fault.From(tooLarge(exchangeOf(ctx).method.bodyLimit()))
 	case errors.Is(context.Cause(ctx), errDraining):
 		return fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE, "this gateway is stopping").WithRetryAfter(time.Second)
 	case ctx.Err() != nil:

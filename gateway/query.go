@@ -26,32 +26,26 @@ func checkQuery(route *route, raw string) (string, error) {
 	if err != nil {
 		return "", fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the query cannot be read")
 	}
-	var bad *fault.Fault
-	complain := func(name, message string) {
-		if bad == nil {
-			bad = fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "%s: %s", name, message)
-		}
-		bad = bad.WithViolation(name, message)
-	}
+	var broken fault.Collector
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		field := route.queryField(name)
 		switch {
 		case field == nil:
-			complain(name, "unknown query parameter")
+			broken.Add(name, "unknown query parameter")
 		case !field.IsList() && len(query[name]) > 1:
-			complain(field.JSONName(), "must be given once")
+			broken.Add(field.JSONName(), "must be given once")
 		default:
 			for i, value := range query[name] {
 				text, message := route.checkParameter(field, value)
 				if message != "" {
-					complain(field.JSONName(), message)
+					broken.Add(field.JSONName(), message)
 				}
 				query[name][i] = text
 			}
 		}
 	}
-	if bad != nil {
-		return "", bad
+	if f := broken.Fault(); f != nil {
+		return "", f
 	}
 	return query.Encode(), nil
 }

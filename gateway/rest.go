@@ -205,6 +205,9 @@ func (g *Gateway) checkRequest(w http.ResponseWriter, r *http.Request, route *ro
 		w.Header().Set("Allow", http.MethodGet)
 		return 0, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "a stream has no HEAD")
 	}
+	if err := refuseStranger(w, r, route.method); err != nil {
+		return 0, err
+	}
 	query, err := checkQuery(route, r.URL.RawQuery)
 	if err != nil {
 		return 0, err

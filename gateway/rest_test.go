@@ -55,7 +55,7 @@ func refusals() []refusal {
 		{name: "null", method: "POST", path: "/v1/assistants", body: "null", status: 400, reason: "INVALID_ARGUMENT"},
 		{name: "a second value", method: "POST", path: "/v1/knowledge:search", body: `{"query":"a"} {"query":"b"}`, status: 400, reason: "INVALID_ARGUMENT"},
 		{name: "a field given twice", method: "POST", path: "/v1/knowledge:search", body: `{"query":"a","query":"b"}`, status: 400, reason: "INVALID_ARGUMENT"},
-		{name: "S60 a deep nest", method: "POST", path: "/v1/knowledge:search", body: deep, status: 400, reason: "INVALID_ARGUMENT"},
+		{name: "S60 a deep nest", method: "POST", path: "/v1/knowledge:search", body: deep, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"a"}},
 		{name: "unknown fields", method: "POST", path: "/v1/knowledge:search", body: `{"query":"a","bogus":1,"collection_ids":[],"alsoBogus":2}`, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"alsoBogus", "bogus"}},
 		{name: "an unknown field inside", method: "POST", path: "/v1/assistants", body: `{"displayName":"a","nope":{}}`, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"nope"}},
 		{name: "values of other types", method: "POST", path: "/v1/assistants", body: `{"displayName":1,"tools":["a",2],"temperature":"warm","createTime":"noon"}`, status: 400, reason: "INVALID_ARGUMENT", fields: []string{"createTime", "displayName", "temperature", "tools[1]"}},

@@ -15,6 +15,10 @@ import (
 // before anybody decodes it.
 const maxCredential = 8 << 10
 
+// maxParameters bounds the parameters of a query. Anything more is refused before
+// anybody decodes it.
+const maxParameters = 200
+
 // plainPath tells whether a path has one reading only. Two programs that read
 // "a//b", "a/%2e%2e/b", "a%2Fb" or "a;x/b" differently can be played against
 // each other, one checking a rule and the other serving the resource; no route
@@ -37,19 +41,11 @@ func plainPath(u *url.URL) bool {
 	return strings.IndexFunc(u.Path, func(c rune) bool { return c < ' ' || c == 0x7f }) < 0
 }
 
-// screenCredential refuses a credential in a place where it leaks or is
-// ambiguous (RFC 9700 section 4.3.2): the query ends up in logs and histories,
-// and of two headers each reader may believe another one.
-func screenCredential(r *http.Request) *fault.Fault {
-	values := r.Header.Values("Authorization")
-	if len(values) > 1 {
-		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "more than one Authorization header")
-	}
-	if len(values) == 1 && len(values[0]) > maxCredential {
-		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the credential is too long")
-	}
-	if len(values) == 1 && strings.ContainsFunc(values[0], func(c rune) bool { return c < ' ' || c > '~' }) {
-		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the credential has characters that none has")
+// screenQuery bounds a query, and refuses a credential in it: a query ends up in
+// logs and histories (RFC 9700 section 4.3.2).
+func screenQuery(r *http.Request) *fault.Fault {
+	if strings.Count(r.URL.RawQuery, "&") >= maxParameters {
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "more than %d query parameters", maxParameters)
 	}
 	if !strings.Contains(r.URL.RawQuery, "=") {
 		return nil
@@ -94,4 +90,20 @@ func takeTicket(r *http.Request) *fault.Fault {
 	r.RequestURI = r.URL.RequestURI()
 	r.Header.Set("Authorization", rpcserver.SchemeTicket+" "+tickets[0])
 	return nil
+}
+
+// screenCredential refuses a credential that is ambiguous or leaks: of two headers
+// each reader may believe another one.
+func screenCredential(r *http.Request) *fault.Fault {
+	values := r.Header.Values("Authorization")
+	if len(values) > 1 {
+		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "more than one Authorization header")
+	}
+	if len(values) == 1 && len(values[0]) > maxCredential {
+		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the credential is too long")
+	}
+	if len(values) == 1 && strings.ContainsFunc(values[0], func(c rune) bool { return c < ' ' || c > '~' }) {
+		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the credential has characters that none has")
+	}
+	return screenQuery(r)
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 )
@@ -45,6 +46,15 @@ func (g *Gateway) upload(mux *runtime.ServeMux) runtime.HandlerFunc {
 		x := exchangeOf(r.Context())
 		x.route = uploadPattern
 		x.method = g.table.methods[knowledgev1.DocumentService_UploadDocument_FullMethodName]
+		// Before the form is read, which may have long headers.
+		err := identity.Unauthenticated()
+		if hasCredential(r) {
+			err = g.mayCall(w, r, x.method)
+		}
+		if err != nil {
+			g.fail(w, r, err)
+			return
+		}
 		form, err := g.uploadForm(w, r)
 		if err != nil {
 			g.fail(w, r, err)

@@ -28,13 +28,23 @@ func TestTheConfigIsWhatHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const around = `{"displayName":""}`
-	for size, want := range map[int]int{most: http.StatusBadRequest, most + 1: http.StatusRequestEntityTooLarge} {
-		body := map[string]string{"displayName": strings.Repeat("a", size-len(around))}
-		resp := i.Request(t, inprocess.Session{}, http.MethodPost, "/v1/auth/sign-up", body)
+	const around, mostOfAnybody = `{"displayName":""}`, 64 << 10
+	operator := i.SignIn(t)
+	for _, tc := range []struct {
+		caller     inprocess.Session
+		path       string
+		size, want int
+	}{
+		{operator, "/v1/assistants", most, http.StatusBadRequest},
+		{operator, "/v1/assistants", most + 1, http.StatusRequestEntityTooLarge},
+		{inprocess.Session{}, "/v1/auth/sign-up", mostOfAnybody, http.StatusBadRequest},
+		{inprocess.Session{}, "/v1/auth/sign-up", mostOfAnybody + 1, http.StatusRequestEntityTooLarge},
+	} {
+		body := map[string]string{"displayName": strings.Repeat("a", tc.size-len(around))}
+		resp := i.Request(t, tc.caller, http.MethodPost, tc.path, body)
 		resp.Body.Close()
-		if resp.StatusCode != want {
-			t.Errorf("%d bytes are answered %d, want %d", size, resp.StatusCode, want)
+		if resp.StatusCode != tc.want {
+			t.Errorf("%d bytes to %s are answered %d, want %d", tc.size, tc.path, resp.StatusCode, tc.want)
 		}
 	}
 	resp := i.Request(t, inprocess.Session{}, http.MethodPost, "/v1/auth/sign-up", map[string]string{"email": "ada@example.com", "password": "a rather long pass phrase"})

@@ -112,13 +112,6 @@ func CheckEtag(kind, built, present string) error {
 	return nil
 }
 
-// WithViolation returns a copy of f that names one more field.
-func (f *Fault) WithViolation(field, message string) *Fault {
-	c := *f
-	c.violations = append(append([]Violation(nil), f.violations...), Violation{Field: field, Message: message})
-	return &c
-}
-
 // Below returns a copy of f whose fields are named from inside the field at
 // prefix, for a client that sends that field's value as the whole body.
 func (f *Fault) Below(prefix string) *Fault {

@@ -39,7 +39,9 @@ func TestReasons(t *testing.T) {
 			if spec.Code == codes.OK || spec.Code > codes.Unauthenticated || spec.HTTPStatus < 400 || spec.Title == "" || spec.Description == "" {
 				t.Fatalf("incomplete spec %+v", spec)
 			}
-			f := fault.New(reason, "detail").WithViolation("field", "message").WithRetryAfter(3 * time.Second)
+			var broken fault.Collector
+			broken.Add("field", "message")
+			f := fault.New(reason, "detail").WithViolations(&broken).WithRetryAfter(3 * time.Second)
 			back := fault.From(fault.ToStatus(f).Err())
 			if back.Reason() != reason || back.Detail() != "detail" || back.RetryAfter() != 3*time.Second || len(back.Violations()) != 1 {
 				t.Errorf("came back as %+v", back)

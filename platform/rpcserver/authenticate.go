@@ -28,6 +28,11 @@ const (
 	MetadataRequestID = "x-request-id"
 	// MetadataAuthorization carries the user's access token, as a bearer.
 	MetadataAuthorization = "authorization"
+	// MetadataAuthorizeOnly asks whether the caller may make the call, and nothing
+	// else: the request is not read, and the handler is not called. It is believed
+	// only beside a valid service token. The gateway asks so before it decodes a
+	// body that costs much to decode.
+	MetadataAuthorizeOnly = "x-gatehouse-authorize-only"
 	// MetadataIfMatch carries the client's If-Match.
 	MetadataIfMatch = "if-match"
 )

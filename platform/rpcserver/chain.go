@@ -11,6 +11,8 @@ import (
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
@@ -30,6 +32,7 @@ type chain struct {
 	verifier    *identity.Verifier
 	authorizer  *authz.Authorizer
 	validator   protovalidate.Validator
+	sizes       sizes
 	limits      *limits
 	keys        map[string]keyPolicy
 	answers     Replayer
@@ -53,10 +56,13 @@ func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	if ctx, err = c.admit(ctx, call); err != nil {
 		return nil, err
 	}
-	if err := c.validate(req); err != nil {
+	if err := c.authorizer.Authorize(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	if err := c.authorizer.Authorize(ctx, info.FullMethod); err != nil {
+	if authorizeOnly(ctx) {
+		return &emptypb.Empty{}, nil
+	}
+	if err := c.read(ctx, req, call.rule); err != nil {
 		return nil, err
 	}
 	resp, err = c.once(ctx, info.FullMethod, req, handler)
@@ -85,7 +91,10 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	if err := c.authorizer.Authorize(ctx, info.FullMethod); err != nil {
 		return err
 	}
-	checked := &checkedStream{ServerStream: ss, ctx: ctx, validate: c.validate}
+	if authorizeOnly(ctx) {
+		return nil
+	}
+	checked := &checkedStream{ServerStream: ss, ctx: ctx, chain: c, rule: call.rule}
 	err = handler(srv, checked)
 	return ended(ctx, nameNUL(checked.last, err))
 }
@@ -113,13 +122,36 @@ func ended(ctx context.Context, err error) error {
 // admit finds out where the call comes from and who makes it, and counts it
 // against the caller's limit.
 func (c *chain) admit(ctx context.Context, call *call) (context.Context, error) {
-	rule, _ := c.authorizer.Rule(call.method)
-	ctx, err := c.authenticate(ctx, call.method, rule)
+	call.rule, _ = c.authorizer.Rule(call.method)
+	ctx, err := c.authenticate(ctx, call.method, call.rule)
 	call.ctx = ctx
 	if err != nil {
 		return ctx, err
 	}
-	return ctx, c.limits.take(ctx, rule.Class)
+	return ctx, c.limits.take(ctx, call.rule.Class)
+}
+
+// read decodes and validates a message of an authorized caller. It begins
+// neither when the caller is gone; what each of them costs is bounded.
+func (c *chain) read(ctx context.Context, message any, rule authz.Rule) error {
+	if err := decode(ctx, message, rule); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err //nolint:wrapcheck // fault.From knows it
+	}
+	return c.validate(message)
+}
+
+// authorizeOnly tells whether a call asks no more than whether its caller may
+// make it. Only another service may ask so, as only it may ask in the name of a
+// caller whose request it holds.
+func authorizeOnly(ctx context.Context) bool {
+	if _, ok := identity.ServiceFromContext(ctx); !ok {
+		return false
+	}
+	md, _ := metadata.FromIncomingContext(ctx)
+	return first(md, MetadataAuthorizeOnly) != ""
 }
 
 func isExempt(fullMethod string) bool {
@@ -136,6 +168,7 @@ type call struct {
 	chain  *chain
 	ctx    context.Context //nolint:containedctx // replaced as the chain learns who calls
 	method string
+	rule   authz.Rule
 	start  time.Time
 }
 

@@ -69,6 +69,9 @@ func (l *limits) take(ctx context.Context, class authz.Class) error {
 		return nil
 	}
 	decision := limiter.Allow(ctx, principal.UserID)
+	if decision.Allowed && authorizeOnly(ctx) {
+		limiter.GiveBack(ctx, principal.UserID) // the call itself counts
+	}
 	// Fails only outside of a call, where there is nobody to tell.
 	_ = grpc.SetHeader(ctx, metadata.Pairs(
 		MetadataRateLimit, limiter.Header(decision), MetadataRateLimitPolicy, limiter.PolicyHeader()))

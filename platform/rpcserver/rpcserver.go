@@ -4,7 +4,12 @@
 // forget a link:
 //
 //	recover → trace, log, metrics → authenticate → limit the caller →
-//	validate → authorize → answer a repeated request → the handler → map its error
+//	authorize → decode → validate → answer a repeated request → the handler →
+//	map its error
+//
+// Nothing that a caller without the right has sent is examined beyond its size:
+// the request is decoded when the caller is authorized (decode.go), and the sizes
+// in it are checked before its other rules (sizes.go).
 //
 // Who calls is read from two credentials and nothing else: the user's access
 // token, API key or ticket in "authorization", and the calling service's token in
@@ -144,17 +149,22 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	codec, err := newLateCodec()
+	if err != nil {
+		return nil, err
+	}
 	log := deps.Log.With("service", cfg.Service)
 	draining := newDrain()
 	c := &chain{
 		log: log, clock: deps.Clock, verifier: deps.Verifier, authorizer: deps.Authorizer,
-		validator: validator, limits: limits, drain: draining,
+		validator: validator, sizes: newSizes(), limits: limits, drain: draining,
 		keys: keyPolicies(), answers: deps.Answers, revocations: deps.Revocations, apiKeys: deps.APIKeys,
 		tickets: deps.Tickets,
 	}
 	s := &Server{cfg: cfg, log: log, drain: draining, health: health.NewServer()}
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRecvBytes),
+		grpc.ForceServerCodecV2(codec),
 		grpc.MaxConcurrentStreams(10_000),
 		// The chain is deep: a new goroutine for each call grows its stack anew, a
 		// tenth of what a small call costs. Calls past these get one of their own.

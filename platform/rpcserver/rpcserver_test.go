@@ -54,7 +54,9 @@ func TestCallsAreAdmittedInOneOrder(t *testing.T) {
 	}{
 		{"a forged token, before the form", forged, creation(tooLong), faultv1.Reason_REASON_UNAUTHENTICATED},
 		{"two credentials", twice, creation("x"), faultv1.Reason_REASON_UNAUTHENTICATED},
-		{"a bad form, before the permission", r.as(t, "viewer"), creation(tooLong), faultv1.Reason_REASON_INVALID_ARGUMENT},
+		{"no credential, before the form", t.Context(), creation(tooLong), faultv1.Reason_REASON_UNAUTHENTICATED},
+		{"no permission, before the form", r.as(t, "viewer"), creation(tooLong), faultv1.Reason_REASON_PERMISSION_DENIED},
+		{"a bad form", r.as(t, "member"), creation(tooLong), faultv1.Reason_REASON_INVALID_ARGUMENT},
 		{"no credential", t.Context(), creation("x"), faultv1.Reason_REASON_UNAUTHENTICATED},
 		{"a role without the permission", r.as(t, "viewer"), creation("x"), faultv1.Reason_REASON_PERMISSION_DENIED},
 		{"no role at all", r.as(t), creation("x"), faultv1.Reason_REASON_PERMISSION_DENIED},

@@ -29,6 +29,7 @@ const refusedSeq, messageSeq = 404, 200
 type handlers struct {
 	authv1.AccountServiceServer
 	authv1.KeyServiceServer
+	authv1.SessionServiceServer
 	managementv1.AssistantServiceServer
 	managementv1.AssistantDirectoryServiceServer
 	chatv1.RunServiceServer
@@ -104,6 +105,7 @@ func start(t *testing.T, opts rpctest.Options) *running {
 	r.Server = rpctest.Serve(t, "management", func(server grpc.ServiceRegistrar) {
 		authv1.RegisterAccountServiceServer(server, r.handlers)
 		authv1.RegisterKeyServiceServer(server, r.handlers)
+		authv1.RegisterSessionServiceServer(server, r.handlers)
 		managementv1.RegisterAssistantServiceServer(server, r.handlers)
 		managementv1.RegisterAssistantDirectoryServiceServer(server, r.handlers)
 		chatv1.RegisterRunServiceServer(server, r.handlers)

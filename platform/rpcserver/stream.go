@@ -5,6 +5,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/gatehouse/gatehouse/platform/authz"
 )
 
 // MetadataStreamAccepted is the response header by which a service accepts a
@@ -12,13 +14,14 @@ import (
 // Other headers prove nothing, since a refusal carries the caller's rate limit.
 const MetadataStreamAccepted = "x-gatehouse-stream-accepted"
 
-// checkedStream validates each message that the client sends, marks the stream
+// checkedStream decodes and validates each message that the client sends, marks the stream
 // as accepted when the handler first answers, and carries the context that the
 // chain has built. Like every stream, it has one sender and one receiver.
 type checkedStream struct {
 	grpc.ServerStream
 	ctx      context.Context //nolint:containedctx // how grpc passes a stream's context
-	validate func(any) error
+	chain    *chain
+	rule     authz.Rule
 	last     any // what the client has sent last
 	accepted bool
 }
@@ -32,7 +35,7 @@ func (s *checkedStream) RecvMsg(m any) error {
 		return err //nolint:wrapcheck // io.EOF must stay as it is
 	}
 	s.last = m
-	return s.validate(m)
+	return s.chain.read(s.ctx, m, s.rule)
 }
 
 // SendHeader implements [grpc.ServerStream].

@@ -22,11 +22,15 @@ func nameNUL(message any, err error) error {
 		return err
 	}
 	paths := withNUL(m.ProtoReflect(), "")
-	sort.Strings(paths)
-	for _, path := range paths {
-		f = f.WithViolation(path, "holds a NUL, which cannot be stored")
+	if len(paths) == 0 {
+		return err
 	}
-	return f
+	sort.Strings(paths)
+	var broken fault.Collector
+	for _, path := range paths {
+		broken.Add(path, "holds a NUL, which cannot be stored")
+	}
+	return f.WithViolations(&broken)
 }
 
 // withNUL lists the paths, as JSON spells them, of the texts that hold a NUL.

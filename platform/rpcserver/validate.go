@@ -14,11 +14,15 @@ import (
 )
 
 // validate writes the ids of a message in lower case, checks it against the rules in its
-// contract, and names every bad field in JSON's spelling.
+// contract, and names every bad field in JSON's spelling. Sizes come first, and alone
+// where they are wrong: they bound what the rest has to do.
 func (c *chain) validate(message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
 		return nil
+	}
+	if f := c.sizes.check(m.ProtoReflect()); f != nil {
+		return f
 	}
 	lowerIDs(m.ProtoReflect())
 	err := c.validator.Validate(m)
@@ -29,11 +33,11 @@ func (c *chain) validate(message any) error {
 	if !errors.As(err, &invalid) {
 		return fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the request could not be checked")
 	}
-	f := fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "%d field(s) break a rule", len(invalid.Violations))
+	var broken fault.Collector
 	for _, violation := range invalid.Violations {
-		f = f.WithViolation(jsonPath(violation.Proto.GetField()), violation.Proto.GetMessage())
+		broken.Add(jsonPath(violation.Proto.GetField()), violation.Proto.GetMessage())
 	}
-	return f
+	return broken.Fault()
 }
 
 // jsonPath spells a field path as JSON does, for example "tools[1].toolName".

@@ -39,27 +39,27 @@ type Session struct {
 }
 
 // SignIn signs the first operator in.
-func (i *Installation) SignIn(t *testing.T) Session {
+func (i *Installation) SignIn(t testing.TB) Session {
 	t.Helper()
 	s := Session{Email: AdminEmail, Password: AdminPassword}
 	return i.tokens(t, s, "/v1/auth/sign-in", map[string]string{"email": s.Email, "password": s.Password})
 }
 
 // SignUp makes a user with an organization of its own.
-func (i *Installation) SignUp(t *testing.T, email string) Session {
+func (i *Installation) SignUp(t testing.TB, email string) Session {
 	t.Helper()
 	s := Session{Email: email, Password: AdminPassword + " too"}
 	return i.tokens(t, s, "/v1/auth/sign-up", map[string]string{"email": s.Email, "password": s.Password})
 }
 
 // Switch makes another organization of the caller's the active one.
-func (i *Installation) Switch(t *testing.T, s Session, organizationID string) Session {
+func (i *Installation) Switch(t testing.TB, s Session, organizationID string) Session {
 	t.Helper()
 	return i.tokens(t, s, "/v1/auth/switch-organization",
 		map[string]string{"organizationId": organizationID})
 }
 
-func (i *Installation) tokens(t *testing.T, caller Session, path string, body map[string]string) Session {
+func (i *Installation) tokens(t testing.TB, caller Session, path string, body map[string]string) Session {
 	t.Helper()
 	var pair struct{ AccessToken string }
 	i.do(t, caller, http.MethodPost, path, body, &pair)
@@ -71,7 +71,7 @@ func (i *Installation) tokens(t *testing.T, caller Session, path string, body ma
 }
 
 // Create posts a resource and returns its id.
-func (i *Installation) Create(t *testing.T, s Session, path string, body any) string {
+func (i *Installation) Create(t testing.TB, s Session, path string, body any) string {
 	t.Helper()
 	var created struct{ ID string }
 	Decode(t, i.Request(t, s, http.MethodPost, path, body), &created)
@@ -79,18 +79,18 @@ func (i *Installation) Create(t *testing.T, s Session, path string, body any) st
 }
 
 // Get reads a resource.
-func (i *Installation) Get(t *testing.T, s Session, path string, into any) {
+func (i *Installation) Get(t testing.TB, s Session, path string, into any) {
 	t.Helper()
 	i.do(t, s, http.MethodGet, path, nil, into)
 }
 
-func (i *Installation) do(t *testing.T, s Session, method, path string, body, into any) {
+func (i *Installation) do(t testing.TB, s Session, method, path string, body, into any) {
 	t.Helper()
 	Decode(t, i.Request(t, s, method, path, body), into)
 }
 
 // Decode reads a response that must be a success.
-func Decode(t *testing.T, resp *http.Response, into any) {
+func Decode(t testing.TB, resp *http.Response, into any) {
 	t.Helper()
 	defer resp.Body.Close() //nolint:errcheck // it was read
 	raw, err := io.ReadAll(resp.Body)
@@ -106,7 +106,7 @@ func Decode(t *testing.T, resp *http.Response, into any) {
 }
 
 // DecodeProblem reads a response that must be a refusal.
-func DecodeProblem(t *testing.T, resp *http.Response, into any) {
+func DecodeProblem(t testing.TB, resp *http.Response, into any) {
 	t.Helper()
 	defer resp.Body.Close() //nolint:errcheck // it was read
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode/100 == 2 {
@@ -116,13 +116,13 @@ func DecodeProblem(t *testing.T, resp *http.Response, into any) {
 
 // Request sends a JSON body, or none when it is nil. The caller closes the
 // response's body.
-func (i *Installation) Request(t *testing.T, s Session, method, path string, body any) *http.Response {
+func (i *Installation) Request(t testing.TB, s Session, method, path string, body any) *http.Response {
 	t.Helper()
 	return i.RequestWith(t, s, method, path, body, nil)
 }
 
 // RequestWith is [Installation.Request] with headers.
-func (i *Installation) RequestWith(t *testing.T, s Session, method, path string, body any, header map[string]string) *http.Response {
+func (i *Installation) RequestWith(t testing.TB, s Session, method, path string, body any, header map[string]string) *http.Response {
 	t.Helper()
 	req := i.request(t, s, method, path, body)
 	for name, value := range header {
@@ -132,7 +132,7 @@ func (i *Installation) RequestWith(t *testing.T, s Session, method, path string,
 }
 
 // Drain reads a stream to its end and returns how many bytes it had.
-func (i *Installation) Drain(t *testing.T, s Session, path string) int64 {
+func (i *Installation) Drain(t testing.TB, s Session, path string) int64 {
 	t.Helper()
 	resp := i.Request(t, s, http.MethodGet, path, nil)
 	defer resp.Body.Close() //nolint:errcheck // it was read
@@ -143,7 +143,7 @@ func (i *Installation) Drain(t *testing.T, s Session, path string) int64 {
 	return n
 }
 
-func send(t *testing.T, req *http.Request) *http.Response {
+func send(t testing.TB, req *http.Request) *http.Response {
 	t.Helper()
 	resp, err := Client().Do(req)
 	if err != nil {
@@ -152,7 +152,7 @@ func send(t *testing.T, req *http.Request) *http.Response {
 	return resp
 }
 
-func (i *Installation) request(t *testing.T, s Session, method, path string, body any) *http.Request {
+func (i *Installation) request(t testing.TB, s Session, method, path string, body any) *http.Request {
 	t.Helper()
 	var content io.Reader
 	if body != nil {

@@ -38,7 +38,7 @@ const (
 
 // Start serves the product until the test ends. Settings override those that
 // make it fit for a test.
-func Start(t *testing.T, overrides map[string]string) *Installation {
+func Start(t testing.TB, overrides map[string]string) *Installation {
 	t.Helper()
 	database := pgtest.New(t, process.Migrations()...)
 	// The issuer of tokens is the public URL, which must be known before the port is
@@ -69,9 +69,9 @@ func Start(t *testing.T, overrides map[string]string) *Installation {
 }
 
 // RateLimits returns how this test run wants its installations: on or off.
-func RateLimits(t *testing.T) string { return cmp.Or(variable(t, limitsVariable), "off") }
+func RateLimits(t testing.TB) string { return cmp.Or(variable(t, limitsVariable), "off") }
 
-func variable(t *testing.T, name string) string {
+func variable(t testing.TB, name string) string {
 	t.Helper()
 	variables, err := config.Read()
 	if err != nil {
@@ -80,7 +80,7 @@ func variable(t *testing.T, name string) string {
 	return variables[name]
 }
 
-func load(t *testing.T, variables map[string]string) settings.Settings {
+func load(t testing.TB, variables map[string]string) settings.Settings {
 	t.Helper()
 	s, err := settings.Load(variables)
 	if err != nil {
@@ -90,7 +90,7 @@ func load(t *testing.T, variables map[string]string) settings.Settings {
 }
 
 // freeAddress is one on which nobody listens.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	address, err := freeport.Address(t.Context())
 	if err != nil {
@@ -100,7 +100,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // run runs a server until the test ends, when it must stop without an error.
-func run(t *testing.T, server func(context.Context) error) {
+func run(t testing.TB, server func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
@@ -114,7 +114,7 @@ func run(t *testing.T, server func(context.Context) error) {
 }
 
 // serveOne serves every part in one server, and returns its URL.
-func serveOne(t *testing.T, s settings.Settings) string {
+func serveOne(t testing.TB, s settings.Settings) string {
 	t.Helper()
 	out, in := io.Pipe()
 	run(t, func(ctx context.Context) error {
@@ -132,7 +132,7 @@ func serveOne(t *testing.T, s settings.Settings) string {
 }
 
 // serveFour serves each part by itself, and returns the gateway's URL.
-func serveFour(t *testing.T, variables map[string]string) string {
+func serveFour(t testing.TB, variables map[string]string) string {
 	t.Helper()
 	for _, name := range []string{"GATEHOUSE_AUTH_ADDR", "GATEHOUSE_MANAGEMENT_ADDR", "GATEHOUSE_CHAT_ADDR"} {
 		variables[name] = freeAddress(t)
@@ -150,7 +150,7 @@ func serveFour(t *testing.T, variables map[string]string) string {
 }
 
 // awaitReady waits until the gateway reports that it and its peers are ready.
-func awaitReady(t *testing.T, url string) {
+func awaitReady(t testing.TB, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
 	defer cancel()

@@ -481,19 +481,19 @@ var File_gatehouse_auth_v1_api_key_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_api_key_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/api_key.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x02\n" +
-	"\x06ApiKey\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x120\n" +
+	"\x1fgatehouse/auth/v1/api_key.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x03\n" +
+	"\x06ApiKey\x12\x17\n" +
+	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x02id\x120\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\r\xbaH\n" +
-	"r\b\xa0\xb5\x18\x01\x10\x01\x18dR\vdisplayName\x12\x16\n" +
-	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12,\n" +
+	"r\b\xa0\xb5\x18\x01\x10\x01\x18dR\vdisplayName\x12\x1f\n" +
+	"\x06prefix\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06prefix\x12,\n" +
 	"\x06scopes\x18\x04 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x102\x18\x01\"\x06r\x04\x10\x01\x18dR\x06scopes\x12;\n" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12@\n" +
 	"\x0elast_used_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastUsedTime\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\x12'\n" +
-	"\x0forganization_id\x18\b \x01(\tR\x0eorganizationId\"c\n" +
+	"createTime\x120\n" +
+	"\x0forganization_id\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\x0eorganizationId\"c\n" +
 	"\x10ApiKeyWithSecret\x122\n" +
 	"\aapi_key\x18\x01 \x01(\v2\x19.gatehouse.auth.v1.ApiKeyR\x06apiKey\x12\x1b\n" +
 	"\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"c\n" +

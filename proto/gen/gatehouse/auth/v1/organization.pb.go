@@ -1012,16 +1012,16 @@ var File_gatehouse_auth_v1_organization_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_organization_proto_rawDesc = "" +
 	"\n" +
-	"$gatehouse/auth/v1/organization.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x03\n" +
-	"\fOrganization\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
+	"$gatehouse/auth/v1/organization.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgatehouse/auth/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x03\n" +
+	"\fOrganization\x12\x17\n" +
+	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x02id\x12.\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18dR\vdisplayName\x12\x1a\n" +
 	"\bpersonal\x18\x03 \x01(\bR\bpersonal\x12;\n" +
 	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\x12\x12\n" +
-	"\x04etag\x18\x06 \x01(\tR\x04etag\x12;\n" +
+	"updateTime\x12\x1b\n" +
+	"\x04etag\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04etag\x12;\n" +
 	"\x05state\x18\a \x01(\x0e2%.gatehouse.auth.v1.Organization.StateR\x05state\x12;\n" +
 	"\vdelete_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"deleteTime\x129\n" +

@@ -146,10 +146,10 @@ var File_gatehouse_auth_v1_user_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_user_proto_rawDesc = "" +
 	"\n" +
-	"\x1cgatehouse/auth/v1/user.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x02\n" +
+	"\x1cgatehouse/auth/v1/user.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n" +
 	"\x04User\x12\x1b\n" +
-	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\x14\n" +
-	"\x05email\x18\x02 \x01(\tR\x05email\x12%\n" +
+	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\x1e\n" +
+	"\x05email\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc0\x02R\x05email\x12%\n" +
 	"\x0eemail_verified\x18\x03 \x01(\bR\remailVerified\x12.\n" +
 	"\fdisplay_name\x18\x04 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18dR\vdisplayName\x12\x1f\n" +
 	"\x06locale\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18#R\x06locale\x12\x1a\n" +

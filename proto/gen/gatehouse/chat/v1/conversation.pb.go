@@ -1031,7 +1031,7 @@ var File_gatehouse_chat_v1_conversation_proto protoreflect.FileDescriptor
 
 const file_gatehouse_chat_v1_conversation_proto_rawDesc = "" +
 	"\n" +
-	"$gatehouse/chat/v1/conversation.proto\x12\x11gatehouse.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bgatehouse/chat/v1/run.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x04\n" +
+	"$gatehouse/chat/v1/conversation.proto\x12\x11gatehouse.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bgatehouse/chat/v1/run.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1fgatehouse/options/v1/text.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x04\n" +
 	"\fConversation\x12\x1b\n" +
 	"\x02id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x02id\x12\"\n" +
 	"\x05title\x18\x02 \x01(\tB\f\xbaH\tr\a\xa0\xb5\x18\x01\x18\xc8\x01R\x05title\x12.\n" +
@@ -1044,9 +1044,9 @@ const file_gatehouse_chat_v1_conversation_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x1b\n" +
-	"\x04etag\x18\t \x01(\tB\a\xbaH\x04r\x02\x18dR\x04etag\x1aj\n" +
-	"\tActiveRun\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
+	"\x04etag\x18\t \x01(\tB\a\xbaH\x04r\x02\x18dR\x04etag\x1as\n" +
+	"\tActiveRun\x12\x17\n" +
+	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x02id\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.gatehouse.chat.v1.Run.StateR\x05state\x12\x19\n" +
 	"\blast_seq\x18\x03 \x01(\x05R\alastSeq\"\x84\x04\n" +
 	"\aMessage\x12\x0e\n" +

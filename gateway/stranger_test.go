@@ -1,0 +1,270 @@
+package gateway_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
+)
+
+const (
+	searchRPC = knowledgev1.KnowledgeService_Search_FullMethodName
+	signInRPC = authv1.SessionService_SignIn_FullMethodName
+	// garbage would be refused as such by whoever decoded it.
+	garbage = `{"query":`
+)
+
+// framed puts a message into a frame of gRPC.
+func framed(flags byte, message string) string {
+	head := []byte{flags, 0, 0, 0, 0}
+	binary.BigEndian.PutUint32(head[1:], uint32(len(message)))
+	return string(head) + message
+}
+
+func packed(t *testing.T, message string) string {
+	t.Helper()
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	if _, err := w.Write([]byte(message)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// sent is a message in one protocol.
+type sent struct {
+	name, path, body string
+	http2            bool
+	headers          []string
+}
+
+// inEveryProtocol sends a message of JSON, and bytes of protobuf where the
+// protocol has no JSON.
+func inEveryProtocol(rpc, route, text string) []sent {
+	return []sent{
+		{"REST", route, text, false, []string{"Content-Type", "application/json"}},
+		{"Connect JSON", rpc, text, false, []string{"Content-Type", "application/json"}},
+		{"Connect JSON over HTTP/2", rpc, text, true, []string{"Content-Type", "application/json"}},
+		{"Connect binary", rpc, text, false, []string{"Content-Type", "application/proto"}},
+		{"gRPC-Web", rpc, framed(0, text), false, []string{"Content-Type", "application/grpc-web+proto"}},
+		{"gRPC", rpc, framed(0, text), true, []string{"Content-Type", "application/grpc", "Te", "trailers"}},
+	}
+}
+
+// outcome returns the answer to a message with all that may hold its status.
+func (h *harness) outcome(s sent, headers ...string) (answer, string) {
+	h.t.Helper()
+	client := h.client
+	if s.http2 {
+		client = h.h2c()
+	}
+	swapped := *h
+	swapped.client = client
+	a := swapped.call("POST", s.path, s.body, append(s.headers, headers...)...)
+	return a, a.body + "grpc-status: " + a.Header.Get("Grpc-Status") + a.Trailer.Get("Grpc-Status")
+}
+
+// says tells whether an outcome is a refusal: by REST's reason, Connect's code or
+// gRPC's number.
+func says(outcome, reason, code string, number int) bool {
+	return strings.Contains(outcome, `"reason":"`+reason+`"`) || strings.Contains(outcome, `"code":"`+code+`"`) ||
+		strings.Contains(outcome, fmt.Sprintf("grpc-status: %d", number))
+}
+
+// S82: without a credential, a message to a method that needs one is dropped and
+// never decoded, in every protocol. The service is not called.
+func TestS82StrangersMessagesAreDropped(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	h := start(t, d, inMemory)
+	for _, s := range inEveryProtocol(searchRPC, "/v1/knowledge:search", garbage) {
+		a, outcome := h.outcome(s, "Authorization", "")
+		if !says(outcome, "UNAUTHENTICATED", "unauthenticated", 16) {
+			t.Errorf("%s: %d %s", s.name, a.StatusCode, outcome)
+		}
+		if s.name == "REST" && (a.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer ")) {
+			t.Errorf("%d %v", a.StatusCode, a.Header)
+		}
+	}
+	if a := h.call("GET", searchRPC+"?connect=v1&encoding=json&message="+url.QueryEscape(garbage), "", "Authorization", ""); a.StatusCode != http.StatusUnauthorized {
+		t.Errorf("Connect GET: %d %s", a.StatusCode, a.body)
+	}
+	file, contentType := form(t, part{name: "bogus", body: "x"})
+	if a := h.call("POST", uploadPath, file, "Content-Type", contentType, "Authorization", ""); a.StatusCode != http.StatusUnauthorized {
+		t.Errorf("an upload: %d %s", a.StatusCode, a.body)
+	}
+	if d.calls != 0 || d.asked.Load() != 0 {
+		t.Errorf("the service was called %d times and asked %d times", d.calls, d.asked.Load())
+	}
+}
+
+// S82, S52: a stranger's body is dropped up to the limit only.
+func TestS82StrangersBodiesOverTheLimitAreTooLarge(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	for name, length := range map[string]int64{"with a length": 5 << 20, "in chunks": -1} {
+		r := h.request("POST", "/v1/knowledge:search", "x", "Content-Type", "application/json", "Authorization", "")
+		r.Body, r.ContentLength, r.GetBody = closing{&zeros{left: 5 << 20}}, length, nil
+		if a := h.do(r); a.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
+		}
+	}
+}
+
+type closing struct{ *zeros }
+
+func (closing) Close() error { return nil }
+
+// S82: a credential may be forged, so before a message that costs much to decode
+// the service is asked whether its sender may call.
+func TestS82CostlyMessagesAreDecodedForAuthorizedCallersAlone(t *testing.T) {
+	t.Parallel()
+	d := &double{refuse: fault.From(identity.Unauthenticated())}
+	h := start(t, d, inMemory)
+	large := garbage + strings.Repeat("1", 70<<10)
+	file, contentType := form(t, part{name: "bogus", body: "x"})
+	costly := []sent{
+		{"REST", "/v1/knowledge:search", large, false, []string{"Content-Type", "application/json"}},
+		{"Connect JSON", searchRPC, large, false, []string{"Content-Type", "application/json"}},
+		{"Connect JSON over HTTP/2", searchRPC, large, true, []string{"Content-Type", "application/json"}},
+		{"packed Connect JSON", searchRPC, packed(t, garbage), false, []string{"Content-Type", "application/json", "Content-Encoding", "gzip"}},
+		{"packed gRPC-Web", searchRPC, framed(1, packed(t, garbage)), false, []string{"Content-Type", "application/grpc-web+proto", "Grpc-Encoding", "gzip"}},
+		{"packed gRPC", searchRPC, framed(1, packed(t, garbage)), true, []string{"Content-Type", "application/grpc", "Te", "trailers", "Grpc-Encoding", "gzip"}},
+		{"an upload", uploadPath, file, false, []string{"Content-Type", contentType}},
+	}
+	for n, s := range costly {
+		a, outcome := h.outcome(s)
+		if !says(outcome, "UNAUTHENTICATED", "unauthenticated", 16) {
+			t.Errorf("%s: %d %s", s.name, a.StatusCode, outcome)
+		}
+		if int(d.asked.Load()) != n+1 || d.calls != 0 {
+			t.Errorf("%s: asked %d times, called %d times", s.name, d.asked.Load(), d.calls)
+		}
+	}
+	r := h.request("POST", searchRPC, "x", "Content-Type", "application/json")
+	r.Body, r.ContentLength, r.GetBody = closing{&zeros{left: 100 << 10}}, -1, nil
+	if a := h.do(r); a.StatusCode != http.StatusUnauthorized {
+		t.Errorf("Connect JSON in chunks: %d %s", a.StatusCode, a.body)
+	}
+	d.refuse = nil
+	for _, s := range costly {
+		if a, outcome := h.outcome(s); !says(outcome, "INVALID_ARGUMENT", "invalid_argument", 13) {
+			t.Errorf("%s of somebody who may call: %d %s", s.name, a.StatusCode, outcome)
+		}
+	}
+	d.asked.Store(0)
+	for _, s := range inEveryProtocol(searchRPC, "/v1/knowledge:search", `{"query":"x"}`)[:3] {
+		if a, outcome := h.outcome(s); a.StatusCode != http.StatusOK || d.asked.Load() != 0 {
+			t.Errorf("%s: %s, asked %d times", s.name, outcome, d.asked.Load())
+		}
+	}
+}
+
+// S82: what anybody may send is 64 KiB at most, in every protocol, also after it
+// is unpacked.
+func TestS82PublicMessagesAreSmall(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	h := start(t, d, inMemory)
+	large := `{"email":"` + strings.Repeat("x", 66<<10) + `"}`
+	all := append(inEveryProtocol(signInRPC, "/v1/auth/sign-in", large),
+		sent{"packed Connect JSON", signInRPC, packed(t, large), false, []string{"Content-Type", "application/json", "Content-Encoding", "gzip"}},
+		sent{"packed gRPC-Web", signInRPC, framed(1, packed(t, large)), false, []string{"Content-Type", "application/grpc-web+proto", "Grpc-Encoding", "gzip"}},
+		sent{"packed gRPC", signInRPC, framed(1, packed(t, large)), true, []string{"Content-Type", "application/grpc", "Te", "trailers", "Grpc-Encoding", "gzip"}},
+	)
+	for _, s := range all {
+		a, outcome := h.outcome(s, "Authorization", "")
+		if !says(outcome, "PAYLOAD_TOO_LARGE", "resource_exhausted", 8) || s.name == "REST" && a.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %d %s", s.name, a.StatusCode, outcome)
+		}
+	}
+	if d.calls != 0 {
+		t.Errorf("the service was called %d times", d.calls)
+	}
+}
+
+// S82: nesting without end is the caller's mistake, wherever JSON is decoded, and
+// its field is named.
+func TestS82NestingIsBounded(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	nested := func(levels int) string {
+		return `{"challengeId":"a}]","credential":{"a\"b":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}}`
+	}
+	const rpc = authv1.SessionService_FinishPasskeySignIn_FullMethodName
+	for _, s := range inEveryProtocol(rpc, "/v1/auth/passkeys:finish", nested(9000))[:3] {
+		a, outcome := h.outcome(s)
+		if a.StatusCode != http.StatusBadRequest || !strings.Contains(outcome, "credential: nests deeper than 64 levels") {
+			t.Errorf("%s: %d %s", s.name, a.StatusCode, outcome)
+		}
+	}
+	for _, s := range inEveryProtocol(rpc, "/v1/auth/passkeys:finish", nested(62))[:3] {
+		if _, outcome := h.outcome(s); strings.Contains(outcome, "nests deeper") {
+			t.Errorf("%s, 64 levels: %s", s.name, outcome)
+		}
+	}
+}
+
+// S82: a value costs more than its bytes, so a text of many values is refused
+// before it is decoded.
+func TestS82ValuesAreBounded(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	for _, c := range []struct {
+		rpc, route string
+		values     int
+	}{
+		{signInRPC, "/v1/auth/sign-in", 1000},
+		{searchRPC, "/v1/knowledge:search", 10_000},
+	} {
+		text := `{"x":[` + strings.Repeat("{},", c.values/2) + `{}]}`
+		for _, s := range inEveryProtocol(c.rpc, c.route, text)[:3] {
+			a, outcome := h.outcome(s)
+			if a.StatusCode != http.StatusBadRequest || !strings.Contains(outcome, fmt.Sprintf("more than %d values", c.values)) {
+				t.Errorf("%s of %s: %d %s", s.name, c.route, a.StatusCode, outcome)
+			}
+		}
+	}
+}
+
+// S82: what is wrong with a request is listed up to a limit, however much it is.
+func TestS82RefusalsAreShort(t *testing.T) {
+	t.Parallel()
+	h := start(t, &double{}, inMemory)
+	var fields, query []string
+	for n := range 150 {
+		fields = append(fields, fmt.Sprintf(`"field%03d":1`, n))
+		query = append(query, fmt.Sprintf("f%d=1", n))
+	}
+	for name, a := range map[string]answer{
+		"a body":  h.call("POST", "/v1/knowledge:search", "{"+strings.Join(fields, ",")+"}"),
+		"a query": h.call("GET", "/v1/assistants?"+strings.Join(query, "&"), ""),
+	} {
+		p := a.problem(t)
+		if a.StatusCode != http.StatusBadRequest || len(p.Violations) != fault.MaxViolations || !strings.Contains(p.Detail, "150 violations") {
+			t.Errorf("%s: %d, %d violations, %s", name, a.StatusCode, len(p.Violations), p.Detail)
+		}
+		if name == "a body" && (p.Violations[0].Field != "field000" || p.Violations[19].Field != "field019") {
+			t.Errorf("%v", p.Violations)
+		}
+	}
+	if a := h.call("GET", "/v1/assistants?"+strings.Join(query, "&")+"&"+strings.Join(query, "&"), ""); a.StatusCode != http.StatusBadRequest || len(a.problem(t).Violations) != 0 {
+		t.Errorf("300 parameters: %d %s", a.StatusCode, a.body)
+	}
+	long := h.call("POST", "/v1/knowledge:search", `{"`+strings.Repeat("x", 100<<10)+`":1}`)
+	if len(long.body) > 2000 {
+		t.Errorf("a name of the client's is repeated in %d bytes", len(long.body))
+	}
+}

@@ -1,0 +1,166 @@
+package rpcserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/proto" // the codec that is wrapped
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+const (
+	// PublicLimit is the largest request that the gateway passes on to an RPC that
+	// anybody may call, in bytes.
+	PublicLimit = 64 << 10
+	// maxPublic is the same here. A text of JSON grows when it becomes a
+	// google.protobuf.Struct: a number of one digit takes eleven bytes.
+	maxPublic = 8 * PublicLimit
+	// maxDepth is how deep messages may nest. It admits the 64 levels of JSON that
+	// the gateway admits: a level of JSON is three of a google.protobuf.Struct.
+	maxDepth = 256
+	// maxFields is how many fields a message and those in it may hold together. A
+	// field of two bytes may cost a hundred times as much when it is decoded. It
+	// admits what the gateway admits of JSON: a value there is four fields of a
+	// google.protobuf.Struct.
+	maxFields = 50_000
+	// undecoded is the number of the field in which an undecoded request waits. No
+	// contract uses it: the codec wraps all that clients send, so none can forge it.
+	undecoded = protowire.MaxValidNumber
+	// ownMessages begins the names of the messages that the chain decodes.
+	ownMessages = "gatehouse."
+)
+
+// lateCodec is gRPC's codec, except that it leaves the messages of our contracts
+// undecoded. grpc-go decodes a request before any interceptor runs, so without it
+// a caller without credentials would have 8 MiB decoded. The chain decodes the
+// message when it knows that the caller may call.
+type lateCodec struct{ encoding.CodecV2 }
+
+func newLateCodec() (lateCodec, error) {
+	codec := encoding.GetCodecV2("proto")
+	if codec == nil {
+		return lateCodec{}, errors.New("rpcserver: gRPC has no codec for protobuf")
+	}
+	return lateCodec{codec}, nil
+}
+
+// Unmarshal implements [encoding.CodecV2].
+func (c lateCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	m, ok := v.(proto.Message)
+	if !ok || !strings.HasPrefix(string(m.ProtoReflect().Descriptor().FullName()), ownMessages) {
+		return c.CodecV2.Unmarshal(data, v) //nolint:wrapcheck // gRPC words it
+	}
+	size := data.Len()
+	head := protowire.AppendTag(nil, undecoded, protowire.BytesType)
+	head = protowire.AppendVarint(head, uint64(size)) //nolint:gosec // a length is not negative
+	raw := make([]byte, len(head)+size)
+	copy(raw, head)
+	data.CopyTo(raw[len(head):])
+	m.ProtoReflect().SetUnknown(raw)
+	return nil
+}
+
+// decode decodes what the codec left undecoded. The fields that the contract does
+// not have are dropped.
+func decode(ctx context.Context, message any, rule authz.Rule) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil
+	}
+	raw, ok := takeUndecoded(m.ProtoReflect())
+	if !ok {
+		return nil
+	}
+	if rule.Public && len(raw) > maxPublic {
+		return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the message is over %d KiB", maxPublic>>10)
+	}
+	if err := ctx.Err(); err != nil {
+		return err //nolint:wrapcheck // fault.From knows it
+	}
+	left := maxFields
+	if !fewFields(raw, m.ProtoReflect().Descriptor(), &left) {
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the message holds more than %d values", maxFields)
+	}
+	options := proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxDepth}
+	if err := options.Unmarshal(raw, m); err != nil {
+		return unreadable(err, raw, m.ProtoReflect())
+	}
+	return nil
+}
+
+// fewFields counts the fields of an undecoded message, and of those in it, and
+// reports whether left has room for them. It stops where there is none, and where
+// the message cannot be read, which the decoder explains.
+func fewFields(raw []byte, m protoreflect.MessageDescriptor, left *int) bool {
+	for len(raw) > 0 {
+		if *left--; *left < 0 {
+			return false
+		}
+		number, kind, n := protowire.ConsumeTag(raw)
+		if n < 0 {
+			return true
+		}
+		raw = raw[n:]
+		if n = protowire.ConsumeFieldValue(number, kind, raw); n < 0 {
+			return true
+		}
+		if field := m.Fields().ByNumber(number); kind == protowire.BytesType && field != nil && field.Message() != nil {
+			inner, _ := protowire.ConsumeBytes(raw)
+			if !fewFields(inner, field.Message(), left) {
+				return false
+			}
+		}
+		raw = raw[n:]
+	}
+	return true
+}
+
+// takeUndecoded removes the undecoded request from a message and returns it.
+func takeUndecoded(m protoreflect.Message) ([]byte, bool) {
+	unknown := m.GetUnknown()
+	number, kind, n := protowire.ConsumeTag(unknown)
+	if n < 0 || number != undecoded || kind != protowire.BytesType {
+		return nil, false
+	}
+	raw, n := protowire.ConsumeBytes(unknown[n:])
+	if n < 0 {
+		return nil, false
+	}
+	m.SetUnknown(nil)
+	return raw, true
+}
+
+// unreadable says why a request cannot be decoded. It names the first field that
+// cannot, which the decoder does not.
+func unreadable(err error, raw []byte, m protoreflect.Message) error {
+	f := fault.Wrap(err, faultv1.Reason_REASON_INVALID_ARGUMENT, "the message cannot be read")
+	for len(raw) > 0 {
+		number, _, n := protowire.ConsumeField(raw)
+		if n < 0 {
+			return f
+		}
+		field := m.Descriptor().Fields().ByNumber(number)
+		if field != nil && unmarshalAlone(raw[:n], m) != nil {
+			var broken fault.Collector
+			broken.Add(field.JSONName(), fmt.Sprintf("cannot be read: it is malformed, or nests deeper than %d messages", maxDepth))
+			return fault.Wrap(err, faultv1.Reason_REASON_INVALID_ARGUMENT, "%s", broken.Fault().Detail()).WithViolations(&broken)
+		}
+		raw = raw[n:]
+	}
+	return f
+}
+
+func unmarshalAlone(field []byte, m protoreflect.Message) error {
+	options := proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxDepth}
+	return options.Unmarshal(field, m.New().Interface()) //nolint:wrapcheck // only whether it fails matters
+}
