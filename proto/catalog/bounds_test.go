@@ -60,7 +60,7 @@ func scalarBounded(field protoreflect.FieldDescriptor, rules *validate.FieldRule
 	switch field.Kind() {
 	case protoreflect.StringKind:
 		text := rules.GetString()
-		return text.GetMaxLen() > 0 || text.GetMaxBytes() > 0 || text.GetLen() > 0 || text.GetUuid() || text.GetHostname() ||
+		return text.MaxLen != nil || text.GetMaxBytes() > 0 || text.GetLen() > 0 || text.GetUuid() || text.GetHostname() ||
 			text.GetPattern() != "" || len(text.GetIn()) > 0
 	case protoreflect.BytesKind:
 		return rules.GetBytes().GetMaxLen() > 0 || rules.GetBytes().GetLen() > 0

@@ -26,7 +26,7 @@ func isRequired(field protoreflect.FieldDescriptor) bool {
 }
 
 // oneLine is gatehouse.options.v1.single_line as JSON Schema says it.
-const oneLine = `^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$`
+const oneLine = "^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$"
 
 // limit adds the rules that JSON Schema can express.
 func limit(schema object, rules *validate.FieldRules) {

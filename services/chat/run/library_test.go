@@ -66,7 +66,9 @@ func newLibrary(t *testing.T) (*library, *replica) {
 	r := newReplica(t, pgtest.New(t, migrations.Set()), l, run.Config{})
 	rights, err := authz.New()
 	must(t, err)
-	r.service, err = run.NewService(run.ServiceDeps{Manager: r.manager, Models: models(t), Assistants: l, Collections: l, Rights: rights})
+	r.service, err = run.NewService(run.ServiceDeps{
+		Manager: r.manager, Models: models(t), Assistants: l, Collections: l, Tickets: r.tickets, Rights: rights,
+	})
 	must(t, err)
 	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
 	must(t, err)

@@ -89,6 +89,7 @@ type replica struct {
 	service       *run.Service
 	conversations *conversation.Service
 	store         *conversation.Store
+	tickets       *ticket.Tickets
 	stop          func()
 }
 
@@ -123,12 +124,10 @@ func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine
 		Log: slog.New(slog.DiscardHandler), Meter: metricnoop.NewMeterProvider().Meter("test"),
 	})
 	must(t, err)
-	tickets, err := ticket.New(ticket.Deps{DB: db, Clock: clock.System(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r.tickets, err = ticket.New(ticket.Deps{DB: db, Clock: clock.System(), Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
 	r.service, err = run.NewService(run.ServiceDeps{
-		Manager: r.manager, Models: registry, Assistants: nobody{}, Collections: nobody{}, Tickets: tickets, Rights: nobody{},
+		Manager: r.manager, Models: registry, Assistants: nobody{}, Collections: nobody{}, Tickets: r.tickets, Rights: nobody{},
 	})
 	must(t, err)
 	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
