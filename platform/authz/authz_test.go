@@ -48,7 +48,7 @@ func TestS45CustomRolesGiveNothingOfTheOperators(t *testing.T) {
 		{p, operate, faultv1.Reason_REASON_PERMISSION_DENIED},
 		{&key, write, faultv1.Reason_REASON_INSUFFICIENT_SCOPE},
 		{&key, read, faultv1.Reason_REASON_PERMISSION_DENIED},
-		{&key, operate, faultv1.Reason_REASON_PERMISSION_DENIED},
+		{&key, operate, faultv1.Reason_REASON_INSUFFICIENT_SCOPE},
 	} {
 		err := a.Authorize(identity.NewContext(t.Context(), c.who), c.method)
 		if got := fault.From(err); (got != nil || c.want != 0) && !fault.Is(err, c.want) {

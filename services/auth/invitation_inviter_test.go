@@ -152,6 +152,7 @@ func TestS87AnInvitationEndsWithTheServiceAccountThatSentIt(t *testing.T) {
 			in := &inviting{post: setupPost(t, clock.System(), false)}
 			owner, p := in.signUp(t, "ada@example.org")
 			in.owner, in.org = owner, p.OrganizationID
+			in.database.AdminExec(t, "UPDATE auth.users SET email_verified = true WHERE id = $1", p.UserID)
 			in.second, _ = in.signUp(t, secondAddress)
 			account, err := in.createServiceAccount(with(t.Context(), owner), in.org, "admin")
 			must(t, err)

@@ -5,8 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	keys "github.com/gatehouse/gatehouse/platform/apikey"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/rpctest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
@@ -88,4 +90,29 @@ func TestS88AnOrganizationSendsSoManyInvitationsADay(t *testing.T) {
 	_, elsewhere := p.shared(t, ada, "Elsewhere")
 	_, err := p.invite(t, elsewhere, "more@example.com", "viewer")
 	must(t, err)
+}
+
+// S88: nobody gets around that by service accounts, of which anybody can make many.
+func TestS88AServiceAccountOfUnconfirmedOwnersSendsNoInvitations(t *testing.T) {
+	t.Parallel()
+	p := setupPost(t, clock.System(), false)
+	ada, adas := p.signUp(t, "ada@example.org")
+	account, err := p.createServiceAccount(with(t.Context(), ada), adas.OrganizationID, "admin")
+	must(t, err)
+	key, err := p.createServiceKey(with(t.Context(), ada), adas.OrganizationID, account.GetId(),
+		"members.write", "assistants.read", "chat.read", "knowledge.read", "members.read", "roles.read")
+	must(t, err)
+	resolver, err := keys.NewResolver(p.service.APIKey, clock.System())
+	must(t, err)
+	server := rpctest.Serve(t, "auth", p.service.Register, rpctest.Options{APIKeys: resolver})
+	invitations := authv1.NewInvitationServiceClient(server.Conn)
+	invite := func(n int) error {
+		_, err := invitations.CreateInvitation(rpctest.With(t.Context(), key.GetSecret()), &authv1.CreateInvitationRequest{
+			OrganizationId: adas.OrganizationID, Email: fmt.Sprintf("%d@example.com", n), Roles: []string{"viewer"},
+		})
+		return err
+	}
+	wantReason(t, invite(1), faultv1.Reason_REASON_PERMISSION_DENIED)
+	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = true WHERE id = $1", adas.UserID)
+	must(t, invite(1))
 }

@@ -89,7 +89,8 @@ type Settings struct {
 	PasswordWait time.Duration `env:"GATEHOUSE_PASSWORD_WAIT" envDefault:"2s"`
 	// How many invitations an organization sends on one day (UTC), from 1 to 100000. Each
 	// is a mail to somebody who may not want it. An account whose address is not confirmed
-	// sends 5 at most. Neither counts where GATEHOUSE_RATE_LIMITS is off.
+	// sends 5 at most, a service account none until an owner's address is confirmed.
+	// Neither counts where GATEHOUSE_RATE_LIMITS is off.
 	InvitationsPerDay int `env:"GATEHOUSE_INVITATIONS_PER_DAY" envDefault:"200"`
 	// The identity providers by which anybody may sign in.
 	Providers Providers

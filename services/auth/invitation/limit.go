@@ -21,6 +21,8 @@ const (
 
 // sender is who sends an invitation, and how many it has sent today.
 type sender struct {
+	// person says that it is no service account.
+	person bool
 	// confirmed says that a person with a confirmed address answers for it: the sender, or
 	// an owner of the organization of a service account.
 	confirmed bool
@@ -45,6 +47,11 @@ func (s *Service) within(ctx context.Context, tx postgres.Tx, i Invitation, toda
 	sent, err := s.deps.Store.sent(ctx, tx, i, today)
 	if err != nil {
 		return err
+	}
+	if !sent.person && !sent.confirmed {
+		// However few each sent, there is no end of such accounts.
+		return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
+			"a service account sends invitations once an owner of the organization has confirmed an address")
 	}
 	tomorrow := today.Add(day).Sub(i.CreateTime)
 	if !sent.confirmed && sent.own >= unconfirmedPerDay {

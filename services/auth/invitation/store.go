@@ -78,9 +78,10 @@ func (s *Store) hold(ctx context.Context, tx pgx.Tx, inviterID string) error {
 func (s *Store) sent(ctx context.Context, tx pgx.Tx, i Invitation, day time.Time) (sender, error) {
 	return postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (sender, error) {
 		var s sender
-		err := row.Scan(&s.confirmed, &s.own, &s.all)
+		err := row.Scan(&s.person, &s.confirmed, &s.own, &s.all)
 		return s, err
-	}, `SELECT EXISTS (SELECT FROM users u WHERE u.id = $2 AND u.email_verified) OR
+	}, `SELECT EXISTS (SELECT FROM users u WHERE u.id = $2 AND u.kind = 'person'),
+		EXISTS (SELECT FROM users u WHERE u.id = $2 AND u.email_verified) OR
 			EXISTS (SELECT FROM users u, memberships m JOIN users o ON o.id = m.user_id
 				WHERE u.id = $2 AND u.kind = 'service' AND m.organization_id = $1 AND 'owner' = ANY (m.roles) AND o.email_verified),
 		coalesce((SELECT sum(sent) FROM invitation_counts WHERE inviter_id = $2 AND day = $3), 0)::integer,

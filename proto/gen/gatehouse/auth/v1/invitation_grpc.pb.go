@@ -38,12 +38,15 @@ type InvitationServiceClient interface {
 	ListInvitations(ctx context.Context, in *ListInvitationsRequest, opts ...grpc.CallOption) (*ListInvitationsResponse, error)
 	// CreateInvitation invites an address, by a mail with a link that works once
 	// and for a week. An invitation of the address that is pending is replaced.
-	// Nobody gives a role above their own.
+	// Nobody gives more than they hold, or replaces an invitation that does. So many
+	// are sent on a day (INVITATION_LIMIT).
 	CreateInvitation(ctx context.Context, in *CreateInvitationRequest, opts ...grpc.CallOption) (*Invitation, error)
-	// DeleteInvitation withdraws an invitation; its link stops working at once.
+	// DeleteInvitation withdraws an invitation; its link stops working at once. Nobody
+	// withdraws one that gives more than they hold.
 	DeleteInvitation(ctx context.Context, in *DeleteInvitationRequest, opts ...grpc.CallOption) (*DeleteInvitationResponse, error)
 	// AcceptInvitation makes the caller a member. The token is that of the mail's
-	// link, and works for the address that was invited alone.
+	// link, and works for the address that was invited alone, while its inviter could
+	// still send it.
 	AcceptInvitation(ctx context.Context, in *AcceptInvitationRequest, opts ...grpc.CallOption) (*AcceptInvitationResponse, error)
 }
 
@@ -106,12 +109,15 @@ type InvitationServiceServer interface {
 	ListInvitations(context.Context, *ListInvitationsRequest) (*ListInvitationsResponse, error)
 	// CreateInvitation invites an address, by a mail with a link that works once
 	// and for a week. An invitation of the address that is pending is replaced.
-	// Nobody gives a role above their own.
+	// Nobody gives more than they hold, or replaces an invitation that does. So many
+	// are sent on a day (INVITATION_LIMIT).
 	CreateInvitation(context.Context, *CreateInvitationRequest) (*Invitation, error)
-	// DeleteInvitation withdraws an invitation; its link stops working at once.
+	// DeleteInvitation withdraws an invitation; its link stops working at once. Nobody
+	// withdraws one that gives more than they hold.
 	DeleteInvitation(context.Context, *DeleteInvitationRequest) (*DeleteInvitationResponse, error)
 	// AcceptInvitation makes the caller a member. The token is that of the mail's
-	// link, and works for the address that was invited alone.
+	// link, and works for the address that was invited alone, while its inviter could
+	// still send it.
 	AcceptInvitation(context.Context, *AcceptInvitationRequest) (*AcceptInvitationResponse, error)
 	mustEmbedUnimplementedInvitationServiceServer()
 }

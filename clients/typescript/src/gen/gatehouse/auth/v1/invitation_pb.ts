@@ -323,7 +323,8 @@ export const InvitationService: GenService<{
   /**
    * CreateInvitation invites an address, by a mail with a link that works once
    * and for a week. An invitation of the address that is pending is replaced.
-   * Nobody gives a role above their own.
+   * Nobody gives more than they hold, or replaces an invitation that does. So many
+   * are sent on a day (INVITATION_LIMIT).
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.CreateInvitation
    */
@@ -333,7 +334,8 @@ export const InvitationService: GenService<{
     output: typeof InvitationSchema;
   },
   /**
-   * DeleteInvitation withdraws an invitation; its link stops working at once.
+   * DeleteInvitation withdraws an invitation; its link stops working at once. Nobody
+   * withdraws one that gives more than they hold.
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.DeleteInvitation
    */
@@ -344,7 +346,8 @@ export const InvitationService: GenService<{
   },
   /**
    * AcceptInvitation makes the caller a member. The token is that of the mail's
-   * link, and works for the address that was invited alone.
+   * link, and works for the address that was invited alone, while its inviter could
+   * still send it.
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.AcceptInvitation
    */
