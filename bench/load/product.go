@@ -47,8 +47,8 @@ func newProduct(binary, dir, modelURL string) *product {
 			"GATEHOUSE_ADMIN_PASSWORD=" + adminPassword,
 			// Not what is measured: one client with one account asks for everything.
 			"GATEHOUSE_RATE_LIMITS=off",
-			"GATEHOUSE_RUNS_PER_USER=10000",
-			"GATEHOUSE_RUNS_PER_ORGANIZATION=10000",
+			"GATEHOUSE_RUNS_PER_USER=0",
+			"GATEHOUSE_RUNS_PER_ORGANIZATION=0",
 			"GATEHOUSE_MODEL=openai/stub",
 			"OPENAI_API_KEY=stub",
 			"OPENAI_BASE_URL=" + modelURL,

@@ -117,6 +117,7 @@ type Manager struct {
 	stored        bool          // the last batch; the writer's alone
 	patient       time.Time     // nothing is claimed before; the sweep's alone
 	executors     sync.WaitGroup
+	starts        gates
 
 	mu       sync.Mutex
 	stopping bool

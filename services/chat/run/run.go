@@ -14,6 +14,7 @@
 //	watch.go    readers
 //	store.go    queries
 //	store_admit.go how many runs there may be at once
+//	gate.go     starts that wait for each other
 //	service.go  the RPCs
 //
 // # Start

@@ -30,12 +30,7 @@ func (m *Manager) start(ctx context.Context, scope postgres.Scope, req *chatv1.S
 		State: chatv1.Run_QUEUED, RequestHash: sum, CreateTime: now, UpdateTime: now,
 		MissingCollectionIDs: p.missingCollections, MissingAssistantID: p.missingAssistant,
 	}
-	var raced bool
-	err := m.db.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
-		var err error
-		raced, err = m.storeStart(ctx, tx, scope, r, message, key)
-		return err
-	})
+	raced, err := m.commitStart(ctx, scope, r, message, key)
 	if err != nil || raced {
 		m.executors.Done()
 		if raced {
@@ -46,6 +41,21 @@ func (m *Manager) start(ctx context.Context, scope postgres.Scope, req *chatv1.S
 	}
 	m.launch(ctx, scope, r, p.request)
 	return &chatv1.StartMessageResponse{Run: encode(r), UserMessage: message}, false, nil
+}
+
+// commitStart is the transaction of a start, when its turn has come.
+func (m *Manager) commitStart(ctx context.Context, scope postgres.Scope, r Run, message *chatv1.Message, key string) (raced bool, err error) {
+	leave, err := m.queue(ctx, scope)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	err = m.db.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
+		var err error
+		raced, err = m.storeStart(ctx, tx, scope, r, message, key)
+		return err
+	})
+	return raced, err
 }
 
 // storeStart adds message and run to their conversation, which it locks, so

@@ -1,0 +1,78 @@
+package run
+
+import (
+	"context"
+	"sync"
+
+	"github.com/gatehouse/gatehouse/platform/postgres"
+)
+
+// startsAtOnce is how many transactions of a user, and of an organization, start runs at
+// once in a process. They wait for each other in the database, where each would hold a
+// connection that others need.
+const startsAtOnce = 4
+
+// gates lets a few callers with the same key through at once; the others wait. The zero
+// value is ready.
+type gates struct {
+	mu   sync.Mutex
+	held map[string]*gate
+}
+
+type gate struct {
+	slots   chan struct{}
+	callers int // inside and waiting; the gate goes with the last
+}
+
+// enter waits for a place until ctx ends.
+func (g *gates) enter(ctx context.Context, key string) (leave func(), err error) {
+	g.mu.Lock()
+	if g.held == nil {
+		g.held = map[string]*gate{}
+	}
+	one := g.held[key]
+	if one == nil {
+		one = &gate{slots: make(chan struct{}, startsAtOnce)}
+		g.held[key] = one
+	}
+	one.callers++
+	g.mu.Unlock()
+	forget := func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if one.callers--; one.callers == 0 {
+			delete(g.held, key)
+		}
+	}
+	select {
+	case one.slots <- struct{}{}:
+		return func() {
+			<-one.slots
+			forget()
+		}, nil
+	case <-ctx.Done():
+		forget()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// queue waits for the turn of a start, before it takes a connection. Always in this order,
+// so that no two wait for each other.
+func (m *Manager) queue(ctx context.Context, scope postgres.Scope) (leave func(), err error) {
+	if m.cfg.PerUser <= 0 && m.cfg.PerOrganization <= 0 {
+		return func() {}, nil
+	}
+	leaveUser, err := m.starts.enter(ctx, "user "+scope.UserID)
+	if err != nil {
+		return nil, err
+	}
+	leaveOrganization, err := m.starts.enter(ctx, "organization "+scope.OrganizationID)
+	if err != nil {
+		leaveUser()
+		return nil, err
+	}
+	return func() {
+		leaveOrganization()
+		leaveUser()
+	}, nil
+}
