@@ -122,6 +122,7 @@ func (p *Process) addChat(ctx context.Context) error {
 		SecretKey: p.key, Model: p.settings.Model, Embedder: p.settings.Embedder,
 		OpenAIKey: p.settings.OpenAIKey.Reveal(), OpenAIBaseURL: p.settings.OpenAIBaseURL,
 		Journal: filepath.Join(p.settings.DataDir, "runs"),
+		Uploads: filepath.Join(p.settings.DataDir, "uploads"),
 	}, chat.Deps{
 		DB: db, Auth: authConn, Management: managementConn, Clock: p.clock, Log: p.telemetry.Log,
 		Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
