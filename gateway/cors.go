@@ -21,7 +21,7 @@ const (
 // says nothing, and the browser keeps the answer from the page.
 //
 // Cookies are allowed where the refresh cookie is sent, below /v1/auth, and for exactly
-// the listed origins (decision 0024). Everywhere else a page sends a bearer token by its
+// the listed origins (decision 0018). Everywhere else a page sends a bearer token by its
 // own code, which a foreign page does not have.
 func (g *Gateway) cors(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -215,7 +215,7 @@ func (g *Gateway) Close() error {
 func (g *Gateway) Run(ctx context.Context, listener net.Listener) error {
 	server := g.server()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(watchedListener{listener}) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("gateway: serve: %w", err)
@@ -243,7 +243,8 @@ func (g *Gateway) server() *http.Server {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           g.handler,
+		Handler:           endAmbiguous(g.handler),
+		ConnContext:       withConn,
 		Protocols:         protocols,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,

@@ -12,8 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/proto/catalog"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
@@ -89,6 +92,46 @@ func TestS86TheBucketOfStreamsIsThePrincipal(t *testing.T) {
 		if (c.one == c.another) != c.same {
 			t.Errorf("%s: one bucket is %v", c.name, c.one == c.another)
 		}
+	}
+}
+
+// S91: for every route whose path names a resource, a body that names another one
+// is refused by the field.
+func TestS91EveryRouteComparesItsBodyWithItsPath(t *testing.T) {
+	t.Parallel()
+	upstreams := map[protoreflect.FullName]*upstream{}
+	for _, m := range catalog.Methods() {
+		upstreams[m.Descriptor.ParentFile().Package()] = &upstream{}
+	}
+	all, err := newTable(upstreams)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for name, route := range all.routes {
+		for param := range route.params {
+			path, below := param, true
+			if route.body != "*" {
+				path, below = strings.CutPrefix(param, route.body+".")
+			}
+			if route.bodyMessage() == nil || !below {
+				continue
+			}
+			compared++
+			field := catalog.FieldAt(route.bodyMessage(), path)
+			for _, spelling := range []string{field.JSONName(), string(field.Name())} {
+				body := `{"` + spelling + `":"another"}`
+				if f := fault.From(checkPathIDs(route, []byte(body), map[string]string{param: "this"})); f == nil || f.Violations()[0].Field != field.JSONName() {
+					t.Errorf("%s takes %s: %v", name, body, f)
+				}
+				if err := checkPathIDs(route, []byte(body), map[string]string{param: "ANOTHER"}); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+	}
+	if compared < 20 {
+		t.Errorf("only %d fields were compared", compared)
 	}
 }
 

@@ -182,6 +182,9 @@ func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
 		}
 		timeout, err := g.checkRequest(w, r, route)
 		if err == nil {
+			err = checkPathIDs(route, x.body, params)
+		}
+		if err == nil {
 			err = g.takeCookie(r, route)
 		}
 		if err != nil {

@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -27,8 +29,9 @@ const (
 	uploadSlack = 64 << 10
 	// uploadTimeout ends an upload, however slow its client.
 	uploadTimeout = 5 * time.Minute
-	// chunkSize is what one message of an upload carries.
-	chunkSize = 64 << 10
+	// chunkSize is what one message of an upload carries. With what surrounds it, it
+	// fits a buffer of 32 KiB: the next that gRPC has is of 1 MiB.
+	chunkSize = 32<<10 - 64
 	// maxTextField bounds the fields beside the file; the service has tighter
 	// limits of its own.
 	maxTextField = 4 << 10
@@ -38,8 +41,8 @@ const (
 type uploadStream = grpc.ClientStreamingClient[knowledgev1.UploadDocumentRequest, knowledgev1.Document]
 
 // upload serves a file as multipart/form-data: the fields title and
-// contentType, both optional, then the file. It is passed on as it arrives, so
-// that no upload is ever held in memory.
+// contentType, both optional and given once, then the file. It is passed on as it
+// arrives, so that no upload is ever held in memory.
 func (g *Gateway) upload(mux *runtime.ServeMux) runtime.HandlerFunc {
 	client := knowledgev1.NewDocumentServiceClient(g.chat.conn)
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
@@ -135,6 +138,7 @@ func sendForm(ctx context.Context, client knowledgev1.DocumentServiceClient, for
 
 // findFile reads the fields before the file into the header.
 func findFile(form *multipart.Reader, header *knowledgev1.UploadDocumentRequest_Header) (*multipart.Part, error) {
+	seen := map[string]bool{}
 	for {
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -142,6 +146,9 @@ func findFile(form *multipart.Reader, header *knowledgev1.UploadDocumentRequest_
 		}
 		if err != nil {
 			return nil, formError(err)
+		}
+		if err := checkPart(part, seen); err != nil {
+			return nil, err
 		}
 		switch name := part.FormName(); name {
 		case "file":
@@ -164,6 +171,45 @@ func findFile(form *multipart.Reader, header *knowledgev1.UploadDocumentRequest_
 			return nil, err
 		}
 	}
+}
+
+// checkPart refuses a part that two readers would understand differently: a field
+// that came before, or a header or parameter that is given twice.
+func checkPart(part *multipart.Part, seen map[string]bool) error {
+	name := part.FormName()
+	for header, values := range part.Header {
+		if len(values) > 1 {
+			return fault.Invalid(cmp.Or(name, "file"), "has the header %s twice", header)
+		}
+	}
+	disposition := part.Header.Get("Content-Disposition")
+	if _, params, err := mime.ParseMediaType(disposition); err != nil || params["name"] == "" {
+		return fault.Invalid("file", "is in a form whose Content-Disposition is malformed, or names something twice")
+	}
+	if parameter := spelledTwice(disposition); parameter != "" {
+		return fault.Invalid("file", "is in a form that gives %s in two spellings", parameter)
+	}
+	if seen[name] {
+		return fault.Invalid(name, "must be given once")
+	}
+	seen[name] = true
+	return nil
+}
+
+// spelledTwice returns a parameter that is given both plainly and in the encoding
+// of RFC 8187, or "". Readers differ in which of them they believe.
+func spelledTwice(disposition string) string {
+	given := map[string]bool{}
+	for part := range strings.SplitSeq(strings.ToLower(disposition), ";") {
+		name, _, _ := strings.Cut(part, "=")
+		given[strings.TrimSpace(name)] = true
+	}
+	for _, name := range []string{"name", "filename"} {
+		if given[name] && given[name+"*"] {
+			return name
+		}
+	}
+	return ""
 }
 
 func fieldText(part *multipart.Part) (string, error) {

@@ -55,6 +55,11 @@ const (
 	// maxRecvBytes admits the largest message that the gateway lets through,
 	// 4 MiB of JSON, and the text of a large document.
 	maxRecvBytes = 8 << 20
+	// streamWindow and connWindow bound what is received before a handler reads it,
+	// in bytes. grpc-go would let them grow to 16 MiB for each stream, which a client
+	// that sends faster than it is read fills.
+	streamWindow = 256 << 10
+	connWindow   = 1 << 20
 	// unaryTimeout ends a unary call that came without a deadline of its own.
 	unaryTimeout = 30 * time.Second
 	// streamWorkers is how many goroutines are kept for calls.
@@ -166,6 +171,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		grpc.MaxRecvMsgSize(maxRecvBytes),
 		grpc.ForceServerCodecV2(codec),
 		grpc.MaxConcurrentStreams(10_000),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
 		// The chain is deep: a new goroutine for each call grows its stack anew, a
 		// tenth of what a small call costs. Calls past these get one of their own.
 		grpc.NumStreamWorkers(streamWorkers),

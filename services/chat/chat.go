@@ -63,6 +63,9 @@ type Config struct {
 	// Journal is where processes on this machine note what readers of a run have
 	// seen; see [run.Config].
 	Journal string
+	// Uploads is the folder of unfinished uploads, on this machine's disk. Nothing
+	// stays there; empty is the system's folder.
+	Uploads string
 }
 
 // Deps is what the service needs; all of it.
@@ -131,15 +134,18 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if err := s.openKnowledge(deps, tokens); err != nil {
+	if err := s.openKnowledge(cfg, deps, tokens); err != nil {
 		return nil, err
 	}
 	return s, s.openConversations(cfg, deps, tokens)
 }
 
 // openKnowledge builds the rooms of documents and their background work.
-func (s *Service) openKnowledge(deps Deps, tokens *paging.Tokens) error {
-	indexer, err := document.NewIndexer(document.IndexerDeps{DB: deps.DB, Embedder: s.models.embedder, Clock: deps.Clock})
+func (s *Service) openKnowledge(cfg Config, deps Deps, tokens *paging.Tokens) error {
+	budget := document.NewBudget()
+	indexer, err := document.NewIndexer(document.IndexerDeps{
+		DB: deps.DB, Embedder: s.models.embedder, Clock: deps.Clock, Budget: budget, Spool: cfg.Uploads,
+	})
 	if err != nil {
 		return err
 	}
@@ -163,7 +169,7 @@ func (s *Service) openKnowledge(deps Deps, tokens *paging.Tokens) error {
 	}
 	if s.documents, err = document.New(document.Deps{
 		DB: deps.DB, Tokens: tokens, Trail: trail, Jobs: s.jobs,
-		Answers: s.answers, Clock: deps.Clock,
+		Answers: s.answers, Clock: deps.Clock, Budget: budget, Spool: cfg.Uploads,
 	}); err != nil {
 		return err
 	}

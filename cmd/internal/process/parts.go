@@ -127,6 +127,7 @@ func (p *Process) addChat(ctx context.Context) error {
 		OpenAIKey: p.settings.OpenAIKey.Reveal(), OpenAIBaseURL: p.settings.OpenAIBaseURL,
 		Journal:     filepath.Join(p.settings.DataDir, "runs"),
 		RunsPerUser: p.settings.RunsPerUser, RunsPerOrganization: p.settings.RunsPerOrganization,
+		Uploads: filepath.Join(p.settings.DataDir, "uploads"),
 	}, chat.Deps{
 		DB: db, Auth: authConn, Management: managementConn, Authorizer: p.authorizer, Clock: p.clock, Log: p.telemetry.Log,
 		Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,

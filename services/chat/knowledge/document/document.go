@@ -80,9 +80,13 @@ func (d Document) Validate(field string) error {
 // CheckSize refuses more bytes than a document may have.
 func CheckSize(size int) error {
 	if limit := parse.DefaultLimits().Bytes; size > limit {
-		return fault.New(faultv1.Reason_REASON_DOCUMENT_TOO_LARGE, "the document is larger than %d MiB", limit>>20)
+		return sizeFault(limit)
 	}
 	return nil
+}
+
+func sizeFault(limit int) error {
+	return fault.New(faultv1.Reason_REASON_DOCUMENT_TOO_LARGE, "the document is larger than %d MiB", limit>>20)
 }
 
 // ContentType is the media type of a file by its name. A name without an

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,11 +38,15 @@ type Index struct {
 // Kind implements jobs.Args.
 func (Index) Kind() string { return "index_document" }
 
-// IndexerDeps is what indexing needs; all of it.
+// IndexerDeps is what indexing needs; all but the last two.
 type IndexerDeps struct {
 	DB       *postgres.DB
 	Embedder embed.Embedder
 	Clock    clock.Clock
+	// Budget bounds what documents take; nil is one of the indexer's own.
+	Budget *Budget
+	// Spool is the folder of documents that are read; empty is the system's.
+	Spool string
 }
 
 // Indexer makes documents searchable.
@@ -49,6 +54,8 @@ type Indexer struct {
 	store    *indexStore
 	embedder embed.Embedder
 	clock    clock.Clock
+	budget   *Budget
+	spool    string
 }
 
 // NewIndexer returns an indexer. It refuses an embedder whose vectors the schema
@@ -61,7 +68,10 @@ func NewIndexer(deps IndexerDeps) (*Indexer, error) {
 		return nil, fmt.Errorf("document: embedder %s has %d dimensions, the schema stores %d",
 			deps.Embedder.Version(), n, migrations.Dimensions)
 	}
-	return &Indexer{store: &indexStore{db: deps.DB}, embedder: deps.Embedder, clock: deps.Clock}, nil
+	return &Indexer{
+		store: &indexStore{db: deps.DB}, embedder: deps.Embedder, clock: deps.Clock,
+		budget: cmp.Or(deps.Budget, NewBudget()), spool: deps.Spool,
+	}, nil
 }
 
 // Register makes the workers do the jobs.
@@ -105,12 +115,13 @@ func (x *Indexer) index(ctx context.Context, scope postgres.Scope, documentID st
 	if err != nil || !ok {
 		return err
 	}
-	raw, ok, err := x.store.source(ctx, d)
-	if err != nil || !ok {
+	leave, err := x.budget.hold(ctx, int(d.SizeBytes))
+	if err != nil {
 		return err
 	}
-	doc, err := parse.Parse(ctx, d.ContentType, raw, parse.DefaultLimits())
-	if err != nil {
+	defer leave()
+	doc, ok, err := x.read(ctx, d)
+	if err != nil || !ok {
 		return err
 	}
 	passages := passagesOf(d.Title, doc)
@@ -118,6 +129,21 @@ func (x *Indexer) index(ctx context.Context, scope postgres.Scope, documentID st
 		return err
 	}
 	return x.store.finish(ctx, d, doc.Text, x.embedder.Version(), passages, x.clock.Now())
+}
+
+// read returns the text of a document. It reports false when the document was
+// deleted meanwhile.
+func (x *Indexer) read(ctx context.Context, d Document) (parse.Document, bool, error) {
+	spool, err := newSpool(x.spool)
+	if err != nil {
+		return parse.Document{}, false, err
+	}
+	defer spool.close()
+	if ok, err := x.store.source(ctx, d, spool); err != nil || !ok {
+		return parse.Document{}, false, err
+	}
+	doc, err := parse.From(ctx, d.ContentType, spool.file, spool.size, parse.DefaultLimits())
+	return doc, err == nil, err
 }
 
 func passagesOf(title string, doc parse.Document) []passage {

@@ -1,8 +1,10 @@
 package document
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
 
@@ -20,7 +22,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
 )
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs; all but the last two.
 type Deps struct {
 	DB     *postgres.DB
 	Tokens *paging.Tokens
@@ -29,6 +31,10 @@ type Deps struct {
 	// Answers remembers answers to uploads that carry an Idempotency-Key.
 	Answers rpcserver.Replayer
 	Clock   clock.Clock
+	// Budget bounds what documents take; nil is one of the service's own.
+	Budget *Budget
+	// Spool is the folder of unfinished uploads; empty is the system's.
+	Spool string
 }
 
 // Service implements the RPCs of documents.
@@ -40,6 +46,8 @@ type Service struct {
 	jobs    *jobs.Client
 	answers rpcserver.Replayer
 	clock   clock.Clock
+	budget  *Budget
+	spool   string
 }
 
 // New returns the service.
@@ -49,6 +57,7 @@ func New(deps Deps) (*Service, error) {
 	}
 	return &Service{
 		store: &store{db: deps.DB, tokens: deps.Tokens}, trail: deps.Trail, jobs: deps.Jobs, answers: deps.Answers, clock: deps.Clock,
+		budget: cmp.Or(deps.Budget, NewBudget()), spool: deps.Spool,
 	}, nil
 }
 
@@ -68,14 +77,19 @@ func (s *Service) CreateDocument(ctx context.Context, req *knowledgev1.CreateDoc
 	if err := errors.Join(d.Validate("title"), CheckSize(len(req.GetContent()))); err != nil {
 		return nil, err
 	}
-	return reply(s.takeIn(ctx, caller, d, []byte(req.GetContent())))
+	return reply(s.takeIn(ctx, caller, d, source{strings.NewReader(req.GetContent()), len(req.GetContent())}))
 }
 
 // takeIn stores a document, its bytes, its job and its audit row, or none.
-func (s *Service) takeIn(ctx context.Context, caller *identity.Principal, d Document, content []byte) (Document, error) {
+func (s *Service) takeIn(ctx context.Context, caller *identity.Principal, d Document, content source) (Document, error) {
+	leave, err := s.budget.hold(ctx, content.size)
+	if err != nil {
+		return d, err
+	}
+	defer leave()
 	now := clock.Stamp(s.clock)
-	d.ID, d.SizeBytes, d.State, d.Revision, d.CreateTime, d.UpdateTime = id.New(), int64(len(content)), Pending, 1, now, now
-	err := s.store.inTx(ctx, d.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
+	d.ID, d.SizeBytes, d.State, d.Revision, d.CreateTime, d.UpdateTime = id.New(), int64(content.size), Pending, 1, now, now
+	err = s.store.inTx(ctx, d.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.store.insert(ctx, tx, d, content); err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package document
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 
 	"github.com/jackc/pgx/v5"
 
@@ -56,7 +58,7 @@ func (s *store) checkCollection(ctx context.Context, organizationID, id string) 
 
 // insert adds a document with its bytes. A collection that was deleted since it
 // was checked is not found.
-func (s *store) insert(ctx context.Context, tx pgx.Tx, d Document, content []byte) error {
+func (s *store) insert(ctx context.Context, tx pgx.Tx, d Document, content source) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO documents
 		(organization_id, id, collection_id, title, content_type, size_bytes, state, revision, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
@@ -68,10 +70,28 @@ func (s *store) insert(ctx context.Context, tx pgx.Tx, d Document, content []byt
 	if err != nil {
 		return err
 	}
-	_, err = postgres.TxExec(ctx, tx,
-		"INSERT INTO document_sources (organization_id, document_id, content) VALUES ($1, $2, $3)",
-		d.OrganizationID, d.ID, content)
-	return err
+	return insertSource(ctx, tx, d, content)
+}
+
+// pieceSize is how many of a document's bytes are in memory when it is stored or
+// read. A statement takes two to three times its piece.
+const pieceSize = 8 << 20
+
+// insertSource stores the bytes piece by piece. Most documents are one piece.
+func insertSource(ctx context.Context, tx pgx.Tx, d Document, content source) error {
+	statement := "INSERT INTO document_sources (organization_id, document_id, content) VALUES ($1, $2, $3)"
+	piece := make([]byte, min(content.size, pieceSize))
+	for at := 0; at == 0 || at < content.size; at += pieceSize {
+		part := piece[:min(pieceSize, content.size-at)]
+		if _, err := content.ReadAt(part, int64(at)); err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("document: read the upload: %w", err)
+		}
+		if _, err := postgres.TxExec(ctx, tx, statement, d.OrganizationID, d.ID, part); err != nil {
+			return err
+		}
+		statement = "UPDATE document_sources SET content = content || $3::bytea WHERE organization_id = $1 AND document_id = $2"
+	}
+	return nil
 }
 
 func (s *store) get(ctx context.Context, organizationID, id string) (Document, error) {

@@ -3,6 +3,7 @@ package document
 import (
 	"context"
 	"errors"
+	"io"
 	"strconv"
 	"time"
 
@@ -42,14 +43,24 @@ func (s *indexStore) begin(ctx context.Context, scope postgres.Scope, documentID
 	return d, err == nil, err
 }
 
-// source returns the bytes of a document; none when it was deleted meanwhile.
-func (s *indexStore) source(ctx context.Context, d Document) ([]byte, bool, error) {
-	raw, err := postgres.QueryOne(ctx, s.db, scopeOf(d), pgx.RowTo[[]byte],
-		"SELECT content FROM document_sources WHERE organization_id = $1 AND document_id = $2", d.OrganizationID, d.ID)
-	if errors.Is(err, postgres.ErrNoRows) {
-		return nil, false, nil
+// source writes the bytes of a document to a place, piece by piece. It reports
+// false when the document was deleted meanwhile.
+func (s *indexStore) source(ctx context.Context, d Document, to io.Writer) (bool, error) {
+	for at := int64(0); at == 0 || at < d.SizeBytes; at += pieceSize {
+		piece, err := postgres.QueryOne(ctx, s.db, scopeOf(d), pgx.RowTo[[]byte],
+			"SELECT substring(content FROM $3 FOR $4) FROM document_sources WHERE organization_id = $1 AND document_id = $2",
+			d.OrganizationID, d.ID, int32(at+1), int32(pieceSize))
+		if errors.Is(err, postgres.ErrNoRows) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if _, err := to.Write(piece); err != nil {
+			return false, err //nolint:wrapcheck // the spool words it
+		}
 	}
-	return raw, err == nil, err
+	return true, nil
 }
 
 // progress shows how far indexing is. It answers false when the document does

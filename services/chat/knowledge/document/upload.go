@@ -1,11 +1,11 @@
 package document
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"io"
 
 	"google.golang.org/grpc"
@@ -14,18 +14,25 @@ import (
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
+	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
 )
 
 type uploadStream = grpc.ClientStreamingServer[knowledgev1.UploadDocumentRequest, knowledgev1.Document]
 
-// UploadDocument implements the RPC. The bytes are held in memory: what is over
-// the limit is refused when the limit is passed, not when all of it has come.
+// UploadDocument implements the RPC. The bytes go to a file as they come, so that
+// no number of uploads holds memory. What is over the limit is refused when the
+// limit is passed, not when all of it has come.
 func (s *Service) UploadDocument(stream uploadStream) error {
 	ctx := stream.Context()
 	caller, err := identity.Require(ctx)
 	if err != nil {
 		return err
 	}
+	leave, err := s.budget.upload(caller.UserID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	d, err := receiveHeader(stream)
 	if err != nil {
 		return err
@@ -36,13 +43,18 @@ func (s *Service) UploadDocument(stream uploadStream) error {
 	if err := s.store.checkCollection(ctx, d.OrganizationID, d.CollectionID); err != nil {
 		return err
 	}
-	content, err := receiveContent(stream)
+	spool, err := newSpool(s.spool)
 	if err != nil {
 		return err
 	}
-	out, err := rpcserver.Once(ctx, s.answers, knowledgev1.DocumentService_UploadDocument_FullMethodName, digest(d, content),
+	defer spool.close()
+	sum := sha256.New()
+	if err := receiveContent(stream, io.MultiWriter(spool, sum), limitOf(d.ContentType)); err != nil {
+		return err
+	}
+	out, err := rpcserver.Once(ctx, s.answers, knowledgev1.DocumentService_UploadDocument_FullMethodName, digest(d, sum),
 		&knowledgev1.Document{}, func(ctx context.Context) (*knowledgev1.Document, error) {
-			return reply(s.takeIn(ctx, caller, d, content))
+			return reply(s.takeIn(ctx, caller, d, spool.source()))
 		})
 	if err != nil {
 		return err
@@ -50,10 +62,11 @@ func (s *Service) UploadDocument(stream uploadStream) error {
 	return stream.SendAndClose(out)
 }
 
-// digest tells uploads apart that carry the same Idempotency-Key.
-func digest(d Document, content []byte) []byte {
+// digest tells uploads apart that carry the same Idempotency-Key, by what is said
+// of them and by the sum of their content.
+func digest(d Document, content hash.Hash) []byte {
 	sum := sha256.New()
-	for _, part := range [][]byte{[]byte(d.CollectionID), []byte(d.Title), []byte(d.ContentType), content} {
+	for _, part := range [][]byte{[]byte(d.CollectionID), []byte(d.Title), []byte(d.ContentType), content.Sum(nil)} {
 		// With its length, or parts could be cut elsewhere and make the same sum.
 		sum.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		sum.Write(part)
@@ -81,23 +94,34 @@ func receiveHeader(stream uploadStream) (Document, error) {
 	return d, d.Validate("header.title")
 }
 
-func receiveContent(stream uploadStream) ([]byte, error) {
-	// Not the zero buffer: no bytes at all are stored as such, not as NULL.
-	content := bytes.NewBuffer([]byte{})
-	for {
+// limitOf is how large a document of a content type may be, in bytes. Plain text
+// and Markdown are their own text, which is bounded more tightly than a document.
+func limitOf(contentType string) int {
+	limits := parse.DefaultLimits()
+	if parse.IsText(contentType) {
+		return limits.TextBytes
+	}
+	return limits.Bytes
+}
+
+// receiveContent copies the bytes as they come.
+func receiveContent(stream uploadStream, to io.Writer, limit int) error {
+	for size := 0; ; {
 		part, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return content.Bytes(), nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if part.GetHeader() != nil {
-			return nil, fault.Invalid("header", "must come once")
+			return fault.Invalid("header", "must come once")
 		}
-		if err := CheckSize(content.Len() + len(part.GetChunk())); err != nil {
-			return nil, err
+		if size += len(part.GetChunk()); size > limit {
+			return sizeFault(limit)
 		}
-		content.Write(part.GetChunk())
+		if _, err := to.Write(part.GetChunk()); err != nil {
+			return err //nolint:wrapcheck // the spool words it
+		}
 	}
 }

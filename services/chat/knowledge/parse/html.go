@@ -23,8 +23,8 @@ const (
 
 // readHTML reads the text that a reader of a page sees. It works on tokens and builds no
 // tree: no nesting, however deep, costs more than a counter.
-func readHTML(ctx context.Context, source string, limits Limits) (Document, error) {
-	tokens := html.NewTokenizer(strings.NewReader(source))
+func readHTML(ctx context.Context, source io.Reader, limits Limits) (Document, error) {
+	tokens := html.NewTokenizer(source)
 	tokens.SetMaxBuf(maxToken)
 	page := &page{}
 	for n := 0; ; n++ {

@@ -73,7 +73,7 @@ func Parse(ctx context.Context, contentType string, raw []byte, limits Limits) (
 	doc := Document{Text: text}
 	switch kind {
 	case TypeHTML:
-		doc, err = readHTML(ctx, text, limits)
+		doc, err = readHTML(ctx, strings.NewReader(text), limits)
 	case TypeMarkdown:
 		doc.Markdown = true
 		doc.Title = markdownTitle(text)
@@ -81,6 +81,11 @@ func Parse(ctx context.Context, contentType string, raw []byte, limits Limits) (
 	if err != nil {
 		return Document{}, err
 	}
+	return checked(ctx, doc, limits)
+}
+
+// checked refuses a document by the text that was read.
+func checked(ctx context.Context, doc Document, limits Limits) (Document, error) {
 	if len(doc.Text) > limits.TextBytes {
 		return Document{}, tooLarge("The text of the document", limits.TextBytes)
 	}
@@ -138,7 +143,7 @@ func decode(raw []byte) (string, error) {
 	case binaryMagic(raw) || bytes.IndexByte(raw, 0) >= 0:
 		return "", fault.New(faultv1.Reason_REASON_DOCUMENT_BINARY, "The document is not text: it holds binary data.")
 	case !utf8.Valid(raw):
-		return "", badEncoding(raw)
+		return "", badEncoding(raw, 1)
 	}
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
 	text := strings.ReplaceAll(string(raw), "\r\n", "\n")
@@ -149,9 +154,10 @@ func decode(raw []byte) (string, error) {
 	return text, nil
 }
 
-// badEncoding says where the text stops being UTF-8, by line, as an editor counts.
-func badEncoding(raw []byte) error {
-	line, rest := 1, raw
+// badEncoding says where the text stops being UTF-8, by line, as an editor counts;
+// the text begins in a line.
+func badEncoding(raw []byte, line int) error {
+	rest := raw
 	for len(rest) > 0 {
 		r, width := utf8.DecodeRune(rest)
 		if r == utf8.RuneError && width == 1 {

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"sync/atomic"
+)
+
+// A request of HTTP/1 that states its length twice, by Content-Length and by
+// Transfer-Encoding, may be a smuggled one: a proxy in front may have believed the
+// other length. net/http drops the Content-Length and tells nobody. So the bytes of
+// a connection are watched on their way to net/http, and the connection ends after
+// such a request (RFC 9112 section 6.1).
+
+// watchedListener watches the connections that it accepts.
+type watchedListener struct{ net.Listener }
+
+// Accept implements [net.Listener]. net/http must see a connection with TLS as it
+// is, so that one is not watched.
+func (l watchedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err //nolint:wrapcheck // net/http compares the error
+	}
+	if _, secure := conn.(interface{ HandshakeContext(context.Context) error }); secure {
+		return conn, nil
+	}
+	return &watchedConn{Conn: conn}, nil
+}
+
+// watchedConn notes header sections that state two lengths. What is in a body may
+// look like such a section; then the connection ends for nothing, which harms
+// nobody. One goroutine reads at a time.
+type watchedConn struct {
+	net.Conn
+	// twoLengths is set when a section states both.
+	twoLengths atomic.Bool
+
+	passed bool   // the connection speaks HTTP/2
+	begun  bool   // the first line has begun
+	line   []byte // the beginning of the line at hand, as much as names a field
+	length bool   // the section at hand states Content-Length
+	coding bool   // it states Transfer-Encoding
+}
+
+// namedBytes is how much of a line is looked at: the longer of the two names, with
+// its colon.
+const namedBytes = len("transfer-encoding:")
+
+// Read implements [net.Conn].
+func (c *watchedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.passed {
+		c.watch(p[:n])
+	}
+	return n, err //nolint:wrapcheck // net.Conn: the caller compares the error
+}
+
+// CloseWrite lets net/http end an answer before it closes the connection, so that
+// the client reads it.
+func (c *watchedConn) CloseWrite() error {
+	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return conn.CloseWrite() //nolint:wrapcheck // net.Conn: the caller compares the error
+	}
+	return nil
+}
+
+func (c *watchedConn) watch(data []byte) {
+	for len(data) > 0 {
+		end := bytes.IndexByte(data, '\n')
+		part := data
+		if end >= 0 {
+			part, data = data[:end], data[end+1:]
+		} else {
+			data = nil
+		}
+		if room := namedBytes - len(c.line); room > 0 {
+			c.line = append(c.line, part[:min(room, len(part))]...)
+		}
+		if !c.begun && len(c.line) >= len("PRI ") {
+			c.begun, c.passed = true, bytes.HasPrefix(c.line, []byte("PRI "))
+			if c.passed {
+				return
+			}
+		}
+		if end >= 0 {
+			c.endLine()
+		}
+	}
+}
+
+// endLine looks at a line that has ended. An empty one ends a section.
+func (c *watchedConn) endLine() {
+	line := bytes.ToLower(bytes.TrimRight(c.line, "\r"))
+	c.line = c.line[:0]
+	switch {
+	case len(line) == 0:
+		c.length, c.coding = false, false
+	case bytes.HasPrefix(line, []byte("content-length:")):
+		c.length = true
+	case bytes.HasPrefix(line, []byte("transfer-encoding:")):
+		c.coding = true
+	}
+	if c.length && c.coding {
+		c.twoLengths.Store(true)
+	}
+}
+
+type connKey struct{}
+
+// withConn lets requests find their connection.
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// endAmbiguous has the connection of a request end with the answer when the
+// request stated its length twice, or when nobody could see whether it did.
+func endAmbiguous(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			conn, watched := r.Context().Value(connKey{}).(*watchedConn)
+			if !watched || conn.twoLengths.Load() {
+				w.Header().Set("Connection", "close")
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/proto/catalog"
+)
+
+// checkPathIDs refuses a body that names another resource than its path does.
+// grpc-gateway would follow the path, and whoever reads the body, such as a proxy
+// with rules or a person with a log, would believe another thing. Ids know no case,
+// and an empty one says nothing.
+func checkPathIDs(route *route, body []byte, params map[string]string) error {
+	if route.bodyMessage() == nil || len(params) == 0 {
+		return nil
+	}
+	var broken fault.Collector
+	for _, param := range slices.Sorted(maps.Keys(params)) {
+		path := param
+		if route.body != "*" {
+			inner, below := strings.CutPrefix(param, route.body+".")
+			if !below {
+				continue // the path alone fills it
+			}
+			path = inner
+		}
+		said, ok := textAt(route.bodyMessage(), body, path)
+		if ok && said != "" && !strings.EqualFold(said, params[param]) {
+			broken.Add(fault.FieldName(path), "must be what the path says, or absent")
+		}
+	}
+	if f := broken.Fault(); f != nil {
+		return f
+	}
+	return nil
+}
+
+// textAt returns the text at a dotted path of a message that is JSON. It reports
+// false when there is none, or no text: whoever decodes the body explains that.
+func textAt(m protoreflect.MessageDescriptor, body []byte, path string) (string, bool) {
+	head, rest, nested := strings.Cut(path, ".")
+	field := catalog.FieldAt(m, head)
+	var object map[string]json.RawMessage
+	if field == nil || json.Unmarshal(body, &object) != nil {
+		return "", false
+	}
+	raw, ok := object[field.JSONName()]
+	if !ok {
+		raw, ok = object[string(field.Name())]
+	}
+	if !ok {
+		return "", false
+	}
+	if nested {
+		return textAt(field.Message(), raw, rest)
+	}
+	var text string
+	err := json.Unmarshal(raw, &text)
+	return text, err == nil
+}

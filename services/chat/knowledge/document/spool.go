@@ -1,0 +1,56 @@
+package document
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// spooled is a document's bytes in a file that has no name: what a process held
+// there is gone when it ends, however it ends. It is not safe for concurrent use.
+type spooled struct {
+	file *os.File
+	size int
+}
+
+// newSpool makes an empty one in a folder, which is made where it is missing. An
+// empty folder is the system's.
+func newSpool(folder string) (*spooled, error) {
+	if folder != "" {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, fmt.Errorf("document: spool: %w", err)
+		}
+	}
+	file, err := os.CreateTemp(folder, "document-*")
+	if err != nil {
+		return nil, fmt.Errorf("document: spool: %w", err)
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, errors.Join(fmt.Errorf("document: spool: %w", err), file.Close())
+	}
+	return &spooled{file: file}, nil
+}
+
+// Write implements [io.Writer].
+func (s *spooled) Write(p []byte) (int, error) {
+	n, err := s.file.Write(p)
+	s.size += n
+	if err != nil {
+		return n, fmt.Errorf("document: spool: %w", err)
+	}
+	return n, nil
+}
+
+// source returns what was written.
+func (s *spooled) source() source { return source{s.file, s.size} }
+
+// close gives the file back. Nothing is lost that anybody still needs.
+func (s *spooled) close() { _ = s.file.Close() }
+
+// source is a document's bytes, wherever they are. They can be read again, as a
+// transaction that is repeated does.
+type source struct {
+	io.ReaderAt
+	size int
+}
