@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/services/auth"
+	"github.com/gatehouse/gatehouse/services/chat/ticket"
 )
 
 // expiring is a column that says until when, or since when, a row is of use.
@@ -69,7 +70,9 @@ func TestWhatEndsByTimeIsSwept(t *testing.T) {
 	count := func(c expiring) int {
 		return query(t, i.Database, pgx.RowTo[int], "SELECT count(*) FROM "+c.Table+" WHERE "+c.Column+" IS NOT NULL")[0]
 	}
-	i.Database.AdminExec(t, "UPDATE auth.api_keys SET expires_at = now() + interval '1 day'")
+	for _, table := range []string{"auth.api_keys", "chat.event_tickets"} {
+		i.Database.AdminExec(t, "UPDATE "+table+" SET expires_at = now() + interval '1 day'")
+	}
 	before := map[expiring]int{}
 	for _, c := range columns {
 		if before[c] = count(c); before[c] == 0 && lasting[c] == "" {
@@ -90,12 +93,12 @@ func TestWhatEndsByTimeIsSwept(t *testing.T) {
 	sweep()
 	for _, c := range columns {
 		if left := count(c); left > 0 && lasting[c] == "" {
-			t.Errorf("%s.%s: nobody sweeps the %d rows that ended (see auth.Service.Sweep)", c.Table, c.Column, left)
+			t.Errorf("%s.%s: nobody sweeps the %d rows that ended (see auth.Service.Sweep and ticket.Tickets.Sweep)", c.Table, c.Column, left)
 		}
 	}
 }
 
-// sweeper returns what removes what ended by time, as the service does every minute.
+// sweeper returns what removes what ended by time, as the services do every minute.
 func sweeper(t *testing.T, i *inprocess.Installation) func() {
 	t.Helper()
 	authorizer, err := authz.New()
@@ -108,9 +111,16 @@ func sweeper(t *testing.T, i *inprocess.Installation) func() {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tickets, err := ticket.New(ticket.Deps{DB: i.Database.Open(t, "chat"), Clock: clock.System(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return func() {
 		t.Helper()
 		if err := service.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tickets.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

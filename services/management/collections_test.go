@@ -90,10 +90,12 @@ func TestS92AnAssistantNamesCollectionsThatExist(t *testing.T) {
 	for name, try := range write {
 		_, err := try(held, id.New())
 		wantField(t, name+" with an unknown one", err, faultv1.Reason_REASON_NOT_FOUND)
-		out, err := try(strings.ToUpper(held), held)
+		_, err = try(strings.ToUpper(held), held)
+		wantField(t, name+" with two spellings of one", err, faultv1.Reason_REASON_INVALID_ARGUMENT)
+		out, err := try(strings.ToUpper(held))
 		must(t, err)
 		if !slices.Equal(out.GetCollectionIds(), []string{held}) {
-			t.Errorf("%s: two spellings of one collection are %v", name, out.GetCollectionIds())
+			t.Errorf("%s: the collections are %v", name, out.GetCollectionIds())
 		}
 		for refusal, want := range map[error]faultv1.Reason{
 			fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "no knowledge.read"):   faultv1.Reason_REASON_PERMISSION_DENIED,

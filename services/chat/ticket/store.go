@@ -11,9 +11,6 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// sweepMost bounds one statement of the sweep.
-const sweepMost = 1000
-
 // store keeps tickets in Postgres.
 type store struct{ db *postgres.DB }
 
@@ -39,14 +36,7 @@ func (s *store) redeem(ctx context.Context, hash []byte, now time.Time) (runID s
 	return found.RunID, found.Principal, err
 }
 
-// sweep deletes expired tickets, batch by batch, and returns how many.
+// sweep deletes expired tickets and returns how many.
 func (s *store) sweep(ctx context.Context, now time.Time) (deleted int64, err error) {
-	for {
-		n, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64],
-			"SELECT delete_expired_event_tickets($1, $2)", now, sweepMost)
-		deleted += n
-		if err != nil || n < sweepMost {
-			return deleted, err
-		}
-	}
+	return postgres.Sweep(ctx, s.db, "delete_expired_event_tickets", now)
 }
