@@ -69,7 +69,10 @@ func Start(t testing.TB, overrides map[string]string) *Installation {
 }
 
 // RateLimits returns how this test run wants its installations: on or off.
-func RateLimits(t testing.TB) string { return cmp.Or(variable(t, limitsVariable), "off") }
+func RateLimits(t testing.TB) string {
+	t.Helper()
+	return cmp.Or(variable(t, limitsVariable), "off")
+}
 
 func variable(t testing.TB, name string) string {
 	t.Helper()
