@@ -32,7 +32,12 @@ const (
 // not: its type, its size, and that it is one JSON object with nothing behind
 // it. An absent body counts as {}. What follows decodes from memory.
 func (g *Gateway) takeBody(w http.ResponseWriter, r *http.Request, route *route) error {
-	body, err := readBody(w, r, route.bodyLimit())
+	body, err := readBody(w, r, route.bodyLimit(), func() error {
+		if route.public {
+			return nil
+		}
+		return g.mayCall(w, r, route.method)
+	})
 	if err != nil {
 		return err
 	}
@@ -47,11 +52,6 @@ func (g *Gateway) takeBody(w http.ResponseWriter, r *http.Request, route *route)
 		body = []byte("{}")
 	case !isJSON(r.Header.Get("Content-Type")):
 		return fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "this route reads application/json")
-	}
-	if !route.public && len(body) > costlySize {
-		if err := g.mayCall(w, r, route.method); err != nil {
-			return err
-		}
 	}
 	if err := checkJSON(body, route.mostValues()); err != nil {
 		return err
@@ -93,8 +93,9 @@ func checkJSON(body []byte, most int) error {
 
 // readBody reads a body up to a limit. It gathers blocks from a pool, since
 // a slice that grows would cost several times the limit, and anybody may send
-// a body before we know who asks.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+// a body before we know who asks. Before it holds more than costlySize it asks large,
+// once, whether the caller may send so much.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, large func() error) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil, nil
 	}
@@ -113,13 +114,18 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 			blockPool.Put(b)
 		}
 	}()
-	for size := 0; ; {
+	for size, asked := 0, false; ; {
 		if size == len(blocks)*blockSize {
 			b, _ := blockPool.Get().(*block)
 			blocks = append(blocks, b)
 		}
 		n, err := limited.Read(blocks[len(blocks)-1][size%blockSize:])
-		size += n
+		if size += n; size > costlySize && !asked {
+			asked = true
+			if refused := large(); refused != nil {
+				return nil, refused
+			}
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return join(blocks, size), nil
@@ -163,9 +169,12 @@ func writeDeadline(w http.ResponseWriter) func() {
 // bodyError tells why a body could not be read.
 func bodyError(err error) error {
 	var tooMuch *http.MaxBytesError
+	var ours *fault.Fault
 	switch {
 	case errors.As(err, &tooMuch):
 		return tooLarge(tooMuch.Limit)
+	case errors.As(err, &ours):
+		return ours
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fault.Wrap(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED, "the body did not arrive in time")
 	default:

@@ -55,6 +55,9 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
+	if !known.uploads {
+		defer g.bodies.count(r)()
+	}
 	switch x.protocol {
 	case protocolGRPC:
 		g.serveGRPC(w, r)

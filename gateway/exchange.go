@@ -26,6 +26,8 @@ type exchange struct {
 	bodyField string
 	// body is the request's JSON, kept to explain what is wrong with it.
 	body []byte
+	// releaseBody gives back what was counted of the body; nil where nothing was.
+	releaseBody func()
 	// cookies say that the answer's refresh token goes into a cookie.
 	cookies *cookies
 	// fault is how the request failed, for the log.
@@ -33,6 +35,13 @@ type exchange struct {
 	start time.Time
 	// header is the client's answer, for what must replace a header there.
 	header http.Header
+}
+
+// release ends the counting of the body.
+func (x *exchange) release() {
+	if x.releaseBody != nil {
+		x.releaseBody()
+	}
 }
 
 type exchangeKey struct{}

@@ -88,6 +88,7 @@ type Gateway struct {
 	origins   map[string]struct{}
 	limiter   *limit.Limiter // nil when rates are not limited
 	streams   *streamCounter
+	bodies    *bodies
 	telemetry *telemetry
 	upstreams []*upstream
 	auth      *upstream
@@ -121,6 +122,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 		deps:          deps,
 		origins:       map[string]struct{}{},
 		streams:       &streamCounter{open: map[streamKey]int{}},
+		bodies:        newBodies(),
 		forms:         newForms(),
 		rpcErrors:     connect.NewErrorWriter(),
 		readerTimeout: readerTimeout,

@@ -22,6 +22,8 @@ type method struct {
 	public bool
 	// streams tells whether an answer may stay open for long.
 	streams bool
+	// uploads tells whether a request is a stream, which is passed on as it arrives.
+	uploads bool
 	input   protoreflect.MessageDescriptor
 }
 
@@ -69,6 +71,7 @@ func newTable(upstreams map[protoreflect.FullName]*upstream) (*table, error) {
 			upstream: up,
 			public:   m.Access.GetPublic(),
 			streams:  m.Descriptor.IsStreamingServer() || m.Descriptor.IsStreamingClient(),
+			uploads:  m.Descriptor.IsStreamingClient(),
 			input:    m.Descriptor.Input(),
 		}
 		t.methods[m.FullMethod] = known

@@ -180,6 +180,7 @@ func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
 		if route.body != "*" {
 			x.bodyField = route.body
 		}
+		defer x.release()
 		timeout, err := g.checkRequest(w, r, route)
 		if err == nil {
 			err = checkPathIDs(route, x.body, params)
@@ -220,6 +221,7 @@ func (g *Gateway) checkRequest(w http.ResponseWriter, r *http.Request, route *ro
 	if err != nil {
 		return 0, err
 	}
+	exchangeOf(r.Context()).releaseBody = g.bodies.count(r)
 	return timeout, g.takeBody(w, r, route)
 }
 

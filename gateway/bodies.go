@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+)
+
+const (
+	// maxBodies is how many bytes of request bodies are held at once, beside what each
+	// request may have without being counted.
+	maxBodies = 32 << 20
+	// maxBodiesOfClient is the part of it that one client address may fill, so that no
+	// client alone keeps others from sending large bodies.
+	maxBodiesOfClient = maxBodies / 2
+	// uncounted is how much of each body is not counted, in bytes: almost every request
+	// is smaller.
+	uncounted = 64 << 10
+	// bodyRetry is when a client may try again that found no room.
+	bodyRetry = time.Second
+)
+
+// bodies counts the bytes of request bodies that are held, from the moment in which they
+// arrive until the request has ended. A body is held whole, here or in the service,
+// until it can be decoded. Uploads are not: they are passed on and spooled.
+type bodies struct {
+	mu    sync.Mutex
+	total int
+	of    map[string]int // by client address
+}
+
+func newBodies() *bodies { return &bodies{of: map[string]int{}} }
+
+// take counts n more bytes of a client, or refuses them.
+func (b *bodies) take(client string, n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.total+n > maxBodies || b.of[client]+n > maxBodiesOfClient {
+		return false
+	}
+	b.total += n
+	b.of[client] += n
+	return true
+}
+
+func (b *bodies) give(client string, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.total -= n
+	if b.of[client] -= n; b.of[client] == 0 {
+		delete(b.of, client)
+	}
+}
+
+// count counts the body of a request from here on. The returned function, which the
+// caller calls when the request has ended, gives back what was counted.
+func (b *bodies) count(r *http.Request) (release func()) {
+	if !hasBody(r) {
+		return func() {}
+	}
+	counted := &countedBody{ReadCloser: r.Body, bodies: b, client: limitKey(exchangeOf(r.Context()).client), left: uncounted}
+	r.Body = counted
+	return counted.release
+}
+
+// countedBody is a body whose bytes are counted.
+type countedBody struct {
+	io.ReadCloser
+	bodies *bodies
+	client string
+	left   int // what is not counted
+
+	mu    sync.Mutex
+	held  int
+	ended bool
+}
+
+// Read implements [io.Reader]. It returns OVERLOADED where there is no room for what
+// arrived.
+func (c *countedBody) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	more := n - min(n, c.left)
+	c.left -= n - more
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if more == 0 || c.ended {
+		return n, err //nolint:wrapcheck // io.EOF must stay as it is
+	}
+	if !c.bodies.take(c.client, more) {
+		return 0, fault.New(faultv1.Reason_REASON_OVERLOADED, "too many large requests at once").WithRetryAfter(bodyRetry)
+	}
+	c.held += more
+	return n, err //nolint:wrapcheck // as above
+}
+
+// release gives back what was counted. A proxy may still read for a moment after the
+// request has ended: that counts no more.
+func (c *countedBody) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	if c.held > 0 {
+		c.bodies.give(c.client, c.held)
+		c.held = 0
+	}
+}
