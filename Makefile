@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MODULES := proto platform services gateway cmd bench
 # Their tests build programs and run them, which Go's cache of results does not see.
 UNCACHED := cmd bench
-# What make test runs a second time, with rate limits on and in four parts.
+# The suites that make test runs a second time, with rate limits on and in four parts.
 WAYS := -skip '^TestDrill' ./surface ./oauth ./e2e
 BIN := $(CURDIR)/.bin
 CLIENT := clients/typescript
@@ -98,7 +98,7 @@ test: setup setup-tests check-modules lint clients check-generated build ## Ever
 	(cd cmd && GATEHOUSE_TEST_RATE_LIMITS=on GATEHOUSE_TEST_PARTS=four $(GOTEST) -count=1 $(WAYS))
 
 .PHONY: test-ways
-test-ways: setup setup-tests ## The suites that attack, with limits on and off, in one part and in four
+test-ways: setup setup-tests ## Run the suites against the whole product, with rate limits on and off, in one part and in four
 	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
 	for limits in on off; do for parts in one four; do \
 		echo "rate limits $$limits, parts: $$parts"; \
@@ -107,7 +107,7 @@ test-ways: setup setup-tests ## The suites that attack, with limits on and off, 
 
 ROUNDS := 200
 .PHONY: drill
-drill: setup ## Kill the runs' process 200 times, and take the database away for a minute; about half an hour
+drill: setup ## Kill the chat process 200 times, and stop the database for a minute; takes about half an hour
 	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
 	cd cmd && GOWORK=off go test $(TAGS) -count=1 -timeout 100m -run TestDrill -v ./e2e -rounds $(ROUNDS) -outage 1m
 

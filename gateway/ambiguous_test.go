@@ -58,7 +58,8 @@ func TestS91TwoLengthsEndTheConnection(t *testing.T) {
 	}
 }
 
-// exchangeRaw sends a request as it is and reads its answer, which must be good.
+// exchangeRaw sends a request as it is and reads the response, which must not be
+// a failure.
 func exchangeRaw(conn net.Conn, answers *bufio.Reader, request string) error {
 	if _, err := io.WriteString(conn, request); err != nil {
 		return err
@@ -114,7 +115,7 @@ func TestS91BodiesAgreeWithTheirPath(t *testing.T) {
 	const patch, message = "/v1/assistants/Ab-1", "/v1/conversations/Ab-1/messages:stream"
 	for _, c := range []struct {
 		method, path, body string
-		field              string // that is refused, or none
+		field              string // the field that is refused, or empty
 	}{
 		{"PATCH", patch, `{"id":"cd-2","displayName":"x"}`, "id"},
 		{"PATCH", patch, `{"displayName":"x","id":"cd-2"}`, "id"},
@@ -128,7 +129,7 @@ func TestS91BodiesAgreeWithTheirPath(t *testing.T) {
 		{"POST", "/v1/collections/Ab-1/documents", `{"title":"x","content":"x","collectionId":"cd-2"}`, "collectionId"},
 	} {
 		a := h.call(c.method, c.path, c.body)
-		refused := strings.Contains(a.body, "must be what the path says")
+		refused := strings.Contains(a.body, "must equal the value in the path")
 		if refused != (c.field != "") || refused && (a.StatusCode != http.StatusBadRequest || a.problem(t).Violations[0].Field != c.field) {
 			t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, a.StatusCode, a.body)
 		}

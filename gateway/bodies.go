@@ -14,19 +14,19 @@ const (
 	// maxBodies is how many bytes of request bodies are held at once, beside what each
 	// request may have without being counted.
 	maxBodies = 32 << 20
-	// maxBodiesOfClient is the part of it that one client address may fill, so that no
-	// client alone keeps others from sending large bodies.
+	// maxBodiesOfClient is the part of maxBodies that one client address may fill, so
+	// that no client alone keeps others from sending large bodies.
 	maxBodiesOfClient = maxBodies / 2
 	// uncounted is how much of each body is not counted, in bytes: almost every request
 	// is smaller.
 	uncounted = 64 << 10
-	// bodyRetry is when a client may try again that found no room.
+	// bodyRetry is how long a refused client waits before it tries again.
 	bodyRetry = time.Second
 )
 
-// bodies counts the bytes of request bodies that are held, from the moment in which they
-// arrive until the request has ended. A body is held whole, here or in the service,
-// until it can be decoded. Uploads are not: they are passed on and spooled.
+// bodies counts the bytes of request bodies that are held in memory, from their arrival
+// until the request ends. A body is held whole, here or in the service, until it is
+// decoded. Uploads are not counted: they are passed on and spooled to disk.
 type bodies struct {
 	mu    sync.Mutex
 	total int
@@ -72,15 +72,15 @@ type countedBody struct {
 	io.ReadCloser
 	bodies *bodies
 	client string
-	left   int // what is not counted
+	left   int // how much more is not counted
 
 	mu    sync.Mutex
 	held  int
 	ended bool
 }
 
-// Read implements [io.Reader]. It returns OVERLOADED where there is no room for what
-// arrived.
+// Read implements [io.Reader]. It returns OVERLOADED when there is no room for the
+// bytes that arrived.
 func (c *countedBody) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	more := n - min(n, c.left)
@@ -98,7 +98,7 @@ func (c *countedBody) Read(p []byte) (int, error) {
 }
 
 // release gives back what was counted. A proxy may still read for a moment after the
-// request has ended: that counts no more.
+// request has ended; those bytes are not counted.
 func (c *countedBody) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// unfinished is a body of 4 MiB that arrives but for its end, until finish is closed.
+// unfinished is a body of 4 MiB whose end does not arrive until finish is closed.
 type unfinished struct {
 	rest    io.Reader
 	arrived func()
@@ -26,8 +26,8 @@ func (u *unfinished) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// S89: requests that hold much, and never end, leave room for others. One client gets no
-// more than its part, and gets it back when its requests have ended.
+// S89: large requests that never end leave room for others. One client gets no more
+// than its part, and gets it back when its requests have ended.
 func TestS89BodiesAreBoundedTogether(t *testing.T) {
 	t.Parallel()
 	const size, many = 4<<20 - 1024, 12

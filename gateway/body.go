@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// BodyLimit is the largest body of a request, in bytes, except for uploads and
-	// for what anybody may send, which is bounded by rpcserver.PublicLimit.
+	// BodyLimit is the largest body of a request, in bytes, except for uploads,
+	// and for RPCs that anybody may call, which rpcserver.PublicLimit bounds.
 	BodyLimit = 4 << 20
 	// bodyTimeout is how long a client may take to send a body.
 	bodyTimeout = 30 * time.Second
@@ -91,10 +91,10 @@ func checkJSON(body []byte, most int) error {
 	return nil
 }
 
-// readBody reads a body up to a limit. It gathers blocks from a pool, since
-// a slice that grows would cost several times the limit, and anybody may send
-// a body before we know who asks. Before it holds more than costlySize it asks large,
-// once, whether the caller may send so much.
+// readBody reads a body up to a limit. It gathers blocks from a pool, since a slice
+// that grows would cost several times the limit, and anybody may send a body before
+// we know who asks. Before it holds more than costlySize, it calls large once, which
+// reports whether the caller may send so much.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, large func() error) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil, nil

@@ -10,15 +10,15 @@ import (
 
 // A request of HTTP/1 that states its length twice, by Content-Length and by
 // Transfer-Encoding, may be a smuggled one: a proxy in front may have believed the
-// other length. net/http drops the Content-Length and tells nobody. So the bytes of
-// a connection are watched on their way to net/http, and the connection ends after
-// such a request (RFC 9112 section 6.1).
+// other length. net/http drops the Content-Length without a notice. So the gateway
+// watches the bytes of a connection on their way to net/http, and ends the
+// connection after such a request (RFC 9112 section 6.1).
 
 // watchedListener watches the connections that it accepts.
 type watchedListener struct{ net.Listener }
 
-// Accept implements [net.Listener]. net/http must see a connection with TLS as it
-// is, so that one is not watched.
+// Accept implements [net.Listener]. net/http must see a TLS connection as it is,
+// so a TLS connection is not watched.
 func (l watchedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -30,9 +30,9 @@ func (l watchedListener) Accept() (net.Conn, error) {
 	return &watchedConn{Conn: conn}, nil
 }
 
-// watchedConn notes header sections that state two lengths. What is in a body may
-// look like such a section; then the connection ends for nothing, which harms
-// nobody. One goroutine reads at a time.
+// watchedConn finds header sections that state two lengths. A body may look like
+// such a section; then the connection ends without need, which does no harm. One
+// goroutine reads at a time.
 type watchedConn struct {
 	net.Conn
 	// twoLengths is set when a section states both.
@@ -40,13 +40,13 @@ type watchedConn struct {
 
 	passed bool   // the connection speaks HTTP/2
 	begun  bool   // the first line has begun
-	line   []byte // the beginning of the line at hand, as much as names a field
-	length bool   // the section at hand states Content-Length
+	line   []byte // the beginning of the current line, long enough to name a field
+	length bool   // the current section states Content-Length
 	coding bool   // it states Transfer-Encoding
 }
 
-// namedBytes is how much of a line is looked at: the longer of the two names, with
-// its colon.
+// namedBytes is how much of a line is kept: the length of the longer of the two
+// names, with its colon.
 const namedBytes = len("transfer-encoding:")
 
 // Read implements [net.Conn].
@@ -58,8 +58,8 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // net.Conn: the caller compares the error
 }
 
-// CloseWrite lets net/http end an answer before it closes the connection, so that
-// the client reads it.
+// CloseWrite lets net/http end a response before it closes the connection, so
+// that the client can read the response.
 func (c *watchedConn) CloseWrite() error {
 	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return conn.CloseWrite() //nolint:wrapcheck // net.Conn: the caller compares the error
@@ -91,7 +91,7 @@ func (c *watchedConn) watch(data []byte) {
 	}
 }
 
-// endLine looks at a line that has ended. An empty one ends a section.
+// endLine examines a line that has ended. An empty one ends a section.
 func (c *watchedConn) endLine() {
 	line := bytes.ToLower(bytes.TrimRight(c.line, "\r"))
 	c.line = c.line[:0]
@@ -110,13 +110,13 @@ func (c *watchedConn) endLine() {
 
 type connKey struct{}
 
-// withConn lets requests find their connection.
+// withConn puts the connection into the context of its requests.
 func withConn(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, conn)
 }
 
-// endAmbiguous has the connection of a request end with the answer when the
-// request stated its length twice, or when nobody could see whether it did.
+// endAmbiguous ends the connection after the response when the request stated
+// its length twice, or when that could not be seen.
 func endAmbiguous(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {

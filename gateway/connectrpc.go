@@ -15,8 +15,9 @@ import (
 
 // newConnect returns the handler of Connect calls, JSON and binary: vanguard
 // translates them to gRPC, and the proxy carries them on. A message may unpack to
-// the limit and hold so many values. vanguard's own limit is set too, since its default is 4 GiB; it also
-// holds for answers, so it cannot be lower.
+// at most limit bytes and hold at most mostValues values. vanguard's own limit is
+// set too, because its default is 4 GiB; it also holds for responses, so it
+// cannot be lower.
 func (g *Gateway) newConnect(limit int64, mostValues int) (http.Handler, error) {
 	var services []*vanguard.Service
 	known := map[string]bool{}

@@ -17,12 +17,12 @@ const (
 	corsMaxAge = "7200"
 )
 
-// cors lets pages of the listed origins in. It never answers "*". For other origins it
-// says nothing, and the browser keeps the answer from the page.
+// cors lets pages of the listed origins call the API. It never sends "*". For other
+// origins it sends no CORS header, and the browser keeps the response from the page.
 //
 // Cookies are allowed where the refresh cookie is sent, below /v1/auth, and for exactly
-// the listed origins (decision 0018). Everywhere else a page sends a bearer token by its
-// own code, which a foreign page does not have.
+// the listed origins (decision 0018). On all other routes the page's own code sends a
+// bearer token, which a page of another origin does not have.
 func (g *Gateway) cors(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -52,7 +52,8 @@ type double struct {
 	upload          func(grpc.ServerStream) error
 	send            func(*chatv1.SendMessageRequest, grpc.ServerStreamingServer[chatv1.RunEvent]) error
 
-	// refuse is how the double answers whether a caller may call; nil allows all.
+	// refuse is what the double returns when it is asked whether a caller may
+	// call; nil allows all.
 	refuse error
 	// asked counts such questions.
 	asked atomic.Int32
@@ -115,13 +116,13 @@ func (d *double) server() *grpc.Server {
 	return s
 }
 
-// onlyAsks tells whether the gateway asks if the caller may call, and no more.
+// onlyAsks reports whether the gateway only asks if the caller may call.
 func onlyAsks(ctx context.Context) bool {
 	md, _ := metadata.FromIncomingContext(ctx)
 	return len(md.Get(rpcserver.MetadataAuthorizeOnly)) > 0
 }
 
-// refusal is the answer to whether a caller may call.
+// refusal returns the reply to the question whether a caller may call.
 func (d *double) refusal() error {
 	d.asked.Add(1)
 	if d.refuse != nil {
@@ -267,7 +268,7 @@ func completed(seq int32) *chatv1.RunEvent {
 	}
 }
 
-// accept tells the reader that it is heard, as package rpcserver does.
+// accept marks a stream as accepted, as package rpcserver does.
 func accept(stream grpc.ServerStreamingServer[chatv1.RunEvent], pairs ...string) error {
 	return stream.SendHeader(metadata.Pairs(append(pairs, rpcserver.MetadataStreamAccepted, "1")...))
 }

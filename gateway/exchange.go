@@ -26,7 +26,8 @@ type exchange struct {
 	bodyField string
 	// body is the request's JSON, kept to explain what is wrong with it.
 	body []byte
-	// releaseBody gives back what was counted of the body; nil where nothing was.
+	// releaseBody gives back what was counted of the body; nil when nothing was
+	// counted.
 	releaseBody func()
 	// cookies say that the answer's refresh token goes into a cookie.
 	cookies *cookies

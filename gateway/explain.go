@@ -65,10 +65,10 @@ func (e *explainer) message(path string, m protoreflect.MessageDescriptor, value
 	e.found.Count(more)
 }
 
-// fewNames returns the names in an object that are worth an explanation, sorted:
-// all that the message has, and of the others the first that a fault would list.
-// It tells how many others there are. To sort a hundred thousand would cost more
-// than to decode them.
+// fewNames returns the names in an object that need an explanation, sorted: all
+// that the message has, and of the unknown ones the first that a fault would
+// list. It also returns how many more unknown names there are. Sorting a hundred
+// thousand names would cost more than decoding them.
 func fewNames(object map[string]any, m protoreflect.MessageDescriptor) (names []string, more int) {
 	var unknown []string
 	for name := range object {

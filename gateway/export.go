@@ -40,8 +40,8 @@ func (g *Gateway) export(mux *runtime.ServeMux) runtime.HandlerFunc {
 			g.fail(w, r, drainError(ctx, err))
 			return
 		}
-		// The first record is what accepts the request, and not the headers: a
-		// refusal has some too.
+		// The first record accepts the request. Headers do not, because a
+		// refusal has headers too.
 		first, err := stream.Recv()
 		if header, headerErr := stream.Header(); headerErr == nil {
 			serviceHeaders(w.Header(), header)

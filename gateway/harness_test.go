@@ -163,7 +163,8 @@ func start(t *testing.T, d *double, options ...func(*setting)) *harness {
 	return h
 }
 
-// someone is the credential of requests that state none. The double takes all.
+// someone is the credential of requests that state none. The double accepts
+// every credential.
 const someone = "Bearer someone"
 
 // asSomeone sends a request with a credential. A request that states an empty one

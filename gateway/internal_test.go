@@ -53,8 +53,8 @@ func TestS54ClientAddress(t *testing.T) {
 	}
 }
 
-// S86: one bucket for one principal, whatever it writes into its header, and
-// none for two.
+// S86: a principal has one bucket, however it spells its header, and two
+// principals never share one.
 func TestS86TheBucketOfStreamsIsThePrincipal(t *testing.T) {
 	t.Parallel()
 	token := func(claims, signature string) string {
@@ -95,8 +95,8 @@ func TestS86TheBucketOfStreamsIsThePrincipal(t *testing.T) {
 	}
 }
 
-// S91: for every route whose path names a resource, a body that names another one
-// is refused by the field.
+// S91: on every route whose path names a resource, a body that names another one
+// is refused, and the fault names the field.
 func TestS91EveryRouteComparesItsBodyWithItsPath(t *testing.T) {
 	t.Parallel()
 	upstreams := map[protoreflect.FullName]*upstream{}

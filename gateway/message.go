@@ -16,9 +16,9 @@ import (
 // of flags, and the length of the message.
 const framePrefix = 5
 
-// limitMessage bounds the one message of a method that anybody may call, also
-// after it is unpacked. gRPC unpacks a message before it knows who sent it. The
-// body is read here, and stands in r again afterwards.
+// limitMessage bounds the size of the one message of a method that anybody may
+// call, also after decompression: gRPC decompresses a message before it knows
+// who sent it. It reads the body, and puts it back into r.
 func limitMessage(w http.ResponseWriter, r *http.Request) error {
 	m := exchangeOf(r.Context()).method
 	if !m.public || m.streams {
@@ -40,10 +40,11 @@ func limitMessage(w http.ResponseWriter, r *http.Request) error {
 	return limitUnpacked(raw[framePrefix:], r.Header.Get("Grpc-Encoding"), limit)
 }
 
-// limitUnpacked refuses a packed message that is larger than a limit.
+// limitUnpacked refuses a compressed message that is larger than a limit after
+// decompression.
 func limitUnpacked(packed []byte, encoding string, limit int64) error {
 	if encoding != "gzip" {
-		return nil // the service says which it knows
+		return nil // the service names the encodings that it knows
 	}
 	reader, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {

@@ -18,11 +18,12 @@ type method struct {
 	service  string
 	// upstream serves it.
 	upstream *upstream
-	// public tells whether anybody may call it.
+	// public reports whether anybody may call it.
 	public bool
 	// streams tells whether an answer may stay open for long.
 	streams bool
-	// uploads tells whether a request is a stream, which is passed on as it arrives.
+	// uploads reports whether a request is a stream, which is passed on as it
+	// arrives.
 	uploads bool
 	input   protoreflect.MessageDescriptor
 }

@@ -13,9 +13,9 @@ import (
 )
 
 // checkPathIDs refuses a body that names another resource than its path does.
-// grpc-gateway would follow the path, and whoever reads the body, such as a proxy
-// with rules or a person with a log, would believe another thing. Ids know no case,
-// and an empty one says nothing.
+// grpc-gateway follows the path, but a reader of the body, such as a proxy with
+// rules or a person with a log, would take the other resource for the one that is
+// meant. Ids are compared without regard to case, and an empty id is ignored.
 func checkPathIDs(route *route, body []byte, params map[string]string) error {
 	if route.bodyMessage() == nil || len(params) == 0 {
 		return nil
@@ -32,7 +32,7 @@ func checkPathIDs(route *route, body []byte, params map[string]string) error {
 		}
 		said, ok := textAt(route.bodyMessage(), body, path)
 		if ok && said != "" && !strings.EqualFold(said, params[param]) {
-			broken.Add(fault.FieldName(path), "must be what the path says, or absent")
+			broken.Add(fault.FieldName(path), "must equal the value in the path, or be absent")
 		}
 	}
 	if f := broken.Fault(); f != nil {
@@ -42,7 +42,7 @@ func checkPathIDs(route *route, body []byte, params map[string]string) error {
 }
 
 // textAt returns the text at a dotted path of a message that is JSON. It reports
-// false when there is none, or no text: whoever decodes the body explains that.
+// false when the path leads to no text; the decoder of the body explains that.
 func textAt(m protoreflect.MessageDescriptor, body []byte, path string) (string, bool) {
 	head, rest, nested := strings.Cut(path, ".")
 	field := catalog.FieldAt(m, head)

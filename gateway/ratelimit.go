@@ -66,18 +66,19 @@ type streamCounter struct {
 	open map[streamKey]int
 }
 
-// streamKey is a hash of whose stream it is.
+// streamKey is a hash of the owner of a stream.
 type streamKey [sha256.Size]byte
 
-// streamKeyOf returns whose bucket a stream is counted in. It is that of the
-// principal, however the client spells its header and whichever of its tokens it
+// streamKeyOf returns the bucket in which a stream is counted. It depends on the
+// principal, not on how the client spells its header or which of its tokens it
 // sends:
 //
 //   - an access token counts for its subject. The gateway verifies no token, so
 //     the subject is only a claim, and the bucket is that of the subject at this
-//     address: whoever forges a token with the subject of somebody else uses up
-//     nothing of theirs elsewhere. Who has many addresses has a bucket at each,
-//     and is bounded by the service, which counts verified users;
+//     address: a client that forges a token with another user's subject uses up
+//     nothing of that user's bucket elsewhere. A client with many addresses has
+//     a bucket at each, and the service bounds it, because the service counts
+//     verified users;
 //   - any other credential, such as an API key, counts for itself: nobody else
 //     can send it;
 //   - without a credential, the address counts.
@@ -93,12 +94,12 @@ func streamKeyOf(r *http.Request) streamKey {
 	return hashKey("credential", scheme, credential)
 }
 
-// hashKey hashes parts that hold no NUL.
+// hashKey hashes parts. They must hold no NUL.
 func hashKey(parts ...string) streamKey { return sha256.Sum256([]byte(strings.Join(parts, "\x00"))) }
 
-// credentialOf splits the Authorization header into its scheme, in lower case as
-// schemes know no case (RFC 9110 section 11.1), and its credential. Both are
-// empty when there is none.
+// credentialOf splits the Authorization header into its scheme and its
+// credential. The scheme is in lower case, because schemes are case-insensitive
+// (RFC 9110 section 11.1). Both are empty when there is none.
 func credentialOf(r *http.Request) (scheme, credential string) {
 	scheme, credential, _ = strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
 	return strings.ToLower(scheme), strings.TrimSpace(credential)

@@ -15,8 +15,8 @@ import (
 // before anybody decodes it.
 const maxCredential = 8 << 10
 
-// maxParameters bounds the parameters of a query. Anything more is refused before
-// anybody decodes it.
+// maxParameters bounds the parameters of a query. A query with more is refused
+// before it is decoded.
 const maxParameters = 200
 
 // plainPath tells whether a path has one reading only. Two programs that read
@@ -83,7 +83,7 @@ func takeTicket(r *http.Request) *fault.Fault {
 		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "send one ticket, or an Authorization header, and not both")
 	}
 	if len(tickets[0]) > maxTicket || strings.ContainsFunc(tickets[0], func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the ticket has a length or characters that none has")
+		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the ticket is malformed")
 	}
 	query.Del(ticketParam)
 	r.URL.RawQuery = query.Encode()
@@ -92,8 +92,8 @@ func takeTicket(r *http.Request) *fault.Fault {
 	return nil
 }
 
-// screenCredential refuses a credential that is ambiguous or leaks: of two headers
-// each reader may believe another one.
+// screenCredential refuses a credential that is ambiguous or leaks. Two headers
+// are ambiguous: two readers may believe different ones.
 func screenCredential(r *http.Request) *fault.Fault {
 	values := r.Header.Values("Authorization")
 	if len(values) > 1 {
@@ -103,7 +103,7 @@ func screenCredential(r *http.Request) *fault.Fault {
 		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the credential is too long")
 	}
 	if len(values) == 1 && strings.ContainsFunc(values[0], func(c rune) bool { return c < ' ' || c > '~' }) {
-		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the credential has characters that none has")
+		return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the credential has characters that are not allowed")
 	}
 	return screenQuery(r)
 }

@@ -12,9 +12,10 @@ const (
 	// maxNesting is how deep the objects and arrays of a text of JSON may nest.
 	maxNesting = 64
 	// maxValues is how many values a text of JSON may hold. A value costs up to a
-	// thousand times as much as a byte of text, and no contract needs so many.
+	// thousand times as much to decode as a byte of text, and no contract needs
+	// more.
 	maxValues = 10_000
-	// maxPublicValues is the same for what anybody may send.
+	// maxPublicValues is the same for methods that anybody may call.
 	maxPublicValues = 1_000
 	// maxNamed bounds how much of a field's name is repeated, in bytes.
 	maxNamed = 100
@@ -29,8 +30,8 @@ func (m *method) mostValues() int {
 }
 
 // checkShape refuses a text of JSON that nests too deep or holds too many values.
-// It reads the text once and allocates nothing. What is no JSON it leaves to
-// others.
+// It reads the text once and allocates nothing. It leaves it to the decoder to
+// refuse text that is not JSON.
 func checkShape(text []byte, most int) *fault.Fault {
 	var name []byte // of the field of the outermost object
 	depth, values := 0, 1
@@ -60,12 +61,14 @@ func checkShape(text []byte, most int) *fault.Fault {
 	return nil
 }
 
-// nameOf spells a field's name as an answer may repeat it.
+// nameOf shortens a field's name, which the client chose, so that a response
+// may repeat it.
 func nameOf(name []byte) string {
 	return cmp.Or(strings.ToValidUTF8(string(name[:min(len(name), maxNamed)]), ""), "body")
 }
 
-// endOfString returns where the quote is that ends the string that begins at i.
+// endOfString returns the position of the quote that ends the string beginning
+// at i.
 func endOfString(text []byte, i int) int {
 	for ; i < len(text) && text[i] != '"'; i++ {
 		if text[i] == '\\' {
@@ -75,7 +78,7 @@ func endOfString(text []byte, i int) int {
 	return min(i, len(text))
 }
 
-// isName tells whether the string that ends before i is the name of a field.
+// isName reports whether the string that ends before i is the name of a field.
 func isName(text []byte, i int) bool {
 	for ; i < len(text); i++ {
 		if c := text[i]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {

@@ -90,8 +90,8 @@ type openEvents func(ctx context.Context, r *http.Request, params map[string]str
 // The service accepts the reader by a header of its own, or by its first event.
 // Until then a failure is a problem with its own status. Afterwards there are
 // no errors: a stream that breaks ends without its terminal event, and the
-// client comes back with Last-Event-ID. When the client leaves, the call at the
-// service ends, and nothing else: a run outlives its readers.
+// client comes back with Last-Event-ID. When the client leaves, only the call
+// to the service ends: a run outlives its readers.
 func (g *Gateway) events(mux *runtime.ServeMux, open openEvents) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
 		leave, refused := g.openStream(r)
@@ -156,15 +156,16 @@ func (g *Gateway) copyEvents(ctx context.Context, w http.ResponseWriter, feed *f
 // feed receives the events of one call. Its goroutine ends with the call, and
 // close waits for it.
 type feed struct {
-	// finished says that the service has nothing more to send.
+	// finished reports that the service has nothing more to send.
 	finished bool
 	events   chan *chatv1.RunEvent
 	cancel   context.CancelFunc
 }
 
 // startFeed opens a stream and waits until the service has accepted it. It
-// returns the headers of the service in either case: a refusal has some too,
-// such as the caller's rate limit, so they do not mean that it was accepted.
+// returns the headers of the service in either case. They do not mean that the
+// stream was accepted: a refusal has headers too, such as the caller's rate
+// limit.
 func startFeed(ctx context.Context, cancel context.CancelFunc, open func() (eventStream, error)) (*feed, metadata.MD, error) {
 	stream, err := open()
 	if err != nil {

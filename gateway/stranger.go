@@ -19,21 +19,25 @@ import (
 // A service authorizes a call before it decodes the message. JSON is decoded
 // here, where no token is verified, so the same order needs two rules:
 //
-//   - what is sent without any credential to a route that needs one is dropped
-//     undecoded, with the answer that the service would give;
-//   - before a message that costs much to decode, the service is asked whether
+//   - a body that comes without any credential to a route that needs one is
+//     dropped undecoded, and the client gets the response that the service
+//     would give;
+//   - before it decodes a costly message, the gateway asks the service whether
 //     the caller may make the call at all.
 //
-// What anybody may send is small instead (rpcserver.PublicLimit).
+// Messages of methods that anybody may call are kept small instead
+// (rpcserver.PublicLimit).
 
-// costlySize is how large a text of JSON may be to be decoded for a caller that no
-// service knows yet, in bytes. To ask the service costs about as much.
+// costlySize is the largest text of JSON, in bytes, that is decoded before a
+// service has authorized the caller. Asking the service costs about as much as
+// decoding that.
 const costlySize = 8 << 10
 
-// hasCredential tells whether a request holds a credential, good or bad.
+// hasCredential reports whether a request holds a credential, valid or not.
 func hasCredential(r *http.Request) bool { return r.Header.Get("Authorization") != "" }
 
-// admit refuses an RPC whose message costs more than its caller may cause.
+// admit refuses a call whose message costs much to decode when the caller may
+// not make that call.
 func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, m *method) error {
 	if err := refuseStranger(w, r, m); err != nil {
 		return err
@@ -48,7 +52,7 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, m *method) error
 	return g.mayCall(w, r, m)
 }
 
-// costlyMessage tells whether what a caller sent may cost much to unpack or to
+// costlyMessage reports whether a message may cost much to decompress or to
 // decode before its service can authorize the call: it is compressed, or it is a
 // large text of JSON, which is decoded here.
 func costlyMessage(w http.ResponseWriter, r *http.Request, m *method) (bool, error) {
@@ -64,7 +68,7 @@ func costlyMessage(w http.ResponseWriter, r *http.Request, m *method) (bool, err
 	if r.ContentLength >= 0 || m.streams {
 		return r.ContentLength < 0 || r.ContentLength > costlySize, nil
 	}
-	// Many clients do not say how long a message is. So see whether it is long.
+	// Many clients do not state the length of a message, so read its beginning.
 	defer readDeadline(w, bodyTimeout)()
 	head, err := io.ReadAll(io.LimitReader(r.Body, costlySize+1))
 	if err != nil {
@@ -74,15 +78,15 @@ func costlyMessage(w http.ResponseWriter, r *http.Request, m *method) (bool, err
 	return len(head) > costlySize, nil
 }
 
-// prefixedBody is a body whose beginning was read before.
+// prefixedBody is a body whose beginning was already read.
 type prefixedBody struct {
 	io.Reader
 	io.Closer
 }
 
-// refuseStranger refuses a call of a method that needs a credential when there is
-// none. The message is read, so that its sender sees the answer, and dropped. A
-// REST request without a body has nothing to decode and is left to the service.
+// refuseStranger refuses a call without a credential to a method that needs one.
+// It reads the message and drops it, so that its sender sees the response. A REST
+// request without a body has nothing to decode and is left to the service.
 func refuseStranger(w http.ResponseWriter, r *http.Request, m *method) error {
 	if m.public || hasCredential(r) {
 		return nil
@@ -91,7 +95,8 @@ func refuseStranger(w http.ResponseWriter, r *http.Request, m *method) error {
 	if rest && !hasBody(r) {
 		return nil
 	}
-	// An RPC client over HTTP/2 may stream for long, and sees the answer meanwhile.
+	// An RPC client over HTTP/2 may stream for long, and sees the response while it
+	// does.
 	if rest || r.ProtoMajor < 2 {
 		if err := dropBody(w, r); err != nil {
 			return err
@@ -119,8 +124,8 @@ func dropBody(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// mayCall asks the service of a method whether the caller may call it. It
-// returns what the call itself would return to somebody who may not.
+// mayCall asks the service of a method whether the caller may call it. If not,
+// it returns the error that the call itself would return.
 func (g *Gateway) mayCall(w http.ResponseWriter, r *http.Request, m *method) error {
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()

@@ -19,7 +19,7 @@ import (
 const (
 	searchRPC = knowledgev1.KnowledgeService_Search_FullMethodName
 	signInRPC = authv1.SessionService_SignIn_FullMethodName
-	// garbage would be refused as such by whoever decoded it.
+	// garbage is refused as malformed when it is decoded.
 	garbage = `{"query":`
 )
 
@@ -63,7 +63,8 @@ func inEveryProtocol(rpc, route, text string) []sent {
 	}
 }
 
-// outcome returns the answer to a message with all that may hold its status.
+// outcome returns the response to a message, and all parts of it that may hold
+// its status.
 func (h *harness) outcome(s sent, headers ...string) (answer, string) {
 	h.t.Helper()
 	client := h.client
@@ -76,8 +77,8 @@ func (h *harness) outcome(s sent, headers ...string) (answer, string) {
 	return a, a.body + "grpc-status: " + a.Header.Get("Grpc-Status") + a.Trailer.Get("Grpc-Status")
 }
 
-// says tells whether an outcome is a refusal: by REST's reason, Connect's code or
-// gRPC's number.
+// says reports whether an outcome is a refusal: by REST's reason, Connect's code
+// or gRPC's number.
 func says(outcome, reason, code string, number int) bool {
 	return strings.Contains(outcome, `"reason":"`+reason+`"`) || strings.Contains(outcome, `"code":"`+code+`"`) ||
 		strings.Contains(outcome, fmt.Sprintf("grpc-status: %d", number))
@@ -172,8 +173,8 @@ func TestS82CostlyMessagesAreDecodedForAuthorizedCallersAlone(t *testing.T) {
 	}
 }
 
-// S82: what anybody may send is 64 KiB at most, in every protocol, also after it
-// is unpacked.
+// S82: a message to a method that anybody may call has 64 KiB at most, in every
+// protocol, also after decompression.
 func TestS82PublicMessagesAreSmall(t *testing.T) {
 	t.Parallel()
 	d := &double{}

@@ -29,8 +29,8 @@ const (
 	uploadSlack = 64 << 10
 	// uploadTimeout ends an upload, however slow its client.
 	uploadTimeout = 5 * time.Minute
-	// chunkSize is what one message of an upload carries. With what surrounds it, it
-	// fits a buffer of 32 KiB: the next that gRPC has is of 1 MiB.
+	// chunkSize is what one message of an upload carries. With its framing, such a
+	// message fits a buffer of 32 KiB; the next larger buffer of gRPC has 1 MiB.
 	chunkSize = 32<<10 - 64
 	// maxTextField bounds the fields beside the file; the service has tighter
 	// limits of its own.
@@ -49,7 +49,8 @@ func (g *Gateway) upload(mux *runtime.ServeMux) runtime.HandlerFunc {
 		x := exchangeOf(r.Context())
 		x.route = uploadPattern
 		x.method = g.table.methods[knowledgev1.DocumentService_UploadDocument_FullMethodName]
-		// Before the form is read, which may have long headers.
+		// The caller is checked before the form is read, because a form may
+		// have long headers.
 		err := identity.Unauthenticated()
 		if hasCredential(r) {
 			err = g.mayCall(w, r, x.method)
@@ -174,7 +175,7 @@ func findFile(form *multipart.Reader, header *knowledgev1.UploadDocumentRequest_
 }
 
 // checkPart refuses a part that two readers would understand differently: a field
-// that came before, or a header or parameter that is given twice.
+// that was already given, or a header or parameter that is given twice.
 func checkPart(part *multipart.Part, seen map[string]bool) error {
 	name := part.FormName()
 	for header, values := range part.Header {
@@ -184,7 +185,7 @@ func checkPart(part *multipart.Part, seen map[string]bool) error {
 	}
 	disposition := part.Header.Get("Content-Disposition")
 	if _, params, err := mime.ParseMediaType(disposition); err != nil || params["name"] == "" {
-		return fault.Invalid("file", "is in a form whose Content-Disposition is malformed, or names something twice")
+		return fault.Invalid("file", "is in a form whose Content-Disposition is malformed or gives a parameter twice")
 	}
 	if parameter := spelledTwice(disposition); parameter != "" {
 		return fault.Invalid("file", "is in a form that gives %s in two spellings", parameter)
@@ -197,7 +198,7 @@ func checkPart(part *multipart.Part, seen map[string]bool) error {
 }
 
 // spelledTwice returns a parameter that is given both plainly and in the encoding
-// of RFC 8187, or "". Readers differ in which of them they believe.
+// of RFC 8187, or "". Readers differ in which of the two they use.
 func spelledTwice(disposition string) string {
 	given := map[string]bool{}
 	for part := range strings.SplitSeq(strings.ToLower(disposition), ";") {

@@ -53,7 +53,7 @@ func cutting(t *testing.T, p *product) string {
 	return server.URL
 }
 
-// copyEvents copies a stream up to and with its n-th event.
+// copyEvents copies a stream up to and including its n-th event.
 func copyEvents(w http.ResponseWriter, body io.Reader, n int) {
 	for lines := bufio.NewReader(body); n > 0; {
 		line, err := lines.ReadString('\n')
@@ -97,7 +97,7 @@ const following = `new Promise((resolve, reject) => {
       })
     }
     source.onerror = () => {
-      // The browser first comes back by itself, with the spent ticket, and is refused.
+      // The browser first reconnects by itself, with the used ticket, and is refused.
       if (source.readyState === EventSource.CLOSED) open().catch(reject)
       else log.reconnects++
     }
@@ -105,8 +105,8 @@ const following = `new Promise((resolve, reject) => {
   open().catch(reject)
 })`
 
-// S96: EventSource, which can send no header, follows a run by tickets, also after its
-// connection broke.
+// S96: EventSource, which cannot send a header, follows a run by tickets, also after
+// its connection broke.
 func TestS96EventSourceFollowsByTickets(t *testing.T) {
 	t.Parallel()
 	p := start(t)

@@ -24,7 +24,7 @@ const (
 type client struct {
 	t    *testing.T
 	i    *installation
-	base string // of the gateway that it uses
+	base string // the URL of the gateway that it uses
 	http *http.Client
 	tokenPair
 }

@@ -15,25 +15,29 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/modelstub"
 )
 
-// How long the drills take: make test runs a few rounds, make drill many.
+// The length of the drills: make test runs a few rounds, make drill runs many.
 var (
 	rounds = flag.Int("rounds", 10, "how often the runs' process is killed under open streams")
 	outage = flag.Duration("outage", 20*time.Second, "how long the process or the database is away; longer than a lease")
 )
 
 const (
-	// drillUsers ask for the streams, so that none of them has too many runs.
+	// drillUsers is how many users share the streams, so that none of them has
+	// too many runs.
 	drillUsers = 4
-	// drillLasts bounds one drill, whatever happens.
+	// drillLasts bounds the time of one drill.
 	drillLasts = 80 * time.Minute
-	// roundsPerUser is after how many rounds others ask, whose tokens are new.
+	// roundsPerUser is after how many rounds new users take over, because
+	// tokens expire.
 	roundsPerUser = 20
 )
 
-// fourParts is the shape in which the runs' process can be lost alone.
+// fourParts returns the shape in which the process of the runs can be killed
+// alone.
 func fourParts() shape { return shapes()[1] }
 
-// drillContext ends with the test, or when a drill has taken too long.
+// drillContext returns a context that ends with the test, or when a drill has
+// taken too long.
 func drillContext(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), drillLasts)
@@ -41,7 +45,7 @@ func drillContext(t *testing.T) context.Context {
 	return ctx
 }
 
-// askers are users who share the streams of a drill.
+// askers returns users who share the streams of a drill.
 func askers(t *testing.T, i *installation) []*client {
 	t.Helper()
 	out := make([]*client, drillUsers)
@@ -62,8 +66,8 @@ func manyFollowed(ctx context.Context, users []*client, question string) []*foll
 
 // The runs' process is killed again and again while 20 readers follow it. In every
 // second round the folder with its journal is lost as well, as with a container that
-// has no volume. Every reader sees an end, no event has two meanings, and what was
-// stored stays; with the journal, so does all that a reader has seen.
+// has no volume. Every reader sees an end, no number is used for two events, and
+// stored events stay. With the journal, all events that a reader has seen stay too.
 func TestDrillKilledUnderStreams(t *testing.T) {
 	t.Parallel()
 	i, ctx := start(t, fourParts()), drillContext(t)
@@ -107,7 +111,8 @@ func checkReaders(t *testing.T, readers []*follower, lost bool) {
 	}
 }
 
-// storedEvents are the events of runs as the database has them, by run and number.
+// storedEvents returns the events of runs that the database has, by run and
+// number.
 func storedEvents(t *testing.T, i *installation, readers []*follower) map[string]string {
 	t.Helper()
 	runs := make([]string, len(readers))
@@ -138,7 +143,8 @@ func checkStays(t *testing.T, i *installation, before map[string]string) {
 }
 
 // The runs' process stands still for longer than a lease, as on a machine that was
-// suspended, and goes on. Nobody has taken its runs over, so it keeps them.
+// suspended, and goes on. No other process has taken over its runs, so it keeps
+// them.
 func TestDrillStalledAlone(t *testing.T) {
 	t.Parallel()
 	i, ctx := start(t, fourParts()), drillContext(t)
@@ -167,7 +173,7 @@ func TestDrillStalledAndTakenOver(t *testing.T) {
 		reader.await(t, 10)
 	}
 	i.children["chat"].signal(t, syscall.SIGSTOP)
-	// Readers who come by the other gateway see the end while the first one stands still.
+	// Readers at the other gateway see the end while the first process stands still.
 	second := "http://" + i.shape.parts[len(i.shape.parts)-1].gateway
 	others := make([]*follower, len(readers))
 	for n, reader := range readers {
@@ -184,14 +190,15 @@ func TestDrillStalledAndTakenOver(t *testing.T) {
 	checkReaders(t, others, true)
 }
 
-// seenNow is a copy of what the follower has seen so far.
+// seenNow returns a copy of what the follower has seen so far.
 func (f *follower) seenNow() []frame {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]frame(nil), f.seen...)
 }
 
-// withSecondChat is four parts and a second chat behind a second gateway.
+// withSecondChat returns the shape of four parts, with a second chat behind a
+// second gateway.
 func withSecondChat(t *testing.T) shape {
 	t.Helper()
 	s := fourParts()

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// comeBackAfter is how long a follower waits before it comes back.
+// comeBackAfter is how long a follower waits before it reconnects.
 const comeBackAfter = 50 * time.Millisecond
 
-// follower follows a run as a good client does: after a broken stream or a 503 it comes
-// back from the last event that it has seen, until it has seen the end.
+// follower follows a run as a good client does: after a broken stream or a 503 it
+// resumes after the last event that it has seen, until it has seen the end.
 type follower struct {
 	c              *client
 	conversationID string
@@ -68,8 +68,8 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 }
 
-// once opens the stream and reads what comes. Whatever breaks is no error: the
-// follower comes back. A refusal that tells it to stay away is one.
+// once opens the stream and reads it. A broken stream is no error, because the
+// follower reconnects. A refusal that forbids to reconnect is an error.
 func (f *follower) once(ctx context.Context) (ended bool, err error) {
 	r := request{method: http.MethodGet, path: "/v1/runs/" + f.runID + "/events"}
 	last := f.last()
@@ -78,7 +78,7 @@ func (f *follower) once(ctx context.Context) (ended bool, err error) {
 	}
 	resp, err := f.c.try(r)
 	if err != nil {
-		return false, nil // nobody listened
+		return false, nil // the server was not listening
 	}
 	defer resp.Body.Close()
 	stop := context.AfterFunc(ctx, func() { _ = resp.Body.Close() })
@@ -121,7 +121,7 @@ func (f *follower) read(body io.Reader) (ended bool, err error) {
 	}
 }
 
-// last is the number of the newest event that the follower has seen, or 0.
+// last returns the number of the newest event that the follower has seen, or 0.
 func (f *follower) last() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -144,9 +144,9 @@ func (f *follower) await(t *testing.T, seq int) {
 	})
 }
 
-// check holds what a follower has seen against the log that everybody reads now. What a
-// follower has seen may be missing from the log where lost says that the process was lost
-// together with its journal.
+// check compares what a follower has seen with the log that everybody reads now. With
+// lost, the process was lost together with its journal, and events that a follower has
+// seen may be missing from the log.
 func (f *follower) check(t *testing.T, lost bool) {
 	t.Helper()
 	<-f.done

@@ -102,7 +102,7 @@ func (i *installation) up(t *testing.T, names ...string) {
 	for _, p := range i.shape.parts {
 		for _, name := range names {
 			if p.name == name {
-				// The last setting of a name holds.
+				// When a name is set twice, the last value applies.
 				environment := slices.Concat([]string{"GATEHOUSE_OPS_ADDR=" + i.ops[name]}, i.environment, p.environment)
 				i.children[name] = spawn(t, cmp.Or(p.program, name), p.args, environment, i.dir)
 			}

@@ -41,7 +41,7 @@ func TestServeKeepsItsOwnPostgres(t *testing.T) {
 	}
 	i.losePostgres(t)
 	if !c.listed("collections")[collectionID] {
-		t.Error("the collection is gone with the Postgres that was killed")
+		t.Error("the collection was lost with the Postgres that was killed")
 	}
 	i.interrupt(t)
 }
@@ -104,7 +104,8 @@ func (i *installation) interrupt(t *testing.T) {
 	}
 }
 
-// losePostgres kills the private Postgres and waits until another one answers.
+// losePostgres kills the private Postgres and waits until a new one serves
+// requests.
 func (i *installation) losePostgres(t *testing.T) {
 	t.Helper()
 	before := postgresOf(i.dir)

@@ -123,7 +123,7 @@ func badPositions(t *testing.T, i *installation) {
 			t.Errorf("%+v: %d %s", tc, a.status, a.body)
 		}
 	}
-	// A reader who has seen more than there is here and now is told to come again.
+	// A reader who has seen more than the server has of the log is asked to retry.
 	for _, r := range []request{
 		{method: http.MethodGet, path: path + "?afterSeq=1000"},
 		{method: http.MethodGet, path: path, header: map[string]string{"Last-Event-ID": "1000"}},

@@ -12,7 +12,7 @@ type shape struct {
 // part is a process of a shape.
 type part struct {
 	name string
-	// program is the binary, where it is not called as the part.
+	// program is the name of the binary, when it differs from that of the part.
 	program string
 	args    []string
 	// environment is added to that of every part; gateway is the address in it, if any.

@@ -199,7 +199,7 @@ func whole(t *testing.T, frames []frame) frame {
 		t.Fatalf("the log is %s", names(frames))
 	}
 	for n, f := range frames {
-		// The one gap that may be is before the end of a run whose process was lost.
+		// A gap is possible only before the end of a run whose process was lost.
 		gap := f.name == "run.interrupted" && f.id > n+1
 		if f.id != n+1 && !gap {
 			t.Fatalf("event %d has the id %d", n+1, f.id)

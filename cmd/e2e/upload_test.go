@@ -16,15 +16,15 @@ import (
 const (
 	// uploadsAtOnce is how many uploads are opened: more than are taken.
 	uploadsAtOnce = 40
-	// uploadedBytes is what comes of each of these before it stalls.
+	// uploadedBytes is how much of each upload arrives before it stalls.
 	uploadedBytes = 4 << 20
 	// uploadMemory is what uploads may add to the memory of a process, in bytes.
 	uploadMemory = 64 << 20
 )
 
 // S89: forty unfinished uploads, and some large ones that are finished, stored and
-// indexed, add at most 64 MiB to the memory of the process that takes them. What is
-// too much is refused with 503 and the time to wait.
+// indexed, add at most 64 MiB to the memory of the process that takes them. Further
+// uploads are refused with 503 and the time to wait.
 func TestS89UploadsHoldNoMemory(t *testing.T) {
 	t.Parallel()
 	i := start(t, shapes()[0])
@@ -101,8 +101,8 @@ func formOf(content []byte) []byte {
 	return append(append([]byte(formHead), content...), "\r\n--b--\r\n"...)
 }
 
-// stalledForm is a form whose file does not end: it comes, then stalls, and then
-// breaks off.
+// stalledForm is a form whose file does not end: some of it arrives, then it
+// stalls, and then it breaks off.
 type stalledForm struct {
 	begun            bool
 	left             int
@@ -148,7 +148,7 @@ func checkPeak(t *testing.T, pid int, idle int64, what string) {
 	grown := memoryOf(t, pid, "VmHWM") - idle
 	t.Logf("%s: %d MiB at most above %d MiB", what, grown>>20, idle>>20)
 	if grown > uploadMemory {
-		t.Errorf("%s took %d MiB, at most %d MiB are theirs", what, grown>>20, uploadMemory>>20)
+		t.Errorf("%s took %d MiB, want at most %d MiB", what, grown>>20, uploadMemory>>20)
 	}
 }
 
@@ -173,7 +173,7 @@ func memoryOf(t *testing.T, pid int, name string) int64 {
 	return 0
 }
 
-// forgetPeak makes VmHWM what is used now.
+// forgetPeak resets VmHWM, the peak of memory, to the memory in use now.
 func forgetPeak(t *testing.T, pid int) {
 	t.Helper()
 	const peak = "5"

@@ -21,10 +21,11 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// rightsFields are the names of fields that say what somebody may do.
+// rightsFields are the names of fields that state what somebody may do.
 var rightsFields = []string{"role", "roles", "permissions", "scopes", "operator"}
 
-// grants reports whether a message has a field that says what somebody may do.
+// grants reports whether a message has a field that states what somebody may
+// do.
 func grants(message protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) bool {
 	if seen[message.FullName()] {
 		return false
@@ -39,8 +40,9 @@ func grants(message protoreflect.MessageDescriptor, seen map[protoreflect.FullNa
 	return false
 }
 
-// grantLike lists the RPCs that give, take or change rights: those whose request says
-// what somebody may do, and every other write of the services that have one.
+// grantLike lists the RPCs that give, take or change rights: those whose request
+// states what somebody may do, and every other write of a service that has such an
+// RPC.
 func grantLike(t *testing.T) []catalog.Method {
 	t.Helper()
 	services := map[protoreflect.FullName]bool{}
@@ -99,10 +101,10 @@ var greedy = map[string]string{
 	"UndeleteOrganization":       `{"id": "ORG"}`,
 }
 
-// harmless are the writes of those services that change nobody's rights.
+// harmless lists the writes of those services that change nobody's rights.
 var harmless = []string{"UpdateOrganization"}
 
-// rightsOf returns all that says who may do what, to see whether anything changed.
+// rightsOf returns all stored rights as text, to see whether anything changed.
 func rightsOf(t *testing.T, i *inprocess.Installation) string {
 	t.Helper()
 	return query(t, i.Database, pgx.RowTo[string], `SELECT concat_ws(E'\n',
@@ -116,7 +118,8 @@ func rightsOf(t *testing.T, i *inprocess.Installation) string {
 		(SELECT string_agg(o::text, ' ' ORDER BY id) FROM auth.organizations o))`)[0]
 }
 
-// mighty returns the resources of an organization that the requests above are about.
+// mighty creates the resources of an organization that the requests of greedy name,
+// and returns a replacer of the placeholders by their ids.
 func mighty(t *testing.T, i *inprocess.Installation, s inprocess.Session) *strings.Replacer {
 	t.Helper()
 	member, stranger := i.SignUp(t, "viewer@example.com"), i.SignUp(t, "stranger@example.com")

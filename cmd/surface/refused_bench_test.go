@@ -23,9 +23,10 @@ type costlyBody struct {
 	name, path, contentType string
 	body                    []byte
 	http2                   bool
-	// stranger is one without a credential, or with a forged one.
+	// stranger sends no credential, and forged sends a forged one.
 	stranger, forged bool
-	// refusals are the statuses that refuse it; 200 is one of RPC protocols.
+	// status is the one with which it is refused; RPC protocols refuse with
+	// 200.
 	status int
 }
 

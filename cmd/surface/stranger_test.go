@@ -18,9 +18,9 @@ type problem struct {
 	Violations     []struct{ Field, Message string }
 }
 
-// S82: every RPC with a body refuses whom it must refuse before it looks at the
-// body, which here is no JSON. So nobody without the right learns anything by it,
-// and nobody can make the product work on it.
+// S82: every RPC with a body refuses an unauthorized caller before it reads the
+// body, which here is not JSON. So such a caller learns nothing, and cannot make
+// the product work on the body.
 func TestS82BodiesAreReadForAuthorizedCallersAlone(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
@@ -41,7 +41,7 @@ func TestS82BodiesAreReadForAuthorizedCallersAlone(t *testing.T) {
 					t.Errorf("%s %s of %d bytes: %d %s", route.Verb, route.Path, size, status, said)
 				}
 				if size < 64<<10 {
-					continue // a small one with a credential is decoded first
+					continue // a small body with a credential is decoded first
 				}
 				if status, said, _ := streamed(t, i, "e30.e30.x", route.Verb, pathOf(route), "application/json", body); status != http.StatusUnauthorized {
 					t.Errorf("%s %s with a forged token: %d %s", route.Verb, route.Path, status, said)
@@ -54,7 +54,7 @@ func TestS82BodiesAreReadForAuthorizedCallersAlone(t *testing.T) {
 	}
 }
 
-// pathOf is a path of a route.
+// pathOf returns a path that matches a route.
 func pathOf(route catalog.Route) string {
 	path := route.Path
 	for strings.Contains(path, "{") {

@@ -25,16 +25,16 @@ import (
 type refusal struct {
 	name       string
 	credential string
-	// resource is the id that the request names; the RPC is skipped when it
-	// names none and the refusal is about it.
+	// resource is the id that the request names. An RPC that names no resource
+	// is skipped when the refusal is about the resource.
 	resource string
 	about    bool
 	code     codes.Code
 	status   int
 }
 
-// S85: every refusal of every streaming RPC is one in every protocol, with rate
-// limits on and off: never an empty stream, and never 200 over REST.
+// S85: every protocol shows the refusal of a stream as a refusal, with rate
+// limits on and off: never as an empty stream, and never as 200 over REST.
 func TestS85RefusedStreamsAreRefusedInEveryProtocol(t *testing.T) {
 	t.Parallel()
 	for _, limits := range []string{"on", "off"} {
@@ -74,7 +74,7 @@ func TestS85RefusedStreamsAreRefusedInEveryProtocol(t *testing.T) {
 	}
 }
 
-// refused asks in every protocol.
+// refused opens the stream in every protocol and checks that it is refused.
 func refused(t *testing.T, i *inprocess.Installation, conn *grpc.ClientConn, m catalog.Method, r refusal, limited bool) {
 	t.Helper()
 	message, ctx := request(t, m, r.resource), t.Context()

@@ -14,23 +14,24 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/ticket"
 )
 
-// expiring is a column that says until when, or since when, a row is of use.
+// expiring is a column with the time until which, or since which, a row is
+// used.
 type expiring struct{ Table, Column string }
 
-// expiryNames are what such columns are called.
+// expiryNames matches the names of such columns.
 const expiryNames = `expire|expiry|until|purge|begins|ends_at|valid_`
 
-// byAge are tables without such a column, whose rows are of use for a time after they
-// were made.
+// byAge are tables without such a column, whose rows are used for a time after their
+// creation.
 var byAge = []expiring{{"gatehouse.idempotency_keys", "created_at"}, {"auth.revocations", "created_at"}}
 
-// lasting are columns that look like an expiry and whose rows stay, with the reason.
+// lasting are columns that look like an expiry but whose rows stay, with the reason.
 var lasting = map[expiring]string{
 	{"chat.runs", "lease_until"}: "a run belongs to its conversation; who works on it holds a lease",
 }
 
-// ending makes a row of those tables in which populate makes none. $1 is a user, $2 an
-// organization.
+// ending inserts a row into those tables in which populate makes none. $1 is a user,
+// $2 an organization.
 var ending = map[string]string{
 	"auth.factor_challenges": "INSERT INTO auth.factor_challenges (token_hash, user_id, methods, expires_at) SELECT 'x', $1::uuid, '{pwd}', now() + interval '1 day' WHERE $2::uuid IS NOT NULL",
 	"auth.factor_tries":      "INSERT INTO auth.factor_tries (user_id, begins_at, wrong) SELECT $1::uuid, now(), 1 WHERE $2::uuid IS NOT NULL",
@@ -47,8 +48,8 @@ var ending = map[string]string{
 	"auth.letter_counts": "INSERT INTO auth.letter_counts (recipient, kind, begins_at, letters) SELECT 'x', 'x', now(), 1 WHERE $1::uuid <> $2::uuid",
 }
 
-// Every table whose rows end by time is swept: what ended is gone, and what did not
-// stays. A new table is found by the name of its column.
+// Every table whose rows expire is swept: expired rows are deleted, and the others
+// stay. A new table is found by the name of its column.
 func TestWhatEndsByTimeIsSwept(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
@@ -98,7 +99,8 @@ func TestWhatEndsByTimeIsSwept(t *testing.T) {
 	}
 }
 
-// sweeper returns what removes what ended by time, as the services do every minute.
+// sweeper returns a function that deletes all expired rows, as the services do
+// every minute.
 func sweeper(t *testing.T, i *inprocess.Installation) func() {
 	t.Helper()
 	authorizer, err := authz.New()

@@ -146,7 +146,7 @@ func TestS96ATicketHasTheRightsOfItsCaller(t *testing.T) {
 	if status, body, _ := x.open(x.events(late)); status != http.StatusUnauthorized {
 		t.Errorf("a ticket after its time: %d %s", status, body)
 	}
-	// A ticket is worth nothing once the session that asked for it has ended.
+	// A ticket stops working when the session that asked for it ends.
 	orphaned := x.ticket(x.s)
 	var mine struct{ Sessions []struct{ ID string } }
 	x.i.Get(t, x.s, "/v1/me/sessions", &mine)

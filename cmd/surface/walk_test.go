@@ -151,8 +151,8 @@ func TestS41AnotherOrganizationsResourcesAreAsIfAbsent(t *testing.T) {
 }
 
 // Only a call finds a service that was built and never registered. The caller
-// has a forged credential, so that nothing changes: without any, the gateway
-// answers by itself.
+// has a forged credential, so that nothing changes: without a credential, the
+// gateway refuses by itself.
 func TestEveryPublicRPCIsServed(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)

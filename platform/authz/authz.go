@@ -175,9 +175,9 @@ func (a *Authorizer) Allowed(p *identity.Principal) []string {
 }
 
 // Within returns those of some permissions that a caller's credential may use: all of
-// them in a first-party session, otherwise those among its scopes. Whatever reads the
-// rights of a caller from a database must pass them through here, as a key and an
-// OAuth client may do less than the user that they act for.
+// them in a first-party session, otherwise those among its scopes. Code that reads
+// the rights of a caller from a database must pass them through Within, because a key
+// or an OAuth client may do less than the user that it acts for.
 func Within(p *identity.Principal, permissions []string) []string {
 	if p.FirstParty() {
 		return permissions

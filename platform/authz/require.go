@@ -8,10 +8,10 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// Require returns nil when the caller in ctx may use a permission now: a role of theirs
-// gives it, and their credential has its scope. A service asks it where a call reaches a
-// resource beside the one that its rule is about. The fault is UNAUTHENTICATED,
-// INSUFFICIENT_SCOPE or PERMISSION_DENIED, and names the permission.
+// Require returns nil when the caller in ctx may use a permission now: one of the
+// caller's roles gives it, and the credential has its scope. A service calls it when a
+// call reaches another resource than the one that its rule is about. The fault is
+// UNAUTHENTICATED, INSUFFICIENT_SCOPE or PERMISSION_DENIED, and names the permission.
 func (a *Authorizer) Require(ctx context.Context, permission string) error {
 	principal, ok := identity.FromContext(ctx)
 	if !ok {

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// MaxViolations is how many violations a fault lists. Its detail tells how
+	// MaxViolations is how many violations a fault lists. Its detail states how
 	// many there are.
 	MaxViolations = 20
 	// maxFieldPath bounds the path of a violation in bytes: a client may have
@@ -24,7 +24,7 @@ type Collector struct {
 	total int
 }
 
-// Add notes a broken rule of a field, named as [Violation] says.
+// Add records a broken rule of a field, named as [Violation] describes.
 func (c *Collector) Add(field, message string) {
 	c.total++
 	if len(c.kept) == MaxViolations {
@@ -36,14 +36,14 @@ func (c *Collector) Add(field, message string) {
 	c.kept = append(c.kept, Violation{Field: field, Message: message})
 }
 
-// Count notes n more broken rules without listing them.
+// Count records n more broken rules without listing them.
 func (c *Collector) Count(n int) { c.total += n }
 
-// Total returns how many broken rules were noted.
+// Total returns how many broken rules were recorded.
 func (c *Collector) Total() int { return c.total }
 
-// Fault returns an INVALID_ARGUMENT fault that lists what was noted, or nil when
-// nothing was.
+// Fault returns an INVALID_ARGUMENT fault that lists the recorded violations, or
+// nil when there are none.
 func (c *Collector) Fault() *Fault {
 	if len(c.kept) == 0 {
 		return nil
@@ -60,15 +60,15 @@ func (c *Collector) Fault() *Fault {
 	return f
 }
 
-// WithViolations returns a copy of f that lists what c has noted, in the place of
-// its own violations.
+// WithViolations returns a copy of f that lists the violations of c instead of
+// its own.
 func (f *Fault) WithViolations(c *Collector) *Fault {
 	out := *f
 	out.violations = c.kept
 	return &out
 }
 
-// WithViolation returns a copy of f that names one bad field, in the place of its own
+// WithViolation returns a copy of f that names one bad field instead of its own
 // violations. For several, use a [Collector].
 func (f *Fault) WithViolation(field, message string) *Fault {
 	var c Collector

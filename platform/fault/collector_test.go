@@ -8,8 +8,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// S82: the cost of a violation does not grow with those before it: past the limit
-// it is counted, and nothing is allocated.
+// S82: past the limit a violation is only counted and allocates nothing, so its
+// cost does not grow with those before it.
 //
 //nolint:paralleltest // allocations are counted
 func TestS82CollectorKeepsFewAndCountsAll(t *testing.T) {

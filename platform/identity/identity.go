@@ -48,8 +48,8 @@ type Principal struct {
 	IssueTime time.Time
 	// Token is the access token itself, to be forwarded to other services.
 	Token string
-	// Resource is the id of the one resource that the credential opens, where it is a
-	// ticket; empty for any other credential.
+	// Resource is the id of the one resource that a ticket opens. It is empty for any
+	// other credential.
 	Resource string
 }
 

@@ -18,7 +18,7 @@ import (
 // may see too. The cause stays in the chain, for the log.
 type attemptError struct {
 	fault *fault.Fault
-	// final says that another attempt would find the same.
+	// final reports that another attempt would fail in the same way.
 	final bool
 }
 
@@ -38,9 +38,9 @@ func verdict(err error) error {
 	return &attemptError{fault: f, final: errors.As(err, &marked) || permanent(f)}
 }
 
-// Permanent marks the error of a handler that fails for good: another attempt would
-// find the same. It is needed where the fault does not say so by its reason, as an
-// internal error does not.
+// Permanent marks an error of a handler as final: another attempt would fail in the
+// same way. It is needed when the reason of the fault does not show that, such as
+// for an internal error.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -50,6 +50,7 @@ func Permanent(err error) error {
 
 type permanentError struct{ err error }
 
+// Error returns the text of the marked error.
 func (e *permanentError) Error() string { return e.err.Error() }
 
 // Unwrap returns the error that was marked.
@@ -79,8 +80,9 @@ func permanent(f *fault.Fault) bool {
 type reporter struct{ log *slog.Logger }
 
 // HandleError logs a failed attempt, as an error when it was the last one and the
-// server's own. It ends the job where another attempt would find the same: River does
-// not report jobs that their handler cancels.
+// server's own. It ends the job when another attempt would fail in the same way.
+// Handlers do not cancel jobs themselves, because River does not report jobs that a
+// handler cancels.
 func (r *reporter) HandleError(ctx context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {
 	var failed *attemptError
 	ended, level := errors.As(err, &failed) && failed.final, slog.LevelWarn

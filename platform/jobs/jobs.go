@@ -24,12 +24,12 @@
 //
 // # Failure
 //
-// A job that fails is tried again with growing waits, up to its number of
-// attempts. A fault that blames the job's own input (INVALID_ARGUMENT,
-// NOT_FOUND, DOCUMENT_MALFORMED and their like), or an error marked as [Permanent],
-// ends it at once, because trying again would not change it. Either is logged and
-// counted among the cancelled jobs of gatehouse.jobs. What is kept with the job is the fault's public
-// text; the cause goes to the log.
+// A job that fails is tried again with growing waits, up to its number of attempts.
+// A fault that blames the job's own input (INVALID_ARGUMENT, NOT_FOUND,
+// DOCUMENT_MALFORMED and their like), or an error marked as [Permanent], ends it at
+// once, because another attempt would fail in the same way. Such a job is logged,
+// and counted among the cancelled jobs of gatehouse.jobs. What is kept with the job
+// is the fault's public text; the cause goes to the log.
 //
 // # Where it lives
 //

@@ -45,7 +45,7 @@ func (sweep) Kind() string { return "sweep" }
 
 func sumOf(a, b int) sum { return sum{Tenant: jobs.Tenant{OrganizationID: acme}, A: a, B: b} }
 
-// lines is a log that several goroutines write.
+// lines is a log to which several goroutines may write.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -189,7 +189,7 @@ func TestFailureIsRetriedOrFinal(t *testing.T) {
 			client := start(t, db, jobs.Options{Workers: workers, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			insert(t, db, client, sumOf(1, 2), jobs.InsertOptions{}, nil)
 			stored := state(t, db, "sum", test.state)
-			// A job that ends for good says so, as River does not.
+			// The log reports a job that ends for good, because River does not.
 			if got, want := strings.Contains(log.String(), "permanent=true"), test.state == "cancelled"; got != want {
 				t.Errorf("the log says %q", log.String())
 			}

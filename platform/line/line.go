@@ -1,8 +1,8 @@
-// Package line makes one line of text of what others say.
+// Package line turns text from others into one line.
 //
 // The contracts refuse names that are more than one line
-// (gatehouse.options.v1.single_line). Some names do not come by a contract: an identity
-// provider sends them, or they were stored before there was the rule. Whoever shows or
+// (gatehouse.options.v1.single_line). Some names do not pass a contract: an identity
+// provider sends them, or they were stored before the rule existed. Code that shows or
 // sends such a name passes it through [Clean].
 package line
 
@@ -11,7 +11,8 @@ import (
 	"unicode"
 )
 
-// The separators of lines and paragraphs are no control characters.
+// The separators of lines and paragraphs are not control characters, so they
+// are listed here.
 const lineSeparator, paragraphSeparator = '\u2028', '\u2029'
 
 // breaks reports whether a character cannot stand in one line of text.

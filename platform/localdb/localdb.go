@@ -19,7 +19,7 @@
 // own, so Ctrl-C reaches Gatehouse alone, which drains first and calls
 // [Cluster.Stop] last. When Gatehouse is killed and cannot do that, Postgres
 // lives on; the next Start finds it, makes sure that it is the right one, and
-// adopts it. While Gatehouse runs, [Cluster.Run] starts a Postgres again that has
+// adopts it. While Gatehouse runs, [Cluster.Run] restarts a Postgres that has
 // ended by itself.
 //
 // # Root

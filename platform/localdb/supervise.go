@@ -8,16 +8,17 @@ import (
 )
 
 const (
-	// lookInterval is how often a running Postgres is looked at.
+	// lookInterval is how often Run checks that Postgres is running.
 	lookInterval = 500 * time.Millisecond
 	// maxRestartDelay bounds the wait between two attempts to start it again.
 	maxRestartDelay = 30 * time.Second
 )
 
-// Run watches Postgres until ctx ends, and starts it again whenever it has ended:
-// somebody killed it, or the machine ran out of memory. Requests get 503 in between,
-// and the pools reconnect by themselves. A start that fails is retried, with a delay
-// that doubles up to 30 s, because the cause may be temporary, such as a full disk.
+// Run watches Postgres until ctx ends, and restarts it whenever it has ended, for
+// example because it was killed or the machine ran out of memory. Until then,
+// requests get 503, and the pools reconnect by themselves. A start that fails is
+// retried, with a delay that doubles up to 30 s, because the cause may be temporary,
+// such as a full disk.
 //
 // Run must end before [Cluster.Stop] is called.
 func (c *Cluster) Run(ctx context.Context) error {
@@ -35,7 +36,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 	return nil
 }
 
-// restart starts Postgres again in the place of the one that has ended.
+// restart starts a new Postgres in place of the one that has ended.
 func (c *Cluster) restart(ctx context.Context) error {
 	c.log.WarnContext(ctx, "the local database has ended; starting it again", "pid", c.current().pid)
 	server, err := startServer(ctx, c.home, c.bin, c.password, c.log)

@@ -29,15 +29,15 @@ const fallback = "en"
 // "Subject: ", and is followed by an empty line. Every template exists in English;
 // other languages may lack some.
 //
-// A value is one line of text: what breaks lines in it becomes a space ([line.Clean]).
-// It cannot leave its place either, since subject and text are apart before any value
-// is put in.
+// A value is one line of text: line breaks and control characters in it become spaces
+// ([line.Clean]). It cannot leave its place either, because subject and text are
+// separated before any value is inserted.
 //
 // The standard library's templates would do more, but calling methods by name is a
 // part of that, and keeps every method of the binary in it (decision 0015).
 type Templates struct{ pages map[string]*page }
 
-// page is a message in a language. A mail has a subject and may have HTML.
+// page is a message in one language. A mail has a subject and may have HTML.
 type page struct{ subject, text, html *fasttemplate.Template }
 
 // ParseTemplates reads the templates of a file system.
@@ -88,7 +88,8 @@ func (t *Templates) add(files fs.FS, name string) error {
 	return nil
 }
 
-// setText takes the text of a message, and the subject that a mail's begins with.
+// setText sets the text of a message, and for a mail the subject with which the
+// text begins.
 func (p *page) setText(raw string) (err error) {
 	if rest, mail := strings.CutPrefix(raw, "Subject: "); mail {
 		subject, body, found := strings.Cut(rest, "\n\n")
@@ -147,7 +148,7 @@ func (t *Templates) Fill(channel Channel, name, language string, data map[string
 	return m, nil
 }
 
-// part is a part of a message that is to be filled.
+// part is a part of a message and where its filled text goes.
 type part struct {
 	template *fasttemplate.Template
 	into     *string

@@ -111,7 +111,7 @@ func (d *Database) AdminExec(t testing.TB, sql string, args ...any) {
 }
 
 // AdminQuery runs a query as the administrator, past row level security, and returns
-// its rows as texts.
+// its rows as text.
 func (d *Database) AdminQuery(t testing.TB, sql string, args ...any) [][]string {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), d.AdminURL)

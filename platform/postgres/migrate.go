@@ -29,20 +29,23 @@ type MigrationSet struct {
 	Settings map[string]string
 }
 
-// MigrateOptions change how [Migrate] works. The zero value is the usual way.
+// MigrateOptions change how [Migrate] works. The zero value is right for every
+// ordinary start.
 type MigrateOptions struct {
-	// Log receives what a person should know. Nil discards it.
+	// Log receives notices for the person who runs the migration. Nil discards
+	// them.
 	Log *slog.Logger
-	// AdoptRoles gives login roles that exist with another password the one that
-	// derives from the secret key. It takes them from any other installation in the
-	// cluster; without it, Migrate reports such roles and changes nothing.
+	// AdoptRoles sets the passwords of existing login roles to those that derive
+	// from the secret key. Any other installation in the cluster that uses these
+	// roles loses them. Without it, Migrate reports roles with another password and
+	// changes nothing.
 	AdoptRoles bool
 }
 
 // Migrate brings the database up to date: extensions, roles, schemas, the services'
 // migrations, the job queues and the grants. It runs as the administrator, on a direct
 // connection, and may be run at any time and by several processes: they take turns, and
-// what is done is left alone. It first checks everything that can be checked, and
+// skip what is already done. It first checks everything that can be checked, and
 // changes nothing when it finds a problem.
 func Migrate(ctx context.Context, adminURL string, secretKey []byte, options MigrateOptions, sets ...MigrationSet) error {
 	log := options.Log

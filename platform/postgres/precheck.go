@@ -10,8 +10,9 @@ import (
 )
 
 // check reports what would stop a migration half-way, before anything is changed:
-// files that are not in order, migrations that were changed after they had been
-// applied, missing or unfit extensions, and roles that are not ours to use.
+// files that are not in order, migrations that were changed after they were
+// applied, missing or unsuitable extensions, and roles that belong to another
+// installation.
 func (m *migrator) check(ctx context.Context, sets []MigrationSet) error {
 	base, err := fs.Sub(baseFiles, "migrations")
 	if err != nil {
@@ -27,7 +28,8 @@ func (m *migrator) check(ctx context.Context, sets []MigrationSet) error {
 	return errors.Join(problems...)
 }
 
-// checkApplied compares the migrations that a schema has seen with the files.
+// checkApplied compares the migrations that were applied to a schema with the
+// files.
 func (m *migrator) checkApplied(ctx context.Context, schema string, files fs.FS) error {
 	wanted, err := readMigrations(files)
 	if err != nil {

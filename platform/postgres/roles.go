@@ -19,8 +19,9 @@ const definerRole = "gatehouse_definer"
 // a secret key of its own would otherwise lock the first one out of its database.
 //
 // A role belongs to this installation when it can log in with the password that the
-// secret key gives. What only the administrator's own access decides (pg_hba.conf, a
-// full server) is no proof of the opposite, so such a role is left alone and logged.
+// secret key gives. A failure for another reason (pg_hba.conf, a full server) does
+// not prove that it belongs to somebody else. Such a role is left as it is, and
+// logged.
 func (m *migrator) checkRoles(ctx context.Context, sets []MigrationSet) error {
 	var foreign []string
 	for _, set := range sets {
@@ -69,8 +70,8 @@ func (m *migrator) refusesPassword(ctx context.Context, role Role) (bool, error)
 	return false, nil
 }
 
-// ensureRoles makes the login roles of the services and the owner of the definer
-// functions, where they are missing. An existing role keeps its password.
+// ensureRoles creates the login roles of the services and the owner of the
+// definer functions when they are missing. An existing role keeps its password.
 func (m *migrator) ensureRoles(ctx context.Context, sets []MigrationSet) error {
 	if err := m.ensureRole(ctx, definerRole, "NOLOGIN BYPASSRLS"); err != nil {
 		return fmt.Errorf("postgres: creating the role %s: %w", definerRole, err)
@@ -88,8 +89,8 @@ func (m *migrator) ensureRoles(ctx context.Context, sets []MigrationSet) error {
 	return nil
 }
 
-// adoptRoles gives the login roles the passwords of this installation. It runs last,
-// so that a migration that fails leaves them as they were.
+// adoptRoles sets the passwords of the login roles to those of this installation. It
+// runs last, so that a migration that fails leaves them as they were.
 func (m *migrator) adoptRoles(ctx context.Context, sets []MigrationSet) error {
 	for _, set := range sets {
 		stored, err := verifier(m.secretKey, set.Role)
@@ -132,7 +133,7 @@ func (m *migrator) roleExists(ctx context.Context, name string) (found bool, err
 }
 
 // ensureRole creates a role when it is missing. The migration of another database may
-// create it at the same time, with the same key; that one is as good.
+// create it at the same time, with the same key; that role is as good.
 func (m *migrator) ensureRole(ctx context.Context, name, attributes string) error {
 	found, err := m.roleExists(ctx, name)
 	if err != nil || found {
@@ -145,7 +146,8 @@ func (m *migrator) ensureRole(ctx context.Context, name, attributes string) erro
 	return err
 }
 
-// alterRole repeats a change that met another one of the same role.
+// alterRole changes a role, and tries again when another change of the same
+// role came first.
 func (m *migrator) alterRole(ctx context.Context, name, change string) error {
 	var err error
 	for range maxAttempts {

@@ -26,7 +26,7 @@ func secondInstallation(t *testing.T, cluster *pgtest.Cluster) postgres.Config {
 	return postgres.Config{URL: second.String(), SecretKey: bytes.Repeat([]byte{7}, 32)}
 }
 
-// schemas counts what a migration would have made.
+// schemas counts the schemas that a migration would have created.
 func schemas(t *testing.T, adminURL string) (n int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), adminURL)
@@ -54,7 +54,7 @@ func TestS95ASecondInstallationLeavesTheRolesOfTheFirst(t *testing.T) {
 	}
 	pgtest.OpenConfig(t, cluster.Config(), role) // the first one still has its password
 
-	// Adopting takes the roles, and says so by its name.
+	// AdoptRoles takes the roles over from the first installation.
 	options := postgres.MigrateOptions{AdoptRoles: true}
 	if err := postgres.Migrate(t.Context(), second.URL, second.SecretKey, options, set()); err != nil {
 		t.Fatal(err)

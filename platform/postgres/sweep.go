@@ -10,9 +10,10 @@ import (
 // sweepMost bounds one statement of a sweep, so that it holds few locks.
 const sweepMost = 1000
 
-// Sweep deletes what ended by a time, of every organization, and returns how many rows
-// that were. It calls a function of the database that takes the time and the most rows
-// to delete at once and returns how many it deleted, until there are no more.
+// Sweep deletes the rows that ended by a time, of every organization, and returns
+// their number. It calls a function of the database until that finds no more rows. The
+// function takes the time and the largest number of rows to delete, and returns the
+// number that it deleted.
 func Sweep(ctx context.Context, db *DB, function string, at time.Time) (deleted int64, err error) {
 	for {
 		n, err := QueryOne(ctx, db, Scope{}, pgx.RowTo[int64], "SELECT "+function+"($1, $2)", at, sweepMost)

@@ -26,7 +26,7 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
-// rawCodec sends bytes as they are, which may be no message at all.
+// rawCodec sends bytes as they are, even if they are not a message.
 type rawCodec struct{}
 
 func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
@@ -45,7 +45,7 @@ func (r *running) raw(ctx context.Context, t *testing.T, method string, request 
 	t.Helper()
 	stream, err := r.Conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method, grpc.ForceCodecV2(rawCodec{}))
 	must(t, err)
-	_ = stream.SendMsg(request) // the receive says what is wrong
+	_ = stream.SendMsg(request) // RecvMsg returns the error
 	must(t, stream.CloseSend())
 	for {
 		if err := stream.RecvMsg(&emptypb.Empty{}); errors.Is(err, io.EOF) {
@@ -56,8 +56,8 @@ func (r *running) raw(ctx context.Context, t *testing.T, method string, request 
 	}
 }
 
-// S82: what a caller without the right sent is not even decoded. The bytes are no
-// message, which only somebody learns who may call.
+// S82: a request of an unauthorized caller is not decoded. The bytes here are no
+// message, and only an authorized caller learns that.
 func TestS82RequestsAreDecodedForAuthorizedCallersAlone(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
@@ -114,7 +114,7 @@ func TestS82SizesAreCheckedBeforeItems(t *testing.T) {
 	}
 }
 
-// S82: an answer lists twenty violations and tells how many there are.
+// S82: a response lists twenty violations and states how many there are.
 func TestS82ViolationsAreListedUpToALimit(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
@@ -149,11 +149,11 @@ func TestS82NestingIsBounded(t *testing.T) {
 		if !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) || len(f.Violations()) == 0 || want != "" && f.Violations()[0].Field != want {
 			t.Errorf("%d levels: %v %v", levels, err, f.Violations())
 		}
-		if want == "" && f.Violations()[0].Field != "challengeId" { // what it lacks, since it was read
+		if want == "" && f.Violations()[0].Field != "challengeId" { // the field that the message lacks, because it was decoded
 			t.Errorf("%d levels: %v", levels, f.Violations())
 		}
 	}
-	// Of fields that nobody knows, there may not be too many either.
+	// Unknown fields are counted too.
 	many := bytes.Repeat([]byte{0x82, 0x7d, 0}, 60_000)
 	if err := r.raw(r.as(t, "member"), t, managementv1.AssistantService_CreateAssistant_FullMethodName, many); !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) ||
 		!strings.Contains(err.Error(), "more than 50000 values") {
@@ -169,7 +169,7 @@ func TestS82NestingIsBounded(t *testing.T) {
 	}
 }
 
-// S82: what anybody may send is small, whatever it holds.
+// S82: requests to methods that anybody may call are small, whatever they hold.
 func TestS82PublicRequestsAreSmall(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})

@@ -28,20 +28,21 @@ const (
 	MetadataRequestID = "x-request-id"
 	// MetadataAuthorization carries the user's access token, as a bearer.
 	MetadataAuthorization = "authorization"
-	// MetadataAuthorizeOnly asks whether the caller may make the call, and nothing
-	// else: the request is not read, and the handler is not called. It is believed
-	// only beside a valid service token. The gateway asks so before it decodes a
-	// body that costs much to decode.
+	// MetadataAuthorizeOnly asks only whether the caller may make the call: the
+	// request is not read, and the handler is not called. It is believed only
+	// beside a valid service token. The gateway sends it before it decodes a
+	// costly body.
 	MetadataAuthorizeOnly = "x-gatehouse-authorize-only"
 	// MetadataIfMatch carries the client's If-Match.
 	MetadataIfMatch = "if-match"
 )
 
-// Schemes of the Authorization header, which know no case (RFC 9110 section 11.1).
+// Schemes of the Authorization header. They are case-insensitive (RFC 9110 section
+// 11.1).
 const (
 	// SchemeBearer is that of access tokens and API keys (RFC 6750).
 	SchemeBearer = "Bearer"
-	// SchemeTicket is that of tickets, by which the gateway passes on a ticket that it
+	// SchemeTicket is that of tickets. The gateway uses it to pass on a ticket that it
 	// found in a query.
 	SchemeTicket = "Ticket"
 )
@@ -88,8 +89,8 @@ func (c *chain) authenticateUser(ctx context.Context, method string, values []st
 	return identity.NewContext(ctx, principal), nil
 }
 
-// principal returns whom a credential speaks for: an access token or an API key, each
-// as a bearer, or a ticket where the RPC takes one.
+// principal returns the user for whom a credential speaks. The credential is an
+// access token or an API key, each as a bearer, or a ticket when the RPC takes one.
 func (c *chain) principal(ctx context.Context, method, authorization string) (*identity.Principal, error) {
 	scheme, credential, _ := strings.Cut(authorization, " ")
 	switch {

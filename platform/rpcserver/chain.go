@@ -131,8 +131,9 @@ func (c *chain) admit(ctx context.Context, call *call) (context.Context, error) 
 	return ctx, c.limits.take(ctx, call.rule.Class)
 }
 
-// read decodes and validates a message of an authorized caller. It begins
-// neither when the caller is gone; what each of them costs is bounded.
+// read decodes and validates a message of an authorized caller. Validation is
+// skipped when the caller has left in the meantime; the cost of each step is
+// bounded.
 func (c *chain) read(ctx context.Context, message any, rule authz.Rule) error {
 	if err := decode(ctx, message, rule); err != nil {
 		return err
@@ -143,9 +144,9 @@ func (c *chain) read(ctx context.Context, message any, rule authz.Rule) error {
 	return c.validate(message)
 }
 
-// authorizeOnly tells whether a call asks no more than whether its caller may
-// make it. Only another service may ask so, as only it may ask in the name of a
-// caller whose request it holds.
+// authorizeOnly reports whether a call asks only if its caller may make it.
+// Only another service may ask that: it asks on behalf of a caller whose
+// request it holds.
 func authorizeOnly(ctx context.Context) bool {
 	if _, ok := identity.ServiceFromContext(ctx); !ok {
 		return false

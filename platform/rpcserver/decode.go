@@ -22,8 +22,9 @@ const (
 	// PublicLimit is the largest request that the gateway passes on to an RPC that
 	// anybody may call, in bytes.
 	PublicLimit = 64 << 10
-	// maxPublic is the same here. A text of JSON grows when it becomes a
-	// google.protobuf.Struct: a number of one digit takes eleven bytes.
+	// maxPublic is the same limit in this server. A text of JSON grows when it
+	// becomes a google.protobuf.Struct: a number of one digit takes eleven
+	// bytes.
 	maxPublic = 8 * PublicLimit
 	// maxDepth is how deep messages may nest. It admits the 64 levels of JSON that
 	// the gateway admits: a level of JSON is three of a google.protobuf.Struct.
@@ -34,16 +35,18 @@ const (
 	// google.protobuf.Struct.
 	maxFields = 50_000
 	// undecoded is the number of the field in which an undecoded request waits. No
-	// contract uses it: the codec wraps all that clients send, so none can forge it.
+	// contract uses it. The codec wraps everything that clients send, so no client
+	// can forge it.
 	undecoded = protowire.MaxValidNumber
-	// ownMessages begins the names of the messages that the chain decodes.
+	// ownMessages is the prefix of the names of the messages that the chain
+	// decodes.
 	ownMessages = "gatehouse."
 )
 
 // lateCodec is gRPC's codec, except that it leaves the messages of our contracts
-// undecoded. grpc-go decodes a request before any interceptor runs, so without it
-// a caller without credentials would have 8 MiB decoded. The chain decodes the
-// message when it knows that the caller may call.
+// undecoded. grpc-go decodes a request before any interceptor runs, so a caller
+// without credentials could otherwise make it decode 8 MiB. The chain decodes the
+// message after it has authorized the caller.
 type lateCodec struct{ encoding.CodecV2 }
 
 func newLateCodec() (lateCodec, error) {
@@ -98,9 +101,9 @@ func decode(ctx context.Context, message any, rule authz.Rule) error {
 	return nil
 }
 
-// fewFields counts the fields of an undecoded message, and of those in it, and
-// reports whether left has room for them. It stops where there is none, and where
-// the message cannot be read, which the decoder explains.
+// fewFields counts the fields of an undecoded message and of the messages in it,
+// and reports whether left has room for them. It stops when there is no room, and
+// when the message cannot be read; the decoder then explains that.
 func fewFields(raw []byte, m protoreflect.MessageDescriptor, left *int) bool {
 	for len(raw) > 0 {
 		if *left--; *left < 0 {
@@ -140,8 +143,8 @@ func takeUndecoded(m protoreflect.Message) ([]byte, bool) {
 	return raw, true
 }
 
-// unreadable says why a request cannot be decoded. It names the first field that
-// cannot, which the decoder does not.
+// unreadable explains why a request cannot be decoded. It names the first field
+// that cannot be decoded, which the decoder does not.
 func unreadable(err error, raw []byte, m protoreflect.Message) error {
 	f := fault.Wrap(err, faultv1.Reason_REASON_INVALID_ARGUMENT, "the message cannot be read")
 	for len(raw) > 0 {

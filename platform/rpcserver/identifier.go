@@ -9,10 +9,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// lowerIDs writes the ids of a request in lower case, in place. A UUID names the same in
-// either case (RFC 9562), and the database takes both. One spelling, before anything
-// looks at the request, lets all code compare ids as texts: rules against duplicates,
-// the caller's organization, keys of caches.
+// lowerIDs writes the ids of a request in lower case, in place. A UUID is the same in
+// either case (RFC 9562), and the database accepts both. Because the chain does this
+// before any other code sees the request, all code may compare ids as strings: rules
+// against duplicates, the caller's organization, keys of caches.
 func lowerIDs(m protoreflect.Message) {
 	for _, f := range idFields(m.Descriptor()) {
 		if !m.Has(f.field) {
@@ -51,17 +51,17 @@ func hasUpper(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r >= 'A' && r <= 'Z' })
 }
 
-// idField is a field that is an id, or a message in which there is one.
+// idField is a field that is an id, or a message that holds one.
 type idField struct {
 	field protoreflect.FieldDescriptor
 	id    bool
 }
 
-// knownIDFields holds the idFields of each message: they follow from the contract, and
-// most messages of most requests have none.
-var knownIDFields sync.Map //nolint:gochecknoglobals // a cache of what contracts say
+// knownIDFields caches the idFields of each message. They follow from the contract,
+// and most messages have none.
+var knownIDFields sync.Map //nolint:gochecknoglobals // a cache of facts from the contracts
 
-// idFields returns the fields of a message that lowerIDs has to look at.
+// idFields returns the fields of a message that lowerIDs must visit.
 func idFields(message protoreflect.MessageDescriptor) []idField {
 	if known, ok := knownIDFields.Load(message.FullName()); ok {
 		fields, _ := known.([]idField)

@@ -13,7 +13,7 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
-// An id names the same in upper case: it is the same for rules against duplicates, and
+// An id in upper case is the same id: rules against duplicates treat it so, and
 // handlers see one spelling.
 func TestIDsAreTheSameInEitherCase(t *testing.T) {
 	t.Parallel()

@@ -33,8 +33,8 @@ var quotas = map[authz.Class]limit.Quota{ //nolint:gochecknoglobals // a constan
 }
 
 // maxStreams is how many streams one user holds open at this server. The gateway
-// counts by what a token claims at one address, and this server by the verified
-// user.
+// counts by the user that a token claims, at one address; this server counts by
+// the verified user.
 const maxStreams = 100
 
 // limits counts calls by caller and class, and open streams by caller.

@@ -7,8 +7,8 @@
 //	authorize → decode → validate → answer a repeated request → the handler →
 //	map its error
 //
-// Nothing that a caller without the right has sent is examined beyond its size:
-// the request is decoded when the caller is authorized (decode.go), and the sizes
+// Of a request whose caller is not authorized, only the size is looked at. The
+// request is decoded after the caller was authorized (decode.go), and the sizes
 // in it are checked before its other rules (sizes.go).
 //
 // Who calls is read from two credentials and nothing else: the user's access
@@ -56,8 +56,8 @@ const (
 	// 4 MiB of JSON, and the text of a large document.
 	maxRecvBytes = 8 << 20
 	// streamWindow and connWindow bound what is received before a handler reads it,
-	// in bytes. grpc-go would let them grow to 16 MiB for each stream, which a client
-	// that sends faster than it is read fills.
+	// in bytes. grpc-go would let them grow to 16 MiB for each stream, and a client
+	// that sends faster than the handler reads would fill them.
 	streamWindow = 256 << 10
 	connWindow   = 1 << 20
 	// unaryTimeout ends a unary call that came without a deadline of its own.
@@ -94,7 +94,7 @@ type Deps struct {
 	// Answers remembers answers to requests with an Idempotency-Key. Without it,
 	// such keys are ignored.
 	Answers Replayer
-	// Tickets redeems tickets. Without it, none is believed.
+	// Tickets redeems tickets. When it is nil, the server accepts no ticket.
 	Tickets Tickets
 }
 
@@ -102,8 +102,9 @@ type Deps struct {
 type Tickets interface {
 	// Opens reports whether an RPC takes tickets.
 	Opens(fullMethod string) bool
-	// Redeem ends a ticket and returns whom it speaks for, with the resource that it
-	// opens, or UNAUTHENTICATED. The RPC compares that resource with its request's.
+	// Redeem uses up a ticket and returns the user for whom it speaks, with the
+	// resource that it opens, or UNAUTHENTICATED. The RPC must compare that resource
+	// with the one in its request.
 	Redeem(ctx context.Context, ticket string) (*identity.Principal, error)
 }
 

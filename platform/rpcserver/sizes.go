@@ -24,9 +24,9 @@ const (
 )
 
 // sizes knows the largest size of each field, as the contracts state it. The
-// validator checks every item of a list before it says that the list is too long;
-// so sizes are checked first, and what it then meets is bounded by the contract.
-// It is built once and only read afterwards.
+// validator checks every item of a list before it reports that the list is too
+// long. So sizes are checked first, and the validator only sees messages within
+// their bounds. The map is built once and only read afterwards.
 type sizes map[protoreflect.FullName][]fieldSize
 
 // fieldSize is what a field may hold.
@@ -184,8 +184,8 @@ func (s sizes) single(field protoreflect.FieldDescriptor, size textSize, value p
 	}
 }
 
-// check compares a length in bytes, and in characters, which are counted only
-// where there may be too many.
+// check compares a length in bytes and in characters. It counts characters only
+// when there may be too many.
 func (t textSize) check(length int, characters func() int, path string, broken *fault.Collector) {
 	size := uint64(length) //nolint:gosec // a length is not negative
 	if t.maxBytes != nil && size > *t.maxBytes {
@@ -197,8 +197,8 @@ func (t textSize) check(length int, characters func() int, path string, broken *
 	}
 }
 
-// checkWellKnown bounds the messages of protobuf itself, whose contracts set no
-// bounds. It reports whether m is one.
+// checkWellKnown bounds the well-known messages of protobuf, whose contracts
+// set no bounds. It reports whether m is one of them.
 func checkWellKnown(m protoreflect.Message, prefix string, broken *fault.Collector) bool {
 	path := prefix
 	if path != "" {
@@ -221,7 +221,7 @@ func checkWellKnown(m protoreflect.Message, prefix string, broken *fault.Collect
 }
 
 // fewValues counts the values in a Struct and reports whether left has room for
-// them. It stops where there is none.
+// them. It stops when there is no room.
 func fewValues(m protoreflect.Message, left *int) bool {
 	few := true
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {

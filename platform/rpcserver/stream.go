@@ -14,15 +14,15 @@ import (
 // Other headers prove nothing, since a refusal carries the caller's rate limit.
 const MetadataStreamAccepted = "x-gatehouse-stream-accepted"
 
-// checkedStream decodes and validates each message that the client sends, marks the stream
-// as accepted when the handler first answers, and carries the context that the
-// chain has built. Like every stream, it has one sender and one receiver.
+// checkedStream decodes and validates each message that the client sends, marks the
+// stream as accepted when the handler first sends something, and carries the context
+// that the chain has built. Like every stream, it has one sender and one receiver.
 type checkedStream struct {
 	grpc.ServerStream
 	ctx      context.Context //nolint:containedctx // how grpc passes a stream's context
 	chain    *chain
 	rule     authz.Rule
-	last     any // what the client has sent last
+	last     any // the last message that the client sent
 	accepted bool
 }
 

@@ -12,8 +12,8 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// S85: a stream says by a header of its own that it was accepted, and a refused
-// one never does, with rate limits on and off.
+// S85: an accepted stream has a header that says so, and a refused stream never
+// has it, with rate limits on and off.
 func TestS85OnlyAcceptedStreamsSaySo(t *testing.T) {
 	t.Parallel()
 	for name, limits := range map[string]bool{"limits on": true, "limits off": false} {

@@ -13,9 +13,9 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// validate writes the ids of a message in lower case, checks it against the rules in its
-// contract, and names every bad field in JSON's spelling. Sizes come first, and alone
-// where they are wrong: they bound what the rest has to do.
+// validate writes the ids of a message in lower case, checks the message against the
+// rules in its contract, and names every bad field as in JSON. It checks sizes first,
+// and nothing else when they are wrong: they bound the work of the other checks.
 func (c *chain) validate(message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {

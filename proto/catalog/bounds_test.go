@@ -43,7 +43,7 @@ func TestS82EveryFieldOfEveryRequestIsBounded(t *testing.T) {
 	}
 }
 
-// bounded tells whether the rules bound a field, and each of its items.
+// bounded reports whether the rules bound a field, and each of its items.
 func bounded(field protoreflect.FieldDescriptor, rules *validate.FieldRules) bool {
 	switch {
 	case field.IsMap():

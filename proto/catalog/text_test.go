@@ -13,14 +13,15 @@ import (
 	optionsv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/options/v1"
 )
 
-// named reports whether a field is what somebody calls something.
+// named reports whether a field is a name or a title.
 func named(field protoreflect.FieldDescriptor) bool {
 	name := string(field.Name())
 	return field.Kind() == protoreflect.StringKind &&
 		(name == "name" || name == "title" || name == "label" || strings.HasSuffix(name, "_name") || strings.HasSuffix(name, "_title"))
 }
 
-// shown are names that only answers hold, in messages that requests may repeat.
+// shown are names that only the server sets, in messages that a request may
+// hold too.
 var shown = []string{"gatehouse.auth.v1.OrganizationMembership.display_name"}
 
 // S88: every name that a client sends is one line of text.

@@ -45,8 +45,8 @@ func (s *Service) DisableUser(ctx context.Context, email string, disabled bool) 
 	})
 }
 
-// shut ends what a user has open: its sessions, what came of its keys, and the
-// invitations that it sent.
+// shut withdraws the invitations that a user sent, ends its sessions, and
+// revokes its tokens and streams.
 func (s *Service) shut(ctx context.Context, tx postgres.Tx, userID string) error {
 	if err := s.organizations.Disable(ctx, tx, userID); err != nil {
 		return err

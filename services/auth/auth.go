@@ -71,8 +71,8 @@ type Config struct {
 	// VerifiedEmail says whether an address must be confirmed before there is an
 	// account.
 	VerifiedEmail bool
-	// InvitationsPerDay is how many invitations an organization sends on a day, where
-	// RateLimits is set.
+	// InvitationsPerDay is how many invitations an organization may send on a day. It
+	// applies when RateLimits is set.
 	InvitationsPerDay int
 	// PasswordWait is how long a password waits for its turn to be hashed.
 	PasswordWait time.Duration

@@ -11,15 +11,14 @@ import (
 
 const wrongCodes = "Wrong sign-in codes for your account"
 
-// told counts the letters about wrong codes that are on their way or were sent, of the
-// hour.
+// told returns how many letters about wrong codes were sent or queued in this hour.
 func (h *holder) told(t *testing.T) string {
 	t.Helper()
 	return adminText(t, h.bundle, "SELECT coalesce(sum(letters), 0)::text FROM auth.letter_counts WHERE kind = 'factor_wrong'")
 }
 
-// S93: who knows the password and tries codes is told of to the user, once for all the
-// tries of an hour.
+// S93: the user gets one mail an hour when somebody who knows the password tries
+// codes.
 func TestS93WrongCodesAfterARightPasswordAreTold(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Now())
@@ -34,7 +33,8 @@ func TestS93WrongCodesAfterARightPasswordAreTold(t *testing.T) {
 	if told := h.told(t); told != "0" {
 		t.Errorf("told %s times of two slips", told)
 	}
-	// A right code between them makes no burst forgotten, and is none itself.
+	// A right code between wrong ones does not reset the count, and does not
+	// count as wrong.
 	_, err := h.answer(t.Context(), h.challenge(t), h.code(t, 1))
 	must(t, err)
 	h.wantRefused(t, h.challenge(t), wrong)
@@ -48,7 +48,8 @@ func TestS93WrongCodesAfterARightPasswordAreTold(t *testing.T) {
 	if told := h.told(t); told != "1" {
 		t.Errorf("told %s times of one burst", told)
 	}
-	// Another hour, another burst. A code to step up counts beside those.
+	// In another hour, another burst causes another mail. A wrong code of a
+	// step-up counts too.
 	h.clock.Advance(time.Hour + time.Minute)
 	h.database.AdminExec(t, "DELETE FROM auth.letter_counts")
 	wrong = h.wrong(t)

@@ -24,8 +24,8 @@ type inviting struct {
 
 const secondAddress = "second@example.org"
 
-// setupInviting makes an inviter with roles; "custom" is a role that may invite whom
-// it is as high as.
+// setupInviting creates an inviter with a role; "custom" is a custom role that may
+// invite users to roles not above it.
 func setupInviting(t *testing.T, role string) *inviting {
 	t.Helper()
 	in := &inviting{post: setupPost(t, clock.System(), false)}
@@ -48,7 +48,7 @@ func setupInviting(t *testing.T, role string) *inviting {
 	return in
 }
 
-// wantWithdrawn checks that the invitation is gone and opens nothing.
+// wantWithdrawn checks that the invitation was deleted and cannot be accepted.
 func (in *inviting) wantWithdrawn(t *testing.T) {
 	t.Helper()
 	if n := adminText(t, in.bundle, "SELECT count(*)::text FROM auth.invitations"); n != "0" {
@@ -61,7 +61,7 @@ func (in *inviting) wantWithdrawn(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
-// Whatever takes the rights from an inviter withdraws what it sent.
+// Every change that takes rights from an inviter withdraws its invitations.
 func TestS87AnInvitationEndsWithTheRightsOfItsInviter(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -172,7 +172,7 @@ func TestS87AnInvitationEndsWithTheServiceAccountThatSentIt(t *testing.T) {
 	}
 }
 
-// Acceptance looks at the inviter's rights by itself, however they ended.
+// Accepting checks the inviter's rights by itself, however they ended.
 func TestS87AnInvitationIsNotAcceptedWithoutAnInviterWhoCouldSendIt(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "admin")
@@ -195,7 +195,8 @@ func TestS87AnInvitationIsNotAcceptedWithoutAnInviterWhoCouldSendIt(t *testing.T
 	must(t, err)
 }
 
-// Rights that an inviter loses beside those that it used end nothing.
+// An invitation stays when the inviter loses rights that the invitation did not
+// need.
 func TestAnInvitationStaysWhileItsInviterCouldSendIt(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "custom")
@@ -205,7 +206,8 @@ func TestAnInvitationStaysWhileItsInviterCouldSendIt(t *testing.T) {
 	must(t, err)
 }
 
-// Whoever may invite only below an invitation neither withdraws nor replaces it.
+// A member neither withdraws nor replaces an invitation that gives more than the
+// member holds.
 func TestS87AnInvitationAboveOnesOwnRightsStays(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "custom")
@@ -221,7 +223,7 @@ func TestS87AnInvitationAboveOnesOwnRightsStays(t *testing.T) {
 	if got := in.invitationStates(t, in.owner)["boss@example.org"]; got != authv1.Invitation_PENDING {
 		t.Errorf("the owner's invitation is %v", got)
 	}
-	// What nobody can use any more is in nobody's way.
+	// An expired invitation does not block a new one.
 	in.database.AdminExec(t, "UPDATE auth.invitations SET expires_at = now() - interval '1 second' WHERE email = 'boss@example.org'")
 	mine, err := in.invite(t, in.inviter, "boss@example.org", in.roleID)
 	must(t, err)

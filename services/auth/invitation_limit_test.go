@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth"
 )
 
-// S88: a name is one line, and one that was stored before that was so writes no line of
-// its own into a mail.
+// S88: a name must be one line. A name that was stored before this rule adds no line to
+// a mail.
 func TestS88AnOrganizationsNameWritesNoMail(t *testing.T) {
 	t.Parallel()
 	p := setupPost(t, clock.System(), false)
@@ -46,8 +46,8 @@ func (p *post) wantInvitationLimit(t *testing.T, by *authv1.TokenResponse, email
 	}
 }
 
-// S88: somebody whose address is not confirmed sends few invitations a day, whatever it
-// withdraws and from whichever organization.
+// S88: a user whose address is not confirmed sends few invitations a day. Withdrawn
+// ones count, and all organizations count together.
 func TestS88AnUnconfirmedAccountSendsFewInvitations(t *testing.T) {
 	t.Parallel()
 	p := setupPost(t, clock.System(), false)
@@ -74,7 +74,8 @@ func TestS88AnUnconfirmedAccountSendsFewInvitations(t *testing.T) {
 	must(t, err)
 }
 
-// S88: an organization sends so many invitations a day, whoever of its members does.
+// S88: the limit of invitations a day holds for all members of an organization
+// together.
 func TestS88AnOrganizationSendsSoManyInvitationsADay(t *testing.T) {
 	t.Parallel()
 	p := setupPostWith(t, clock.System(), auth.Config{InvitationsPerDay: 3})
@@ -92,7 +93,8 @@ func TestS88AnOrganizationSendsSoManyInvitationsADay(t *testing.T) {
 	must(t, err)
 }
 
-// S88: nobody gets around that by service accounts, of which anybody can make many.
+// S88: service accounts, of which anybody can create many, are no way around the
+// limit.
 func TestS88AServiceAccountOfUnconfirmedOwnersSendsNoInvitations(t *testing.T) {
 	t.Parallel()
 	p := setupPost(t, clock.System(), false)

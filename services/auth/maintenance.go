@@ -9,12 +9,13 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 )
 
-// maintainEvery is how often the service looks whether a key is due and removes
-// what expired. Both take days to come due, so this only bounds how long a
-// failed attempt goes unrepeated.
+// maintainEvery is how often the service checks whether a key is due and
+// deletes what expired. Both take days to become due, so this only bounds the
+// time until a failed attempt is repeated.
 const maintainEvery = time.Minute
 
-// maintain does what is due every minute.
+// maintain does the periodic work every minute until ctx ends, and logs what
+// fails.
 func (s *Service) maintain(ctx context.Context) {
 	for {
 		if err := s.ring.Rotate(ctx); err != nil && ctx.Err() == nil {
@@ -31,7 +32,8 @@ func (s *Service) maintain(ctx context.Context) {
 	}
 }
 
-// Sweep removes what ended by time, once. Run does it every minute.
+// Sweep deletes the rows whose time has ended, once. Run does the same every
+// minute.
 func (s *Service) Sweep(ctx context.Context) error {
 	var problems []error
 	for what, sweep := range s.sweeps() {
@@ -42,9 +44,10 @@ func (s *Service) Sweep(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// sweeps remove what ended by time, each a bounded part in a transaction. Of the answers
-// that are remembered for Idempotency-Keys, auth removes those of all services.
-// cmd/surface finds a table with an expiry that none of them sweeps.
+// sweeps returns the tasks that delete rows whose time has ended, each a bounded number
+// in a transaction. Auth also deletes the stored answers for Idempotency-Keys of all
+// services. A test in cmd/surface finds a table with an expiry that none of them
+// sweeps.
 func (s *Service) sweeps() map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"remove expired challenges":         s.factors.Sweep,

@@ -256,8 +256,8 @@ func TestS15NoSignInOutrunsANewPassword(t *testing.T) {
 	})
 }
 
-// Of two owners who demote each other at once one succeeds. The other is told that its
-// own roles changed, not that it never had them.
+// When two owners demote each other at once, one succeeds. The other gets a conflict,
+// because its own roles have changed, and not a refusal for lack of rights.
 func TestTheLoserOfTwoDemotionsMeetsAConflict(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -275,7 +275,7 @@ func TestTheLoserOfTwoDemotionsMeetsAConflict(t *testing.T) {
 	if owners != adas.UserID {
 		t.Errorf("the owners are %s, want the one who was first", owners)
 	}
-	// Whoever signs in afterwards is refused as what it is.
+	// After a new sign-in, the demoted owner is refused for lack of rights.
 	again, err := b.switchTo(t, b.signIn(t, "bob@example.org"), org)
 	must(t, err)
 	wantReason(t, b.update(with(t.Context(), again), org, adas.UserID, "viewer"), faultv1.Reason_REASON_PERMISSION_DENIED)

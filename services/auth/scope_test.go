@@ -111,8 +111,8 @@ func TestS83AKeyWithRolesWriteAloneWidensNoRole(t *testing.T) {
 	})
 }
 
-// Within its scopes a key gives what is below its user's own roles, and only somebody
-// who is signed in gives those.
+// Within its scopes, a key gives roles below those of its user. Only a first-party
+// session gives roles as high as the user's own.
 func TestS83ARoleAsHighAsOnesOwnTakesAFirstPartySession(t *testing.T) {
 	t.Parallel()
 	c := setupCredentials(t)
@@ -136,8 +136,8 @@ func TestS83ARoleAsHighAsOnesOwnTakesAFirstPartySession(t *testing.T) {
 	must(t, err)
 }
 
-// An identity provider that brings admins is changed by nobody who is less: whoever
-// names its issuer could come in by it.
+// Only an admin may change an identity provider whose users become admins: whoever
+// sets its issuer could sign in through it.
 func TestS83AProviderOfAdminsIsChangedByNobodyWhoIsLess(t *testing.T) {
 	t.Parallel()
 	e := setupEnterprise(t)

@@ -110,8 +110,8 @@ func (s *Service) throttle() (*session.Throttle, error) {
 	return session.NewThrottle()
 }
 
-// invitationsPerDay is how many invitations an organization sends on a day; 0 where
-// rates are not limited.
+// invitationsPerDay is how many invitations an organization may send on a day; 0,
+// for no limit, when rates are not limited.
 func (s *Service) invitationsPerDay() int {
 	if !s.cfg.RateLimits {
 		return 0

@@ -57,14 +57,14 @@ type Config struct {
 	// OpenAIKey and OpenAIBaseURL reach an OpenAI-compatible server. With both
 	// empty there is no provider "openai".
 	OpenAIKey, OpenAIBaseURL string
-	// RunsPerUser and RunsPerOrganization are how many runs each may have at once; 0 is
-	// no limit.
+	// RunsPerUser and RunsPerOrganization are how many runs each may have at once; 0
+	// means no limit.
 	RunsPerUser, RunsPerOrganization int32
 	// Journal is where processes on this machine note what readers of a run have
 	// seen; see [run.Config].
 	Journal string
-	// Uploads is the folder of unfinished uploads, on this machine's disk. Nothing
-	// stays there; empty is the system's folder.
+	// Uploads is the folder for unfinished uploads, on this machine's disk. No
+	// file stays there. Empty means the system's temporary folder.
 	Uploads string
 }
 

@@ -58,7 +58,7 @@ func (m *models) engine(deps Deps, searcher tool.Searcher) (*engine.Engine, erro
 	})
 }
 
-// watch runs beside the models until ctx ends.
+// watch watches the providers of the models until ctx ends.
 func (m *models) watch(ctx context.Context) error {
 	if m.remote != nil {
 		m.remote.Watch(ctx)

@@ -9,12 +9,12 @@ import (
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 )
 
-// collectionsTimeout bounds a question to chat, which a write waits for.
+// collectionsTimeout bounds a call to chat, for which a write waits.
 const collectionsTimeout = 3 * time.Second
 
-// collections asks chat, which keeps collections, whether some exist. It asks in the name
-// of the caller, only while an assistant is written that names collections, and chat asks
-// nothing back (decision 0022).
+// collections asks chat, which stores collections, whether they exist. It asks on
+// behalf of the caller, and only when an assistant is written that names collections.
+// Chat does not call back (decision 0022).
 type collections struct {
 	client knowledgev1.CollectionDirectoryServiceClient
 }

@@ -60,7 +60,7 @@ func (l *library) questions() int {
 	return l.asked
 }
 
-// S92: an assistant names no collections but those of its organization that its writer may
+// S92: an assistant names only collections of its organization that its writer may
 // read.
 func TestS92AnAssistantNamesCollectionsThatExist(t *testing.T) {
 	t.Parallel()

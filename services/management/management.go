@@ -30,8 +30,8 @@ type Deps struct {
 	SecretKey []byte
 	// Erasures is auth's feed of what is gone.
 	Erasures gone.Source
-	// Chat is a connection to the chat service that carries the caller's credential. It is
-	// used when an assistant is written that names collections, and at no other time.
+	// Chat is a connection to the chat service that carries the caller's credential. It
+	// is used only when an assistant is written that names collections.
 	Chat  grpc.ClientConnInterface
 	Clock clock.Clock
 	Log   *slog.Logger

@@ -3,7 +3,7 @@ import { Code, ConnectError, type Client } from "@connectrpc/connect";
 import type { RunEvent, RunService } from "./gen/gatehouse/chat/v1/run_pb.js";
 import { problemOf } from "./problem.js";
 
-/** The longest pause between two attempts, in milliseconds, where the server does not tell one. */
+/** The longest pause between two attempts, in milliseconds, when the server does not state one. */
 const longestPause = 5000;
 
 /** How {@link followRun} follows. */
@@ -13,9 +13,9 @@ export interface FollowOptions {
   /** Ends the following; the run goes on. */
   readonly signal?: AbortSignal;
   /**
-   * How often in a row to come back without having received anything; 30 unless told,
-   * which takes about two minutes. A run whose process was lost ends within half a minute,
-   * and until then a reader that has seen more of it than was stored is told to wait.
+   * How often in a row to reconnect without having received anything; 30 by default, which
+   * takes about two minutes. A run whose process was lost ends within half a minute. Until
+   * then, the server asks a reader that has seen more than was stored to wait.
    */
   readonly attempts?: number;
 }

@@ -15,19 +15,19 @@ import (
 
 const (
 	// maxWait is how long a patient client waits for a limit on calls. A limit on wrong
-	// passwords asks for more, and is what the test is about.
+	// passwords asks for a longer wait: the test is then about that limit, and sees it.
 	maxWait = 3 * time.Second
 	// maxTries bounds how often a call is repeated.
 	maxTries = 20
 )
 
-// Client returns a client that waits when it is told that it called too often, as a
-// program of a user would, and calls again. So tests that make many calls pass with
-// limits on, and still see every other refusal.
+// Client returns a client that waits when a rate limit refuses a request, as a
+// user's program would, and then repeats it. So tests that make many calls pass
+// with limits on, and still see every other refusal.
 func Client() *http.Client { return &http.Client{Transport: Patient(nil)} }
 
-// Patient makes a transport wait for limits on calls; see [Client]. Nil is the transport
-// that all tests share.
+// Patient wraps a transport so that it waits for rate limits; see [Client]. Nil stands
+// for the transport that all tests share.
 func Patient(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
@@ -60,7 +60,7 @@ func (p patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// again is the same request, with its body from the beginning.
+// again returns the same request, with its body from the beginning.
 func again(req *http.Request) (*http.Request, error) {
 	fresh := req.Clone(req.Context())
 	if req.GetBody == nil {
@@ -85,7 +85,7 @@ func pause(ctx context.Context, wait time.Duration) error {
 	}
 }
 
-// Patiently makes a gRPC call until no limit on calls refuses it.
+// Patiently repeats a gRPC call until no rate limit refuses it.
 func Patiently(ctx context.Context, call func() error) error {
 	for try := 1; ; try++ {
 		err := call()

@@ -36,8 +36,8 @@ const (
 	readyPause  = 10 * time.Millisecond
 )
 
-// Start serves the product until the test ends. Settings override those that
-// make it fit for a test.
+// Start serves the product until the test ends. The overrides replace the
+// settings that make it fit for a test.
 func Start(t testing.TB, overrides map[string]string) *Installation {
 	t.Helper()
 	database := pgtest.New(t, process.Migrations()...)
@@ -68,7 +68,7 @@ func Start(t testing.TB, overrides map[string]string) *Installation {
 	}
 }
 
-// RateLimits returns how this test run wants its installations: on or off.
+// RateLimits returns whether this test run has rate limits: on or off.
 func RateLimits(t testing.TB) string {
 	t.Helper()
 	return cmp.Or(variable(t, limitsVariable), "off")
@@ -92,7 +92,7 @@ func load(t testing.TB, variables map[string]string) settings.Settings {
 	return s
 }
 
-// freeAddress is one on which nobody listens.
+// freeAddress returns an address on which nothing listens.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	address, err := freeport.Address(t.Context())
@@ -141,7 +141,7 @@ func serveFour(t testing.TB, variables map[string]string) string {
 		variables[name] = freeAddress(t)
 	}
 	var ops string
-	// The gateway stops first, as it is added last.
+	// The gateway is added last, so it stops first.
 	for _, part := range []string{process.Auth, process.Management, process.Chat, process.Gateway} {
 		ops = freeAddress(t)
 		variables["GATEHOUSE_OPS_ADDR"] = ops

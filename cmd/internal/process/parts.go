@@ -165,8 +165,8 @@ func (p *Process) addManagement(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Dialed when an assistant names collections: management starts, and is ready, without
-	// chat.
+	// It is dialed only when an assistant names collections, so management starts and
+	// is ready without chat.
 	chatConn, err := p.dial(Chat, tokens)
 	if err != nil {
 		return err

@@ -42,7 +42,8 @@ func (p *Process) followAuth(tokens rpcclient.TokenSource) error {
 }
 
 // serve adds a service's server to the process, with its database for what the
-// server remembers. Keys nil takes auth's published ones; tickets nil takes none.
+// server remembers. With nil keys it uses auth's published keys; with nil tickets
+// it accepts no ticket.
 func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, keys identity.KeySource, tickets rpcserver.Tickets,
 	register func(grpc.ServiceRegistrar),
 ) error {

@@ -87,10 +87,11 @@ type Settings struct {
 	// How long a password waits for its turn to be hashed before the request is
 	// answered 503, from 100ms to 20s: a duration such as 2s.
 	PasswordWait time.Duration `env:"GATEHOUSE_PASSWORD_WAIT" envDefault:"2s"`
-	// How many invitations an organization sends on one day (UTC), from 1 to 100000. Each
-	// is a mail to somebody who may not want it. An account whose address is not confirmed
-	// sends 5 at most, a service account none until an owner's address is confirmed.
-	// Neither counts where GATEHOUSE_RATE_LIMITS is off.
+	// How many invitations an organization may send on one day (UTC), from 1 to
+	// 100000. Each is a mail to a person who may not want it. An account whose
+	// address is not confirmed sends at most 5, and a service account none until an
+	// owner's address is confirmed. None of these limits applies when
+	// GATEHOUSE_RATE_LIMITS is off.
 	InvitationsPerDay int `env:"GATEHOUSE_INVITATIONS_PER_DAY" envDefault:"200"`
 	// The identity providers by which anybody may sign in.
 	Providers Providers
@@ -105,10 +106,11 @@ type Settings struct {
 	OpenAIKey config.Secret `env:"OPENAI_API_KEY"`
 	// The base URL of an OpenAI-compatible server, with its /v1.
 	OpenAIBaseURL string `env:"OPENAI_BASE_URL"`
-	// How many messages of a user may be being answered at once, in all organizations;
-	// one more is answered 429. 0 is no limit.
+	// How many runs a user may have at once, over all organizations; one more is
+	// refused with 429. 0 means no limit.
 	RunsPerUser int32 `env:"GATEHOUSE_RUNS_PER_USER" envDefault:"8"`
-	// The same of an organization.
+	// How many runs an organization may have at once; one more is refused with
+	// 429. 0 means no limit.
 	RunsPerOrganization int32 `env:"GATEHOUSE_RUNS_PER_ORGANIZATION" envDefault:"64"`
 	// How many proxies in front may add to X-Forwarded-For.
 	TrustedProxyHops int `env:"GATEHOUSE_TRUSTED_PROXY_HOPS" envDefault:"0"`

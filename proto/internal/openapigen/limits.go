@@ -25,7 +25,7 @@ func isRequired(field protoreflect.FieldDescriptor) bool {
 		rules.GetRepeated().GetMinItems() > 0
 }
 
-// oneLine is gatehouse.options.v1.single_line as JSON Schema says it.
+// oneLine is gatehouse.options.v1.single_line as a pattern of JSON Schema.
 const oneLine = "^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$"
 
 // limit adds the rules that JSON Schema can express.

@@ -16,8 +16,8 @@ import (
 // maxPerUser bounds how many keys a user may have.
 const maxPerUser = 100
 
-// kept is how long a key can be seen after it expired, by whoever looks for the reason
-// why a program stopped.
+// kept is how long an expired key stays visible, so that its user can find out why a
+// program stopped.
 const kept = 30 * 24 * time.Hour
 
 // Key is an API key.

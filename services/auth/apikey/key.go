@@ -96,7 +96,8 @@ func (s *Service) DeleteAll(ctx context.Context, tx postgres.Tx, userID string) 
 	return nil
 }
 
-// Sweep removes the keys that expired a while ago. None of them opens anything.
+// Sweep deletes the keys that expired longer ago than they are kept. A key
+// stops working when it expires, long before it is deleted.
 func (s *Service) Sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx)
 }

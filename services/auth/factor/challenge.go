@@ -68,10 +68,10 @@ func (s *Service) Answer(ctx context.Context, tx postgres.Tx, challengeID, code 
 	return Answered{UserID: userID, OrganizationID: organizationID, Methods: Combine(shown, identity.MethodOTP)}, nil, nil
 }
 
-// Check judges a code of a user, in a transaction of the user in an
-// organization. A refusal is no error of the transaction: a wrong code is
-// counted there, and a few of them are told to the user, who may not be the one who
-// knows the password. Too many of them are RATE_LIMITED, which is an error.
+// Check judges a code of a user, in a transaction of the user in an organization. A
+// refusal is no error of the transaction: a wrong code is counted there, and after
+// a few of them the user gets a mail, because somebody else may know the password.
+// Too many of them are RATE_LIMITED, which is an error.
 func (s *Service) Check(ctx context.Context, tx postgres.Tx, organizationID, userID, code string) (refusal, err error) {
 	wrong, err := s.count(ctx, tx, userID)
 	if err != nil {

@@ -45,8 +45,8 @@ const (
 	// A user's wrong codes within an hour, of whatever challenges.
 	maxWrong    = 10
 	wrongWindow = time.Hour
-	// tellAt is which of them the user is told of, once within the hour: one or two are
-	// the user's own slips.
+	// tellAt is how many wrong codes within the hour cause a mail to the user, once:
+	// one or two may be the user's own mistakes.
 	tellAt = 3
 	// sealing is what the box of secrets is derived for.
 	sealing = "gatehouse/auth/totp"
@@ -182,8 +182,9 @@ func refused() error {
 	return fault.New(faultv1.Reason_REASON_FACTOR_INVALID, "the code is wrong or was used, or its challenge has ended")
 }
 
-// count counts a try of a user's factor as wrong until it turns out right; too
-// many are RATE_LIMITED. It returns how many were wrong within the hour, with this one.
+// count counts a try of a user's factor as wrong until it turns out right; too many are
+// RATE_LIMITED. It returns the number of wrong tries within the hour, including this
+// one.
 func (s *Service) count(ctx context.Context, tx postgres.Tx, userID string) (wrong int, err error) {
 	now := s.deps.Clock.Now()
 	wrong, until, err := s.deps.Store.count(ctx, tx, userID, now)
@@ -193,9 +194,9 @@ func (s *Service) count(ctx context.Context, tx postgres.Tx, userID string) (wro
 	return wrong, err
 }
 
-// tellOfWrong tells a user of wrong codes, in the transaction that counted them, once
-// they are as many as nobody enters by mistake. The count grows by one wrong code at a
-// time, so that this is once within the hour.
+// tellOfWrong sends a user a mail about wrong codes, in the transaction that counted
+// them, once there are more than a user enters by mistake. The count grows by one at a
+// time, so this happens once within the hour.
 func (s *Service) tellOfWrong(ctx context.Context, tx postgres.Tx, userID string, wrong int) error {
 	if wrong != tellAt {
 		return nil
@@ -207,8 +208,7 @@ func tooManyWrong(retryAfter time.Duration) error {
 	return fault.New(faultv1.Reason_REASON_RATE_LIMITED, "more than %d wrong codes in an hour", maxWrong).WithRetryAfter(retryAfter)
 }
 
-// Sweep removes the challenges that nobody answered in time, and the counts of wrong
-// codes of hours that are over.
+// Sweep deletes expired challenges, and the counts of wrong codes from past hours.
 func (s *Service) Sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }

@@ -154,8 +154,8 @@ func (s *Store) deleteChallenge(ctx context.Context, tx pgx.Tx, hash []byte) err
 }
 
 // count counts a code of a user as wrong before it is judged, so that tries at
-// once are bounded too. It returns how many there are within the window, with this
-// one, or until when no more are taken.
+// once are bounded too. It returns how many there are within the window, including
+// this one, or the time until which no more are accepted.
 func (s *Store) count(ctx context.Context, tx pgx.Tx, userID string, now time.Time) (wrong int, until time.Time, err error) {
 	wrong, err = postgres.TxOne(ctx, tx, pgx.RowTo[int], `INSERT INTO factor_tries AS t (user_id, begins_at, wrong) VALUES ($1, $2, 1)
 		ON CONFLICT (user_id) DO UPDATE SET

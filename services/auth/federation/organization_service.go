@@ -154,7 +154,7 @@ func (s *Service) administering(ctx context.Context, organizationID string) (*id
 }
 
 // administer changes an organization's providers in one transaction, under its lock.
-// The change gets what the caller holds now.
+// It passes to the change the rights that the caller holds now.
 func (s *Service) administer(ctx context.Context, caller *identity.Principal,
 	change func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error,
 ) error {
@@ -171,8 +171,9 @@ func (s *Service) administer(ctx context.Context, caller *identity.Principal,
 	})
 }
 
-// lockProvider returns a provider for a change. Who controls its issuer can join with
-// its role, so nobody changes one whose role gives more than they hold.
+// lockProvider locks and returns a provider for a change. Whoever controls the issuer
+// of a provider can join with its role, so a caller may not change a provider whose
+// role gives more than the caller holds.
 func (s *Service) lockProvider(ctx context.Context, tx postgres.Tx, holder organization.Grant, organizationID, providerID string) (OrganizationProvider, error) {
 	p, err := s.deps.Store.lockProvider(ctx, tx, organizationID, providerID)
 	if err != nil {

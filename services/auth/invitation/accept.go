@@ -23,7 +23,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 	now := clock.Stamp(s.deps.Clock)
 	var accepted Invitation
 	err = s.deps.Store.inTx(ctx, postgres.Scope{UserID: caller.UserID}, func(ctx context.Context, tx postgres.Tx) error {
-		// The account may be being deleted, or getting another address.
+		// The account may be deleted, or get another address, at the same time.
 		mine, err := s.deps.Users.Lock(ctx, tx, caller.UserID)
 		if err != nil {
 			return err
@@ -45,9 +45,9 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 	return &authv1.AcceptInvitationResponse{OrganizationId: accepted.OrganizationID}, nil
 }
 
-// accept uses an invitation up for the user who has its token and its address, if its
-// inviter could still send it. It leaves the transaction in the organization, which it
-// locks first: so does whatever changes the inviter's rights.
+// accept uses up an invitation for the user who has its token and its address, if its
+// inviter could still send it. It locks the organization first, as every change of the
+// inviter's rights does, and leaves the transaction in the organization's scope.
 func (s *Service) accept(ctx context.Context, tx postgres.Tx, hash []byte, mine user.User, now time.Time) (Invitation, error) {
 	address := user.NormalizeEmail(mine.Email)
 	organizationID, err := s.deps.Store.find(ctx, tx, hash, address, now)
@@ -71,9 +71,10 @@ func (s *Service) accept(ctx context.Context, tx postgres.Tx, hash []byte, mine 
 	return i, err
 }
 
-// Withdraw deletes the invitations of an organization that their inviters could not
-// send any more, in a transaction that has locked the organization: whatever takes
-// rights from a member calls it. The users without count as having no rights.
+// Withdraw deletes the invitations of an organization that their inviters could no
+// longer send. Every change that takes rights from a member calls it, in a
+// transaction that has locked the organization. The users in without count as
+// having no rights.
 func (s *Service) Withdraw(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error {
 	waiting, err := s.deps.Store.waiting(ctx, tx, organizationID, s.deps.Clock.Now())
 	if err != nil || len(waiting) == 0 {
@@ -94,8 +95,7 @@ func (s *Service) Withdraw(ctx context.Context, tx postgres.Tx, organizationID s
 	return nil
 }
 
-// stale returns those of an organization's invitations that their inviters could not
-// send now.
+// stale returns those of the invitations that their inviters could no longer send.
 func (s *Service) stale(ctx context.Context, tx postgres.Tx, organizationID string, invitations []Invitation, without []string) ([]Invitation, error) {
 	var inviters []string
 	var roles [][]string

@@ -19,7 +19,7 @@ const (
 	// TTL is how long an invitation waits.
 	TTL = 7 * 24 * time.Hour
 
-	// kept is how long an invitation can be seen after its time is over.
+	// kept is how long an expired invitation stays visible.
 	kept = 30 * 24 * time.Hour
 
 	// maxPending bounds how many invitations of an organization wait.

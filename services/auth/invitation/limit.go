@@ -10,28 +10,31 @@ import (
 )
 
 const (
-	// unconfirmedPerDay is how many invitations a day are sent for somebody whose address
-	// is not confirmed, from all organizations together. An account costs nothing until
-	// then, and each invitation is a mail to a stranger with a name that the sender chose.
-	// It is enough for a small team to start with.
+	// unconfirmedPerDay is how many invitations a day a user may send whose address is
+	// not confirmed, from all organizations together. Such an account costs nothing,
+	// and each invitation is a mail to a stranger with a name that the sender chose.
+	// The limit is enough for a small team to start with.
 	unconfirmedPerDay = 5
 
 	day = 24 * time.Hour
 )
 
-// sender is who sends an invitation, and how many it has sent today.
+// sender is the user who sends an invitation, with the numbers of invitations
+// sent today.
 type sender struct {
-	// person says that it is no service account.
+	// person is false for a service account.
 	person bool
-	// confirmed says that a person with a confirmed address answers for it: the sender, or
-	// an owner of the organization of a service account.
+	// confirmed reports that a person with a confirmed address is responsible: the
+	// sender, or for a service account an owner of its organization.
 	confirmed bool
-	// own are those of the sender, from all organizations; all are the organization's.
+	// own counts the invitations of the sender, from all organizations; all counts
+	// those of the organization.
 	own, all int
 }
 
-// limit refuses an invitation that is one too many for its sender or its organization
-// on this day, and counts it otherwise. Nobody else sends for them meanwhile.
+// limit refuses an invitation when its sender or its organization has reached the
+// limit of the day, and counts it otherwise. Until the transaction ends, no other
+// invitation of either is sent.
 func (s *Service) limit(ctx context.Context, tx postgres.Tx, i Invitation) error {
 	today := i.CreateTime.UTC().Truncate(day)
 	if s.deps.PerDay > 0 {
@@ -42,14 +45,15 @@ func (s *Service) limit(ctx context.Context, tx postgres.Tx, i Invitation) error
 	return s.deps.Store.count(ctx, tx, i, today)
 }
 
-// within refuses an invitation that is one too many on a day.
+// within refuses an invitation past a limit of the day.
 func (s *Service) within(ctx context.Context, tx postgres.Tx, i Invitation, today time.Time) error {
 	sent, err := s.deps.Store.sent(ctx, tx, i, today)
 	if err != nil {
 		return err
 	}
 	if !sent.person && !sent.confirmed {
-		// However few each sent, there is no end of such accounts.
+		// A limit for each account would not help: anybody can create any
+		// number of them.
 		return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
 			"a service account sends invitations once an owner of the organization has confirmed an address")
 	}

@@ -38,8 +38,8 @@ type Deps struct {
 	Organizations *organization.Store
 	Rights        *organization.Rights
 	Office        *mailing.Office
-	// PerDay is how many invitations an organization sends on a day; 0 is no limit, for
-	// unconfirmed addresses neither.
+	// PerDay is how many invitations an organization may send on a day. 0 means no
+	// limit, also for unconfirmed addresses.
 	PerDay    int
 	PublicURL string
 	Trail     *audit.Trail
@@ -100,7 +100,8 @@ func (s *Service) CreateInvitation(ctx context.Context, req *authv1.CreateInvita
 }
 
 func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.Principal, i Invitation) error {
-	// Before the organization, as everywhere.
+	// The user is locked before the organization, as everywhere, so that no
+	// deadlock arises.
 	if err := s.deps.Store.hold(ctx, tx, i.InviterID); err != nil {
 		return err
 	}
@@ -157,8 +158,8 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 	return nil
 }
 
-// replaced returns what the invitation gives that waits for the same address: making
-// another one withdraws it.
+// replaced returns what the pending invitation for the same address gives. Creating
+// another invitation withdraws that one.
 func (s *Service) replaced(ctx context.Context, tx postgres.Tx, i Invitation) (organization.Grant, error) {
 	waiting, err := s.deps.Store.waitingFor(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email), s.deps.Clock.Now())
 	if err != nil || len(waiting) == 0 {
@@ -197,8 +198,8 @@ func (s *Service) DeleteInvitation(ctx context.Context, req *authv1.DeleteInvita
 	return &authv1.DeleteInvitationResponse{}, nil
 }
 
-// checkWithdraw refuses whoever could not have sent an invitation that waits. One that
-// is over is of no more use to anybody.
+// checkWithdraw refuses a holder who could not have sent a pending invitation. Anybody
+// may withdraw one that has ended, as it is of no more use.
 func (s *Service) checkWithdraw(ctx context.Context, tx postgres.Tx, holder organization.Grant, i Invitation) error {
 	if i.state(s.deps.Clock.Now()) != authv1.Invitation_PENDING {
 		return nil
@@ -210,8 +211,8 @@ func (s *Service) checkWithdraw(ctx context.Context, tx postgres.Tx, holder orga
 	return organization.CheckManage(holder, given[0], organization.Grant{})
 }
 
-// Sweep removes the invitations that ended a while ago, accepted or not, and the counts
-// of days that are over.
+// Sweep deletes the invitations that ended longer ago than they are kept, accepted or
+// not, and the counts of past days.
 func (s *Service) Sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }

@@ -55,26 +55,27 @@ func (s *Store) pending(ctx context.Context, tx pgx.Tx, organizationID string, n
 		"SELECT count(*) FROM invitations WHERE organization_id = $1 AND accepted_at IS NULL AND expires_at > $2", organizationID, now)
 }
 
-// waiting returns the invitations of an organization that wait.
+// waiting returns the pending invitations of an organization.
 func (s *Store) waiting(ctx context.Context, tx pgx.Tx, organizationID string, now time.Time) ([]Invitation, error) {
 	return postgres.TxAll(ctx, tx, scan, "SELECT "+columns+` FROM invitations
 		WHERE organization_id = $1 AND accepted_at IS NULL AND expires_at > $2 ORDER BY id`, organizationID, now)
 }
 
-// waitingFor returns the invitation that waits for an address, if there is one.
+// waitingFor returns the pending invitation for an address, if there is one.
 func (s *Store) waitingFor(ctx context.Context, tx pgx.Tx, organizationID, address string, now time.Time) ([]Invitation, error) {
 	return postgres.TxAll(ctx, tx, scan, "SELECT "+columns+` FROM invitations
 		WHERE organization_id = $1 AND email_normalized = $2 AND accepted_at IS NULL AND expires_at > $3`, organizationID, address, now)
 }
 
-// hold keeps whoever sends an invitation from sending another one meanwhile, from
-// whichever organization.
+// hold locks the sender of an invitation, so that two invitations of one sender,
+// from whichever organizations, are counted one after the other.
 func (s *Store) hold(ctx context.Context, tx pgx.Tx, inviterID string) error {
 	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", inviterID)
 	return err
 }
 
-// sent returns who sends an invitation, and how many were sent on a day.
+// sent returns the sender of an invitation, with the numbers of invitations
+// sent on a day.
 func (s *Store) sent(ctx context.Context, tx pgx.Tx, i Invitation, day time.Time) (sender, error) {
 	return postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (sender, error) {
 		var s sender
@@ -169,8 +170,7 @@ func (s *Store) waits(ctx context.Context, hash []byte, address string, now time
 	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], "SELECT waiting_invitation($1, $2, $3) IS NOT NULL", hash, address, now)
 }
 
-// find returns the organization of an invitation that waits, for whoever has its token
-// and its address.
+// find returns the organization of the pending invitation with a token and an address.
 func (s *Store) find(ctx context.Context, tx pgx.Tx, hash []byte, address string, now time.Time) (string, error) {
 	organizationID, err := postgres.TxOne(ctx, tx, pgx.RowTo[*string], "SELECT waiting_invitation($1, $2, $3)::text", hash, address, now)
 	if err != nil {
@@ -182,8 +182,8 @@ func (s *Store) find(ctx context.Context, tx pgx.Tx, hash []byte, address string
 	return *organizationID, nil
 }
 
-// accept uses an invitation up, for whoever has its token and its address, in a
-// transaction of the organization.
+// accept uses up the invitation with a token and an address, in a transaction
+// of the organization.
 func (s *Store) accept(ctx context.Context, tx pgx.Tx, organizationID string, hash []byte, address string, now time.Time) (Invitation, error) {
 	i, err := postgres.TxOne(ctx, tx, scan, `UPDATE invitations SET accepted_at = $4, token_hash = NULL
 		WHERE organization_id = $1 AND token_hash = $2 AND email_normalized = $3 AND accepted_at IS NULL AND expires_at > $4

@@ -91,7 +91,8 @@ func (p *Postman) work(ctx context.Context, _ postgres.Scope, job jobs.Job[deliv
 	}
 	message, err := p.templates.Fill(notify.Email, page.Template, page.Locale, data)
 	if err != nil {
-		// It is the same the next time. Nobody waits a day for it, and the log says so.
+		// Another attempt would fail in the same way, so the job ends at once, and the
+		// log reports it.
 		return jobs.Permanent(fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the letter cannot be written"))
 	}
 	message.ID, message.To = l.ID, l.Address

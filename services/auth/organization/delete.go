@@ -53,7 +53,8 @@ func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.Undelete
 		if err := s.store.resume(ctx, tx, o.ID); err != nil {
 			return o, err
 		}
-		// Inviters may have left, or been disabled, meanwhile.
+		// While the organization was deleted, inviters may have left or been
+		// disabled.
 		return o, s.withdraw(ctx, tx, o.ID)
 	})
 	if err != nil {
@@ -186,9 +187,9 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 	return s.record(ctx, tx, left, "removed", m.Roles, nil)
 }
 
-// Disable takes from a user who is being disabled what it began in its organizations:
-// the invitations that it sent. It runs in a transaction in the user's scope, which it
-// changes and restores.
+// Disable withdraws the invitations that a user who is being disabled has sent, in all
+// its organizations. It runs in a transaction in the user's scope; it changes the
+// scope and restores it.
 func (s *Service) Disable(ctx context.Context, tx postgres.Tx, userID string) error {
 	memberships, err := s.store.Memberships(ctx, tx, userID)
 	if err != nil {
@@ -203,7 +204,7 @@ func (s *Service) Disable(ctx context.Context, tx postgres.Tx, userID string) er
 			return err
 		}
 		if o.DeleteTime != nil {
-			continue // restoring it looks at its invitations
+			continue // restoring it checks its invitations
 		}
 		if err := s.withdraw(ctx, tx, o.ID, userID); err != nil {
 			return err

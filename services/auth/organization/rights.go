@@ -18,30 +18,30 @@ const permissionMembers = "members.write"
 type Grant struct {
 	// Roles are names of built-in roles and ids of custom ones.
 	Roles []string
-	// Permissions are those that all the roles give together. Those of a caller are the
-	// ones among them that its credential may use.
+	// Permissions are those that all the roles give together. For a caller, they are
+	// only those that its credential may use.
 	Permissions []string
 
-	// user is set where the caller has no first-party session. It is what the roles
-	// give to the user that the key or the client acts for.
+	// user is set when the caller has no first-party session. It holds the rights
+	// of the user that the key or the client acts for.
 	user *Grant
-	// claimed is set for a caller. It is what the credential said when it was issued,
-	// which the database may have overtaken.
+	// claimed is set for a caller. It holds the rights that the credential stated
+	// when it was issued; the database may have changed since.
 	claimed *Grant
 }
 
-// overtaken returns a refusal of a caller as a conflict where its credential still says
-// that it may: its rights were taken meanwhile, as by somebody whom it was about to take
-// them from.
+// overtaken turns the refusal of a caller into a conflict when its credential still
+// states the right: the caller lost its rights during the call, for example to the
+// member whom it was about to demote.
 func (g Grant) overtaken(refusal error, judge func(Grant) error) error {
 	if refusal == nil || g.claimed == nil || judge(*g.claimed) != nil {
 		return refusal
 	}
-	return fault.New(faultv1.Reason_REASON_CONFLICT, "your own roles changed meanwhile: read them again")
+	return fault.New(faultv1.Reason_REASON_CONFLICT, "your own roles have changed since: read them again")
 }
 
-// narrowed returns what a caller may use of what its user has. It is the one place
-// that decides what the scopes of a credential leave of stored rights.
+// narrowed returns the part of its user's rights that a caller may use. It is the
+// one place that applies the scopes of a credential to stored rights.
 func (g Grant) narrowed(p *identity.Principal) Grant {
 	if p.FirstParty() {
 		return g
@@ -49,8 +49,8 @@ func (g Grant) narrowed(p *identity.Principal) Grant {
 	return Grant{Roles: g.Roles, Permissions: authz.Within(p, g.Permissions), user: &g}
 }
 
-// Require refuses whoever does not hold a permission, with CONFLICT where it was taken
-// while the caller asked.
+// Require refuses a caller who does not hold a permission, with CONFLICT when the
+// caller lost it during the call.
 func (g Grant) Require(permission string) error {
 	return g.overtaken(g.require(permission), func(claimed Grant) error { return claimed.require(permission) })
 }
@@ -66,11 +66,11 @@ func (g Grant) require(permission string) error {
 	}
 }
 
-// Cover refuses what the holder of g may neither give nor take. That is a permission
-// that g lacks, or a role above those of g: being owner or admin is more than the
-// permissions of today. A key or an OAuth client does not reach its user's own roles
-// either, so that a leaked one makes nobody as mighty as its user. What was taken while
-// the caller asked is CONFLICT.
+// Cover refuses rights that the holder of g may neither give nor take: a permission
+// that g lacks, or a role above those of g, because owner and admin mean more than
+// today's permissions. A key or an OAuth client may not give or take a role as high as
+// its user's either, so that a leaked one makes nobody as powerful as its user. When
+// the caller lost its rights during the call, the refusal is CONFLICT.
 func (g Grant) Cover(other Grant) error {
 	return g.overtaken(g.cover(other), func(claimed Grant) error { return claimed.cover(other) })
 }
@@ -149,10 +149,10 @@ func (r *Rights) Held(m Member) Grant {
 	return Grant{Roles: m.Roles, Permissions: r.authorizer.Permissions(m.Roles, m.Permissions)}
 }
 
-// Caller returns what the caller may use in the organization that it acts in: what
-// the database has now rather than the token, which may be minutes old, within the
-// scopes of the caller's credential. It locks who belongs to the organization, in a
-// transaction of it.
+// Caller returns the rights that the caller may use in the organization that it
+// acts in. They are those of the database now, not of the token, which may be
+// minutes old, within the scopes of the caller's credential. It locks the
+// memberships of the organization, in a transaction of the organization.
 func (r *Rights) Caller(ctx context.Context, tx postgres.Tx, p *identity.Principal) (Grant, error) {
 	if err := r.store.Lock(ctx, tx, p.OrganizationID); err != nil {
 		return Grant{}, err
@@ -166,7 +166,8 @@ func (r *Rights) Caller(ctx context.Context, tx postgres.Tx, p *identity.Princip
 	return held, err
 }
 
-// claimed is what the caller's credential says of its rights in the organization.
+// claimed returns the rights in the organization that the caller's credential
+// states.
 func (r *Rights) claimed(p *identity.Principal) Grant {
 	roles := slices.DeleteFunc(slices.Clone(p.Roles), func(role string) bool { return role == RoleOperator })
 	return Grant{Roles: roles, Permissions: r.authorizer.Permissions(roles, p.Permissions)}.narrowed(p)
@@ -191,8 +192,9 @@ func (r *Rights) Of(ctx context.Context, tx postgres.Tx, organizationID, field s
 	return Grant{Roles: roles, Permissions: r.authorizer.Permissions(roles, permissions)}, nil
 }
 
-// Give returns what each of some lists of roles gives in an organization, in a
-// transaction of it. A role that the organization does not have gives nothing.
+// Give returns the rights that each list of roles gives in an organization, in
+// a transaction of the organization. A role that the organization does not have
+// gives nothing.
 func (r *Rights) Give(ctx context.Context, tx postgres.Tx, organizationID string, lists ...[]string) ([]Grant, error) {
 	custom, err := r.store.customRoles(ctx, tx, organizationID, slices.Concat(lists...))
 	if err != nil {
@@ -211,8 +213,9 @@ func (r *Rights) Give(ctx context.Context, tx postgres.Tx, organizationID string
 	return out, nil
 }
 
-// Now returns what some users have now in an organization, by user, in a transaction
-// of it. One who is disabled, or does not belong to it any more, has nothing.
+// Now returns the current rights of some users in an organization, by user, in a
+// transaction of the organization. A user who is disabled, or no longer a member,
+// has none.
 func (r *Rights) Now(ctx context.Context, tx postgres.Tx, organizationID string, userIDs []string) (map[string]Grant, error) {
 	members, err := r.store.membersIn(ctx, tx, organizationID, userIDs)
 	if err != nil {

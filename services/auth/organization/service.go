@@ -23,9 +23,9 @@ type Deps struct {
 	Store       *Store
 	Rights      *Rights
 	Revocations *revocation.Store
-	// Withdraw deletes the invitations of an organization that their inviters could not
-	// send any more, in a transaction that has locked the organization. Some users count
-	// as having no rights in it.
+	// Withdraw deletes the invitations of an organization that their inviters could no
+	// longer send, in a transaction that has locked the organization. The users in
+	// without count as having no rights.
 	Withdraw func(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error
 	// Fresh returns a caller who may do what cannot be undone: signed in freshly, with
 	// the second factor where there is one.

@@ -28,7 +28,7 @@ type Deps struct {
 	Rights      *organization.Rights
 	Authorizer  *authz.Authorizer
 	Revocations *revocation.Store
-	// Withdraw deletes the invitations that their inviters could not send any more.
+	// Withdraw deletes the invitations that their inviters could no longer send.
 	Withdraw func(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error
 	Trail    *audit.Trail
 	Clock    clock.Clock

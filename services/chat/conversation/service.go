@@ -25,7 +25,8 @@ type Messenger interface {
 	// SendMessage does the same and follows the run.
 	SendMessage(req *chatv1.SendMessageRequest, stream grpc.ServerStreamingServer[chatv1.RunEvent]) error
 	// Check refuses an assistant or collections that do not exist, or that the caller
-	// may not use. Its faults name the fields below "conversation". An empty id is none.
+	// may not use. Its faults name the fields below "conversation". An empty id names
+	// no assistant.
 	Check(ctx context.Context, scope postgres.Scope, assistantID string, collectionIDs []string) error
 }
 
@@ -167,7 +168,7 @@ func Caller(ctx context.Context) (postgres.Scope, error) {
 func decode(in *chatv1.Conversation) Conversation {
 	return Conversation{
 		ID: in.GetId(), Title: in.GetTitle(), AssistantID: strings.ToLower(in.GetAssistantId()),
-		CollectionIDs: id.Distinct(in.GetCollectionIds()), // not nil: the column knows no NULL
+		CollectionIDs: id.Distinct(in.GetCollectionIds()), // not nil: the column is NOT NULL
 	}
 }
 

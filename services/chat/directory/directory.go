@@ -55,7 +55,7 @@ func New(client managementv1.AssistantDirectoryServiceClient, clk clock.Clock) (
 // gets it must not change it. The fault of an absent one, or of another
 // organization's, is NOT_FOUND.
 func (d *Directory) Resolve(ctx context.Context, organizationID, id string) (*managementv1.Assistant, error) {
-	id = strings.ToLower(id) // as it is announced
+	id = strings.ToLower(id) // announcements use lower case
 	if e, ok := d.known.Get(id); ok && e.organizationID == organizationID && d.clock.Now().Before(e.until) {
 		return e.assistant, nil
 	}

@@ -273,7 +273,8 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// S84: what a run has no right to, its model can neither see nor ask for.
+// S84: the model of a run can neither see nor call a tool that the run has no
+// right to.
 func TestS84AWithheldToolIsNeitherOfferedNorCalled(t *testing.T) {
 	t.Parallel()
 	b := setup(t, searcher{}, engine.Budget{}, modelstub.Reply{ToolCalls: search("leave")}, modelstub.Reply{Text: []string{"I do not know."}})

@@ -47,8 +47,8 @@ type Request struct {
 	History   []Turn
 	Assistant Assistant
 	Caller    tool.Caller
-	// Withheld are the names of the tools that this run does not get, whatever its
-	// assistant may use.
+	// Withheld holds the names of tools that this run may not use, whatever its
+	// assistant allows.
 	Withheld []string
 }
 

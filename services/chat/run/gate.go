@@ -7,9 +7,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// startsAtOnce is how many transactions of a user, and of an organization, start runs at
-// once in a process. They wait for each other in the database, where each would hold a
-// connection that others need.
+// startsAtOnce is how many transactions of one user, and of one organization, may start
+// runs at once in a process. They wait for each other in the database, and each holds a
+// connection that others need, so further starts wait here instead.
 const startsAtOnce = 4
 
 // gates lets a few callers with the same key through at once; the others wait. The zero
@@ -21,7 +21,7 @@ type gates struct {
 
 type gate struct {
 	slots   chan struct{}
-	callers int // inside and waiting; the gate goes with the last
+	callers int // inside and waiting; the last one removes the gate
 }
 
 // enter waits for a place until ctx ends.
@@ -56,8 +56,8 @@ func (g *gates) enter(ctx context.Context, key string) (leave func(), err error)
 	}
 }
 
-// queue waits for the turn of a start, before it takes a connection. Always in this order,
-// so that no two wait for each other.
+// queue waits for the turn of a start before it takes a connection. It enters the gates
+// always in this order, so that no two starts wait for each other.
 func (m *Manager) queue(ctx context.Context, scope postgres.Scope) (leave func(), err error) {
 	if m.cfg.PerUser <= 0 && m.cfg.PerOrganization <= 0 {
 		return func() {}, nil

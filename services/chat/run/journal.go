@@ -81,8 +81,9 @@ func (j *journal) open(flags int) (err error) {
 	return nil
 }
 
-// add writes an event down before a reader sees it. No journal takes nothing, nor does a
-// file after a record that it could not take whole: what follows would not be read.
+// add writes an event to the journal before a reader sees it. It does nothing without a
+// journal, or after a record that could not be written whole: later records would not
+// be read.
 func (j *journal) add(r record) {
 	if j == nil {
 		return

@@ -20,8 +20,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
 
-// library is an organization's assistants and collections, and an engine that remembers
-// what it was asked for.
+// library is an organization's assistants and collections, and an engine that records
+// its requests.
 type library struct {
 	assistant   *managementv1.Assistant
 	collections []string
@@ -48,7 +48,7 @@ func (l *library) Run(ctx context.Context, req engine.Request, out engine.Emitte
 	return engine.Outcome{}, out.Emit(ctx, engine.MessageDelta{Text: "Yes."})
 }
 
-// last returns what the engine was asked for last.
+// last returns the latest request to the engine.
 func (l *library) last() engine.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +75,8 @@ func newLibrary(t *testing.T) (*library, *replica) {
 	return l, r
 }
 
-// key is a caller by an API key of an owner, with some scopes.
+// key returns the context of a caller with an API key of an owner, with some
+// scopes.
 func key(t *testing.T, scope postgres.Scope, scopes ...string) context.Context {
 	t.Helper()
 	return identity.NewContext(t.Context(), &identity.Principal{
@@ -83,7 +84,8 @@ func key(t *testing.T, scope postgres.Scope, scopes ...string) context.Context {
 	})
 }
 
-// custom is a signed-in caller whose one role gives some permissions.
+// custom returns the context of a signed-in caller whose one role gives some
+// permissions.
 func custom(t *testing.T, scope postgres.Scope, permissions ...string) context.Context {
 	t.Helper()
 	return identity.NewContext(t.Context(), &identity.Principal{

@@ -38,12 +38,12 @@ type live struct {
 	events  []*chatv1.RunEvent
 	answer  answer
 	written int // how many of events are stored
-	// reserved is the last number that the database knows as ours. Readers see none
-	// past it: whoever ends the run, should this process be lost, numbers the end
-	// past it.
+	// reserved is the last number that the database has reserved for this process.
+	// Readers see no event past it: if this process is lost, the process that ends
+	// the run numbers the end past it.
 	reserved int32
 	leased   time.Time // when the lease was last known to be ours
-	doubt    bool      // it may be over, and the run somebody else's
+	doubt    bool      // the lease may have ended, and the run may belong to another process
 	ending   *ending
 	ended    bool // the ending is stored
 	lost     bool
@@ -54,10 +54,11 @@ func newLive(scope postgres.Scope, r Run, attempt int32, cancel context.CancelCa
 	return &live{scope: scope, run: r, attempt: attempt, cancel: cancel, changed: make(chan struct{})}
 }
 
-// append puts an event at the end of the log, and returns how many reserved numbers are
-// left. The event is written down before a reader sees it: should the process be killed,
-// others find it too. When the lease may be over, readers see it once it is stored:
-// whoever claimed the run meanwhile ends its log elsewhere.
+// append adds an event to the end of the log, and returns how many reserved numbers are
+// left. The event goes to the journal before a reader sees it, so that it is found
+// again after the process was killed. When the lease may have ended, readers see the
+// event only once it is stored, because another process may have claimed the run and
+// ended its log.
 func (l *live) append(event *chatv1.RunEvent, now time.Time) (left int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,8 +90,8 @@ func (l *live) wake() {
 	l.changed = make(chan struct{})
 }
 
-// end decides how the run ends, by an event that is numbered past a position. Readers
-// see it when it is stored.
+// end ends the run with an event that is numbered past a position. Readers see the
+// event when it is stored.
 func (l *live) end(e ending, past int32, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,8 +108,8 @@ func (l *live) is(attempt int32) bool {
 	return l.attempt == attempt
 }
 
-// stored takes note that the first n events and a reservation are in the database, by a
-// write that began at a time.
+// stored records that the first n events and a reservation are in the database, by a
+// write that began at a given time.
 func (l *live) stored(n int, reserved int32, began time.Time) (ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

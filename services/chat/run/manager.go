@@ -51,13 +51,13 @@ type Config struct {
 	Deadline time.Duration
 	// Grace is how long runs may go on when the process stops; 5 s.
 	Grace time.Duration
-	// Block is how many numbers of a run's events are reserved ahead of what is
-	// stored of it; 1024. No reader sees more. A model of 1,000 tokens a second uses
-	// a twentieth of it between two writes, and is not held up by one that takes a
-	// second.
+	// Block is how many numbers of a run's events are reserved ahead of the stored
+	// events; 1024. Readers see no event past it. A model of 1,000 tokens a second
+	// uses a twentieth of a block between two writes, so a write that takes a second
+	// does not hold it up.
 	Block int32
 	// PerUser and PerOrganization are how many runs a user, in all organizations, and
-	// an organization may have at once. 0 is no limit.
+	// an organization may have at once. 0 means no limit.
 	PerUser, PerOrganization int32
 	// Journal is a folder of this machine where processes note what their readers
 	// have seen, for the case that they are killed. Empty notes nothing: what was
@@ -113,9 +113,9 @@ type Manager struct {
 	owner         string
 	journal       *journal      // nil without one
 	dirty         chan struct{} // there is something to store
-	urgent        chan struct{} // it cannot wait for more
+	urgent        chan struct{} // the batch cannot wait for more events
 	stored        bool          // the last batch; the writer's alone
-	patient       time.Time     // nothing is claimed before; the sweep's alone
+	patient       time.Time     // no run is claimed before this time; the sweep's alone
 	executors     sync.WaitGroup
 	starts        gates
 

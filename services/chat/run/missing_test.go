@@ -12,21 +12,21 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
-// What a conversation or its assistant names may be deleted later: the conversation goes on
-// without it, and its runs say so.
+// Resources that a conversation or its assistant names may be deleted later. The
+// conversation continues without them, and its runs list them as missing.
 func TestAConversationOutlivesWhatItNames(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name             string
-		collections      bool // of the conversation
+		collections      bool // the conversation names collections
 		assistant        bool
 		lose             func(*library)
 		missing          func(l *library, before []string) (collections []string, assistant string)
 		searches         int
-		without          bool // no search
+		without          bool // the run gets no search tool
 		withInstructions bool
 	}{
-		{name: "nothing is gone", collections: true, assistant: true, lose: func(*library) {}, searches: 2, withInstructions: true},
+		{name: "nothing is deleted", collections: true, assistant: true, lose: func(*library) {}, searches: 2, withInstructions: true},
 		{name: "a collection of the conversation", collections: true, lose: func(l *library) { l.collections = l.collections[:1] },
 			missing: func(_ *library, before []string) ([]string, string) { return before[1:], "" }, searches: 1},
 		{name: "a collection of the assistant", collections: true, assistant: true, lose: func(l *library) { l.collections = l.collections[1:] },

@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
-// What a run reaches beside its conversation, and the permissions for it. They are checked
-// when a run starts; its stored answer shows all its readers the same.
+// The permissions for the resources that a run reaches beside its conversation. They
+// are checked when a run starts; its stored answer is the same for all its readers.
 const (
 	useAssistants = "assistants.read"
 	useKnowledge  = "knowledge.read"
@@ -25,8 +25,8 @@ const (
 // plan is how a message is answered.
 type plan struct {
 	request engine.Request
-	// missingCollections and missingAssistant are stored references to what is gone: the
-	// run does without it, and says so.
+	// missingCollections and missingAssistant are stored references to deleted
+	// resources. The run skips them, and reports them.
 	missingCollections []string
 	missingAssistant   string
 }
@@ -44,7 +44,8 @@ func (s *Service) Check(ctx context.Context, scope postgres.Scope, assistantID s
 	return nil
 }
 
-// prepare decides how a message is answered, and refuses what cannot be.
+// prepare decides how a message is answered, or returns the reason why it
+// cannot be.
 func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest) (plan, error) {
 	p := plan{request: engine.Request{Caller: tool.Caller{OrganizationID: scope.OrganizationID, UserID: scope.UserID}}}
 	collections, err := s.chooseAssistant(ctx, scope, c, req, &p)
@@ -61,9 +62,9 @@ func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversat
 	return p, err
 }
 
-// chooseAssistant takes the assistant of the request, or else of the conversation, into the
-// plan, and returns its collections. The conversation's may be gone: the default assistant
-// then answers, as it does where a conversation has none.
+// chooseAssistant puts the assistant of the request, or else of the conversation, into
+// the plan, and returns its collections. The conversation's assistant may be deleted;
+// then the default assistant answers, as in a conversation without one.
 func (s *Service) chooseAssistant(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest, p *plan,
 ) ([]string, error) {
 	assistantID, stored := req.GetAssistantId(), false
@@ -88,9 +89,10 @@ func (s *Service) chooseAssistant(ctx context.Context, scope postgres.Scope, c c
 	return a.GetCollectionIds(), nil
 }
 
-// chooseCollections takes the collections of the request, or else the stored ones, into the
-// plan. A caller without the right to read documents gets no search, and nor does a run
-// whose stored collections are all gone: to search in none means to search in all.
+// chooseCollections puts the collections of the request, or else the stored ones, into
+// the plan. A caller without the right to read documents gets no search. Neither does a
+// run whose stored collections are all deleted, because an empty list would search all
+// collections.
 func (s *Service) chooseCollections(ctx context.Context, scope postgres.Scope, stored, named []string, p *plan) error {
 	if len(named) > 0 {
 		p.request.Caller.CollectionIDs = id.Distinct(named)

@@ -54,12 +54,12 @@ func (m *Manager) recoverOne(ctx context.Context, owner string, j *journal) erro
 	return m.send(ctx, b)
 }
 
-// follows reports whether what a journal holds of a run follows what is stored of it. It
-// does not where the journal could not be written for a time.
+// follows reports whether the events of a run in the journal continue the stored ones.
+// They do not when the journal could not be written for a time.
 func (m *Manager) follows(ctx context.Context, l *live) (bool, error) {
 	r, err := m.get(ctx, l.scope, l.run.ID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
-		return false, nil // deleted meanwhile
+		return false, nil // deleted in the meantime
 	}
 	return err == nil && l.base <= r.LastSeq, err
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
 
-// counting says as many words as it is told to, at once for each order, until the orders
-// end.
+// counting is an engine that sends as many words as each order states, at once, until
+// the orders end.
 type counting struct{ orders chan int }
 
 func (c *counting) Run(ctx context.Context, _ engine.Request, out engine.Emitter) (engine.Outcome, error) {
@@ -50,7 +50,8 @@ func lose(t *testing.T, database *pgtest.Database, runID string) {
 	database.AdminExec(t, "UPDATE chat.runs SET lease_until = now() - interval '1 second' WHERE id = $1", runID)
 }
 
-// hold keeps a run from being written until the returned function is called.
+// hold locks a run, so that it cannot be written until the returned function is
+// called.
 func hold(t *testing.T, database *pgtest.Database, runID string) (release func()) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database.AdminURL)
@@ -103,7 +104,7 @@ func TestTheLossOfTheJournal(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name   string
-		stored int // words; -1 loses run.started too
+		stored int // how many words are stored; with -1, run.started is lost too
 	}{{"before anything was stored", -1}, {"after some was stored", 3}} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -136,7 +137,8 @@ func TestTheLossOfTheJournal(t *testing.T) {
 			if got.GetLastSeq() != end || got.GetState() != chatv1.Run_INTERRUPTED {
 				t.Errorf("the run is %v, its end is event %d", got, end)
 			}
-			// The first process lives after all: what it shows and writes changes nothing.
+			// The first process continues after all; what it shows and writes changes
+			// nothing.
 			close(eng.orders)
 			here.stop()
 			checkPositions(t, there, scope, runID, seen, end)
@@ -144,8 +146,8 @@ func TestTheLossOfTheJournal(t *testing.T) {
 	}
 }
 
-// checkPositions reads a lost run from each position: every reader sees what others had
-// seen, as far as it is stored, and the end.
+// checkPositions reads a lost run from each position. Every reader sees the events that
+// were stored, with the contents that others saw, and the end.
 func checkPositions(t *testing.T, r *replica, scope postgres.Scope, runID string, seen []*chatv1.RunEvent, end int32) {
 	t.Helper()
 	for after := range end + 3 {
@@ -167,8 +169,8 @@ func checkPositions(t *testing.T, r *replica, scope postgres.Scope, runID string
 	}
 }
 
-// A process that was stopped for longer than its lease goes on with its readers before it
-// hears that its run has ended elsewhere.
+// A process that was stopped for longer than its lease serves its readers before it
+// learns that another process has ended its run.
 func TestReadersOfAStoppedProcessSeeTheEnd(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &counting{orders: make(chan int)}, newScope()
@@ -183,7 +185,7 @@ func TestReadersOfAStoppedProcessSeeTheEnd(t *testing.T) {
 	ended := there.watch(t, scope, runID, 6).events
 	// It resumes: its clock, which did not move, lets it show what is reserved.
 	eng.orders <- 5
-	clk.Advance(time.Minute) // its writer hears that the run is lost
+	clk.Advance(time.Minute) // its writer learns that the run is lost
 	events := (<-near).events
 	if n := len(events); !bytes.Equal(raw(t, events[n-1:]), raw(t, ended)) || len(ended) != 1 {
 		t.Errorf("the reader of the stopped process saw %v, the run ended with %v", events, ended)
@@ -192,8 +194,8 @@ func TestReadersOfAStoppedProcessSeeTheEnd(t *testing.T) {
 	close(eng.orders)
 }
 
-// Whenever a process is lost, with its journal or without: no number that a reader saw or
-// that is stored has two meanings, and every reader sees an end.
+// Whenever a process is lost, with its journal or without, no number is used for two
+// events, and every reader sees an end.
 func TestNumbersAreUniqueWheneverAProcessIsLost(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, migrations.Set())
@@ -228,7 +230,7 @@ func loseOnce(t *testing.T, database *pgtest.Database, random *rand.Rand) {
 	}
 	there := newReplica(t, database, eng, cfg)
 	waitUntil(t, "the run is taken over", func() bool {
-		lose(t, database, runID) // again, should a write have been under way
+		lose(t, database, runID) // again, in case a write was under way
 		return attempt(t, database.AdminURL, runID) > 1
 	})
 	log := there.watch(t, scope, runID, 0).events

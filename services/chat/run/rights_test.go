@@ -19,7 +19,8 @@ import (
 type visit struct {
 	l *library
 	r *replica
-	// full has every right, and made what the call is about; ctx is the caller.
+	// full has every right, and created the resources of the call; ctx is the
+	// caller.
 	full, ctx context.Context
 }
 
@@ -100,7 +101,8 @@ var indirect = []struct {
 	}},
 }
 
-// S84: nobody reaches a resource by a conversation that they may not reach by itself.
+// S84: a conversation gives no caller access to a resource that the caller may not
+// read otherwise.
 func TestS84AConversationGivesNoRightBesideItsOwn(t *testing.T) {
 	t.Parallel()
 	rights := []string{"chat.read", "chat.write", "knowledge.read", "assistants.read"}

@@ -25,15 +25,15 @@
 //
 // # The log
 //
-// The executing process is the only writer of a run's log, so it numbers the
-// events itself, from 1. It reserves the numbers in the database, a block ahead of
-// what is stored, and shows readers no event past the reservation. Whoever ends the run
-// of a lost process numbers the end past it (decision 0021). So no number means two
-// events, and the one gap that can be is directly before run.interrupted. Readers in the same process are fed
-// from its memory, without waiting for the database. Each 50 ms one statement
-// stores the new events of all runs of the process, with one notification for
-// all; a transaction for each run was measured to collapse at 200 runs. The
-// terminal event is the exception: readers see it when it is stored, together
+// The executing process is the only writer of a run's log, so it numbers the events
+// itself, from 1. It reserves the numbers in the database, a block ahead of what is
+// stored, and shows readers no event past the reservation. The process that ends the
+// run of a lost process numbers the end past it (decision 0021). So no number is used
+// for two events, and a gap is possible only directly before run.interrupted. Readers
+// in the same process are fed from its memory, without waiting for the database. Each
+// 50 ms one statement stores the new events of all runs of the process, with one
+// notification for all; a transaction for each run was measured to collapse at 200
+// runs. The terminal event is the exception: readers see it when it is stored, together
 // with the message and the run's state, so that whoever reads on finds them.
 //
 // A process that is killed takes its memory along, up to a batch of events that
@@ -84,7 +84,8 @@ type Run struct {
 	CreateTime      time.Time
 	UpdateTime      time.Time
 	Finished        bool
-	// MissingCollectionIDs and MissingAssistantID are what the run had to do without.
+	// MissingCollectionIDs and MissingAssistantID are the deleted resources that the
+	// run skipped.
 	MissingCollectionIDs []string
 	MissingAssistantID   string
 }

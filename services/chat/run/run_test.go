@@ -256,7 +256,7 @@ func checkLog(t *testing.T, events []*chatv1.RunEvent) *chatv1.RunEvent {
 		t.Fatalf("the log does not begin with run.started: %v", events)
 	}
 	for i, event := range events {
-		// The one gap that may be is before the end of a run whose process was lost.
+		// A gap is possible only before the end of a run whose process was lost.
 		gap := event.GetRunInterrupted() != nil && event.GetSeq() > int32(i+1)
 		if event.GetSeq() != int32(i+1) && !gap {
 			t.Fatalf("event %d has the number %d", i+1, event.GetSeq())

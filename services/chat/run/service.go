@@ -26,7 +26,7 @@ type Assistants interface {
 	Resolve(ctx context.Context, organizationID, id string) (*managementv1.Assistant, error)
 }
 
-// Collections knows the collections that a question may be answered from.
+// Collections checks the collections that an answer may use.
 type Collections interface {
 	// Missing returns those that the scope's organization does not have.
 	Missing(ctx context.Context, scope postgres.Scope, ids []string) ([]string, error)

@@ -88,7 +88,8 @@ func (m *Manager) takeKey(ctx context.Context, tx pgx.Tx, scope postgres.Scope, 
 	return false, err
 }
 
-// insert adds a run, with its first reservation of numbers. A second live one of the conversation is refused.
+// insert adds a run, with its first reservation of numbers. A second live run
+// in the same conversation is refused.
 func (m *Manager) insert(ctx context.Context, tx pgx.Tx, scope postgres.Scope, r Run, key string) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO runs (organization_id, id, user_id, conversation_id, user_message_id, message_id,
 		state, owner, lease_until, idempotency_key, request_hash, created_at, updated_at, reserved_seq,

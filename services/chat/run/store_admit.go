@@ -11,12 +11,13 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// fullRetry is when a start that was refused for too many runs may be tried again.
+// fullRetry is how long a client waits after a start was refused for too many
+// runs.
 const fullRetry = 5 * time.Second
 
-// admit refuses one run more than the user or the organization may have at once. It comes
-// last before the run is added: until the transaction ends, other starts of the same user
-// and organization wait.
+// admit refuses a run when the user or the organization already has the most runs. It
+// is the last step before the run is added, because other starts of the same user and
+// organization wait until the transaction ends.
 func (m *Manager) admit(ctx context.Context, tx pgx.Tx, scope postgres.Scope) error {
 	if m.cfg.PerUser <= 0 && m.cfg.PerOrganization <= 0 {
 		return nil

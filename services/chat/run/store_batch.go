@@ -58,9 +58,9 @@ func (m *Manager) write(ctx context.Context) {
 	m.flush(ctx, false, finalTimeout)
 }
 
-// gather waits until more events have come, or a log is near the end of its reservation.
-// After a failure it takes its whole time: a database that is away is not asked for each
-// event.
+// gather waits until more events have come, or a log is near the end of its
+// reservation. After a failure it always waits its whole time, so that a database that
+// is unavailable is not called for each event.
 func (m *Manager) gather(ctx context.Context) {
 	hurry := m.urgent
 	if !m.stored {
@@ -113,7 +113,8 @@ func (m *Manager) collect(renew bool) (*batch, error) {
 	return b, nil
 }
 
-// add takes what is new of a run into the batch, and reserves a block of numbers past it.
+// add adds the new events of a run to the batch, and reserves a block of numbers past
+// them.
 func (b *batch) add(l *live, renew bool, block int32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -65,9 +65,9 @@ func (m *Manager) keep(c claimed) bool {
 	return l != nil && l.keep(c.attempt)
 }
 
-// interrupt ends a claimed run with the text that was stored of it. Readers may have seen
-// more than that, up to the reservation: the end is numbered past it, so that they see it
-// too, and no number means two events.
+// interrupt ends a claimed run with the text that was stored of it. Readers may have
+// seen more than that, up to the reservation. The end is numbered past the reservation,
+// so that these readers get it too, and no number is used for two events.
 func (m *Manager) interrupt(ctx context.Context, c claimed) error {
 	l := newLive(c.scope, c.run, c.attempt, func(error) {})
 	for {

@@ -33,7 +33,8 @@ func (s *Service) CreateEventsTicket(ctx context.Context, req *chatv1.CreateEven
 	return &chatv1.CreateEventsTicketResponse{Ticket: issued, ExpiresIn: int32(ticket.Lifetime.Seconds())}, nil
 }
 
-// checkTicket refuses a ticket of another run. It is spent then all the same.
+// checkTicket refuses a ticket for another run. The ticket is used up
+// nevertheless.
 func checkTicket(ctx context.Context, runID string) error {
 	principal, err := identity.Require(ctx)
 	if err != nil {

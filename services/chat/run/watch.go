@@ -11,7 +11,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// aheadRetry is when a reader that is ahead of a live run's log comes again.
+// aheadRetry is how long a reader that is ahead of a live run's log waits.
 const aheadRetry = 2 * time.Second
 
 // Reader is one who follows a run.
@@ -56,10 +56,10 @@ func (m *Manager) Watch(ctx context.Context, scope postgres.Scope, runID string,
 }
 
 // ahead refuses, for now, a reader that has seen more of a live run than its log holds
-// here. The process that showed it may still store it, or is lost: then the run ends soon,
-// by an event that is numbered past all that was shown.
+// here. Either the process that showed these events stores them soon, or it is lost.
+// Then the run ends soon, with an event that is numbered past all that was shown.
 func ahead(last int32) error {
-	return fault.New(faultv1.Reason_REASON_UNAVAILABLE, "the run's log ends with event %d here and now, try again", last).WithRetryAfter(aheadRetry)
+	return fault.New(faultv1.Reason_REASON_UNAVAILABLE, "the run's log ends with event %d on this server for now: try again", last).WithRetryAfter(aheadRetry)
 }
 
 // settled reads a run for a reader at a position. Readers in the run's own

@@ -1,6 +1,6 @@
 // Package ticket issues and redeems tickets: credentials that open the stream of one
 // run's events, once and within [Lifetime], for clients that cannot send a header. A
-// browser's EventSource is one.
+// browser's EventSource is such a client.
 //
 // A ticket speaks for the caller who asked for it: it has that caller's rights and
 // session, so a stream that it opens ends when the session does. Only its hash is
@@ -29,14 +29,15 @@ import (
 const (
 	// Lifetime is how long a ticket can be redeemed.
 	Lifetime = 30 * time.Second
-	// prefix tells tickets from other credentials, for whoever scans for leaks.
+	// prefix distinguishes tickets from other credentials, so that scanners
+	// find leaked ones.
 	prefix      = "gt_"
 	secretBytes = 32
 	// sweepInterval is how often expired tickets are deleted.
 	sweepInterval = time.Minute
 )
 
-// Deps is what the room needs; all of it.
+// Deps is what the package needs; all fields are required.
 type Deps struct {
 	DB    *postgres.DB
 	Clock clock.Clock
@@ -50,7 +51,7 @@ type Tickets struct {
 	log   *slog.Logger
 }
 
-// New returns the room.
+// New returns tickets over deps, or an error when a dependency is missing.
 func New(deps Deps) (*Tickets, error) {
 	if deps.DB == nil || deps.Clock == nil || deps.Log == nil {
 		return nil, errors.New("ticket: every dependency is required")
@@ -77,13 +78,13 @@ func (t *Tickets) Issue(ctx context.Context, scope postgres.Scope, runID string)
 	return ticket, t.store.insert(ctx, scope, runID, hash(ticket), raw, clock.Stamp(t.clock).Add(Lifetime))
 }
 
-// Opens reports whether an RPC takes tickets: the stream of events alone.
+// Opens reports whether an RPC takes tickets. Only the stream of events does.
 func (*Tickets) Opens(fullMethod string) bool {
 	return fullMethod == chatv1.RunService_WatchRun_FullMethodName
 }
 
-// Redeem ends a ticket and returns whom it speaks for, bound to its run, or
-// UNAUTHENTICATED.
+// Redeem uses up a ticket and returns the principal for whom it speaks, bound
+// to its run, or UNAUTHENTICATED.
 func (t *Tickets) Redeem(ctx context.Context, ticket string) (*identity.Principal, error) {
 	if !strings.HasPrefix(ticket, prefix) || len(ticket) != len(prefix)+base64.RawURLEncoding.EncodedLen(secretBytes) {
 		return nil, identity.Unauthenticated()
@@ -115,7 +116,7 @@ func (t *Tickets) Run(ctx context.Context) error {
 	return nil
 }
 
-// Sweep deletes expired tickets and returns how many.
+// Sweep deletes expired tickets and returns their number.
 func (t *Tickets) Sweep(ctx context.Context) (int64, error) {
 	return t.store.sweep(ctx, t.clock.Now())
 }

@@ -11,11 +11,12 @@ import (
 const (
 	// collectionsField is the field that names collections.
 	collectionsField = "assistant.collectionIds"
-	// collectionsRetry is when a write comes again that could not be checked.
+	// collectionsRetry is how long a client waits after a write that could not
+	// be checked.
 	collectionsRetry = 5 * time.Second
 )
 
-// Collections knows the collections that an assistant may name. Another service keeps
+// Collections checks the collections that an assistant names. Another service stores
 // them.
 type Collections interface {
 	// Missing returns those that the caller's organization does not have. It refuses a
@@ -23,9 +24,9 @@ type Collections interface {
 	Missing(ctx context.Context, ids []string) ([]string, error)
 }
 
-// checkCollections refuses collections that do not exist or that the caller may not read.
-// The fault names the field. One that is deleted later stays in the assistant: a run does
-// without it.
+// checkCollections refuses collections that do not exist or that the caller may not
+// read. The fault names the field. A collection that is deleted later stays in the
+// assistant; runs skip it.
 func (s *Service) checkCollections(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil

@@ -96,8 +96,8 @@ func (s *Service) ListAssistants(ctx context.Context, req *managementv1.ListAssi
 func (s *Service) UpdateAssistant(ctx context.Context, req *managementv1.UpdateAssistantRequest) (*managementv1.Assistant, error) {
 	patch := decode(req.GetAssistant())
 	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
-	// Before the transaction, which must not wait for another service. What is not in the
-	// mask stays as it is, whether it still exists or not.
+	// This comes before the transaction, which must not wait for another service.
+	// Collections that the mask does not change are not checked.
 	if slices.Contains(mask, "collection_ids") {
 		if err := s.checkCollections(ctx, patch.CollectionIDs); err != nil {
 			return nil, err

@@ -61,7 +61,7 @@ for (const code of [Code.Unavailable, Code.Internal]) {
 test("a reader that is ahead of a lost run waits for its end", async () => {
   const wait = { desc: RetryInfoSchema, value: { retryDelay: { seconds: 0n, nanos: 1_000_000 } } };
   const ahead = function* (): Generator<RunEvent> {
-    throw new ConnectError("the log ends with event 3 here and now", Code.Unavailable, undefined, [wait]);
+    throw new ConnectError("the log ends with event 3 for now", Code.Unavailable, undefined, [wait]);
   };
   const { asked, runs } = server(ahead, ahead, ahead, ahead, ahead, ahead, ahead, function* () {
     yield create(RunEventSchema, { runId: "run", seq: 1025, event: { case: "runInterrupted", value: {} } });

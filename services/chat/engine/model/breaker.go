@@ -16,7 +16,7 @@ import (
 const (
 	// probeTimeout bounds a probe in the background.
 	probeTimeout = 10 * time.Second
-	// probesPerPause is how many probes there are, in the background, in a pause.
+	// probesPerPause is how many background probes run within a pause.
 	probesPerPause = 5
 )
 
@@ -24,10 +24,10 @@ const (
 // for a while: waiting for a provider that is down costs every caller its patience,
 // and the provider its recovery.
 //
-// While it is open, [Breaker.Watch] probes the provider in the background, and closes it
-// when the provider answers again: no caller has to find out. Without a watch, one caller
-// is let through as a probe after each pause. Either way the first token of an answer closes it: a whole answer may
-// take a minute.
+// While it is open, [Breaker.Watch] probes the provider in the background, and closes
+// it when the provider responds again, so no caller has to be the probe. Without a
+// watch, one caller is let through as a probe after each pause. Either way, the first
+// token of an answer closes it, because a whole answer may take a minute.
 //
 // One Breaker belongs to one provider, shared by all of its models. It is safe for
 // concurrent use.
@@ -44,7 +44,7 @@ type Breaker struct {
 	watched  bool
 	probing  bool
 	closings int   // how often it has closed
-	failed   Model // the model of the latest failure, which a probe asks
+	failed   Model // the model of the latest failure, which a probe calls
 }
 
 var (
@@ -96,9 +96,9 @@ func (b *Breaker) setWatched(watched bool) {
 	b.watched = watched
 }
 
-// probe makes the smallest call there is, of the model that failed last, and reports
-// whether the provider reacts to it in any way but by failing: an answer that refuses the
-// request shows that it is there.
+// probe makes the smallest possible call to the model that failed last, and reports
+// whether the provider responded at all: a response that refuses the request also shows
+// that the provider is back.
 func (b *Breaker) probe(ctx context.Context) (reacts bool) {
 	b.mu.Lock()
 	m := b.failed
@@ -107,7 +107,7 @@ func (b *Breaker) probe(ctx context.Context) (reacts bool) {
 	defer cancel()
 	defer func() {
 		if recover() != nil {
-			reacts = false // as a call of a run that panics: it ends nothing but itself
+			reacts = false // a probe that panics counts as failed, and ends nothing else
 		}
 	}()
 	token := false
@@ -146,8 +146,8 @@ func (b *Breaker) enter() (ticket, error) {
 	return ticket{probe: true, closings: b.closings}, nil
 }
 
-// alive takes note that the provider has begun to answer. It closes the breaker if that is
-// open; otherwise the end of the call decides.
+// alive records that the provider has begun to respond. It closes an open breaker;
+// otherwise the end of the call decides.
 func (b *Breaker) alive() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -161,9 +161,9 @@ func (b *Breaker) shut() {
 	b.closings++
 }
 
-// leave records the outcome. Only the provider's own failures count: a rejected
-// request or a caller who went away says nothing about its health. Nor does a call that
-// began before the breaker last closed: it failed at what is over.
+// leave records the outcome. Only the provider's own failures count: a rejected request
+// or a caller who went away says nothing about its health. Nor does a call that began
+// before the breaker last closed: its failure belongs to an outage that is over.
 func (b *Breaker) leave(m Model, t ticket, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

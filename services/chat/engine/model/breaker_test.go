@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/model"
 )
 
-// slow is a model that fails at first, and then says a word at once and the next when it
-// is told to.
+// slow is a model that fails at first. Later it sends one word at once and the next one
+// on a signal.
 type slow struct {
 	fails int
 	said  chan struct{} // a word was said
@@ -65,7 +65,8 @@ func TestBreakerClosesAtTheFirstToken(t *testing.T) {
 	}
 }
 
-// What began before the provider was back fails late, and says nothing about it.
+// A call that began before the provider recovered and fails late says nothing
+// about the provider's health.
 func TestBreakerStaysClosedWhenOlderCallsFail(t *testing.T) {
 	t.Parallel()
 	fake := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))

@@ -19,7 +19,7 @@ type Rights interface {
 	Require(ctx context.Context, permission string) error
 }
 
-// Directory tells other services which collections exist.
+// Directory reports to other services which collections exist.
 type Directory struct {
 	knowledgev1.UnsafeCollectionDirectoryServiceServer
 
@@ -27,7 +27,8 @@ type Directory struct {
 	rights  Rights
 }
 
-// NewDirectory returns the directory.
+// NewDirectory returns a directory of the service's collections; both arguments
+// are required.
 func NewDirectory(service *Service, rights Rights) (*Directory, error) {
 	if service == nil || rights == nil {
 		return nil, errors.New("collection: every dependency is required")

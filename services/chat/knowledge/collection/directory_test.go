@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/collection"
 )
 
-// S92, S84: a service learns which collections there are in the name of a user who may
-// read them, in that user's organization.
+// S92, S84: a service learns which collections exist only on behalf of a user who may
+// read them, and only in that user's organization.
 func TestS92TheDirectoryAnswersForTheCaller(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Missing returns those of the collections that do not exist, or belong to another
-// organization than the scope's, in their order.
+// Missing returns those of the ids that name no collection of the scope's
+// organization, in their order.
 func (s *Service) Missing(ctx context.Context, scope postgres.Scope, ids []string) ([]string, error) {
 	if len(ids) == 0 {
 		return nil, nil

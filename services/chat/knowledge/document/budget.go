@@ -14,16 +14,17 @@ import (
 )
 
 const (
-	// maxUploads is how many uploads a process takes at once. Each keeps what came
-	// in a file, so they are bounded for the disk: 1 GiB.
+	// maxUploads is how many uploads a process takes at once. Each is kept in a
+	// file, so this bounds the disk space: 1 GiB.
 	maxUploads = 32
 	// maxUploadsOfUser is how many of these one user has, so that nobody keeps the
 	// others out.
 	maxUploadsOfUser = 4
-	// uploadRetry is when to come back.
+	// uploadRetry is how long a refused client waits before it tries again.
 	uploadRetry = 2 * time.Second
-	// largeDocument is from what size on a document's memory is given back to the
-	// system at once, in bytes. The collector would leave it for minutes.
+	// largeDocument is the size, in bytes, from which the memory of a document is
+	// returned to the operating system at once. The garbage collector would keep
+	// it for minutes.
 	largeDocument = 4 << 20
 )
 
@@ -43,16 +44,17 @@ func NewBudget() *Budget {
 	return &Budget{memory: semaphore.NewWeighted(int64(parse.DefaultLimits().Bytes)), uploads: map[string]int{}}
 }
 
-// upload counts an upload of a user in; leave must be called at its end. It
-// refuses one too many, of the user or of all.
+// upload counts a new upload of a user; the caller must call leave at its end.
+// It returns OVERLOADED when the user or the process already has the most
+// uploads.
 func (b *Budget) upload(userID string) (leave func(), err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.uploads[userID] >= maxUploadsOfUser:
-		return nil, fault.New(faultv1.Reason_REASON_OVERLOADED, "more than %d uploads of yours at once", maxUploadsOfUser).WithRetryAfter(uploadRetry)
+		return nil, fault.New(faultv1.Reason_REASON_OVERLOADED, "you already have %d uploads at once", maxUploadsOfUser).WithRetryAfter(uploadRetry)
 	case b.total >= maxUploads:
-		return nil, fault.New(faultv1.Reason_REASON_OVERLOADED, "more than %d uploads at once", maxUploads).WithRetryAfter(uploadRetry)
+		return nil, fault.New(faultv1.Reason_REASON_OVERLOADED, "the server already takes %d uploads at once", maxUploads).WithRetryAfter(uploadRetry)
 	}
 	b.total++
 	b.uploads[userID]++
@@ -66,9 +68,11 @@ func (b *Budget) upload(userID string) (leave func(), err error) {
 	}, nil
 }
 
-// hold waits until there is memory for a document of a size; leave gives it back.
+// hold waits until the budget has memory for a document of a size; leave gives it
+// back.
 func (b *Budget) hold(ctx context.Context, size int) (leave func(), err error) {
-	// What surrounds a document takes memory too, so the smallest count as more.
+	// Handling a document takes memory beside its own, so small documents count
+	// as this much.
 	const least = 1 << 20
 	weight := int64(min(max(size, least), parse.DefaultLimits().Bytes))
 	if err := b.memory.Acquire(ctx, weight); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
 )
 
-// S89: a user has four uploads at once, and all users have thirty-two. One too many
-// is told when to come back, and one that ends makes room.
+// S89: a user has four uploads at once, and all users have thirty-two. One more is
+// refused with the time to wait, and one that ends makes room.
 func TestS89UploadsAtOnceAreBounded(t *testing.T) {
 	t.Parallel()
 	b := NewBudget()
@@ -58,8 +58,8 @@ func TestS89UploadsAtOnceAreBounded(t *testing.T) {
 	}
 }
 
-// S89: the memory of one large document is all that there is; others wait, and not
-// longer than they want to.
+// S89: the budget holds one large document. Others wait, at most until their
+// context ends.
 func TestS89LargeDocumentsWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	b := NewBudget()
@@ -70,7 +70,7 @@ func TestS89LargeDocumentsWaitForEachOther(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := b.hold(gone, 1); !fault.Is(err, faultv1.Reason_REASON_CANCELLED) {
-		t.Errorf("one who is gone: %v", err)
+		t.Errorf("a caller who has left: %v", err)
 	}
 	waited := make(chan error, 1)
 	go func() {

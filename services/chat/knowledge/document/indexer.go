@@ -43,9 +43,10 @@ type IndexerDeps struct {
 	DB       *postgres.DB
 	Embedder embed.Embedder
 	Clock    clock.Clock
-	// Budget bounds what documents take; nil is one of the indexer's own.
+	// Budget bounds the memory of documents; nil means a budget of its own.
 	Budget *Budget
-	// Spool is the folder of documents that are read; empty is the system's.
+	// Spool is the folder for documents that are being read; empty means the
+	// system's temporary folder.
 	Spool string
 }
 
@@ -132,7 +133,7 @@ func (x *Indexer) index(ctx context.Context, scope postgres.Scope, documentID st
 }
 
 // read returns the text of a document. It reports false when the document was
-// deleted meanwhile.
+// deleted in the meantime.
 func (x *Indexer) read(ctx context.Context, d Document) (parse.Document, bool, error) {
 	spool, err := newSpool(x.spool)
 	if err != nil {

@@ -34,7 +34,7 @@ func TestS89LongTextsAreRefusedWhileTheyArrive(t *testing.T) {
 	}
 }
 
-// S89: a large document is stored and read in pieces, and arrives whole.
+// S89: a large document is stored and read in pieces, and stays complete.
 func TestS89LargeDocumentsAreKeptWhole(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t, embed.NewHash(), 0), member(t)

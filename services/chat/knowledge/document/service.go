@@ -31,9 +31,11 @@ type Deps struct {
 	// Answers remembers answers to uploads that carry an Idempotency-Key.
 	Answers rpcserver.Replayer
 	Clock   clock.Clock
-	// Budget bounds what documents take; nil is one of the service's own.
+	// Budget bounds the memory of documents and the number of uploads; nil
+	// means a budget of its own.
 	Budget *Budget
-	// Spool is the folder of unfinished uploads; empty is the system's.
+	// Spool is the folder for unfinished uploads; empty means the system's
+	// temporary folder.
 	Spool string
 }
 

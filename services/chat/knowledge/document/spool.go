@@ -7,15 +7,16 @@ import (
 	"os"
 )
 
-// spooled is a document's bytes in a file that has no name: what a process held
-// there is gone when it ends, however it ends. It is not safe for concurrent use.
+// spooled is a document's bytes in a file that has no name, so the file
+// disappears when the process ends, however it ends. It is not safe for
+// concurrent use.
 type spooled struct {
 	file *os.File
 	size int
 }
 
-// newSpool makes an empty one in a folder, which is made where it is missing. An
-// empty folder is the system's.
+// newSpool creates an empty file in a folder, and creates the folder when it is
+// missing. An empty folder name means the system's temporary folder.
 func newSpool(folder string) (*spooled, error) {
 	if folder != "" {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -42,14 +43,15 @@ func (s *spooled) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// source returns what was written.
+// source returns the written bytes for reading.
 func (s *spooled) source() source { return source{s.file, s.size} }
 
-// close gives the file back. Nothing is lost that anybody still needs.
+// close frees the file. Its error is ignored, because nobody needs the bytes
+// any more.
 func (s *spooled) close() { _ = s.file.Close() }
 
-// source is a document's bytes, wherever they are. They can be read again, as a
-// transaction that is repeated does.
+// source is a document's bytes, wherever they are. They can be read again,
+// because a transaction may be repeated.
 type source struct {
 	io.ReaderAt
 	size int

@@ -73,8 +73,8 @@ func (s *store) insert(ctx context.Context, tx pgx.Tx, d Document, content sourc
 	return insertSource(ctx, tx, d, content)
 }
 
-// pieceSize is how many of a document's bytes are in memory when it is stored or
-// read. A statement takes two to three times its piece.
+// pieceSize is how many bytes of a document are in memory at once when it is
+// stored or read. A statement takes two to three times its piece.
 const pieceSize = 8 << 20
 
 // insertSource stores the bytes piece by piece. Most documents are one piece.

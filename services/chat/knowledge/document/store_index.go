@@ -43,8 +43,8 @@ func (s *indexStore) begin(ctx context.Context, scope postgres.Scope, documentID
 	return d, err == nil, err
 }
 
-// source writes the bytes of a document to a place, piece by piece. It reports
-// false when the document was deleted meanwhile.
+// source writes the bytes of a document to a writer, piece by piece. It reports
+// false when the document was deleted in the meantime.
 func (s *indexStore) source(ctx context.Context, d Document, to io.Writer) (bool, error) {
 	for at := int64(0); at == 0 || at < d.SizeBytes; at += pieceSize {
 		piece, err := postgres.QueryOne(ctx, s.db, scopeOf(d), pgx.RowTo[[]byte],

@@ -19,9 +19,9 @@ import (
 
 type uploadStream = grpc.ClientStreamingServer[knowledgev1.UploadDocumentRequest, knowledgev1.Document]
 
-// UploadDocument implements the RPC. The bytes go to a file as they come, so that
-// no number of uploads holds memory. What is over the limit is refused when the
-// limit is passed, not when all of it has come.
+// UploadDocument implements the RPC. The bytes go to a file as they arrive, so
+// uploads hold no memory. A document over the limit is refused as soon as it
+// passes the limit, not at its end.
 func (s *Service) UploadDocument(stream uploadStream) error {
 	ctx := stream.Context()
 	caller, err := identity.Require(ctx)
@@ -62,8 +62,8 @@ func (s *Service) UploadDocument(stream uploadStream) error {
 	return stream.SendAndClose(out)
 }
 
-// digest tells uploads apart that carry the same Idempotency-Key, by what is said
-// of them and by the sum of their content.
+// digest distinguishes uploads that carry the same Idempotency-Key, by their
+// description and by the hash of their content.
 func digest(d Document, content hash.Hash) []byte {
 	sum := sha256.New()
 	for _, part := range [][]byte{[]byte(d.CollectionID), []byte(d.Title), []byte(d.ContentType), content.Sum(nil)} {
@@ -94,8 +94,9 @@ func receiveHeader(stream uploadStream) (Document, error) {
 	return d, d.Validate("header.title")
 }
 
-// limitOf is how large a document of a content type may be, in bytes. Plain text
-// and Markdown are their own text, which is bounded more tightly than a document.
+// limitOf returns how large a document of a content type may be, in bytes. The
+// bytes of plain text and Markdown are the text itself, and text has a lower
+// limit than documents.
 func limitOf(contentType string) int {
 	limits := parse.DefaultLimits()
 	if parse.IsText(contentType) {
@@ -104,7 +105,7 @@ func limitOf(contentType string) int {
 	return limits.Bytes
 }
 
-// receiveContent copies the bytes as they come.
+// receiveContent copies the bytes as they arrive.
 func receiveContent(stream uploadStream, to io.Writer, limit int) error {
 	for size := 0; ; {
 		part, err := stream.Recv()

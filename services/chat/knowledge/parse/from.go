@@ -13,19 +13,19 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// window is how much of a document is looked at at once.
+// window is how much of a document is examined at once, in bytes.
 const window = 1 << 20
 
-// IsText says whether documents of a content type are their own text, so that
-// [Limits].TextBytes bounds them as they are.
+// IsText reports whether the bytes of a document of a content type are its
+// text, so that [Limits].TextBytes bounds the document itself.
 func IsText(contentType string) bool {
 	kind, err := mediaType(contentType)
 	return err == nil && kind != TypeHTML
 }
 
-// From reads a document from where it is kept. It holds the text of the
-// document in memory, and the document itself only where that is no larger than
-// its text may be.
+// From parses a document that r holds. It keeps the text of the document in
+// memory, and the document itself only when it is no larger than the limit of
+// text.
 func From(ctx context.Context, contentType string, r io.ReaderAt, size int, limits Limits) (Document, error) {
 	kind, err := mediaType(contentType)
 	switch {
@@ -45,7 +45,7 @@ func From(ctx context.Context, contentType string, r io.ReaderAt, size int, limi
 	return Parse(ctx, contentType, raw, limits)
 }
 
-// readLarge reads HTML that is larger than its text may be.
+// readLarge reads HTML that is larger than the limit of text.
 func readLarge(ctx context.Context, r io.ReaderAt, size int, limits Limits) (Document, error) {
 	if err := checkBytes(ctx, io.NewSectionReader(r, 0, int64(size))); err != nil {
 		return Document{}, err
@@ -101,7 +101,7 @@ func checkBytes(ctx context.Context, r io.Reader) error {
 	}
 }
 
-// fill reads until a window is full, and tells whether the document ended.
+// fill reads until a window is full, and reports whether the document ended.
 func fill(r io.Reader, into []byte) (n int, last bool, err error) {
 	n, err = io.ReadFull(r, into)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -113,10 +113,10 @@ func fill(r io.Reader, into []byte) (n int, last bool, err error) {
 	return n, false, nil
 }
 
-// mostlySample is how much of a document shows what kind of bytes it holds.
+// mostlySample is how much of a document is examined for the kind of its bytes.
 const mostlySample = 64 << 10
 
-// whole cuts off a character that is not complete at the end of a text.
+// whole cuts off an incomplete character at the end of a text.
 func whole(text []byte) []byte {
 	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(text[i]) {

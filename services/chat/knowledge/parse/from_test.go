@@ -10,8 +10,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
 )
 
-// What is read from a file reads as it does from memory, also where it is too large
-// to be held there: with so small a limit of text, HTML is read by windows.
+// A document from a file gives the same result as one from memory, also when it is
+// too large for memory: the limit of text is so small here that HTML is read by
+// windows.
 func TestFromReadsWhatParseReads(t *testing.T) {
 	t.Parallel()
 	filler := "<!--" + strings.Repeat("é", 1<<20) + "-->"

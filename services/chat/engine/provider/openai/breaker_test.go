@@ -17,7 +17,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/provider/openai"
 )
 
-// A provider that is back is noticed without a caller, by a request of one token.
+// A request of one token detects that the provider has recovered, without a
+// caller.
 func TestWatchNoticesThatTheProviderIsBack(t *testing.T) {
 	t.Parallel()
 	stub := modelstub.New(modelstub.Options{})

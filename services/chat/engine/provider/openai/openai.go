@@ -115,7 +115,8 @@ func (o Options) withDefaults() Options {
 // Degraded says whether the provider has failed repeatedly and is given a pause.
 func (p *Provider) Degraded() bool { return p.breaker.Open() }
 
-// Watch notices, until ctx ends, when a provider that has failed repeatedly answers again.
+// Watch probes a provider that has failed repeatedly until it responds again. It runs
+// until ctx ends.
 func (p *Provider) Watch(ctx context.Context) { p.breaker.Watch(ctx) }
 
 // Model implements model.Provider. Any name is served: only the server knows which
