@@ -131,13 +131,16 @@ func badDocuments(t *testing.T, i *installation) {
 		{"blank", "blank.txt", "DOCUMENT_EMPTY", []byte(" \n\t\n")},
 		{"binary", "binary.txt", "DOCUMENT_BINARY", []byte("\x7fELF\x02\x01\x01\x00\x00\x00 and so on")},
 		{"not UTF-8", "latin.txt", "DOCUMENT_ENCODING", []byte("Z\xfcge werden gebucht.")},
-		{"too much text", "large.txt", "DOCUMENT_TOO_LARGE", bytes.Repeat([]byte("All work and no play.\n"), 9<<20/22)},
 		{"unknown type", "slides.pptx", "DOCUMENT_UNSUPPORTED_TYPE", []byte("no slides")},
 	} {
 		d := c.indexed(c.upload(collectionID, tc.file, tc.content).text("id"))
 		if d.State != "FAILED" || d.Failure == nil || d.Failure.Reason != tc.reason || !strings.HasSuffix(d.Failure.Message, ".") {
 			t.Errorf("%s: %+v %+v", tc.name, d, d.Failure)
 		}
+	}
+	tooLong := c.upload(collectionID, "large.txt", bytes.Repeat([]byte("All work and no play.\n"), 9<<20/22))
+	if p := tooLong.problem(); tooLong.status != http.StatusRequestEntityTooLarge || p.Reason != "DOCUMENT_TOO_LARGE" {
+		t.Errorf("too much text: %d %s", tooLong.status, tooLong.body)
 	}
 	tooLarge := c.upload(collectionID, "huge.txt", bytes.Repeat([]byte("x"), 33<<20))
 	if p := tooLarge.problem(); tooLarge.status != http.StatusRequestEntityTooLarge || p.Reason != "PAYLOAD_TOO_LARGE" {

@@ -16,3 +16,10 @@ func Distinct(ids []string) []string {
 	}
 	return out
 }
+
+// Without returns the distinct ids that are not among known, in lower case and in their
+// order. The result is a new slice and never nil.
+func Without(ids, known []string) []string {
+	known = Distinct(known)
+	return slices.DeleteFunc(Distinct(ids), func(one string) bool { return slices.Contains(known, one) })
+}

@@ -116,6 +116,13 @@ func (m *migrator) base(ctx context.Context, sets []MigrationSet) error {
 	if err := m.checkDefiner(ctx); err != nil {
 		return err
 	}
+	if !m.options.AdoptRoles {
+		// The migration of another database of the cluster, which does not wait for this one,
+		// may have created a role meanwhile.
+		if err := m.checkRoles(ctx, sets); err != nil {
+			return err
+		}
+	}
 	if err := m.exec(ctx, "CREATE SCHEMA IF NOT EXISTS extensions; CREATE SCHEMA IF NOT EXISTS gatehouse; CREATE SCHEMA IF NOT EXISTS audit"); err != nil {
 		return err
 	}

@@ -19,9 +19,8 @@ const definerRole = "gatehouse_definer"
 // a secret key of its own would otherwise lock the first one out of its database.
 //
 // A role belongs to this installation when it can log in with the password that the
-// secret key gives. A failure for another reason (pg_hba.conf, a full server) does
-// not prove that it belongs to somebody else. Such a role is left as it is, and
-// logged.
+// secret key gives. A role that cannot be tried (pg_hba.conf refuses it, the server is
+// full) is reported too: nothing may be changed about a role that may be another's.
 func (m *migrator) checkRoles(ctx context.Context, sets []MigrationSet) error {
 	var foreign []string
 	for _, set := range sets {
@@ -66,8 +65,8 @@ func (m *migrator) refusesPassword(ctx context.Context, role Role) (bool, error)
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	m.log.Warn("could not check whose role this is; its password stays as it is", "role", role.login(), "error", err)
-	return false, nil
+	return false, fmt.Errorf("postgres: nothing was changed: whether the role %[1]s belongs to this installation cannot be checked, "+
+		"as it cannot log in from here: %[2]w. Let it log in, or run: gatehouse migrate --adopt-roles", role.login(), err)
 }
 
 // ensureRoles creates the login roles of the services and the owner of the

@@ -65,6 +65,18 @@ func TestS95ASecondInstallationLeavesTheRolesOfTheFirst(t *testing.T) {
 	}
 }
 
+// A role that cannot be tried may be another installation's.
+func TestS95ARoleThatCannotBeTriedIsReported(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.NewCluster(t, set())
+	admin := &pgtest.Database{AdminURL: cluster.URL()}
+	admin.AdminExec(t, "ALTER ROLE gatehouse_sample NOLOGIN")
+	err := postgres.Migrate(t.Context(), cluster.URL(), cluster.Config().SecretKey, postgres.MigrateOptions{}, set())
+	if err == nil || !strings.Contains(err.Error(), "gatehouse_sample") || !strings.Contains(err.Error(), "cannot be checked") {
+		t.Errorf("Migrate = %v, want to be told of the role", err)
+	}
+}
+
 // An adoption that fails leaves the passwords as they were: they are set last.
 func TestS95AFailedMigrationChangesNoPassword(t *testing.T) {
 	t.Parallel()

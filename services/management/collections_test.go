@@ -65,8 +65,8 @@ func (l *library) questions() int {
 func TestS92AnAssistantNamesCollectionsThatExist(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	held := id.New()
-	b.library.has = []string{held}
+	held, another := id.New(), id.New()
+	b.library.has = []string{held, another}
 	ctx := b.As(t, id.New(), "member")
 	made := b.create(ctx, t, "Help desk")
 	write := map[string]func(ids ...string) (*managementv1.Assistant, error){
@@ -104,7 +104,7 @@ func TestS92AnAssistantNamesCollectionsThatExist(t *testing.T) {
 			fault.New(faultv1.Reason_REASON_DEADLINE_EXCEEDED, "chat does not hurry"): faultv1.Reason_REASON_UNAVAILABLE,
 		} {
 			b.library.fail(refusal)
-			_, err := try(held)
+			_, err := try(another)
 			if want == faultv1.Reason_REASON_UNAVAILABLE {
 				wantReason(t, err, want)
 				if fault.From(err).RetryAfter() <= 0 {
@@ -146,4 +146,26 @@ func wantField(t *testing.T, name string, err error, want faultv1.Reason) {
 	if v := fault.From(err).Violations(); len(v) != 1 || v[0].Field != "assistant.collectionIds" {
 		t.Errorf("%s: the fault %v names %v", name, err, v)
 	}
+}
+
+// A form sends back the whole list: what was deleted from under an assistant keeps nobody
+// from saving it.
+func TestAnAssistantIsSavedWithACollectionThatIsGone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.library.has = id.NewEach(2)
+	ctx := b.As(t, id.New(), "member")
+	made, err := b.assistants.CreateAssistant(ctx, &managementv1.CreateAssistantRequest{
+		Assistant: &managementv1.Assistant{DisplayName: "Front desk", CollectionIds: b.library.has},
+	})
+	must(t, err)
+	b.library.has = b.library.has[:1]
+	made.DisplayName = "Reception"
+	saved, err := b.assistants.UpdateAssistant(ctx, &managementv1.UpdateAssistantRequest{Assistant: made})
+	if err != nil || saved.GetDisplayName() != "Reception" || len(saved.GetCollectionIds()) != 2 {
+		t.Errorf("saved as %v, %v", saved, err)
+	}
+	saved.CollectionIds = append(saved.CollectionIds, id.New())
+	_, err = b.assistants.UpdateAssistant(ctx, &managementv1.UpdateAssistantRequest{Assistant: saved})
+	wantField(t, "one more that does not exist", err, faultv1.Reason_REASON_NOT_FOUND)
 }

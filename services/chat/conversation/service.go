@@ -102,12 +102,7 @@ func (s *Service) UpdateConversation(ctx context.Context, req *chatv1.UpdateConv
 	}
 	patch := decode(req.GetConversation())
 	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
-	// What is not in the mask stays as it is, whether it still exists or not.
-	named, err := Conversation{}.Apply(patch, mask)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.messenger.Check(ctx, scope, named.AssistantID, named.CollectionIDs); err != nil {
+	if err := s.checkAdded(ctx, scope, patch, mask); err != nil {
 		return nil, err
 	}
 	etag := rpcserver.Etag(ctx, req.GetConversation().GetEtag())
@@ -119,6 +114,24 @@ func (s *Service) UpdateConversation(ctx context.Context, req *chatv1.UpdateConv
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.clock)
 		return after, err
 	}))
+}
+
+// checkAdded checks the assistant and the collections that an update adds to a
+// conversation. Those that it had before may stay, whether they still exist or not: a form
+// sends back all that it has read.
+func (s *Service) checkAdded(ctx context.Context, scope postgres.Scope, patch Conversation, mask []string) error {
+	named, err := Conversation{}.Apply(patch, mask)
+	if err != nil || named.AssistantID == "" && len(named.CollectionIDs) == 0 {
+		return err
+	}
+	before, err := s.store.Get(ctx, scope, patch.ID)
+	if err != nil {
+		return err
+	}
+	if strings.EqualFold(named.AssistantID, before.AssistantID) {
+		named.AssistantID = ""
+	}
+	return s.messenger.Check(ctx, scope, named.AssistantID, id.Without(named.CollectionIDs, before.CollectionIDs))
 }
 
 // DeleteConversation implements the RPC.

@@ -3,11 +3,13 @@
 -- ends the run of a lost process numbers the end past it, and no number means two events.
 ALTER TABLE runs ADD COLUMN reserved_seq integer NOT NULL DEFAULT 0;
 
+-- Runs that are live at this moment belong to processes that reserve nothing. Their readers
+-- are some events ahead of what is stored, and far less than a block.
+UPDATE runs SET reserved_seq = last_seq + 1024 WHERE finished_at IS NULL;
+
 -- append_run_events also extends the reservation of each run, with the write that stores
 -- its events. Neither number goes back: a journal may hold less than the database. All
 -- else is as it was.
-DROP FUNCTION append_run_events(uuid, interval, timestamptz, uuid[], uuid[], integer[], integer[], smallint[], boolean[],
-    text[], bytea[], bytea[], bigint[], bigint[], boolean[], uuid[], integer[], bytea[], text, text);
 CREATE FUNCTION append_run_events(
     p_owner uuid, p_lease interval, p_now timestamptz,
     p_organizations uuid[], p_runs uuid[], p_attempts integer[], p_seqs integer[], p_reserved integer[], p_states smallint[], p_ended boolean[],
@@ -59,12 +61,28 @@ BEGIN
         PERFORM pg_notify(p_channel, p_changed);
     END IF;
 END $$;
-ALTER FUNCTION append_run_events OWNER TO gatehouse_definer;
+ALTER FUNCTION append_run_events(uuid, interval, timestamptz, uuid[], uuid[], integer[], integer[], integer[], smallint[], boolean[],
+    text[], bytea[], bytea[], bigint[], bigint[], boolean[], uuid[], integer[], bytea[], text, text) OWNER TO gatehouse_definer;
 
--- claim_expired_runs also returns the reservation. The claim and the reservation are read
--- in one statement: the old owner extends nothing after it.
-DROP FUNCTION claim_expired_runs(uuid, interval, integer);
-CREATE FUNCTION claim_expired_runs(p_owner uuid, p_lease interval, p_limit integer)
+-- Processes of the version before this one run on during a rollout, and call the function
+-- without reservations. A block is reserved for them.
+CREATE OR REPLACE FUNCTION append_run_events(
+    p_owner uuid, p_lease interval, p_now timestamptz,
+    p_organizations uuid[], p_runs uuid[], p_attempts integer[], p_seqs integer[], p_states smallint[], p_ended boolean[],
+    p_contents text[], p_details bytea[], p_problems bytea[], p_inputs bigint[], p_outputs bigint[], p_estimated boolean[],
+    p_event_runs uuid[], p_event_seqs integer[], p_event_payloads bytea[], p_channel text, p_changed text)
+RETURNS TABLE (run_id text, cancel_requested boolean)
+LANGUAGE sql SECURITY DEFINER SET search_path = chat, pg_temp AS $$
+    SELECT * FROM append_run_events(p_owner, p_lease, p_now, p_organizations, p_runs, p_attempts, p_seqs,
+        ARRAY(SELECT s.seq + 1024 FROM unnest(p_seqs) WITH ORDINALITY AS s(seq, n) ORDER BY s.n),
+        p_states, p_ended, p_contents, p_details, p_problems, p_inputs, p_outputs, p_estimated,
+        p_event_runs, p_event_seqs, p_event_payloads, p_channel, p_changed)
+$$;
+
+-- claim_lost_runs is claim_expired_runs, and returns the reservation too. The claim and the
+-- reservation are read in one statement: the old owner extends nothing after it.
+-- claim_expired_runs stays for processes of the version before this one.
+CREATE FUNCTION claim_lost_runs(p_owner uuid, p_lease interval, p_limit integer)
 RETURNS TABLE (organization_id text, user_id text, id text, conversation_id text, message_id text, attempt integer,
     reserved_seq integer, created_at timestamptz)
 LANGUAGE sql SECURITY DEFINER SET search_path = chat, pg_temp AS $$
@@ -75,4 +93,4 @@ LANGUAGE sql SECURITY DEFINER SET search_path = chat, pg_temp AS $$
     RETURNING r.organization_id::text, r.user_id::text, r.id::text, r.conversation_id::text, r.message_id::text, r.attempt,
         r.reserved_seq, r.created_at;
 $$;
-ALTER FUNCTION claim_expired_runs OWNER TO gatehouse_definer;
+ALTER FUNCTION claim_lost_runs OWNER TO gatehouse_definer;

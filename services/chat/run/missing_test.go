@@ -108,3 +108,45 @@ func TestSpellingsOfACollectionAreOne(t *testing.T) {
 		t.Errorf("the conversation has %v, the run searches %v", c.GetCollectionIds(), got)
 	}
 }
+
+// Everybody who asks for an assistant gets the same one, so a run must not write into its
+// list of collections, nor behind it: another run would search there.
+func TestARunLeavesItsAssistantAsItIs(t *testing.T) {
+	t.Parallel()
+	l, r := newLibrary(t)
+	shared := make([]string, 1, 4)
+	shared[0] = l.collections[0]
+	l.assistant.CollectionIds = shared
+	ctx := key(t, newScope(), "chat.read", "chat.write", "knowledge.read", "assistants.read")
+	c, err := r.conversations.CreateConversation(ctx, &chatv1.CreateConversationRequest{
+		Conversation: &chatv1.Conversation{AssistantId: l.assistant.GetId(), CollectionIds: l.collections[1:]},
+	})
+	must(t, err)
+	must(t, r.conversations.SendMessage(&chatv1.SendMessageRequest{ConversationId: c.GetId(), Content: "Hello"}, &stream{ctx: ctx}))
+	if got := l.last().Caller.CollectionIDs; len(got) != 2 {
+		t.Errorf("the run searches in %v", got)
+	}
+	if behind := shared[:2][1]; behind != "" {
+		t.Errorf("the run wrote %q behind the assistant's collections", behind)
+	}
+}
+
+// A client that sends back what it has read changes nothing about what is gone.
+func TestAConversationIsSavedWithWhatIsGone(t *testing.T) {
+	t.Parallel()
+	l, r := newLibrary(t)
+	ctx := key(t, newScope(), "chat.read", "chat.write", "knowledge.read", "assistants.read")
+	c, err := r.conversations.CreateConversation(ctx, &chatv1.CreateConversationRequest{
+		Conversation: &chatv1.Conversation{AssistantId: l.assistant.GetId(), CollectionIds: l.collections},
+	})
+	must(t, err)
+	l.assistant, l.collections = &managementv1.Assistant{}, l.collections[:1]
+	c.Title = "Another"
+	c, err = r.conversations.UpdateConversation(ctx, &chatv1.UpdateConversationRequest{Conversation: c})
+	if err != nil || c.GetTitle() != "Another" || len(c.GetCollectionIds()) != 2 {
+		t.Errorf("saved as %v, %v", c, err)
+	}
+	c.CollectionIds = append(c.CollectionIds, id.New())
+	_, err = r.conversations.UpdateConversation(ctx, &chatv1.UpdateConversationRequest{Conversation: c})
+	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
+}

@@ -52,7 +52,7 @@ func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversat
 	if err != nil {
 		return p, err
 	}
-	if err := s.chooseCollections(ctx, scope, append(collections, c.CollectionIDs...), req.GetCollectionIds(), &p); err != nil {
+	if err := s.chooseCollections(ctx, scope, slices.Concat(collections, c.CollectionIDs), req.GetCollectionIds(), &p); err != nil {
 		return p, err
 	}
 	if req.GetModel() != "" {
@@ -64,7 +64,8 @@ func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversat
 
 // chooseAssistant puts the assistant of the request, or else of the conversation, into
 // the plan, and returns its collections. The conversation's assistant may be deleted;
-// then the default assistant answers, as in a conversation without one.
+// then the default assistant answers, as in a conversation without one. All runs with the
+// assistant share the returned slice, so nobody may change it.
 func (s *Service) chooseAssistant(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest, p *plan,
 ) ([]string, error) {
 	assistantID, stored := req.GetAssistantId(), false
@@ -108,7 +109,7 @@ func (s *Service) chooseCollections(ctx context.Context, scope postgres.Scope, s
 		return err
 	}
 	p.missingCollections = missing
-	p.request.Caller.CollectionIDs = slices.DeleteFunc(slices.Clone(stored), func(one string) bool { return slices.Contains(missing, one) })
+	p.request.Caller.CollectionIDs = id.Without(stored, missing)
 	if len(stored) > 0 && len(p.request.Caller.CollectionIDs) == 0 {
 		p.withholdSearch()
 	}

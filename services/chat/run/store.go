@@ -163,5 +163,5 @@ func (m *Manager) claim(ctx context.Context) ([]claimed, error) {
 			&c.attempt, &c.reserved, &at)
 		c.run.CreateTime, c.run.UpdateTime, c.run.State = at, at, chatv1.Run_QUEUED
 		return c, err
-	}, "SELECT * FROM claim_expired_runs($1, $2::interval, $3)", m.owner, m.cfg.Lease, sweepLimit)
+	}, "SELECT * FROM claim_lost_runs($1, $2::interval, $3)", m.owner, m.cfg.Lease, sweepLimit)
 }

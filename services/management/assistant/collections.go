@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
@@ -39,6 +41,20 @@ func (s *Service) checkCollections(ctx context.Context, ids []string) error {
 		return fault.NotFound("collection").WithViolation(collectionsField, "names a collection that does not exist")
 	}
 	return nil
+}
+
+// checkAdded checks the collections that an update adds to an assistant. Those that it had
+// before may stay, whether they still exist or not: a form sends back the whole list.
+func (s *Service) checkAdded(ctx context.Context, patch Assistant) error {
+	caller, err := identity.Require(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := s.store.Get(ctx, caller.OrganizationID, patch.ID)
+	if err != nil {
+		return err
+	}
+	return s.checkCollections(ctx, id.Without(patch.CollectionIDs, before.CollectionIDs))
 }
 
 func uncheckedCollections(err error) error {

@@ -96,10 +96,9 @@ func (s *Service) ListAssistants(ctx context.Context, req *managementv1.ListAssi
 func (s *Service) UpdateAssistant(ctx context.Context, req *managementv1.UpdateAssistantRequest) (*managementv1.Assistant, error) {
 	patch := decode(req.GetAssistant())
 	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
-	// This comes before the transaction, which must not wait for another service.
-	// Collections that the mask does not change are not checked.
+	// Before the transaction, which must not wait for another service.
 	if slices.Contains(mask, "collection_ids") {
-		if err := s.checkCollections(ctx, patch.CollectionIDs); err != nil {
+		if err := s.checkAdded(ctx, patch); err != nil {
 			return nil, err
 		}
 	}

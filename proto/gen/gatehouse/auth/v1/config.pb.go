@@ -288,8 +288,8 @@ type Config_Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The largest file of an upload, in bytes.
 	UploadBytes int64 `protobuf:"varint,1,opt,name=upload_bytes,json=uploadBytes,proto3" json:"upload_bytes,omitempty"`
-	// The largest body of any other request, in bytes. What needs no credential
-	// takes 65536 bytes at most.
+	// The largest body of any other request, in bytes. A request that needs no
+	// credential takes 65536 bytes at most.
 	BodyBytes     int64 `protobuf:"varint,2,opt,name=body_bytes,json=bodyBytes,proto3" json:"body_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

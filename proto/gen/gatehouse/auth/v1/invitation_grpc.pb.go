@@ -36,17 +36,17 @@ const (
 type InvitationServiceClient interface {
 	// ListInvitations lists the organization's invitations, newest first.
 	ListInvitations(ctx context.Context, in *ListInvitationsRequest, opts ...grpc.CallOption) (*ListInvitationsResponse, error)
-	// CreateInvitation invites an address, by a mail with a link that works once
-	// and for a week. An invitation of the address that is pending is replaced.
-	// Nobody gives more than they hold, or replaces an invitation that does. So many
-	// are sent on a day (INVITATION_LIMIT).
+	// CreateInvitation invites an address, by a mail with a link that works once and
+	// for a week. An invitation of the address that is pending is replaced. Nobody
+	// gives more than they hold, or replaces an invitation that gives more. The
+	// number of invitations in a day is limited (INVITATION_LIMIT).
 	CreateInvitation(ctx context.Context, in *CreateInvitationRequest, opts ...grpc.CallOption) (*Invitation, error)
 	// DeleteInvitation withdraws an invitation; its link stops working at once. Nobody
 	// withdraws one that gives more than they hold.
 	DeleteInvitation(ctx context.Context, in *DeleteInvitationRequest, opts ...grpc.CallOption) (*DeleteInvitationResponse, error)
 	// AcceptInvitation makes the caller a member. The token is that of the mail's
-	// link, and works for the address that was invited alone, while its inviter could
-	// still send it.
+	// link, and works only for the invited address, and only while the inviter could
+	// still send the invitation.
 	AcceptInvitation(ctx context.Context, in *AcceptInvitationRequest, opts ...grpc.CallOption) (*AcceptInvitationResponse, error)
 }
 
@@ -107,17 +107,17 @@ func (c *invitationServiceClient) AcceptInvitation(ctx context.Context, in *Acce
 type InvitationServiceServer interface {
 	// ListInvitations lists the organization's invitations, newest first.
 	ListInvitations(context.Context, *ListInvitationsRequest) (*ListInvitationsResponse, error)
-	// CreateInvitation invites an address, by a mail with a link that works once
-	// and for a week. An invitation of the address that is pending is replaced.
-	// Nobody gives more than they hold, or replaces an invitation that does. So many
-	// are sent on a day (INVITATION_LIMIT).
+	// CreateInvitation invites an address, by a mail with a link that works once and
+	// for a week. An invitation of the address that is pending is replaced. Nobody
+	// gives more than they hold, or replaces an invitation that gives more. The
+	// number of invitations in a day is limited (INVITATION_LIMIT).
 	CreateInvitation(context.Context, *CreateInvitationRequest) (*Invitation, error)
 	// DeleteInvitation withdraws an invitation; its link stops working at once. Nobody
 	// withdraws one that gives more than they hold.
 	DeleteInvitation(context.Context, *DeleteInvitationRequest) (*DeleteInvitationResponse, error)
 	// AcceptInvitation makes the caller a member. The token is that of the mail's
-	// link, and works for the address that was invited alone, while its inviter could
-	// still send it.
+	// link, and works only for the invited address, and only while the inviter could
+	// still send the invitation.
 	AcceptInvitation(context.Context, *AcceptInvitationRequest) (*AcceptInvitationResponse, error)
 	mustEmbedUnimplementedInvitationServiceServer()
 }

@@ -62,9 +62,9 @@ type OrganizationServiceClient interface {
 	// AddMember makes a user a member of any organization. For operators; others
 	// come by invitation.
 	AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*Member, error)
-	// UpdateMember sets a member's roles. Nobody gives or takes more than they hold,
-	// no key and no OAuth client a role as high as its user's, and the last owner keeps
-	// that role (LAST_OWNER).
+	// UpdateMember sets a member's roles. Nobody gives or takes more than they hold. A
+	// key or an OAuth client gives and takes no role as high as its user's. The last
+	// owner keeps that role (LAST_OWNER).
 	UpdateMember(ctx context.Context, in *UpdateMemberRequest, opts ...grpc.CallOption) (*Member, error)
 	// RemoveMember ends a membership; the last owner stays (LAST_OWNER). A member
 	// may always remove itself.
@@ -208,9 +208,9 @@ type OrganizationServiceServer interface {
 	// AddMember makes a user a member of any organization. For operators; others
 	// come by invitation.
 	AddMember(context.Context, *AddMemberRequest) (*Member, error)
-	// UpdateMember sets a member's roles. Nobody gives or takes more than they hold,
-	// no key and no OAuth client a role as high as its user's, and the last owner keeps
-	// that role (LAST_OWNER).
+	// UpdateMember sets a member's roles. Nobody gives or takes more than they hold. A
+	// key or an OAuth client gives and takes no role as high as its user's. The last
+	// owner keeps that role (LAST_OWNER).
 	UpdateMember(context.Context, *UpdateMemberRequest) (*Member, error)
 	// RemoveMember ends a membership; the last owner stays (LAST_OWNER). A member
 	// may always remove itself.

@@ -829,12 +829,12 @@ type SendMessageRequest struct {
 	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// What the user says.
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
-	// The assistant for this answer; empty is the conversation's. It needs the
-	// permission assistants.read.
+	// The assistant for this answer; empty is the conversation's. An assistant,
+	// named or stored, needs the permission assistants.read.
 	AssistantId string `protobuf:"bytes,3,opt,name=assistant_id,json=assistantId,proto3" json:"assistant_id,omitempty"`
 	// The collections for this answer; empty are the conversation's and the
-	// assistant's. They need the permission knowledge.read; without it, an answer
-	// is drawn from no collection.
+	// assistant's. Naming collections needs the permission knowledge.read.
+	// Without that permission, an answer uses no collection.
 	CollectionIds []string `protobuf:"bytes,4,rep,name=collection_ids,json=collectionIds,proto3" json:"collection_ids,omitempty"`
 	// The model for this answer, provider/name; empty is the assistant's.
 	Model         string `protobuf:"bytes,5,opt,name=model,proto3" json:"model,omitempty"`

@@ -616,8 +616,8 @@ type RunEvent struct {
 	// The run.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// The place in the log, from 1. No number is used for two events. There are no gaps,
-	// but for one that may come directly before run_interrupted, when the run's process was
-	// lost before it stored what it had sent.
+	// except that there may be one directly before run_interrupted, when the run's
+	// process was lost before it stored what it had sent.
 	Seq int32 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	// When it happened.
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
@@ -1317,11 +1317,11 @@ func (x *RunCancelled) GetMessage() *AnsweredMessage {
 	return nil
 }
 
-// RunInterrupted ends a run whose process died. Readers may have seen deltas that are
-// lost: they replace their text by the message's.
+// RunInterrupted ends a run whose process died. Readers may have seen deltas that
+// were lost: they replace their text with that of the message.
 type RunInterrupted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What was kept.
+	// The message, with the text that was kept.
 	Message       *AnsweredMessage `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1415,8 +1415,9 @@ type WatchRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run's id.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Events after this sequence number are sent; 0 sends all. One past what a live
-	// run's log holds here and now is UNAVAILABLE: try again.
+	// Events after this sequence number are sent; 0 sends all. A number past the
+	// end of a live run's log, as far as this server has it, is UNAVAILABLE: try
+	// again.
 	AfterSeq int32 `protobuf:"varint,2,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
 	// A ticket of CreateEventsTicket, instead of the Authorization header. Only the REST
 	// route takes it, in its query.

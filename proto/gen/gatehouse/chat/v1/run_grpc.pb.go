@@ -37,15 +37,15 @@ const (
 type RunServiceClient interface {
 	// GetRun answers a run's state.
 	GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*Run, error)
-	// WatchRun streams a run's events after a position: first those that were,
-	// then those that come, until the terminal one. Over REST it is
-	// text/event-stream; Last-Event-ID gives the position. A stream that ends without
-	// a terminal event broke off: resume it after its last event.
+	// WatchRun streams a run's events after a position: first those that were, then
+	// those that come, until the terminal one. Over REST it is text/event-stream;
+	// Last-Event-ID gives the position. A stream that ends without a terminal event
+	// was cut off: resume it after its last event.
 	WatchRun(ctx context.Context, in *WatchRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunEvent], error)
 	// CreateEventsTicket returns a ticket that opens the stream of a run's events once,
 	// within 30 seconds, as ?ticket= of GET /v1/runs/{run_id}/events. It is for clients
-	// that cannot send a header, such as a browser's EventSource. Streams that it opens end
-	// with the caller's session, as the caller's own do.
+	// that cannot send a header, such as a browser's EventSource. A stream that a ticket
+	// opened ends with the caller's session.
 	CreateEventsTicket(ctx context.Context, in *CreateEventsTicketRequest, opts ...grpc.CallOption) (*CreateEventsTicketResponse, error)
 	// CancelRun stops a run; what it had written is kept. A finished run is
 	// RUN_FINISHED.
@@ -118,15 +118,15 @@ func (c *runServiceClient) CancelRun(ctx context.Context, in *CancelRunRequest, 
 type RunServiceServer interface {
 	// GetRun answers a run's state.
 	GetRun(context.Context, *GetRunRequest) (*Run, error)
-	// WatchRun streams a run's events after a position: first those that were,
-	// then those that come, until the terminal one. Over REST it is
-	// text/event-stream; Last-Event-ID gives the position. A stream that ends without
-	// a terminal event broke off: resume it after its last event.
+	// WatchRun streams a run's events after a position: first those that were, then
+	// those that come, until the terminal one. Over REST it is text/event-stream;
+	// Last-Event-ID gives the position. A stream that ends without a terminal event
+	// was cut off: resume it after its last event.
 	WatchRun(*WatchRunRequest, grpc.ServerStreamingServer[RunEvent]) error
 	// CreateEventsTicket returns a ticket that opens the stream of a run's events once,
 	// within 30 seconds, as ?ticket= of GET /v1/runs/{run_id}/events. It is for clients
-	// that cannot send a header, such as a browser's EventSource. Streams that it opens end
-	// with the caller's session, as the caller's own do.
+	// that cannot send a header, such as a browser's EventSource. A stream that a ticket
+	// opened ends with the caller's session.
 	CreateEventsTicket(context.Context, *CreateEventsTicketRequest) (*CreateEventsTicketResponse, error)
 	// CancelRun stops a run; what it had written is kept. A finished run is
 	// RUN_FINISHED.

@@ -116,8 +116,8 @@ export type Config_Limits = Message<"gatehouse.auth.v1.Config.Limits"> & {
   uploadBytes: bigint;
 
   /**
-   * The largest body of any other request, in bytes. What needs no credential
-   * takes 65536 bytes at most.
+   * The largest body of any other request, in bytes. A request that needs no
+   * credential takes 65536 bytes at most.
    *
    * @generated from field: int64 body_bytes = 2;
    */

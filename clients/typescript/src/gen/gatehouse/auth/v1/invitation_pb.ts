@@ -321,10 +321,10 @@ export const InvitationService: GenService<{
     output: typeof ListInvitationsResponseSchema;
   },
   /**
-   * CreateInvitation invites an address, by a mail with a link that works once
-   * and for a week. An invitation of the address that is pending is replaced.
-   * Nobody gives more than they hold, or replaces an invitation that does. So many
-   * are sent on a day (INVITATION_LIMIT).
+   * CreateInvitation invites an address, by a mail with a link that works once and
+   * for a week. An invitation of the address that is pending is replaced. Nobody
+   * gives more than they hold, or replaces an invitation that gives more. The
+   * number of invitations in a day is limited (INVITATION_LIMIT).
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.CreateInvitation
    */
@@ -346,8 +346,8 @@ export const InvitationService: GenService<{
   },
   /**
    * AcceptInvitation makes the caller a member. The token is that of the mail's
-   * link, and works for the address that was invited alone, while its inviter could
-   * still send it.
+   * link, and works only for the invited address, and only while the inviter could
+   * still send the invitation.
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.AcceptInvitation
    */

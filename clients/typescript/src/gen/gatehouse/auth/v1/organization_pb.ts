@@ -633,9 +633,9 @@ export const OrganizationService: GenService<{
     output: typeof MemberSchema;
   },
   /**
-   * UpdateMember sets a member's roles. Nobody gives or takes more than they hold,
-   * no key and no OAuth client a role as high as its user's, and the last owner keeps
-   * that role (LAST_OWNER).
+   * UpdateMember sets a member's roles. Nobody gives or takes more than they hold. A
+   * key or an OAuth client gives and takes no role as high as its user's. The last
+   * owner keeps that role (LAST_OWNER).
    *
    * @generated from rpc gatehouse.auth.v1.OrganizationService.UpdateMember
    */

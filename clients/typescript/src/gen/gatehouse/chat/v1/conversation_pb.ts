@@ -524,8 +524,8 @@ export type SendMessageRequest = Message$1<"gatehouse.chat.v1.SendMessageRequest
   content: string;
 
   /**
-   * The assistant for this answer; empty is the conversation's. It needs the
-   * permission assistants.read.
+   * The assistant for this answer; empty is the conversation's. An assistant,
+   * named or stored, needs the permission assistants.read.
    *
    * @generated from field: string assistant_id = 3;
    */
@@ -533,8 +533,8 @@ export type SendMessageRequest = Message$1<"gatehouse.chat.v1.SendMessageRequest
 
   /**
    * The collections for this answer; empty are the conversation's and the
-   * assistant's. They need the permission knowledge.read; without it, an answer
-   * is drawn from no collection.
+   * assistant's. Naming collections needs the permission knowledge.read.
+   * Without that permission, an answer uses no collection.
    *
    * @generated from field: repeated string collection_ids = 4;
    */

@@ -438,8 +438,8 @@ export type RunEvent = Message<"gatehouse.chat.v1.RunEvent"> & {
 
   /**
    * The place in the log, from 1. No number is used for two events. There are no gaps,
-   * but for one that may come directly before run_interrupted, when the run's process was
-   * lost before it stored what it had sent.
+   * except that there may be one directly before run_interrupted, when the run's
+   * process was lost before it stored what it had sent.
    *
    * @generated from field: int32 seq = 2;
    */
@@ -768,14 +768,14 @@ export const RunCancelledSchema: GenMessage<RunCancelled> = /*@__PURE__*/
   messageDesc(file_gatehouse_chat_v1_run, 13);
 
 /**
- * RunInterrupted ends a run whose process died. Readers may have seen deltas that are
- * lost: they replace their text by the message's.
+ * RunInterrupted ends a run whose process died. Readers may have seen deltas that
+ * were lost: they replace their text with that of the message.
  *
  * @generated from message gatehouse.chat.v1.RunInterrupted
  */
 export type RunInterrupted = Message<"gatehouse.chat.v1.RunInterrupted"> & {
   /**
-   * What was kept.
+   * The message, with the text that was kept.
    *
    * @generated from field: gatehouse.chat.v1.AnsweredMessage message = 1;
    */
@@ -824,8 +824,9 @@ export type WatchRunRequest = Message<"gatehouse.chat.v1.WatchRunRequest"> & {
   runId: string;
 
   /**
-   * Events after this sequence number are sent; 0 sends all. One past what a live
-   * run's log holds here and now is UNAVAILABLE: try again.
+   * Events after this sequence number are sent; 0 sends all. A number past the
+   * end of a live run's log, as far as this server has it, is UNAVAILABLE: try
+   * again.
    *
    * @generated from field: int32 after_seq = 2;
    */
@@ -935,10 +936,10 @@ export const RunService: GenService<{
     output: typeof RunSchema;
   },
   /**
-   * WatchRun streams a run's events after a position: first those that were,
-   * then those that come, until the terminal one. Over REST it is
-   * text/event-stream; Last-Event-ID gives the position. A stream that ends without
-   * a terminal event broke off: resume it after its last event.
+   * WatchRun streams a run's events after a position: first those that were, then
+   * those that come, until the terminal one. Over REST it is text/event-stream;
+   * Last-Event-ID gives the position. A stream that ends without a terminal event
+   * was cut off: resume it after its last event.
    *
    * @generated from rpc gatehouse.chat.v1.RunService.WatchRun
    */
@@ -950,8 +951,8 @@ export const RunService: GenService<{
   /**
    * CreateEventsTicket returns a ticket that opens the stream of a run's events once,
    * within 30 seconds, as ?ticket= of GET /v1/runs/{run_id}/events. It is for clients
-   * that cannot send a header, such as a browser's EventSource. Streams that it opens end
-   * with the caller's session, as the caller's own do.
+   * that cannot send a header, such as a browser's EventSource. A stream that a ticket
+   * opened ends with the caller's session.
    *
    * @generated from rpc gatehouse.chat.v1.RunService.CreateEventsTicket
    */
