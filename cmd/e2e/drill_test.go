@@ -98,16 +98,16 @@ func TestDrillKilledUnderStreams(t *testing.T) {
 		if lost {
 			pending = append(pending, readers...)
 		} else {
-			checkReaders(t, readers, false)
+			checkReaders(ctx, t, readers, false)
 		}
 	}
-	checkReaders(t, pending, true)
+	checkReaders(ctx, t, pending, true)
 }
 
-func checkReaders(t *testing.T, readers []*follower, lost bool) {
+func checkReaders(ctx context.Context, t *testing.T, readers []*follower, lost bool) {
 	t.Helper()
 	for _, reader := range readers {
-		reader.check(t, lost)
+		reader.check(ctx, t, lost)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestDrillStalledAlone(t *testing.T) {
 	<-time.After(*outage)
 	i.children["chat"].signal(t, syscall.SIGCONT)
 	close(gate)
-	checkReaders(t, readers, false)
+	checkReaders(ctx, t, readers, false)
 }
 
 // The runs' process stands still for longer than a lease, and another one ends its
@@ -186,8 +186,8 @@ func TestDrillStalledAndTakenOver(t *testing.T) {
 		<-other.done
 	}
 	i.children["chat"].signal(t, syscall.SIGCONT)
-	checkReaders(t, readers, true)
-	checkReaders(t, others, true)
+	checkReaders(ctx, t, readers, true)
+	checkReaders(ctx, t, others, true)
 }
 
 // seenNow returns a copy of what the follower has seen so far.
@@ -228,7 +228,7 @@ func TestDrillDatabaseOutage(t *testing.T) {
 	cluster.Stop(t)
 	<-time.After(*outage)
 	cluster.Start(t)
-	checkReaders(t, readers, false)
+	checkReaders(ctx, t, readers, false)
 	for _, reader := range readers {
 		if last := reader.seen[len(reader.seen)-1]; last.name != "run.completed" {
 			t.Errorf("run %s ended with %s", reader.runID, last.name)

@@ -32,10 +32,20 @@ type follower struct {
 // startRun asks a question in a conversation of its own.
 func (c *client) startRun(question string) (conversationID, runID string) {
 	c.t.Helper()
-	conversationID = c.conversation()
+	conversationID = c.insist("/v1/conversations", map[string]any{}).text("id")
 	var started struct{ Run struct{ ID string } }
-	c.post("/v1/conversations/"+conversationID+"/messages", map[string]any{"content": question, "model": stubModel}).into(&started)
+	c.insist("/v1/conversations/"+conversationID+"/messages", map[string]any{"content": question, "model": stubModel}).into(&started)
 	return conversationID, started.Run.ID
+}
+
+// insist posts again while a service is away, as it tells its clients to.
+func (c *client) insist(path string, body any) (a answer) {
+	c.t.Helper()
+	eventually(c.t, path+" is served", settledWithin, func() bool {
+		a = c.post(path, body)
+		return a.status != http.StatusServiceUnavailable
+	})
+	return a
 }
 
 // followed starts a run and a follower of it, which ends with ctx at the latest.
@@ -147,14 +157,15 @@ func (f *follower) await(t *testing.T, seq int) {
 // check compares what a follower has seen with the log that everybody reads now. With
 // lost, the process was lost together with its journal, and events that a follower has
 // seen may be missing from the log.
-func (f *follower) check(t *testing.T, lost bool) {
+func (f *follower) check(ctx context.Context, t *testing.T, lost bool) {
 	t.Helper()
 	<-f.done
-	if f.err != nil {
-		t.Errorf("run %s: %v", f.runID, f.err)
+	reader := &follower{c: f.c, runID: f.runID}
+	if err := errors.Join(f.err, reader.follow(ctx)); err != nil {
+		t.Errorf("run %s: %v", f.runID, err)
 		return
 	}
-	log := f.c.follow(f.runID, 0).rest()
+	log := reader.seen
 	if err := checkLog(log); err != nil {
 		t.Errorf("run %s: %v", f.runID, err)
 		return
