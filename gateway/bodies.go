@@ -25,8 +25,8 @@ const (
 )
 
 // bodies counts the bytes of request bodies that are held, from the moment in which they
-// arrive until the request has ended. A body is held whole, here or in the service,
-// until it can be decoded. Uploads are not: they are passed on and spooled.
+// arrive until the answer begins, at the latest until the request has ended. A body is
+// held whole, here or in the service, until it can be decoded. Uploads are not: they are passed on and spooled.
 type bodies struct {
 	mu    sync.Mutex
 	total int
@@ -56,8 +56,8 @@ func (b *bodies) give(client string, n int) {
 	}
 }
 
-// count counts the body of a request from here on. The returned function, which the
-// caller calls when the request has ended, gives back what was counted.
+// count counts the body of a request from here on. The returned function gives back
+// what was counted, when the body is needed no more. It may be called again.
 func (b *bodies) count(r *http.Request) (release func()) {
 	if !hasBody(r) {
 		return func() {}
@@ -97,8 +97,8 @@ func (c *countedBody) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // as above
 }
 
-// release gives back what was counted. A proxy may still read for a moment after the
-// request has ended: that counts no more.
+// release gives back what was counted. A proxy may still read for a moment after
+// that, which counts no more.
 func (c *countedBody) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

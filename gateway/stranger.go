@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -21,13 +23,13 @@ import (
 //
 //   - what is sent without any credential to a route that needs one is dropped
 //     undecoded, with the answer that the service would give;
-//   - before a message that costs much to decode, the service is asked whether
-//     the caller may make the call at all.
+//   - before a message that costs much to hold or to decode, the service is asked
+//     whether the caller may make the call at all.
 //
 // What anybody may send is small instead (rpcserver.PublicLimit).
 
-// costlySize is how large a text of JSON may be to be decoded for a caller that no
-// service knows yet, in bytes. To ask the service costs about as much.
+// costlySize is how large a message may be to be held and decoded for a caller that
+// no service knows yet, in bytes. To ask the service costs about as much.
 const costlySize = 8 << 10
 
 // hasCredential tells whether a request holds a credential, good or bad.
@@ -37,6 +39,11 @@ func hasCredential(r *http.Request) bool { return r.Header.Get("Authorization") 
 func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, m *method) error {
 	if err := refuseStranger(w, r, m); err != nil {
 		return err
+	}
+	if exchangeOf(r.Context()).protocol == protocolGRPCWeb && isWebText(r) {
+		// The decoder is strict about padding only within what it reads at once.
+		text := bufio.NewReader(base64.NewDecoder(base64.StdEncoding, r.Body))
+		r.Body = prefixedBody{Reader: text, Closer: r.Body}
 	}
 	if m.public {
 		return nil // bounded where its message is read
@@ -48,27 +55,31 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, m *method) error
 	return g.mayCall(w, r, m)
 }
 
-// costlyMessage tells whether what a caller sent may cost much to unpack or to
-// decode before its service can authorize the call: it is compressed, or it is a
-// large text of JSON, which is decoded here.
+// costlyMessage tells whether what a caller sent may cost much before its service can
+// authorize the call: it is compressed, or it is large. A large message is held until
+// all of it has come, and a text of JSON is decoded here.
 func costlyMessage(w http.ResponseWriter, r *http.Request, m *method) (bool, error) {
-	for _, name := range []string{"Content-Encoding", "Grpc-Encoding", "Connect-Content-Encoding"} {
-		if encoding := r.Header.Get(name); encoding != "" && encoding != "identity" {
-			return true, nil
-		}
+	if isPacked(r.Header) {
+		return true, nil
 	}
-	kind := r.Header.Get("Content-Type")
-	if exchangeOf(r.Context()).protocol != protocolConnect || !strings.Contains(strings.ToLower(kind), "json") {
-		return false, nil
-	}
-	if r.ContentLength >= 0 || m.streams {
-		return r.ContentLength < 0 || r.ContentLength > costlySize, nil
+	connectCall := exchangeOf(r.Context()).protocol == protocolConnect
+	kind := strings.ToLower(r.Header.Get("Content-Type"))
+	switch {
+	case connectCall && r.Method == http.MethodGet:
+		return len(r.URL.RawQuery) > costlySize, nil
+	case m.uploads: // its messages are bounded one by one
+		return connectCall && strings.Contains(kind, "json"), nil
+	case !connectCall || strings.HasPrefix(kind, "application/connect+"):
+		defer readDeadline(w, bodyTimeout)()
+		return costlyFrame(r)
+	case r.ContentLength >= 0:
+		return r.ContentLength > costlySize, nil
 	}
 	// Many clients do not say how long a message is. So see whether it is long.
 	defer readDeadline(w, bodyTimeout)()
 	head, err := io.ReadAll(io.LimitReader(r.Body, costlySize+1))
 	if err != nil {
-		return false, unreadable()
+		return false, unreadableBody(err)
 	}
 	r.Body = prefixedBody{Reader: io.MultiReader(bytes.NewReader(head), r.Body), Closer: r.Body}
 	return len(head) > costlySize, nil
