@@ -25,8 +25,9 @@ const (
 )
 
 // bodies counts the bytes of request bodies that are held in memory, from their arrival
-// until the request ends. A body is held whole, here or in the service, until it is
-// decoded. Uploads are not counted: they are passed on and spooled to disk.
+// until the answer begins, or at the latest until the request ends. A body is held whole,
+// here or in the service, until it is decoded. Uploads are not counted: they are passed on
+// and spooled to disk.
 type bodies struct {
 	mu    sync.Mutex
 	total int
@@ -56,8 +57,8 @@ func (b *bodies) give(client string, n int) {
 	}
 }
 
-// count counts the body of a request from here on. The returned function, which the
-// caller calls when the request has ended, gives back what was counted.
+// count counts the body of a request from here on. The returned function gives back
+// what was counted, when the body is needed no more. It may be called again.
 func (b *bodies) count(r *http.Request) (release func()) {
 	if !hasBody(r) {
 		return func() {}
@@ -97,8 +98,8 @@ func (c *countedBody) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // as above
 }
 
-// release gives back what was counted. A proxy may still read for a moment after the
-// request has ended; those bytes are not counted.
+// release gives back what was counted. A proxy may still read for a moment after that;
+// those bytes are not counted.
 func (c *countedBody) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

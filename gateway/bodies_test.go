@@ -2,11 +2,19 @@ package gateway_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 )
 
 // unfinished is a body of 4 MiB whose end does not arrive until finish is closed.
@@ -94,5 +102,73 @@ func tryLarge(client *http.Client, req *http.Request) string {
 		return overloaded
 	default:
 		return resp.Status + string(text)
+	}
+}
+
+// S89: where there is no room, every protocol says so, and when to try again.
+func TestS89NoRoomIsToldInEveryProtocol(t *testing.T) {
+	t.Parallel()
+	d := &double{}
+	h := start(t, d)
+	h.gateway.FillBodies("127.0.0.1")
+	text := `{"query":"` + strings.Repeat("x", 100<<10) + `"}`
+	web := sent{"gRPC-Web text", searchRPC, base64.StdEncoding.EncodeToString([]byte(framed(0, text))), false, []string{"Content-Type", "application/grpc-web-text"}}
+	for _, s := range append(inEveryProtocol(searchRPC, "/v1/knowledge:search", text), web) {
+		a, outcome := h.outcome(s)
+		told := says(outcome, "OVERLOADED", "unavailable", 14)
+		details := a.Header.Get("Retry-After") + a.Header.Get("Grpc-Status-Details-Bin") + a.Trailer.Get("Grpc-Status-Details-Bin")
+		if !told || details == "" && !strings.Contains(outcome, "grpc-status-details-bin") && !strings.Contains(outcome, "google.rpc.RetryInfo") {
+			t.Errorf("%s: %d %.600s %v", s.name, a.StatusCode, outcome, a.Header)
+		}
+	}
+	_, err := knowledgev1.NewKnowledgeServiceClient(h.dial()).Search(t.Context(), &knowledgev1.SearchRequest{Query: text})
+	if f := fault.From(err); f.Reason() != faultv1.Reason_REASON_OVERLOADED || f.RetryAfter() <= 0 {
+		t.Errorf("gRPC's client sees %v, retry after %v", err, f.RetryAfter())
+	}
+	if d.calls != 0 {
+		t.Errorf("the service was called %d times", d.calls)
+	}
+}
+
+// S89: a stream of events does not count the message that began it.
+func TestS89StreamsHoldNoBodies(t *testing.T) {
+	t.Parallel()
+	d := &double{send: func(_ *chatv1.SendMessageRequest, stream watchStream) error {
+		if err := accept(stream); err != nil {
+			return err
+		}
+		if err := stream.Send(delta(1, "x")); err != nil {
+			return err
+		}
+		<-stream.Context().Done()
+		return nil
+	}}
+	h := start(t, d)
+	large := &chatv1.SendMessageRequest{ConversationId: "c", Content: strings.Repeat("x", 1<<20)}
+	text, err := protojson.Marshal(large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := string(frame(t, large))
+	for _, s := range []sent{
+		{"REST", "/v1/conversations/c/messages:stream", string(text), false, []string{"Content-Type", "application/json"}},
+		{"Connect", sendRPC, framed(0, string(text)), true, []string{"Content-Type", "application/connect+json"}},
+		{"gRPC-Web", sendRPC, binary, false, []string{"Content-Type", "application/grpc-web+proto"}},
+		{"gRPC", sendRPC, binary, true, []string{"Content-Type", "application/grpc", "Te", "trailers"}},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			client := h.client
+			if s.http2 {
+				client = h.h2c()
+			}
+			resp, err := client.Do(h.request("POST", s.path, s.body, s.headers...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if held := h.gateway.BodiesHeld(); resp.StatusCode != http.StatusOK || held != 0 {
+				t.Errorf("%d, and %d bytes are counted", resp.StatusCode, held)
+			}
+		})
 	}
 }

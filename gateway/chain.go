@@ -99,7 +99,7 @@ func (g *Gateway) recover(next http.Handler) http.Handler {
 }
 
 // screen refuses what no route may ever see: doubtful paths, doubtful
-// credentials, too many headers.
+// credentials, doubtful encodings, too many headers.
 func (g *Gateway) screen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f := screen(r); f != nil {
@@ -120,6 +120,9 @@ func screen(r *http.Request) *fault.Fault {
 	}
 	if !plainPath(r.URL) {
 		return fault.New(faultv1.Reason_REASON_ROUTE_NOT_FOUND, "no route has this path")
+	}
+	if f := screenEncoding(r); f != nil {
+		return f
 	}
 	if f := takeTicket(r); f != nil {
 		return f

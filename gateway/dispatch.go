@@ -55,8 +55,11 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	if !known.uploads {
-		defer g.bodies.count(r)()
+	if known.uploads {
+		r.Body = newFrames(r)
+	} else {
+		x.releaseBody = g.bodies.count(r)
+		defer x.release()
 	}
 	switch x.protocol {
 	case protocolGRPC:

@@ -38,7 +38,7 @@ type exchange struct {
 	header http.Header
 }
 
-// release ends the counting of the body.
+// release ends the counting of the body. It may be called again.
 func (x *exchange) release() {
 	if x.releaseBody != nil {
 		x.releaseBody()

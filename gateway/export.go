@@ -50,6 +50,7 @@ func (g *Gateway) export(mux *runtime.ServeMux) runtime.HandlerFunc {
 			g.fail(w, r, drainError(ctx, err))
 			return
 		}
+		x.release() // the answer may take long
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Disposition", `attachment; filename="gatehouse-export.json"`)
 		if g.copyRecords(w, first, stream) != nil {

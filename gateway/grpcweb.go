@@ -13,7 +13,8 @@ const trailerFlag = 0x80
 
 // serveGRPCWeb turns a gRPC-Web call, binary or text, into a gRPC call. The
 // messages are framed alike in both, so nothing here knows their types: text
-// is base64 around the frames, and the trailers become one more frame.
+// is base64 around the frames (admit has decoded the request's), and the trailers
+// become one more frame.
 func (g *Gateway) serveGRPCWeb(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -23,9 +24,6 @@ func (g *Gateway) serveGRPCWeb(w http.ResponseWriter, r *http.Request) {
 	call := asGRPC(r)
 	call.ContentLength = -1
 	call.Header.Del("Content-Length")
-	if isWebText(r) {
-		call.Body = prefixedBody{Reader: base64.NewDecoder(base64.StdEncoding, r.Body), Closer: r.Body}
-	}
 	if err := limitMessage(w, call); err != nil {
 		g.fail(w, r, err)
 		return

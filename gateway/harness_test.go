@@ -40,6 +40,7 @@ func (tokens) Token(_ context.Context, audience string) (string, error) {
 type harness struct {
 	*double
 	t       *testing.T
+	gateway *gateway.Gateway
 	url     string
 	address string
 	client  *http.Client
@@ -136,6 +137,7 @@ func start(t *testing.T, d *double, options ...func(*setting)) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.gateway = gw
 	if s.readerTimeout > 0 {
 		gw.SetReaderTimeout(s.readerTimeout)
 	}

@@ -28,10 +28,13 @@ func limitMessage(w http.ResponseWriter, r *http.Request) error {
 	limit := m.bodyLimit()
 	raw, err := io.ReadAll(io.LimitReader(r.Body, framePrefix+limit+1))
 	if err != nil {
-		return unreadable()
+		return unreadableBody(err)
 	}
 	if int64(len(raw)) > framePrefix+limit {
 		return tooLarge(limit)
+	}
+	if len(raw) > framePrefix && int64(len(raw)) > framePrefix+frameLength(raw) {
+		return manyMessages()
 	}
 	r.Body = prefixedBody{Reader: bytes.NewReader(raw), Closer: r.Body}
 	if len(raw) <= framePrefix || raw[0]&1 == 0 {
@@ -59,6 +62,60 @@ func limitUnpacked(packed []byte, encoding string, limit int64) error {
 	}
 	return nil
 }
+
+// costlyFrame tells whether the one message of a call is large, by the length that
+// stands before it. What follows the message is not passed on.
+func costlyFrame(r *http.Request) (bool, error) {
+	var head [framePrefix]byte
+	n, err := io.ReadFull(r.Body, head[:])
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, unreadableBody(err)
+	}
+	length := int64(0)
+	if n == framePrefix {
+		length = frameLength(head[:])
+	}
+	rest := &oneMessage{Reader: r.Body, left: length}
+	r.Body = prefixedBody{Reader: io.MultiReader(bytes.NewReader(head[:n]), rest), Closer: r.Body}
+	return length > costlySize, nil
+}
+
+// oneMessage is a body that ends with its message. A service would hold and unpack
+// another one before it refuses it.
+type oneMessage struct {
+	io.Reader
+	left int64
+}
+
+// Read implements [io.Reader].
+func (m *oneMessage) Read(p []byte) (int, error) {
+	if m.left > 0 {
+		n, err := m.Reader.Read(p[:min(int64(len(p)), m.left)])
+		m.left -= int64(n)
+		return n, err //nolint:wrapcheck // io.Reader: the caller compares the error
+	}
+	n, err := m.Reader.Read(make([]byte, 1))
+	if n > 0 {
+		return 0, manyMessages()
+	}
+	return 0, err //nolint:wrapcheck // as above
+}
+
+func manyMessages() *fault.Fault {
+	return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "this call takes one message")
+}
+
+// unreadableBody tells why a message did not come. A fault of ours says more than
+// that it cannot be read.
+func unreadableBody(err error) error {
+	if ours := (*fault.Fault)(nil); errors.As(err, &ours) {
+		return ours
+	}
+	return unreadable()
+}
+
+// frameLength is the length that a frame's prefix tells.
+func frameLength(head []byte) int64 { return int64(binary.BigEndian.Uint32(head[1:framePrefix])) }
 
 // frame puts the prefix before a message.
 func frame(flags byte, message []byte) []byte {

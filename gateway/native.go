@@ -84,8 +84,9 @@ type clientBody struct {
 // Read implements [io.Reader].
 func (b clientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	var ours *fault.Fault
 	var told *connect.Error
-	if err == nil || errors.Is(err, io.EOF) || errors.As(err, &told) || b.ctx.Err() != nil {
+	if err == nil || errors.Is(err, io.EOF) || errors.As(err, &ours) || errors.As(err, &told) || b.ctx.Err() != nil {
 		return n, err //nolint:wrapcheck // io.Reader: the caller compares the error
 	}
 	if tooMuch := new(http.MaxBytesError); errors.As(err, &tooMuch) {
@@ -164,6 +165,7 @@ func answer(response *http.Response) error {
 		return fmt.Errorf("the service answered %q", response.Header.Get("Content-Type")) // not gRPC at all
 	}
 	ctx := response.Request.Context()
+	exchangeOf(ctx).release() // the service has decoded the message
 	md := metadata.MD{}
 	for name, values := range response.Header {
 		if strings.HasPrefix(name, internalPrefix) {

@@ -107,3 +107,43 @@ func screenCredential(r *http.Request) *fault.Fault {
 	}
 	return screenQuery(r)
 }
+
+// screenEncoding refuses headers that name an encoding twice, and a Connect GET whose
+// message is compressed. Of two headers we would believe the first and a service the
+// last, and who can call is asked only before a message that we see is compressed.
+func screenEncoding(r *http.Request) *fault.Fault {
+	for _, name := range encodingHeaders() {
+		if len(r.Header.Values(name)) > 1 {
+			return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "more than one %s header", name)
+		}
+	}
+	if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, rpcPrefix) || !strings.Contains(r.URL.RawQuery, "=") {
+		return nil
+	}
+	for _, compression := range r.URL.Query()["compression"] {
+		if compression != "" && compression != identityEncoding {
+			return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the message of a GET must not be compressed")
+		}
+	}
+	return nil
+}
+
+// identityEncoding is the name of no compression at all.
+const identityEncoding = "identity"
+
+// encodingHeaders are the headers that name how a message is compressed.
+func encodingHeaders() []string {
+	return []string{"Content-Encoding", "Grpc-Encoding", "Connect-Content-Encoding"}
+}
+
+// isPacked tells whether a message may be compressed: whatever is not surely plain.
+func isPacked(h http.Header) bool {
+	for _, name := range encodingHeaders() {
+		for _, encoding := range h.Values(name) {
+			if encoding != "" && encoding != identityEncoding {
+				return true
+			}
+		}
+	}
+	return false
+}

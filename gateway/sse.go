@@ -115,6 +115,9 @@ func (g *Gateway) events(mux *runtime.ServeMux, open openEvents) runtime.Handler
 			return
 		}
 		defer feed.close()
+		// A stream stays open for long, and its request is needed no more.
+		x.release()
+		x.body, r.Body = nil, http.NoBody
 		if feed.finished && feed.ended() {
 			w.WriteHeader(http.StatusNoContent)
 			return

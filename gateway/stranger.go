@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -22,15 +24,14 @@ import (
 //   - a body that comes without any credential to a route that needs one is
 //     dropped undecoded, and the client gets the response that the service
 //     would give;
-//   - before it decodes a costly message, the gateway asks the service whether
-//     the caller may make the call at all.
+//   - before it holds or decodes a costly message, the gateway asks the service
+//     whether the caller may make the call at all.
 //
 // Messages of methods that anybody may call are kept small instead
 // (rpcserver.PublicLimit).
 
-// costlySize is the largest text of JSON, in bytes, that is decoded before a
-// service has authorized the caller. Asking the service costs about as much as
-// decoding that.
+// costlySize is the largest message, in bytes, that is held and decoded before a
+// service has authorized the caller. Asking the service costs about as much.
 const costlySize = 8 << 10
 
 // hasCredential reports whether a request holds a credential, valid or not.
@@ -42,6 +43,11 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, m *method) error
 	if err := refuseStranger(w, r, m); err != nil {
 		return err
 	}
+	if exchangeOf(r.Context()).protocol == protocolGRPCWeb && isWebText(r) {
+		// The decoder is strict about padding only within what it reads at once.
+		text := bufio.NewReader(base64.NewDecoder(base64.StdEncoding, r.Body))
+		r.Body = prefixedBody{Reader: text, Closer: r.Body}
+	}
 	if m.public {
 		return nil // bounded where its message is read
 	}
@@ -52,27 +58,31 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, m *method) error
 	return g.mayCall(w, r, m)
 }
 
-// costlyMessage reports whether a message may cost much to decompress or to
-// decode before its service can authorize the call: it is compressed, or it is a
-// large text of JSON, which is decoded here.
+// costlyMessage reports whether a message may cost much before its service can
+// authorize the call: it is compressed, or it is large. A large message is held until
+// all of it has arrived, and a text of JSON is decoded here.
 func costlyMessage(w http.ResponseWriter, r *http.Request, m *method) (bool, error) {
-	for _, name := range []string{"Content-Encoding", "Grpc-Encoding", "Connect-Content-Encoding"} {
-		if encoding := r.Header.Get(name); encoding != "" && encoding != "identity" {
-			return true, nil
-		}
+	if isPacked(r.Header) {
+		return true, nil
 	}
-	kind := r.Header.Get("Content-Type")
-	if exchangeOf(r.Context()).protocol != protocolConnect || !strings.Contains(strings.ToLower(kind), "json") {
-		return false, nil
-	}
-	if r.ContentLength >= 0 || m.streams {
-		return r.ContentLength < 0 || r.ContentLength > costlySize, nil
+	connectCall := exchangeOf(r.Context()).protocol == protocolConnect
+	kind := strings.ToLower(r.Header.Get("Content-Type"))
+	switch {
+	case connectCall && r.Method == http.MethodGet:
+		return len(r.URL.RawQuery) > costlySize, nil
+	case m.uploads: // its messages are bounded one by one
+		return connectCall && strings.Contains(kind, "json"), nil
+	case !connectCall || strings.HasPrefix(kind, "application/connect+"):
+		defer readDeadline(w, bodyTimeout)()
+		return costlyFrame(r)
+	case r.ContentLength >= 0:
+		return r.ContentLength > costlySize, nil
 	}
 	// Many clients do not state the length of a message, so read its beginning.
 	defer readDeadline(w, bodyTimeout)()
 	head, err := io.ReadAll(io.LimitReader(r.Body, costlySize+1))
 	if err != nil {
-		return false, unreadable()
+		return false, unreadableBody(err)
 	}
 	r.Body = prefixedBody{Reader: io.MultiReader(bytes.NewReader(head), r.Body), Closer: r.Body}
 	return len(head) > costlySize, nil

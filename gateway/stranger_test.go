@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"net/http"
@@ -13,11 +14,14 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 )
 
 const (
 	searchRPC = knowledgev1.KnowledgeService_Search_FullMethodName
+	sendRPC   = chatv1.ConversationService_SendMessage_FullMethodName
+	uploadRPC = knowledgev1.DocumentService_UploadDocument_FullMethodName
 	signInRPC = authv1.SessionService_SignIn_FullMethodName
 	// garbage is refused as malformed when it is decoded.
 	garbage = `{"query":`
@@ -74,6 +78,10 @@ func (h *harness) outcome(s sent, headers ...string) (answer, string) {
 	swapped := *h
 	swapped.client = client
 	a := swapped.call("POST", s.path, s.body, append(s.headers, headers...)...)
+	if strings.HasPrefix(a.Header.Get("Content-Type"), "application/grpc-web-text") {
+		_, trailers := webFrames(h.t, a.body, true)
+		return a, trailers
+	}
 	return a, a.body + "grpc-status: " + a.Header.Get("Grpc-Status") + a.Trailer.Get("Grpc-Status")
 }
 
@@ -140,6 +148,12 @@ func TestS82CostlyMessagesAreDecodedForAuthorizedCallersAlone(t *testing.T) {
 		{"REST", "/v1/knowledge:search", large, false, []string{"Content-Type", "application/json"}},
 		{"Connect JSON", searchRPC, large, false, []string{"Content-Type", "application/json"}},
 		{"Connect JSON over HTTP/2", searchRPC, large, true, []string{"Content-Type", "application/json"}},
+		{"gRPC", searchRPC, framed(0, large), true, []string{"Content-Type", "application/grpc", "Te", "trailers"}},
+		{"gRPC-Web", searchRPC, framed(0, large), false, []string{"Content-Type", "application/grpc-web+proto"}},
+		{"gRPC-Web text", searchRPC, base64.StdEncoding.EncodeToString([]byte(framed(0, large))), false, []string{"Content-Type", "application/grpc-web-text"}},
+		{"Connect binary", searchRPC, large, false, []string{"Content-Type", "application/proto"}},
+		{"a Connect stream", sendRPC, framed(0, large), false, []string{"Content-Type", "application/connect+json"}},
+		{"a list of encodings", searchRPC, framed(1, packed(t, garbage)), true, []string{"Content-Type", "application/grpc", "Te", "trailers", "Grpc-Encoding", "identity, gzip"}},
 		{"packed Connect JSON", searchRPC, packed(t, garbage), false, []string{"Content-Type", "application/json", "Content-Encoding", "gzip"}},
 		{"packed gRPC-Web", searchRPC, framed(1, packed(t, garbage)), false, []string{"Content-Type", "application/grpc-web+proto", "Grpc-Encoding", "gzip"}},
 		{"packed gRPC", searchRPC, framed(1, packed(t, garbage)), true, []string{"Content-Type", "application/grpc", "Te", "trailers", "Grpc-Encoding", "gzip"}},
@@ -161,7 +175,8 @@ func TestS82CostlyMessagesAreDecodedForAuthorizedCallersAlone(t *testing.T) {
 	}
 	d.refuse = nil
 	for _, s := range costly {
-		if a, outcome := h.outcome(s); !says(outcome, "INVALID_ARGUMENT", "invalid_argument", 13) {
+		a, outcome := h.outcome(s)
+		if !says(outcome, "INVALID_ARGUMENT", "invalid_argument", 13) && !says(outcome, "-", "internal", 12) {
 			t.Errorf("%s of somebody who may call: %d %s", s.name, a.StatusCode, outcome)
 		}
 	}

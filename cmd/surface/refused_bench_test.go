@@ -2,7 +2,9 @@ package surface_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,12 +24,15 @@ import (
 type costlyBody struct {
 	name, path, contentType string
 	body                    []byte
+	unpacked                int // bytes of the body
 	http2                   bool
 	// stranger sends no credential, and forged sends a forged one.
 	stranger, forged bool
 	// status is the one with which it is refused; RPC protocols refuse with
 	// 200.
 	status int
+	// headers are pairs.
+	headers []string
 }
 
 // BenchmarkRefusedBodies measures the processor time of the whole product, and of
@@ -54,7 +59,7 @@ func BenchmarkRefusedBodies(b *testing.B) {
 			client := &http.Client{Transport: transport}
 			before, size := processorTime(b), 0
 			for b.Loop() {
-				size += max(len(c.body), len(c.path))
+				size += max(len(c.body), len(c.path), c.unpacked)
 				refuse(b, client, i.URL, credential, c)
 			}
 			b.ReportMetric(float64(processorTime(b)-before)/1e6/(float64(size)/1e6), "cpu-ms/MB")
@@ -73,6 +78,9 @@ func refuse(b *testing.B, client *http.Client, base, credential string, c costly
 		b.Fatal(err)
 	}
 	req.Header.Set("Content-Type", c.contentType)
+	for n := 0; n < len(c.headers); n += 2 {
+		req.Header.Add(c.headers[n], c.headers[n+1])
+	}
 	if credential != "" {
 		req.Header.Set("Authorization", "Bearer "+credential)
 	}
@@ -112,6 +120,15 @@ func unknownFields(size int) []byte {
 	return out.Bytes()
 }
 
+// zipped is a text, compressed.
+func zipped(text []byte) []byte {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = w.Write(text) // a buffer takes all
+	_ = w.Close()
+	return out.Bytes()
+}
+
 func costlyBodies() []costlyBody {
 	const most, small = 4 << 20, 64 << 10
 	const asJSON, search, signIn = "application/json", "/v1/knowledge:search", "/v1/auth/sign-in"
@@ -125,11 +142,18 @@ func costlyBodies() []costlyBody {
 	for n := range 199 {
 		query = append(query, fmt.Sprintf("f%d=%s", n, strings.Repeat("x", 140)))
 	}
+	packedFrame := envelope(zipped(binary))
+	packedFrame[0] = 1
+	packedGET := searchRPC + "?connect=v1&encoding=json&compression=gzip&base64=1&message=" + base64.RawURLEncoding.EncodeToString(zipped(ids))
 	return []costlyBody{
 		{name: "ids without a credential", path: search, contentType: asJSON, body: ids, stranger: true, status: 401},
 		{name: "ids with a forged token", path: search, contentType: asJSON, body: ids, forged: true, status: 401},
 		{name: "ids by Connect with a forged token", path: searchRPC, contentType: asJSON, body: ids, forged: true, status: 401},
 		{name: "ids by gRPC with a forged token", path: searchRPC, contentType: "application/grpc", body: envelope(binary), http2: true, forged: true, status: 200},
+		{name: "packed ids by gRPC with a forged token", path: searchRPC, contentType: "application/grpc", body: packedFrame, unpacked: len(binary), headers: []string{"Grpc-Encoding", "gzip"}, http2: true, forged: true, status: 200},
+		{name: "packed ids by Connect with a forged token", path: searchRPC, contentType: asJSON, body: zipped(ids), unpacked: len(ids), headers: []string{"Content-Encoding", "gzip"}, forged: true, status: 401},
+		{name: "packed ids under two encodings with a forged token", path: searchRPC, contentType: "application/grpc", body: packedFrame, unpacked: len(binary), headers: []string{"Grpc-Encoding", "identity", "Grpc-Encoding", "gzip"}, http2: true, forged: true, status: 200},
+		{name: "packed ids by Connect GET with a forged token", path: packedGET, unpacked: len(ids), forged: true, status: 400},
 		{name: "small ids with a forged token", path: search, contentType: asJSON, body: repeated(`{"query":"x","collectionIds":[`, `"",`, `]}`, small), forged: true, status: 401},
 		{name: "small unknown fields with a forged token", path: search, contentType: asJSON, body: unknownFields(small), forged: true, status: 401},
 		{name: "unknown fields at sign-in", path: signIn, contentType: asJSON, body: unknownFields(small), stranger: true, status: 400},

@@ -26,13 +26,25 @@ const (
 	// returned to the operating system at once. The garbage collector would keep
 	// it for minutes.
 	largeDocument = 4 << 20
+	// smallDocument is up to what size a document does not wait for large ones.
+	smallDocument = 1 << 20
+	// smallAtOnce is how much of small documents is stored at once, in bytes.
+	smallAtOnce = 4 << 20
+	// leastWeight is what the smallest document counts as: what surrounds it takes
+	// memory too.
+	leastWeight = 64 << 10
+	// takeInWait is how long a document waits for memory to be stored.
+	takeInWait = 5 * time.Second
 )
 
 // Budget bounds what a process spends on documents at once: uploads that arrive,
-// and memory of those that are stored or indexed. The service and the indexer of
-// a process share one. It is safe for concurrent use.
+// memory of those that are stored, and memory of those that are indexed. The service
+// and the indexer of a process share one. It is safe for concurrent use.
+//
+// Indexing takes minutes, so what is taken in does not wait for it. Nor do small
+// documents wait for large ones: a semaphore serves in order.
 type Budget struct {
-	memory *semaphore.Weighted
+	small, large, indexing *semaphore.Weighted
 
 	mu      sync.Mutex
 	uploads map[string]int // by user
@@ -41,7 +53,12 @@ type Budget struct {
 
 // NewBudget returns a budget that has room for the largest document.
 func NewBudget() *Budget {
-	return &Budget{memory: semaphore.NewWeighted(int64(parse.DefaultLimits().Bytes)), uploads: map[string]int{}}
+	return &Budget{
+		small:    semaphore.NewWeighted(smallAtOnce),
+		large:    semaphore.NewWeighted(pieceSize),
+		indexing: semaphore.NewWeighted(int64(parse.DefaultLimits().Bytes)),
+		uploads:  map[string]int{},
+	}
 }
 
 // upload counts a new upload of a user; the caller must call leave at its end.
@@ -68,20 +85,61 @@ func (b *Budget) upload(userID string) (leave func(), err error) {
 	}, nil
 }
 
-// hold waits until the budget has memory for a document of a size; leave gives it
-// back.
-func (b *Budget) hold(ctx context.Context, size int) (leave func(), err error) {
-	// Handling a document takes memory beside its own, so small documents count
-	// as this much.
-	const least = 1 << 20
-	weight := int64(min(max(size, least), parse.DefaultLimits().Bytes))
-	if err := b.memory.Acquire(ctx, weight); err != nil {
-		return nil, err //nolint:wrapcheck // the context's, which fault.From knows
+// takeIn waits until there is memory to store a document of a size; leave gives it
+// back. It refuses after it has waited for a while.
+func (b *Budget) takeIn(ctx context.Context, size int, wait time.Duration) (leave func(), err error) {
+	memory, weight := b.small, int64(max(size, leastWeight))
+	if size > smallDocument {
+		memory, weight = b.large, int64(min(size, pieceSize)) // it is stored piece by piece
+	}
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if err := memory.Acquire(waiting, weight); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err() //nolint:wrapcheck // fault.From knows it
+		}
+		return nil, fault.New(faultv1.Reason_REASON_OVERLOADED, "too many documents are stored at once").WithRetryAfter(uploadRetry)
 	}
 	return func() {
 		if size >= largeDocument {
 			debug.FreeOSMemory()
 		}
-		b.memory.Release(weight)
+		memory.Release(weight)
 	}, nil
+}
+
+// held is memory of a document that is indexed.
+type held struct {
+	memory *semaphore.Weighted
+	weight int64
+	large  bool
+}
+
+// index waits until there is memory to read a document of a size.
+func (b *Budget) index(ctx context.Context, size int) (*held, error) {
+	// What surrounds a document takes memory too, so the smallest count as more.
+	weight := int64(min(max(size, smallDocument), parse.DefaultLimits().Bytes))
+	if err := b.indexing.Acquire(ctx, weight); err != nil {
+		return nil, err //nolint:wrapcheck // the context's, which fault.From knows
+	}
+	return &held{b.indexing, weight, size >= largeDocument}, nil
+}
+
+// keep gives back all but a size.
+func (h *held) keep(size int) {
+	if h.large {
+		debug.FreeOSMemory()
+	}
+	if rest := int64(max(size, smallDocument)); rest < h.weight {
+		h.memory.Release(h.weight - rest)
+		h.weight = rest
+	}
+}
+
+// leave gives all of it back.
+func (h *held) leave() {
+	if h.large {
+		debug.FreeOSMemory()
+	}
+	h.memory.Release(h.weight)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
@@ -58,32 +60,115 @@ func TestS89UploadsAtOnceAreBounded(t *testing.T) {
 	}
 }
 
-// S89: the budget holds one large document. Others wait, at most until their
-// context ends.
+// S89: what is indexed at once is bounded. Others wait, and not longer than they want
+// to, until the memory is given back, be it a part of it.
 func TestS89LargeDocumentsWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	b := NewBudget()
-	leave, err := b.hold(t.Context(), parse.DefaultLimits().Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := b.hold(gone, 1); !fault.Is(err, faultv1.Reason_REASON_CANCELLED) {
-		t.Errorf("a caller who has left: %v", err)
-	}
-	waited := make(chan error, 1)
-	go func() {
-		leave, err := b.hold(t.Context(), 0)
-		if err == nil {
-			leave()
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget()
+		first, err := b.index(t.Context(), parse.DefaultLimits().Bytes)
+		if err != nil {
+			t.Fatal(err)
 		}
-		waited <- err
-	}()
-	leave()
-	if err := <-waited; err != nil {
-		t.Error(err)
+		wait := func(ctx context.Context, size int) chan error {
+			done := make(chan error, 1)
+			go func() {
+				second, err := b.index(ctx, size)
+				if err == nil {
+					second.leave()
+				}
+				done <- err
+			}()
+			synctest.Wait()
+			return done
+		}
+		brief, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		gone, second := wait(brief, 1), wait(t.Context(), 1)
+		if len(gone)+len(second) > 0 {
+			t.Error("two are indexed in the memory of one")
+		}
+		if err := <-gone; !fault.Is(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED) {
+			t.Errorf("one who is gone: %v", err)
+		}
+		first.keep(8 << 20)
+		if err := <-second; err != nil {
+			t.Error(err)
+		}
+		large := wait(t.Context(), parse.DefaultLimits().Bytes)
+		if len(large) > 0 {
+			t.Error("all of the memory is given, and a part of it is held")
+		}
+		first.leave()
+		if err := <-large; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// S89: what is stored at once is bounded. Who waits too long is told when to come back.
+func TestS89DocumentsAreStoredAPieceAtATime(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"large": parse.DefaultLimits().Bytes, "small": smallDocument} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := NewBudget()
+				leaves := make([]func(), 0, 100)
+				var err error
+				for len(leaves) < cap(leaves) {
+					begun := time.Now()
+					leave, refusal := b.takeIn(t.Context(), size, takeInWait)
+					if err = refusal; err != nil {
+						if waited := time.Since(begun); waited != takeInWait {
+							t.Errorf("waited for %v", waited)
+						}
+						break
+					}
+					leaves = append(leaves, leave)
+				}
+				if f := fault.From(err); f.Reason() != faultv1.Reason_REASON_OVERLOADED || f.RetryAfter() <= 0 {
+					t.Errorf("%v after %d", err, len(leaves))
+				}
+				if held := len(leaves) * min(size, pieceSize); held > pieceSize {
+					t.Errorf("%d bytes are stored at once", held)
+				}
+				gone, cancel := context.WithCancel(t.Context())
+				cancel()
+				if _, err := b.takeIn(gone, size, takeInWait); !fault.Is(err, faultv1.Reason_REASON_CANCELLED) {
+					t.Errorf("one who is gone: %v", err)
+				}
+				leaves[0]()
+				if _, err := b.takeIn(t.Context(), size, takeInWait); err != nil {
+					t.Errorf("after one has ended: %v", err)
+				}
+			})
+		})
 	}
+}
+
+// S89: a small document is stored while a large one is indexed and others are stored.
+func TestS89SmallDocumentsDoNotWaitForLargeOnes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget()
+		indexed, err := b.index(t.Context(), parse.DefaultLimits().Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer indexed.leave()
+		stored, err := b.takeIn(t.Context(), parse.DefaultLimits().Bytes, takeInWait)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stored()
+		begun := time.Now()
+		leave, err := b.takeIn(t.Context(), 1<<10, takeInWait)
+		if err != nil || time.Since(begun) > 0 {
+			t.Fatalf("%v after %v", err, time.Since(begun))
+		}
+		leave()
+	})
 }
 
 // S89: what is spooled has no name on the disk.

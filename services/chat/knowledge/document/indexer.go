@@ -116,16 +116,18 @@ func (x *Indexer) index(ctx context.Context, scope postgres.Scope, documentID st
 	if err != nil || !ok {
 		return err
 	}
-	leave, err := x.budget.hold(ctx, int(d.SizeBytes))
+	memory, err := x.budget.index(ctx, int(d.SizeBytes))
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer memory.leave()
 	doc, ok, err := x.read(ctx, d)
 	if err != nil || !ok {
 		return err
 	}
 	passages := passagesOf(d.Title, doc)
+	// Embedding takes by far the longest, and holds no more than this.
+	memory.keep(sizeOf(doc, passages))
 	if ok, err := x.embed(ctx, d, passages); err != nil || !ok {
 		return err
 	}
@@ -159,6 +161,15 @@ func passagesOf(title string, doc parse.Document) []passage {
 		}
 	}
 	return out
+}
+
+// sizeOf is how much memory a text takes with its passages and their vectors, in bytes.
+func sizeOf(doc parse.Document, passages []passage) int {
+	size := len(doc.Text)
+	for _, p := range passages {
+		size += len(p.headings) + migrations.Dimensions*4 // the text is the document's
+	}
+	return size
 }
 
 // embed gives each passage its vector, batch by batch, and stops early, with

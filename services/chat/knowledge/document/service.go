@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
 
@@ -79,12 +80,13 @@ func (s *Service) CreateDocument(ctx context.Context, req *knowledgev1.CreateDoc
 	if err := errors.Join(d.Validate("title"), CheckSize(len(req.GetContent()))); err != nil {
 		return nil, err
 	}
-	return reply(s.takeIn(ctx, caller, d, source{strings.NewReader(req.GetContent()), len(req.GetContent())}))
+	return reply(s.takeIn(ctx, caller, d, source{strings.NewReader(req.GetContent()), len(req.GetContent())}, takeInWait))
 }
 
-// takeIn stores a document, its bytes, its job and its audit row, or none.
-func (s *Service) takeIn(ctx context.Context, caller *identity.Principal, d Document, content source) (Document, error) {
-	leave, err := s.budget.hold(ctx, content.size)
+// takeIn stores a document, its bytes, its job and its audit row, or none. It waits
+// for memory for a while.
+func (s *Service) takeIn(ctx context.Context, caller *identity.Principal, d Document, content source, wait time.Duration) (Document, error) {
+	leave, err := s.budget.takeIn(ctx, content.size, wait)
 	if err != nil {
 		return d, err
 	}

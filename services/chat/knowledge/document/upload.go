@@ -21,7 +21,8 @@ type uploadStream = grpc.ClientStreamingServer[knowledgev1.UploadDocumentRequest
 
 // UploadDocument implements the RPC. The bytes go to a file as they arrive, so
 // uploads hold no memory. A document over the limit is refused as soon as it
-// passes the limit, not at its end.
+// passes the limit, not at its end. An upload that takes too long, or stalls, is
+// ended, so that it makes room for others.
 func (s *Service) UploadDocument(stream uploadStream) error {
 	ctx := stream.Context()
 	caller, err := identity.Require(ctx)
@@ -33,7 +34,11 @@ func (s *Service) UploadDocument(stream uploadStream) error {
 		return err
 	}
 	defer leave()
-	d, err := receiveHeader(stream)
+	ctx, cancel := untilTooLate(ctx)
+	defer cancel()
+	parts := receive(stream, s.clock)
+	defer parts.stop()
+	d, err := receiveHeader(ctx, parts)
 	if err != nil {
 		return err
 	}
@@ -49,12 +54,13 @@ func (s *Service) UploadDocument(stream uploadStream) error {
 	}
 	defer spool.close()
 	sum := sha256.New()
-	if err := receiveContent(stream, io.MultiWriter(spool, sum), limitOf(d.ContentType)); err != nil {
+	if err := receiveContent(ctx, parts, io.MultiWriter(spool, sum), limitOf(d.ContentType)); err != nil {
 		return err
 	}
 	out, err := rpcserver.Once(ctx, s.answers, knowledgev1.DocumentService_UploadDocument_FullMethodName, digest(d, sum),
 		&knowledgev1.Document{}, func(ctx context.Context) (*knowledgev1.Document, error) {
-			return reply(s.takeIn(ctx, caller, d, spool.source()))
+			// As long as the upload may take: to send all of it again would cost more.
+			return reply(s.takeIn(ctx, caller, d, spool.source(), uploadTimeout))
 		})
 	if err != nil {
 		return err
@@ -74,8 +80,8 @@ func digest(d Document, content hash.Hash) []byte {
 	return sum.Sum(nil)
 }
 
-func receiveHeader(stream uploadStream) (Document, error) {
-	part, err := stream.Recv()
+func receiveHeader(ctx context.Context, parts *receiver) (Document, error) {
+	part, err := parts.next(ctx)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return Document{}, err
 	}
@@ -106,9 +112,9 @@ func limitOf(contentType string) int {
 }
 
 // receiveContent copies the bytes as they arrive.
-func receiveContent(stream uploadStream, to io.Writer, limit int) error {
+func receiveContent(ctx context.Context, parts *receiver, to io.Writer, limit int) error {
 	for size := 0; ; {
-		part, err := stream.Recv()
+		part, err := parts.next(ctx)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
