@@ -34,7 +34,7 @@ const (
 
 // fourParts returns the shape in which the process of the runs can be killed
 // alone.
-func fourParts() shape { return shapes()[1] }
+func fourParts() shape { return shapes()[1].asShipped() }
 
 // drillContext returns a context that ends with the test, or when a drill has
 // taken too long.
@@ -220,7 +220,7 @@ func TestDrillDatabaseOutage(t *testing.T) {
 	cluster, ctx := pgtest.NewCluster(t, process.Migrations()...), drillContext(t)
 	i := startOn(t, fourParts(), cluster.URL())
 	question := t.Name()
-	i.model.script(question, modelstub.Reply{Text: words(2000), TokenDelay: 20 * time.Millisecond})
+	i.model.script(question, modelstub.Reply{Text: words(600), TokenDelay: 50 * time.Millisecond})
 	readers := manyFollowed(ctx, askers(t, i), question)
 	for _, reader := range readers {
 		reader.await(t, 10)

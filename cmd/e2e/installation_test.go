@@ -104,7 +104,7 @@ func (i *installation) up(t *testing.T, names ...string) {
 			if p.name == name {
 				// When a name is set twice, the last value applies.
 				environment := slices.Concat([]string{"GATEHOUSE_OPS_ADDR=" + i.ops[name]}, i.environment, p.environment)
-				i.children[name] = spawn(t, cmp.Or(p.program, name), p.args, environment, i.dir)
+				i.children[name] = spawnFrom(t, i.shape.from(), cmp.Or(p.program, name), p.args, environment, i.dir)
 			}
 		}
 	}

@@ -26,6 +26,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,19 +57,28 @@ func TestMain(m *testing.M) {
 // folder is where the programs are built.
 var folder = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "gatehouse-e2e-") })
 
-// binaries is the folder with all programs in it, built once for all scenarios.
-var binaries = sync.OnceValues(build)
+// binaries is the folder with all programs in it, built once for all scenarios, as the
+// tests were built. With the race detector a race in a process is in its log, and fails the
+// scenario.
+var binaries = sync.OnceValues(func() (string, error) { return build("tested", buildFlags()) })
 
-// build builds all programs as the tests were built. With the race detector a race in a
-// process is in its log, and fails the scenario.
-func build() (string, error) {
+// shipped is the folder with all programs as they are shipped. The race detector takes
+// memory and time of its own, which a measure of memory and a drill under load must not
+// see.
+var shipped = sync.OnceValues(func() (string, error) {
+	return build("shipped", slices.DeleteFunc(buildFlags(), func(flag string) bool { return !strings.HasPrefix(flag, "-tags=") }))
+})
+
+// build builds all programs into a folder below that of the tests.
+func build(name string, flags []string) (string, error) {
 	dir, err := folder()
 	if err != nil {
 		return "", err
 	}
+	dir = filepath.Join(dir, name)
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
-	args := append([]string{"build", "-o", dir + string(filepath.Separator)}, buildFlags()...)
+	args := append([]string{"build", "-o", dir + string(filepath.Separator)}, flags...)
 	command := exec.CommandContext(ctx, "go", append(args, "../gatehouse", "../auth", "../management", "../chat", "../gateway")...)
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s: %w\n%s", strings.Join(command.Args, " "), err, out)

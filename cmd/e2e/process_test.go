@@ -30,7 +30,13 @@ type child struct {
 // spawn starts a program. The kernel kills it when the test dies.
 func spawn(t *testing.T, name string, args, environment []string, dir string) *child {
 	t.Helper()
-	programs, err := binaries()
+	return spawnFrom(t, binaries, name, args, environment, dir)
+}
+
+// spawnFrom is spawn for programs of a folder.
+func spawnFrom(t *testing.T, folder func() (string, error), name string, args, environment []string, dir string) *child {
+	t.Helper()
+	programs, err := folder()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,23 @@ type shape struct {
 	prepare [][]string
 	// parts are the processes, in no order: each waits for the others.
 	parts []part
+	// shipped says that the programs are those that are shipped, whatever the tests were
+	// built with.
+	shipped bool
+}
+
+// asShipped is the shape of programs that are shipped.
+func (s shape) asShipped() shape {
+	s.shipped = true
+	return s
+}
+
+// from is the folder of the programs.
+func (s shape) from() func() (string, error) {
+	if s.shipped {
+		return shipped
+	}
+	return binaries
 }
 
 // part is a process of a shape.

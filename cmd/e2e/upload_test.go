@@ -27,7 +27,7 @@ const (
 // uploads are refused with 503 and the time to wait.
 func TestS89UploadsHoldNoMemory(t *testing.T) {
 	t.Parallel()
-	i := start(t, shapes()[0])
+	i := start(t, shapes()[0].asShipped())
 	const perUser = 4
 	var users []*client
 	var collections []string

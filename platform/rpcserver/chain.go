@@ -96,7 +96,7 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	}
 	checked := &checkedStream{ServerStream: ss, ctx: ctx, chain: c, rule: call.rule}
 	err = handler(srv, checked)
-	return ended(ctx, nameNUL(checked.last, err))
+	return ended(ctx, nameNUL(checked.received(), err))
 }
 
 // errRevoked is the cause with which streams end whose caller's token has lost

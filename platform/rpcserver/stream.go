@@ -2,6 +2,7 @@ package rpcserver
 
 import (
 	"context"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -22,8 +23,18 @@ type checkedStream struct {
 	ctx      context.Context //nolint:containedctx // how grpc passes a stream's context
 	chain    *chain
 	rule     authz.Rule
-	last     any // the last message that the client sent
 	accepted bool
+
+	// A handler may end while a goroutine of its own still waits for a message.
+	mu   sync.Mutex
+	last any // the last message that the client sent
+}
+
+// received returns the last message that the client sent.
+func (s *checkedStream) received() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 // Context implements [grpc.ServerStream].
@@ -34,7 +45,9 @@ func (s *checkedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err //nolint:wrapcheck // io.EOF must stay as it is
 	}
+	s.mu.Lock()
 	s.last = m
+	s.mu.Unlock()
 	return s.chain.read(s.ctx, m, s.rule)
 }
 

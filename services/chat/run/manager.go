@@ -119,6 +119,10 @@ type Manager struct {
 	executors     sync.WaitGroup
 	starts        gates
 
+	// owning is held while a batch is written and while runs are claimed: both decide whose
+	// a run is, by its attempt in the database and here.
+	owning sync.Mutex
+
 	mu       sync.Mutex
 	stopping bool
 	writing  map[*live]struct{} // what the batch writes

@@ -180,6 +180,8 @@ func (m *Manager) send(ctx context.Context, b *batch) error {
 		ID     string
 		Cancel bool
 	}
+	m.owning.Lock()
+	defer m.owning.Unlock()
 	rows, err := postgres.QueryAll(ctx, m.db, postgres.Scope{}, pgx.RowToStructByPos[written],
 		`SELECT run_id, cancel_requested FROM append_run_events($1, $2::interval, $3, $4::text[]::uuid[], $5::text[]::uuid[], $6::int[], $7::int[], $8::int[],
 			$9::smallint[], $10::boolean[], $11::text[], $12::bytea[], $13::bytea[], $14::bigint[], $15::bigint[], $16::boolean[],

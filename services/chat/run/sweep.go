@@ -48,11 +48,21 @@ func (m *Manager) orphans(ctx context.Context) ([]claimed, error) {
 	if m.clock.Now().Before(m.patient) {
 		err = m.db.Ping(ctx)
 	} else {
-		orphans, err = m.claim(ctx)
+		orphans, err = m.claimOthers(ctx)
 	}
 	if err != nil {
 		m.patient = m.clock.Now().Add(m.cfg.Lease)
 	}
+	return orphans, err
+}
+
+// claimOthers claims the runs whose leases are over, and keeps those that are executed
+// here. No batch is written in between: the writer would find its run claimed, give it up,
+// and lose what readers have seen of it.
+func (m *Manager) claimOthers(ctx context.Context) ([]claimed, error) {
+	m.owning.Lock()
+	defer m.owning.Unlock()
+	orphans, err := m.claim(ctx)
 	return slices.DeleteFunc(orphans, m.keep), err
 }
 
