@@ -63,8 +63,8 @@ func limitUnpacked(packed []byte, encoding string, limit int64) error {
 	return nil
 }
 
-// costlyFrame tells whether the one message of a call is large, by the length that
-// stands before it. What follows the message is not passed on.
+// costlyFrame reports whether the one message of a call is large. It reads the length
+// that precedes the message. Bytes after the message are not passed on.
 func costlyFrame(r *http.Request) (bool, error) {
 	var head [framePrefix]byte
 	n, err := io.ReadFull(r.Body, head[:])

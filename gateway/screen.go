@@ -136,7 +136,8 @@ func encodingHeaders() []string {
 	return []string{"Content-Encoding", "Grpc-Encoding", "Connect-Content-Encoding"}
 }
 
-// isPacked tells whether a message may be compressed: whatever is not surely plain.
+// isPacked reports whether a message may be compressed. It counts as compressed unless
+// every encoding header is empty or says identity.
 func isPacked(h http.Header) bool {
 	for _, name := range encodingHeaders() {
 		for _, encoding := range h.Values(name) {

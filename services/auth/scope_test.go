@@ -136,8 +136,8 @@ func TestS83ARoleAsHighAsOnesOwnTakesAFirstPartySession(t *testing.T) {
 	must(t, err)
 }
 
-// Only an admin may change an identity provider whose users become admins: whoever
-// sets its issuer could sign in through it.
+// Only an admin may change an identity provider whose users become admins. A caller who
+// sets its issuer could sign in through it as an admin.
 func TestS83AProviderOfAdminsIsChangedByNobodyWhoIsLess(t *testing.T) {
 	t.Parallel()
 	e := setupEnterprise(t)

@@ -171,9 +171,9 @@ func (s *Service) administer(ctx context.Context, caller *identity.Principal,
 	})
 }
 
-// lockProvider locks and returns a provider for a change. Whoever controls the issuer
-// of a provider can join with its role, so a caller may not change a provider whose
-// role gives more than the caller holds.
+// lockProvider locks and returns a provider for a change. Control of a provider's issuer
+// is enough to join with its role, so a caller may not change a provider whose role
+// gives more than the caller holds.
 func (s *Service) lockProvider(ctx context.Context, tx postgres.Tx, holder organization.Grant, organizationID, providerID string) (OrganizationProvider, error) {
 	p, err := s.deps.Store.lockProvider(ctx, tx, organizationID, providerID)
 	if err != nil {

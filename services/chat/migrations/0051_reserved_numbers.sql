@@ -1,6 +1,6 @@
--- The numbers of a run's events are reserved before a reader sees them: reserved_seq is
--- the last number that the process of the run may have shown to somebody. So whoever
--- ends the run of a lost process numbers the end past it, and no number means two events.
+-- The numbers of a run's events are reserved before a reader sees them. reserved_seq is
+-- the last number that the process of the run may have shown to a reader. The process that
+-- ends a lost run numbers the terminal event past it, so no number means two events.
 ALTER TABLE runs ADD COLUMN reserved_seq integer NOT NULL DEFAULT 0;
 
 -- Runs that are live at this moment belong to processes that reserve nothing. Their readers
@@ -39,7 +39,7 @@ BEGIN
         SELECT w.organization_id, w.id, e.seq, e.payload
         FROM unnest(p_event_runs, p_event_seqs, p_event_payloads) AS e(run, seq, payload)
         JOIN written w ON w.id = e.run
-        -- A batch is written again when its commit was not heard of.
+        -- A batch is retried when the reply to its commit was lost.
         ON CONFLICT DO NOTHING
     ), answers AS (
         INSERT INTO messages (organization_id, id, user_id, conversation_id, parent_id, role, content, details, run_id, created_at)
@@ -48,8 +48,8 @@ BEGIN
                 WHERE m.organization_id = w.organization_id AND m.conversation_id = w.conversation_id))
         FROM written w WHERE w.ended
     ), touched AS (
-        -- Whoever holds a conversation may be waiting for one of these runs to
-        -- end: its time is then left to them, rather than to a deadlock.
+        -- A transaction that holds a conversation may wait for one of these runs to
+        -- end. Skipping the locked row avoids a deadlock; that transaction sets the time.
         UPDATE conversations c SET last_message_at = p_now
         FROM (SELECT f.organization_id, f.id FROM conversations f
               JOIN written w ON f.organization_id = w.organization_id AND f.id = w.conversation_id

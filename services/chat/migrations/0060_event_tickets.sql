@@ -19,9 +19,9 @@ CREATE POLICY owner ON event_tickets
     USING (organization_id = gatehouse.organization_id() AND user_id = gatehouse.user_id())
     WITH CHECK (organization_id = gatehouse.organization_id() AND user_id = gatehouse.user_id());
 
--- redeem_event_ticket ends a ticket and returns what it opens. Whoever sends it is not
--- known before, so it looks in every organization, by the hash of the secret alone. One
--- statement finds and deletes it: of two that come at once, one gets nothing.
+-- redeem_event_ticket deletes a ticket and returns what it opens. The caller is not known
+-- yet, so the function searches every organization, by the hash of the secret alone. One
+-- statement finds and deletes the ticket: of two concurrent calls, one finds nothing.
 CREATE FUNCTION redeem_event_ticket(p_hash bytea, p_now timestamptz) RETURNS TABLE (run_id uuid, principal jsonb)
 LANGUAGE sql SECURITY DEFINER SET search_path = chat, pg_temp AS $$
     DELETE FROM event_tickets t WHERE t.ticket_hash = p_hash AND t.expires_at > p_now

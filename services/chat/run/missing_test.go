@@ -131,7 +131,7 @@ func TestARunLeavesItsAssistantAsItIs(t *testing.T) {
 	}
 }
 
-// A client that sends back what it has read changes nothing about what is gone.
+// A client may send back a deleted assistant and a deleted collection that it has read.
 func TestAConversationIsSavedWithWhatIsGone(t *testing.T) {
 	t.Parallel()
 	l, r := newLibrary(t)

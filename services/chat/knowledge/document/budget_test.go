@@ -89,7 +89,7 @@ func TestS89LargeDocumentsWaitForEachOther(t *testing.T) {
 			t.Error("two are indexed in the memory of one")
 		}
 		if err := <-gone; !fault.Is(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED) {
-			t.Errorf("one who is gone: %v", err)
+			t.Errorf("a caller whose context has ended: %v", err)
 		}
 		first.keep(8 << 20)
 		if err := <-second; err != nil {
@@ -106,7 +106,8 @@ func TestS89LargeDocumentsWaitForEachOther(t *testing.T) {
 	})
 }
 
-// S89: what is stored at once is bounded. Who waits too long is told when to come back.
+// S89: the documents that are stored at once are bounded. A request that waits too long is
+// refused with a time to retry.
 func TestS89DocumentsAreStoredAPieceAtATime(t *testing.T) {
 	t.Parallel()
 	for name, size := range map[string]int{"large": parse.DefaultLimits().Bytes, "small": smallDocument} {
@@ -136,7 +137,7 @@ func TestS89DocumentsAreStoredAPieceAtATime(t *testing.T) {
 				gone, cancel := context.WithCancel(t.Context())
 				cancel()
 				if _, err := b.takeIn(gone, size, takeInWait); !fault.Is(err, faultv1.Reason_REASON_CANCELLED) {
-					t.Errorf("one who is gone: %v", err)
+					t.Errorf("a caller whose context has ended: %v", err)
 				}
 				leaves[0]()
 				if _, err := b.takeIn(t.Context(), size, takeInWait); err != nil {
