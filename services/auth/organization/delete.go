@@ -130,6 +130,12 @@ func (s *Service) Purge(ctx context.Context) error {
 // user's scope, which it changes. Its personal organization, of which it is the last
 // owner, is purged; whoever is the last owner of another one stays.
 func (s *Service) Leave(ctx context.Context, tx postgres.Tx, userID string) error {
+	return s.eachMembership(ctx, tx, userID, func(m Membership) error { return s.leave(ctx, tx, m, userID) })
+}
+
+// eachMembership calls a function for each membership of a user, in the scope of its
+// organization. It runs in a transaction in the user's scope, and restores that scope.
+func (s *Service) eachMembership(ctx context.Context, tx postgres.Tx, userID string, do func(Membership) error) error {
 	memberships, err := s.store.Memberships(ctx, tx, userID)
 	if err != nil {
 		return err
@@ -138,7 +144,7 @@ func (s *Service) Leave(ctx context.Context, tx postgres.Tx, userID string) erro
 		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: m.OrganizationID, UserID: userID}); err != nil {
 			return err
 		}
-		if err := s.leave(ctx, tx, m, userID); err != nil {
+		if err := do(m); err != nil {
 			return err
 		}
 	}
@@ -191,24 +197,11 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 // its organizations. It runs in a transaction in the user's scope; it changes the
 // scope and restores it.
 func (s *Service) Disable(ctx context.Context, tx postgres.Tx, userID string) error {
-	memberships, err := s.store.Memberships(ctx, tx, userID)
-	if err != nil {
-		return err
-	}
-	for _, m := range memberships {
-		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: m.OrganizationID, UserID: userID}); err != nil {
-			return err
-		}
+	return s.eachMembership(ctx, tx, userID, func(m Membership) error {
 		o, err := s.store.GetLocked(ctx, tx, m.OrganizationID)
-		if err != nil {
-			return err
+		if err != nil || o.DeleteTime != nil {
+			return err // restoring a deleted one checks its invitations
 		}
-		if o.DeleteTime != nil {
-			continue // restoring it checks its invitations
-		}
-		if err := s.withdraw(ctx, tx, o.ID, userID); err != nil {
-			return err
-		}
-	}
-	return postgres.Enter(ctx, tx, postgres.Scope{UserID: userID})
+		return s.withdraw(ctx, tx, o.ID, userID)
+	})
 }
