@@ -33,7 +33,7 @@ func (s *Service) checkCollections(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	missing, err := s.collections.Missing(ctx, ids)
+	missing, err := s.deps.Collections.Missing(ctx, ids)
 	if err != nil {
 		return uncheckedCollections(err)
 	}
