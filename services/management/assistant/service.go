@@ -114,7 +114,9 @@ func (s *Service) UpdateAssistant(ctx context.Context, req *managementv1.UpdateA
 	}
 	return s.change(ctx, entity.Change[Assistant]{
 		ID: patch.ID, Etag: rpcserver.Etag(ctx, req.GetAssistant().GetEtag()), Verb: "updated", Check: Assistant.checkLive,
-		Edit: func(_ context.Context, _ postgres.Tx, before Assistant) (Assistant, error) { return before.Apply(patch, mask) },
+		Edit: func(_ context.Context, _ postgres.Tx, before Assistant) (Assistant, error) {
+			return before.Apply(patch, mask)
+		},
 	})
 }
 
