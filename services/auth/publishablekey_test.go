@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/metadata"
@@ -49,15 +50,18 @@ func TestS55TheLifeOfAPublishableKey(t *testing.T) {
 	asAda := with(t.Context(), ada)
 	k, err := b.createPublishableKey(asAda, "https://www.example.com", "http://localhost:3000")
 	must(t, err)
-	if !keys.WellFormedPublishable(k.GetKey()) || k.GetDisplayName() != "Site" || k.GetDisabled() || k.GetEtag() == "" {
+	if !strings.HasPrefix(k.GetKey(), keys.PublishablePrefix) || len(k.GetKey()) != len(keys.NewPublishable()) || k.GetDisplayName() != "Site" || k.GetDisabled() || k.GetEtag() == "" {
 		t.Errorf("made %v", k)
 	}
-	resolve := keys.RemotePublishable(b.conn)
+	directory := authv1.NewPublishableKeyDirectoryServiceClient(b.conn)
+	resolve := func(ctx context.Context, key, of string) (*authv1.ResolvePublishableKeyResponse, error) {
+		return directory.ResolvePublishableKey(ctx, &authv1.ResolvePublishableKeyRequest{Key: key, Origin: of})
+	}
 	asChat := b.asService(t, "auth")
 	stands := func(of string, want faultv1.Reason) {
 		t.Helper()
 		got, err := resolve(asChat, k.GetKey(), of)
-		if want != 0 && !fault.Is(err, want) || want == 0 && (err != nil || got.ID != k.GetId() || got.OrganizationID != adas.OrganizationID) {
+		if want != 0 && !fault.Is(err, want) || want == 0 && (err != nil || got.GetId() != k.GetId() || got.GetOrganizationId() != adas.OrganizationID) {
 			t.Errorf("on %s it stands for %+v, %v", of, got, err)
 		}
 	}

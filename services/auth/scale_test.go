@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/identity"
-	"github.com/gatehouse/gatehouse/platform/revocation"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/authclient"
 )
 
 const (
@@ -248,7 +248,7 @@ func TestS22ARoleOfManyMembersIsHeardInFewCalls(t *testing.T) {
 	must(t, err)
 	must(t, b.service.DisableUser(t.Context(), "ada@example.org", true))
 	conn := &counted{ClientConnInterface: b.conn}
-	found, err := revocation.Remote(conn)(b.asService(t, "auth"), p.IssueTime)
+	found, err := authclient.Revocations(conn)(b.asService(t, "auth"), p.IssueTime)
 	must(t, err)
 	users := map[string]bool{}
 	for _, r := range found {

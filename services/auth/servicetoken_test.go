@@ -13,6 +13,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
+	"github.com/gatehouse/gatehouse/services/auth/authclient"
 )
 
 // S3, S76: a service's token is good for the one callee that it names.
@@ -59,7 +60,7 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 		t.Errorf("published %d keys, want the current and the next", len(set.GetKeys()))
 	}
 	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: rpctest.Issuer, Service: "chat"},
-		identity.NewKeys(rpcclient.PublishedKeys(b.conn), clock.System()), clock.System())
+		identity.NewKeys(authclient.Keys(b.conn), clock.System()), clock.System())
 	must(t, err)
 	if got, err := verifier.Access(t.Context(), tokens.GetAccessToken()); err != nil || got.UserID != p.UserID {
 		t.Errorf("verified as %v, %v", got, err)

@@ -76,6 +76,8 @@ type Deps struct {
 	Management grpc.ClientConnInterface
 	// Auth is a connection to the auth service.
 	Auth grpc.ClientConnInterface
+	// Erasures is auth's feed of erased users and organizations.
+	Erasures gone.Source
 	// Authorizer holds the rules of the contracts.
 	Authorizer *authz.Authorizer
 	Clock      clock.Clock
@@ -85,7 +87,7 @@ type Deps struct {
 }
 
 func (d Deps) check() error {
-	if d.DB == nil || d.Management == nil || d.Auth == nil || d.Authorizer == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
+	if d.DB == nil || d.Management == nil || d.Auth == nil || d.Erasures == nil || d.Authorizer == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
 		return errors.New("chat: every dependency is required")
 	}
 	return nil
@@ -130,7 +132,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{db: deps.DB, log: deps.Log, models: models, answers: answers}
 	if s.erasures, err = gone.NewFollower(gone.Deps{
-		DB: deps.DB, Source: gone.Remote(deps.Auth), Erase: erasure.NewStore(deps.DB).Erase, Clock: deps.Clock, Log: deps.Log,
+		DB: deps.DB, Source: deps.Erasures, Erase: erasure.NewStore(deps.DB).Erase, Clock: deps.Clock, Log: deps.Log,
 	}); err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package rpcclient_test
+package authclient_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/authclient"
 )
 
 // issuer is auth as far as service tokens go; it keeps what it was asked.
@@ -42,7 +43,7 @@ func (i *issuer) requests() []metadata.MD {
 	return i.asked
 }
 
-func tokens(t *testing.T, clk clock.Clock) (*rpcclient.Tokens, *issuer) {
+func tokens(t *testing.T, clk clock.Clock) (*authclient.Tokens, *issuer) {
 	t.Helper()
 	auth := &issuer{waiting: make(chan struct{})}
 	server := grpc.NewServer()
@@ -62,7 +63,7 @@ func tokens(t *testing.T, clk clock.Clock) (*rpcclient.Tokens, *issuer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return rpcclient.NewTokens(conn, "gateway", "secret", clk), auth
+	return authclient.NewTokens(conn, "gateway", "secret", clk), auth
 }
 
 func TestTokensAreKeptUntilShortlyBeforeTheyExpire(t *testing.T) {
