@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
 // NewUser is an account that whoever runs the installation makes.

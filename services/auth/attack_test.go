@@ -15,7 +15,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
-	"github.com/gatehouse/gatehouse/services/auth/session"
+	"github.com/gatehouse/gatehouse/services/auth/credential/session"
 )
 
 // S17: whoever signs up with one address in several spellings at once has one

@@ -32,29 +32,29 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	feed "github.com/gatehouse/gatehouse/platform/revocation"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	"github.com/gatehouse/gatehouse/services/auth/account"
-	"github.com/gatehouse/gatehouse/services/auth/apikey"
-	"github.com/gatehouse/gatehouse/services/auth/directory"
-	"github.com/gatehouse/gatehouse/services/auth/email"
+	"github.com/gatehouse/gatehouse/services/auth/config"
+	"github.com/gatehouse/gatehouse/services/auth/credential/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/credential/factor"
+	"github.com/gatehouse/gatehouse/services/auth/credential/publishablekey"
+	"github.com/gatehouse/gatehouse/services/auth/credential/session"
+	"github.com/gatehouse/gatehouse/services/auth/credential/usersession"
 	"github.com/gatehouse/gatehouse/services/auth/erasure"
-	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/federation"
-	"github.com/gatehouse/gatehouse/services/auth/grant"
-	"github.com/gatehouse/gatehouse/services/auth/invitation"
-	"github.com/gatehouse/gatehouse/services/auth/key"
-	"github.com/gatehouse/gatehouse/services/auth/oauth"
-	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
-	"github.com/gatehouse/gatehouse/services/auth/offer"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
-	"github.com/gatehouse/gatehouse/services/auth/people"
-	"github.com/gatehouse/gatehouse/services/auth/publishablekey"
-	"github.com/gatehouse/gatehouse/services/auth/revocation"
-	"github.com/gatehouse/gatehouse/services/auth/role"
-	"github.com/gatehouse/gatehouse/services/auth/serviceaccount"
-	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
-	"github.com/gatehouse/gatehouse/services/auth/session"
-	"github.com/gatehouse/gatehouse/services/auth/user"
-	"github.com/gatehouse/gatehouse/services/auth/usersession"
+	"github.com/gatehouse/gatehouse/services/auth/identity/account"
+	"github.com/gatehouse/gatehouse/services/auth/identity/email"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
+	"github.com/gatehouse/gatehouse/services/auth/identity/useradmin"
+	"github.com/gatehouse/gatehouse/services/auth/identity/userdirectory"
+	"github.com/gatehouse/gatehouse/services/auth/oauth/grant"
+	"github.com/gatehouse/gatehouse/services/auth/oauth/oauth"
+	"github.com/gatehouse/gatehouse/services/auth/oauth/oauthclient"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/invitation"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/role"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/serviceaccount"
+	"github.com/gatehouse/gatehouse/services/auth/token/key"
+	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
+	"github.com/gatehouse/gatehouse/services/auth/token/servicetoken"
 )
 
 // Config is what an installation sets.
@@ -149,7 +149,7 @@ type Service struct {
 	serviceAccounts *serviceaccount.Service
 	publishableKeys *publishablekey.Service
 	publishable     *publishablekey.Directory
-	directory       *directory.Service
+	directory       *userdirectory.Service
 	accounts        *account.Service
 	keys            *key.Service
 	users           *user.Store
@@ -163,8 +163,8 @@ type Service struct {
 	post            post
 	emails          *email.Service
 	invitations     *invitation.Service
-	offers          *offer.Service
-	people          *people.Service
+	offers          *config.Service
+	people          *useradmin.Service
 	erasures        *erasure.Service
 	oauthClients    *oauthclient.Service
 	grants          *grant.Service

@@ -14,7 +14,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
 // shared makes an organization that its maker owns, and answers its id with tokens

@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/identity"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/email"
+	"github.com/gatehouse/gatehouse/services/auth/identity/email"
 )
 
 const signInSubject = "Sign in to Gatehouse"

@@ -15,7 +15,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
-	"github.com/gatehouse/gatehouse/services/auth/email"
+	"github.com/gatehouse/gatehouse/services/auth/identity/email"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/id"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/invitation"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/invitation"
 )
 
 const invited = "You are invited to ada"

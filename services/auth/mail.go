@@ -7,15 +7,15 @@ import (
 	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/platform/paging"
-	"github.com/gatehouse/gatehouse/services/auth/apikey"
-	"github.com/gatehouse/gatehouse/services/auth/email"
-	"github.com/gatehouse/gatehouse/services/auth/factor"
+	"github.com/gatehouse/gatehouse/services/auth/credential/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/credential/factor"
+	"github.com/gatehouse/gatehouse/services/auth/credential/session"
+	"github.com/gatehouse/gatehouse/services/auth/credential/usersession"
 	"github.com/gatehouse/gatehouse/services/auth/federation"
+	"github.com/gatehouse/gatehouse/services/auth/identity/email"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
 	"github.com/gatehouse/gatehouse/services/auth/outbox"
-	"github.com/gatehouse/gatehouse/services/auth/session"
-	"github.com/gatehouse/gatehouse/services/auth/user"
-	"github.com/gatehouse/gatehouse/services/auth/usersession"
 )
 
 const (

@@ -8,8 +8,8 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
-	"github.com/gatehouse/gatehouse/services/auth/oauth"
-	"github.com/gatehouse/gatehouse/services/auth/session"
+	"github.com/gatehouse/gatehouse/services/auth/credential/session"
+	"github.com/gatehouse/gatehouse/services/auth/oauth/oauth"
 )
 
 func (c *consented) active(t *testing.T, token string) bool {

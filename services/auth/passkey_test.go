@@ -16,7 +16,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth"
-	"github.com/gatehouse/gatehouse/services/auth/factor/keystub"
+	"github.com/gatehouse/gatehouse/services/auth/credential/factor/keystub"
 )
 
 // keyholder is a user with a passkey on a device.

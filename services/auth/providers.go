@@ -2,9 +2,9 @@ package auth
 
 import (
 	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/services/auth/config"
 	"github.com/gatehouse/gatehouse/services/auth/federation"
-	"github.com/gatehouse/gatehouse/services/auth/offer"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
 // openFederation builds the room of sign-in by identity providers.
@@ -21,13 +21,13 @@ func (s *Service) openFederation(deps Deps, tokens *paging.Tokens, organizations
 func (s *Service) Providers() []federation.Provider { return s.federation.Providers() }
 
 // openOffer says what the rooms offer together.
-func (s *Service) openOffer() *offer.Service {
-	o := offer.Offer{
+func (s *Service) openOffer() *config.Service {
+	o := config.Offer{
 		SignUpClosed: s.cfg.SignUpClosed, VerifiedEmail: s.cfg.VerifiedEmail, Passkeys: s.passkeys.Offered(),
 		Locales: s.post.postman.Locales(), UploadBytes: s.cfg.UploadBytes, BodyBytes: s.cfg.BodyBytes, Version: s.cfg.Version,
 	}
 	for _, p := range s.Providers() {
-		o.Providers = append(o.Providers, offer.Provider{ID: p.ID, DisplayName: p.DisplayName})
+		o.Providers = append(o.Providers, config.Provider{ID: p.ID, DisplayName: p.DisplayName})
 	}
-	return offer.NewService(o)
+	return config.NewService(o)
 }

@@ -3,27 +3,27 @@ package auth
 import (
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/paging"
-	"github.com/gatehouse/gatehouse/services/auth/account"
-	"github.com/gatehouse/gatehouse/services/auth/apikey"
-	"github.com/gatehouse/gatehouse/services/auth/directory"
+	"github.com/gatehouse/gatehouse/services/auth/credential/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/credential/factor"
+	"github.com/gatehouse/gatehouse/services/auth/credential/publishablekey"
+	"github.com/gatehouse/gatehouse/services/auth/credential/session"
+	"github.com/gatehouse/gatehouse/services/auth/credential/usersession"
 	"github.com/gatehouse/gatehouse/services/auth/erasure"
-	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/federation"
-	"github.com/gatehouse/gatehouse/services/auth/grant"
-	"github.com/gatehouse/gatehouse/services/auth/invitation"
-	"github.com/gatehouse/gatehouse/services/auth/key"
-	"github.com/gatehouse/gatehouse/services/auth/oauth"
-	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
-	"github.com/gatehouse/gatehouse/services/auth/people"
-	"github.com/gatehouse/gatehouse/services/auth/publishablekey"
-	"github.com/gatehouse/gatehouse/services/auth/revocation"
-	"github.com/gatehouse/gatehouse/services/auth/role"
-	"github.com/gatehouse/gatehouse/services/auth/serviceaccount"
-	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
-	"github.com/gatehouse/gatehouse/services/auth/session"
-	"github.com/gatehouse/gatehouse/services/auth/user"
-	"github.com/gatehouse/gatehouse/services/auth/usersession"
+	"github.com/gatehouse/gatehouse/services/auth/identity/account"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
+	"github.com/gatehouse/gatehouse/services/auth/identity/useradmin"
+	"github.com/gatehouse/gatehouse/services/auth/identity/userdirectory"
+	"github.com/gatehouse/gatehouse/services/auth/oauth/grant"
+	"github.com/gatehouse/gatehouse/services/auth/oauth/oauth"
+	"github.com/gatehouse/gatehouse/services/auth/oauth/oauthclient"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/invitation"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/role"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/serviceaccount"
+	"github.com/gatehouse/gatehouse/services/auth/token/key"
+	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
+	"github.com/gatehouse/gatehouse/services/auth/token/servicetoken"
 )
 
 // wire builds the rooms, in the order in which they need each other.
@@ -147,9 +147,9 @@ func (s *Service) openAccounts(deps Deps, tokens *paging.Tokens, hasher *user.Ha
 	if err != nil {
 		return err
 	}
-	s.people, err = people.NewService(people.Deps{
-		Store: people.NewStore(deps.DB, tokens), Users: s.users, Trail: s.trail, Clock: deps.Clock,
-		Accounts: people.Accounts{Make: s.accountMaker.Make, End: s.accounts.End, Shut: s.shut},
+	s.people, err = useradmin.NewService(useradmin.Deps{
+		Store: useradmin.NewStore(deps.DB, tokens), Users: s.users, Trail: s.trail, Clock: deps.Clock,
+		Accounts: useradmin.Accounts{Make: s.accountMaker.Make, End: s.accounts.End, Shut: s.shut},
 	})
 	return err
 }
@@ -204,8 +204,8 @@ func (s *Service) wireOrganizations(deps Deps, tokens *paging.Tokens, organizati
 	}); err != nil {
 		return err
 	}
-	s.directory, err = directory.NewService(directory.Deps{
-		Store: directory.NewStore(deps.DB), Organizations: organizations, Rights: rights,
+	s.directory, err = userdirectory.NewService(userdirectory.Deps{
+		Store: userdirectory.NewStore(deps.DB), Organizations: organizations, Rights: rights,
 	})
 	return err
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	"github.com/gatehouse/gatehouse/services/auth/opaque"
+	"github.com/gatehouse/gatehouse/services/auth/token/securetoken"
 )
 
 // attempt is a way to a provider and back.
@@ -50,8 +50,8 @@ func (s *Service) begin(ctx context.Context, provider, returnTo string, a attemp
 	if err != nil {
 		return nil, err
 	}
-	state, stateHash := opaque.New()
-	secret, secretHash := opaque.New()
+	state, stateHash := securetoken.New()
+	secret, secretHash := securetoken.New()
 	if err := s.deps.Store.keepAttempt(ctx, stateHash, secretHash, p.ID, a, s.deps.Clock.Now().Add(attemptTTL)); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (s *Service) finish(ctx context.Context, back answer, links bool) (Provider
 		return p, attempt{}, person{}, err
 	}
 	// Used up before anything is asked of the provider: whatever becomes of that.
-	a, err := s.deps.Store.takeAttempt(ctx, opaque.Hash(back.GetState()), opaque.Hash(back.GetSecret()), p.ID, links, s.deps.Clock.Now())
+	a, err := s.deps.Store.takeAttempt(ctx, securetoken.Hash(back.GetState()), securetoken.Hash(back.GetSecret()), p.ID, links, s.deps.Clock.Now())
 	if err != nil {
 		return p, a, person{}, err
 	}

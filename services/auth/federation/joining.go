@@ -11,9 +11,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
 // letterNotLinked tells the user of an account whose address an organization's provider

@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
 // ListIdentities implements the RPC.

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/patch"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
 // permission is what changing providers takes.

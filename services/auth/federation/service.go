@@ -17,10 +17,10 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/key"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
+	"github.com/gatehouse/gatehouse/services/auth/token/key"
 )
 
 // The letters that tell a user, who may not have been the one.

@@ -37,7 +37,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
 const (

@@ -1,0 +1,104 @@
+// Package account is the signed-in user's own account: who it is, and what its
+// credential allows where it acts.
+//
+// Roles and permissions are those of the credential, since every service judges
+// a call by them; a change of roles takes effect with the next refresh.
+package account
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
+	"github.com/gatehouse/gatehouse/services/auth/mailing"
+)
+
+// Service implements the RPCs of the own account.
+type Service struct {
+	authv1.UnsafeAccountServiceServer
+
+	deps Deps
+}
+
+// Sessions ends the sessions of a user.
+type Sessions interface {
+	// End ends one session of a user, or all where none is named, except the one
+	// that is kept, in a transaction in the user's scope.
+	End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error)
+}
+
+// Passwords judges the passwords of accounts.
+type Passwords interface {
+	// Verify tells whether a password has a hash, or answers RATE_LIMITED.
+	Verify(ctx context.Context, account, hash, password string) (right bool, err error)
+}
+
+// Letters takes letters in the transaction of what causes them.
+type Letters interface {
+	// Send has a letter sent when the transaction commits.
+	Send(ctx context.Context, tx postgres.Tx, l mailing.Letter) error
+}
+
+// Deps is what the room needs; all of it.
+type Deps struct {
+	Store      *Store
+	Users      *user.Store
+	Hasher     *user.Hasher
+	Passwords  Passwords
+	Sessions   Sessions
+	Letters    Letters
+	Ending     Ending
+	Authorizer *authz.Authorizer
+	Trail      *audit.Trail
+	Clock      clock.Clock
+}
+
+// NewService returns the service.
+func NewService(deps Deps) (*Service, error) {
+	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Passwords == nil || deps.Sessions == nil || deps.Letters == nil || !deps.Ending.complete() || deps.Authorizer == nil ||
+		deps.Trail == nil || deps.Clock == nil {
+		return nil, errors.New("account: every dependency is required")
+	}
+	return &Service{deps: deps}, nil
+}
+
+// GetMe implements the RPC.
+func (s *Service) GetMe(ctx context.Context, _ *authv1.GetMeRequest) (*authv1.Me, error) {
+	p, ok := identity.FromContext(ctx)
+	if !ok {
+		return nil, identity.Unauthenticated()
+	}
+	mine, err := s.deps.Store.get(ctx, p.UserID)
+	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) || (err == nil && mine.user.Disabled) {
+		return nil, identity.Unauthenticated()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.encode(p, mine), nil
+}
+
+func (s *Service) encode(p *identity.Principal, mine profile) *authv1.Me {
+	u := mine.user
+	me := &authv1.Me{
+		Id: u.ID, Email: u.Email, EmailVerified: u.EmailVerified, DisplayName: u.DisplayName, Locale: u.Locale,
+		CreateTime: timestamppb.New(u.CreateTime), UpdateTime: timestamppb.New(u.UpdateTime), Etag: u.Etag(),
+		OrganizationId: p.OrganizationID, Roles: p.Roles, Permissions: s.deps.Authorizer.Allowed(p),
+	}
+	for _, m := range mine.memberships {
+		me.Organizations = append(me.Organizations, &authv1.OrganizationMembership{
+			Id: m.OrganizationID, DisplayName: m.DisplayName, Roles: m.Roles,
+		})
+	}
+	return me
+}

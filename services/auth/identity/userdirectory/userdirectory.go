@@ -1,0 +1,63 @@
+// Package userdirectory is the room in which the services of the suite ask who users
+// are and where they belong: to show whose a row is, to write to somebody, to see
+// whether a user for whom a job was queued may still do what it is about.
+//
+// It answers batches of what was named, never a list, so that no answer grows with
+// the installation. What is unknown is left out rather than refused: rows outlive
+// their users.
+package userdirectory
+
+import (
+	"context"
+	"errors"
+
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
+)
+
+// Deps is what the room needs; all of it.
+type Deps struct {
+	Store         *Store
+	Organizations *organization.Store
+	Rights        *organization.Rights
+}
+
+// Service implements the RPCs of the directory.
+type Service struct {
+	authv1.UnsafeUserDirectoryServiceServer
+
+	deps Deps
+}
+
+// NewService returns the service.
+func NewService(deps Deps) (*Service, error) {
+	if deps.Store == nil || deps.Organizations == nil || deps.Rights == nil {
+		return nil, errors.New("directory: every dependency is required")
+	}
+	return &Service{deps: deps}, nil
+}
+
+// BatchGetUsers implements the RPC.
+func (s *Service) BatchGetUsers(ctx context.Context, req *authv1.BatchGetUsersRequest) (*authv1.BatchGetUsersResponse, error) {
+	found, err := s.deps.Store.users(ctx, req.GetIds())
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.BatchGetUsersResponse{Users: found}, nil
+}
+
+// BatchGetMemberships implements the RPC.
+func (s *Service) BatchGetMemberships(ctx context.Context, req *authv1.BatchGetMembershipsRequest) (*authv1.BatchGetMembershipsResponse, error) {
+	found, err := s.deps.Organizations.MembersByID(ctx, req.GetOrganizationId(), req.GetUserIds())
+	if err != nil {
+		return nil, err
+	}
+	out := &authv1.BatchGetMembershipsResponse{}
+	for _, m := range found {
+		out.Memberships = append(out.Memberships, &authv1.DirectoryMembership{
+			UserId: m.User.ID, Roles: m.Roles, Permissions: s.deps.Rights.Held(m).Permissions, Disabled: m.User.Disabled,
+			ServiceAccount: m.ServiceAccount,
+		})
+	}
+	return out, nil
+}
