@@ -41,20 +41,20 @@ func (s *Service) DisableUser(ctx context.Context, email string, disabled bool) 
 		if !disabled {
 			return u, nil
 		}
-		return u, s.shut(ctx, tx, u.ID)
+		return u, s.endAccess(ctx, tx, u.ID)
 	})
 }
 
-// shut withdraws the invitations that a user sent, ends its sessions, and
+// endAccess withdraws the invitations that a user sent, ends its sessions, and
 // revokes its tokens and streams.
-func (s *Service) shut(ctx context.Context, tx postgres.Tx, userID string) error {
-	if err := s.organizations.Disable(ctx, tx, userID); err != nil {
+func (s *Service) endAccess(ctx context.Context, tx postgres.Tx, userID string) error {
+	if err := s.organizations.WithdrawSent(ctx, tx, userID); err != nil {
 		return err
 	}
 	if _, err := s.userSessions.End(ctx, tx, userID, "", ""); err != nil {
 		return err
 	}
-	return s.revoked.EndUser(ctx, tx, userID)
+	return s.revoked.RevokeUser(ctx, tx, userID)
 }
 
 // ResetFactors takes a user's second factors and recovery codes away, for somebody
@@ -80,7 +80,7 @@ func (s *Service) GrantOperator(ctx context.Context, email string, operator bool
 	}
 	return s.administer(ctx, email, verb, func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error) {
 		u.Operator = operator
-		return u, s.revoked.EndUser(ctx, tx, u.ID)
+		return u, s.revoked.RevokeUser(ctx, tx, u.ID)
 	})
 }
 

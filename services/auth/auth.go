@@ -160,11 +160,11 @@ type Service struct {
 	userSessions    *usersession.Service
 	keyStore        *apikey.Store
 	apiKeys         *apikey.Service
-	post            post
+	mail            mail
 	emails          *email.Service
 	invitations     *invitation.Service
-	offers          *config.Service
-	people          *useradmin.Service
+	config          *config.Service
+	userAdmin       *useradmin.Service
 	erasures        *erasure.Service
 	oauthClients    *oauthclient.Service
 	grants          *grant.Service
@@ -199,7 +199,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err := s.wire(deps, tokens); err != nil {
 		return nil, err
 	}
-	s.offers = s.openOffer()
+	s.config = s.openConfig()
 	return s, nil
 }
 
@@ -219,8 +219,8 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterUserDirectoryServiceServer(server, s.directory)
 	authv1.RegisterAccountServiceServer(server, s.accounts)
 	authv1.RegisterKeyServiceServer(server, s.keys)
-	authv1.RegisterConfigServiceServer(server, s.offers)
-	authv1.RegisterUserServiceServer(server, s.people)
+	authv1.RegisterConfigServiceServer(server, s.config)
+	authv1.RegisterUserServiceServer(server, s.userAdmin)
 	authv1.RegisterErasureServiceServer(server, s.erasures)
 	authv1.RegisterServiceTokenServiceServer(server, s.serviceTokens)
 	authv1.RegisterRevocationServiceServer(server, s.revocations)
@@ -231,7 +231,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterOAuthClientServiceServer(server, s.oauthClients)
 	authv1.RegisterGrantServiceServer(server, s.grants)
 	authv1.RegisterOAuthServiceServer(server, s.oauth)
-	authv1.RegisterOutboxServiceServer(server, s.post.outbox)
+	authv1.RegisterOutboxServiceServer(server, s.mail.outbox)
 	authv1.RegisterApiKeyDirectoryServiceServer(server, apikey.NewDirectory(s.keyStore))
 }
 
@@ -267,7 +267,7 @@ func (s *Service) EnsureOperator(ctx context.Context) (created bool, err error) 
 // ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.post.work(groupCtx) })
+	group.Go(func() error { return s.mail.run(groupCtx) })
 	group.Go(func() error {
 		s.maintain(groupCtx)
 		return nil

@@ -32,7 +32,7 @@ func TestConfigTellsWhatIsOffered(t *testing.T) {
 // to, and whoever runs the installation makes accounts.
 func TestAClosedSignUpTakesAnInvitation(t *testing.T) {
 	t.Parallel()
-	p := setupPostWith(t, clock.System(), auth.Config{SignUpClosed: true})
+	p := setupMailWith(t, clock.System(), auth.Config{SignUpClosed: true})
 	ask := func(address, token string) error {
 		_, err := p.sessions.SignUp(t.Context(), &authv1.SignUpRequest{Email: address, Password: password, InvitationToken: token})
 		return err

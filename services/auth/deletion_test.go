@@ -76,7 +76,7 @@ func TestS18DeletionNeedsAFreshSignIn(t *testing.T) {
 	t.Parallel()
 	// In the past, as tokens must not be from the future.
 	clk := clock.NewFake(clock.System().Now().Add(-identity.MaxAuthAge - time.Minute))
-	p := setupPost(t, clk, false)
+	p := setupMail(t, clk, false)
 	tokens, who := p.signUp(t, ada)
 	org, _ := p.shared(t, tokens, "Engines")
 	deletions := map[string]func(ctx context.Context) error{
@@ -102,7 +102,7 @@ func TestS18DeletionNeedsAFreshSignIn(t *testing.T) {
 func TestS21ADeletedAccountIsGone(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
-	p := setupPost(t, clk, false)
+	p := setupMail(t, clk, false)
 	feed, operator := p.asService(t, "auth"), p.operator(t)
 	tokens, who := p.confirmed(t, ada)
 	elsewhere, err := p.switchTo(t, tokens, p.invited(t, operator, tokens, ada))
@@ -158,7 +158,7 @@ func TestS21ADeletedAccountIsGone(t *testing.T) {
 }
 
 // invited has somebody accept an invitation of an operator, and answers where to.
-func (p *post) invited(t *testing.T, by, guest *authv1.TokenResponse, address string) string {
+func (p *mail) invited(t *testing.T, by, guest *authv1.TokenResponse, address string) string {
 	t.Helper()
 	_, err := p.invite(t, by, address, "member")
 	must(t, err)
@@ -170,7 +170,7 @@ func (p *post) invited(t *testing.T, by, guest *authv1.TokenResponse, address st
 
 // wantNothingOf looks for whatever names a user beside its id, and for rows that
 // are the user's.
-func (p *post) wantNothingOf(t *testing.T, who *identity.Principal) {
+func (p *mail) wantNothingOf(t *testing.T, who *identity.Principal) {
 	t.Helper()
 	if got := adminText(t, p.bundle, "SELECT replace(u::text, u.id::text, '') FROM auth.users u WHERE id = $1", who.UserID); strings.Contains(got, "ada") || strings.Contains(got, "argon2") {
 		t.Errorf("the user is %s", got)
@@ -335,7 +335,7 @@ func TestS22WhatIsIssuedWhileAnOrganizationGoesEndsToo(t *testing.T) {
 func TestAnOrganizationIsPurgedAfterItsGrace(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
-	p := setupPost(t, clk, false)
+	p := setupMail(t, clk, false)
 	feed := p.asService(t, "auth")
 	home, _ := p.signUp(t, ada)
 	young, _ := p.shared(t, home, "Looms")
@@ -429,7 +429,7 @@ func TestS78InvitationsOfADeletedOrganizationAreNotMailed(t *testing.T) {
 // An invitation that was mailed before the deletion brings nobody in.
 func TestADeletedOrganizationTakesNobodyIn(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	home, _ := p.signUp(t, ada)
 	org, owner := p.shared(t, home, "ada")
 	guest, who := p.signUp(t, "bob@example.org")
@@ -446,7 +446,7 @@ func TestADeletedOrganizationTakesNobodyIn(t *testing.T) {
 // S78: nobody becomes a member whose account goes at the same time.
 func TestS78AnInvitationDoesNotOutrunTheEndOfAnAccount(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	home, _ := p.signUp(t, ada)
 	guest, who := p.signUp(t, "bob@example.org")
 	_, err := p.invite(t, home, "bob@example.org", "owner")

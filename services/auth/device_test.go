@@ -13,7 +13,7 @@ import (
 
 func TestASignInFromANewDeviceIsToldOnce(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	l := &limited{bundle: p.bundle, gateway: serviceToken(t, p.bundle)}
 	p.signUp(t, ada)
 	const windows = "Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 http://evil.test"
@@ -42,7 +42,7 @@ func TestASignInFromANewDeviceIsToldOnce(t *testing.T) {
 func TestS18AChangeOfFactorsIsTold(t *testing.T) {
 	t.Parallel()
 	clk := clock.System()
-	p := setupPost(t, clk, false)
+	p := setupMail(t, clk, false)
 	tokens, _ := p.signUp(t, ada)
 	key := newKey(t)
 	registered := p.register(t, tokens, key)

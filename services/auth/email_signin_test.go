@@ -24,7 +24,7 @@ var digits = regexp.MustCompile(`(?m)^(\d{6})\r?$`)
 // mailed is one sign-in by mail: what its asker was given, and what the mail holds.
 type mailed struct{ challenge, code, token string }
 
-func (p *post) beginMail(t *testing.T, address string) string {
+func (p *mail) beginMail(t *testing.T, address string) string {
 	t.Helper()
 	answer, err := p.sessions.BeginEmailSignIn(t.Context(), &authv1.BeginEmailSignInRequest{Email: address})
 	must(t, err)
@@ -35,7 +35,7 @@ func (p *post) beginMail(t *testing.T, address string) string {
 }
 
 // mail asks for a mail and reads it.
-func (p *post) mail(t *testing.T, address string) mailed {
+func (p *mail) mail(t *testing.T, address string) mailed {
 	t.Helper()
 	p.server.Forget()
 	out := mailed{challenge: p.beginMail(t, address)}
@@ -48,19 +48,19 @@ func (p *post) mail(t *testing.T, address string) mailed {
 	return out
 }
 
-func (p *post) finishCode(ctx context.Context, challenge, code string) (*authv1.TokenResponse, error) {
+func (p *mail) finishCode(ctx context.Context, challenge, code string) (*authv1.TokenResponse, error) {
 	return p.sessions.FinishEmailSignIn(ctx, &authv1.FinishEmailSignInRequest{
 		ChallengeId: challenge, Credential: &authv1.FinishEmailSignInRequest_Code{Code: code},
 	})
 }
 
-func (p *post) finishLink(ctx context.Context, token string) (*authv1.TokenResponse, error) {
+func (p *mail) finishLink(ctx context.Context, token string) (*authv1.TokenResponse, error) {
 	return p.sessions.FinishEmailSignIn(ctx, &authv1.FinishEmailSignInRequest{
 		Credential: &authv1.FinishEmailSignInRequest_Token{Token: token},
 	})
 }
 
-func (p *post) wrongCode(t *testing.T, m mailed) {
+func (p *mail) wrongCode(t *testing.T, m mailed) {
 	t.Helper()
 	_, err := p.finishCode(t.Context(), m.challenge, wrong(m.code))
 	wantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
@@ -76,7 +76,7 @@ func wrong(code string) string {
 }
 
 // confirmed makes an account whose address is confirmed.
-func (p *post) confirmed(t *testing.T, address string) (*authv1.TokenResponse, *identity.Principal) {
+func (p *mail) confirmed(t *testing.T, address string) (*authv1.TokenResponse, *identity.Principal) {
 	t.Helper()
 	tokens, who := p.signUp(t, address)
 	_, token := p.code(t, address, "Confirm your address")
@@ -86,7 +86,7 @@ func (p *post) confirmed(t *testing.T, address string) (*authv1.TokenResponse, *
 
 func TestAMailSignsInByItsCodeOrItsLink(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	before, who := p.confirmed(t, ada)
 	m := p.mail(t, ada)
 	tokens, err := p.finishCode(t.Context(), m.challenge, " "+m.code[:3]+" "+m.code[3:])
@@ -113,7 +113,7 @@ func TestAMailSignsInByItsCodeOrItsLink(t *testing.T) {
 // are the same.
 func TestS14SigningInByMailIsTheSameForAnyAddress(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	p.signUp(t, "off@example.org")
 	p.database.AdminExec(t, "UPDATE auth.users SET disabled = true")
 	p.confirmed(t, ada)
@@ -143,7 +143,7 @@ func TestS14SigningInByMailIsTheSameForAnyAddress(t *testing.T) {
 func TestS16SigningInByMailPutsTheSquatterOut(t *testing.T) {
 	t.Parallel()
 	for _, verified := range []bool{false, true} {
-		p := setupPost(t, clock.System(), false)
+		p := setupMail(t, clock.System(), false)
 		squatter, who := p.signUp(t, ada)
 		_, err := p.apiKeys.CreateApiKey(with(t.Context(), squatter), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "theirs", Scopes: []string{"members.read"}}})
 		must(t, err)
@@ -178,7 +178,7 @@ func TestS16SigningInByMailPutsTheSquatterOut(t *testing.T) {
 func TestS36WrongMailCodesAreBounded(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
-	p := setupPost(t, clk, false)
+	p := setupMail(t, clk, false)
 	p.confirmed(t, ada)
 	for range 2 {
 		m := p.mail(t, ada)
@@ -207,7 +207,7 @@ func TestS36WrongMailCodesAreBounded(t *testing.T) {
 // S36: however many tries come at once, five are judged.
 func TestS36MailCodesTriedAtOnceAreFive(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	p.confirmed(t, ada)
 	m := p.mail(t, ada)
 	var group sync.WaitGroup
@@ -223,7 +223,7 @@ func TestS36MailCodesTriedAtOnceAreFive(t *testing.T) {
 func TestS37AMailSignsInOnceInTimeForItsOwnChallenge(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
-	p := setupPost(t, clk, false)
+	p := setupMail(t, clk, false)
 	p.confirmed(t, ada)
 	p.confirmed(t, "eve@example.org")
 	eves := p.mail(t, "eve@example.org")
@@ -272,7 +272,7 @@ func TestS37AMailSignsInOnceInTimeForItsOwnChallenge(t *testing.T) {
 
 func TestS37OfRacingMailSignInsOneWins(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	p.confirmed(t, ada)
 	m := p.mail(t, ada)
 	won := make(chan bool, 8)
@@ -306,7 +306,7 @@ func TestS37OfRacingMailSignInsOneWins(t *testing.T) {
 
 func TestS38AMailDoesNotSkipTheSecondFactor(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	_, who := p.confirmed(t, ada)
 	p.enrollBehindBack(t, who.UserID)
 	m := p.mail(t, ada)
@@ -322,7 +322,7 @@ func TestS38AMailDoesNotSkipTheSecondFactor(t *testing.T) {
 
 func TestS73ADumpHoldsNoMailThatSignsIn(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	p.confirmed(t, ada)
 	m := p.mail(t, ada)
 	dump := adminText(t, p.bundle, `SELECT (SELECT string_agg(m::text, ' ') FROM auth.mail_sign_ins m)
@@ -343,7 +343,7 @@ func TestS73ADumpHoldsNoMailThatSignsIn(t *testing.T) {
 func TestSignInMailsThatAreOverGo(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
-	p := setupPost(t, clk, false)
+	p := setupMail(t, clk, false)
 	p.confirmed(t, ada)
 	p.mail(t, ada)
 	const left = "SELECT count(*)::text FROM auth.mail_sign_ins"

@@ -23,20 +23,20 @@ const (
 	theirs = "another fine battery horse"
 )
 
-// post is the service with a mail server.
-type post struct {
+// mail is the service with a mail server.
+type mail struct {
 	*bundle
 	server *mailtest.Server
 	emails authv1.EmailServiceClient
 }
 
-func setupPost(t *testing.T, clk clock.Clock, verified bool) *post {
+func setupMail(t *testing.T, clk clock.Clock, verified bool) *mail {
 	t.Helper()
-	return setupPostWith(t, clk, auth.Config{VerifiedEmail: verified})
+	return setupMailWith(t, clk, auth.Config{VerifiedEmail: verified})
 }
 
-// setupPostWith is setupPost with what a test sets of the configuration.
-func setupPostWith(t *testing.T, clk clock.Clock, cfg auth.Config) *post {
+// setupMailWith is setupPost with what a test sets of the configuration.
+func setupMailWith(t *testing.T, clk clock.Clock, cfg auth.Config) *mail {
 	t.Helper()
 	server := mailtest.Start(t)
 	p := setupPostAt(t, clk, cfg, server.URL())
@@ -45,10 +45,10 @@ func setupPostWith(t *testing.T, clk clock.Clock, cfg auth.Config) *post {
 }
 
 // setupPostAt is setupPostWith a mail server that may not be there yet.
-func setupPostAt(t *testing.T, clk clock.Clock, cfg auth.Config, url string) *post {
+func setupPostAt(t *testing.T, clk clock.Clock, cfg auth.Config, url string) *mail {
 	t.Helper()
 	cfg.RateLimits, cfg.Messages.SMTPURL = true, url
-	p := &post{bundle: setupWith(t, clk, cfg)}
+	p := &mail{bundle: setupWith(t, clk, cfg)}
 	p.emails = authv1.NewEmailServiceClient(p.conn)
 	p.run(t)
 	return p
@@ -71,7 +71,7 @@ func (b *bundle) run(t *testing.T) {
 var codePattern = regexp.MustCompile(`http://gatehouse\.test(/account/[a-z-]+)\?code=([A-Za-z0-9_-]{43})\b`)
 
 // code waits for a mail with a link, and returns its page and its token.
-func (p *post) code(t *testing.T, to, subject string) (page, token string) {
+func (p *mail) code(t *testing.T, to, subject string) (page, token string) {
 	t.Helper()
 	m := p.server.Wait(t, to, subject)
 	found := codePattern.FindStringSubmatch(m.Text)
@@ -81,31 +81,31 @@ func (p *post) code(t *testing.T, to, subject string) (page, token string) {
 	return found[1], found[2]
 }
 
-func (p *post) forgot(t *testing.T, address string) {
+func (p *mail) forgot(t *testing.T, address string) {
 	t.Helper()
 	_, err := p.emails.ForgotPassword(t.Context(), &authv1.ForgotPasswordRequest{Email: address})
 	must(t, err)
 }
 
-func (p *post) verify(t *testing.T, token string) error {
+func (p *mail) verify(t *testing.T, token string) error {
 	t.Helper()
 	_, err := p.emails.VerifyEmail(t.Context(), &authv1.VerifyEmailRequest{Token: token})
 	return err
 }
 
-func (p *post) reset(t *testing.T, token, newPassword string) error {
+func (p *mail) reset(t *testing.T, token, newPassword string) error {
 	t.Helper()
 	_, err := p.emails.ResetPassword(t.Context(), &authv1.ResetPasswordRequest{Token: token, Password: newPassword})
 	return err
 }
 
-func (p *post) tryPassword(t *testing.T, address, with string) error {
+func (p *mail) tryPassword(t *testing.T, address, with string) error {
 	t.Helper()
 	_, err := p.sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: address, Password: with})
 	return err
 }
 
-func (p *post) askSignUp(t *testing.T, address, with string) {
+func (p *mail) askSignUp(t *testing.T, address, with string) {
 	t.Helper()
 	answer, err := p.sessions.SignUp(t.Context(), &authv1.SignUpRequest{Email: address, Password: with, DisplayName: "Somebody"})
 	must(t, err)
@@ -116,7 +116,7 @@ func (p *post) askSignUp(t *testing.T, address, with string) {
 
 func TestS14SignUpAnswersAlikeAndTheMailTells(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), true)
+	p := setupMail(t, clock.System(), true)
 	p.askSignUp(t, ada, password)
 	page, token := p.code(t, ada, "Confirm your address")
 	if page != "/account/verify" {
@@ -142,7 +142,7 @@ func TestS14SignUpAnswersAlikeAndTheMailTells(t *testing.T) {
 // Known or not, a request does the same in the database: it takes a letter.
 func TestS14AskingIsTheSameWorkForAnyAddress(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	p.signUp(t, ada)
 	p.server.Wait(t, ada, "Confirm your address")
 	traces := func() string {
@@ -169,7 +169,7 @@ func TestS14AskingIsTheSameWorkForAnyAddress(t *testing.T) {
 func TestS15ResetTokensWorkOnceTheNewestForHalfAnHour(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
-	p := setupPost(t, clk, false)
+	p := setupMail(t, clk, false)
 	p.signUp(t, ada)
 	p.forgot(t, ada)
 	_, first := p.code(t, ada, "Choose a new password")
@@ -193,7 +193,7 @@ func TestS15ResetTokensWorkOnceTheNewestForHalfAnHour(t *testing.T) {
 
 func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	tokens, who := p.signUp(t, ada)
 	_, token := p.code(t, ada, "Confirm your address")
 	must(t, p.verify(t, token))
@@ -221,7 +221,7 @@ func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
 }
 
 // enrollBehindBack gives a user an authenticator.
-func (p *post) enrollBehindBack(t *testing.T, userID string) {
+func (p *mail) enrollBehindBack(t *testing.T, userID string) {
 	t.Helper()
 	p.database.AdminExec(t, `INSERT INTO auth.totp_factors (id, user_id, sealed, confirmed_at, created_at)
 		VALUES (gen_random_uuid(), $1, '\x00', now(), now())`, userID)
@@ -230,7 +230,7 @@ func (p *post) enrollBehindBack(t *testing.T, userID string) {
 func TestS15OfRacingResetsOneWins(t *testing.T) {
 	t.Parallel()
 	const racers = 8
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	p.signUp(t, ada)
 	p.forgot(t, ada)
 	_, token := p.code(t, ada, "Choose a new password")
@@ -257,11 +257,11 @@ func TestS15OfRacingResetsOneWins(t *testing.T) {
 func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
 	t.Parallel()
 	ways := map[string]struct {
-		ask     func(t *testing.T, p *post)
+		ask     func(t *testing.T, p *mail)
 		subject string
 	}{
-		"forgot": {func(t *testing.T, p *post) { t.Helper(); p.forgot(t, ada) }, "Choose a new password"},
-		"resend": {func(t *testing.T, p *post) {
+		"forgot": {func(t *testing.T, p *mail) { t.Helper(); p.forgot(t, ada) }, "Choose a new password"},
+		"resend": {func(t *testing.T, p *mail) {
 			t.Helper()
 			_, err := p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: ada})
 			must(t, err)
@@ -270,7 +270,7 @@ func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := setupPost(t, clock.System(), false)
+			p := setupMail(t, clock.System(), false)
 			squatter, who := p.signUp(t, ada)
 			_, err := p.apiKeys.CreateApiKey(with(t.Context(), squatter), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "theirs", Scopes: []string{"members.read"}}})
 			must(t, err)
@@ -297,7 +297,7 @@ func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
 // reader opens is the one that counts.
 func TestS16EachSignUpIsConfirmedByItsOwnLink(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), true)
+	p := setupMail(t, clock.System(), true)
 	p.askSignUp(t, ada, password)
 	_, squatters := p.code(t, ada, "Confirm your address")
 	p.server.Forget()
@@ -312,7 +312,7 @@ func TestS16EachSignUpIsConfirmedByItsOwnLink(t *testing.T) {
 // An account from before confirming was required gets in by its mail alone.
 func TestS16AnUnconfirmedAccountIsRefusedUntilItsOwnerChoosesAPassword(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), true)
+	p := setupMail(t, clock.System(), true)
 	_, err := p.service.EnsureOperator(t.Context())
 	must(t, err)
 	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = false")
@@ -327,7 +327,7 @@ func TestS16AnUnconfirmedAccountIsRefusedUntilItsOwnerChoosesAPassword(t *testin
 // A sign-up whose mail was lost can ask for another one.
 func TestASignUpCanAskForAnotherMail(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), true)
+	p := setupMail(t, clock.System(), true)
 	p.askSignUp(t, ada, password)
 	_, first := p.code(t, ada, "Confirm your address")
 	_, err := p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: ada})
@@ -344,7 +344,7 @@ func TestASignUpCanAskForAnotherMail(t *testing.T) {
 // A link that was asked for from within the account leaves all as it is.
 func TestConfirmingOnesOwnAddressKeepsTheSession(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	tokens, _ := p.signUp(t, ada)
 	_, first := p.code(t, ada, "Confirm your address")
 	p.server.Forget()
@@ -362,7 +362,7 @@ func TestConfirmingOnesOwnAddressKeepsTheSession(t *testing.T) {
 
 func TestS18ANewAddressIsConfirmedThereAndAnnouncedAtTheOldOne(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	tokens, _ := p.signUp(t, ada)
 	ctx := with(t.Context(), tokens)
 	_, err := p.emails.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "new@example.org", Password: theirs})
@@ -389,19 +389,19 @@ func TestS18ANewAddressIsConfirmedThereAndAnnouncedAtTheOldOne(t *testing.T) {
 // one asked for, also where the mail is still to be written.
 func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
 	t.Parallel()
-	changed := func(t *testing.T, p *post, tokens *authv1.TokenResponse) {
+	changed := func(t *testing.T, p *mail, tokens *authv1.TokenResponse) {
 		t.Helper()
 		_, err := p.accounts.ChangePassword(with(t.Context(), tokens), &authv1.ChangePasswordRequest{CurrentPassword: password, NewPassword: theirs})
 		must(t, err)
 	}
-	ask := func(t *testing.T, p *post, tokens *authv1.TokenResponse) {
+	ask := func(t *testing.T, p *mail, tokens *authv1.TokenResponse) {
 		t.Helper()
 		_, err := p.emails.ChangeEmail(with(t.Context(), tokens), &authv1.ChangeEmailRequest{NewEmail: "eve@example.org", Password: password})
 		must(t, err)
 	}
 	t.Run("mailed", func(t *testing.T) {
 		t.Parallel()
-		p := setupPost(t, clock.System(), false)
+		p := setupMail(t, clock.System(), false)
 		tokens, _ := p.signUp(t, ada)
 		ask(t, p, p.signIn(t, ada))
 		_, token := p.code(t, "eve@example.org", "Confirm your new address")
@@ -413,7 +413,7 @@ func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
 		t.Parallel()
 		server := mailtest.Start(t)
 		b := setupWith(t, clock.System(), auth.Config{Messages: notify.Config{SMTPURL: server.URL()}})
-		p := &post{bundle: b, server: server, emails: authv1.NewEmailServiceClient(b.conn)}
+		p := &mail{bundle: b, server: server, emails: authv1.NewEmailServiceClient(b.conn)}
 		tokens, _ := p.signUp(t, ada)
 		ask(t, p, p.signIn(t, ada))
 		changed(t, p, tokens)
@@ -430,7 +430,7 @@ func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
 
 func TestS14AsAddressAnothersIsAnsweredAlike(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	p.signUp(t, ada)
 	tokens, _ := p.signUp(t, "bea@example.org")
 	_, err := p.emails.ChangeEmail(with(t.Context(), tokens), &authv1.ChangeEmailRequest{NewEmail: ada, Password: password})
@@ -442,7 +442,7 @@ func TestS14AsAddressAnothersIsAnsweredAlike(t *testing.T) {
 
 func TestAPasswordChangeIsTold(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	tokens, _ := p.signUp(t, ada)
 	_, err := p.accounts.ChangePassword(with(t.Context(), tokens), &authv1.ChangePasswordRequest{CurrentPassword: password, NewPassword: theirs})
 	must(t, err)
@@ -454,7 +454,7 @@ func TestAPasswordChangeIsTold(t *testing.T) {
 func TestLettersToOneAddressAreBounded(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
-	p := setupPost(t, clk, false)
+	p := setupMail(t, clk, false)
 	p.signUp(t, ada)
 	for range 7 {
 		p.forgot(t, "ADA@example.org")
@@ -475,7 +475,7 @@ func TestLettersToOneAddressAreBounded(t *testing.T) {
 }
 
 // allDelivered waits until so many letters have been dealt with.
-func (p *post) allDelivered(t *testing.T, n int) {
+func (p *mail) allDelivered(t *testing.T, n int) {
 	t.Helper()
 	waitFor(t, func() bool {
 		return adminText(t, p.bundle, "SELECT count(*)::text FROM jobs_auth.river_job WHERE state = 'completed'") == strconv.Itoa(n)
@@ -506,7 +506,7 @@ func TestS74LettersWaitSealedForAMailServerThatIsDown(t *testing.T) {
 
 func TestS73ADumpHoldsNoLinkThatWorks(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), true)
+	p := setupMail(t, clock.System(), true)
 	p.askSignUp(t, ada, password)
 	_, sent := p.code(t, ada, "Confirm your address")
 	dump := adminText(t, p.bundle, `SELECT (SELECT string_agg(m::text, ' ') FROM auth.mail_tokens m)
@@ -522,7 +522,7 @@ func TestS73ADumpHoldsNoLinkThatWorks(t *testing.T) {
 // S78: a letter about a user who may not sign in any more is not written.
 func TestS78LettersAboutADisabledUserAreNotWritten(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	p.signUp(t, ada)
 	p.server.Wait(t, ada, "Confirm your address")
 	p.server.Forget()
@@ -538,7 +538,7 @@ func TestS78LettersAboutADisabledUserAreNotWritten(t *testing.T) {
 func TestWhatIsOverIsRemoved(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
-	p := setupPost(t, clk, true)
+	p := setupMail(t, clk, true)
 	p.askSignUp(t, ada, password)
 	p.code(t, ada, "Confirm your address")
 	const left = "SELECT ((SELECT count(*) FROM auth.mail_tokens) + (SELECT count(*) FROM auth.letter_counts))::text"
@@ -554,7 +554,7 @@ func TestWhatIsOverIsRemoved(t *testing.T) {
 // Without an outbox, which only local has, it is as if there were no such route.
 func TestTheOutboxIsOfLocalAlone(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	_, err := authv1.NewOutboxServiceClient(p.conn).ListOutbox(t.Context(), &authv1.ListOutboxRequest{})
 	wantReason(t, err, faultv1.Reason_REASON_ROUTE_NOT_FOUND)
 }

@@ -22,7 +22,7 @@ func (h *holder) told(t *testing.T) string {
 func TestS93WrongCodesAfterARightPasswordAreTold(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Now())
-	p := setupPost(t, clk, false)
+	p := setupMail(t, clk, false)
 	h := &holder{bundle: p.bundle, clock: clk}
 	h.tokens, _ = h.signUp(t, "ada@example.org")
 	h.enroll(t, "ada@example.org", h.tokens)

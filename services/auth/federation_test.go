@@ -265,7 +265,7 @@ func TestS16AResetOfAnUnconfirmedAccountRemovesItsIdentities(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
 	f := setupFederated(t, func(c *auth.Config) { c.Messages.SMTPURL = server.URL() })
-	p := &post{bundle: f.bundle, server: server, emails: authv1.NewEmailServiceClient(f.conn)}
+	p := &mail{bundle: f.bundle, server: server, emails: authv1.NewEmailServiceClient(f.conn)}
 	p.run(t)
 	squatter, _ := f.signUp(t, ada)
 	f.linkTo(t, squatter, at("squatter", "squatter@example.com"))

@@ -364,7 +364,7 @@ func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {
 	server := mailtest.Start(t)
 	e := setupEnterprise(t, func(c *auth.Config) { c.VerifiedEmail, c.Messages.SMTPURL = true, server.URL() })
 	e.run(t)
-	p := &post{bundle: e.bundle, server: server, emails: authv1.NewEmailServiceClient(e.conn)}
+	p := &mail{bundle: e.bundle, server: server, emails: authv1.NewEmailServiceClient(e.conn)}
 	var answers []string
 	for _, who := range []map[string]any{at("1", "ada@acme.example"), at("2", "boss@acme.example")} {
 		_, err := e.come(t, who)

@@ -15,7 +15,7 @@ import (
 // inviting is an organization in which somebody who may invite has invited a second
 // address, whose token is known.
 type inviting struct {
-	*post
+	*mail
 	owner, operator, inviter *authv1.TokenResponse
 	org, inviterID, roleID   string
 	second                   *authv1.TokenResponse
@@ -28,9 +28,9 @@ const secondAddress = "second@example.org"
 // invite users to roles not above it.
 func setupInviting(t *testing.T, role string) *inviting {
 	t.Helper()
-	in := &inviting{post: setupPost(t, clock.System(), false)}
+	in := &inviting{mail: setupMail(t, clock.System(), false)}
 	owner, p := in.signUp(t, "ada@example.org")
-	in.owner, in.org, in.operator = owner, p.OrganizationID, in.post.operator(t)
+	in.owner, in.org, in.operator = owner, p.OrganizationID, in.mail.operator(t)
 	made, err := in.roles.CreateRole(with(t.Context(), owner), &authv1.CreateRoleRequest{
 		OrganizationId: in.org, Role: &authv1.Role{DisplayName: "Inviter", Permissions: []string{"members.write", "chat.read"}},
 	})
@@ -149,7 +149,7 @@ func TestS87AnInvitationEndsWithTheServiceAccountThatSentIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := &inviting{post: setupPost(t, clock.System(), false)}
+			in := &inviting{mail: setupMail(t, clock.System(), false)}
 			owner, p := in.signUp(t, "ada@example.org")
 			in.owner, in.org = owner, p.OrganizationID
 			in.database.AdminExec(t, "UPDATE auth.users SET email_verified = true WHERE id = $1", p.UserID)

@@ -18,7 +18,7 @@ import (
 // a mail.
 func TestS88AnOrganizationsNameWritesNoMail(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	ada, adas := p.signUp(t, "ada@example.org")
 	const evil = "Acme\n\nYour account is locked.\r\nUnlock it: http://evil.example"
 	_, err := p.organizations.CreateOrganization(with(t.Context(), ada), &authv1.CreateOrganizationRequest{Organization: &authv1.Organization{DisplayName: evil}})
@@ -37,7 +37,7 @@ func TestS88AnOrganizationsNameWritesNoMail(t *testing.T) {
 	}
 }
 
-func (p *post) wantInvitationLimit(t *testing.T, by *authv1.TokenResponse, email string) {
+func (p *mail) wantInvitationLimit(t *testing.T, by *authv1.TokenResponse, email string) {
 	t.Helper()
 	_, err := p.invite(t, by, email, "viewer")
 	wantReason(t, err, faultv1.Reason_REASON_INVITATION_LIMIT)
@@ -50,7 +50,7 @@ func (p *post) wantInvitationLimit(t *testing.T, by *authv1.TokenResponse, email
 // ones count, and all organizations count together.
 func TestS88AnUnconfirmedAccountSendsFewInvitations(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	ada, adas := p.signUp(t, "ada@example.org")
 	for n := range 5 {
 		made, err := p.invite(t, ada, fmt.Sprintf("%d@example.com", n), "viewer")
@@ -78,7 +78,7 @@ func TestS88AnUnconfirmedAccountSendsFewInvitations(t *testing.T) {
 // together.
 func TestS88AnOrganizationSendsSoManyInvitationsADay(t *testing.T) {
 	t.Parallel()
-	p := setupPostWith(t, clock.System(), auth.Config{InvitationsPerDay: 3})
+	p := setupMailWith(t, clock.System(), auth.Config{InvitationsPerDay: 3})
 	ada, adas := p.signUp(t, "ada@example.org")
 	admin := p.join(t, p.operator(t), adas.OrganizationID, "admin@example.org", "admin")
 	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = true")
@@ -97,7 +97,7 @@ func TestS88AnOrganizationSendsSoManyInvitationsADay(t *testing.T) {
 // limit.
 func TestS88AServiceAccountOfUnconfirmedOwnersSendsNoInvitations(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	ada, adas := p.signUp(t, "ada@example.org")
 	account, err := p.createServiceAccount(with(t.Context(), ada), adas.OrganizationID, "admin")
 	must(t, err)

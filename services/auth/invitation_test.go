@@ -14,20 +14,20 @@ import (
 
 const invited = "You are invited to ada"
 
-func (p *post) invite(t *testing.T, by *authv1.TokenResponse, email string, roles ...string) (*authv1.Invitation, error) {
+func (p *mail) invite(t *testing.T, by *authv1.TokenResponse, email string, roles ...string) (*authv1.Invitation, error) {
 	t.Helper()
 	return p.invitations.CreateInvitation(with(t.Context(), by), &authv1.CreateInvitationRequest{
 		OrganizationId: p.principal(t, by).OrganizationID, Email: email, Roles: roles,
 	})
 }
 
-func (p *post) acceptInvitation(t *testing.T, by *authv1.TokenResponse, token string) (string, error) {
+func (p *mail) acceptInvitation(t *testing.T, by *authv1.TokenResponse, token string) (string, error) {
 	t.Helper()
 	accepted, err := p.invitations.AcceptInvitation(with(t.Context(), by), &authv1.AcceptInvitationRequest{Token: token})
 	return accepted.GetOrganizationId(), err
 }
 
-func (p *post) invitationStates(t *testing.T, by *authv1.TokenResponse) map[string]authv1.Invitation_State {
+func (p *mail) invitationStates(t *testing.T, by *authv1.TokenResponse) map[string]authv1.Invitation_State {
 	t.Helper()
 	list, err := p.invitations.ListInvitations(with(t.Context(), by), &authv1.ListInvitationsRequest{OrganizationId: p.principal(t, by).OrganizationID})
 	must(t, err)
@@ -41,7 +41,7 @@ func (p *post) invitationStates(t *testing.T, by *authv1.TokenResponse) map[stri
 // An invitation works once, for the address that it was sent to alone.
 func TestAnInvitationMakesItsReaderAMember(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	ada, adas := p.signUp(t, "ada@example.org")
 	bob, _ := p.signUp(t, "Bob@example.org")
 	eve, _ := p.signUp(t, "eve@example.org")
@@ -81,7 +81,7 @@ func TestAnInvitationMakesItsReaderAMember(t *testing.T) {
 
 func TestInvitationsThatStopWorking(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	ada, adas := p.signUp(t, "ada@example.org")
 	bob, _ := p.signUp(t, "bob@example.org")
 	first, err := p.invite(t, ada, "bob@example.org", "viewer")
@@ -106,7 +106,7 @@ func TestInvitationsThatStopWorking(t *testing.T) {
 // S45: nobody invites above its own role, and nobody without the permission.
 func TestS45InvitationsGiveNoMoreThanTheInviterHas(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	_, adas := p.signUp(t, "ada@example.org")
 	operator := p.operator(t)
 	admin := p.join(t, operator, adas.OrganizationID, "admin@example.org", "admin")
@@ -126,7 +126,7 @@ func TestS45InvitationsGiveNoMoreThanTheInviterHas(t *testing.T) {
 // S73: a dump holds no invitation that works.
 func TestS73InvitationsRestHashed(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), false)
+	p := setupMail(t, clock.System(), false)
 	ada, _ := p.signUp(t, "ada@example.org")
 	_, err := p.invite(t, ada, "bob@example.org", "member")
 	must(t, err)

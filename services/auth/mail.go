@@ -19,25 +19,25 @@ import (
 )
 
 const (
-	// letterWorkers is how many letters one process sends at once: a mail server
+	// mailWorkers is how many letters one process sends at once: a mail server
 	// takes few connections of one client.
-	letterWorkers = 4
+	mailWorkers = 4
 	// stopTimeout bounds how long letters may be finished when the service stops.
 	stopTimeout = 10 * time.Second
 )
 
-// post is how the service writes to people.
-type post struct {
-	jobs    *jobs.Client
-	postman *mailing.Postman
-	office  *mailing.Office
-	outbox  *outbox.Service
+// mail is how the service writes to people.
+type mail struct {
+	jobs   *jobs.Client
+	worker *mailing.Worker
+	queue  *mailing.Queue
+	outbox *outbox.Service
 }
 
-// openPost builds it: the jobs' handlers come before their queue, and that before
+// openMail builds it: the jobs' handlers come before their queue, and that before
 // whoever puts letters in.
-func openPost(cfg Config, deps Deps, tokens *paging.Tokens) (post, error) {
-	var p post
+func openMail(cfg Config, deps Deps, tokens *paging.Tokens) (mail, error) {
+	var p mail
 	messages := cfg.Messages
 	if messages.From == "" {
 		messages.From = notify.SenderFor(cfg.Issuer)
@@ -50,15 +50,15 @@ func openPost(cfg Config, deps Deps, tokens *paging.Tokens) (post, error) {
 	if err != nil {
 		return p, err
 	}
-	if p.postman, err = mailing.NewPostman(sealer, sender, cfg.Issuer); err != nil {
+	if p.worker, err = mailing.NewWorker(sealer, sender, cfg.Issuer); err != nil {
 		return p, err
 	}
 	workers := jobs.NewWorkers()
-	if err := p.postman.Register(workers); err != nil {
+	if err := p.worker.Register(workers); err != nil {
 		return p, err
 	}
 	if p.jobs, err = jobs.Open(deps.DB, jobs.Options{
-		Workers: workers, Queues: map[string]int{jobs.DefaultQueue: letterWorkers},
+		Workers: workers, Queues: map[string]int{jobs.DefaultQueue: mailWorkers},
 		Log: deps.Log, MeterProvider: deps.Meter, Clock: deps.Clock,
 	}); err != nil {
 		return p, err
@@ -67,15 +67,15 @@ func openPost(cfg Config, deps Deps, tokens *paging.Tokens) (post, error) {
 		deps.Log.Warn("no mail server is set: mail waits until there is one")
 	}
 	p.outbox = outbox.NewService(sender.Outbox(), tokens)
-	p.office, err = mailing.NewOffice(mailing.OfficeDeps{
-		Store: mailing.NewStore(deps.DB), Sealer: sealer, Jobs: p.jobs, Bounded: cfg.RateLimits, Clock: deps.Clock,
+	p.queue, err = mailing.NewQueue(mailing.QueueDeps{
+		Store: mailing.NewStore(deps.DB), Sealer: sealer, Jobs: p.jobs, Limited: cfg.RateLimits, Clock: deps.Clock,
 	})
 	return p, err
 }
 
-// work delivers letters until ctx ends, and then gives those on their way a
+// run delivers letters until ctx ends, and then gives those on their way a
 // moment.
-func (p post) work(ctx context.Context) error {
+func (p mail) run(ctx context.Context) error {
 	// Jobs are stopped by Stop, not by the end of ctx: what is at work may finish.
 	if err := p.jobs.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
@@ -86,8 +86,8 @@ func (p post) work(ctx context.Context) error {
 	return p.jobs.Stop(stopCtx)
 }
 
-// Working tells whether letters are being delivered.
-func (s *Service) Working() bool { return s.post.jobs.Healthy() }
+// MailHealthy tells whether letters are being delivered.
+func (s *Service) MailHealthy() bool { return s.mail.jobs.Healthy() }
 
 // emailDeps are the rooms that the room of addresses leans on.
 type emailDeps struct {
@@ -107,7 +107,7 @@ type emailDeps struct {
 func (s *Service) openEmails(deps Deps, d emailDeps) (*email.Service, error) {
 	return email.NewService(email.Deps{
 		Store: email.NewStore(deps.DB), Users: d.users, Accounts: d.accounts, Hasher: d.hasher, Passwords: d.passwords, Sessions: d.sessions,
-		Keys: d.keys.DeleteAll, Factors: d.factors.DeleteAll, Identities: d.identities.DeleteAll, Enrolled: s.factors.Methods,
-		Office: s.post.office, SecretKey: s.cfg.SecretKey, PublicURL: s.cfg.Issuer, Required: s.cfg.VerifiedEmail, Trail: s.trail, Clock: deps.Clock,
-	}, s.post.postman)
+		DeleteKeys: d.keys.DeleteAll, DeleteFactors: d.factors.DeleteAll, DeleteIdentities: d.identities.DeleteAll, Enrolled: s.factors.Methods,
+		Mail: s.mail.queue, SecretKey: s.cfg.SecretKey, PublicURL: s.cfg.Issuer, Required: s.cfg.VerifiedEmail, Trail: s.trail, Clock: deps.Clock,
+	}, s.mail.worker)
 }

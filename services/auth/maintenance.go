@@ -58,7 +58,7 @@ func (s *Service) sweeps() map[string]func(context.Context) error {
 		"remove expired provider sign-ins":  s.federation.Sweep,
 		"remove old invitations":            s.invitations.Sweep,
 		"remove expired API keys":           s.apiKeys.Sweep,
-		"forget how many letters were sent": s.post.office.Sweep,
+		"forget how many letters were sent": s.mail.queue.Sweep,
 		"remove expired sessions": func(ctx context.Context) error {
 			_, err := s.sessions.Sweep(ctx)
 			return err

@@ -349,7 +349,7 @@ func TestS18PasskeysNeedAFreshSignIn(t *testing.T) {
 
 func TestS16APasskeyOfAnUnconfirmedAddressDoesNotSignIn(t *testing.T) {
 	t.Parallel()
-	p := setupPost(t, clock.System(), true)
+	p := setupMail(t, clock.System(), true)
 	p.operator(t)
 	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = true")
 	tokens, key := p.signIn(t, "root@example.org"), newKey(t)

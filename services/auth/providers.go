@@ -12,7 +12,7 @@ func (s *Service) openFederation(deps Deps, tokens *paging.Tokens, organizations
 	return federation.NewService(federation.Deps{
 		Store: federation.NewStore(deps.DB, tokens), Users: s.users, Organizations: organizations, Rights: rights,
 		Sessions: s.sessions, Accounts: s.accountMaker, Addresses: s.emails, Enrolled: s.factors.Methods,
-		Letters: s.post.office, Providers: s.cfg.Providers, Redirects: s.cfg.Redirects, PublicURL: s.cfg.Issuer,
+		Mail: s.mail.queue, Providers: s.cfg.Providers, Redirects: s.cfg.Redirects, PublicURL: s.cfg.Issuer,
 		EgressAllow: s.cfg.EgressAllow, SignUpClosed: s.cfg.SignUpClosed, SecretKey: s.cfg.SecretKey, Trail: s.trail, Clock: deps.Clock,
 	})
 }
@@ -20,11 +20,11 @@ func (s *Service) openFederation(deps Deps, tokens *paging.Tokens, organizations
 // Providers lists the identity providers by which anybody may sign in.
 func (s *Service) Providers() []federation.Provider { return s.federation.Providers() }
 
-// openOffer says what the rooms offer together.
-func (s *Service) openOffer() *config.Service {
-	o := config.Offer{
-		SignUpClosed: s.cfg.SignUpClosed, VerifiedEmail: s.cfg.VerifiedEmail, Passkeys: s.passkeys.Offered(),
-		Locales: s.post.postman.Locales(), UploadBytes: s.cfg.UploadBytes, BodyBytes: s.cfg.BodyBytes, Version: s.cfg.Version,
+// openConfig says what the rooms offer together.
+func (s *Service) openConfig() *config.Service {
+	o := config.Capabilities{
+		SignUpClosed: s.cfg.SignUpClosed, VerifiedEmail: s.cfg.VerifiedEmail, Passkeys: s.passkeys.Available(),
+		Locales: s.mail.worker.Locales(), UploadBytes: s.cfg.UploadBytes, BodyBytes: s.cfg.BodyBytes, Version: s.cfg.Version,
 	}
 	for _, p := range s.Providers() {
 		o.Providers = append(o.Providers, config.Provider{ID: p.ID, DisplayName: p.DisplayName})

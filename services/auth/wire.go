@@ -50,13 +50,13 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 	}); err != nil {
 		return err
 	}
-	if s.post, err = openPost(s.cfg, deps, tokens); err != nil {
+	if s.mail, err = openMail(s.cfg, deps, tokens); err != nil {
 		return err
 	}
 	factors := factor.NewStore(deps.DB, tokens)
 	s.factorStore = factors
 	if s.factors, err = factor.NewService(factor.Deps{
-		Store: factors, Users: users, Sessions: s.userSessions, Letters: s.post.office, SecretKey: s.cfg.SecretKey,
+		Store: factors, Users: users, Sessions: s.userSessions, Mail: s.mail.queue, SecretKey: s.cfg.SecretKey,
 		Trail: trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
@@ -71,14 +71,14 @@ func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
 		return err
 	}
 	if s.invitations, err = invitation.NewService(invitation.Deps{
-		Store: invitation.NewStore(deps.DB, tokens), Users: users, Organizations: organizations, Rights: rights, Office: s.post.office,
+		Store: invitation.NewStore(deps.DB, tokens), Users: users, Organizations: organizations, Rights: rights, Mail: s.mail.queue,
 		PerDay: s.invitationsPerDay(), PublicURL: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
-	}, s.post.postman); err != nil {
+	}, s.mail.worker); err != nil {
 		return err
 	}
 	if err := s.openSessions(session.Deps{
 		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Passwords: passwords, Throttle: throttle,
-		Factors: s.factors, Passkeys: s.passkeys, Letters: s.post.office, Addresses: s.emails,
+		Factors: s.factors, Passkeys: s.passkeys, Mail: s.mail.queue, Addresses: s.emails,
 		Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
 	}); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (s *Service) invitationsPerDay() int {
 // openSessions builds the room of sessions, with what the configuration says of it.
 func (s *Service) openSessions(d session.Deps) error {
 	if s.cfg.SignUpClosed {
-		d.Invited = s.invitations.Waits
+		d.Invited = s.invitations.Pending
 	}
 	var err error
 	s.sessions, err = session.NewService(d)
@@ -138,18 +138,18 @@ func (s *Service) openAccounts(deps Deps, tokens *paging.Tokens, hasher *user.Ha
 	}
 	s.accounts, err = account.NewService(account.Deps{
 		Store: account.NewStore(deps.DB), Users: s.users, Hasher: hasher, Passwords: passwords, Sessions: s.userSessions,
-		Letters: s.post.office, Authorizer: deps.Authorizer, Trail: s.trail, Clock: deps.Clock,
-		Ending: account.Ending{
-			Fresh: s.factors.RequireFresh, Leave: s.organizations.Leave, Keys: s.apiKeys.DeleteAll, Factors: s.factorStore.DeleteAll,
-			Tokens: s.revoked.EndUser, Elsewhere: gone.User,
+		Mail: s.mail.queue, Authorizer: deps.Authorizer, Trail: s.trail, Clock: deps.Clock,
+		Deletion: account.Deletion{
+			RequireFresh: s.factors.RequireFresh, LeaveOrganizations: s.organizations.LeaveAll, DeleteKeys: s.apiKeys.DeleteAll, DeleteFactors: s.factorStore.DeleteAll,
+			RevokeTokens: s.revoked.RevokeUser, EraseElsewhere: gone.AddUser,
 		},
 	})
 	if err != nil {
 		return err
 	}
-	s.people, err = useradmin.NewService(useradmin.Deps{
+	s.userAdmin, err = useradmin.NewService(useradmin.Deps{
 		Store: useradmin.NewStore(deps.DB, tokens), Users: s.users, Trail: s.trail, Clock: deps.Clock,
-		Accounts: useradmin.Accounts{Make: s.accountMaker.Make, End: s.accounts.End, Shut: s.shut},
+		Accounts: useradmin.Accounts{Create: s.accountMaker.CreateByOperator, Delete: s.accounts.Delete, Disable: s.endAccess},
 	})
 	return err
 }

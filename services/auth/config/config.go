@@ -16,8 +16,8 @@ const (
 	methodPasskey  = "passkey"
 )
 
-// Offer is what an installation offers.
-type Offer struct {
+// Capabilities is what an installation offers.
+type Capabilities struct {
 	// SignUpClosed says whether only whoever was invited may sign up, and
 	// VerifiedEmail whether the address must be confirmed first.
 	SignUpClosed, VerifiedEmail bool
@@ -40,15 +40,15 @@ type Provider struct{ ID, DisplayName string }
 type Service struct {
 	authv1.UnsafeConfigServiceServer
 
-	offer Offer
+	capabilities Capabilities
 }
 
 // NewService returns the service.
-func NewService(o Offer) *Service { return &Service{offer: o} }
+func NewService(o Capabilities) *Service { return &Service{capabilities: o} }
 
 // GetConfig implements the RPC.
 func (s *Service) GetConfig(context.Context, *authv1.GetConfigRequest) (*authv1.Config, error) {
-	o := s.offer
+	o := s.capabilities
 	out := &authv1.Config{
 		SignUp: authv1.Config_OPEN, EmailVerification: o.VerifiedEmail,
 		SignInMethods: []string{methodPassword, methodEmail}, Factors: []string{factor.MethodTOTP},

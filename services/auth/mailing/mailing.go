@@ -52,8 +52,8 @@ const (
 // Kind is why a letter is written.
 type Kind string
 
-// Letter is a letter that somebody is to get.
-type Letter struct {
+// Message is a letter that somebody is to get.
+type Message struct {
 	// ID is the letter's own; Send gives it one.
 	ID   string `json:"id"`
 	Kind Kind   `json:"kind"`
@@ -63,8 +63,8 @@ type Letter struct {
 	Locale string `json:"locale,omitempty"`
 	// Data is what the template is filled with, or what the writer has to know.
 	Data map[string]string `json:"data,omitempty"`
-	// Surplus says that it is one too many for its address.
-	Surplus bool `json:"surplus,omitempty"`
+	// OverLimit says that it is one too many for its address.
+	OverLimit bool `json:"surplus,omitempty"`
 }
 
 // deliver is the job that writes and sends a letter.
@@ -106,7 +106,7 @@ func NewSealer(secretKey []byte) (*Sealer, error) {
 }
 
 // seal returns a letter's job.
-func (s *Sealer) seal(l Letter) (deliver, error) {
+func (s *Sealer) seal(l Message) (deliver, error) {
 	raw, err := json.Marshal(l)
 	if err != nil {
 		return deliver{}, fmt.Errorf("mailing: %w", err)
@@ -115,8 +115,8 @@ func (s *Sealer) seal(l Letter) (deliver, error) {
 	return deliver{ID: l.ID, Sealed: sealed}, nil
 }
 
-func (s *Sealer) open(job deliver) (Letter, error) {
-	var l Letter
+func (s *Sealer) open(job deliver) (Message, error) {
+	var l Message
 	raw, err := s.aead.Open(nil, nil, job.Sealed, []byte(job.ID))
 	if err == nil {
 		err = json.Unmarshal(raw, &l)
@@ -128,45 +128,45 @@ func (s *Sealer) open(job deliver) (Letter, error) {
 	return l, nil
 }
 
-// recipient is how an address is named where letters are counted.
-func (s *Sealer) recipient(address string) []byte {
+// addressHash is how an address is named where letters are counted.
+func (s *Sealer) addressHash(address string) []byte {
 	mac := hmac.New(sha256.New, s.addressKey)
 	mac.Write([]byte(address))
 	return mac.Sum(nil)
 }
 
-// OfficeDeps is what an office needs; all of it.
-type OfficeDeps struct {
+// QueueDeps is what an office needs; all of it.
+type QueueDeps struct {
 	Store  *Store
 	Sealer *Sealer
 	// Jobs is the queue whose workers deliver the letters.
 	Jobs *jobs.Client
-	// Bounded says whether an address gets only so many letters.
-	Bounded bool
+	// Limited says whether an address gets only so many letters.
+	Limited bool
 	Clock   clock.Clock
 }
 
-// Office takes letters.
-type Office struct{ deps OfficeDeps }
+// Queue takes letters.
+type Queue struct{ deps QueueDeps }
 
-// NewOffice returns an office.
-func NewOffice(deps OfficeDeps) (*Office, error) {
+// NewQueue returns an office.
+func NewQueue(deps QueueDeps) (*Queue, error) {
 	if deps.Store == nil || deps.Sealer == nil || deps.Jobs == nil || deps.Clock == nil {
 		return nil, errors.New("mailing: every dependency is required")
 	}
-	return &Office{deps: deps}, nil
+	return &Queue{deps: deps}, nil
 }
 
-// Send takes a letter in the transaction of what causes it. A letter too many
+// Enqueue takes a letter in the transaction of what causes it. A letter too many
 // for its address is dropped, but only by the postman: taking it is the same work.
-func (o *Office) Send(ctx context.Context, tx postgres.Tx, l Letter) error {
+func (o *Queue) Enqueue(ctx context.Context, tx postgres.Tx, l Message) error {
 	l.ID = id.New()
-	recipient := o.deps.Sealer.recipient(user.NormalizeEmail(l.Address))
+	recipient := o.deps.Sealer.addressHash(user.NormalizeEmail(l.Address))
 	n, err := o.deps.Store.count(ctx, tx, recipient, l.Kind, clock.Stamp(o.deps.Clock))
 	if err != nil {
 		return err
 	}
-	l.Surplus = o.deps.Bounded && n > perHour
+	l.OverLimit = o.deps.Limited && n > perHour
 	job, err := o.deps.Sealer.seal(l)
 	if err != nil {
 		return err
@@ -174,12 +174,12 @@ func (o *Office) Send(ctx context.Context, tx postgres.Tx, l Letter) error {
 	return o.deps.Jobs.Insert(ctx, tx, job, jobs.InsertOptions{MaxAttempts: attempts})
 }
 
-// Post is Send in a transaction of its own.
-func (o *Office) Post(ctx context.Context, l Letter) error {
-	return o.deps.Store.inTx(ctx, func(ctx context.Context, tx postgres.Tx) error { return o.Send(ctx, tx, l) })
+// EnqueueNow is Send in a transaction of its own.
+func (o *Queue) EnqueueNow(ctx context.Context, l Message) error {
+	return o.deps.Store.inTx(ctx, func(ctx context.Context, tx postgres.Tx) error { return o.Enqueue(ctx, tx, l) })
 }
 
 // Sweep forgets the counts of hours that are over.
-func (o *Office) Sweep(ctx context.Context) error {
-	return o.deps.Store.forget(ctx, o.deps.Clock.Now().Add(-time.Hour))
+func (o *Queue) Sweep(ctx context.Context) error {
+	return o.deps.Store.deleteCounts(ctx, o.deps.Clock.Now().Add(-time.Hour))
 }

@@ -33,7 +33,7 @@ func sealer(t *testing.T, key string) *Sealer {
 func TestS74LettersAreSealedForTheirOwnJob(t *testing.T) {
 	t.Parallel()
 	s := sealer(t, "one key")
-	letter := Letter{ID: "1", Kind: "sign_up", Address: "ada@example.org", Data: map[string]string{"passwordHash": "$argon2id$"}}
+	letter := Message{ID: "1", Kind: "sign_up", Address: "ada@example.org", Data: map[string]string{"passwordHash": "$argon2id$"}}
 	job, err := s.seal(letter)
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +61,8 @@ func TestS74LettersAreSealedForTheirOwnJob(t *testing.T) {
 
 func TestAddressesAreCountedByKeyedHashes(t *testing.T) {
 	t.Parallel()
-	one, another := sealer(t, "one key").recipient("ada@example.org"), sealer(t, "another key").recipient("ada@example.org")
-	if string(one) == string(another) || string(one) != string(sealer(t, "one key").recipient("ada@example.org")) {
+	one, another := sealer(t, "one key").addressHash("ada@example.org"), sealer(t, "another key").addressHash("ada@example.org")
+	if string(one) == string(another) || string(one) != string(sealer(t, "one key").addressHash("ada@example.org")) {
 		t.Error("the hash is not one of the key and the address")
 	}
 }
@@ -74,7 +74,7 @@ func TestEveryTemplateIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPostman(sealer(t, "key"), outbox, "https://gatehouse.example")
+	p, err := NewWorker(sealer(t, "key"), outbox, "https://gatehouse.example")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestS88ALetterThatCannotBeWrittenFailsForGood(t *testing.T) {
 	sender, err := notify.Open(notify.Config{Outbox: t.TempDir()}, clock.System())
 	must(t, err)
 	s := sealer(t, "key")
-	p, err := NewPostman(s, sender, "https://gatehouse.example")
+	p, err := NewWorker(s, sender, "https://gatehouse.example")
 	must(t, err)
 	workers := jobs.NewWorkers()
 	must(t, p.Register(workers))
@@ -130,9 +130,9 @@ func TestS88ALetterThatCannotBeWrittenFailsForGood(t *testing.T) {
 	must(t, err)
 	must(t, client.Start(t.Context()))
 	t.Cleanup(func() { must(t, client.Stop(context.WithoutCancel(t.Context()))) })
-	office, err := NewOffice(OfficeDeps{Store: NewStore(db), Sealer: s, Jobs: client, Clock: clock.System()})
+	office, err := NewQueue(QueueDeps{Store: NewStore(db), Sealer: s, Jobs: client, Clock: clock.System()})
 	must(t, err)
-	must(t, office.Post(t.Context(), Letter{Kind: "unknown", Address: "ada@example.org"}))
+	must(t, office.EnqueueNow(t.Context(), Message{Kind: "unknown", Address: "ada@example.org"}))
 	line := <-logged
 	if !strings.Contains(line, "permanent=true") || !strings.Contains(line, "deliver_letter") || strings.Contains(line, "ada@example.org") {
 		t.Errorf("the log says %s", line)

@@ -33,7 +33,7 @@ func (s *Store) count(ctx context.Context, tx pgx.Tx, recipient []byte, kind Kin
 // sweepMost bounds one statement of a sweep, so that it holds few locks.
 const sweepMost = 1000
 
-func (s *Store) forget(ctx context.Context, before time.Time) error {
+func (s *Store) deleteCounts(ctx context.Context, before time.Time) error {
 	for {
 		n, err := postgres.Exec(ctx, s.db, postgres.Scope{}, `DELETE FROM letter_counts WHERE ctid IN (
 			SELECT ctid FROM letter_counts WHERE begins_at < $1 ORDER BY begins_at LIMIT $2 FOR UPDATE SKIP LOCKED)`, before, sweepMost)

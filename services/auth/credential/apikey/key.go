@@ -105,7 +105,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 // end ends what was opened with a key, and writes the trail of the organization
 // that the key acts in.
 func (s *Service) end(ctx context.Context, tx postgres.Tx, k Key, verb string) error {
-	if err := s.deps.Revocations.EndSession(ctx, tx, k.ID); err != nil {
+	if err := s.deps.Revocations.RevokeSession(ctx, tx, k.ID); err != nil {
 		return err
 	}
 	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: k.OrganizationID, UserID: k.UserID}); err != nil {

@@ -30,29 +30,29 @@ func (s *Service) Challenge(ctx context.Context, userID string, shown []string) 
 	return Challenge{ID: id, Methods: has.methods()}, true, err
 }
 
-// Answered is a sign-in that lacks nothing any more.
-type Answered struct {
+// Completed is a sign-in that lacks nothing any more.
+type Completed struct {
 	UserID, OrganizationID string
 	// Methods are all that was shown for it.
 	Methods []string
 }
 
-// Answer judges the answer to a challenge, in a transaction without a scope,
+// AnswerChallenge judges the answer to a challenge, in a transaction without a scope,
 // which it leaves in that of the user. A refusal is no error of the
 // transaction: the try must be counted.
-func (s *Service) Answer(ctx context.Context, tx postgres.Tx, challengeID, code string) (a Answered, refusal, err error) {
+func (s *Service) AnswerChallenge(ctx context.Context, tx postgres.Tx, challengeID, code string) (a Completed, refusal, err error) {
 	hash := digest(challengeID)
-	userID, shown, alive, err := s.deps.Store.try(ctx, tx, hash, s.deps.Clock.Now())
+	userID, shown, alive, err := s.deps.Store.countTry(ctx, tx, hash, s.deps.Clock.Now())
 	if err != nil {
 		return a, nil, err
 	}
 	if !alive {
-		return a, refused(), nil
+		return a, invalidFactor(), nil
 	}
 	if err := postgres.Enter(ctx, tx, postgres.Scope{UserID: userID}); err != nil {
 		return a, nil, err
 	}
-	organizationID, err := s.deps.Users.Home(ctx, tx, userID)
+	organizationID, err := s.deps.Users.HomeOrganization(ctx, tx, userID)
 	if err != nil {
 		return a, nil, err
 	}
@@ -65,7 +65,7 @@ func (s *Service) Answer(ctx context.Context, tx postgres.Tx, challengeID, code 
 	if err := s.deps.Store.deleteChallenge(ctx, tx, hash); err != nil {
 		return a, nil, err
 	}
-	return Answered{UserID: userID, OrganizationID: organizationID, Methods: Combine(shown, identity.MethodOTP)}, nil, nil
+	return Completed{UserID: userID, OrganizationID: organizationID, Methods: Combine(shown, identity.MethodOTP)}, nil, nil
 }
 
 // Check judges a code of a user, in a transaction of the user in an organization. A
@@ -82,7 +82,7 @@ func (s *Service) Check(ctx context.Context, tx postgres.Tx, organizationID, use
 		return nil, err
 	}
 	if !right {
-		return refused(), s.tellOfWrong(ctx, tx, userID, wrong)
+		return invalidFactor(), s.notifyWrongCodes(ctx, tx, userID, wrong)
 	}
 	return nil, s.deps.Store.uncount(ctx, tx, userID)
 }

@@ -45,18 +45,18 @@ const (
 	// A user's wrong codes within an hour, of whatever challenges.
 	maxWrong    = 10
 	wrongWindow = time.Hour
-	// tellAt is how many wrong codes within the hour cause a mail to the user, once:
+	// notifyAt is how many wrong codes within the hour cause a mail to the user, once:
 	// one or two may be the user's own mistakes.
-	tellAt = 3
+	notifyAt = 3
 	// sealing is what the box of secrets is derived for.
 	sealing = "gatehouse/auth/totp"
 )
 
 // The letters that tell a user, who may not have been the one.
 const (
-	letterAdded   mailing.Kind = "factor_added"
-	letterRemoved mailing.Kind = "factor_removed"
-	letterWrong   mailing.Kind = "factor_wrong"
+	mailAdded      mailing.Kind = "factor_added"
+	mailRemoved    mailing.Kind = "factor_removed"
+	mailWrongCodes mailing.Kind = "factor_wrong"
 )
 
 // Sessions ends a user's sessions: one, or all but one.
@@ -64,10 +64,10 @@ type Sessions interface {
 	End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error)
 }
 
-// Letters takes letters in the transaction of what causes them.
-type Letters interface {
-	// Send has a letter sent when the transaction commits.
-	Send(ctx context.Context, tx postgres.Tx, l mailing.Letter) error
+// Mail takes letters in the transaction of what causes them.
+type Mail interface {
+	// Enqueue has a letter sent when the transaction commits.
+	Enqueue(ctx context.Context, tx postgres.Tx, l mailing.Message) error
 }
 
 // Deps is what the room needs; all of it.
@@ -75,7 +75,7 @@ type Deps struct {
 	Store    *Store
 	Users    *user.Store
 	Sessions Sessions
-	Letters  Letters
+	Mail     Mail
 	// SecretKey is the installation's, of 32 bytes.
 	SecretKey []byte
 	Trail     *audit.Trail
@@ -92,7 +92,7 @@ type Service struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Sessions == nil || deps.Letters == nil || deps.Trail == nil || deps.Clock == nil {
+	if deps.Store == nil || deps.Users == nil || deps.Sessions == nil || deps.Mail == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("factor: every dependency is required")
 	}
 	box, err := key.NewBox(deps.SecretKey, sealing)
@@ -168,17 +168,17 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, organizationID, us
 	})
 }
 
-// tell writes a letter to a user, in a transaction of that user.
-func (s *Service) tell(ctx context.Context, tx postgres.Tx, userID string, kind mailing.Kind) error {
+// notify writes a letter to a user, in a transaction of that user.
+func (s *Service) notify(ctx context.Context, tx postgres.Tx, userID string, kind mailing.Kind) error {
 	u, err := s.deps.Users.Get(ctx, tx, userID)
 	if err != nil {
 		return err
 	}
-	return s.deps.Letters.Send(ctx, tx, mailing.Letter{Kind: kind, Address: u.Email, Locale: u.Locale})
+	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: kind, Address: u.Email, Locale: u.Locale})
 }
 
-// refused is the one answer to a wrong code and to a challenge that is over.
-func refused() error {
+// invalidFactor is the one answer to a wrong code and to a challenge that is over.
+func invalidFactor() error {
 	return fault.New(faultv1.Reason_REASON_FACTOR_INVALID, "the code is wrong or was used, or its challenge has ended")
 }
 
@@ -194,14 +194,14 @@ func (s *Service) count(ctx context.Context, tx postgres.Tx, userID string) (wro
 	return wrong, err
 }
 
-// tellOfWrong sends a user a mail about wrong codes, in the transaction that counted
+// notifyWrongCodes sends a user a mail about wrong codes, in the transaction that counted
 // them, once there are more than a user enters by mistake. The count grows by one at a
 // time, so this happens once within the hour.
-func (s *Service) tellOfWrong(ctx context.Context, tx postgres.Tx, userID string, wrong int) error {
-	if wrong != tellAt {
+func (s *Service) notifyWrongCodes(ctx context.Context, tx postgres.Tx, userID string, wrong int) error {
+	if wrong != notifyAt {
 		return nil
 	}
-	return s.tell(ctx, tx, userID, letterWrong)
+	return s.notify(ctx, tx, userID, mailWrongCodes)
 }
 
 func tooManyWrong(retryAfter time.Duration) error {

@@ -81,34 +81,34 @@ func relyingParty(publicURL string) (host, origin string, err error) {
 	return host, origin, nil
 }
 
-// Offered tells whether passkeys can be used here.
-func (p *Passkeys) Offered() bool { return p.web != nil }
+// Available tells whether passkeys can be used here.
+func (p *Passkeys) Available() bool { return p.web != nil }
 
-// relying returns the relying party, or says why there is none.
-func (p *Passkeys) relying() (*webauthn.WebAuthn, error) {
+// relyingParty returns the relying party, or says why there is none.
+func (p *Passkeys) relyingParty() (*webauthn.WebAuthn, error) {
 	if p.web == nil {
 		return nil, fault.New(faultv1.Reason_REASON_NOT_FOUND, "passkeys need a public URL with a name instead of an address")
 	}
 	return p.web, nil
 }
 
-// person is a user as the protocol sees one: by its id, which says nothing.
-type person struct {
+// webauthnUser is a user as the protocol sees one: by its id, which says nothing.
+type webauthnUser struct {
 	id, email, displayName string
 	keys                   []webauthn.Credential
 }
 
 // WebAuthnID implements [webauthn.User].
-func (p person) WebAuthnID() []byte { return []byte(p.id) }
+func (p webauthnUser) WebAuthnID() []byte { return []byte(p.id) }
 
 // WebAuthnName implements [webauthn.User].
-func (p person) WebAuthnName() string { return p.email }
+func (p webauthnUser) WebAuthnName() string { return p.email }
 
 // WebAuthnDisplayName implements [webauthn.User].
-func (p person) WebAuthnDisplayName() string { return p.displayName }
+func (p webauthnUser) WebAuthnDisplayName() string { return p.displayName }
 
 // WebAuthnCredentials implements [webauthn.User].
-func (p person) WebAuthnCredentials() []webauthn.Credential { return p.keys }
+func (p webauthnUser) WebAuthnCredentials() []webauthn.Credential { return p.keys }
 
 // begin keeps what a device is asked until it answers.
 func (p *Passkeys) begin(ctx context.Context, purpose string, challengeHash []byte, state *webauthn.SessionData, options any) (*authv1.PasskeyCeremony, error) {

@@ -20,7 +20,7 @@ import (
 // those of its user; else for any, and then its device must verify who holds it,
 // as nothing else is shown.
 func (p *Passkeys) BeginSignIn(ctx context.Context, challengeID string) (*authv1.PasskeyCeremony, error) {
-	web, err := p.relying()
+	web, err := p.relyingParty()
 	if err != nil {
 		return nil, err
 	}
@@ -32,14 +32,14 @@ func (p *Passkeys) BeginSignIn(ctx context.Context, challengeID string) (*authv1
 		return p.begin(ctx, purposeSignIn, nil, state, options.Response)
 	}
 	hash := digest(challengeID)
-	userID, keys, err := p.factors.deps.Store.challenged(ctx, hash, p.factors.deps.Clock.Now())
+	userID, keys, err := p.factors.deps.Store.challengeUser(ctx, hash, p.factors.deps.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
 	if len(keys) == 0 {
-		return nil, refused()
+		return nil, invalidFactor()
 	}
-	options, state, err := web.BeginLogin(person{id: userID, keys: keys}, webauthn.WithUserVerification(protocol.VerificationPreferred))
+	options, state, err := web.BeginLogin(webauthnUser{id: userID, keys: keys}, webauthn.WithUserVerification(protocol.VerificationPreferred))
 	if err != nil {
 		return nil, unreadable(err)
 	}
@@ -49,8 +49,8 @@ func (p *Passkeys) BeginSignIn(ctx context.Context, challengeID string) (*authv1
 // FinishSignIn judges a passkey's answer, in a transaction without a scope, which
 // it leaves in that of the user. A refusal is no error of the transaction: what
 // was asked must be over, and a try counted.
-func (p *Passkeys) FinishSignIn(ctx context.Context, tx postgres.Tx, challengeID string, credential *structpb.Struct) (a Answered, refusal, err error) {
-	asked, refusal, err := p.take(ctx, tx, challengeID, purposeSignIn, purposeFactor)
+func (p *Passkeys) FinishSignIn(ctx context.Context, tx postgres.Tx, challengeID string, credential *structpb.Struct) (a Completed, refusal, err error) {
+	asked, refusal, err := p.takeCeremony(ctx, tx, challengeID, purposeSignIn, purposeFactor)
 	if refusal != nil || err != nil {
 		return a, refusal, err
 	}
@@ -61,37 +61,37 @@ func (p *Passkeys) FinishSignIn(ctx context.Context, tx postgres.Tx, challengeID
 	if asked.purpose == purposeFactor {
 		return p.answerChallenge(ctx, tx, asked, answer)
 	}
-	a, refusal, err = p.enter(ctx, tx, string(answer.Response.UserHandle))
+	a, refusal, err = p.enterUser(ctx, tx, string(answer.Response.UserHandle))
 	if refusal != nil || err != nil {
 		return a, refusal, err
 	}
-	refusal, err = p.judge(ctx, tx, a, asked, answer)
+	refusal, err = p.verify(ctx, tx, a, asked, answer)
 	a.Methods = Combine(nil, shown(answer.Response.AuthenticatorData.Flags)...)
 	return a, refusal, err
 }
 
 // answerChallenge judges the passkey that answers a challenge of a sign-in.
-func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, asked ceremony, answer *protocol.ParsedCredentialAssertionData) (a Answered, refusal, err error) {
+func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, asked ceremony, answer *protocol.ParsedCredentialAssertionData) (a Completed, refusal, err error) {
 	store, now := p.factors.deps.Store, p.factors.deps.Clock.Now()
-	userID, before, alive, err := store.try(ctx, tx, asked.challengeHash, now)
+	userID, before, alive, err := store.countTry(ctx, tx, asked.challengeHash, now)
 	if err != nil {
 		return a, nil, err
 	}
 	if !alive {
-		return a, refused(), nil
+		return a, invalidFactor(), nil
 	}
-	if a, refusal, err = p.enter(ctx, tx, userID); refusal != nil || err != nil {
+	if a, refusal, err = p.enterUser(ctx, tx, userID); refusal != nil || err != nil {
 		return a, refusal, err
 	}
 	wrong, err := p.factors.count(ctx, tx, userID)
 	if err != nil {
 		return a, nil, err
 	}
-	if refusal, err = p.judge(ctx, tx, a, asked, answer); err != nil {
+	if refusal, err = p.verify(ctx, tx, a, asked, answer); err != nil {
 		return a, nil, err
 	}
 	if refusal != nil {
-		return a, refusal, p.factors.tellOfWrong(ctx, tx, userID, wrong)
+		return a, refusal, p.factors.notifyWrongCodes(ctx, tx, userID, wrong)
 	}
 	a.Methods = Combine(before, shown(answer.Response.AuthenticatorData.Flags)...)
 	if err := store.deleteChallenge(ctx, tx, asked.challengeHash); err != nil {
@@ -103,7 +103,7 @@ func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, asked ce
 // Check judges a user's passkey by itself, in a transaction of the user in an
 // organization, and answers what it shows.
 func (p *Passkeys) Check(ctx context.Context, tx postgres.Tx, organizationID, userID string, answer *authv1.PasskeyAnswer) (methods []string, refusal, err error) {
-	asked, refusal, err := p.take(ctx, tx, answer.GetChallengeId(), purposeSignIn)
+	asked, refusal, err := p.takeCeremony(ctx, tx, answer.GetChallengeId(), purposeSignIn)
 	if refusal != nil || err != nil {
 		return nil, refusal, err
 	}
@@ -114,13 +114,13 @@ func (p *Passkeys) Check(ctx context.Context, tx postgres.Tx, organizationID, us
 	if string(parsed.Response.UserHandle) != userID {
 		return nil, notProven(errors.New("factor: another user's passkey")), nil
 	}
-	refusal, err = p.judge(ctx, tx, Answered{UserID: userID, OrganizationID: organizationID}, asked, parsed)
+	refusal, err = p.verify(ctx, tx, Completed{UserID: userID, OrganizationID: organizationID}, asked, parsed)
 	return shown(parsed.Response.AuthenticatorData.Flags), refusal, err
 }
 
-// take ends what a device was asked, once.
-func (p *Passkeys) take(ctx context.Context, tx postgres.Tx, challengeID string, purposes ...string) (asked ceremony, refusal, err error) {
-	if _, err := p.relying(); err != nil {
+// takeCeremony ends what a device was asked, once.
+func (p *Passkeys) takeCeremony(ctx context.Context, tx postgres.Tx, challengeID string, purposes ...string) (asked ceremony, refusal, err error) {
+	if _, err := p.relyingParty(); err != nil {
 		return asked, nil, err
 	}
 	asked, found, err := p.factors.deps.Store.takeCeremony(ctx, tx, digest(challengeID), purposes, p.factors.deps.Clock.Now())
@@ -142,30 +142,30 @@ func parse(credential *structpb.Struct) (answer *protocol.ParsedCredentialAssert
 	return answer, nil
 }
 
-// enter narrows a transaction to a user where its sign-ins begin. The id may be
+// enterUser narrows a transaction to a user where its sign-ins begin. The id may be
 // whatever a client said.
-func (p *Passkeys) enter(ctx context.Context, tx postgres.Tx, userID string) (a Answered, refusal, err error) {
+func (p *Passkeys) enterUser(ctx context.Context, tx postgres.Tx, userID string) (a Completed, refusal, err error) {
 	if !id.Valid(userID) {
 		return a, notProven(errors.New("factor: no user's handle")), nil
 	}
 	if err := postgres.Enter(ctx, tx, postgres.Scope{UserID: userID}); err != nil {
 		return a, nil, err
 	}
-	organizationID, err := p.factors.deps.Users.Home(ctx, tx, userID)
+	organizationID, err := p.factors.deps.Users.HomeOrganization(ctx, tx, userID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return a, notProven(err), nil
 	}
 	if err != nil {
 		return a, nil, err
 	}
-	a = Answered{UserID: userID, OrganizationID: organizationID}
+	a = Completed{UserID: userID, OrganizationID: organizationID}
 	return a, nil, postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: organizationID, UserID: userID})
 }
 
-// judge verifies a signature by the user's passkeys, and keeps what it tells of
+// verify verifies a signature by the user's passkeys, and keeps what it tells of
 // its device. A count of signatures that does not grow tells of a copy of the
 // key: that is refused, and written down.
-func (p *Passkeys) judge(ctx context.Context, tx postgres.Tx, a Answered, asked ceremony, answer *protocol.ParsedCredentialAssertionData) (refusal, err error) {
+func (p *Passkeys) verify(ctx context.Context, tx postgres.Tx, a Completed, asked ceremony, answer *protocol.ParsedCredentialAssertionData) (refusal, err error) {
 	state, err := asked.session()
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func (p *Passkeys) judge(ctx context.Context, tx postgres.Tx, a Answered, asked 
 	if err != nil {
 		return nil, err
 	}
-	owner := person{id: a.UserID, keys: keys}
+	owner := webauthnUser{id: a.UserID, keys: keys}
 	var used *webauthn.Credential
 	if asked.purpose == purposeFactor {
 		used, err = p.web.ValidateLogin(owner, state, answer)
@@ -191,12 +191,12 @@ func (p *Passkeys) judge(ctx context.Context, tx postgres.Tx, a Answered, asked 
 		}
 	}
 	if !grew {
-		return notProven(errors.New("factor: the count of signatures did not grow")), p.suspect(ctx, tx, a)
+		return notProven(errors.New("factor: the count of signatures did not grow")), p.recordClone(ctx, tx, a)
 	}
 	return nil, nil
 }
 
-func (p *Passkeys) suspect(ctx context.Context, tx postgres.Tx, a Answered) error {
+func (p *Passkeys) recordClone(ctx context.Context, tx postgres.Tx, a Completed) error {
 	return p.factors.deps.Trail.Append(ctx, tx, audit.Event{
 		OrganizationID: a.OrganizationID, ActorID: a.UserID, Action: "auth.passkey.clone_suspected", ResourceType: "user", ResourceID: a.UserID,
 	})

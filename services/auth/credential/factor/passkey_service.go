@@ -39,7 +39,7 @@ func (k passkey) message() *authv1.Passkey {
 
 // BeginPasskey implements the RPC.
 func (p *Passkeys) BeginPasskey(ctx context.Context, _ *authv1.BeginPasskeyRequest) (*authv1.PasskeyCeremony, error) {
-	web, err := p.relying()
+	web, err := p.relyingParty()
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (p *Passkeys) BeginPasskey(ctx context.Context, _ *authv1.BeginPasskeyReque
 	if has.passkeys >= maxPasskeys {
 		return nil, fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "there are %d passkeys; remove one first", maxPasskeys)
 	}
-	owner, err := p.person(ctx, caller)
+	owner, err := p.webauthnUser(ctx, caller)
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +67,15 @@ func (p *Passkeys) BeginPasskey(ctx context.Context, _ *authv1.BeginPasskeyReque
 	return p.begin(ctx, purposeRegister, nil, state, options.Response)
 }
 
-// person reads the caller with its passkeys.
-func (p *Passkeys) person(ctx context.Context, caller *identity.Principal) (owner person, err error) {
+// webauthnUser reads the caller with its passkeys.
+func (p *Passkeys) webauthnUser(ctx context.Context, caller *identity.Principal) (owner webauthnUser, err error) {
 	store := p.factors.deps.Store
 	err = store.inTx(ctx, caller.OrganizationID, caller.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		u, err := p.factors.deps.Users.Get(ctx, tx, caller.UserID)
 		if err != nil {
 			return err
 		}
-		owner = person{id: u.ID, email: u.Email, displayName: u.DisplayName}
+		owner = webauthnUser{id: u.ID, email: u.Email, displayName: u.DisplayName}
 		owner.keys, err = store.passkeys(ctx, tx, caller.UserID)
 		return err
 	})
@@ -93,7 +93,7 @@ func (p *Passkeys) FinishPasskey(ctx context.Context, req *authv1.FinishPasskeyR
 	err = p.factors.deps.Store.inTx(ctx, caller.OrganizationID, caller.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		var key *webauthn.Credential
 		var methods []string
-		if key, methods, refusal, err = p.judgeNew(ctx, tx, caller.UserID, req); refusal != nil || err != nil {
+		if key, methods, refusal, err = p.verifyNew(ctx, tx, caller.UserID, req); refusal != nil || err != nil {
 			return err
 		}
 		k := passkey{
@@ -113,9 +113,9 @@ func (p *Passkeys) FinishPasskey(ctx context.Context, req *authv1.FinishPasskeyR
 	return out, nil
 }
 
-// judgeNew verifies a new passkey.
-func (p *Passkeys) judgeNew(ctx context.Context, tx postgres.Tx, userID string, req *authv1.FinishPasskeyRequest) (key *webauthn.Credential, methods []string, refusal, err error) {
-	asked, refusal, err := p.take(ctx, tx, req.GetChallengeId(), purposeRegister)
+// verifyNew verifies a new passkey.
+func (p *Passkeys) verifyNew(ctx context.Context, tx postgres.Tx, userID string, req *authv1.FinishPasskeyRequest) (key *webauthn.Credential, methods []string, refusal, err error) {
+	asked, refusal, err := p.takeCeremony(ctx, tx, req.GetChallengeId(), purposeRegister)
 	if refusal != nil || err != nil {
 		return nil, nil, refusal, err
 	}
@@ -131,7 +131,7 @@ func (p *Passkeys) judgeNew(ctx context.Context, tx postgres.Tx, userID string, 
 	if err != nil {
 		return nil, nil, notProven(err), nil
 	}
-	key, err = p.web.CreateCredential(person{id: userID}, state, answer) // compares the user too
+	key, err = p.web.CreateCredential(webauthnUser{id: userID}, state, answer) // compares the user too
 	if err != nil {
 		return nil, nil, notProven(err), nil
 	}
@@ -193,7 +193,7 @@ func (p *Passkeys) DeletePasskey(ctx context.Context, req *authv1.DeletePasskeyR
 	store := p.factors.deps.Store
 	err = store.inTx(ctx, caller.OrganizationID, caller.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		// Whoever removes two ways to sign in at once waits here.
-		if err := p.factors.deps.Users.HoldAlone(ctx, tx, caller.UserID); err != nil {
+		if err := p.factors.deps.Users.LockExclusive(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
 		found, err := store.deletePasskey(ctx, tx, caller.UserID, req.GetId())
@@ -213,7 +213,7 @@ func (p *Passkeys) DeletePasskey(ctx context.Context, req *authv1.DeletePasskeyR
 		if err := store.dropUselessCodes(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
-		if err := p.factors.tell(ctx, tx, caller.UserID, letterRemoved); err != nil {
+		if err := p.factors.notify(ctx, tx, caller.UserID, mailRemoved); err != nil {
 			return err
 		}
 		return p.record(ctx, tx, caller, req.GetId(), "auth.passkey.deleted")

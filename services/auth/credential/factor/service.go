@@ -71,7 +71,7 @@ func (s *Service) ConfirmTotp(ctx context.Context, req *authv1.ConfirmTotpReques
 		if err != nil {
 			return err
 		}
-		if refusal, err = s.judgePending(ctx, tx, p.UserID, req.GetCode()); refusal != nil || err != nil {
+		if refusal, err = s.confirmPending(ctx, tx, p.UserID, req.GetCode()); refusal != nil || err != nil {
 			return err
 		}
 		if err := s.deps.Store.putRecoveryCodes(ctx, tx, p.UserID, hashes); err != nil {
@@ -91,9 +91,9 @@ func (s *Service) ConfirmTotp(ctx context.Context, req *authv1.ConfirmTotpReques
 	return &authv1.RecoveryCodes{RecoveryCodes: codes}, nil
 }
 
-// judgePending judges the code by which an authenticator is confirmed, and
+// confirmPending judges the code by which an authenticator is confirmed, and
 // confirms it.
-func (s *Service) judgePending(ctx context.Context, tx postgres.Tx, userID, code string) (refusal, err error) {
+func (s *Service) confirmPending(ctx context.Context, tx postgres.Tx, userID, code string) (refusal, err error) {
 	now := s.deps.Clock.Now()
 	t, found, err := s.deps.Store.totp(ctx, tx, userID)
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *Service) judgePending(ctx context.Context, tx postgres.Tx, userID, code
 		return nil, err
 	}
 	if !right {
-		return refused(), s.tellOfWrong(ctx, tx, userID, wrong)
+		return invalidFactor(), s.notifyWrongCodes(ctx, tx, userID, wrong)
 	}
 	return nil, s.deps.Store.uncount(ctx, tx, userID)
 }
@@ -125,17 +125,17 @@ func (s *Service) judgePending(ctx context.Context, tx postgres.Tx, userID, code
 // enroll makes a new factor take effect: the caller's session has shown it. With
 // the first one the user's other sessions end, which have shown none.
 func (s *Service) enroll(ctx context.Context, tx postgres.Tx, p *identity.Principal, first bool, methods ...string) error {
-	if err := s.deps.Store.showed(ctx, tx, p.SessionID, p.UserID, methods); err != nil {
+	if err := s.deps.Store.addMethods(ctx, tx, p.SessionID, p.UserID, methods); err != nil {
 		return err
 	}
-	if err := s.tell(ctx, tx, p.UserID, letterAdded); err != nil {
+	if err := s.notify(ctx, tx, p.UserID, mailAdded); err != nil {
 		return err
 	}
 	if !first {
 		return nil
 	}
 	// A sign-in that found no factor must be found, or find this one.
-	if err := s.deps.Users.HoldAlone(ctx, tx, p.UserID); err != nil {
+	if err := s.deps.Users.LockExclusive(ctx, tx, p.UserID); err != nil {
 		return err
 	}
 	_, err := s.deps.Sessions.End(ctx, tx, p.UserID, "", p.SessionID)
@@ -159,7 +159,7 @@ func (s *Service) DeleteTotp(ctx context.Context, _ *authv1.DeleteTotpRequest) (
 		if err := s.deps.Store.dropUselessCodes(ctx, tx, p.UserID); err != nil {
 			return err
 		}
-		if err := s.tell(ctx, tx, p.UserID, letterRemoved); err != nil {
+		if err := s.notify(ctx, tx, p.UserID, mailRemoved); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, p.OrganizationID, p.UserID, "auth.factor.removed")

@@ -137,8 +137,8 @@ func (s *Store) insertChallenge(ctx context.Context, userID string, hash []byte,
 	return err
 }
 
-// try counts a try of a challenge; false when it is over.
-func (s *Store) try(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time) (userID string, shown []string, alive bool, err error) {
+// countTry counts a try of a challenge; false when it is over.
+func (s *Store) countTry(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time) (userID string, shown []string, alive bool, err error) {
 	_, err = postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (bool, error) {
 		return true, row.Scan(&userID, &shown)
 	}, "SELECT user_id::text, methods FROM try_factor_challenge($1, $2)", hash, now)
@@ -175,8 +175,8 @@ func (s *Store) uncount(ctx context.Context, tx pgx.Tx, userID string) error {
 	return err
 }
 
-// showed adds to what a session's user has shown.
-func (s *Store) showed(ctx context.Context, tx pgx.Tx, sessionID, userID string, methods []string) error {
+// addMethods adds to what a session's user has shown.
+func (s *Store) addMethods(ctx context.Context, tx pgx.Tx, sessionID, userID string, methods []string) error {
 	shown, err := postgres.TxOne(ctx, tx, pgx.RowTo[[]string], "SELECT methods FROM sessions WHERE id = $1 AND user_id = $2 FOR UPDATE", sessionID, userID)
 	if errors.Is(err, postgres.ErrNoRows) {
 		return nil // it has just ended

@@ -63,9 +63,9 @@ func (s *Store) passkeys(ctx context.Context, tx pgx.Tx, userID string) ([]webau
 	return postgres.TxAll(ctx, tx, scanPasskey, passkeyColumns, userID)
 }
 
-// challenged returns whose sign-in a challenge is, with the user's passkeys; none
+// challengeUser returns whose sign-in a challenge is, with the user's passkeys; none
 // when it is over.
-func (s *Store) challenged(ctx context.Context, hash []byte, now time.Time) (userID string, keys []webauthn.Credential, err error) {
+func (s *Store) challengeUser(ctx context.Context, hash []byte, now time.Time) (userID string, keys []webauthn.Credential, err error) {
 	userID, err = postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[string], "SELECT factor_challenge_user($1, $2)::text", hash, now)
 	if errors.Is(err, postgres.ErrNoRows) {
 		return "", nil, nil

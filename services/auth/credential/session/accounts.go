@@ -80,22 +80,22 @@ func (a *Accounts) insert(ctx context.Context, tx postgres.Tx, acc account) erro
 	})
 }
 
-// Confirmed makes the account of somebody whose address is known to be theirs, in a
+// CreateConfirmed makes the account of somebody whose address is known to be theirs, in a
 // transaction that it makes the new user's; with an empty hash, an account that no
 // password opens. A taken address is EMAIL_TAKEN.
-func (a *Accounts) Confirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error) {
+func (a *Accounts) CreateConfirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error) {
 	acc := a.draft(email, displayName)
 	acc.user.PasswordHash, acc.user.EmailVerified = passwordHash, true
-	return a.make(ctx, tx, acc)
+	return a.insertScoped(ctx, tx, acc)
 }
 
-// Unconfirmed is [Accounts.Confirmed] for somebody who is only said to have the
+// CreateUnconfirmed is [Accounts.Confirmed] for somebody who is only said to have the
 // address; no password opens the account.
-func (a *Accounts) Unconfirmed(ctx context.Context, tx postgres.Tx, email, displayName string) (user.Account, error) {
-	return a.make(ctx, tx, a.draft(email, displayName))
+func (a *Accounts) CreateUnconfirmed(ctx context.Context, tx postgres.Tx, email, displayName string) (user.Account, error) {
+	return a.insertScoped(ctx, tx, a.draft(email, displayName))
 }
 
-func (a *Accounts) make(ctx context.Context, tx postgres.Tx, acc account) (user.Account, error) {
+func (a *Accounts) insertScoped(ctx context.Context, tx postgres.Tx, acc account) (user.Account, error) {
 	made := user.Account{UserID: acc.user.ID, Verified: acc.user.EmailVerified, Locale: acc.user.Locale, OrganizationID: acc.organization.ID}
 	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: made.OrganizationID, UserID: made.UserID}); err != nil {
 		return made, err
@@ -114,8 +114,8 @@ func (a *Accounts) Create(ctx context.Context, email, password, displayName stri
 	return err
 }
 
-// Make makes an account on an operator's word, outside of sign-up.
-func (a *Accounts) Make(ctx context.Context, email, password, displayName string) (user.User, error) {
+// CreateByOperator makes an account on an operator's word, outside of sign-up.
+func (a *Accounts) CreateByOperator(ctx context.Context, email, password, displayName string) (user.User, error) {
 	return a.create(ctx, email, password, displayName, false)
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
 )
 
-// letterNewDevice tells a user of a sign-in, who may not have been the one.
-const letterNewDevice mailing.Kind = "new_device"
+// mailNewDevice tells a user of a sign-in, who may not have been the one.
+const mailNewDevice mailing.Kind = "new_device"
 
 const (
 	// Addresses of one provider are near each other, and change from day to day.
@@ -21,18 +21,18 @@ const (
 	nearIPv6 = 32
 )
 
-// Letters takes letters in the transaction of what causes them.
-type Letters interface {
-	// Send has a letter sent when the transaction commits.
-	Send(ctx context.Context, tx postgres.Tx, l mailing.Letter) error
+// Mail takes letters in the transaction of what causes them.
+type Mail interface {
+	// Enqueue has a letter sent when the transaction commits.
+	Enqueue(ctx context.Context, tx postgres.Tx, l mailing.Message) error
 }
 
 // device is where a session came from.
 type device struct{ userAgent, address string }
 
-// like tells whether two sessions may well come from one device: the same program,
+// resembles tells whether two sessions may well come from one device: the same program,
 // in whatever version, from somewhere near.
-func (d device) like(other device) bool {
+func (d device) resembles(other device) bool {
 	return program(d.userAgent) == program(other.userAgent) && near(d.address, other.address)
 }
 
@@ -60,24 +60,24 @@ func near(a, b string) bool {
 	return ipA.Is4() == ipB.Is4() && netip.PrefixFrom(ipA, bits).Contains(ipB)
 }
 
-// tell writes to the user of a session that is about to open when it comes from
+// notifyNewDevice writes to the user of a session that is about to open when it comes from
 // another device than the sessions before. The first session of an account is no
 // news.
-func (s *Service) tell(ctx context.Context, tx postgres.Tx, session Session, u user.User) error {
+func (s *Service) notifyNewDevice(ctx context.Context, tx postgres.Tx, session Session, u user.User) error {
 	before, err := s.deps.Store.Devices(ctx, tx, u.ID)
 	if err != nil {
 		return err
 	}
 	here := device{session.UserAgent, session.IPAddress}
-	if slices.ContainsFunc(before, here.like) || (len(before) == 0 && session.CreateTime.Sub(u.CreateTime) < TTL) {
+	if slices.ContainsFunc(before, here.resembles) || (len(before) == 0 && session.CreateTime.Sub(u.CreateTime) < TTL) {
 		return nil
 	}
 	address := session.IPAddress
 	if address == "" {
 		address = "an unknown address"
 	}
-	return s.deps.Letters.Send(ctx, tx, mailing.Letter{
-		Kind: letterNewDevice, Address: u.Email, Locale: u.Locale, Data: map[string]string{
+	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{
+		Kind: mailNewDevice, Address: u.Email, Locale: u.Locale, Data: map[string]string{
 			"device": describe(session.UserAgent), "address": address, "time": session.CreateTime.UTC().Format(time.RFC1123),
 		},
 	})
@@ -86,10 +86,10 @@ func (s *Service) tell(ctx context.Context, tx postgres.Tx, session Session, u u
 // describe says what a device is, in words of our own: whoever signs in chooses
 // the user agent, and must not write the letter by it.
 func describe(userAgent string) string {
-	browser := firstOf(userAgent, [][2]string{
+	browser := firstName(userAgent, [][2]string{
 		{"Edg", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"},
 	})
-	system := firstOf(userAgent, [][2]string{
+	system := firstName(userAgent, [][2]string{
 		{"Windows", "Windows"}, {"Android", "Android"}, {"iPhone", "an iPhone"}, {"iPad", "an iPad"},
 		{"Mac OS X", "a Mac"}, {"CrOS", "a Chromebook"}, {"Linux", "Linux"},
 	})
@@ -103,7 +103,7 @@ func describe(userAgent string) string {
 	}
 }
 
-func firstOf(userAgent string, names [][2]string) string {
+func firstName(userAgent string, names [][2]string) string {
 	for _, name := range names {
 		if strings.Contains(userAgent, name[0]) {
 			return name[1]

@@ -25,7 +25,7 @@ func TestDevicesThatAreAlike(t *testing.T) {
 		"both unknown":     {device{}, device{}, true},
 		"one unknown":      {device{chrome, "192.0.2.1"}, device{chrome, ""}, false},
 	} {
-		if tc.a.like(tc.b) != tc.want || tc.b.like(tc.a) != tc.want {
+		if tc.a.resembles(tc.b) != tc.want || tc.b.resembles(tc.a) != tc.want {
 			t.Errorf("%s: want %t", name, tc.want)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 
 // SignInMfa implements the RPC.
 func (s *Service) SignInMfa(ctx context.Context, req *authv1.SignInMfaRequest) (*authv1.TokenResponse, error) {
-	return s.answered(ctx, func(ctx context.Context, tx postgres.Tx) (factor.Answered, error, error) {
-		return s.deps.Factors.Answer(ctx, tx, req.GetChallengeId(), req.GetCode())
+	return s.finishChallenge(ctx, func(ctx context.Context, tx postgres.Tx) (factor.Completed, error, error) {
+		return s.deps.Factors.AnswerChallenge(ctx, tx, req.GetChallengeId(), req.GetCode())
 	})
 }
 
@@ -26,15 +26,15 @@ func (s *Service) BeginPasskeySignIn(ctx context.Context, req *authv1.BeginPassk
 
 // FinishPasskeySignIn implements the RPC.
 func (s *Service) FinishPasskeySignIn(ctx context.Context, req *authv1.FinishPasskeySignInRequest) (*authv1.TokenResponse, error) {
-	return s.answered(ctx, func(ctx context.Context, tx postgres.Tx) (factor.Answered, error, error) {
+	return s.finishChallenge(ctx, func(ctx context.Context, tx postgres.Tx) (factor.Completed, error, error) {
 		return s.deps.Passkeys.FinishSignIn(ctx, tx, req.GetChallengeId(), req.GetCredential())
 	})
 }
 
-// answered opens the session of a sign-in that judge finds complete, in one
+// finishChallenge opens the session of a sign-in that judge finds complete, in one
 // transaction with it. A refusal of judge is carried past the transaction, which
 // has counted the try.
-func (s *Service) answered(ctx context.Context, judge func(ctx context.Context, tx postgres.Tx) (a factor.Answered, refusal, err error)) (*authv1.TokenResponse, error) {
+func (s *Service) finishChallenge(ctx context.Context, judge func(ctx context.Context, tx postgres.Tx) (a factor.Completed, refusal, err error)) (*authv1.TokenResponse, error) {
 	// The key comes first: once answered, a challenge must not go unanswered.
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
@@ -42,10 +42,10 @@ func (s *Service) answered(ctx context.Context, judge func(ctx context.Context, 
 	}
 	token, hash := securetoken.New()
 	var session Session
-	var holder holder
+	var holder subject
 	var refusal error
 	err = s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
-		var a factor.Answered
+		var a factor.Completed
 		if a, refusal, err = judge(ctx, tx); refusal != nil || err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (s *Service) answered(ctx context.Context, judge func(ctx context.Context, 
 		if s.deps.Addresses.Required() && !u.EmailVerified {
 			return wrongCredentials() // as with a password
 		}
-		if err := s.tell(ctx, tx, session, u); err != nil {
+		if err := s.notifyNewDevice(ctx, tx, session, u); err != nil {
 			return err
 		}
 		holder, err = s.open(ctx, tx, session, hash)
@@ -134,7 +134,7 @@ func (s *Service) stepUp(ctx context.Context, p *identity.Principal, judge check
 	}
 	token, hash := securetoken.New()
 	var session Session
-	var holder holder
+	var holder subject
 	var refusal error
 	err = s.deps.Store.InTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		var methods []string
@@ -150,17 +150,17 @@ func (s *Service) stepUp(ctx context.Context, p *identity.Principal, judge check
 	return s.tokens(signing, session, holder, token)
 }
 
-func (s *Service) renew(ctx context.Context, tx postgres.Tx, p *identity.Principal, methods []string, hash []byte) (Session, holder, error) {
+func (s *Service) renew(ctx context.Context, tx postgres.Tx, p *identity.Principal, methods []string, hash []byte) (Session, subject, error) {
 	now := s.deps.Clock.Now()
 	session, alive, err := s.deps.Store.Current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, now)
 	if err != nil {
-		return session, holder{}, err
+		return session, subject{}, err
 	}
 	if !alive {
-		return session, holder{}, identity.Unauthenticated()
+		return session, subject{}, identity.Unauthenticated()
 	}
 	session.Methods, session.AuthTime = factor.Combine(session.Methods, methods...), now
-	h, err := s.holder(ctx, tx, session)
+	h, err := s.lockSubject(ctx, tx, session)
 	if err != nil {
 		return session, h, err
 	}

@@ -28,19 +28,19 @@ func (s *Service) FinishEmailSignIn(ctx context.Context, req *authv1.FinishEmail
 		return nil, err
 	}
 	// Only a code can be guessed. It is bounded by itself, and here by network.
-	var guess try
+	var guess attempt
 	if req.GetToken() == "" {
 		var err error
-		if guess, err = s.deps.Throttle.take(ctx, req.GetChallengeId()); err != nil {
+		if guess, err = s.deps.Throttle.reserve(ctx, req.GetChallengeId()); err != nil {
 			return nil, err
 		}
 	}
-	reader, err := s.deps.Addresses.FinishSignIn(ctx, email.Shown{
+	reader, err := s.deps.Addresses.FinishSignIn(ctx, email.Proof{
 		Token: req.GetToken(), Code: req.GetCode(), ChallengeID: req.GetChallengeId(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	guess.giveBack(ctx)
+	guess.refund(ctx)
 	return s.Admit(ctx, reader.OrganizationID, reader.UserID, identity.MethodMail)
 }

@@ -31,7 +31,7 @@ func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string,
 	}
 	presented, now := securetoken.Hash(refreshToken), s.deps.Clock.Now()
 	token, successor := securetoken.New()
-	var holder holder
+	var holder subject
 	// A refusal is carried past the transaction: the revocation must be
 	// committed, not rolled back with the answer.
 	var refusal error
@@ -46,7 +46,7 @@ func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string,
 			return err
 		}
 		refusal = nil
-		if holder, err = s.holder(ctx, tx, session); err != nil || narrow == nil {
+		if holder, err = s.lockSubject(ctx, tx, session); err != nil || narrow == nil {
 			return err
 		}
 		return narrow(ctx, tx, &session)
@@ -102,7 +102,7 @@ func (s *Service) SignOutFor(ctx context.Context, clientID, refreshToken string)
 
 // end takes the force from a session's access tokens, and records it.
 func (s *Service) end(ctx context.Context, tx postgres.Tx, session Session, verb string) error {
-	if err := s.deps.Revocations.EndSession(ctx, tx, session.ID); err != nil {
+	if err := s.deps.Revocations.RevokeSession(ctx, tx, session.ID); err != nil {
 		return err
 	}
 	return s.record(ctx, tx, session, verb)

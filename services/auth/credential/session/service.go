@@ -35,8 +35,8 @@ type Deps struct {
 	Invited Invited
 	// Throttle bounds wrong codes of mails; nil where rates are not limited.
 	Throttle *Throttle
-	// Letters writes to those who sign in.
-	Letters Letters
+	// Mail writes to those who sign in.
+	Mail Mail
 	// Addresses writes to those who sign up.
 	Addresses   Addresses
 	Keys        *key.Ring
@@ -59,12 +59,12 @@ type Addresses interface {
 	Required() bool
 	// SignUp takes a sign-up of which the mail decides what becomes.
 	SignUp(ctx context.Context, address, passwordHash, displayName string) error
-	// Welcome writes to somebody whose account is made in this transaction.
-	Welcome(ctx context.Context, tx postgres.Tx, u user.User) error
+	// SendConfirmation writes to somebody whose account is made in this transaction.
+	SendConfirmation(ctx context.Context, tx postgres.Tx, u user.User) error
 	// BeginSignIn has a mail sent that signs its reader in, if there is an account.
 	BeginSignIn(ctx context.Context, address string) (challengeID string, err error)
 	// FinishSignIn uses up what such a mail held, and answers whose it is.
-	FinishSignIn(ctx context.Context, shown email.Shown) (email.Reader, error)
+	FinishSignIn(ctx context.Context, shown email.Proof) (email.Reader, error)
 }
 
 // Invited tells whether an invitation with a token waits for an address.
@@ -73,7 +73,7 @@ type Invited func(ctx context.Context, token, address string) (bool, error)
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
 	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Accounts == nil || deps.Passwords == nil ||
-		deps.Factors == nil || deps.Addresses == nil || deps.Letters == nil || deps.Passkeys == nil || deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
+		deps.Factors == nil || deps.Addresses == nil || deps.Mail == nil || deps.Passkeys == nil || deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("session: every dependency is required")
 	}
 	return &Service{deps: deps}, nil
@@ -100,7 +100,7 @@ func (s *Service) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv
 		if err := s.deps.Accounts.insert(ctx, tx, account); err != nil {
 			return err
 		}
-		return s.deps.Addresses.Welcome(ctx, tx, account.user)
+		return s.deps.Addresses.SendConfirmation(ctx, tx, account.user)
 	})
 }
 
@@ -155,7 +155,7 @@ func (s *Service) admit(ctx context.Context, organizationID, userID string, stil
 	}
 	if lacking {
 		err := s.deps.Store.InTx(ctx, "", userID, func(ctx context.Context, tx postgres.Tx) error {
-			_, err := s.heldAs(ctx, tx, userID, still)
+			_, err := s.lockUnchanged(ctx, tx, userID, still)
 			return err
 		})
 		if err != nil {
@@ -164,7 +164,7 @@ func (s *Service) admit(ctx context.Context, organizationID, userID string, stil
 		return &authv1.TokenResponse{MfaChallenge: &authv1.MfaChallenge{Id: challenge.ID, Methods: challenge.Methods}}, nil
 	}
 	before := func(ctx context.Context, tx postgres.Tx, session *Session) error {
-		return s.admitted(ctx, tx, session, still)
+		return s.checkAdmission(ctx, tx, session, still)
 	}
 	tokens, err := s.begin(ctx, s.newSession(ctx, organizationID, userID, shown), before)
 	if errors.Is(err, errEnrolled) {
@@ -176,10 +176,10 @@ func (s *Service) admit(ctx context.Context, organizationID, userID string, stil
 // errEnrolled tells of a factor that was enrolled while its user signed in.
 var errEnrolled = errors.New("session: a factor was enrolled meanwhile")
 
-// admitted looks again, in the transaction of a new session, whether nothing is
+// checkAdmission looks again, in the transaction of a new session, whether nothing is
 // lacking, and tells the user.
-func (s *Service) admitted(ctx context.Context, tx postgres.Tx, session *Session, still func(user.User) bool) error {
-	u, err := s.heldAs(ctx, tx, session.UserID, still)
+func (s *Service) checkAdmission(ctx context.Context, tx postgres.Tx, session *Session, still func(user.User) bool) error {
+	u, err := s.lockUnchanged(ctx, tx, session.UserID, still)
 	if err != nil {
 		return err
 	}
@@ -190,13 +190,13 @@ func (s *Service) admitted(ctx context.Context, tx postgres.Tx, session *Session
 	if enrolled {
 		return errEnrolled
 	}
-	return s.tell(ctx, tx, *session, u)
+	return s.notifyNewDevice(ctx, tx, *session, u)
 }
 
-// heldAs keeps a user as it is until the transaction ends, and returns it as long as
+// lockUnchanged keeps a user as it is until the transaction ends, and returns it as long as
 // what was shown still is its own.
-func (s *Service) heldAs(ctx context.Context, tx postgres.Tx, userID string, still func(user.User) bool) (user.User, error) {
-	if err := s.deps.Users.Hold(ctx, tx, userID); err != nil {
+func (s *Service) lockUnchanged(ctx context.Context, tx postgres.Tx, userID string, still func(user.User) bool) (user.User, error) {
+	if err := s.deps.Users.LockShared(ctx, tx, userID); err != nil {
 		return user.User{}, err
 	}
 	u, err := s.deps.Users.Get(ctx, tx, userID)
@@ -226,7 +226,7 @@ func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrga
 // current returns the caller's session as it stands. One that was begun without
 // the factor that its user has by now must show it first.
 func (s *Service) current(ctx context.Context, tx postgres.Tx, p *identity.Principal) (Session, error) {
-	if err := s.deps.Users.Hold(ctx, tx, p.UserID); err != nil {
+	if err := s.deps.Users.LockShared(ctx, tx, p.UserID); err != nil {
 		return Session{}, err
 	}
 	current, alive, err := s.deps.Store.Current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, s.deps.Clock.Now())
@@ -256,7 +256,7 @@ func (s *Service) begin(ctx context.Context, session Session, before func(ctx co
 		return nil, err
 	}
 	token, hash := securetoken.New()
-	var holder holder
+	var holder subject
 	err = s.deps.Store.InTx(ctx, session.OrganizationID, session.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		if before != nil {
 			if err := before(ctx, tx, &session); err != nil {
@@ -274,8 +274,8 @@ func (s *Service) begin(ctx context.Context, session Session, before func(ctx co
 
 // open stores a session with its first refresh token, in a transaction of its
 // user in its organization.
-func (s *Service) open(ctx context.Context, tx postgres.Tx, session Session, hash []byte) (holder, error) {
-	h, err := s.holder(ctx, tx, session)
+func (s *Service) open(ctx context.Context, tx postgres.Tx, session Session, hash []byte) (subject, error) {
+	h, err := s.lockSubject(ctx, tx, session)
 	if err != nil {
 		return h, err
 	}
@@ -285,8 +285,8 @@ func (s *Service) open(ctx context.Context, tx postgres.Tx, session Session, has
 	return h, s.record(ctx, tx, session, "created")
 }
 
-// holder is whom a session's tokens speak for.
-type holder struct {
+// subject is whom a session's tokens speak for.
+type subject struct {
 	user               user.User
 	roles, permissions []string
 	// tokenID is that of the access token, made while the rights were held, at the
@@ -295,20 +295,20 @@ type holder struct {
 	at      time.Time
 }
 
-func (s *Service) holder(ctx context.Context, tx postgres.Tx, session Session) (holder, error) {
-	if err := s.deps.Organizations.Hold(ctx, tx, session.OrganizationID, session.UserID); err != nil {
-		return holder{}, err
+func (s *Service) lockSubject(ctx context.Context, tx postgres.Tx, session Session) (subject, error) {
+	if err := s.deps.Organizations.LockShared(ctx, tx, session.OrganizationID, session.UserID); err != nil {
+		return subject{}, err
 	}
-	h := holder{tokenID: id.New(), at: s.deps.Clock.Now()}
+	h := subject{tokenID: id.New(), at: s.deps.Clock.Now()}
 	member, err := s.deps.Organizations.Member(ctx, tx, session.OrganizationID, session.UserID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
-		return holder{}, fault.NotFound("organization")
+		return subject{}, fault.NotFound("organization")
 	}
 	if err != nil {
-		return holder{}, err
+		return subject{}, err
 	}
 	if member.User.Disabled {
-		return holder{}, identity.Unauthenticated()
+		return subject{}, identity.Unauthenticated()
 	}
 	h.user, h.permissions = member.User, member.Permissions
 	// No organization's provider speaks for the installation.

@@ -94,9 +94,9 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, clientID string, presente
 		s := Session{ClientID: clientID}
 		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &s.AuthTime, &s.Methods, &s.Scopes)
 		return s, err
-	}, "SELECT "+narrowing+`, auth_time, methods, scopes FROM rotate_refresh_token($1, $2, nullif($3, '')::uuid, $4)`,
+	}, "SELECT "+scopeColumns+`, auth_time, methods, scopes FROM rotate_refresh_token($1, $2, nullif($3, '')::uuid, $4)`,
 		presented, successor, clientID, now)
-	return found(session, err)
+	return optional(session, err)
 }
 
 // RevokeReused ends the session of a client's refresh token that was used before, and
@@ -121,16 +121,16 @@ func (s *Store) End(ctx context.Context, tx pgx.Tx, clientID string, presented [
 		s := Session{ClientID: clientID}
 		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID)
 		return s, err
-	}, "SELECT "+narrowing+" FROM end_session($1, nullif($2, '')::uuid, $3)", presented, clientID, now)
-	return found(session, err)
+	}, "SELECT "+scopeColumns+" FROM end_session($1, nullif($2, '')::uuid, $3)", presented, clientID, now)
+	return optional(session, err)
 }
 
-// narrowing is whose session a token turned out to be, and narrows the transaction to
+// scopeColumns is whose session a token turned out to be, and narrows the transaction to
 // its organization and user, for what follows in it.
-const narrowing = `set_config('app.organization_id', organization_id::text, true), session_id::text,
+const scopeColumns = `set_config('app.organization_id', organization_id::text, true), session_id::text,
 	set_config('app.user_id', user_id::text, true)`
 
-func found(session Session, err error) (Session, bool, error) {
+func optional(session Session, err error) (Session, bool, error) {
 	if errors.Is(err, postgres.ErrNoRows) {
 		return Session{}, false, nil
 	}

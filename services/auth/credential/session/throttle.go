@@ -55,28 +55,28 @@ func NewPasswords(hasher *user.Hasher, throttle *Throttle) *Passwords {
 // Verify tells whether a password has a hash, or answers RATE_LIMITED. The account is
 // how its passwords are counted.
 func (p *Passwords) Verify(ctx context.Context, account, hash, password string) (right bool, err error) {
-	try, err := p.throttle.take(ctx, account)
+	try, err := p.throttle.reserve(ctx, account)
 	if err != nil {
 		return false, err
 	}
 	right, err = p.hasher.Verify(ctx, hash, password)
 	if err != nil || right {
-		try.giveBack(ctx)
+		try.refund(ctx)
 	}
 	return right, err
 }
 
-// try is one password that is about to be judged.
-type try struct {
+// attempt is one password that is about to be judged.
+type attempt struct {
 	throttle         *Throttle
 	account, network string
 }
 
-// take counts a try of an account, or answers RATE_LIMITED. A nil throttle limits
+// reserve counts a try of an account, or answers RATE_LIMITED. A nil throttle limits
 // nothing.
-func (t *Throttle) take(ctx context.Context, account string) (try, error) {
+func (t *Throttle) reserve(ctx context.Context, account string) (attempt, error) {
 	network := networkOf(identity.OriginFromContext(ctx).IPAddress)
-	out := try{throttle: t, account: account + " " + network, network: network}
+	out := attempt{throttle: t, account: account + " " + network, network: network}
 	if t == nil {
 		return out, nil
 	}
@@ -90,8 +90,8 @@ func (t *Throttle) take(ctx context.Context, account string) (try, error) {
 	return out, nil
 }
 
-// giveBack takes the try back, which was no wrong password.
-func (t try) giveBack(ctx context.Context) {
+// refund takes the try back, which was no wrong password.
+func (t attempt) refund(ctx context.Context) {
 	if t.throttle != nil {
 		t.throttle.tight.GiveBack(ctx, t.account)
 		t.throttle.wide.GiveBack(ctx, t.network)

@@ -20,7 +20,7 @@ func (s *Service) newSession(ctx context.Context, organizationID, userID string,
 }
 
 // tokens signs an access token and answers it beside the refresh token.
-func (s *Service) tokens(signing identity.SigningKey, session Session, h holder, refreshToken string) (*authv1.TokenResponse, error) {
+func (s *Service) tokens(signing identity.SigningKey, session Session, h subject, refreshToken string) (*authv1.TokenResponse, error) {
 	clientID := identity.FirstParty
 	if session.ClientID != "" {
 		clientID = session.ClientID

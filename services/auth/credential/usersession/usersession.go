@@ -133,7 +133,7 @@ func (s *Service) End(ctx context.Context, tx postgres.Tx, userID, sessionID, ke
 		return 0, err
 	}
 	for _, g := range groups {
-		if err := s.deps.Revocations.EndSessions(ctx, tx, g.SessionIDs); err != nil {
+		if err := s.deps.Revocations.RevokeSessions(ctx, tx, g.SessionIDs); err != nil {
 			return 0, err
 		}
 		if err := s.record(ctx, tx, userID, g); err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
 )
 
-// letterPasswordChanged tells a user, who may not have been the one.
-const letterPasswordChanged mailing.Kind = "password_changed"
+// mailPasswordChanged tells a user, who may not have been the one.
+const mailPasswordChanged mailing.Kind = "password_changed"
 
 // UpdateMe implements the RPC.
 func (s *Service) UpdateMe(ctx context.Context, req *authv1.UpdateMeRequest) (*authv1.Me, error) {
@@ -50,7 +50,7 @@ func (s *Service) ChangePassword(ctx context.Context, req *authv1.ChangePassword
 	if err != nil {
 		return nil, err
 	}
-	mine, err := s.deps.Users.Own(ctx, caller.UserID)
+	mine, err := s.deps.Users.Find(ctx, caller.UserID)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (s *Service) ChangePassword(ctx context.Context, req *authv1.ChangePassword
 		if _, err := s.deps.Sessions.End(ctx, tx, u.ID, "", caller.SessionID); err != nil {
 			return u, err
 		}
-		return u, s.deps.Letters.Send(ctx, tx, mailing.Letter{Kind: letterPasswordChanged, Address: u.Email, Locale: u.Locale})
+		return u, s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: mailPasswordChanged, Address: u.Email, Locale: u.Locale})
 	})
 	if err != nil {
 		return nil, err

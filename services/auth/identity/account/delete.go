@@ -12,30 +12,30 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
 )
 
-// letterDeleted tells a user, who may not have been the one.
-const letterDeleted mailing.Kind = "account_deleted"
+// mailDeleted tells a user, who may not have been the one.
+const mailDeleted mailing.Kind = "account_deleted"
 
-// Ending is what ends with an account, each in a transaction in the user's scope.
-type Ending struct {
-	// Fresh returns a caller who may do what cannot be undone.
-	Fresh func(ctx context.Context) (*identity.Principal, error)
-	// Leave ends the user's memberships, or says where the user must stay.
-	Leave func(ctx context.Context, tx postgres.Tx, userID string) error
-	// Keys and Factors remove the user's API keys, and its second factors.
-	Keys, Factors func(ctx context.Context, tx postgres.Tx, userID string) error
-	// Tokens takes the force from the user's access tokens.
-	Tokens func(ctx context.Context, tx postgres.Tx, userID string) error
-	// Elsewhere has the other services erase what is the user's alone.
-	Elsewhere func(ctx context.Context, tx postgres.Tx, userID string) error
+// Deletion is what ends with an account, each in a transaction in the user's scope.
+type Deletion struct {
+	// RequireFresh returns a caller who may do what cannot be undone.
+	RequireFresh func(ctx context.Context) (*identity.Principal, error)
+	// LeaveOrganizations ends the user's memberships, or says where the user must stay.
+	LeaveOrganizations func(ctx context.Context, tx postgres.Tx, userID string) error
+	// DeleteKeys and Factors remove the user's API keys, and its second factors.
+	DeleteKeys, DeleteFactors func(ctx context.Context, tx postgres.Tx, userID string) error
+	// RevokeTokens takes the force from the user's access tokens.
+	RevokeTokens func(ctx context.Context, tx postgres.Tx, userID string) error
+	// EraseElsewhere has the other services erase what is the user's alone.
+	EraseElsewhere func(ctx context.Context, tx postgres.Tx, userID string) error
 }
 
-func (e Ending) complete() bool {
-	return e.Fresh != nil && e.Leave != nil && e.Keys != nil && e.Factors != nil && e.Tokens != nil && e.Elsewhere != nil
+func (e Deletion) complete() bool {
+	return e.RequireFresh != nil && e.LeaveOrganizations != nil && e.DeleteKeys != nil && e.DeleteFactors != nil && e.RevokeTokens != nil && e.EraseElsewhere != nil
 }
 
 // DeleteMe implements the RPC.
 func (s *Service) DeleteMe(ctx context.Context, _ *authv1.DeleteMeRequest) (*authv1.DeleteMeResponse, error) {
-	caller, err := s.deps.Ending.Fresh(ctx)
+	caller, err := s.deps.Deletion.RequireFresh(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (s *Service) DeleteMe(ctx context.Context, _ *authv1.DeleteMeRequest) (*aut
 		if err != nil {
 			return err
 		}
-		return s.End(ctx, tx, caller.OrganizationID, u)
+		return s.Delete(ctx, tx, caller.OrganizationID, u)
 	})
 	if err != nil {
 		return nil, err
@@ -52,13 +52,13 @@ func (s *Service) DeleteMe(ctx context.Context, _ *authv1.DeleteMeRequest) (*aut
 	return &authv1.DeleteMeResponse{}, nil
 }
 
-// End ends an account, in a transaction in its user's scope, and records it in an
+// Delete ends an account, in a transaction in its user's scope, and records it in an
 // organization. Its tokens come after the memberships, which tokens that are being
 // issued hold.
-func (s *Service) End(ctx context.Context, tx postgres.Tx, organizationID string, u user.User) error {
-	ending := s.deps.Ending
+func (s *Service) Delete(ctx context.Context, tx postgres.Tx, organizationID string, u user.User) error {
+	ending := s.deps.Deletion
 	for _, step := range []func(ctx context.Context, tx postgres.Tx, userID string) error{
-		ending.Leave, ending.Keys, ending.Factors, ending.Tokens,
+		ending.LeaveOrganizations, ending.DeleteKeys, ending.DeleteFactors, ending.RevokeTokens,
 	} {
 		if err := step(ctx, tx, u.ID); err != nil {
 			return err
@@ -72,12 +72,12 @@ func (s *Service) End(ctx context.Context, tx postgres.Tx, organizationID string
 	}); err != nil {
 		return err
 	}
-	if err := ending.Elsewhere(ctx, tx, u.ID); err != nil {
+	if err := ending.EraseElsewhere(ctx, tx, u.ID); err != nil {
 		return err
 	}
-	if err := s.deps.Letters.Send(ctx, tx, mailing.Letter{Kind: letterDeleted, Address: u.Email, Locale: u.Locale}); err != nil {
+	if err := s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: mailDeleted, Address: u.Email, Locale: u.Locale}); err != nil {
 		return err
 	}
 	u.UpdateTime = clock.Stamp(s.deps.Clock)
-	return s.deps.Users.Erase(ctx, tx, u)
+	return s.deps.Users.Anonymize(ctx, tx, u)
 }

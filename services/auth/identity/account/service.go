@@ -43,10 +43,10 @@ type Passwords interface {
 	Verify(ctx context.Context, account, hash, password string) (right bool, err error)
 }
 
-// Letters takes letters in the transaction of what causes them.
-type Letters interface {
-	// Send has a letter sent when the transaction commits.
-	Send(ctx context.Context, tx postgres.Tx, l mailing.Letter) error
+// Mail takes letters in the transaction of what causes them.
+type Mail interface {
+	// Enqueue has a letter sent when the transaction commits.
+	Enqueue(ctx context.Context, tx postgres.Tx, l mailing.Message) error
 }
 
 // Deps is what the room needs; all of it.
@@ -56,8 +56,8 @@ type Deps struct {
 	Hasher     *user.Hasher
 	Passwords  Passwords
 	Sessions   Sessions
-	Letters    Letters
-	Ending     Ending
+	Mail       Mail
+	Deletion   Deletion
 	Authorizer *authz.Authorizer
 	Trail      *audit.Trail
 	Clock      clock.Clock
@@ -65,7 +65,7 @@ type Deps struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Passwords == nil || deps.Sessions == nil || deps.Letters == nil || !deps.Ending.complete() || deps.Authorizer == nil ||
+	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Passwords == nil || deps.Sessions == nil || deps.Mail == nil || !deps.Deletion.complete() || deps.Authorizer == nil ||
 		deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("account: every dependency is required")
 	}

@@ -17,16 +17,16 @@ import (
 // VerifyEmail implements the RPC.
 func (s *Service) VerifyEmail(ctx context.Context, req *authv1.VerifyEmailRequest) (*authv1.VerifyEmailResponse, error) {
 	err := s.deps.Store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
-		c, err := s.deps.Store.take(ctx, tx, securetoken.Hash(req.GetToken()), s.deps.Clock.Now(), string(toVerify), string(toChange))
+		c, err := s.deps.Store.useToken(ctx, tx, securetoken.Hash(req.GetToken()), s.deps.Clock.Now(), string(toVerify), string(toChange))
 		switch {
 		case err != nil:
 			return err
 		case c.purpose == toChange:
-			return s.change(ctx, tx, c)
+			return s.changeAddress(ctx, tx, c)
 		case c.userID != "":
 			return s.verify(ctx, tx, c)
 		default:
-			return s.settle(ctx, tx, c, c.passwordHash)
+			return s.finish(ctx, tx, c, c.passwordHash)
 		}
 	})
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Service) VerifyEmail(ctx context.Context, req *authv1.VerifyEmailReques
 // which holds a connection, and only for a token that works.
 func (s *Service) ResetPassword(ctx context.Context, req *authv1.ResetPasswordRequest) (*authv1.ResetPasswordResponse, error) {
 	presented := securetoken.Hash(req.GetToken())
-	address, err := s.deps.Store.address(ctx, presented, toReset, s.deps.Clock.Now())
+	address, err := s.deps.Store.tokenAddress(ctx, presented, toReset, s.deps.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +51,11 @@ func (s *Service) ResetPassword(ctx context.Context, req *authv1.ResetPasswordRe
 		return nil, err
 	}
 	err = s.deps.Store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
-		c, err := s.deps.Store.take(ctx, tx, presented, s.deps.Clock.Now(), string(toReset))
+		c, err := s.deps.Store.useToken(ctx, tx, presented, s.deps.Clock.Now(), string(toReset))
 		if err != nil {
 			return err
 		}
-		return s.settle(ctx, tx, c, hash)
+		return s.finish(ctx, tx, c, hash)
 	})
 	if err != nil {
 		return nil, err
@@ -63,9 +63,9 @@ func (s *Service) ResetPassword(ctx context.Context, req *authv1.ResetPasswordRe
 	return &authv1.ResetPasswordResponse{}, nil
 }
 
-// settle gives an address to whoever has shown that it is theirs and has chosen a
+// finish gives an address to whoever has shown that it is theirs and has chosen a
 // password: the account that it has, or a new one.
-func (s *Service) settle(ctx context.Context, tx postgres.Tx, c claim, passwordHash string) error {
+func (s *Service) finish(ctx context.Context, tx postgres.Tx, c claim, passwordHash string) error {
 	account, err := s.deps.Users.TxForSignIn(ctx, tx, c.address)
 	if err != nil {
 		return err
@@ -75,58 +75,58 @@ func (s *Service) settle(ctx context.Context, tx postgres.Tx, c claim, passwordH
 	if account.Disabled || (account.Verified && c.userID == "") || (c.userID != "" && c.userID != account.UserID) {
 		return invalidToken()
 	}
-	if err := s.deps.Store.forget(ctx, tx, c.address, account.UserID); err != nil {
+	if err := s.deps.Store.deleteTokens(ctx, tx, c.address, account.UserID); err != nil {
 		return err
 	}
 	if account.UserID == "" {
-		_, err := s.deps.Accounts.Confirmed(ctx, tx, c.address, passwordHash, c.displayName)
+		_, err := s.deps.Accounts.CreateConfirmed(ctx, tx, c.address, passwordHash, c.displayName)
 		if fault.Is(err, faultv1.Reason_REASON_EMAIL_TAKEN) {
 			return invalidToken() // another link was opened at the same time
 		}
 		return err
 	}
-	return s.replace(ctx, tx, account, passwordHash)
+	return s.resetPassword(ctx, tx, account, passwordHash)
 }
 
 // TakeOver gives an account whose address nobody has confirmed to whoever has shown
 // elsewhere that it is theirs, in a transaction that it makes the user's. Nothing that
 // its maker could sign in with is left, nor a password.
 func (s *Service) TakeOver(ctx context.Context, tx postgres.Tx, account user.Account) error {
-	u, err := s.enter(ctx, tx, account.UserID)
+	u, err := s.lockUser(ctx, tx, account.UserID)
 	if err != nil {
 		return err
 	}
-	if err := s.deps.Store.forget(ctx, tx, u.Email, u.ID); err != nil {
+	if err := s.deps.Store.deleteTokens(ctx, tx, u.Email, u.ID); err != nil {
 		return err
 	}
-	if err := s.empty(ctx, tx, u, ""); err != nil {
+	if err := s.resetCredentials(ctx, tx, u, ""); err != nil {
 		return err
 	}
 	return s.record(ctx, tx, u.ID, account.OrganizationID, "taken_over")
 }
 
-// replace gives an account a new password, and ends what the old one opened.
-func (s *Service) replace(ctx context.Context, tx postgres.Tx, account user.Account, passwordHash string) error {
-	u, err := s.enter(ctx, tx, account.UserID)
+// resetPassword gives an account a new password, and ends what the old one opened.
+func (s *Service) resetPassword(ctx context.Context, tx postgres.Tx, account user.Account, passwordHash string) error {
+	u, err := s.lockUser(ctx, tx, account.UserID)
 	if err != nil {
 		return err
 	}
-	if err := s.empty(ctx, tx, u, passwordHash); err != nil {
+	if err := s.resetCredentials(ctx, tx, u, passwordHash); err != nil {
 		return err
 	}
 	if err := s.record(ctx, tx, u.ID, account.OrganizationID, "password_reset"); err != nil {
 		return err
 	}
-	return s.deps.Office.Send(ctx, tx, mailing.Letter{Kind: letterWasReset, Address: u.Email, Locale: u.Locale})
+	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: mailWasReset, Address: u.Email, Locale: u.Locale})
 }
 
-// empty confirms a user's address, with another password, and ends what the old one
+// resetCredentials confirms a user's address, with another password, and ends what the old one
 // opened. What else lets into an account that was never confirmed is another's: it
 // goes too.
-func (s *Service) empty(ctx context.Context, tx postgres.Tx, u user.User, passwordHash string) error {
-	forget := []Forget{s.deps.Keys}
+func (s *Service) resetCredentials(ctx context.Context, tx postgres.Tx, u user.User, passwordHash string) error {
+	forget := []DeleteFunc{s.deps.DeleteKeys}
 	if !u.EmailVerified {
-		forget = append(forget, s.deps.Factors, s.deps.Identities)
+		forget = append(forget, s.deps.DeleteFactors, s.deps.DeleteIdentities)
 	}
 	u.PasswordHash, u.EmailVerified = passwordHash, true
 	if err := s.save(ctx, tx, u); err != nil {
@@ -145,7 +145,7 @@ func (s *Service) empty(ctx context.Context, tx postgres.Tx, u user.User, passwo
 
 // verify confirms the address of an account, as long as it is still that one.
 func (s *Service) verify(ctx context.Context, tx postgres.Tx, c claim) error {
-	u, err := s.enter(ctx, tx, c.userID)
+	u, err := s.lockUser(ctx, tx, c.userID)
 	if err != nil {
 		return err
 	}
@@ -159,11 +159,11 @@ func (s *Service) verify(ctx context.Context, tx postgres.Tx, c claim) error {
 	return s.recordHome(ctx, tx, u.ID, "email_verified")
 }
 
-// change gives an account another address, unless its password was changed since that
+// changeAddress gives an account another address, unless its password was changed since that
 // was asked for: maybe because somebody else knew it. What was mailed to the old one
 // has no force any more.
-func (s *Service) change(ctx context.Context, tx postgres.Tx, c claim) error {
-	u, err := s.enter(ctx, tx, c.userID)
+func (s *Service) changeAddress(ctx context.Context, tx postgres.Tx, c claim) error {
+	u, err := s.lockUser(ctx, tx, c.userID)
 	if err != nil {
 		return err
 	}
@@ -179,20 +179,20 @@ func (s *Service) change(ctx context.Context, tx postgres.Tx, c claim) error {
 		return err
 	}
 	for _, address := range []string{old, c.address} {
-		if err := s.deps.Store.forget(ctx, tx, address, u.ID); err != nil {
+		if err := s.deps.Store.deleteTokens(ctx, tx, address, u.ID); err != nil {
 			return err
 		}
 	}
 	if err := s.recordHome(ctx, tx, u.ID, "email_changed"); err != nil {
 		return err
 	}
-	return s.deps.Office.Send(ctx, tx, mailing.Letter{
-		Kind: letterChanged, Address: old, Locale: u.Locale, Data: map[string]string{"address": c.address},
+	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{
+		Kind: mailChanged, Address: old, Locale: u.Locale, Data: map[string]string{"address": c.address},
 	})
 }
 
-// enter makes the transaction the user's, and locks the user.
-func (s *Service) enter(ctx context.Context, tx postgres.Tx, userID string) (user.User, error) {
+// lockUser makes the transaction the user's, and locks the user.
+func (s *Service) lockUser(ctx context.Context, tx postgres.Tx, userID string) (user.User, error) {
 	if err := postgres.Enter(ctx, tx, postgres.Scope{UserID: userID}); err != nil {
 		return user.User{}, err
 	}
@@ -205,12 +205,12 @@ func (s *Service) enter(ctx context.Context, tx postgres.Tx, userID string) (use
 
 func (s *Service) save(ctx context.Context, tx postgres.Tx, u user.User) error {
 	u.Revision, u.UpdateTime = u.Revision+1, clock.Stamp(s.deps.Clock)
-	return s.deps.Users.Confirm(ctx, tx, u)
+	return s.deps.Users.SaveAddress(ctx, tx, u)
 }
 
 // recordHome records in the trail of the organization that the user begins in.
 func (s *Service) recordHome(ctx context.Context, tx postgres.Tx, userID, verb string) error {
-	home, err := s.deps.Users.Home(ctx, tx, userID)
+	home, err := s.deps.Users.HomeOrganization(ctx, tx, userID)
 	if err != nil {
 		return err
 	}

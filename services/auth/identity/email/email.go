@@ -106,12 +106,12 @@ type Sessions interface {
 
 // Accounts makes accounts.
 type Accounts interface {
-	// Confirmed makes the account of a sign-up whose address was confirmed.
-	Confirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error)
+	// CreateConfirmed makes the account of a sign-up whose address was confirmed.
+	CreateConfirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error)
 }
 
-// Forget removes something of a user, in a transaction in the user's scope.
-type Forget func(ctx context.Context, tx postgres.Tx, userID string) error
+// DeleteFunc removes something of a user, in a transaction in the user's scope.
+type DeleteFunc func(ctx context.Context, tx postgres.Tx, userID string) error
 
 // Passwords judges the passwords of accounts.
 type Passwords interface {
@@ -130,10 +130,10 @@ type Deps struct {
 	Sessions  Sessions
 	// Keys, Factors and Identities remove a user's API keys, its second factors, and
 	// those at providers who sign it in.
-	Keys, Factors, Identities Forget
+	DeleteKeys, DeleteFactors, DeleteIdentities DeleteFunc
 	// Enrolled lists the second factors of a user.
 	Enrolled func(ctx context.Context, userID string) ([]string, error)
-	Office   *mailing.Office
+	Mail     *mailing.Queue
 	// SecretKey is the installation's, of 32 bytes.
 	SecretKey []byte
 	// PublicURL is where links lead.
@@ -154,9 +154,9 @@ type Service struct {
 }
 
 // NewService returns the service, which writes its letters by the postman.
-func NewService(deps Deps, postman *mailing.Postman) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Accounts == nil || deps.Hasher == nil || deps.Passwords == nil || deps.Sessions == nil || deps.Keys == nil ||
-		deps.Factors == nil || deps.Identities == nil || deps.Enrolled == nil || deps.Office == nil || len(deps.SecretKey) == 0 || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil || postman == nil {
+func NewService(deps Deps, postman *mailing.Worker) (*Service, error) {
+	if deps.Store == nil || deps.Users == nil || deps.Accounts == nil || deps.Hasher == nil || deps.Passwords == nil || deps.Sessions == nil || deps.DeleteKeys == nil ||
+		deps.DeleteFactors == nil || deps.DeleteIdentities == nil || deps.Enrolled == nil || deps.Mail == nil || len(deps.SecretKey) == 0 || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil || postman == nil {
 		return nil, errors.New("email: every dependency is required")
 	}
 	codeKey, err := hkdf.Key(sha256.New, deps.SecretKey, nil, "gatehouse/auth/mail-code", sha256.Size)
@@ -164,11 +164,11 @@ func NewService(deps Deps, postman *mailing.Postman) (*Service, error) {
 		return nil, fmt.Errorf("email: %w", err)
 	}
 	s := &Service{deps: deps, codeKey: codeKey}
-	for kind, w := range map[mailing.Kind]mailing.Writer{
-		letterSignUp: s.writeSignUp, letterConfirm: s.writeConfirm, letterResend: s.writeResend,
-		letterReset: s.writeReset, letterChange: s.writeChange, letterSignIn: s.writeSignIn,
+	for kind, w := range map[mailing.Kind]mailing.Composer{
+		mailSignUp: s.composeSignUp, mailConfirm: s.composeConfirm, mailResend: s.composeResend,
+		mailReset: s.composeReset, mailChange: s.composeChange, mailSignIn: s.composeSignIn,
 	} {
-		postman.Write(kind, w)
+		postman.Compose(kind, w)
 	}
 	return s, nil
 }

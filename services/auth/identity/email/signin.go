@@ -34,9 +34,9 @@ const (
 	dataUntil     = "until"
 )
 
-// Shown is what a mail held: its link's token, or its code and the challenge that
+// Proof is what a mail held: its link's token, or its code and the challenge that
 // it was sent for.
-type Shown struct{ Token, Code, ChallengeID string }
+type Proof struct{ Token, Code, ChallengeID string }
 
 // Reader is who reads the mail of an account.
 type Reader struct {
@@ -49,27 +49,27 @@ type Reader struct {
 // with. Whether there is an account is found out later, as with any letter.
 func (s *Service) BeginSignIn(ctx context.Context, address string) (challengeID string, err error) {
 	challengeID, hash := securetoken.New()
-	return challengeID, s.deps.Office.Post(ctx, mailing.Letter{Kind: letterSignIn, Address: address, Data: map[string]string{
+	return challengeID, s.deps.Mail.EnqueueNow(ctx, mailing.Message{Kind: mailSignIn, Address: address, Data: map[string]string{
 		dataChallenge: base64.RawStdEncoding.EncodeToString(hash),
 		dataUntil:     s.deps.Clock.Now().Add(SignInTTL).UTC().Format(time.RFC3339),
 	}})
 }
 
-// writeSignIn makes the code and the link. One that had to wait too long is not sent,
+// composeSignIn makes the code and the link. One that had to wait too long is not sent,
 // as nobody waits for it.
-func (s *Service) writeSignIn(ctx context.Context, l mailing.Letter) (mailing.Page, error) {
+func (s *Service) composeSignIn(ctx context.Context, l mailing.Message) (mailing.Content, error) {
 	challenge, err := base64.RawStdEncoding.DecodeString(l.Data[dataChallenge])
 	if err != nil {
-		return mailing.Page{}, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the letter cannot be read")
+		return mailing.Content{}, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the letter cannot be read")
 	}
 	until, err := time.Parse(time.RFC3339, l.Data[dataUntil])
 	if err != nil {
-		return mailing.Page{}, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the letter cannot be read")
+		return mailing.Content{}, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the letter cannot be read")
 	}
 	now := clock.Stamp(s.deps.Clock)
 	account, err := s.deps.Users.ForSignIn(ctx, l.Address)
 	if err != nil || !now.Before(until) {
-		return mailing.Page{}, err
+		return mailing.Content{}, err
 	}
 	userID := account.UserID
 	if account.Disabled {
@@ -77,15 +77,15 @@ func (s *Service) writeSignIn(ctx context.Context, l mailing.Letter) (mailing.Pa
 	}
 	code, err := newCode()
 	if err != nil {
-		return mailing.Page{}, err
+		return mailing.Content{}, err
 	}
 	token, tokenHash := securetoken.New()
-	if err := s.deps.Store.keepSignIn(ctx, mailed{
+	if err := s.deps.Store.insertSignIn(ctx, sentSignIn{
 		address: l.Address, userID: userID, challenge: challenge, token: tokenHash, code: s.codeHash(challenge, code),
 	}, now, until); err != nil || userID == "" {
-		return mailing.Page{}, err
+		return mailing.Content{}, err
 	}
-	return mailing.Page{Template: string(letterSignIn), Locale: account.Locale, Data: map[string]string{
+	return mailing.Content{Template: string(mailSignIn), Locale: account.Locale, Data: map[string]string{
 		"code": code, "link": s.link(signInPage, token),
 	}}, nil
 }
@@ -111,13 +111,13 @@ func (s *Service) codeHash(challenge []byte, code string) []byte {
 // FinishSignIn uses up what a mail held, and answers whose it is. Whoever shows it
 // reads the account's mail: an address that nobody had confirmed is confirmed, and
 // what else let into that account was another's and goes.
-func (s *Service) FinishSignIn(ctx context.Context, shown Shown) (Reader, error) {
+func (s *Service) FinishSignIn(ctx context.Context, shown Proof) (Reader, error) {
 	var reader Reader
 	// A refusal is carried past the transaction, which has counted the try.
 	var refusal error
 	err := s.deps.Store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
 		refusal = nil
-		userID, address, err := s.judge(ctx, tx, shown)
+		userID, address, err := s.checkProof(ctx, tx, shown)
 		if err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func (s *Service) FinishSignIn(ctx context.Context, shown Shown) (Reader, error)
 			refusal = invalidCode()
 			return nil
 		}
-		reader, err = s.read(ctx, tx, userID, address)
+		reader, err = s.confirmReader(ctx, tx, userID, address)
 		return err
 	})
 	if err = errors.Join(err, refusal); err != nil {
@@ -134,34 +134,34 @@ func (s *Service) FinishSignIn(ctx context.Context, shown Shown) (Reader, error)
 	return reader, nil
 }
 
-func (s *Service) judge(ctx context.Context, tx postgres.Tx, shown Shown) (userID, address string, err error) {
+func (s *Service) checkProof(ctx context.Context, tx postgres.Tx, shown Proof) (userID, address string, err error) {
 	now := s.deps.Clock.Now()
 	if shown.Token != "" {
-		return s.deps.Store.takeLink(ctx, tx, securetoken.Hash(shown.Token), now)
+		return s.deps.Store.useLink(ctx, tx, securetoken.Hash(shown.Token), now)
 	}
 	challenge := securetoken.Hash(shown.ChallengeID)
 	code := strings.NewReplacer(" ", "", "-", "").Replace(shown.Code) // what people put in to read it
 	return s.deps.Store.tryCode(ctx, tx, challenge, s.codeHash(challenge, code), now)
 }
 
-// read lets the reader of an address into its account, as long as it is still that
+// confirmReader lets the reader of an address into its account, as long as it is still that
 // one.
-func (s *Service) read(ctx context.Context, tx postgres.Tx, userID, address string) (Reader, error) {
-	u, err := s.enter(ctx, tx, userID)
+func (s *Service) confirmReader(ctx context.Context, tx postgres.Tx, userID, address string) (Reader, error) {
+	u, err := s.lockUser(ctx, tx, userID)
 	if err != nil {
 		return Reader{}, err
 	}
 	if u.Disabled || user.NormalizeEmail(u.Email) != address {
 		return Reader{}, invalidCode()
 	}
-	home, err := s.deps.Users.Home(ctx, tx, u.ID)
+	home, err := s.deps.Users.HomeOrganization(ctx, tx, u.ID)
 	if err != nil || u.EmailVerified {
 		return Reader{UserID: u.ID, OrganizationID: home}, err
 	}
-	if err := s.deps.Store.forget(ctx, tx, address, u.ID); err != nil {
+	if err := s.deps.Store.deleteTokens(ctx, tx, address, u.ID); err != nil {
 		return Reader{}, err
 	}
-	if err := s.empty(ctx, tx, u, ""); err != nil {
+	if err := s.resetCredentials(ctx, tx, u, ""); err != nil {
 		return Reader{}, err
 	}
 	return Reader{UserID: u.ID, OrganizationID: home}, s.record(ctx, tx, u.ID, home, "email_verified")

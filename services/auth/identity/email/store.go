@@ -21,23 +21,23 @@ func (s *Store) inTx(ctx context.Context, userID string, fn func(ctx context.Con
 	return s.db.InTx(ctx, postgres.Scope{UserID: userID}, fn)
 }
 
-// keep keeps the hash of a token under the letter's id: a letter that is written
+// insertToken keeps the hash of a token under the letter's id: a letter that is written
 // again replaces its own.
-func (s *Store) keep(ctx context.Context, letterID string, c claim, hash []byte, now, until time.Time) error {
+func (s *Store) insertToken(ctx context.Context, letterID string, c claim, hash []byte, now, until time.Time) error {
 	_, err := postgres.Exec(ctx, s.db, postgres.Scope{}, "SELECT keep_mail_token($1, $2, $3, $4, $5, nullif($6, '')::uuid, $7, $8, $9, $10)",
 		letterID, string(c.purpose), hash, c.address, user.NormalizeEmail(c.address), c.userID, c.passwordHash, c.displayName, now, until)
 	return err
 }
 
-// address returns the address of a token that works, without using it up.
-func (s *Store) address(ctx context.Context, hash []byte, p purpose, now time.Time) (string, error) {
+// tokenAddress returns the address of a token that works, without using it up.
+func (s *Store) tokenAddress(ctx context.Context, hash []byte, p purpose, now time.Time) (string, error) {
 	address, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[string],
 		"SELECT address FROM mail_token_address($1, $2, $3)", hash, []string{string(p)}, now)
-	return address, absent(err)
+	return address, tokenNotFound(err)
 }
 
-// take uses a token up.
-func (s *Store) take(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time, purposes ...string) (claim, error) {
+// useToken uses a token up.
+func (s *Store) useToken(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time, purposes ...string) (claim, error) {
 	c, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (claim, error) {
 		var c claim
 		var userID *string
@@ -47,26 +47,26 @@ func (s *Store) take(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time,
 		}
 		return c, err
 	}, "SELECT purpose, address, user_id::text, password_hash, display_name FROM take_mail_token($1, $2, $3)", hash, purposes, now)
-	return c, absent(err)
+	return c, tokenNotFound(err)
 }
 
-func absent(err error) error {
+func tokenNotFound(err error) error {
 	if errors.Is(err, postgres.ErrNoRows) {
 		return invalidToken()
 	}
 	return err
 }
 
-// forget takes the force from all else that was mailed to an address, or for an
+// deleteTokens takes the force from all else that was mailed to an address, or for an
 // account.
-func (s *Store) forget(ctx context.Context, tx pgx.Tx, address, userID string) error {
+func (s *Store) deleteTokens(ctx context.Context, tx pgx.Tx, address, userID string) error {
 	_, err := postgres.TxExec(ctx, tx, "SELECT forget_mail_tokens($1, nullif($2, '')::uuid)", user.NormalizeEmail(address), userID)
 	return err
 }
 
-// waiting returns the name in the newest sign-up of an address that waits, and
+// pendingSignUp returns the name in the newest sign-up of an address that waits, and
 // whether there is one.
-func (s *Store) waiting(ctx context.Context, address string, now time.Time) (displayName string, found bool, err error) {
+func (s *Store) pendingSignUp(ctx context.Context, address string, now time.Time) (displayName string, found bool, err error) {
 	displayName, err = postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[string],
 		"SELECT display_name FROM waiting_sign_up($1, $2)", user.NormalizeEmail(address), now)
 	if errors.Is(err, postgres.ErrNoRows) {

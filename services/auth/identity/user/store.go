@@ -93,8 +93,8 @@ func (s *Store) InTx(ctx context.Context, userID string, fn func(ctx context.Con
 	return s.db.InTx(ctx, postgres.Scope{UserID: userID}, fn)
 }
 
-// Own returns a user, or NOT_FOUND.
-func (s *Store) Own(ctx context.Context, userID string) (User, error) {
+// Find returns a user, or NOT_FOUND.
+func (s *Store) Find(ctx context.Context, userID string) (User, error) {
 	u, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: userID}, scan, "SELECT "+columns+" FROM users WHERE id = $1", userID)
 	return u, postgres.NotFound(err, "user")
 }
@@ -114,19 +114,19 @@ func (s *Store) Save(ctx context.Context, tx pgx.Tx, u User) error {
 	return err
 }
 
-// Confirm writes what the reader of an address may change of its account: the
+// SaveAddress writes what the reader of an address may change of its account: the
 // address itself, that it is confirmed, the password. An address of another
 // account is EMAIL_TAKEN.
-func (s *Store) Confirm(ctx context.Context, tx pgx.Tx, u User) error {
+func (s *Store) SaveAddress(ctx context.Context, tx pgx.Tx, u User) error {
 	_, err := postgres.TxExec(ctx, tx, `UPDATE users SET email = $2, email_normalized = $3, email_verified = $4, password_hash = $5,
 		revision = $6, updated_at = $7 WHERE id = $1`,
 		u.ID, u.Email, NormalizeEmail(u.Email), u.EmailVerified, u.PasswordHash, u.Revision, u.UpdateTime)
 	return taken(err)
 }
 
-// Erase leaves of a user its id alone, in a transaction of that user, and nothing that
+// Anonymize leaves of a user its id alone, in a transaction of that user, and nothing that
 // it could sign in with. Its address is free again.
-func (s *Store) Erase(ctx context.Context, tx pgx.Tx, u User) error {
+func (s *Store) Anonymize(ctx context.Context, tx pgx.Tx, u User) error {
 	// The address is looked for, so it goes last.
 	for _, sql := range []string{
 		"SELECT anonymize_own_invitations() WHERE $1::uuid IS NOT NULL",
@@ -148,26 +148,26 @@ func (s *Store) Erase(ctx context.Context, tx pgx.Tx, u User) error {
 	return err
 }
 
-// Home returns the organization in which a user's sign-ins begin, in a
+// HomeOrganization returns the organization in which a user's sign-ins begin, in a
 // transaction of that user: the personal one, else the one joined first.
-func (s *Store) Home(ctx context.Context, tx pgx.Tx, id string) (organizationID string, err error) {
+func (s *Store) HomeOrganization(ctx context.Context, tx pgx.Tx, id string) (organizationID string, err error) {
 	organizationID, err = postgres.TxOne(ctx, tx, pgx.RowTo[string], `SELECT m.organization_id::text
 		FROM memberships m JOIN organizations o ON o.id = m.organization_id
 		WHERE m.user_id = $1 ORDER BY o.personal DESC, m.created_at, m.organization_id LIMIT 1`, id)
 	return organizationID, postgres.NotFound(err, "organization")
 }
 
-// Hold keeps a user as it is until the transaction of that user ends, beside others
+// LockShared keeps a user as it is until the transaction of that user ends, beside others
 // that hold it: for opening sessions, which what changes a user's credentials must
 // find, or be found by.
-func (s *Store) Hold(ctx context.Context, tx pgx.Tx, id string) error {
+func (s *Store) LockShared(ctx context.Context, tx pgx.Tx, id string) error {
 	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR SHARE", id)
 	return err
 }
 
-// HoldAlone is [Store.Hold] for what changes a user's credentials and ends its
+// LockExclusive is [Store.Hold] for what changes a user's credentials and ends its
 // sessions: nobody opens one meanwhile.
-func (s *Store) HoldAlone(ctx context.Context, tx pgx.Tx, id string) error {
+func (s *Store) LockExclusive(ctx context.Context, tx pgx.Tx, id string) error {
 	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", id)
 	return err
 }

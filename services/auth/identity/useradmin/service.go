@@ -19,13 +19,13 @@ import (
 
 // Accounts is what can be done with accounts; all of it.
 type Accounts struct {
-	// Make makes an account outside of sign-up, with a confirmed address.
-	Make func(ctx context.Context, email, password, displayName string) (user.User, error)
-	// End ends an account in a transaction in its user's scope, with an audit row in an
+	// Create makes an account outside of sign-up, with a confirmed address.
+	Create func(ctx context.Context, email, password, displayName string) (user.User, error)
+	// Delete ends an account in a transaction in its user's scope, with an audit row in an
 	// organization.
-	End func(ctx context.Context, tx postgres.Tx, organizationID string, u user.User) error
-	// Shut ends what a user has open, in a transaction in the user's scope.
-	Shut func(ctx context.Context, tx postgres.Tx, userID string) error
+	Delete func(ctx context.Context, tx postgres.Tx, organizationID string, u user.User) error
+	// Disable ends what a user has open, in a transaction in the user's scope.
+	Disable func(ctx context.Context, tx postgres.Tx, userID string) error
 }
 
 // Deps is what the room needs; all of it.
@@ -46,7 +46,7 @@ type Service struct {
 
 // NewService returns the service.
 func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Accounts.Make == nil || deps.Accounts.End == nil || deps.Accounts.Shut == nil ||
+	if deps.Store == nil || deps.Users == nil || deps.Accounts.Create == nil || deps.Accounts.Delete == nil || deps.Accounts.Disable == nil ||
 		deps.Trail == nil || deps.Clock == nil {
 		return nil, errors.New("people: every dependency is required")
 	}
@@ -85,7 +85,7 @@ func (s *Service) GetUser(ctx context.Context, req *authv1.GetUserRequest) (*aut
 
 // CreateUser implements the RPC.
 func (s *Service) CreateUser(ctx context.Context, req *authv1.CreateUserRequest) (*authv1.User, error) {
-	u, err := s.deps.Accounts.Make(ctx, req.GetEmail(), req.GetPassword(), req.GetDisplayName())
+	u, err := s.deps.Accounts.Create(ctx, req.GetEmail(), req.GetPassword(), req.GetDisplayName())
 	if err != nil {
 		return nil, err
 	}
@@ -112,9 +112,9 @@ func (s *Service) UpdateUser(ctx context.Context, req *authv1.UpdateUserRequest)
 		}
 		if after.Disabled && !before.Disabled {
 			if after.ID == caller.UserID {
-				return oneself("disable")
+				return ownAccount("disable")
 			}
-			if err := s.deps.Accounts.Shut(ctx, tx, after.ID); err != nil {
+			if err := s.deps.Accounts.Disable(ctx, tx, after.ID); err != nil {
 				return err
 			}
 		}
@@ -143,9 +143,9 @@ func (s *Service) DeleteUser(ctx context.Context, req *authv1.DeleteUserRequest)
 		return nil, err
 	}
 	if req.GetId() == caller.UserID {
-		return nil, oneself("delete")
+		return nil, ownAccount("delete")
 	}
-	if err := s.change(ctx, caller, req.GetId(), s.deps.Accounts.End); err != nil {
+	if err := s.change(ctx, caller, req.GetId(), s.deps.Accounts.Delete); err != nil {
 		return nil, err
 	}
 	return &authv1.DeleteUserResponse{}, nil
@@ -168,7 +168,7 @@ func (s *Service) change(ctx context.Context, operator *identity.Principal, user
 		if err != nil {
 			return err
 		}
-		home, err := s.deps.Users.Home(ctx, tx, userID)
+		home, err := s.deps.Users.HomeOrganization(ctx, tx, userID)
 		if err != nil {
 			return err
 		}

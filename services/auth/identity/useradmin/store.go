@@ -25,8 +25,8 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	DefaultOrder: "createTime desc",
 }
 
-// people leaves out service accounts and those who are gone.
-const people = `SELECT id::text, email, email_verified, display_name, locale, disabled, revision, created_at, updated_at
+// selectUsers leaves out service accounts and those who are gone.
+const selectUsers = `SELECT id::text, email, email_verified, display_name, locale, disabled, revision, created_at, updated_at
 	FROM users WHERE kind = 'person' AND deleted_at IS NULL`
 
 // Store reads users in Postgres.
@@ -47,7 +47,7 @@ func scan(row pgx.CollectableRow) (user.User, error) {
 // list returns a page of users to an operator.
 func (s *Store) list(ctx context.Context, operatorID string, req paging.Request) ([]user.User, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: operatorID}, paging.Query[user.User]{
-		List: list, Tokens: s.tokens, Request: req, SQL: people, Scan: scan,
+		List: list, Tokens: s.tokens, Request: req, SQL: selectUsers, Scan: scan,
 		Value: func(u user.User, field string) any {
 			switch field {
 			case "email":
@@ -67,6 +67,6 @@ func (s *Store) list(ctx context.Context, operatorID string, req paging.Request)
 
 // get returns a user to an operator, or NOT_FOUND.
 func (s *Store) get(ctx context.Context, operatorID, id string) (user.User, error) {
-	u, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: operatorID}, scan, people+" AND id = $1", id)
+	u, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: operatorID}, scan, selectUsers+" AND id = $1", id)
 	return u, postgres.NotFound(err, resourceType)
 }

@@ -34,7 +34,7 @@ func apply(u, patch user.User, mask []string) (user.User, error) {
 	return after, after.Validate()
 }
 
-// oneself refuses what an operator must not do to its own account here.
-func oneself(what string) error {
+// ownAccount refuses what an operator must not do to its own account here.
+func ownAccount(what string) error {
 	return fault.New(faultv1.Reason_REASON_CONFLICT, "you cannot %s yourself here", what)
 }

@@ -55,7 +55,7 @@ func (s *Service) BatchGetMemberships(ctx context.Context, req *authv1.BatchGetM
 	out := &authv1.BatchGetMembershipsResponse{}
 	for _, m := range found {
 		out.Memberships = append(out.Memberships, &authv1.DirectoryMembership{
-			UserId: m.User.ID, Roles: m.Roles, Permissions: s.deps.Rights.Held(m).Permissions, Disabled: m.User.Disabled,
+			UserId: m.User.ID, Roles: m.Roles, Permissions: s.deps.Rights.OfMember(m).Permissions, Disabled: m.User.Disabled,
 			ServiceAccount: m.ServiceAccount,
 		})
 	}

@@ -65,7 +65,7 @@ func (s *Service) DeleteGrant(ctx context.Context, req *authv1.DeleteGrantReques
 		if err != nil {
 			return err
 		}
-		if err := s.deps.Revocations.EndSessions(ctx, tx, sessions); err != nil {
+		if err := s.deps.Revocations.RevokeSessions(ctx, tx, sessions); err != nil {
 			return err
 		}
 		// The trail is that of the organization that the client acted in.

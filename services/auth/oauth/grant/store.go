@@ -65,9 +65,9 @@ func (s *Store) Find(ctx context.Context, tx pgx.Tx, organizationID, userID, cli
 	return g, err
 }
 
-// Add lets a client do more, in a transaction of the organization, and answers the
+// Upsert lets a client do more, in a transaction of the organization, and answers the
 // grant's id.
-func (s *Store) Add(ctx context.Context, tx pgx.Tx, g Grant, now time.Time) (string, error) {
+func (s *Store) Upsert(ctx context.Context, tx pgx.Tx, g Grant, now time.Time) (string, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[string], `INSERT INTO oauth_grants AS g
 		(organization_id, id, user_id, client_id, scopes, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6)
 		ON CONFLICT ON CONSTRAINT oauth_grants_one DO UPDATE SET updated_at = $6,

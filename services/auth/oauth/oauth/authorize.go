@@ -38,10 +38,10 @@ func (s *Service) Authorize(ctx context.Context, req *authv1.AuthorizeRequest) (
 	if err != nil {
 		return nil, err
 	}
-	if !client.Redirects(req.GetRedirectUri()) {
+	if !client.AllowsRedirect(req.GetRedirectUri()) {
 		return nil, invalidRequest("redirect_uri is not registered for this client")
 	}
-	a, refused := read(req, client)
+	a, refused := parseRequest(req, client)
 	if refused != nil {
 		return s.refuse(a.request, *refused)
 	}
@@ -66,7 +66,7 @@ func (s *Service) Authorize(ctx context.Context, req *authv1.AuthorizeRequest) (
 }
 
 // decide answers a request of a client for a user who is signed in.
-func (s *Service) decide(ctx context.Context, client oauthclient.Client, a asked, l login) (out *authv1.AuthorizeResponse, err error) {
+func (s *Service) decide(ctx context.Context, client oauthclient.Client, a authorization, l login) (out *authv1.AuthorizeResponse, err error) {
 	scope := postgres.Scope{OrganizationID: a.OrganizationID, UserID: l.UserID}
 	err = s.deps.Store.db.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
 		if _, err := s.deps.Organizations.Member(ctx, tx, a.OrganizationID, l.UserID); err != nil {
@@ -80,20 +80,20 @@ func (s *Service) decide(ctx context.Context, client oauthclient.Client, a asked
 			return err
 		}
 		switch {
-		case given.Covers(a.Scopes) && a.remembered(client):
+		case given.Covers(a.Scopes) && a.reusesGrant(client):
 			out, err = s.redirect(s.issueCode(ctx, tx, client.ID, a.request, l))
 		case a.prompted(promptNone):
 			out, err = s.refuse(a.request, refusal{"consent_required", "the user has not agreed"})
 		default:
-			out, err = s.ask(ctx, tx, client, a.request, l)
+			out, err = s.askConsent(ctx, tx, client, a.request, l)
 		}
 		return err
 	})
 	return out, err
 }
 
-// ask keeps the question, and answers what the page shows.
-func (s *Service) ask(ctx context.Context, tx postgres.Tx, client oauthclient.Client, r request, l login) (*authv1.AuthorizeResponse, error) {
+// askConsent keeps the question, and answers what the page shows.
+func (s *Service) askConsent(ctx context.Context, tx postgres.Tx, client oauthclient.Client, r request, l login) (*authv1.AuthorizeResponse, error) {
 	u, err := s.deps.Users.Get(ctx, tx, l.UserID)
 	if err != nil {
 		return nil, err
@@ -125,24 +125,24 @@ func (s *Service) DecideConsent(ctx context.Context, req *authv1.DecideConsentRe
 	}
 	var out string
 	err = s.deps.Store.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
-		clientID, r, found, err := s.deps.Store.takeConsent(ctx, tx, securetoken.Hash(req.GetTicket()), hash, now)
+		clientID, r, found, err := s.deps.Store.useConsent(ctx, tx, securetoken.Hash(req.GetTicket()), hash, now)
 		if err != nil {
 			return err
 		}
 		if !found || l.ID == "" {
 			return invalidRequest("the question was answered, has expired, or was another browser's")
 		}
-		if err := s.stillAsks(ctx, tx, clientID, r); err != nil {
+		if err := s.checkRegistration(ctx, tx, clientID, r); err != nil {
 			return err
 		}
 		if !req.GetAllow() {
-			out, err = s.answer(r, map[string]string{"error": "access_denied"})
+			out, err = s.redirectURI(r, map[string]string{"error": "access_denied"})
 			return err
 		}
 		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: r.OrganizationID, UserID: l.UserID}); err != nil {
 			return err
 		}
-		if err := s.allow(ctx, tx, clientID, r, l); err != nil {
+		if err := s.storeGrant(ctx, tx, clientID, r, l); err != nil {
 			return err
 		}
 		out, err = s.issueCode(ctx, tx, clientID, r, l)
@@ -154,23 +154,23 @@ func (s *Service) DecideConsent(ctx context.Context, req *authv1.DecideConsentRe
 	return &authv1.DecideConsentResponse{RedirectUri: out}, nil
 }
 
-// stillAsks refuses where the client has lost meanwhile what the user was asked for.
-func (s *Service) stillAsks(ctx context.Context, tx postgres.Tx, clientID string, r request) error {
-	client, err := s.deps.Clients.Hold(ctx, tx, clientID)
+// checkRegistration refuses where the client has lost meanwhile what the user was asked for.
+func (s *Service) checkRegistration(ctx context.Context, tx postgres.Tx, clientID string, r request) error {
+	client, err := s.deps.Clients.LockShared(ctx, tx, clientID)
 	if err != nil && !fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return err
 	}
-	registered := grant.Grant{Scopes: client.Scopes}.Covers(r.Scopes) && client.Redirects(r.RedirectURI) &&
-		client.Allows(oauthclient.GrantAuthorizationCode)
+	registered := grant.Grant{Scopes: client.Scopes}.Covers(r.Scopes) && client.AllowsRedirect(r.RedirectURI) &&
+		client.AllowsGrant(oauthclient.GrantAuthorizationCode)
 	if !registered || client.MembersOnly && client.OrganizationID != r.OrganizationID {
 		return invalidRequest("the program is not registered for this any more")
 	}
 	return nil
 }
 
-// allow keeps what the user has agreed to.
-func (s *Service) allow(ctx context.Context, tx postgres.Tx, clientID string, r request, l login) error {
-	grantID, err := s.deps.Grants.Add(ctx, tx, grant.Grant{
+// storeGrant keeps what the user has agreed to.
+func (s *Service) storeGrant(ctx context.Context, tx postgres.Tx, clientID string, r request, l login) error {
+	grantID, err := s.deps.Grants.Upsert(ctx, tx, grant.Grant{
 		OrganizationID: r.OrganizationID, UserID: l.UserID, ClientID: clientID, Scopes: r.Scopes,
 	}, clock.Stamp(s.deps.Clock))
 	if err != nil {
@@ -182,11 +182,11 @@ func (s *Service) allow(ctx context.Context, tx postgres.Tx, clientID string, r 
 	})
 }
 
-// answer is the redirect that brings the client its answer, and tells it who sends
+// redirectURI is the redirect that brings the client its answer, and tells it who sends
 // it (RFC 9207).
-func (s *Service) answer(r request, parameters map[string]string) (string, error) {
+func (s *Service) redirectURI(r request, parameters map[string]string) (string, error) {
 	parameters["state"], parameters["iss"] = r.State, s.deps.Issuer
-	return answer(r.RedirectURI, parameters)
+	return addParameters(r.RedirectURI, parameters)
 }
 
 // issueCode makes a code, and answers the redirect that brings it to the client.
@@ -195,11 +195,11 @@ func (s *Service) issueCode(ctx context.Context, tx postgres.Tx, clientID string
 	if err := s.deps.Store.insertCode(ctx, tx, clientID, r, l, hash, s.deps.Clock.Now().Add(CodeTTL)); err != nil {
 		return "", err
 	}
-	return s.answer(r, map[string]string{"code": code})
+	return s.redirectURI(r, map[string]string{"code": code})
 }
 
 func (s *Service) refuse(r request, why refusal) (*authv1.AuthorizeResponse, error) {
-	return s.redirect(s.answer(r, map[string]string{"error": why.code, "error_description": why.description}))
+	return s.redirect(s.redirectURI(r, map[string]string{"error": why.code, "error_description": why.description}))
 }
 
 func (s *Service) redirect(uri string, err error) (*authv1.AuthorizeResponse, error) {

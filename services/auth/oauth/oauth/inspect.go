@@ -56,7 +56,7 @@ func (s *Service) accessToken(ctx context.Context, client oauthclient.Client, to
 	if err != nil {
 		return nil, err
 	}
-	revoked, err := s.deps.Revocations.Concerns(ctx, p)
+	revoked, err := s.deps.Revocations.IsRevoked(ctx, p)
 	if err != nil || revoked || p.ClientID != client.ID {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (s *Service) RevokeToken(ctx context.Context, req *authv1.ClientTokenReques
 		if err := s.deps.Store.endSession(ctx, tx, p, s.deps.Clock.Now()); err != nil {
 			return err
 		}
-		if err := s.deps.Revocations.EndSession(ctx, tx, p.SessionID); err != nil {
+		if err := s.deps.Revocations.RevokeSession(ctx, tx, p.SessionID); err != nil {
 			return err
 		}
 		return s.deps.Trail.Append(ctx, tx, audit.Event{
@@ -100,7 +100,7 @@ func (s *Service) GetUserInfo(ctx context.Context, _ *authv1.GetUserInfoRequest)
 	if err != nil {
 		return nil, err
 	}
-	u, err := s.deps.Users.Own(ctx, p.UserID)
+	u, err := s.deps.Users.Find(ctx, p.UserID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return nil, identity.Unauthenticated() // a client that acts for itself is no user
 	}
@@ -148,7 +148,7 @@ func (s *Service) EndLogin(ctx context.Context, req *authv1.EndLoginRequest) (*a
 		if err != nil || !found {
 			return err
 		}
-		if err := s.deps.Revocations.EndSession(ctx, tx, ended.ID); err != nil {
+		if err := s.deps.Revocations.RevokeSession(ctx, tx, ended.ID); err != nil {
 			return err
 		}
 		return s.deps.Trail.Append(ctx, tx, audit.Event{
@@ -179,5 +179,5 @@ func (s *Service) afterLogout(ctx context.Context, req *authv1.EndLoginRequest, 
 	if !slices.Contains(client.PostLogoutRedirectURIs, req.GetPostLogoutRedirectUri()) {
 		return "", invalidRequest("post_logout_redirect_uri is not registered for this client")
 	}
-	return answer(req.GetPostLogoutRedirectUri(), map[string]string{"state": req.GetState()})
+	return addParameters(req.GetPostLogoutRedirectUri(), map[string]string{"state": req.GetState()})
 }

@@ -144,9 +144,9 @@ func parseScopes(parameter string, registered []string) ([]string, error) {
 	return asked, nil
 }
 
-// answer adds parameters that have a value to a redirect URI, beside those that it
+// addParameters adds parameters that have a value to a redirect URI, beside those that it
 // has.
-func answer(redirectURI string, parameters map[string]string) (string, error) {
+func addParameters(redirectURI string, parameters map[string]string) (string, error) {
 	u, err := url.Parse(redirectURI)
 	if err != nil {
 		return "", fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the redirect URI cannot be read")

@@ -34,8 +34,8 @@ type request struct {
 	OrganizationID string `json:"organizationId"`
 }
 
-// asked is a request with how the user is to be asked.
-type asked struct {
+// authorization is a request with how the user is to be asked.
+type authorization struct {
 	request
 	prompts []string
 	// maxAge is how long ago the user may have signed in, at most; negative when
@@ -43,15 +43,15 @@ type asked struct {
 	maxAge time.Duration
 }
 
-func (a *asked) prompted(value string) bool { return slices.Contains(a.prompts, value) }
+func (a *authorization) prompted(value string) bool { return slices.Contains(a.prompts, value) }
 
 // refusal is what is wrong with a request, in the words of RFC 6749 section
 // 4.1.2.1, for the client to read.
 type refusal struct{ code, description string }
 
-// read checks a request of a client whose redirect URI is right.
-func read(req *authv1.AuthorizeRequest, client oauthclient.Client) (asked, *refusal) {
-	a := asked{request: request{
+// parseRequest checks a request of a client whose redirect URI is right.
+func parseRequest(req *authv1.AuthorizeRequest, client oauthclient.Client) (authorization, *refusal) {
+	a := authorization{request: request{
 		RedirectURI: req.GetRedirectUri(), State: req.GetState(), Nonce: req.GetNonce(), Challenge: req.GetCodeChallenge(),
 	}, prompts: strings.Fields(req.GetPrompt()), maxAge: -1}
 	switch {
@@ -63,7 +63,7 @@ func read(req *authv1.AuthorizeRequest, client oauthclient.Client) (asked, *refu
 		return a, &refusal{"unsupported_response_type", "response_type must be code"}
 	case req.GetResponseMode() != "" && req.GetResponseMode() != "query":
 		return a, &refusal{"invalid_request", "response_mode must be query"}
-	case !client.Allows(oauthclient.GrantAuthorizationCode):
+	case !client.AllowsGrant(oauthclient.GrantAuthorizationCode):
 		return a, &refusal{"unauthorized_client", "the client is not registered for authorization_code"}
 	case req.GetCodeChallengeMethod() != "S256":
 		return a, &refusal{"invalid_request", "code_challenge_method must be S256"}
@@ -77,7 +77,7 @@ func read(req *authv1.AuthorizeRequest, client oauthclient.Client) (asked, *refu
 	return a, a.readPrompt(req.GetMaxAge())
 }
 
-func (a *asked) readPrompt(maxAge string) *refusal {
+func (a *authorization) readPrompt(maxAge string) *refusal {
 	for _, value := range a.prompts {
 		if !slices.Contains([]string{promptNone, promptLogin, promptConsent, promptSelect}, value) {
 			return &refusal{"invalid_request", "prompt has an unknown value"}
@@ -98,14 +98,14 @@ func (a *asked) readPrompt(maxAge string) *refusal {
 }
 
 // signInNeeded tells whether the user must sign in, or do so again.
-func (a *asked) signInNeeded(l login, now time.Time) bool {
+func (a *authorization) signInNeeded(l login, now time.Time) bool {
 	elsewhere := a.OrganizationID != l.OrganizationID && identity.BoundToOrganization(l.Methods)
 	return l.ID == "" || elsewhere || a.prompted(promptLogin) || a.prompted(promptSelect) || a.maxAge >= 0 && now.Sub(l.AuthTime) > a.maxAge
 }
 
-// remembered tells whether a consent counts again when the client comes back. It
+// reusesGrant tells whether a consent counts again when the client comes back. It
 // does not where anybody could be the one who comes: a program without a secret,
 // at an address that is not its own (RFC 8252 section 8.6).
-func (a *asked) remembered(client oauthclient.Client) bool {
+func (a *authorization) reusesGrant(client oauthclient.Client) bool {
 	return !a.prompted(promptConsent) && (client.Confidential() || strings.HasPrefix(a.RedirectURI, "https:"))
 }

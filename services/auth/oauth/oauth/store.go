@@ -77,8 +77,8 @@ func (s *Store) insertConsent(ctx context.Context, tx pgx.Tx, clientID string, r
 	return err
 }
 
-// takeConsent uses a question up; false when it was not this browser's, or is over.
-func (s *Store) takeConsent(ctx context.Context, tx pgx.Tx, ticket, login []byte, now time.Time) (clientID string, r request, found bool, err error) {
+// useConsent uses a question up; false when it was not this browser's, or is over.
+func (s *Store) useConsent(ctx context.Context, tx pgx.Tx, ticket, login []byte, now time.Time) (clientID string, r request, found bool, err error) {
 	var kept []byte
 	clientID, err = postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (string, error) {
 		var id string
@@ -113,8 +113,8 @@ type code struct {
 	redirectURI, nonce, challenge string
 }
 
-// takeCode uses a code of a client up for a session; false when it does not work.
-func (s *Store) takeCode(ctx context.Context, tx pgx.Tx, hash []byte, clientID, sessionID string, now time.Time) (code, bool, error) {
+// useCode uses a code of a client up for a session; false when it does not work.
+func (s *Store) useCode(ctx context.Context, tx pgx.Tx, hash []byte, clientID, sessionID string, now time.Time) (code, bool, error) {
 	c, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (code, error) {
 		c := code{Session: session.Session{ID: sessionID, ClientID: clientID}}
 		err := row.Scan(&c.OrganizationID, &c.UserID, &c.redirectURI, &c.Scopes, &c.nonce, &c.challenge, &c.AuthTime, &c.Methods)

@@ -40,7 +40,7 @@ func (s *Service) IssueToken(ctx context.Context, req *authv1.IssueTokenRequest)
 		return nil, invalidRequest("grant_type is missing")
 	case !known:
 		return nil, fault.New(faultv1.Reason_REASON_OAUTH_UNSUPPORTED_GRANT_TYPE, "this grant_type is not supported")
-	case !client.Allows(req.GetGrantType()):
+	case !client.AllowsGrant(req.GetGrantType()):
 		return nil, unauthorizedClient()
 	}
 	return issue(ctx, client, req)
@@ -65,15 +65,15 @@ func (s *Service) exchange(ctx context.Context, client oauthclient.Client, req *
 		hash, now := securetoken.Hash(req.GetCode()), s.deps.Clock.Now()
 		var works bool
 		var err error
-		if used, works, err = s.deps.Store.takeCode(ctx, tx, hash, client.ID, id.New(), now); err != nil {
+		if used, works, err = s.deps.Store.useCode(ctx, tx, hash, client.ID, id.New(), now); err != nil {
 			return err
 		}
 		refusal = nil
 		if !works {
 			refusal = invalidGrant()
-			return s.endReused(ctx, tx, hash, client.ID)
+			return s.revokeReused(ctx, tx, hash, client.ID)
 		}
-		if used.redirectURI != req.GetRedirectUri() || !verifies(req.GetCodeVerifier(), used.challenge) {
+		if used.redirectURI != req.GetRedirectUri() || !matchesChallenge(req.GetCodeVerifier(), used.challenge) {
 			refusal = invalidGrant()
 			return nil
 		}
@@ -87,16 +87,16 @@ func (s *Service) exchange(ctx context.Context, client oauthclient.Client, req *
 	if err != nil {
 		return nil, err
 	}
-	return s.answerTokens(signing, client, tokens, used.Session, used.nonce)
+	return s.tokensFor(signing, client, tokens, used.Session, used.nonce)
 }
 
 // minVerifier and maxVerifier bound the verifier of a challenge (RFC 7636 section
 // 4.1): a shorter one could be guessed.
 const minVerifier, maxVerifier = 43, 128
 
-// verifies tells whether a verifier is the one of a challenge (RFC 7636 section
+// matchesChallenge tells whether a verifier is the one of a challenge (RFC 7636 section
 // 4.6).
-func verifies(verifier, challenge string) bool {
+func matchesChallenge(verifier, challenge string) bool {
 	if len(verifier) < minVerifier || len(verifier) > maxVerifier {
 		return false
 	}
@@ -104,13 +104,13 @@ func verifies(verifier, challenge string) bool {
 	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(challenge)) == 1
 }
 
-// endReused ends what a code has opened before (RFC 6749 section 4.1.2).
-func (s *Service) endReused(ctx context.Context, tx postgres.Tx, hash []byte, clientID string) error {
+// revokeReused ends what a code has opened before (RFC 6749 section 4.1.2).
+func (s *Service) revokeReused(ctx context.Context, tx postgres.Tx, hash []byte, clientID string) error {
 	reused, ended, err := s.deps.Store.revokeReusedCode(ctx, tx, hash, clientID, s.deps.Clock.Now())
 	if err != nil || !ended {
 		return err
 	}
-	if err := s.deps.Revocations.EndSession(ctx, tx, reused.ID); err != nil {
+	if err := s.deps.Revocations.RevokeSession(ctx, tx, reused.ID); err != nil {
 		return err
 	}
 	return s.deps.Trail.Append(ctx, tx, audit.Event{
@@ -126,7 +126,7 @@ func (s *Service) refresh(ctx context.Context, client oauthclient.Client, req *a
 		return nil, invalidRequest("refresh_token is missing")
 	}
 	narrow := func(ctx context.Context, tx postgres.Tx, session *session.Session) error {
-		held, err := s.hold(ctx, tx, client, oauthclient.GrantRefreshToken)
+		held, err := s.lockClient(ctx, tx, client, oauthclient.GrantRefreshToken)
 		if err != nil {
 			return err
 		}
@@ -149,17 +149,17 @@ func (s *Service) refresh(ctx context.Context, client oauthclient.Client, req *a
 	if err != nil {
 		return nil, err
 	}
-	return s.answerTokens(signing, client, tokens, refreshed, "")
+	return s.tokensFor(signing, client, tokens, refreshed, "")
 }
 
-// hold returns a client that was authenticated as it is until the transaction ends:
+// lockClient returns a client that was authenticated as it is until the transaction ends:
 // what it does now must not outlast what it is registered for, nor its secret.
-func (s *Service) hold(ctx context.Context, tx postgres.Tx, client oauthclient.Client, grantType string) (oauthclient.Client, error) {
-	held, err := s.deps.Clients.Hold(ctx, tx, client.ID)
+func (s *Service) lockClient(ctx context.Context, tx postgres.Tx, client oauthclient.Client, grantType string) (oauthclient.Client, error) {
+	held, err := s.deps.Clients.LockShared(ctx, tx, client.ID)
 	switch {
 	case fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) || err == nil && !bytes.Equal(held.SecretHash, client.SecretHash):
 		return held, invalidClient()
-	case err == nil && !held.Allows(grantType):
+	case err == nil && !held.AllowsGrant(grantType):
 		return held, unauthorizedClient()
 	default:
 		return held, err
@@ -181,7 +181,7 @@ func (s *Service) clientCredentials(ctx context.Context, client oauthclient.Clie
 	var tokenID string
 	var now time.Time
 	err = s.deps.Store.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
-		held, err := s.hold(ctx, tx, client, oauthclient.GrantClientCredentials)
+		held, err := s.lockClient(ctx, tx, client, oauthclient.GrantClientCredentials)
 		if err != nil {
 			return err
 		}
@@ -212,10 +212,10 @@ func (s *Service) clientCredentials(ctx context.Context, client oauthclient.Clie
 	}, nil
 }
 
-// answerTokens answers the tokens of a session in which a client acts for a user.
-func (s *Service) answerTokens(signing identity.SigningKey, client oauthclient.Client, tokens *authv1.TokenResponse, opened session.Session, nonce string) (*authv1.OAuthTokens, error) {
+// tokensFor answers the tokens of a session in which a client acts for a user.
+func (s *Service) tokensFor(signing identity.SigningKey, client oauthclient.Client, tokens *authv1.TokenResponse, opened session.Session, nonce string) (*authv1.OAuthTokens, error) {
 	out := &authv1.OAuthTokens{AccessToken: tokens.GetAccessToken(), ExpiresIn: tokens.GetExpiresIn(), Scope: strings.Join(opened.Scopes, " ")}
-	if client.Allows(oauthclient.GrantRefreshToken) {
+	if client.AllowsGrant(oauthclient.GrantRefreshToken) {
 		out.RefreshToken = tokens.GetRefreshToken()
 	}
 	if !slices.Contains(opened.Scopes, oauthclient.ScopeOpenID) {

@@ -13,10 +13,10 @@ func TestS27VerifiersAreOfTheLengthThatTheRFCWants(t *testing.T) {
 		verifier := strings.Repeat("v", length)
 		sum := sha256.Sum256([]byte(verifier))
 		challenge := base64.RawURLEncoding.EncodeToString(sum[:])
-		if verifies(verifier, challenge) != want {
+		if matchesChallenge(verifier, challenge) != want {
 			t.Errorf("one of %d characters: %t, want %t", length, !want, want)
 		}
-		if verifies(verifier+"x", challenge) {
+		if matchesChallenge(verifier+"x", challenge) {
 			t.Errorf("another one than that of %d characters is taken", length)
 		}
 	}

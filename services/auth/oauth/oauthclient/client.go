@@ -98,11 +98,11 @@ func (c Client) validateGrants() error {
 	switch {
 	case len(c.GrantTypes) == 0:
 		return fault.Invalid("oauthClient.grantTypes", "must not be empty")
-	case c.Allows(GrantAuthorizationCode) && len(c.RedirectURIs) == 0:
+	case c.AllowsGrant(GrantAuthorizationCode) && len(c.RedirectURIs) == 0:
 		return fault.Invalid("oauthClient.redirectUris", "must not be empty for authorization_code")
-	case c.Allows(GrantRefreshToken) && !c.Allows(GrantAuthorizationCode):
+	case c.AllowsGrant(GrantRefreshToken) && !c.AllowsGrant(GrantAuthorizationCode):
 		return fault.Invalid("oauthClient.grantTypes", "refresh_token needs authorization_code")
-	case c.Allows(GrantClientCredentials) && !c.Confidential():
+	case c.AllowsGrant(GrantClientCredentials) && !c.Confidential():
 		return fault.Invalid("oauthClient.grantTypes", "client_credentials needs a confidential client")
 	default:
 		return nil
@@ -132,17 +132,17 @@ func (c Client) Cover(permissions []string) error {
 	return nil
 }
 
-// Loses tells whether a change takes something from the client that its tokens rely
+// NarrowedBy tells whether a change takes something from the client that its tokens rely
 // on.
-func (c Client) Loses(after Client) bool {
+func (c Client) NarrowedBy(after Client) bool {
 	lost := func(before, after []string) bool {
 		return slices.ContainsFunc(before, func(item string) bool { return !slices.Contains(after, item) })
 	}
 	return lost(c.Scopes, after.Scopes) || lost(c.GrantTypes, after.GrantTypes) || after.MembersOnly && !c.MembersOnly
 }
 
-// Allows tells whether the client is registered for a grant type.
-func (c Client) Allows(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
+// AllowsGrant tells whether the client is registered for a grant type.
+func (c Client) AllowsGrant(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
 
 // hostPattern is a host with or without a port, and nothing else that the grammar
 // of URIs allows: pages name it in their content security policy.
@@ -173,10 +173,10 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Redirects tells whether users may be sent to a URI: one that is registered,
+// AllowsRedirect tells whether users may be sent to a URI: one that is registered,
 // character by character; the port alone may differ where it leads to a program
 // on the user's own machine (RFC 8252 section 7.3).
-func (c Client) Redirects(uri string) bool {
+func (c Client) AllowsRedirect(uri string) bool {
 	if slices.Contains(c.RedirectURIs, uri) {
 		return true
 	}

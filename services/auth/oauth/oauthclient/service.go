@@ -129,8 +129,8 @@ func (s *Service) UpdateOAuthClient(ctx context.Context, req *authv1.UpdateOAuth
 			if err == nil && slices.Contains(mask, "scopes") {
 				err = after.CheckScopes(s.deps.Authorizer.Allowed(caller))
 			}
-			if err == nil && before.Loses(after) {
-				err = s.deps.Revocations.EndClient(ctx, tx, before.ID)
+			if err == nil && before.NarrowedBy(after) {
+				err = s.deps.Revocations.RevokeClient(ctx, tx, before.ID)
 			}
 			return after, err
 		})
@@ -153,7 +153,7 @@ func (s *Service) RotateOAuthClientSecret(ctx context.Context, req *authv1.Rotat
 				return before, fault.New(faultv1.Reason_REASON_CONFLICT, "a public client has no secret")
 			}
 			before.SecretHash = hash
-			return before, s.deps.Revocations.EndUser(ctx, tx, before.ID)
+			return before, s.deps.Revocations.RevokeUser(ctx, tx, before.ID)
 		})
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (s *Service) DeleteOAuthClient(ctx context.Context, req *authv1.DeleteOAuth
 		if err := s.deps.Store.remove(ctx, tx, c, s.deps.Clock.Now()); err != nil {
 			return err
 		}
-		if err := s.deps.Revocations.EndClient(ctx, tx, c.ID); err != nil {
+		if err := s.deps.Revocations.RevokeClient(ctx, tx, c.ID); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, c, "deleted", nil)

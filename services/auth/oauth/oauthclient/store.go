@@ -119,10 +119,10 @@ func (s *Store) ByID(ctx context.Context, id string) (Client, error) {
 	return c, postgres.NotFound(err, kind)
 }
 
-// Hold is [Store.ByID] in a transaction, until the end of which the client stays as it
+// LockShared is [Store.ByID] in a transaction, until the end of which the client stays as it
 // is, beside others that hold it: for what gives it tokens, which what takes from the
 // client must find, or be found by.
-func (s *Store) Hold(ctx context.Context, tx pgx.Tx, id string) (Client, error) {
+func (s *Store) LockShared(ctx context.Context, tx pgx.Tx, id string) (Client, error) {
 	c, err := postgres.TxOne(ctx, tx, scanNamed(id), "SELECT "+namedColumns+" FROM hold_oauth_client($1)", id)
 	return c, postgres.NotFound(err, kind)
 }

@@ -76,7 +76,7 @@ func (s *Service) accept(ctx context.Context, tx postgres.Tx, hash []byte, mine 
 // transaction that has locked the organization. The users in without count as
 // having no rights.
 func (s *Service) Withdraw(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error {
-	waiting, err := s.deps.Store.waiting(ctx, tx, organizationID, s.deps.Clock.Now())
+	waiting, err := s.deps.Store.pendingList(ctx, tx, organizationID, s.deps.Clock.Now())
 	if err != nil || len(waiting) == 0 {
 		return err
 	}
@@ -103,11 +103,11 @@ func (s *Service) stale(ctx context.Context, tx postgres.Tx, organizationID stri
 		inviters, roles = append(inviters, i.InviterID), append(roles, i.Roles)
 	}
 	inviters = slices.DeleteFunc(inviters, func(userID string) bool { return slices.Contains(without, userID) })
-	held, err := s.deps.Rights.Now(ctx, tx, organizationID, inviters)
+	held, err := s.deps.Rights.OfUsers(ctx, tx, organizationID, inviters)
 	if err != nil {
 		return nil, err
 	}
-	given, err := s.deps.Rights.Give(ctx, tx, organizationID, roles...)
+	given, err := s.deps.Rights.OfRoleSets(ctx, tx, organizationID, roles...)
 	if err != nil {
 		return nil, err
 	}

@@ -38,15 +38,15 @@ type sender struct {
 func (s *Service) limit(ctx context.Context, tx postgres.Tx, i Invitation) error {
 	today := i.CreateTime.UTC().Truncate(day)
 	if s.deps.PerDay > 0 {
-		if err := s.within(ctx, tx, i, today); err != nil {
+		if err := s.checkLimits(ctx, tx, i, today); err != nil {
 			return err
 		}
 	}
 	return s.deps.Store.count(ctx, tx, i, today)
 }
 
-// within refuses an invitation past a limit of the day.
-func (s *Service) within(ctx context.Context, tx postgres.Tx, i Invitation, today time.Time) error {
+// checkLimits refuses an invitation past a limit of the day.
+func (s *Service) checkLimits(ctx context.Context, tx postgres.Tx, i Invitation, today time.Time) error {
 	sent, err := s.deps.Store.sent(ctx, tx, i, today)
 	if err != nil {
 		return err

@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// Letter is the kind of the mails of this room, and the name of their template.
-	Letter mailing.Kind = "invitation"
+	// MailKind is the kind of the mails of this room, and the name of their template.
+	MailKind mailing.Kind = "invitation"
 	// page is where their links lead.
 	page = "/account/invitation"
 
@@ -37,7 +37,7 @@ type Deps struct {
 	Users         *user.Store
 	Organizations *organization.Store
 	Rights        *organization.Rights
-	Office        *mailing.Office
+	Mail          *mailing.Queue
 	// PerDay is how many invitations an organization may send on a day. 0 means no
 	// limit, also for unconfirmed addresses.
 	PerDay    int
@@ -54,19 +54,19 @@ type Service struct {
 }
 
 // NewService returns the service, which writes its letters by the postman.
-func NewService(deps Deps, postman *mailing.Postman) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Rights == nil || deps.Office == nil || deps.PublicURL == "" ||
+func NewService(deps Deps, postman *mailing.Worker) (*Service, error) {
+	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Rights == nil || deps.Mail == nil || deps.PublicURL == "" ||
 		deps.Trail == nil || deps.Clock == nil || postman == nil {
 		return nil, errors.New("invitation: every dependency is required")
 	}
 	s := &Service{deps: deps}
-	postman.Write(Letter, s.write)
+	postman.Compose(MailKind, s.compose)
 	return s, nil
 }
 
 // ListInvitations implements the RPC.
 func (s *Service) ListInvitations(ctx context.Context, req *authv1.ListInvitationsRequest) (*authv1.ListInvitationsResponse, error) {
-	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
 	items, next, err := s.deps.Store.list(ctx, req.GetOrganizationId(), paging.From(req))
@@ -82,7 +82,7 @@ func (s *Service) ListInvitations(ctx context.Context, req *authv1.ListInvitatio
 
 // CreateInvitation implements the RPC.
 func (s *Service) CreateInvitation(ctx context.Context, req *authv1.CreateInvitationRequest) (*authv1.Invitation, error) {
-	caller, err := organization.ActingIn(ctx, req.GetOrganizationId())
+	caller, err := organization.RequireActing(ctx, req.GetOrganizationId())
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (s *Service) CreateInvitation(ctx context.Context, req *authv1.CreateInvita
 func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.Principal, i Invitation) error {
 	// The user is locked before the organization, as everywhere, so that no
 	// deadlock arises.
-	if err := s.deps.Store.hold(ctx, tx, i.InviterID); err != nil {
+	if err := s.deps.Store.lockInviter(ctx, tx, i.InviterID); err != nil {
 		return err
 	}
 	if err := s.check(ctx, tx, caller, i); err != nil {
@@ -118,7 +118,7 @@ func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.P
 		return err
 	}
 	// Last, as the office counts letters outside of any organization.
-	return s.deps.Office.Send(ctx, tx, mailing.Letter{Kind: Letter, Address: i.Email, Data: map[string]string{
+	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: MailKind, Address: i.Email, Data: map[string]string{
 		dataOrganization: i.OrganizationID, dataInvitation: i.ID,
 	}})
 }
@@ -126,11 +126,11 @@ func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.P
 // check refuses an invitation that the inviter may not make, by its roles as they
 // are now, or that makes no sense.
 func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Principal, i Invitation) error {
-	inviter, err := s.deps.Rights.Caller(ctx, tx, caller)
+	inviter, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 	if err != nil {
 		return err
 	}
-	given, err := s.deps.Rights.Of(ctx, tx, i.OrganizationID, "roles", i.Roles)
+	given, err := s.deps.Rights.OfRoles(ctx, tx, i.OrganizationID, "roles", i.Roles)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 	if member {
 		return fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "the address belongs to a member")
 	}
-	n, err := s.deps.Store.pending(ctx, tx, i.OrganizationID, s.deps.Clock.Now())
+	n, err := s.deps.Store.countPending(ctx, tx, i.OrganizationID, s.deps.Clock.Now())
 	if err != nil {
 		return err
 	}
@@ -161,11 +161,11 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 // replaced returns what the pending invitation for the same address gives. Creating
 // another invitation withdraws that one.
 func (s *Service) replaced(ctx context.Context, tx postgres.Tx, i Invitation) (organization.Grant, error) {
-	waiting, err := s.deps.Store.waitingFor(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email), s.deps.Clock.Now())
+	waiting, err := s.deps.Store.pendingFor(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email), s.deps.Clock.Now())
 	if err != nil || len(waiting) == 0 {
 		return organization.Grant{}, err
 	}
-	given, err := s.deps.Rights.Give(ctx, tx, i.OrganizationID, waiting[0].Roles)
+	given, err := s.deps.Rights.OfRoleSets(ctx, tx, i.OrganizationID, waiting[0].Roles)
 	if err != nil {
 		return organization.Grant{}, err
 	}
@@ -174,12 +174,12 @@ func (s *Service) replaced(ctx context.Context, tx postgres.Tx, i Invitation) (o
 
 // DeleteInvitation implements the RPC.
 func (s *Service) DeleteInvitation(ctx context.Context, req *authv1.DeleteInvitationRequest) (*authv1.DeleteInvitationResponse, error) {
-	caller, err := organization.ActingIn(ctx, req.GetOrganizationId())
+	caller, err := organization.RequireActing(ctx, req.GetOrganizationId())
 	if err != nil {
 		return nil, err
 	}
 	err = s.deps.Store.inTx(ctx, postgres.Scope{OrganizationID: caller.OrganizationID}, func(ctx context.Context, tx postgres.Tx) error {
-		holder, err := s.deps.Rights.Caller(ctx, tx, caller)
+		holder, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 		if err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func (s *Service) checkWithdraw(ctx context.Context, tx postgres.Tx, holder orga
 	if i.state(s.deps.Clock.Now()) != authv1.Invitation_PENDING {
 		return nil
 	}
-	given, err := s.deps.Rights.Give(ctx, tx, i.OrganizationID, i.Roles)
+	given, err := s.deps.Rights.OfRoleSets(ctx, tx, i.OrganizationID, i.Roles)
 	if err != nil {
 		return err
 	}
@@ -217,19 +217,19 @@ func (s *Service) Sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }
 
-// Waits tells whether the invitation with a token waits for an address.
-func (s *Service) Waits(ctx context.Context, token, address string) (bool, error) {
-	return s.deps.Store.waits(ctx, securetoken.Hash(token), user.NormalizeEmail(address), s.deps.Clock.Now())
+// Pending tells whether the invitation with a token waits for an address.
+func (s *Service) Pending(ctx context.Context, token, address string) (bool, error) {
+	return s.deps.Store.isPending(ctx, securetoken.Hash(token), user.NormalizeEmail(address), s.deps.Clock.Now())
 }
 
-// write makes the token of an invitation and its mail, when it is sent.
-func (s *Service) write(ctx context.Context, l mailing.Letter) (mailing.Page, error) {
+// compose makes the token of an invitation and its mail, when it is sent.
+func (s *Service) compose(ctx context.Context, l mailing.Message) (mailing.Content, error) {
 	token, hash := securetoken.New()
-	says, waits, err := s.deps.Store.arm(ctx, l.Data[dataOrganization], l.Data[dataInvitation], hash, s.deps.Clock.Now())
+	says, waits, err := s.deps.Store.setToken(ctx, l.Data[dataOrganization], l.Data[dataInvitation], hash, s.deps.Clock.Now())
 	if err != nil || !waits {
-		return mailing.Page{}, err
+		return mailing.Content{}, err
 	}
-	return mailing.Page{Template: string(Letter), Data: map[string]string{
+	return mailing.Content{Template: string(MailKind), Data: map[string]string{
 		"organization": says.organization, "inviter": says.inviter,
 		"link": strings.TrimRight(s.deps.PublicURL, "/") + page + "?" + url.Values{"code": {token}}.Encode(),
 	}}, nil

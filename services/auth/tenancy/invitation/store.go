@@ -49,27 +49,27 @@ func (s *Store) isMember(ctx context.Context, tx pgx.Tx, organizationID, address
 		organizationID, address)
 }
 
-// pending returns how many invitations wait.
-func (s *Store) pending(ctx context.Context, tx pgx.Tx, organizationID string, now time.Time) (int, error) {
+// countPending returns how many invitations wait.
+func (s *Store) countPending(ctx context.Context, tx pgx.Tx, organizationID string, now time.Time) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int],
 		"SELECT count(*) FROM invitations WHERE organization_id = $1 AND accepted_at IS NULL AND expires_at > $2", organizationID, now)
 }
 
-// waiting returns the pending invitations of an organization.
-func (s *Store) waiting(ctx context.Context, tx pgx.Tx, organizationID string, now time.Time) ([]Invitation, error) {
+// pendingList returns the pending invitations of an organization.
+func (s *Store) pendingList(ctx context.Context, tx pgx.Tx, organizationID string, now time.Time) ([]Invitation, error) {
 	return postgres.TxAll(ctx, tx, scan, "SELECT "+columns+` FROM invitations
 		WHERE organization_id = $1 AND accepted_at IS NULL AND expires_at > $2 ORDER BY id`, organizationID, now)
 }
 
-// waitingFor returns the pending invitation for an address, if there is one.
-func (s *Store) waitingFor(ctx context.Context, tx pgx.Tx, organizationID, address string, now time.Time) ([]Invitation, error) {
+// pendingFor returns the pending invitation for an address, if there is one.
+func (s *Store) pendingFor(ctx context.Context, tx pgx.Tx, organizationID, address string, now time.Time) ([]Invitation, error) {
 	return postgres.TxAll(ctx, tx, scan, "SELECT "+columns+` FROM invitations
 		WHERE organization_id = $1 AND email_normalized = $2 AND accepted_at IS NULL AND expires_at > $3`, organizationID, address, now)
 }
 
-// hold locks the sender of an invitation, so that two invitations of one sender,
+// lockInviter locks the sender of an invitation, so that two invitations of one sender,
 // from whichever organizations, are counted one after the other.
-func (s *Store) hold(ctx context.Context, tx pgx.Tx, inviterID string) error {
+func (s *Store) lockInviter(ctx context.Context, tx pgx.Tx, inviterID string) error {
 	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", inviterID)
 	return err
 }
@@ -136,14 +136,14 @@ func (s *Store) list(ctx context.Context, organizationID string, req paging.Requ
 	})
 }
 
-// letter is what the mail of an invitation says.
-type letter struct{ organization, inviter string }
+// mailContent is what the mail of an invitation says.
+type mailContent struct{ organization, inviter string }
 
-// arm gives an invitation the token of its mail, and returns what the mail says;
+// setToken gives an invitation the token of its mail, and returns what the mail says;
 // false when the invitation does not wait anymore.
-func (s *Store) arm(ctx context.Context, organizationID, id string, hash []byte, now time.Time) (letter, bool, error) {
-	l, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, func(row pgx.CollectableRow) (letter, error) {
-		var l letter
+func (s *Store) setToken(ctx context.Context, organizationID, id string, hash []byte, now time.Time) (mailContent, bool, error) {
+	l, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, func(row pgx.CollectableRow) (mailContent, error) {
+		var l mailContent
 		err := row.Scan(&l.organization, &l.inviter)
 		return l, err
 	}, `UPDATE invitations i SET token_hash = $3 FROM organizations o
@@ -152,7 +152,7 @@ func (s *Store) arm(ctx context.Context, organizationID, id string, hash []byte,
 		RETURNING o.display_name, coalesce((SELECT u.display_name FROM users u WHERE u.id = i.inviter_id), '')`,
 		organizationID, id, hash, now)
 	if errors.Is(err, postgres.ErrNoRows) {
-		return letter{}, false, nil
+		return mailContent{}, false, nil
 	}
 	return l, err == nil, err
 }
@@ -165,8 +165,8 @@ func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// waits tells whether an invitation waits, for whoever has its token and its address.
-func (s *Store) waits(ctx context.Context, hash []byte, address string, now time.Time) (bool, error) {
+// isPending tells whether an invitation waits, for whoever has its token and its address.
+func (s *Store) isPending(ctx context.Context, hash []byte, address string, now time.Time) (bool, error) {
 	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], "SELECT waiting_invitation($1, $2, $3) IS NOT NULL", hash, address, now)
 }
 

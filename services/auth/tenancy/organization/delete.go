@@ -20,7 +20,7 @@ func (s *Service) DeleteOrganization(ctx context.Context, req *authv1.DeleteOrga
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.restate(ctx, p, req.GetId(), "deleted", func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error) {
+	_, err = s.changeState(ctx, p, req.GetId(), "deleted", func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error) {
 		if o.DeleteTime != nil {
 			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "the organization is deleted already")
 		}
@@ -30,7 +30,7 @@ func (s *Service) DeleteOrganization(ctx context.Context, req *authv1.DeleteOrga
 		now := clock.Stamp(s.clock)
 		purge := now.Add(Grace)
 		o.DeleteTime, o.PurgeTime = &now, &purge
-		return o, s.close(ctx, tx, o.ID)
+		return o, s.suspend(ctx, tx, o.ID)
 	})
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.Undelete
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.restate(ctx, p, req.GetId(), "restored", func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error) {
+	o, err := s.changeState(ctx, p, req.GetId(), "restored", func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error) {
 		if o.DeleteTime == nil || !s.clock.Now().Before(*o.PurgeTime) {
 			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "the organization is not deleted, or cannot be restored any more")
 		}
@@ -63,19 +63,19 @@ func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.Undelete
 	return o.message(), nil
 }
 
-// close makes nobody act in an organization any more. Whoever is not a member finds
+// suspend makes nobody act in an organization any more. Whoever is not a member finds
 // no way in: it is not asked anywhere whether an organization is deleted. The tokens
 // come after the memberships, which tokens that are being issued hold.
-func (s *Service) close(ctx context.Context, tx postgres.Tx, organizationID string) error {
+func (s *Service) suspend(ctx context.Context, tx postgres.Tx, organizationID string) error {
 	if err := s.store.suspend(ctx, tx, organizationID); err != nil {
 		return err
 	}
-	return s.revocations.EndOrganization(ctx, tx, organizationID)
+	return s.revocations.RevokeOrganization(ctx, tx, organizationID)
 }
 
-// restate lets one of its owners delete or restore an organization, with the audit
+// changeState lets one of its owners delete or restore an organization, with the audit
 // row in the same transaction.
-func (s *Service) restate(ctx context.Context, p *identity.Principal, organizationID, verb string,
+func (s *Service) changeState(ctx context.Context, p *identity.Principal, organizationID, verb string,
 	edit func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error),
 ) (o Organization, err error) {
 	err = s.store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
@@ -99,12 +99,12 @@ func (s *Service) restate(ctx context.Context, p *identity.Principal, organizati
 		if err := s.store.Save(ctx, tx, o); err != nil {
 			return err
 		}
-		return s.recordDeed(ctx, tx, o.ID, verb)
+		return s.recordState(ctx, tx, o.ID, verb)
 	})
 	return o, err
 }
 
-func (s *Service) recordDeed(ctx context.Context, tx postgres.Tx, organizationID, verb string) error {
+func (s *Service) recordState(ctx context.Context, tx postgres.Tx, organizationID, verb string) error {
 	return s.trail.Append(ctx, tx, audit.Event{
 		OrganizationID: organizationID, Action: "auth.organization." + verb, ResourceType: "organization", ResourceID: organizationID,
 	})
@@ -118,7 +118,7 @@ func (s *Service) Purge(ctx context.Context) error {
 			if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: organizationID}); err != nil {
 				return err
 			}
-			return s.recordDeed(ctx, tx, organizationID, "purged")
+			return s.recordState(ctx, tx, organizationID, "purged")
 		})
 		if err != nil || !found {
 			return err
@@ -126,10 +126,10 @@ func (s *Service) Purge(ctx context.Context) error {
 	}
 }
 
-// Leave ends all memberships of a user whose account ends, in a transaction in the
+// LeaveAll ends all memberships of a user whose account ends, in a transaction in the
 // user's scope, which it changes. Its personal organization, of which it is the last
 // owner, is purged; whoever is the last owner of another one stays.
-func (s *Service) Leave(ctx context.Context, tx postgres.Tx, userID string) error {
+func (s *Service) LeaveAll(ctx context.Context, tx postgres.Tx, userID string) error {
 	return s.eachMembership(ctx, tx, userID, func(m Membership) error { return s.leave(ctx, tx, m, userID) })
 }
 
@@ -176,7 +176,7 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 			return err
 		}
 		// It may have other members, by invitation.
-		if err := s.close(ctx, tx, o.ID); err != nil {
+		if err := s.suspend(ctx, tx, o.ID); err != nil {
 			return err
 		}
 	}
@@ -193,10 +193,10 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 	return s.record(ctx, tx, left, "removed", m.Roles, nil)
 }
 
-// Disable withdraws the invitations that a user who is being disabled has sent, in all
+// WithdrawSent withdraws the invitations that a user who is being disabled has sent, in all
 // its organizations. It runs in a transaction in the user's scope; it changes the
 // scope and restores it.
-func (s *Service) Disable(ctx context.Context, tx postgres.Tx, userID string) error {
+func (s *Service) WithdrawSent(ctx context.Context, tx postgres.Tx, userID string) error {
 	return s.eachMembership(ctx, tx, userID, func(m Membership) error {
 		o, err := s.store.GetLocked(ctx, tx, m.OrganizationID)
 		if err != nil || o.DeleteTime != nil {

@@ -55,7 +55,7 @@ func (s *Service) CreateOrganization(ctx context.Context, req *authv1.CreateOrga
 // UpdateOrganization implements the RPC.
 func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrganizationRequest) (*authv1.Organization, error) {
 	patch := Organization{ID: req.GetOrganization().GetId(), DisplayName: strings.TrimSpace(req.GetOrganization().GetDisplayName())}
-	if _, err := ActingIn(ctx, patch.ID); err != nil {
+	if _, err := RequireActing(ctx, patch.ID); err != nil {
 		return nil, err
 	}
 	etag, mask := rpcserver.Etag(ctx, req.GetOrganization().GetEtag()), fields.Mask(patch, req.GetUpdateMask().GetPaths())

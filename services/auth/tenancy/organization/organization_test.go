@@ -17,14 +17,14 @@ func TestS45NobodyManagesWhoIsAbove(t *testing.T) {
 	// Custom roles.
 	custom := map[string][]string{
 		"clerk": {"members.write", "chat.read"}, "guest": {"chat.read"},
-		"twin": rights.Held(organization.Member{Roles: []string{"owner"}}).Permissions, "root": {"organizations.operate"},
+		"twin": rights.OfMember(organization.Member{Roles: []string{"owner"}}).Permissions, "root": {"organizations.operate"},
 	}
 	grant := func(roles []string) organization.Grant {
 		m := organization.Member{Roles: roles}
 		for _, role := range roles {
 			m.Permissions = append(m.Permissions, custom[role]...)
 		}
-		return rights.Held(m)
+		return rights.OfMember(m)
 	}
 	for _, c := range []struct {
 		holder, before, after []string

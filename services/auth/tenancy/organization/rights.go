@@ -30,10 +30,10 @@ type Grant struct {
 	claimed *Grant
 }
 
-// overtaken turns the refusal of a caller into a conflict when its credential still
+// conflictIfLost turns the refusal of a caller into a conflict when its credential still
 // states the right: the caller lost its rights during the call, for example to the
 // member whom it was about to demote.
-func (g Grant) overtaken(refusal error, judge func(Grant) error) error {
+func (g Grant) conflictIfLost(refusal error, judge func(Grant) error) error {
 	if refusal == nil || g.claimed == nil || judge(*g.claimed) != nil {
 		return refusal
 	}
@@ -52,7 +52,7 @@ func (g Grant) narrowed(p *identity.Principal) Grant {
 // Require refuses a caller who does not hold a permission, with CONFLICT when the
 // caller lost it during the call.
 func (g Grant) Require(permission string) error {
-	return g.overtaken(g.require(permission), func(claimed Grant) error { return claimed.require(permission) })
+	return g.conflictIfLost(g.require(permission), func(claimed Grant) error { return claimed.require(permission) })
 }
 
 func (g Grant) require(permission string) error {
@@ -72,7 +72,7 @@ func (g Grant) require(permission string) error {
 // its user's either, so that a leaked one makes nobody as powerful as its user. When
 // the caller lost its rights during the call, the refusal is CONFLICT.
 func (g Grant) Cover(other Grant) error {
-	return g.overtaken(g.cover(other), func(claimed Grant) error { return claimed.cover(other) })
+	return g.conflictIfLost(g.cover(other), func(claimed Grant) error { return claimed.cover(other) })
 }
 
 func (g Grant) cover(other Grant) error {
@@ -144,16 +144,16 @@ func NewRights(store *Store, authorizer *authz.Authorizer) *Rights {
 	return &Rights{store: store, authorizer: authorizer}
 }
 
-// Held is what a member has.
-func (r *Rights) Held(m Member) Grant {
+// OfMember is what a member has.
+func (r *Rights) OfMember(m Member) Grant {
 	return Grant{Roles: m.Roles, Permissions: r.authorizer.Permissions(m.Roles, m.Permissions)}
 }
 
-// Caller returns the rights that the caller may use in the organization that it
+// OfCaller returns the rights that the caller may use in the organization that it
 // acts in. They are those of the database now, not of the token, which may be
 // minutes old, within the scopes of the caller's credential. It locks the
 // memberships of the organization, in a transaction of the organization.
-func (r *Rights) Caller(ctx context.Context, tx postgres.Tx, p *identity.Principal) (Grant, error) {
+func (r *Rights) OfCaller(ctx context.Context, tx postgres.Tx, p *identity.Principal) (Grant, error) {
 	if err := r.store.Lock(ctx, tx, p.OrganizationID); err != nil {
 		return Grant{}, err
 	}
@@ -161,7 +161,7 @@ func (r *Rights) Caller(ctx context.Context, tx postgres.Tx, p *identity.Princip
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return Grant{}, fault.NotFound("organization") // removed meanwhile: a stranger
 	}
-	held, claimed := r.Held(m).narrowed(p), r.claimed(p)
+	held, claimed := r.OfMember(m).narrowed(p), r.claimed(p)
 	held.claimed = &claimed
 	return held, err
 }
@@ -173,9 +173,9 @@ func (r *Rights) claimed(p *identity.Principal) Grant {
 	return Grant{Roles: roles, Permissions: r.authorizer.Permissions(roles, p.Permissions)}.narrowed(p)
 }
 
-// Of is what roles give in an organization, in a transaction of it. A role that
+// OfRoles is what roles give in an organization, in a transaction of it. A role that
 // the organization does not have is INVALID_ARGUMENT on that element of a field.
-func (r *Rights) Of(ctx context.Context, tx postgres.Tx, organizationID, field string, roles []string) (Grant, error) {
+func (r *Rights) OfRoles(ctx context.Context, tx postgres.Tx, organizationID, field string, roles []string) (Grant, error) {
 	custom, err := r.store.customRoles(ctx, tx, organizationID, roles)
 	if err != nil {
 		return Grant{}, err
@@ -192,10 +192,10 @@ func (r *Rights) Of(ctx context.Context, tx postgres.Tx, organizationID, field s
 	return Grant{Roles: roles, Permissions: r.authorizer.Permissions(roles, permissions)}, nil
 }
 
-// Give returns the rights that each list of roles gives in an organization, in
+// OfRoleSets returns the rights that each list of roles gives in an organization, in
 // a transaction of the organization. A role that the organization does not have
 // gives nothing.
-func (r *Rights) Give(ctx context.Context, tx postgres.Tx, organizationID string, lists ...[]string) ([]Grant, error) {
+func (r *Rights) OfRoleSets(ctx context.Context, tx postgres.Tx, organizationID string, lists ...[]string) ([]Grant, error) {
 	custom, err := r.store.customRoles(ctx, tx, organizationID, slices.Concat(lists...))
 	if err != nil {
 		return nil, err
@@ -213,10 +213,10 @@ func (r *Rights) Give(ctx context.Context, tx postgres.Tx, organizationID string
 	return out, nil
 }
 
-// Now returns the current rights of some users in an organization, by user, in a
+// OfUsers returns the current rights of some users in an organization, by user, in a
 // transaction of the organization. A user who is disabled, or no longer a member,
 // has none.
-func (r *Rights) Now(ctx context.Context, tx postgres.Tx, organizationID string, userIDs []string) (map[string]Grant, error) {
+func (r *Rights) OfUsers(ctx context.Context, tx postgres.Tx, organizationID string, userIDs []string) (map[string]Grant, error) {
 	members, err := r.store.membersIn(ctx, tx, organizationID, userIDs)
 	if err != nil {
 		return nil, err
@@ -224,7 +224,7 @@ func (r *Rights) Now(ctx context.Context, tx postgres.Tx, organizationID string,
 	out := map[string]Grant{}
 	for _, m := range members {
 		if !m.User.Disabled {
-			out[m.User.ID] = r.Held(m)
+			out[m.User.ID] = r.OfMember(m)
 		}
 	}
 	return out, nil

@@ -91,7 +91,7 @@ func (s *Service) GetOrganization(ctx context.Context, req *authv1.GetOrganizati
 
 // ListMembers implements the RPC.
 func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersRequest) (*authv1.ListMembersResponse, error) {
-	if _, err := ActingIn(ctx, req.GetOrganizationId()); err != nil {
+	if _, err := RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
 	items, next, err := s.store.Members(ctx, req.GetOrganizationId(), paging.From(req))
@@ -118,7 +118,7 @@ func (s *Service) AddMember(ctx context.Context, req *authv1.AddMemberRequest) (
 		if err := s.store.Lock(ctx, tx, m.OrganizationID); err != nil {
 			return err
 		}
-		if _, err := s.rights.Of(ctx, tx, m.OrganizationID, fieldRoles, m.Roles); err != nil {
+		if _, err := s.rights.OfRoles(ctx, tx, m.OrganizationID, fieldRoles, m.Roles); err != nil {
 			return err
 		}
 		if err := s.store.InsertMember(ctx, tx, m); err != nil {
@@ -159,13 +159,13 @@ func (s *Service) RemoveMember(ctx context.Context, req *authv1.RemoveMemberRequ
 // change gives a member other roles, or removes it when there are none, with the
 // audit row in the same transaction.
 func (s *Service) change(ctx context.Context, organizationID, userID string, roles []string) (Member, error) {
-	p, err := ActingIn(ctx, organizationID)
+	p, err := RequireActing(ctx, organizationID)
 	if err != nil {
 		return Member{}, err
 	}
 	var target Member
 	err = s.store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
-		holder, err := s.rights.Caller(ctx, tx, p)
+		holder, err := s.rights.OfCaller(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -186,11 +186,11 @@ func (s *Service) change(ctx context.Context, organizationID, userID string, rol
 
 func (s *Service) check(ctx context.Context, tx postgres.Tx, holder Grant, target Member, roles []string, leaving bool) error {
 	if !leaving {
-		after, err := s.rights.Of(ctx, tx, target.OrganizationID, fieldRoles, roles)
+		after, err := s.rights.OfRoles(ctx, tx, target.OrganizationID, fieldRoles, roles)
 		if err != nil {
 			return err
 		}
-		if err := CheckManage(holder, s.rights.Held(target), after); err != nil {
+		if err := CheckManage(holder, s.rights.OfMember(target), after); err != nil {
 			return err
 		}
 	}
@@ -221,7 +221,7 @@ func (s *Service) write(ctx context.Context, tx postgres.Tx, target *Member, rol
 	}
 	// Tokens say what their holder was allowed to do when they were issued. Last, as
 	// those that are being issued hold the membership.
-	if err := s.revocations.EndMember(ctx, tx, target.OrganizationID, target.User.ID); err != nil {
+	if err := s.revocations.RevokeMember(ctx, tx, target.OrganizationID, target.User.ID); err != nil {
 		return err
 	}
 	return s.record(ctx, tx, *target, verb, before, roles)
@@ -234,9 +234,9 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, m Member, verb str
 	})
 }
 
-// ActingIn returns the caller when it acts in an organization; any other is
+// RequireActing returns the caller when it acts in an organization; any other is
 // answered as absent.
-func ActingIn(ctx context.Context, organizationID string) (*identity.Principal, error) {
+func RequireActing(ctx context.Context, organizationID string) (*identity.Principal, error) {
 	p, ok := identity.FromContext(ctx)
 	if !ok {
 		return nil, identity.Unauthenticated()

@@ -241,10 +241,10 @@ func (s *Store) Member(ctx context.Context, tx pgx.Tx, organizationID, userID st
 	return m, postgres.NotFound(err, "member")
 }
 
-// Hold keeps what a member holds as it is until the transaction of that user ends,
+// LockShared keeps what a member holds as it is until the transaction of that user ends,
 // beside others that hold it: for issuing tokens, which what takes rights must find,
 // or be found by. What is held has to be read after this.
-func (s *Store) Hold(ctx context.Context, tx pgx.Tx, organizationID, userID string) error {
+func (s *Store) LockShared(ctx context.Context, tx pgx.Tx, organizationID, userID string) error {
 	_, err := postgres.TxExec(ctx, tx, `SELECT FROM users u JOIN memberships m ON m.user_id = u.id
 		WHERE m.organization_id = $1 AND m.user_id = $2 FOR SHARE OF u, m`, organizationID, userID)
 	return err

@@ -52,7 +52,7 @@ func NewService(deps Deps) (*Service, error) {
 
 // ListRoles implements the RPC.
 func (s *Service) ListRoles(ctx context.Context, req *authv1.ListRolesRequest) (*authv1.ListRolesResponse, error) {
-	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
 	items, next, err := s.deps.Store.list(ctx, req.GetOrganizationId(), paging.From(req))
@@ -68,7 +68,7 @@ func (s *Service) ListRoles(ctx context.Context, req *authv1.ListRolesRequest) (
 
 // GetRole implements the RPC.
 func (s *Service) GetRole(ctx context.Context, req *authv1.GetRoleRequest) (*authv1.Role, error) {
-	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
 	return reply(s.deps.Store.get(ctx, req.GetOrganizationId(), req.GetId()))
@@ -76,7 +76,7 @@ func (s *Service) GetRole(ctx context.Context, req *authv1.GetRoleRequest) (*aut
 
 // CreateRole implements the RPC.
 func (s *Service) CreateRole(ctx context.Context, req *authv1.CreateRoleRequest) (*authv1.Role, error) {
-	caller, err := organization.ActingIn(ctx, req.GetOrganizationId())
+	caller, err := organization.RequireActing(ctx, req.GetOrganizationId())
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (s *Service) CreateRole(ctx context.Context, req *authv1.CreateRoleRequest)
 		return nil, err
 	}
 	err = s.deps.Store.inTx(ctx, r.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		if _, err := s.maker(ctx, tx, caller, r); err != nil {
+		if _, err := s.callerGrant(ctx, tx, caller, r); err != nil {
 			return err
 		}
 		n, err := s.deps.Store.count(ctx, tx, r.OrganizationID)
@@ -106,7 +106,7 @@ func (s *Service) CreateRole(ctx context.Context, req *authv1.CreateRoleRequest)
 
 // UpdateRole implements the RPC.
 func (s *Service) UpdateRole(ctx context.Context, req *authv1.UpdateRoleRequest) (*authv1.Role, error) {
-	caller, err := organization.ActingIn(ctx, req.GetOrganizationId())
+	caller, err := organization.RequireActing(ctx, req.GetOrganizationId())
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (s *Service) UpdateRole(ctx context.Context, req *authv1.UpdateRoleRequest)
 			return err
 		}
 		if !slices.Equal(before.Permissions, after.Permissions) {
-			if err := s.refresh(ctx, tx, after); err != nil {
+			if err := s.revokeTokens(ctx, tx, after); err != nil {
 				return err
 			}
 		}
@@ -141,9 +141,9 @@ func (s *Service) UpdateRole(ctx context.Context, req *authv1.UpdateRoleRequest)
 	return reply(after, err)
 }
 
-// refresh takes the force from the tokens of those who have a role: tokens say
+// revokeTokens takes the force from the tokens of those who have a role: tokens say
 // what it gave when they were issued.
-func (s *Service) refresh(ctx context.Context, tx postgres.Tx, r Role) error {
+func (s *Service) revokeTokens(ctx context.Context, tx postgres.Tx, r Role) error {
 	holders, err := s.deps.Store.holders(ctx, tx, r)
 	if err != nil {
 		return err
@@ -151,12 +151,12 @@ func (s *Service) refresh(ctx context.Context, tx postgres.Tx, r Role) error {
 	if err := s.deps.Withdraw(ctx, tx, r.OrganizationID); err != nil {
 		return err
 	}
-	return s.deps.Revocations.EndMembers(ctx, tx, r.OrganizationID, holders)
+	return s.deps.Revocations.RevokeMembers(ctx, tx, r.OrganizationID, holders)
 }
 
 // DeleteRole implements the RPC.
 func (s *Service) DeleteRole(ctx context.Context, req *authv1.DeleteRoleRequest) (*authv1.DeleteRoleResponse, error) {
-	caller, err := organization.ActingIn(ctx, req.GetOrganizationId())
+	caller, err := organization.RequireActing(ctx, req.GetOrganizationId())
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (s *Service) DeleteRole(ctx context.Context, req *authv1.DeleteRoleRequest)
 		if err != nil {
 			return err
 		}
-		holders, err := s.free(ctx, tx, maker, r, req.GetForce())
+		holders, err := s.revokeFromHolders(ctx, tx, maker, r, req.GetForce())
 		if err != nil {
 			return err
 		}
@@ -185,9 +185,9 @@ func (s *Service) DeleteRole(ctx context.Context, req *authv1.DeleteRoleRequest)
 	return &authv1.DeleteRoleResponse{}, nil
 }
 
-// free takes a role from all who have it, where that is forced, and answers who
+// revokeFromHolders takes a role from all who have it, where that is forced, and answers who
 // had it.
-func (s *Service) free(ctx context.Context, tx postgres.Tx, maker organization.Grant, r Role, force bool) (holders []string, err error) {
+func (s *Service) revokeFromHolders(ctx context.Context, tx postgres.Tx, maker organization.Grant, r Role, force bool) (holders []string, err error) {
 	if holders, err = s.deps.Store.holders(ctx, tx, r); err != nil {
 		return nil, err
 	}
@@ -198,17 +198,17 @@ func (s *Service) free(ctx context.Context, tx postgres.Tx, maker organization.G
 	if !force {
 		return nil, fault.New(faultv1.Reason_REASON_NOT_EMPTY, "%d members and %d invitations have the role", len(holders), invited)
 	}
-	instead, err := s.deps.Rights.Of(ctx, tx, r.OrganizationID, "", []string{organization.RoleViewer})
+	instead, err := s.deps.Rights.OfRoles(ctx, tx, r.OrganizationID, "", []string{organization.RoleViewer})
 	if err != nil {
 		return nil, err
 	}
 	if err := organization.CheckManage(maker, r.Grant(), instead); err != nil {
 		return nil, err
 	}
-	if err := s.deps.Store.take(ctx, tx, r, organization.RoleViewer, clock.Stamp(s.deps.Clock)); err != nil {
+	if err := s.deps.Store.replaceInHolders(ctx, tx, r, organization.RoleViewer, clock.Stamp(s.deps.Clock)); err != nil {
 		return nil, err
 	}
-	return holders, s.deps.Revocations.EndMembers(ctx, tx, r.OrganizationID, holders)
+	return holders, s.deps.Revocations.RevokeMembers(ctx, tx, r.OrganizationID, holders)
 }
 
 // locked returns a role that nobody else can change meanwhile, in the state that
@@ -222,14 +222,14 @@ func (s *Service) locked(ctx context.Context, tx postgres.Tx, caller *identity.P
 	if err := fault.CheckEtag(resourceType, etag, r.Etag()); err != nil {
 		return r, organization.Grant{}, err
 	}
-	maker, err := s.maker(ctx, tx, caller, r)
+	maker, err := s.callerGrant(ctx, tx, caller, r)
 	return r, maker, err
 }
 
-// maker returns what the caller holds now, if it is enough to have to do with a
+// callerGrant returns what the caller holds now, if it is enough to have to do with a
 // role.
-func (s *Service) maker(ctx context.Context, tx postgres.Tx, caller *identity.Principal, r Role) (organization.Grant, error) {
-	maker, err := s.deps.Rights.Caller(ctx, tx, caller)
+func (s *Service) callerGrant(ctx context.Context, tx postgres.Tx, caller *identity.Principal, r Role) (organization.Grant, error) {
+	maker, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 	if err != nil {
 		return maker, err
 	}

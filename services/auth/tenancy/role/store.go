@@ -102,8 +102,8 @@ func (s *Store) invited(ctx context.Context, tx pgx.Tx, r Role) (int, error) {
 		"SELECT count(*) FROM invitations WHERE organization_id = $1 AND $2 = ANY (roles) AND accepted_at IS NULL", r.OrganizationID, r.ID)
 }
 
-// take takes a role from who has it, and leaves another one to who has no other.
-func (s *Store) take(ctx context.Context, tx pgx.Tx, r Role, instead string, now time.Time) error {
+// replaceInHolders takes a role from who has it, and leaves another one to who has no other.
+func (s *Store) replaceInHolders(ctx context.Context, tx pgx.Tx, r Role, instead string, now time.Time) error {
 	const left = "coalesce(nullif(array_remove(roles, $2), '{}'), ARRAY [$3])"
 	if _, err := postgres.TxExec(ctx, tx, "UPDATE memberships SET roles = "+left+", updated_at = $4 WHERE organization_id = $1 AND $2 = ANY (roles)",
 		r.OrganizationID, r.ID, instead, now); err != nil {

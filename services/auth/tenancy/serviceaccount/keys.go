@@ -12,7 +12,7 @@ import (
 
 // ListServiceAccountApiKeys implements the RPC.
 func (s *Service) ListServiceAccountApiKeys(ctx context.Context, req *authv1.ListServiceAccountApiKeysRequest) (*authv1.ListApiKeysResponse, error) { //nolint:revive,staticcheck // the contract's name
-	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
 	a, err := s.deps.Store.get(ctx, req.GetOrganizationId(), req.GetServiceAccountId())
@@ -28,9 +28,9 @@ func (s *Service) CreateServiceAccountApiKey(ctx context.Context, req *authv1.Cr
 		return nil, err
 	}
 	var created *authv1.ApiKeyWithSecret
-	err := s.own(ctx, req, func(ctx context.Context, tx postgres.Tx, a ServiceAccount) (err error) {
+	err := s.manageScoped(ctx, req, func(ctx context.Context, tx postgres.Tx, a ServiceAccount) (err error) {
 		created, err = s.deps.Keys.Create(ctx, tx, apikey.Holder{
-			OrganizationID: a.OrganizationID, UserID: a.ID, Permissions: s.deps.Rights.Held(a.member()).Permissions,
+			OrganizationID: a.OrganizationID, UserID: a.ID, Permissions: s.deps.Rights.OfMember(a.member()).Permissions,
 		}, req.GetApiKey())
 		return err
 	})
@@ -43,7 +43,7 @@ func (s *Service) RotateServiceAccountApiKey(ctx context.Context, req *authv1.Ro
 		return nil, err
 	}
 	var rotated *authv1.ApiKeyWithSecret
-	err := s.own(ctx, req, func(ctx context.Context, tx postgres.Tx, a ServiceAccount) (err error) {
+	err := s.manageScoped(ctx, req, func(ctx context.Context, tx postgres.Tx, a ServiceAccount) (err error) {
 		rotated, err = s.deps.Keys.Rotate(ctx, tx, a.ID, req.GetId())
 		return err
 	})
@@ -52,7 +52,7 @@ func (s *Service) RotateServiceAccountApiKey(ctx context.Context, req *authv1.Ro
 
 // DeleteServiceAccountApiKey implements the RPC.
 func (s *Service) DeleteServiceAccountApiKey(ctx context.Context, req *authv1.DeleteServiceAccountApiKeyRequest) (*authv1.DeleteApiKeyResponse, error) { //nolint:revive,staticcheck // the contract's name
-	err := s.own(ctx, req, func(ctx context.Context, tx postgres.Tx, a ServiceAccount) error {
+	err := s.manageScoped(ctx, req, func(ctx context.Context, tx postgres.Tx, a ServiceAccount) error {
 		return s.deps.Keys.Delete(ctx, tx, a.ID, req.GetId())
 	})
 	if err != nil {
@@ -61,8 +61,8 @@ func (s *Service) DeleteServiceAccountApiKey(ctx context.Context, req *authv1.De
 	return &authv1.DeleteApiKeyResponse{}, nil
 }
 
-// own is manage for what is the account's own, in whose scope fn runs.
-func (s *Service) own(ctx context.Context, req interface {
+// manageScoped is manage for what is the account's own, in whose scope fn runs.
+func (s *Service) manageScoped(ctx context.Context, req interface {
 	GetOrganizationId() string
 	GetServiceAccountId() string
 }, fn func(ctx context.Context, tx postgres.Tx, a ServiceAccount) error,

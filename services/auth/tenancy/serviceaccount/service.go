@@ -52,7 +52,7 @@ func NewService(deps Deps) (*Service, error) {
 
 // ListServiceAccounts implements the RPC.
 func (s *Service) ListServiceAccounts(ctx context.Context, req *authv1.ListServiceAccountsRequest) (*authv1.ListServiceAccountsResponse, error) {
-	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
 	items, next, err := s.deps.Store.list(ctx, req.GetOrganizationId(), paging.From(req))
@@ -68,7 +68,7 @@ func (s *Service) ListServiceAccounts(ctx context.Context, req *authv1.ListServi
 
 // GetServiceAccount implements the RPC.
 func (s *Service) GetServiceAccount(ctx context.Context, req *authv1.GetServiceAccountRequest) (*authv1.ServiceAccount, error) {
-	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
 	return reply(s.deps.Store.get(ctx, req.GetOrganizationId(), req.GetId()))
@@ -76,7 +76,7 @@ func (s *Service) GetServiceAccount(ctx context.Context, req *authv1.GetServiceA
 
 // CreateServiceAccount implements the RPC.
 func (s *Service) CreateServiceAccount(ctx context.Context, req *authv1.CreateServiceAccountRequest) (*authv1.ServiceAccount, error) {
-	caller, err := organization.ActingIn(ctx, req.GetOrganizationId())
+	caller, err := organization.RequireActing(ctx, req.GetOrganizationId())
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (s *Service) CreateServiceAccount(ctx context.Context, req *authv1.CreateSe
 		return nil, err
 	}
 	err = s.deps.Store.inTx(ctx, a.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		maker, err := s.maker(ctx, tx, caller)
+		maker, err := s.callerGrant(ctx, tx, caller)
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (s *Service) UpdateServiceAccount(ctx context.Context, req *authv1.UpdateSe
 			if err := s.deps.Withdraw(ctx, tx, after.OrganizationID); err != nil {
 				return err
 			}
-			if err := s.deps.Revocations.EndUser(ctx, tx, after.ID); err != nil {
+			if err := s.deps.Revocations.RevokeUser(ctx, tx, after.ID); err != nil {
 				return err
 			}
 		}
@@ -154,7 +154,7 @@ func (s *Service) DeleteServiceAccount(ctx context.Context, req *authv1.DeleteSe
 		if err := s.deps.Withdraw(ctx, tx, a.OrganizationID); err != nil {
 			return err
 		}
-		if err := s.deps.Revocations.EndUser(ctx, tx, a.ID); err != nil {
+		if err := s.deps.Revocations.RevokeUser(ctx, tx, a.ID); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, a, "deleted", fields.Changes(a, ServiceAccount{}))
@@ -171,12 +171,12 @@ func (s *Service) DeleteServiceAccount(ctx context.Context, req *authv1.DeleteSe
 func (s *Service) manage(ctx context.Context, organizationID, accountID string,
 	fn func(ctx context.Context, tx postgres.Tx, maker organization.Grant, a ServiceAccount) error,
 ) error {
-	caller, err := organization.ActingIn(ctx, organizationID)
+	caller, err := organization.RequireActing(ctx, organizationID)
 	if err != nil {
 		return err
 	}
 	return s.deps.Store.inTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
-		maker, err := s.maker(ctx, tx, caller)
+		maker, err := s.callerGrant(ctx, tx, caller)
 		if err != nil {
 			return err
 		}
@@ -184,16 +184,16 @@ func (s *Service) manage(ctx context.Context, organizationID, accountID string,
 		if err != nil {
 			return err
 		}
-		if err := maker.Cover(s.deps.Rights.Held(a.member())); err != nil {
+		if err := maker.Cover(s.deps.Rights.OfMember(a.member())); err != nil {
 			return err
 		}
 		return fn(ctx, tx, maker, a)
 	})
 }
 
-// maker returns what the caller holds now, if it may manage service accounts.
-func (s *Service) maker(ctx context.Context, tx postgres.Tx, caller *identity.Principal) (organization.Grant, error) {
-	maker, err := s.deps.Rights.Caller(ctx, tx, caller)
+// callerGrant returns what the caller holds now, if it may manage service accounts.
+func (s *Service) callerGrant(ctx context.Context, tx postgres.Tx, caller *identity.Principal) (organization.Grant, error) {
+	maker, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 	if err != nil {
 		return maker, err
 	}
@@ -202,7 +202,7 @@ func (s *Service) maker(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 
 // checkRoles refuses roles that there are not, or that the maker could not give.
 func (s *Service) checkRoles(ctx context.Context, tx postgres.Tx, maker organization.Grant, a ServiceAccount) error {
-	given, err := s.deps.Rights.Of(ctx, tx, a.OrganizationID, fieldRoles, a.Roles)
+	given, err := s.deps.Rights.OfRoles(ctx, tx, a.OrganizationID, fieldRoles, a.Roles)
 	if err != nil {
 		return err
 	}

@@ -41,43 +41,43 @@ func NewStore(db *postgres.DB, tokens *paging.Tokens, clk clock.Clock) *Store {
 	return &Store{db: db, tokens: tokens, clock: clk}
 }
 
-// EndSession revokes the tokens of a session, in the transaction that ends it.
-func (s *Store) EndSession(ctx context.Context, tx pgx.Tx, sessionID string) error {
+// RevokeSession revokes the tokens of a session, in the transaction that ends it.
+func (s *Store) RevokeSession(ctx context.Context, tx pgx.Tx, sessionID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{SessionID: sessionID})
 }
 
-// EndSessions is [Store.EndSession] for many sessions at once.
-func (s *Store) EndSessions(ctx context.Context, tx pgx.Tx, sessionIDs []string) error {
+// RevokeSessions is [Store.EndSession] for many sessions at once.
+func (s *Store) RevokeSessions(ctx context.Context, tx pgx.Tx, sessionIDs []string) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, session_id, created_at)
 		SELECT r.id, r.session_id, $3 FROM unnest($1::uuid[], $2::uuid[]) AS r (id, session_id)`,
 		id.NewEach(len(sessionIDs)), sessionIDs, clock.Stamp(s.clock))
 	return err
 }
 
-// EndUser revokes every token of a user up to now.
-func (s *Store) EndUser(ctx context.Context, tx pgx.Tx, userID string) error {
+// RevokeUser revokes every token of a user up to now.
+func (s *Store) RevokeUser(ctx context.Context, tx pgx.Tx, userID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{UserID: userID})
 }
 
-// EndMember revokes a user's tokens for an organization up to now, in the
+// RevokeMember revokes a user's tokens for an organization up to now, in the
 // transaction that changes what the user may do there.
-func (s *Store) EndMember(ctx context.Context, tx pgx.Tx, organizationID, userID string) error {
+func (s *Store) RevokeMember(ctx context.Context, tx pgx.Tx, organizationID, userID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{UserID: userID, OrganizationID: organizationID})
 }
 
-// EndOrganization revokes every token for an organization up to now, in the
+// RevokeOrganization revokes every token for an organization up to now, in the
 // transaction after which nobody acts in it.
-func (s *Store) EndOrganization(ctx context.Context, tx pgx.Tx, organizationID string) error {
+func (s *Store) RevokeOrganization(ctx context.Context, tx pgx.Tx, organizationID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{OrganizationID: organizationID})
 }
 
-// EndClient revokes every token of an OAuth client up to now.
-func (s *Store) EndClient(ctx context.Context, tx pgx.Tx, clientID string) error {
+// RevokeClient revokes every token of an OAuth client up to now.
+func (s *Store) RevokeClient(ctx context.Context, tx pgx.Tx, clientID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{ClientID: clientID})
 }
 
-// EndMembers is [Store.EndMember] for many users at once.
-func (s *Store) EndMembers(ctx context.Context, tx pgx.Tx, organizationID string, userIDs []string) error {
+// RevokeMembers is [Store.EndMember] for many users at once.
+func (s *Store) RevokeMembers(ctx context.Context, tx pgx.Tx, organizationID string, userIDs []string) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, user_id, member_of, created_at)
 		SELECT r.id, r.user_id, $3, $4 FROM unnest($1::uuid[], $2::uuid[]) AS r (id, user_id)`,
 		id.NewEach(len(userIDs)), userIDs, organizationID, clock.Stamp(s.clock))
@@ -91,8 +91,8 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, r revocation.Revocation) 
 	return err
 }
 
-// Concerns tells whether a token has been revoked, by the database itself.
-func (s *Store) Concerns(ctx context.Context, p *identity.Principal) (bool, error) {
+// IsRevoked tells whether a token has been revoked, by the database itself.
+func (s *Store) IsRevoked(ctx context.Context, p *identity.Principal) (bool, error) {
 	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM revocations r
 		WHERE r.created_at >= $1 AND (r.session_id::text = $2 OR r.created_at >= $3
 			AND (r.user_id::text = $4 AND (r.member_of IS NULL OR r.member_of::text = $5) OR r.client_id::text = $6

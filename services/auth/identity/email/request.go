@@ -15,24 +15,24 @@ import (
 // SignUp takes a sign-up whose address is to be confirmed. Whether the address
 // has an account already is found out later, and told by the mail alone.
 func (s *Service) SignUp(ctx context.Context, address, passwordHash, displayName string) error {
-	return s.deps.Office.Post(ctx, mailing.Letter{Kind: letterSignUp, Address: address, Data: map[string]string{
+	return s.deps.Mail.EnqueueNow(ctx, mailing.Message{Kind: mailSignUp, Address: address, Data: map[string]string{
 		dataPassword: passwordHash, dataName: displayName,
 	}})
 }
 
-// Welcome writes to somebody whose account was just made, in the transaction that
+// SendConfirmation writes to somebody whose account was just made, in the transaction that
 // made it, so that the address can be confirmed.
-func (s *Service) Welcome(ctx context.Context, tx postgres.Tx, u user.User) error {
-	return s.deps.Office.Send(ctx, tx, confirmation(u))
+func (s *Service) SendConfirmation(ctx context.Context, tx postgres.Tx, u user.User) error {
+	return s.deps.Mail.Enqueue(ctx, tx, confirmation(u))
 }
 
-func confirmation(u user.User) mailing.Letter {
-	return mailing.Letter{Kind: letterConfirm, Address: u.Email, Locale: u.Locale, Data: map[string]string{dataUser: u.ID}}
+func confirmation(u user.User) mailing.Message {
+	return mailing.Message{Kind: mailConfirm, Address: u.Email, Locale: u.Locale, Data: map[string]string{dataUser: u.ID}}
 }
 
 // ResendVerification implements the RPC.
 func (s *Service) ResendVerification(ctx context.Context, req *authv1.ResendVerificationRequest) (*authv1.ResendVerificationResponse, error) {
-	if err := s.deps.Office.Post(ctx, mailing.Letter{Kind: letterResend, Address: req.GetEmail()}); err != nil {
+	if err := s.deps.Mail.EnqueueNow(ctx, mailing.Message{Kind: mailResend, Address: req.GetEmail()}); err != nil {
 		return nil, err
 	}
 	return &authv1.ResendVerificationResponse{}, nil
@@ -40,7 +40,7 @@ func (s *Service) ResendVerification(ctx context.Context, req *authv1.ResendVeri
 
 // ForgotPassword implements the RPC.
 func (s *Service) ForgotPassword(ctx context.Context, req *authv1.ForgotPasswordRequest) (*authv1.ForgotPasswordResponse, error) {
-	if err := s.deps.Office.Post(ctx, mailing.Letter{Kind: letterReset, Address: req.GetEmail()}); err != nil {
+	if err := s.deps.Mail.EnqueueNow(ctx, mailing.Message{Kind: mailReset, Address: req.GetEmail()}); err != nil {
 		return nil, err
 	}
 	return &authv1.ForgotPasswordResponse{}, nil
@@ -52,11 +52,11 @@ func (s *Service) SendVerification(ctx context.Context, _ *authv1.SendVerificati
 	if err != nil {
 		return nil, err
 	}
-	mine, err := s.deps.Users.Own(ctx, caller.UserID)
+	mine, err := s.deps.Users.Find(ctx, caller.UserID)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.deps.Office.Post(ctx, confirmation(mine)); err != nil {
+	if err := s.deps.Mail.EnqueueNow(ctx, confirmation(mine)); err != nil {
 		return nil, err
 	}
 	return &authv1.SendVerificationResponse{}, nil
@@ -72,7 +72,7 @@ func (s *Service) ChangeEmail(ctx context.Context, req *authv1.ChangeEmailReques
 	if err := s.requireFactor(ctx, caller); err != nil {
 		return nil, err
 	}
-	mine, err := s.deps.Users.Own(ctx, caller.UserID)
+	mine, err := s.deps.Users.Find(ctx, caller.UserID)
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +87,13 @@ func (s *Service) ChangeEmail(ctx context.Context, req *authv1.ChangeEmailReques
 		return nil, fault.Invalid("newEmail", "is the account's address already")
 	}
 	err = s.deps.Store.inTx(ctx, mine.ID, func(ctx context.Context, tx postgres.Tx) error {
-		if err := s.deps.Office.Send(ctx, tx, mailing.Letter{
-			Kind: letterChange, Address: req.GetNewEmail(), Locale: mine.Locale,
+		if err := s.deps.Mail.Enqueue(ctx, tx, mailing.Message{
+			Kind: mailChange, Address: req.GetNewEmail(), Locale: mine.Locale,
 			Data: map[string]string{dataUser: mine.ID, dataPassword: mine.PasswordHash},
 		}); err != nil {
 			return err
 		}
-		return s.deps.Office.Send(ctx, tx, mailing.Letter{Kind: letterChangeAsked, Address: mine.Email, Locale: mine.Locale})
+		return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: mailChangeRequested, Address: mine.Email, Locale: mine.Locale})
 	})
 	if err != nil {
 		return nil, err

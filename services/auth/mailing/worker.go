@@ -21,8 +21,8 @@ const deliverTimeout = time.Minute
 //go:embed templates
 var files embed.FS
 
-// Page is what a letter says.
-type Page struct {
+// Content is what a letter says.
+type Content struct {
 	// Template names the template; empty: there is nothing to send.
 	Template string
 	// Locale is the reader's language, where the writer knows it better than the
@@ -32,21 +32,21 @@ type Page struct {
 	Data map[string]string
 }
 
-// Writer writes a letter when it is about to be sent, maybe for another time.
-type Writer func(ctx context.Context, l Letter) (Page, error)
+// Composer writes a letter when it is about to be sent, maybe for another time.
+type Composer func(ctx context.Context, l Message) (Content, error)
 
-// Postman writes letters and sends them.
-type Postman struct {
+// Worker writes letters and sends them.
+type Worker struct {
 	sealer    *Sealer
 	sender    *notify.Sender
 	templates *notify.Templates
 	// publicURL is told to every template, as home.
 	publicURL string
-	writers   map[Kind]Writer
+	composers map[Kind]Composer
 }
 
-// NewPostman returns a postman who sends by a sender.
-func NewPostman(sealer *Sealer, sender *notify.Sender, publicURL string) (*Postman, error) {
+// NewWorker returns a postman who sends by a sender.
+func NewWorker(sealer *Sealer, sender *notify.Sender, publicURL string) (*Worker, error) {
 	if sealer == nil || sender == nil || publicURL == "" {
 		return nil, errors.New("mailing: every dependency is required")
 	}
@@ -58,27 +58,27 @@ func NewPostman(sealer *Sealer, sender *notify.Sender, publicURL string) (*Postm
 	if err != nil {
 		return nil, fmt.Errorf("mailing: %w", err)
 	}
-	return &Postman{sealer: sealer, sender: sender, templates: templates, publicURL: publicURL, writers: map[Kind]Writer{}}, nil
+	return &Worker{sealer: sealer, sender: sender, templates: templates, publicURL: publicURL, composers: map[Kind]Composer{}}, nil
 }
 
-// Write registers the writer of a kind of letters, before any job is worked.
-func (p *Postman) Write(kind Kind, w Writer) { p.writers[kind] = w }
+// Compose registers the writer of a kind of letters, before any job is worked.
+func (p *Worker) Compose(kind Kind, w Composer) { p.composers[kind] = w }
 
 // Locales lists the languages that letters are written in (BCP 47).
-func (p *Postman) Locales() []string { return p.templates.Locales() }
+func (p *Worker) Locales() []string { return p.templates.Locales() }
 
 // Register makes the workers deliver letters.
-func (p *Postman) Register(workers *jobs.Workers) error {
-	return jobs.Handle(workers, p.work, jobs.WorkOptions{Timeout: deliverTimeout})
+func (p *Worker) Register(workers *jobs.Workers) error {
+	return jobs.Handle(workers, p.deliver, jobs.WorkOptions{Timeout: deliverTimeout})
 }
 
-// work delivers a letter.
-func (p *Postman) work(ctx context.Context, _ postgres.Scope, job jobs.Job[deliver]) error {
+// deliver delivers a letter.
+func (p *Worker) deliver(ctx context.Context, _ postgres.Scope, job jobs.Job[deliver]) error {
 	l, err := p.sealer.open(job.Args)
-	if err != nil || l.Surplus {
+	if err != nil || l.OverLimit {
 		return err
 	}
-	page, err := p.write(ctx, l)
+	page, err := p.compose(ctx, l)
 	if err != nil || page.Template == "" {
 		return err
 	}
@@ -99,9 +99,9 @@ func (p *Postman) work(ctx context.Context, _ postgres.Scope, job jobs.Job[deliv
 	return p.sender.Send(ctx, message)
 }
 
-func (p *Postman) write(ctx context.Context, l Letter) (Page, error) {
-	if w := p.writers[l.Kind]; w != nil {
+func (p *Worker) compose(ctx context.Context, l Message) (Content, error) {
+	if w := p.composers[l.Kind]; w != nil {
 		return w(ctx, l)
 	}
-	return Page{Template: string(l.Kind), Data: l.Data}, nil
+	return Content{Template: string(l.Kind), Data: l.Data}, nil
 }
