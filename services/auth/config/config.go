@@ -5,6 +5,10 @@ package config
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/platform/deps"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/credential/factor"
 )
@@ -36,19 +40,35 @@ type Capabilities struct {
 // Provider is an identity provider as clients show it.
 type Provider struct{ ID, DisplayName string }
 
+// Deps is what the room needs.
+type Deps struct{ Capabilities Capabilities }
+
 // Service implements the RPC.
 type Service struct {
 	authv1.UnsafeConfigServiceServer
 
-	capabilities Capabilities
+	deps Deps
 }
 
-// NewService returns the service.
-func NewService(o Capabilities) *Service { return &Service{capabilities: o} }
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("config", d); err != nil {
+		return nil, err
+	}
+	return &Service{deps: d}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterConfigServiceServer(server, s)
+}
+
+// Tables returns no table: the room owns none.
+func (s *Service) Tables() []room.Table { return nil }
 
 // GetConfig implements the RPC.
 func (s *Service) GetConfig(context.Context, *authv1.GetConfigRequest) (*authv1.Config, error) {
-	o := s.capabilities
+	o := s.deps.Capabilities
 	out := &authv1.Config{
 		SignUp: authv1.Config_OPEN, EmailVerification: o.VerifiedEmail,
 		SignInMethods: []string{methodPassword, methodEmail}, Factors: []string{factor.MethodTOTP},

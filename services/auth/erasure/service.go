@@ -6,28 +6,43 @@ package erasure
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
+
+// Deps is what the room needs.
+type Deps struct{ Store *Store }
 
 // Service implements the RPC.
 type Service struct {
 	authv1.UnsafeErasureServiceServer
 
-	store *Store
+	deps Deps
 }
 
-// NewService returns the service.
-func NewService(store *Store) (*Service, error) {
-	if store == nil {
-		return nil, errors.New("erasure: a store is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("erasure", d); err != nil {
+		return nil, err
 	}
-	return &Service{store: store}, nil
+	return &Service{deps: d}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterErasureServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "erasures"}}
 }
 
 // ListErasures implements the RPC.
@@ -36,7 +51,7 @@ func (s *Service) ListErasures(ctx context.Context, req *authv1.ListErasuresRequ
 	if req.GetSinceTime() != nil {
 		since = req.GetSinceTime().AsTime()
 	}
-	found, next, err := s.store.list(ctx, since, paging.From(req))
+	found, next, err := s.deps.Store.list(ctx, since, paging.From(req))
 	if err != nil {
 		return nil, err
 	}

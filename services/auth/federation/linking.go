@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
@@ -30,16 +28,6 @@ func (s *Service) ListIdentities(ctx context.Context, req *authv1.ListIdentities
 		out.Identities = append(out.Identities, i.message())
 	}
 	return out, nil
-}
-
-func (i Identity) message() *authv1.Identity {
-	out := &authv1.Identity{
-		Id: i.ID, Provider: i.Provider, Issuer: i.Issuer, Subject: i.Subject, Email: i.Email, CreateTime: timestamppb.New(i.CreateTime),
-	}
-	if i.LastUsedTime != nil {
-		out.LastUsedTime = timestamppb.New(*i.LastUsedTime)
-	}
-	return out
 }
 
 // BeginIdentity implements the RPC.

@@ -8,13 +8,17 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/config"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
@@ -76,15 +80,15 @@ type Deps struct {
 	Enrolled func(ctx context.Context, userID string) ([]string, error)
 	Mail     Mail
 	// Providers are those of the installation; there may be none.
-	Providers []Provider
+	Providers []Provider `deps:"optional"`
 	// Redirects are where else than to the gateway users may be sent back to; there may
 	// be none.
-	Redirects []string
+	Redirects []string `deps:"optional"`
 	// PublicURL is where the gateway is.
 	PublicURL string
 	// EgressAllow is where organizations' issuers may be beside the public internet; it
 	// may be nowhere.
-	EgressAllow []netip.Prefix
+	EgressAllow []netip.Prefix `deps:"optional"`
 	// SignUpClosed says that the installation's own providers bring nobody new; those
 	// of organizations do.
 	SignUpClosed bool
@@ -106,21 +110,37 @@ type Service struct {
 	box         *key.Box
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Rights == nil || deps.Sessions == nil || deps.Accounts == nil || deps.Addresses == nil || deps.Enrolled == nil ||
-		deps.Mail == nil || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("federation: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("federation", d); err != nil {
+		return nil, err
 	}
-	connections, err := newConnections(deps.Clock, deps.EgressAllow)
+	connections, err := newConnections(d.Clock, d.EgressAllow)
 	if err != nil {
 		return nil, err
 	}
-	box, err := key.NewBox(deps.SecretKey, sealing)
+	box, err := key.NewBox(d.SecretKey, sealing)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{deps: deps, connections: connections, box: box}, nil
+	return &Service{deps: d, connections: connections, box: box}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterProviderServiceServer(server, s)
+	authv1.RegisterIdentityServiceServer(server, s)
+	authv1.RegisterIdentityProviderServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "identities"}, {Name: "identity_providers"}, {Name: "provider_attempts"}}
+}
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete expired sign-ins at providers", Do: s.sweep}}
 }
 
 // Providers lists the installation's providers, for pages to offer.
@@ -307,7 +327,7 @@ func (s *Service) notify(ctx context.Context, tx postgres.Tx, userID string, kin
 	})
 }
 
-// Sweep removes the attempts from which nobody came back in time.
-func (s *Service) Sweep(ctx context.Context) error {
+// sweep removes the attempts from which nobody came back in time.
+func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }

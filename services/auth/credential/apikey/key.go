@@ -96,9 +96,9 @@ func (s *Service) DeleteAll(ctx context.Context, tx postgres.Tx, userID string) 
 	return nil
 }
 
-// Sweep deletes the keys that expired longer ago than they are kept. A key
+// sweep deletes the keys that expired longer ago than they are kept. A key
 // stops working when it expires, long before it is deleted.
-func (s *Service) Sweep(ctx context.Context) error {
+func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx)
 }
 

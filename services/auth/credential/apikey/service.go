@@ -3,13 +3,16 @@ package apikey
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
+
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
 )
@@ -25,16 +28,33 @@ type Deps struct {
 // Service implements the RPCs of API keys.
 type Service struct {
 	authv1.UnsafeApiKeyServiceServer
+	authv1.UnsafeApiKeyDirectoryServiceServer
 
 	deps Deps
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Authorizer == nil || deps.Revocations == nil || deps.Trail == nil {
-		return nil, errors.New("apikey: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("apikey", d); err != nil {
+		return nil, err
 	}
-	return &Service{deps: deps}, nil
+	return &Service{deps: d}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterApiKeyServiceServer(server, s)
+	authv1.RegisterApiKeyDirectoryServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "api_keys"}}
+}
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete expired API keys", Do: s.sweep}}
 }
 
 // ListApiKeys implements the RPC.
@@ -91,19 +111,9 @@ func (s *Service) DeleteApiKey(ctx context.Context, req *authv1.DeleteApiKeyRequ
 	return &authv1.DeleteApiKeyResponse{}, nil
 }
 
-// Directory implements the RPC by which services find out whose a key is.
-type Directory struct {
-	authv1.UnsafeApiKeyDirectoryServiceServer
-
-	store *Store
-}
-
-// NewDirectory returns the directory.
-func NewDirectory(store *Store) *Directory { return &Directory{store: store} }
-
 // ResolveApiKey implements the RPC.
-func (d *Directory) ResolveApiKey(ctx context.Context, req *authv1.ResolveApiKeyRequest) (*authv1.ResolveApiKeyResponse, error) { //nolint:revive,staticcheck // the contract's name
-	k, err := d.store.Resolve(ctx, [sha256.Size]byte(req.GetSecretHash()))
+func (s *Service) ResolveApiKey(ctx context.Context, req *authv1.ResolveApiKeyRequest) (*authv1.ResolveApiKeyResponse, error) { //nolint:revive,staticcheck // the contract's name
+	k, err := s.deps.Store.Resolve(ctx, [sha256.Size]byte(req.GetSecretHash()))
 	if err != nil {
 		return nil, err
 	}

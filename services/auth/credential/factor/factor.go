@@ -15,14 +15,17 @@ package factor
 
 import (
 	"context"
-	"errors"
 	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
@@ -78,6 +81,8 @@ type Deps struct {
 	Mail     Mail
 	// SecretKey is the installation's, of 32 bytes.
 	SecretKey []byte
+	// PublicURL is the address that passkeys are bound to.
+	PublicURL string
 	Trail     *audit.Trail
 	Clock     clock.Clock
 }
@@ -86,20 +91,44 @@ type Deps struct {
 type Service struct {
 	authv1.UnsafeFactorServiceServer
 
-	deps Deps
-	box  *key.Box
+	deps     Deps
+	box      *key.Box
+	passkeys *Passkeys
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Sessions == nil || deps.Mail == nil || deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("factor: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("factor", d); err != nil {
+		return nil, err
 	}
-	box, err := key.NewBox(deps.SecretKey, sealing)
+	box, err := key.NewBox(d.SecretKey, sealing)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{deps: deps, box: box}, nil
+	s := &Service{deps: d, box: box}
+	if s.passkeys, err = newPasskeys(s, d.PublicURL); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterFactorServiceServer(server, s)
+	authv1.RegisterPasskeyServiceServer(server, s.passkeys)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "totp_factors"}, {Name: "passkeys"}, {Name: "recovery_codes"}, {Name: "factor_challenges"}, {Name: "factor_tries"}, {Name: "passkey_ceremonies"}}
+}
+
+// Passkeys returns the part of the room that serves passkeys.
+func (s *Service) Passkeys() *Passkeys { return s.passkeys }
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete expired challenges and counts of wrong codes", Do: s.sweep}}
 }
 
 // Methods lists the ways in which a user can answer a challenge; none when no
@@ -208,7 +237,7 @@ func tooManyWrong(retryAfter time.Duration) error {
 	return fault.New(faultv1.Reason_REASON_RATE_LIMITED, "more than %d wrong codes in an hour", maxWrong).WithRetryAfter(retryAfter)
 }
 
-// Sweep deletes expired challenges, and the counts of wrong codes from past hours.
-func (s *Service) Sweep(ctx context.Context) error {
+// sweep deletes expired challenges, and the counts of wrong codes from past hours.
+func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }

@@ -3,7 +3,6 @@ package factor
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -41,11 +40,8 @@ type Passkeys struct {
 	web *webauthn.WebAuthn
 }
 
-// NewPasskeys returns the service for a public URL.
-func NewPasskeys(factors *Service, publicURL string) (*Passkeys, error) {
-	if factors == nil {
-		return nil, errors.New("factor: every dependency is required")
-	}
+// newPasskeys returns the passkeys of a public URL.
+func newPasskeys(factors *Service, publicURL string) (*Passkeys, error) {
 	host, origin, err := relyingParty(publicURL)
 	if err != nil || host == "" {
 		return &Passkeys{factors: factors}, err

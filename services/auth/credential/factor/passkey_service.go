@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
@@ -27,14 +26,6 @@ type passkey struct {
 	synced          bool
 	created         time.Time
 	lastUsed        *time.Time
-}
-
-func (k passkey) message() *authv1.Passkey {
-	out := &authv1.Passkey{Id: k.id, DisplayName: k.displayName, Synced: k.synced, CreateTime: timestamppb.New(k.created)}
-	if k.lastUsed != nil {
-		out.LastUsedTime = timestamppb.New(*k.lastUsed)
-	}
-	return out
 }
 
 // BeginPasskey implements the RPC.

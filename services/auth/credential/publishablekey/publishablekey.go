@@ -10,15 +10,11 @@ package publishablekey
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/origin"
 	"github.com/gatehouse/gatehouse/platform/patch"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
 const (
@@ -75,22 +71,4 @@ func (k Key) Apply(patch Key, mask []string) (Key, error) {
 		return k, err
 	}
 	return after, after.Validate()
-}
-
-func decode(in *authv1.PublishableKey) Key {
-	return Key{ID: in.GetId(), DisplayName: strings.TrimSpace(in.GetDisplayName()), Origins: in.GetOrigins(), Disabled: in.GetDisabled()}
-}
-
-func encode(k Key) *authv1.PublishableKey {
-	return &authv1.PublishableKey{
-		Id: k.ID, DisplayName: k.DisplayName, Key: k.Key, Origins: k.Origins, Disabled: k.Disabled,
-		CreateTime: timestamppb.New(k.CreateTime), UpdateTime: timestamppb.New(k.UpdateTime), Etag: k.Etag(),
-	}
-}
-
-func reply(k Key, err error) (*authv1.PublishableKey, error) {
-	if err != nil {
-		return nil, err
-	}
-	return encode(k), nil
 }

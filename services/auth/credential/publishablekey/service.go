@@ -2,16 +2,19 @@ package publishablekey
 
 import (
 	"context"
-	"errors"
+
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/apikey"
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -27,16 +30,28 @@ type Deps struct {
 // Service implements the RPCs of publishable keys.
 type Service struct {
 	authv1.UnsafePublishableKeyServiceServer
+	authv1.UnsafePublishableKeyDirectoryServiceServer
 
 	deps Deps
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("publishablekey: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("publishablekey", d); err != nil {
+		return nil, err
 	}
-	return &Service{deps: deps}, nil
+	return &Service{deps: d}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterPublishableKeyServiceServer(server, s)
+	authv1.RegisterPublishableKeyDirectoryServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "publishable_keys"}}
 }
 
 // ListPublishableKeys implements the RPC.
@@ -150,19 +165,9 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, k Key, verb string
 	})
 }
 
-// Directory implements the RPC by which services find out what a key stands for.
-type Directory struct {
-	authv1.UnsafePublishableKeyDirectoryServiceServer
-
-	store *Store
-}
-
-// NewDirectory returns the directory.
-func NewDirectory(store *Store) *Directory { return &Directory{store: store} }
-
 // ResolvePublishableKey implements the RPC.
-func (d *Directory) ResolvePublishableKey(ctx context.Context, req *authv1.ResolvePublishableKeyRequest) (*authv1.ResolvePublishableKeyResponse, error) {
-	found, err := d.store.resolve(ctx, req.GetKey(), req.GetOrigin())
+func (s *Service) ResolvePublishableKey(ctx context.Context, req *authv1.ResolvePublishableKeyRequest) (*authv1.ResolvePublishableKeyResponse, error) {
+	found, err := s.deps.Store.resolve(ctx, req.GetKey(), req.GetOrigin())
 	if err != nil {
 		return nil, err
 	}

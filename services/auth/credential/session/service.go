@@ -5,12 +5,16 @@ import (
 	"errors"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/credential/factor"
@@ -32,9 +36,9 @@ type Deps struct {
 	Factors       *factor.Service
 	Passkeys      *factor.Passkeys
 	// Invited admits whoever signs up; nil where anybody may.
-	Invited Invited
+	Invited Invited `deps:"optional"`
 	// Throttle bounds wrong codes of mails; nil where rates are not limited.
-	Throttle *Throttle
+	Throttle *Throttle `deps:"optional"`
 	// Mail writes to those who sign in.
 	Mail Mail
 	// Addresses writes to those who sign up.
@@ -70,13 +74,27 @@ type Addresses interface {
 // Invited tells whether an invitation with a token waits for an address.
 type Invited func(ctx context.Context, token, address string) (bool, error)
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Accounts == nil || deps.Passwords == nil ||
-		deps.Factors == nil || deps.Addresses == nil || deps.Mail == nil || deps.Passkeys == nil || deps.Keys == nil || deps.Issuer == "" || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("session: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("session", d); err != nil {
+		return nil, err
 	}
-	return &Service{deps: deps}, nil
+	return &Service{deps: d}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterSessionServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "sessions"}, {Name: "refresh_tokens"}}
+}
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete expired sessions", Do: s.sweep}}
 }
 
 // SignUp implements the RPC.
@@ -324,7 +342,8 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, session Session, v
 	})
 }
 
-// Sweep removes the sessions that ended by time, and answers how many.
-func (s *Service) Sweep(ctx context.Context) (int64, error) {
-	return s.deps.Store.DeleteExpired(ctx, s.deps.Clock.Now())
+// sweep deletes the expired sessions.
+func (s *Service) sweep(ctx context.Context) error {
+	_, err := s.deps.Store.DeleteExpired(ctx, s.deps.Clock.Now())
+	return err
 }

@@ -8,17 +8,19 @@ package usersession
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
 )
@@ -53,13 +55,21 @@ type Service struct {
 	deps Deps
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("usersession: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("usersession", d); err != nil {
+		return nil, err
 	}
-	return &Service{deps: deps}, nil
+	return &Service{deps: d}, nil
 }
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterUserSessionServiceServer(server, s)
+}
+
+// Tables returns no table: the room owns none.
+func (s *Service) Tables() []room.Table { return nil }
 
 // ListUserSessions implements the RPC.
 func (s *Service) ListUserSessions(ctx context.Context, req *authv1.ListUserSessionsRequest) (*authv1.ListUserSessionsResponse, error) {

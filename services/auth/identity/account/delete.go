@@ -29,10 +29,6 @@ type Deletion struct {
 	EraseElsewhere func(ctx context.Context, tx postgres.Tx, userID string) error
 }
 
-func (e Deletion) complete() bool {
-	return e.RequireFresh != nil && e.LeaveOrganizations != nil && e.DeleteKeys != nil && e.DeleteFactors != nil && e.RevokeTokens != nil && e.EraseElsewhere != nil
-}
-
 // DeleteMe implements the RPC.
 func (s *Service) DeleteMe(ctx context.Context, _ *authv1.DeleteMeRequest) (*authv1.DeleteMeResponse, error) {
 	caller, err := s.deps.Deletion.RequireFresh(ctx)

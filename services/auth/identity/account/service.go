@@ -9,14 +9,16 @@ import (
 	"context"
 	"errors"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
@@ -63,13 +65,22 @@ type Deps struct {
 	Clock      clock.Clock
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Hasher == nil || deps.Passwords == nil || deps.Sessions == nil || deps.Mail == nil || !deps.Deletion.complete() || deps.Authorizer == nil ||
-		deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("account: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := errors.Join(deps.Check("account", d), deps.Check("account", d.Deletion)); err != nil {
+		return nil, err
 	}
-	return &Service{deps: deps}, nil
+	return &Service{deps: d}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterAccountServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "users"}}
 }
 
 // GetMe implements the RPC.
@@ -86,19 +97,4 @@ func (s *Service) GetMe(ctx context.Context, _ *authv1.GetMeRequest) (*authv1.Me
 		return nil, err
 	}
 	return s.encode(p, mine), nil
-}
-
-func (s *Service) encode(p *identity.Principal, mine profile) *authv1.Me {
-	u := mine.user
-	me := &authv1.Me{
-		Id: u.ID, Email: u.Email, EmailVerified: u.EmailVerified, DisplayName: u.DisplayName, Locale: u.Locale,
-		CreateTime: timestamppb.New(u.CreateTime), UpdateTime: timestamppb.New(u.UpdateTime), Etag: u.Etag(),
-		OrganizationId: p.OrganizationID, Roles: p.Roles, Permissions: s.deps.Authorizer.Allowed(p),
-	}
-	for _, m := range mine.memberships {
-		me.Organizations = append(me.Organizations, &authv1.OrganizationMembership{
-			Id: m.OrganizationID, DisplayName: m.DisplayName, Roles: m.Roles,
-		})
-	}
-	return me
 }

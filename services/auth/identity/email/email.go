@@ -44,16 +44,19 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
@@ -133,7 +136,7 @@ type Deps struct {
 	DeleteKeys, DeleteFactors, DeleteIdentities DeleteFunc
 	// Enrolled lists the second factors of a user.
 	Enrolled func(ctx context.Context, userID string) ([]string, error)
-	Mail     *mailing.Queue
+	Mail     *mailing.Service
 	// SecretKey is the installation's, of 32 bytes.
 	SecretKey []byte
 	// PublicURL is where links lead.
@@ -153,31 +156,45 @@ type Service struct {
 	codeKey []byte
 }
 
-// NewService returns the service, which writes its letters by the postman.
-func NewService(deps Deps, postman *mailing.Worker) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Accounts == nil || deps.Hasher == nil || deps.Passwords == nil || deps.Sessions == nil || deps.DeleteKeys == nil ||
-		deps.DeleteFactors == nil || deps.DeleteIdentities == nil || deps.Enrolled == nil || deps.Mail == nil || len(deps.SecretKey) == 0 || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil || postman == nil {
-		return nil, errors.New("email: every dependency is required")
+// New returns the room, and registers with the mail queue what composes its emails.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("email", d); err != nil {
+		return nil, err
 	}
-	codeKey, err := hkdf.Key(sha256.New, deps.SecretKey, nil, "gatehouse/auth/mail-code", sha256.Size)
+	codeKey, err := hkdf.Key(sha256.New, d.SecretKey, nil, "gatehouse/auth/mail-code", sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("email: %w", err)
 	}
-	s := &Service{deps: deps, codeKey: codeKey}
-	for kind, w := range map[mailing.Kind]mailing.Composer{
+	s := &Service{deps: d, codeKey: codeKey}
+	for kind, compose := range map[mailing.Kind]mailing.Composer{
 		mailSignUp: s.composeSignUp, mailConfirm: s.composeConfirm, mailResend: s.composeResend,
 		mailReset: s.composeReset, mailChange: s.composeChange, mailSignIn: s.composeSignIn,
 	} {
-		postman.Compose(kind, w)
+		d.Mail.Compose(kind, compose)
 	}
 	return s, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterEmailServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "mail_tokens"}, {Name: "mail_sign_ins"}}
+}
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete expired links and codes of emails", Do: s.sweep}}
 }
 
 // Required tells whether an address must be confirmed before there is an account.
 func (s *Service) Required() bool { return s.deps.Required }
 
-// Sweep removes the tokens whose time is over.
-func (s *Service) Sweep(ctx context.Context) error {
+// sweep removes the tokens whose time is over.
+func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }
 

@@ -5,13 +5,17 @@ import (
 	"errors"
 	"strings"
 
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
@@ -44,14 +48,21 @@ type Service struct {
 	deps Deps
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Accounts.Create == nil || deps.Accounts.Delete == nil || deps.Accounts.Disable == nil ||
-		deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("people: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := errors.Join(deps.Check("useradmin", d), deps.Check("useradmin", d.Accounts)); err != nil {
+		return nil, err
 	}
-	return &Service{deps: deps}, nil
+	return &Service{deps: d}, nil
 }
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterUserServiceServer(server, s)
+}
+
+// Tables returns no table: the room owns none.
+func (s *Service) Tables() []room.Table { return nil }
 
 // ListUsers implements the RPC.
 func (s *Service) ListUsers(ctx context.Context, req *authv1.ListUsersRequest) (*authv1.ListUsersResponse, error) {

@@ -9,8 +9,11 @@ package userdirectory
 
 import (
 	"context"
-	"errors"
 
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/platform/deps"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
@@ -29,13 +32,21 @@ type Service struct {
 	deps Deps
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Organizations == nil || deps.Rights == nil {
-		return nil, errors.New("directory: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("userdirectory", d); err != nil {
+		return nil, err
 	}
-	return &Service{deps: deps}, nil
+	return &Service{deps: d}, nil
 }
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterUserDirectoryServiceServer(server, s)
+}
+
+// Tables returns no table: the room owns none.
+func (s *Service) Tables() []room.Table { return nil }
 
 // BatchGetUsers implements the RPC.
 func (s *Service) BatchGetUsers(ctx context.Context, req *authv1.BatchGetUsersRequest) (*authv1.BatchGetUsersResponse, error) {

@@ -6,10 +6,6 @@ package grant
 import (
 	"slices"
 	"time"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
 // Grant is that a user lets a client act in an organization.
@@ -25,11 +21,4 @@ type Grant struct {
 // Covers tells whether the client may do all of what it asks for.
 func (g Grant) Covers(scopes []string) bool {
 	return !slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(g.Scopes, scope) })
-}
-
-func encode(g Grant) *authv1.Grant {
-	return &authv1.Grant{
-		Id: g.ID, ClientId: g.ClientID, ClientDisplayName: g.ClientName, OrganizationId: g.OrganizationID, Scopes: g.Scopes,
-		CreateTime: timestamppb.New(g.CreateTime), UpdateTime: timestamppb.New(g.UpdateTime),
-	}
 }

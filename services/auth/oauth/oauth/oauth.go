@@ -16,17 +16,20 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/room"
 	"github.com/gatehouse/gatehouse/proto/catalog"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -71,17 +74,31 @@ type Service struct {
 	scopes map[string]string
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Clients == nil || deps.Grants == nil || deps.Users == nil || deps.Organizations == nil ||
-		deps.Sessions == nil || deps.Keys == nil || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("oauth: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("oauth", d); err != nil {
+		return nil, err
 	}
-	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: deps.Issuer, Service: "auth"}, deps.Keys, deps.Clock)
+	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: d.Issuer, Service: "auth"}, d.Keys, d.Clock)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{deps: deps, verifier: verifier, scopes: describeScopes()}, nil
+	return &Service{deps: d, verifier: verifier, scopes: describeScopes()}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterOAuthServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "oauth_logins"}, {Name: "oauth_consents"}, {Name: "oauth_codes"}}
+}
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete expired authorization requests and codes", Do: s.sweep}}
 }
 
 func describeScopes() map[string]string {
@@ -183,7 +200,7 @@ func invalidGrant() error {
 		"the code or token is wrong, was used, has expired, is another client's, or does not fit its verifier or redirect URI")
 }
 
-// Sweep removes the questions and codes that are over.
-func (s *Service) Sweep(ctx context.Context) error {
+// sweep removes the questions and codes that are over.
+func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }

@@ -5,16 +5,18 @@ import (
 	"errors"
 	"slices"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -41,12 +43,22 @@ type Service struct {
 	deps Deps
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Authorizer == nil || deps.Revocations == nil || deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("oauthclient: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("oauthclient", d); err != nil {
+		return nil, err
 	}
-	return &Service{deps: deps}, nil
+	return &Service{deps: d}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterOAuthClientServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "oauth_clients"}}
 }
 
 // CreateOAuthClient implements the RPC.
@@ -222,28 +234,4 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, c Client, verb str
 		OrganizationID: c.OrganizationID, Action: "auth." + resourceType + "." + verb, ResourceType: resourceType, ResourceID: c.ID,
 		Changes: changes,
 	})
-}
-
-func decode(in *authv1.OAuthClient) Client {
-	return Client{
-		ID: in.GetId(), DisplayName: in.GetDisplayName(), RedirectURIs: orEmpty(in.GetRedirectUris()),
-		PostLogoutRedirectURIs: orEmpty(in.GetPostLogoutRedirectUris()), GrantTypes: orEmpty(in.GetGrantTypes()),
-		Scopes: orEmpty(in.GetScopes()), MembersOnly: in.GetMembersOnly(),
-	}
-}
-
-func encode(c Client) *authv1.OAuthClient {
-	return &authv1.OAuthClient{
-		Id: c.ID, DisplayName: c.DisplayName, RedirectUris: c.RedirectURIs, PostLogoutRedirectUris: c.PostLogoutRedirectURIs,
-		GrantTypes: c.GrantTypes, Scopes: c.Scopes, Confidential: c.Confidential(), MembersOnly: c.MembersOnly,
-		CreateTime: timestamppb.New(c.CreateTime), UpdateTime: timestamppb.New(c.UpdateTime), Etag: c.Etag(),
-	}
-}
-
-// orEmpty keeps a list from being NULL in the database.
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }

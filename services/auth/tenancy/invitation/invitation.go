@@ -10,8 +10,6 @@ package invitation
 import (
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
@@ -44,12 +42,5 @@ func (i Invitation) state(now time.Time) authv1.Invitation_State {
 		return authv1.Invitation_PENDING
 	default:
 		return authv1.Invitation_EXPIRED
-	}
-}
-
-func encode(i Invitation, now time.Time) *authv1.Invitation {
-	return &authv1.Invitation{
-		Id: i.ID, Email: i.Email, Roles: i.Roles, State: i.state(now), InviterId: i.InviterID,
-		ExpireTime: timestamppb.New(i.ExpireTime), CreateTime: timestamppb.New(i.CreateTime),
 	}
 }

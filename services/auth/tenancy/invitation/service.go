@@ -2,17 +2,20 @@ package invitation
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"strings"
 
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
@@ -37,7 +40,7 @@ type Deps struct {
 	Users         *user.Store
 	Organizations *organization.Store
 	Rights        *organization.Rights
-	Mail          *mailing.Queue
+	Mail          *mailing.Service
 	// PerDay is how many invitations an organization may send on a day. 0 means no
 	// limit, also for unconfirmed addresses.
 	PerDay    int
@@ -53,15 +56,29 @@ type Service struct {
 	deps Deps
 }
 
-// NewService returns the service, which writes its letters by the postman.
-func NewService(deps Deps, postman *mailing.Worker) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Rights == nil || deps.Mail == nil || deps.PublicURL == "" ||
-		deps.Trail == nil || deps.Clock == nil || postman == nil {
-		return nil, errors.New("invitation: every dependency is required")
+// New returns the room, and registers with the mail queue what composes its emails.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("invitation", d); err != nil {
+		return nil, err
 	}
-	s := &Service{deps: deps}
-	postman.Compose(MailKind, s.compose)
+	s := &Service{deps: d}
+	d.Mail.Compose(MailKind, s.compose)
 	return s, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterInvitationServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "invitations"}, {Name: "invitation_counts"}}
+}
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete old invitations", Do: s.sweep}}
 }
 
 // ListInvitations implements the RPC.
@@ -211,9 +228,9 @@ func (s *Service) checkWithdraw(ctx context.Context, tx postgres.Tx, holder orga
 	return organization.CheckManage(holder, given[0], organization.Grant{})
 }
 
-// Sweep deletes the invitations that ended longer ago than they are kept, accepted or
+// sweep deletes the invitations that ended longer ago than they are kept, accepted or
 // not, and the counts of past days.
-func (s *Service) Sweep(ctx context.Context) error {
+func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }
 

@@ -16,7 +16,7 @@ import (
 // DeleteOrganization implements the RPC. It is not bound to the organization that
 // the caller acts in: an app leaves it first.
 func (s *Service) DeleteOrganization(ctx context.Context, req *authv1.DeleteOrganizationRequest) (*authv1.DeleteOrganizationResponse, error) {
-	p, err := s.fresh(ctx)
+	p, err := s.deps.Fresh(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (s *Service) DeleteOrganization(ctx context.Context, req *authv1.DeleteOrga
 		if o.Personal {
 			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "a personal organization goes with its user's account")
 		}
-		now := clock.Stamp(s.clock)
+		now := clock.Stamp(s.deps.Clock)
 		purge := now.Add(Grace)
 		o.DeleteTime, o.PurgeTime = &now, &purge
 		return o, s.suspend(ctx, tx, o.ID)
@@ -46,16 +46,16 @@ func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.Undelete
 		return nil, err
 	}
 	o, err := s.changeState(ctx, p, req.GetId(), "restored", func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error) {
-		if o.DeleteTime == nil || !s.clock.Now().Before(*o.PurgeTime) {
+		if o.DeleteTime == nil || !s.deps.Clock.Now().Before(*o.PurgeTime) {
 			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "the organization is not deleted, or cannot be restored any more")
 		}
 		o.DeleteTime, o.PurgeTime = nil, nil
-		if err := s.store.resume(ctx, tx, o.ID); err != nil {
+		if err := s.deps.Store.resume(ctx, tx, o.ID); err != nil {
 			return o, err
 		}
 		// While the organization was deleted, inviters may have left or been
 		// disabled.
-		return o, s.withdraw(ctx, tx, o.ID)
+		return o, s.deps.Withdraw(ctx, tx, o.ID)
 	})
 	if err != nil {
 		return nil, err
@@ -67,10 +67,10 @@ func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.Undelete
 // no way in: it is not asked anywhere whether an organization is deleted. The tokens
 // come after the memberships, which tokens that are being issued hold.
 func (s *Service) suspend(ctx context.Context, tx postgres.Tx, organizationID string) error {
-	if err := s.store.suspend(ctx, tx, organizationID); err != nil {
+	if err := s.deps.Store.suspend(ctx, tx, organizationID); err != nil {
 		return err
 	}
-	return s.revocations.RevokeOrganization(ctx, tx, organizationID)
+	return s.deps.Revocations.RevokeOrganization(ctx, tx, organizationID)
 }
 
 // changeState lets one of its owners delete or restore an organization, with the audit
@@ -78,11 +78,11 @@ func (s *Service) suspend(ctx context.Context, tx postgres.Tx, organizationID st
 func (s *Service) changeState(ctx context.Context, p *identity.Principal, organizationID, verb string,
 	edit func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error),
 ) (o Organization, err error) {
-	err = s.store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
-		if o, err = s.store.GetLocked(ctx, tx, organizationID); err != nil {
+	err = s.deps.Store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
+		if o, err = s.deps.Store.GetLocked(ctx, tx, organizationID); err != nil {
 			return err
 		}
-		roles, err := s.store.roles(ctx, tx, organizationID, p.UserID)
+		roles, err := s.deps.Store.roles(ctx, tx, organizationID, p.UserID)
 		if err != nil {
 			return err
 		}
@@ -95,8 +95,8 @@ func (s *Service) changeState(ctx context.Context, p *identity.Principal, organi
 		if o, err = edit(ctx, tx, o); err != nil {
 			return err
 		}
-		o.Revision, o.UpdateTime = o.Revision+1, clock.Stamp(s.clock)
-		if err := s.store.Save(ctx, tx, o); err != nil {
+		o.Revision, o.UpdateTime = o.Revision+1, clock.Stamp(s.deps.Clock)
+		if err := s.deps.Store.Save(ctx, tx, o); err != nil {
 			return err
 		}
 		return s.recordState(ctx, tx, o.ID, verb)
@@ -105,16 +105,16 @@ func (s *Service) changeState(ctx context.Context, p *identity.Principal, organi
 }
 
 func (s *Service) recordState(ctx context.Context, tx postgres.Tx, organizationID, verb string) error {
-	return s.trail.Append(ctx, tx, audit.Event{
+	return s.deps.Trail.Append(ctx, tx, audit.Event{
 		OrganizationID: organizationID, Action: "auth.organization." + verb, ResourceType: "organization", ResourceID: organizationID,
 	})
 }
 
-// Purge removes the organizations whose grace is over, a bounded part in each
+// purge removes the organizations whose grace is over, a bounded part in each
 // transaction.
-func (s *Service) Purge(ctx context.Context) error {
+func (s *Service) purge(ctx context.Context) error {
 	for {
-		found, err := s.store.purge(ctx, s.clock.Now(), func(ctx context.Context, tx postgres.Tx, organizationID string) error {
+		found, err := s.deps.Store.purge(ctx, s.deps.Clock.Now(), func(ctx context.Context, tx postgres.Tx, organizationID string) error {
 			if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: organizationID}); err != nil {
 				return err
 			}
@@ -136,7 +136,7 @@ func (s *Service) LeaveAll(ctx context.Context, tx postgres.Tx, userID string) e
 // eachMembership calls a function for each membership of a user, in the scope of its
 // organization. It runs in a transaction in the user's scope, and restores that scope.
 func (s *Service) eachMembership(ctx context.Context, tx postgres.Tx, userID string, do func(Membership) error) error {
-	memberships, err := s.store.Memberships(ctx, tx, userID)
+	memberships, err := s.deps.Store.Memberships(ctx, tx, userID)
 	if err != nil {
 		return err
 	}
@@ -152,15 +152,15 @@ func (s *Service) eachMembership(ctx context.Context, tx postgres.Tx, userID str
 }
 
 func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userID string) error {
-	o, err := s.store.GetLocked(ctx, tx, m.OrganizationID)
+	o, err := s.deps.Store.GetLocked(ctx, tx, m.OrganizationID)
 	if err != nil {
 		return err
 	}
 	// What was read before the lock may have changed.
-	if m.Roles, err = s.store.roles(ctx, tx, m.OrganizationID, userID); err != nil || len(m.Roles) == 0 {
+	if m.Roles, err = s.deps.Store.roles(ctx, tx, m.OrganizationID, userID); err != nil || len(m.Roles) == 0 {
 		return err
 	}
-	owners, err := s.store.Owners(ctx, tx, m.OrganizationID)
+	owners, err := s.deps.Store.Owners(ctx, tx, m.OrganizationID)
 	if err != nil {
 		return err
 	}
@@ -169,10 +169,10 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 		return fault.New(faultv1.Reason_REASON_LAST_OWNER,
 			"you are the last owner of %q (%s): hand it over or delete it first", o.DisplayName, o.ID)
 	}
-	now := clock.Stamp(s.clock)
+	now := clock.Stamp(s.deps.Clock)
 	if last && o.Personal {
 		o.DeleteTime, o.PurgeTime, o.Revision, o.UpdateTime = &now, &now, o.Revision+1, now
-		if err := s.store.Save(ctx, tx, o); err != nil {
+		if err := s.deps.Store.Save(ctx, tx, o); err != nil {
 			return err
 		}
 		// It may have other members, by invitation.
@@ -182,11 +182,11 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 	}
 	left := Member{OrganizationID: o.ID, UpdateTime: now}
 	left.User.ID = userID
-	if err := s.store.DeleteMember(ctx, tx, left); err != nil {
+	if err := s.deps.Store.DeleteMember(ctx, tx, left); err != nil {
 		return err
 	}
 	if o.DeleteTime == nil {
-		if err := s.withdraw(ctx, tx, o.ID); err != nil {
+		if err := s.deps.Withdraw(ctx, tx, o.ID); err != nil {
 			return err
 		}
 	}
@@ -198,10 +198,10 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 // scope and restores it.
 func (s *Service) WithdrawSent(ctx context.Context, tx postgres.Tx, userID string) error {
 	return s.eachMembership(ctx, tx, userID, func(m Membership) error {
-		o, err := s.store.GetLocked(ctx, tx, m.OrganizationID)
+		o, err := s.deps.Store.GetLocked(ctx, tx, m.OrganizationID)
 		if err != nil || o.DeleteTime != nil {
 			return err // restoring a deleted one checks its invitations
 		}
-		return s.withdraw(ctx, tx, o.ID, userID)
+		return s.deps.Withdraw(ctx, tx, o.ID, userID)
 	})
 }

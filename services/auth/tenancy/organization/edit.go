@@ -31,7 +31,7 @@ func (s *Service) CreateOrganization(ctx context.Context, req *authv1.CreateOrga
 	if err != nil {
 		return nil, err
 	}
-	now := clock.Stamp(s.clock)
+	now := clock.Stamp(s.deps.Clock)
 	o := Organization{
 		ID: id.New(), DisplayName: strings.TrimSpace(req.GetOrganization().GetDisplayName()), Revision: 1, CreateTime: now, UpdateTime: now,
 	}
@@ -41,8 +41,8 @@ func (s *Service) CreateOrganization(ctx context.Context, req *authv1.CreateOrga
 	owner := Member{
 		OrganizationID: o.ID, User: user.User{ID: caller.UserID}, Roles: []string{RoleOwner}, CreateTime: now, UpdateTime: now,
 	}
-	err = s.store.create(ctx, o, owner, func(ctx context.Context, tx postgres.Tx) error {
-		return s.trail.Append(ctx, tx, audit.Event{
+	err = s.deps.Store.create(ctx, o, owner, func(ctx context.Context, tx postgres.Tx) error {
+		return s.deps.Trail.Append(ctx, tx, audit.Event{
 			OrganizationID: o.ID, Action: "auth.organization.created", ResourceType: "organization", ResourceID: o.ID,
 		})
 	})
@@ -60,8 +60,8 @@ func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrga
 	}
 	etag, mask := rpcserver.Etag(ctx, req.GetOrganization().GetEtag()), fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	var after Organization
-	err := s.store.InTx(ctx, patch.ID, func(ctx context.Context, tx postgres.Tx) error {
-		before, err := s.store.GetLocked(ctx, tx, patch.ID)
+	err := s.deps.Store.InTx(ctx, patch.ID, func(ctx context.Context, tx postgres.Tx) error {
+		before, err := s.deps.Store.GetLocked(ctx, tx, patch.ID)
 		if err == nil && before.DeleteTime != nil {
 			err = fault.NotFound("organization")
 		}
@@ -77,11 +77,11 @@ func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrga
 		if err := after.Validate(); err != nil {
 			return err
 		}
-		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.clock)
-		if err := s.store.Save(ctx, tx, after); err != nil {
+		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
+		if err := s.deps.Store.Save(ctx, tx, after); err != nil {
 			return err
 		}
-		return s.trail.Append(ctx, tx, audit.Event{
+		return s.deps.Trail.Append(ctx, tx, audit.Event{
 			OrganizationID: after.ID, Action: "auth.organization.updated", ResourceType: "organization", ResourceID: after.ID,
 			Changes: fields.Changes(before, after),
 		})

@@ -2,14 +2,17 @@ package organization
 
 import (
 	"context"
-	"errors"
+
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
@@ -38,25 +41,30 @@ type Deps struct {
 type Service struct {
 	authv1.UnsafeOrganizationServiceServer
 
-	store       *Store
-	rights      *Rights
-	revocations *revocation.Store
-	withdraw    func(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error
-	fresh       func(ctx context.Context) (*identity.Principal, error)
-	trail       *audit.Trail
-	clock       clock.Clock
+	deps Deps
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Rights == nil || deps.Revocations == nil || deps.Withdraw == nil || deps.Fresh == nil ||
-		deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("organization: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("organization", d); err != nil {
+		return nil, err
 	}
-	return &Service{
-		store: deps.Store, rights: deps.Rights, revocations: deps.Revocations, withdraw: deps.Withdraw, fresh: deps.Fresh,
-		trail: deps.Trail, clock: deps.Clock,
-	}, nil
+	return &Service{deps: d}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterOrganizationServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "organizations"}, {Name: "memberships"}, {Name: "suspended_memberships"}}
+}
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "purge deleted organizations", Do: s.purge}}
 }
 
 // ListOrganizations implements the RPC.
@@ -65,7 +73,7 @@ func (s *Service) ListOrganizations(ctx context.Context, req *authv1.ListOrganiz
 	if !ok {
 		return nil, identity.Unauthenticated()
 	}
-	items, next, err := s.store.List(ctx, p.UserID, paging.From(req))
+	items, next, err := s.deps.Store.List(ctx, p.UserID, paging.From(req))
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +90,7 @@ func (s *Service) GetOrganization(ctx context.Context, req *authv1.GetOrganizati
 	if !ok {
 		return nil, identity.Unauthenticated()
 	}
-	o, err := s.store.Get(ctx, p.UserID, req.GetId())
+	o, err := s.deps.Store.Get(ctx, p.UserID, req.GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +102,7 @@ func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersReques
 	if _, err := RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
-	items, next, err := s.store.Members(ctx, req.GetOrganizationId(), paging.From(req))
+	items, next, err := s.deps.Store.Members(ctx, req.GetOrganizationId(), paging.From(req))
 	if err != nil {
 		return nil, err
 	}
@@ -108,24 +116,24 @@ func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersReques
 // AddMember implements the RPC. It is the operators' alone, so it is not bound
 // to the organization that the caller acts in.
 func (s *Service) AddMember(ctx context.Context, req *authv1.AddMemberRequest) (*authv1.Member, error) {
-	now := clock.Stamp(s.clock)
+	now := clock.Stamp(s.deps.Clock)
 	var added Member
-	err := s.store.InTx(ctx, req.GetOrganizationId(), func(ctx context.Context, tx postgres.Tx) error {
+	err := s.deps.Store.InTx(ctx, req.GetOrganizationId(), func(ctx context.Context, tx postgres.Tx) error {
 		m := Member{
 			OrganizationID: req.GetOrganizationId(), User: user.User{ID: req.GetUserId()}, Roles: req.GetRoles(),
 			CreateTime: now, UpdateTime: now,
 		}
-		if err := s.store.Lock(ctx, tx, m.OrganizationID); err != nil {
+		if err := s.deps.Store.Lock(ctx, tx, m.OrganizationID); err != nil {
 			return err
 		}
-		if _, err := s.rights.OfRoles(ctx, tx, m.OrganizationID, fieldRoles, m.Roles); err != nil {
+		if _, err := s.deps.Rights.OfRoles(ctx, tx, m.OrganizationID, fieldRoles, m.Roles); err != nil {
 			return err
 		}
-		if err := s.store.InsertMember(ctx, tx, m); err != nil {
+		if err := s.deps.Store.InsertMember(ctx, tx, m); err != nil {
 			return err
 		}
 		var err error
-		if added, err = s.store.Member(ctx, tx, m.OrganizationID, m.User.ID); err != nil {
+		if added, err = s.deps.Store.Member(ctx, tx, m.OrganizationID, m.User.ID); err != nil {
 			return err
 		}
 		if added.ServiceAccount {
@@ -164,12 +172,12 @@ func (s *Service) change(ctx context.Context, organizationID, userID string, rol
 		return Member{}, err
 	}
 	var target Member
-	err = s.store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
-		holder, err := s.rights.OfCaller(ctx, tx, p)
+	err = s.deps.Store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
+		holder, err := s.deps.Rights.OfCaller(ctx, tx, p)
 		if err != nil {
 			return err
 		}
-		if target, err = s.store.Member(ctx, tx, organizationID, userID); err != nil {
+		if target, err = s.deps.Store.Member(ctx, tx, organizationID, userID); err != nil {
 			return err
 		}
 		if target.ServiceAccount {
@@ -186,18 +194,18 @@ func (s *Service) change(ctx context.Context, organizationID, userID string, rol
 
 func (s *Service) check(ctx context.Context, tx postgres.Tx, holder Grant, target Member, roles []string, leaving bool) error {
 	if !leaving {
-		after, err := s.rights.OfRoles(ctx, tx, target.OrganizationID, fieldRoles, roles)
+		after, err := s.deps.Rights.OfRoles(ctx, tx, target.OrganizationID, fieldRoles, roles)
 		if err != nil {
 			return err
 		}
-		if err := CheckManage(holder, s.rights.OfMember(target), after); err != nil {
+		if err := CheckManage(holder, s.deps.Rights.OfMember(target), after); err != nil {
 			return err
 		}
 	}
 	if !LosesOwner(target.Roles, roles) {
 		return nil
 	}
-	owners, err := s.store.Owners(ctx, tx, target.OrganizationID)
+	owners, err := s.deps.Store.Owners(ctx, tx, target.OrganizationID)
 	if err != nil {
 		return err
 	}
@@ -208,27 +216,27 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, holder Grant, targe
 }
 
 func (s *Service) write(ctx context.Context, tx postgres.Tx, target *Member, roles []string) error {
-	before, verb, keep := target.Roles, "updated", s.store.SaveMember
-	target.Roles, target.UpdateTime = roles, clock.Stamp(s.clock)
+	before, verb, keep := target.Roles, "updated", s.deps.Store.SaveMember
+	target.Roles, target.UpdateTime = roles, clock.Stamp(s.deps.Clock)
 	if len(roles) == 0 {
-		verb, keep = "removed", s.store.DeleteMember
+		verb, keep = "removed", s.deps.Store.DeleteMember
 	}
 	if err := keep(ctx, tx, *target); err != nil {
 		return err
 	}
-	if err := s.withdraw(ctx, tx, target.OrganizationID); err != nil {
+	if err := s.deps.Withdraw(ctx, tx, target.OrganizationID); err != nil {
 		return err
 	}
 	// Tokens say what their holder was allowed to do when they were issued. Last, as
 	// those that are being issued hold the membership.
-	if err := s.revocations.RevokeMember(ctx, tx, target.OrganizationID, target.User.ID); err != nil {
+	if err := s.deps.Revocations.RevokeMember(ctx, tx, target.OrganizationID, target.User.ID); err != nil {
 		return err
 	}
 	return s.record(ctx, tx, *target, verb, before, roles)
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, m Member, verb string, before, after []string) error {
-	return s.trail.Append(ctx, tx, audit.Event{
+	return s.deps.Trail.Append(ctx, tx, audit.Event{
 		OrganizationID: m.OrganizationID, Action: "auth.member." + verb, ResourceType: "member", ResourceID: m.User.ID,
 		Changes: map[string]audit.Change{"roles": {Before: before, After: after}},
 	})

@@ -9,17 +9,14 @@
 package role
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/patch"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
@@ -75,25 +72,4 @@ var fields = patch.Fields[Role]{ //nolint:gochecknoglobals // a constant table
 	"display_name": patch.At(func(r *Role) *string { return &r.DisplayName }),
 	"description":  patch.At(func(r *Role) *string { return &r.Description }),
 	"permissions":  patch.At(func(r *Role) *[]string { return &r.Permissions }),
-}
-
-func decode(in *authv1.Role) Role {
-	return Role{
-		ID: in.GetId(), DisplayName: strings.TrimSpace(in.GetDisplayName()), Description: in.GetDescription(),
-		Permissions: slices.Sorted(slices.Values(in.GetPermissions())),
-	}
-}
-
-func encode(r Role) *authv1.Role {
-	return &authv1.Role{
-		Id: r.ID, DisplayName: r.DisplayName, Description: r.Description, Permissions: r.Permissions,
-		CreateTime: timestamppb.New(r.CreateTime), UpdateTime: timestamppb.New(r.UpdateTime), Etag: r.Etag(),
-	}
-}
-
-func reply(r Role, err error) (*authv1.Role, error) {
-	if err != nil {
-		return nil, err
-	}
-	return encode(r), nil
 }

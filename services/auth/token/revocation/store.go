@@ -124,8 +124,8 @@ func (s *Store) Since(ctx context.Context, since time.Time) ([]revocation.Revoca
 	return postgres.QueryAll(ctx, s.db, postgres.Scope{}, scan, selection+" ORDER BY created_at, id", since)
 }
 
-// Sweep removes what concerns only tokens that have expired.
-func (s *Store) Sweep(ctx context.Context) error {
+// deleteOld deletes the revocations whose tokens have all expired.
+func (s *Store) deleteOld(ctx context.Context) error {
 	for {
 		n, err := postgres.Exec(ctx, s.db, postgres.Scope{}, `DELETE FROM revocations WHERE id IN (
 			SELECT id FROM revocations WHERE created_at < $1 ORDER BY created_at LIMIT $2)`,

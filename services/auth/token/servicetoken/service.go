@@ -10,13 +10,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"slices"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/room"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -26,25 +29,34 @@ import (
 // TTL is how long a service token lives.
 const TTL = 5 * time.Minute
 
+// Deps is what the room needs.
+type Deps struct {
+	Keys   *key.Ring
+	Issuer string
+	// SecretKey is the installation's secret of 32 bytes.
+	SecretKey []byte
+	Clock     clock.Clock
+}
+
 // Service implements the RPCs of service tokens.
 type Service struct {
 	authv1.UnsafeServiceTokenServiceServer
 
-	keys    *key.Ring
-	issuer  string
-	clock   clock.Clock
+	deps Deps
+	// secrets has the digest of each service's secret, by the name of the service.
 	secrets map[string][sha256.Size]byte
-	nobody  [sha256.Size]byte
+	// unknown stands for the secret of a service that does not exist. No secret matches it.
+	unknown [sha256.Size]byte
 }
 
-// NewService returns the service. It derives the secret of every client.
-func NewService(keys *key.Ring, issuer string, secretKey []byte, clk clock.Clock) (*Service, error) {
-	if keys == nil || issuer == "" || clk == nil {
-		return nil, errors.New("servicetoken: every dependency is required")
+// New returns the room. It derives the secret of every service.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("servicetoken", d); err != nil {
+		return nil, err
 	}
-	s := &Service{keys: keys, issuer: issuer, clock: clk, secrets: map[string][sha256.Size]byte{}}
+	s := &Service{deps: d, secrets: map[string][sha256.Size]byte{}}
 	for _, client := range []string{"gateway", "management", "chat"} {
-		secret, err := rpcclient.ServiceSecret(secretKey, client)
+		secret, err := rpcclient.ServiceSecret(d.SecretKey, client)
 		if err != nil {
 			return nil, err
 		}
@@ -53,11 +65,19 @@ func NewService(keys *key.Ring, issuer string, secretKey []byte, clk clock.Clock
 	return s, nil
 }
 
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterServiceTokenServiceServer(server, s)
+}
+
+// Tables returns no table: the room owns none.
+func (s *Service) Tables() []room.Table { return nil }
+
 // IssueServiceToken implements the RPC.
 func (s *Service) IssueServiceToken(ctx context.Context, req *authv1.IssueServiceTokenRequest) (*authv1.IssueServiceTokenResponse, error) {
 	want, known := s.secrets[req.GetClientId()]
 	if !known {
-		want = s.nobody
+		want = s.unknown
 	}
 	// Digests are compared, so that the time tells nothing of the length either.
 	given := sha256.Sum256([]byte(req.GetClientSecret()))
@@ -67,13 +87,13 @@ func (s *Service) IssueServiceToken(ctx context.Context, req *authv1.IssueServic
 	if !slices.Contains([]string{"auth", "management", "chat"}, req.GetAudience()) {
 		return nil, fault.Invalid("audience", "must be auth, management or chat")
 	}
-	signing, err := s.keys.Signing(ctx)
+	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	now := s.clock.Now()
+	now := s.deps.Clock.Now()
 	token, err := identity.SignService(signing, identity.ServiceClaims{
-		Issuer: s.issuer, Service: req.GetClientId(), Audience: req.GetAudience(), IssuedAt: now, ExpiresAt: now.Add(TTL),
+		Issuer: s.deps.Issuer, Service: req.GetClientId(), Audience: req.GetAudience(), IssuedAt: now, ExpiresAt: now.Add(TTL),
 	})
 	if err != nil {
 		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no token could be signed")
