@@ -111,7 +111,7 @@ func TestS25SwitchingDoesNotMakeASignInLastLonger(t *testing.T) {
 	tokens, err := b.sessions.SignUp(t.Context(), &authv1.SignUpRequest{Email: "ada@example.org", Password: password})
 	must(t, err)
 	clk.Advance(session.TTL / 2)
-	tokens = b.again(t, tokens)
+	tokens = b.refreshed(t, tokens)
 	again, err := b.sessions.SwitchOrganization(with(t.Context(), tokens), &authv1.SwitchOrganizationRequest{
 		OrganizationId: b.principal(t, tokens).OrganizationID,
 	})

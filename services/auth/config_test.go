@@ -42,7 +42,7 @@ func TestAClosedSignUpTakesAnInvitation(t *testing.T) {
 	root := p.signIn(t, "root@example.org")
 	_, err := p.invite(t, root, "Bob@example.org", "member")
 	must(t, err)
-	_, token := p.code(t, "Bob@example.org", invited)
+	_, token := p.link(t, "Bob@example.org", invited)
 	wantReason(t, ask(ada, token), faultv1.Reason_REASON_SIGN_UP_CLOSED)
 	wantReason(t, ask("bob@example.org", "no such token"), faultv1.Reason_REASON_SIGN_UP_CLOSED)
 	must(t, ask("bob@example.org", token))
@@ -66,7 +66,7 @@ func TestProvidersBringNobodyNewWhereSignUpIsClosed(t *testing.T) {
 	if p := got.GetProviders(); len(p) != 1 || p[0].GetId() != "acme" || p[0].GetDisplayName() != "ACME" {
 		t.Errorf("offered %v", p)
 	}
-	f.wantRefused(t, at("1", ada), faultv1.Reason_REASON_SIGN_UP_CLOSED)
+	f.wantRefused(t, claimsOf("1", ada), faultv1.Reason_REASON_SIGN_UP_CLOSED)
 	if n := adminText(t, f.bundle, "SELECT count(*)::text FROM auth.users"); n != "0" {
 		t.Errorf("%s accounts were made", n)
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// shared makes an organization that its maker owns, and answers its id with tokens
+// sharedOrganization makes an organization that its maker owns, and answers its id with tokens
 // there.
-func (b *bundle) shared(t *testing.T, owner *authv1.TokenResponse, name string) (string, *authv1.TokenResponse) {
+func (b *bundle) sharedOrganization(t *testing.T, owner *authv1.TokenResponse, name string) (string, *authv1.TokenResponse) {
 	t.Helper()
 	o, err := b.organizations.CreateOrganization(with(t.Context(), owner), &authv1.CreateOrganizationRequest{
 		Organization: &authv1.Organization{DisplayName: name},
@@ -40,7 +40,7 @@ func (b *bundle) deleteOrganization(ctx context.Context, organizationID string) 
 	return err
 }
 
-func (b *bundle) undelete(ctx context.Context, organizationID string) (*authv1.Organization, error) {
+func (b *bundle) undeleteOrganization(ctx context.Context, organizationID string) (*authv1.Organization, error) {
 	return b.organizations.UndeleteOrganization(ctx, &authv1.UndeleteOrganizationRequest{Id: organizationID})
 }
 
@@ -78,7 +78,7 @@ func TestS18DeletionNeedsAFreshSignIn(t *testing.T) {
 	clk := clock.NewFake(clock.System().Now().Add(-identity.MaxAuthAge - time.Minute))
 	p := setupMail(t, clk, false)
 	tokens, who := p.signUp(t, ada)
-	org, _ := p.shared(t, tokens, "Engines")
+	org, _ := p.sharedOrganization(t, tokens, "Engines")
 	deletions := map[string]func(ctx context.Context) error{
 		"account": p.deleteMe, "organization": func(ctx context.Context) error { return p.deleteOrganization(ctx, org) },
 	}
@@ -89,7 +89,7 @@ func TestS18DeletionNeedsAFreshSignIn(t *testing.T) {
 		}
 	}
 	fresh := p.signIn(t, ada)
-	p.enrollBehindBack(t, who.UserID)
+	p.enrollDirectly(t, who.UserID)
 	for name, attempt := range deletions {
 		if err := attempt(with(t.Context(), fresh)); !fault.Is(err, faultv1.Reason_REASON_STEP_UP_REQUIRED) {
 			t.Errorf("%s without the second factor: %v", name, err)
@@ -104,12 +104,12 @@ func TestS21ADeletedAccountIsGone(t *testing.T) {
 	clk := clock.NewFake(clock.System().Now())
 	p := setupMail(t, clk, false)
 	feed, operator := p.asService(t, "auth"), p.operator(t)
-	tokens, who := p.confirmed(t, ada)
-	elsewhere, err := p.switchTo(t, tokens, p.invited(t, operator, tokens, ada))
+	tokens, who := p.signUpConfirmed(t, ada)
+	elsewhere, err := p.switchTo(t, tokens, p.inviteAndToken(t, operator, tokens, ada))
 	must(t, err)
-	p.forgot(t, ada)
-	p.code(t, ada, "Choose a new password")
-	p.mail(t, ada)
+	p.forgotPassword(t, ada)
+	p.link(t, ada, "Choose a new password")
+	p.readSignInMail(t, ada)
 	secret := p.createKey(t, tokens, "chat.read").GetSecret()
 
 	must(t, p.deleteMe(with(t.Context(), tokens)))
@@ -134,7 +134,7 @@ func TestS21ADeletedAccountIsGone(t *testing.T) {
 	if !revoked {
 		t.Errorf("the feed says %+v", found)
 	}
-	p.wantNothingOf(t, who)
+	p.wantErased(t, who)
 
 	// The address is free, and its next account another.
 	again, next := p.signUp(t, ada)
@@ -157,20 +157,20 @@ func TestS21ADeletedAccountIsGone(t *testing.T) {
 	}
 }
 
-// invited has somebody accept an invitation of an operator, and answers where to.
-func (p *mail) invited(t *testing.T, by, guest *authv1.TokenResponse, address string) string {
+// inviteAndToken has somebody accept an invitation of an operator, and answers where to.
+func (p *mail) inviteAndToken(t *testing.T, by, guest *authv1.TokenResponse, address string) string {
 	t.Helper()
 	_, err := p.invite(t, by, address, "member")
 	must(t, err)
-	_, token := p.code(t, address, "You are invited to root")
+	_, token := p.link(t, address, "You are invited to root")
 	organizationID, err := p.acceptInvitation(t, guest, token)
 	must(t, err)
 	return organizationID
 }
 
-// wantNothingOf looks for whatever names a user beside its id, and for rows that
+// wantErased looks for whatever names a user beside its id, and for rows that
 // are the user's.
-func (p *mail) wantNothingOf(t *testing.T, who *identity.Principal) {
+func (p *mail) wantErased(t *testing.T, who *identity.Principal) {
 	t.Helper()
 	if got := adminText(t, p.bundle, "SELECT replace(u::text, u.id::text, '') FROM auth.users u WHERE id = $1", who.UserID); strings.Contains(got, "ada") || strings.Contains(got, "argon2") {
 		t.Errorf("the user is %s", got)
@@ -194,7 +194,7 @@ func TestS45TheLastOwnerKeepsItsAccount(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	tokens, who := b.signUp(t, "ada@example.org")
-	org, there := b.shared(t, tokens, "Engines")
+	org, there := b.sharedOrganization(t, tokens, "Engines")
 	err := b.deleteMe(with(t.Context(), tokens))
 	if f := fault.From(err); f.Reason() != faultv1.Reason_REASON_LAST_OWNER || !strings.Contains(f.Detail(), `"Engines" (`+org+")") {
 		t.Errorf("answered %v", err)
@@ -221,7 +221,7 @@ func TestS22ADeletedOrganizationCanBeRestored(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	home, _ := b.signUp(t, "ada@example.org")
-	org, owner := b.shared(t, home, "Engines")
+	org, owner := b.sharedOrganization(t, home, "Engines")
 	admin := b.join(t, b.operator(t), org, "bob@example.org", "admin")
 	secret := b.createKey(t, owner, "chat.read").GetSecret()
 	stranger, strange := b.signUp(t, "eve@example.org")
@@ -229,7 +229,7 @@ func TestS22ADeletedOrganizationCanBeRestored(t *testing.T) {
 	wantReason(t, b.deleteOrganization(with(t.Context(), stranger), org), faultv1.Reason_REASON_NOT_FOUND)
 	wantReason(t, b.deleteOrganization(with(t.Context(), admin), org), faultv1.Reason_REASON_PERMISSION_DENIED)
 	wantReason(t, b.deleteOrganization(with(t.Context(), stranger), strange.OrganizationID), faultv1.Reason_REASON_CONFLICT)
-	_, err := b.undelete(with(t.Context(), owner), org)
+	_, err := b.undeleteOrganization(with(t.Context(), owner), org)
 	wantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 
 	must(t, b.deleteOrganization(with(t.Context(), home), org))
@@ -248,8 +248,8 @@ func TestS22ADeletedOrganizationCanBeRestored(t *testing.T) {
 	_, err = b.service.APIKey(t.Context(), keys.Hash(secret))
 	wantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
 	for what, err := range map[string]error{
-		"a member is changed": b.update(with(t.Context(), owner), org, admin.GetUser().GetId(), "viewer"),
-		"it is renamed":       b.rename(t, owner, org),
+		"a member is changed": b.updateMember(with(t.Context(), owner), org, admin.GetUser().GetId(), "viewer"),
+		"it is renamed":       b.renameOrganization(t, owner, org),
 	} {
 		if !fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 			t.Errorf("%s: %v", what, err)
@@ -266,11 +266,11 @@ func TestS22ADeletedOrganizationCanBeRestored(t *testing.T) {
 		t.Errorf("one can switch to %v", me.GetOrganizations())
 	}
 
-	_, err = b.undelete(with(t.Context(), stranger), org)
+	_, err = b.undeleteOrganization(with(t.Context(), stranger), org)
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
-	_, err = b.undelete(with(t.Context(), admin), org)
+	_, err = b.undeleteOrganization(with(t.Context(), admin), org)
 	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	restored, err := b.undelete(with(t.Context(), home), org)
+	restored, err := b.undeleteOrganization(with(t.Context(), home), org)
 	must(t, err)
 	if restored.GetState() != authv1.Organization_ACTIVE || restored.GetDeleteTime() != nil || restored.GetPurgeTime() != nil {
 		t.Errorf("restored as %v", restored)
@@ -285,7 +285,7 @@ func TestS22ADeletedOrganizationCanBeRestored(t *testing.T) {
 	}
 }
 
-func (b *bundle) rename(t *testing.T, by *authv1.TokenResponse, organizationID string) error {
+func (b *bundle) renameOrganization(t *testing.T, by *authv1.TokenResponse, organizationID string) error {
 	t.Helper()
 	_, err := b.organizations.UpdateOrganization(with(t.Context(), by), &authv1.UpdateOrganizationRequest{
 		Organization: &authv1.Organization{Id: organizationID, DisplayName: "Other"},
@@ -300,7 +300,7 @@ func TestS22WhatIsIssuedWhileAnOrganizationGoesEndsToo(t *testing.T) {
 	b := setup(t)
 	home, _ := b.signUp(t, "ada@example.org")
 	for range 10 {
-		org, _ := b.shared(t, home, "Engines")
+		org, _ := b.sharedOrganization(t, home, "Engines")
 		issued := make(chan *authv1.TokenResponse, 4)
 		for range cap(issued) {
 			go func() {
@@ -338,8 +338,8 @@ func TestAnOrganizationIsPurgedAfterItsGrace(t *testing.T) {
 	p := setupMail(t, clk, false)
 	feed := p.asService(t, "auth")
 	home, _ := p.signUp(t, ada)
-	young, _ := p.shared(t, home, "Looms")
-	old, owner := p.shared(t, home, "Engines")
+	young, _ := p.sharedOrganization(t, home, "Looms")
+	old, owner := p.sharedOrganization(t, home, "Engines")
 	p.createKey(t, owner, "chat.read")
 	machine, err := p.createServiceAccount(with(t.Context(), owner), old, "member")
 	must(t, err)
@@ -361,7 +361,7 @@ func TestAnOrganizationIsPurgedAfterItsGrace(t *testing.T) {
 		})
 		return err == nil
 	}
-	if !p.alive(t, machines.GetSecret()) || !resolved() || known() != "1" {
+	if !p.keyWorks(t, machines.GetSecret()) || !resolved() || known() != "1" {
 		t.Fatal("what belongs to the organization does not work")
 	}
 	_, err = p.invite(t, owner, "bob@example.org", "member")
@@ -369,11 +369,11 @@ func TestAnOrganizationIsPurgedAfterItsGrace(t *testing.T) {
 	for _, o := range []string{young, old} {
 		must(t, p.deleteOrganization(with(t.Context(), home), o))
 	}
-	if p.alive(t, machines.GetSecret()) || resolved() || known() != "0" {
+	if p.keyWorks(t, machines.GetSecret()) || resolved() || known() != "0" {
 		t.Error("what belongs to a deleted organization works")
 	}
 	p.database.AdminExec(t, "UPDATE auth.organizations SET deleted_at = $2, purge_at = $3 WHERE id = $1", old, clk.Now().Add(-organization.Grace), clk.Now())
-	_, err = p.undelete(with(t.Context(), home), old)
+	_, err = p.undeleteOrganization(with(t.Context(), home), old)
 	wantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 	var organizations []string
 	waitFor(t, func() bool {
@@ -408,9 +408,9 @@ func TestAnOrganizationIsPurgedAfterItsGrace(t *testing.T) {
 func TestS78InvitationsOfADeletedOrganizationAreNotMailed(t *testing.T) {
 	t.Parallel()
 	address := mailtest.Reserve(t)
-	p := setupPostAt(t, clock.System(), auth.Config{}, mailtest.URLAt(address))
+	p := setupMailAt(t, clock.System(), auth.Config{}, mailtest.URLAt(address))
 	home, _ := p.signUp(t, ada)
-	org, owner := p.shared(t, home, "ada")
+	org, owner := p.sharedOrganization(t, home, "ada")
 	_, err := p.invite(t, owner, "bob@example.org", "member")
 	must(t, err)
 	waitFor(t, func() bool {
@@ -418,7 +418,7 @@ func TestS78InvitationsOfADeletedOrganizationAreNotMailed(t *testing.T) {
 	})
 	must(t, p.deleteOrganization(with(t.Context(), home), org))
 	p.server = mailtest.StartAt(t, address)
-	p.allDelivered(t, 2)
+	p.waitDelivered(t, 2)
 	for _, m := range p.server.Mails() {
 		if m.To != ada {
 			t.Errorf("%s was mailed %q", m.To, m.Subject)
@@ -431,11 +431,11 @@ func TestADeletedOrganizationTakesNobodyIn(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), false)
 	home, _ := p.signUp(t, ada)
-	org, owner := p.shared(t, home, "ada")
+	org, owner := p.sharedOrganization(t, home, "ada")
 	guest, who := p.signUp(t, "bob@example.org")
 	_, err := p.invite(t, owner, "bob@example.org", "member")
 	must(t, err)
-	_, token := p.code(t, "bob@example.org", invited)
+	_, token := p.link(t, "bob@example.org", invited)
 	must(t, p.deleteOrganization(with(t.Context(), home), org))
 	_, err = p.acceptInvitation(t, guest, token)
 	wantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
@@ -451,8 +451,8 @@ func TestS78AnInvitationDoesNotOutrunTheEndOfAnAccount(t *testing.T) {
 	guest, who := p.signUp(t, "bob@example.org")
 	_, err := p.invite(t, home, "bob@example.org", "owner")
 	must(t, err)
-	_, token := p.code(t, "bob@example.org", invited)
-	_, err = beside(t, p.bundle, "auth.user.deleted", func() error {
+	_, token := p.link(t, "bob@example.org", invited)
+	_, err = raceWith(t, p.bundle, "auth.user.deleted", func() error {
 		_, err := p.accounts.DeleteMe(with(t.Context(), guest), &authv1.DeleteMeRequest{})
 		return err
 	}, func() (string, error) { return p.acceptInvitation(t, guest, token) })

@@ -14,11 +14,11 @@ import (
 func TestASignInFromANewDeviceIsToldOnce(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), false)
-	l := &limited{bundle: p.bundle, gateway: serviceToken(t, p.bundle)}
+	l := &throttled{bundle: p.bundle, gateway: serviceToken(t, p.bundle)}
 	p.signUp(t, ada)
 	const windows = "Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 http://evil.test"
 	signIn := func(agent, address string) {
-		ctx := metadata.AppendToOutgoingContext(l.from(t.Context(), address), rpcserver.MetadataUserAgent, agent)
+		ctx := metadata.AppendToOutgoingContext(l.fromAddress(t.Context(), address), rpcserver.MetadataUserAgent, agent)
 		_, err := p.sessions.SignIn(ctx, &authv1.SignInRequest{Email: ada, Password: password})
 		must(t, err)
 	}
@@ -45,10 +45,10 @@ func TestS18AChangeOfFactorsIsTold(t *testing.T) {
 	p := setupMail(t, clk, false)
 	tokens, _ := p.signUp(t, ada)
 	key := newKey(t)
-	registered := p.register(t, tokens, key)
+	registered := p.registerPasskey(t, tokens, key)
 	p.server.Wait(t, ada, "A second factor was added")
 	fresh, err := p.sessions.StepUp(with(t.Context(), tokens), &authv1.StepUpRequest{
-		Credential: &authv1.StepUpRequest_Passkey{Passkey: sign(t, key, p.ask(t, ""))},
+		Credential: &authv1.StepUpRequest_Passkey{Passkey: signPasskey(t, key, p.beginPasskeySignIn(t, ""))},
 	})
 	must(t, err)
 	_, err = p.passkeys.DeletePasskey(with(t.Context(), fresh), &authv1.DeletePasskeyRequest{Id: registered.GetPasskey().GetId()})

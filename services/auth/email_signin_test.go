@@ -21,10 +21,10 @@ const signInSubject = "Sign in to Gatehouse"
 
 var digits = regexp.MustCompile(`(?m)^(\d{6})\r?$`)
 
-// mailed is one sign-in by mail: what its asker was given, and what the mail holds.
-type mailed struct{ challenge, code, token string }
+// signInMail is one sign-in by mail: what its asker was given, and what the mail holds.
+type signInMail struct{ challenge, code, token string }
 
-func (p *mail) beginMail(t *testing.T, address string) string {
+func (p *mail) beginEmailSignIn(t *testing.T, address string) string {
 	t.Helper()
 	answer, err := p.sessions.BeginEmailSignIn(t.Context(), &authv1.BeginEmailSignInRequest{Email: address})
 	must(t, err)
@@ -34,12 +34,12 @@ func (p *mail) beginMail(t *testing.T, address string) string {
 	return answer.GetChallengeId()
 }
 
-// mail asks for a mail and reads it.
-func (p *mail) mail(t *testing.T, address string) mailed {
+// readSignInMail asks for a mail and reads it.
+func (p *mail) readSignInMail(t *testing.T, address string) signInMail {
 	t.Helper()
 	p.server.Forget()
-	out := mailed{challenge: p.beginMail(t, address)}
-	page, token := p.code(t, address, signInSubject)
+	out := signInMail{challenge: p.beginEmailSignIn(t, address)}
+	page, token := p.link(t, address, signInSubject)
 	found := digits.FindStringSubmatch(p.server.Wait(t, address, signInSubject).Text)
 	if page != "/account/sign-in" || found == nil {
 		t.Fatalf("the link leads to %s, and the code is %v", page, found)
@@ -60,14 +60,14 @@ func (p *mail) finishLink(ctx context.Context, token string) (*authv1.TokenRespo
 	})
 }
 
-func (p *mail) wrongCode(t *testing.T, m mailed) {
+func (p *mail) wantWrongCode(t *testing.T, m signInMail) {
 	t.Helper()
-	_, err := p.finishCode(t.Context(), m.challenge, wrong(m.code))
+	_, err := p.finishCode(t.Context(), m.challenge, wrongCode(m.code))
 	wantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
-// wrong is another code of the same form.
-func wrong(code string) string {
+// wrongCode is another code of the same form.
+func wrongCode(code string) string {
 	last := "0"
 	if strings.HasSuffix(code, last) {
 		last = "1"
@@ -75,20 +75,20 @@ func wrong(code string) string {
 	return code[:len(code)-1] + last
 }
 
-// confirmed makes an account whose address is confirmed.
-func (p *mail) confirmed(t *testing.T, address string) (*authv1.TokenResponse, *identity.Principal) {
+// signUpConfirmed makes an account whose address is confirmed.
+func (p *mail) signUpConfirmed(t *testing.T, address string) (*authv1.TokenResponse, *identity.Principal) {
 	t.Helper()
 	tokens, who := p.signUp(t, address)
-	_, token := p.code(t, address, "Confirm your address")
-	must(t, p.verify(t, token))
+	_, token := p.link(t, address, "Confirm your address")
+	must(t, p.verifyEmail(t, token))
 	return tokens, who
 }
 
 func TestAMailSignsInByItsCodeOrItsLink(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), false)
-	before, who := p.confirmed(t, ada)
-	m := p.mail(t, ada)
+	before, who := p.signUpConfirmed(t, ada)
+	m := p.readSignInMail(t, ada)
 	tokens, err := p.finishCode(t.Context(), m.challenge, " "+m.code[:3]+" "+m.code[3:])
 	must(t, err)
 	got := p.principal(t, tokens)
@@ -98,7 +98,7 @@ func TestAMailSignsInByItsCodeOrItsLink(t *testing.T) {
 	// One use: the link goes with the code, and the code with the link.
 	_, err = p.finishLink(t.Context(), m.token)
 	wantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
-	m = p.mail(t, ada)
+	m = p.readSignInMail(t, ada)
 	_, err = p.finishLink(t.Context(), m.token)
 	must(t, err)
 	_, err = p.finishCode(t.Context(), m.challenge, m.code)
@@ -116,11 +116,11 @@ func TestS14SigningInByMailIsTheSameForAnyAddress(t *testing.T) {
 	p := setupMail(t, clock.System(), false)
 	p.signUp(t, "off@example.org")
 	p.database.AdminExec(t, "UPDATE auth.users SET disabled = true")
-	p.confirmed(t, ada)
+	p.signUpConfirmed(t, ada)
 	p.server.Forget()
 	for i, address := range []string{ada, "eve@example.org", "off@example.org"} {
-		challenge := p.beginMail(t, address)
-		p.allDelivered(t, 3+i)
+		challenge := p.beginEmailSignIn(t, address)
+		p.waitDelivered(t, 3+i)
 		_, err := p.finishCode(t.Context(), challenge, "12345")
 		f := fault.From(err)
 		if f.Reason() != faultv1.Reason_REASON_TOKEN_INVALID || f.Detail() != "the code or link is not valid, or no longer: ask for another mail" {
@@ -149,9 +149,9 @@ func TestS16SigningInByMailPutsTheSquatterOut(t *testing.T) {
 		must(t, err)
 		_, err = p.emails.ChangeEmail(with(t.Context(), squatter), &authv1.ChangeEmailRequest{NewEmail: "eve@example.org", Password: password})
 		must(t, err)
-		_, change := p.code(t, "eve@example.org", "Confirm your new address")
-		p.enrollBehindBack(t, who.UserID)
-		m := p.mail(t, ada)
+		_, change := p.link(t, "eve@example.org", "Confirm your new address")
+		p.enrollDirectly(t, who.UserID)
+		m := p.readSignInMail(t, ada)
 		var tokens *authv1.TokenResponse
 		if verified {
 			tokens, err = p.finishLink(t.Context(), m.token)
@@ -166,7 +166,7 @@ func TestS16SigningInByMailPutsTheSquatterOut(t *testing.T) {
 		wantReason(t, p.tryPassword(t, ada, ""), faultv1.Reason_REASON_INVALID_ARGUMENT)
 		_, err = p.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: squatter.GetRefreshToken()})
 		wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
-		wantReason(t, p.verify(t, change), faultv1.Reason_REASON_TOKEN_INVALID)
+		wantReason(t, p.verifyEmail(t, change), faultv1.Reason_REASON_TOKEN_INVALID)
 		if n := adminText(t, p.bundle, "SELECT ((SELECT count(*) FROM auth.api_keys) + (SELECT count(*) FROM auth.totp_factors))::text"); n != "0" {
 			t.Errorf("%s keys and factors of the squatter are left", n)
 		}
@@ -179,11 +179,11 @@ func TestS36WrongMailCodesAreBounded(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := setupMail(t, clk, false)
-	p.confirmed(t, ada)
+	p.signUpConfirmed(t, ada)
 	for range 2 {
-		m := p.mail(t, ada)
+		m := p.readSignInMail(t, ada)
 		for range 5 {
-			p.wrongCode(t, m)
+			p.wantWrongCode(t, m)
 		}
 		for _, finish := range []func() (*authv1.TokenResponse, error){
 			func() (*authv1.TokenResponse, error) { return p.finishCode(t.Context(), m.challenge, m.code) },
@@ -193,13 +193,13 @@ func TestS36WrongMailCodesAreBounded(t *testing.T) {
 			wantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
 		}
 	}
-	m := p.mail(t, ada)
+	m := p.readSignInMail(t, ada)
 	_, err := p.finishCode(t.Context(), m.challenge, m.code)
 	wantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
 	_, err = p.finishLink(t.Context(), m.token)
 	must(t, err)
 	clk.Advance(time.Hour)
-	m = p.mail(t, ada)
+	m = p.readSignInMail(t, ada)
 	_, err = p.finishCode(t.Context(), m.challenge, m.code)
 	must(t, err)
 }
@@ -208,11 +208,11 @@ func TestS36WrongMailCodesAreBounded(t *testing.T) {
 func TestS36MailCodesTriedAtOnceAreFive(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), false)
-	p.confirmed(t, ada)
-	m := p.mail(t, ada)
+	p.signUpConfirmed(t, ada)
+	m := p.readSignInMail(t, ada)
 	var group sync.WaitGroup
 	for range 8 {
-		group.Go(func() { _, _ = p.finishCode(t.Context(), m.challenge, wrong(m.code)) })
+		group.Go(func() { _, _ = p.finishCode(t.Context(), m.challenge, wrongCode(m.code)) })
 	}
 	group.Wait()
 	if got := adminText(t, p.bundle, "SELECT tries || ' ' || wrong FROM auth.mail_sign_ins"); got != "5 5" {
@@ -224,11 +224,11 @@ func TestS37AMailSignsInOnceInTimeForItsOwnChallenge(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := setupMail(t, clk, false)
-	p.confirmed(t, ada)
-	p.confirmed(t, "eve@example.org")
-	eves := p.mail(t, "eve@example.org")
-	first := p.mail(t, ada)
-	second := p.mail(t, ada)
+	p.signUpConfirmed(t, ada)
+	p.signUpConfirmed(t, "eve@example.org")
+	eves := p.readSignInMail(t, "eve@example.org")
+	first := p.readSignInMail(t, ada)
+	second := p.readSignInMail(t, ada)
 	refused := func(what string, err error) {
 		t.Helper()
 		if !fault.Is(err, faultv1.Reason_REASON_TOKEN_INVALID) {
@@ -243,28 +243,28 @@ func TestS37AMailSignsInOnceInTimeForItsOwnChallenge(t *testing.T) {
 	refused("with another's challenge", err)
 	_, err = p.finishLink(t.Context(), second.challenge)
 	refused("a challenge as a link", err)
-	wantReason(t, p.verify(t, second.token), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.verifyEmail(t, second.token), faultv1.Reason_REASON_TOKEN_INVALID)
 	_, err = p.finishCode(t.Context(), "", second.code)
 	wantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
 	_, err = p.finishCode(t.Context(), second.challenge, second.code)
 	must(t, err)
 	_, err = p.finishCode(t.Context(), second.challenge, second.code)
 	refused("a code again", err)
-	for name, finish := range map[string]func(m mailed) (*authv1.TokenResponse, error){
-		"a code too late": func(m mailed) (*authv1.TokenResponse, error) { return p.finishCode(t.Context(), m.challenge, m.code) },
-		"a link too late": func(m mailed) (*authv1.TokenResponse, error) { return p.finishLink(t.Context(), m.token) },
+	for name, finish := range map[string]func(m signInMail) (*authv1.TokenResponse, error){
+		"a code too late": func(m signInMail) (*authv1.TokenResponse, error) { return p.finishCode(t.Context(), m.challenge, m.code) },
+		"a link too late": func(m signInMail) (*authv1.TokenResponse, error) { return p.finishLink(t.Context(), m.token) },
 	} {
-		m := p.mail(t, ada)
+		m := p.readSignInMail(t, ada)
 		clk.Advance(email.SignInTTL)
 		_, err = finish(m)
 		refused(name, err)
 	}
 	// An account that moved to another address meanwhile is not the old one's reader's.
-	m := p.mail(t, ada)
+	m := p.readSignInMail(t, ada)
 	p.database.AdminExec(t, "UPDATE auth.users SET email = 'new@example.org', email_normalized = 'new@example.org' WHERE email = 'ada@example.org'")
 	_, err = p.finishLink(t.Context(), m.token)
 	refused("another address", err)
-	m = p.mail(t, "eve@example.org")
+	m = p.readSignInMail(t, "eve@example.org")
 	p.database.AdminExec(t, "UPDATE auth.users SET disabled = true")
 	_, err = p.finishLink(t.Context(), m.token)
 	refused("a disabled user", err)
@@ -273,8 +273,8 @@ func TestS37AMailSignsInOnceInTimeForItsOwnChallenge(t *testing.T) {
 func TestS37OfRacingMailSignInsOneWins(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), false)
-	p.confirmed(t, ada)
-	m := p.mail(t, ada)
+	p.signUpConfirmed(t, ada)
+	m := p.readSignInMail(t, ada)
 	won := make(chan bool, 8)
 	var group sync.WaitGroup
 	for i := range cap(won) {
@@ -307,9 +307,9 @@ func TestS37OfRacingMailSignInsOneWins(t *testing.T) {
 func TestS38AMailDoesNotSkipTheSecondFactor(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), false)
-	_, who := p.confirmed(t, ada)
-	p.enrollBehindBack(t, who.UserID)
-	m := p.mail(t, ada)
+	_, who := p.signUpConfirmed(t, ada)
+	p.enrollDirectly(t, who.UserID)
+	m := p.readSignInMail(t, ada)
 	answer, err := p.finishCode(t.Context(), m.challenge, m.code)
 	must(t, err)
 	if answer.GetMfaChallenge().GetId() == "" || answer.GetAccessToken() != "" || answer.GetRefreshToken() != "" {
@@ -323,8 +323,8 @@ func TestS38AMailDoesNotSkipTheSecondFactor(t *testing.T) {
 func TestS73ADumpHoldsNoMailThatSignsIn(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), false)
-	p.confirmed(t, ada)
-	m := p.mail(t, ada)
+	p.signUpConfirmed(t, ada)
+	m := p.readSignInMail(t, ada)
 	dump := adminText(t, p.bundle, `SELECT (SELECT string_agg(m::text, ' ') FROM auth.mail_sign_ins m)
 		|| (SELECT string_agg(j::text, ' ') FROM jobs_auth.river_job j)`)
 	for _, secret := range []string{m.challenge, m.token, m.code} {
@@ -344,8 +344,8 @@ func TestSignInMailsThatAreOverGo(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := setupMail(t, clk, false)
-	p.confirmed(t, ada)
-	p.mail(t, ada)
+	p.signUpConfirmed(t, ada)
+	p.readSignInMail(t, ada)
 	const left = "SELECT count(*)::text FROM auth.mail_sign_ins"
 	waitFor(t, func() bool {
 		clk.Advance(time.Hour + email.SignInTTL)

@@ -39,23 +39,23 @@ func setupMail(t *testing.T, clk clock.Clock, verified bool) *mail {
 func setupMailWith(t *testing.T, clk clock.Clock, cfg auth.Config) *mail {
 	t.Helper()
 	server := mailtest.Start(t)
-	p := setupPostAt(t, clk, cfg, server.URL())
+	p := setupMailAt(t, clk, cfg, server.URL())
 	p.server = server
 	return p
 }
 
-// setupPostAt is setupPostWith a mail server that may not be there yet.
-func setupPostAt(t *testing.T, clk clock.Clock, cfg auth.Config, url string) *mail {
+// setupMailAt is setupPostWith a mail server that may not be there yet.
+func setupMailAt(t *testing.T, clk clock.Clock, cfg auth.Config, url string) *mail {
 	t.Helper()
 	cfg.RateLimits, cfg.Messages.SMTPURL = true, url
 	p := &mail{bundle: setupWith(t, clk, cfg)}
 	p.emails = authv1.NewEmailServiceClient(p.conn)
-	p.run(t)
+	p.runService(t)
 	return p
 }
 
-// run delivers letters until the test ends.
-func (b *bundle) run(t *testing.T) {
+// runService delivers letters until the test ends.
+func (b *bundle) runService(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
@@ -70,8 +70,8 @@ func (b *bundle) run(t *testing.T) {
 
 var codePattern = regexp.MustCompile(`http://gatehouse\.test(/account/[a-z-]+)\?code=([A-Za-z0-9_-]{43})\b`)
 
-// code waits for a mail with a link, and returns its page and its token.
-func (p *mail) code(t *testing.T, to, subject string) (page, token string) {
+// link waits for a mail with a link, and returns its page and its token.
+func (p *mail) link(t *testing.T, to, subject string) (page, token string) {
 	t.Helper()
 	m := p.server.Wait(t, to, subject)
 	found := codePattern.FindStringSubmatch(m.Text)
@@ -81,19 +81,19 @@ func (p *mail) code(t *testing.T, to, subject string) (page, token string) {
 	return found[1], found[2]
 }
 
-func (p *mail) forgot(t *testing.T, address string) {
+func (p *mail) forgotPassword(t *testing.T, address string) {
 	t.Helper()
 	_, err := p.emails.ForgotPassword(t.Context(), &authv1.ForgotPasswordRequest{Email: address})
 	must(t, err)
 }
 
-func (p *mail) verify(t *testing.T, token string) error {
+func (p *mail) verifyEmail(t *testing.T, token string) error {
 	t.Helper()
 	_, err := p.emails.VerifyEmail(t.Context(), &authv1.VerifyEmailRequest{Token: token})
 	return err
 }
 
-func (p *mail) reset(t *testing.T, token, newPassword string) error {
+func (p *mail) resetPassword(t *testing.T, token, newPassword string) error {
 	t.Helper()
 	_, err := p.emails.ResetPassword(t.Context(), &authv1.ResetPasswordRequest{Token: token, Password: newPassword})
 	return err
@@ -105,7 +105,7 @@ func (p *mail) tryPassword(t *testing.T, address, with string) error {
 	return err
 }
 
-func (p *mail) askSignUp(t *testing.T, address, with string) {
+func (p *mail) requestSignUp(t *testing.T, address, with string) {
 	t.Helper()
 	answer, err := p.sessions.SignUp(t.Context(), &authv1.SignUpRequest{Email: address, Password: with, DisplayName: "Somebody"})
 	must(t, err)
@@ -117,21 +117,21 @@ func (p *mail) askSignUp(t *testing.T, address, with string) {
 func TestS14SignUpAnswersAlikeAndTheMailTells(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), true)
-	p.askSignUp(t, ada, password)
-	page, token := p.code(t, ada, "Confirm your address")
+	p.requestSignUp(t, ada, password)
+	page, token := p.link(t, ada, "Confirm your address")
 	if page != "/account/verify" {
 		t.Errorf("the link leads to %s", page)
 	}
 	wantReason(t, p.tryPassword(t, ada, password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
-	must(t, p.verify(t, token))
-	wantReason(t, p.verify(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+	must(t, p.verifyEmail(t, token))
+	wantReason(t, p.verifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
 	tokens := p.signIn(t, ada)
 	if u := tokens.GetUser(); !u.GetEmailVerified() || u.GetEmail() != ada || u.GetDisplayName() != "Somebody" {
 		t.Errorf("signed in as %v", u)
 	}
 	// The same once more, in another spelling and with another password: nothing
 	// changes, and the mail tells.
-	p.askSignUp(t, "ADA@Example.org", theirs)
+	p.requestSignUp(t, "ADA@Example.org", theirs)
 	notice := p.server.Wait(t, "ADA@Example.org", "You have an account already")
 	if codePattern.MatchString(notice.Text) {
 		t.Error("the notice has a link")
@@ -151,14 +151,14 @@ func TestS14AskingIsTheSameWorkForAnyAddress(t *testing.T) {
 			FROM auth.letter_counts`)
 	}
 	for i, address := range []string{"eve@example.org", ada} { // as long as each other
-		p.forgot(t, address)
+		p.forgotPassword(t, address)
 		_, err := p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: address})
 		must(t, err)
 		if got, want := traces(), []string{"3 letters, 3 jobs of 1 sizes", "5 letters, 5 jobs of 1 sizes"}[i]; got != want {
 			t.Errorf("asking for %s left %s, want %s", address, got, want)
 		}
 	}
-	p.code(t, ada, "Choose a new password")
+	p.link(t, ada, "Choose a new password")
 	for _, m := range p.server.Mails() {
 		if m.To != ada {
 			t.Errorf("a mail went to %s: %s", m.To, m.Subject)
@@ -171,23 +171,23 @@ func TestS15ResetTokensWorkOnceTheNewestForHalfAnHour(t *testing.T) {
 	clk := clock.NewFake(clock.System().Now())
 	p := setupMail(t, clk, false)
 	p.signUp(t, ada)
-	p.forgot(t, ada)
-	_, first := p.code(t, ada, "Choose a new password")
+	p.forgotPassword(t, ada)
+	_, first := p.link(t, ada, "Choose a new password")
 	p.server.Forget()
-	p.forgot(t, ada)
-	_, second := p.code(t, ada, "Choose a new password")
-	wantReason(t, p.reset(t, first, theirs), faultv1.Reason_REASON_TOKEN_INVALID)
-	wantReason(t, p.reset(t, "anything", theirs), faultv1.Reason_REASON_TOKEN_INVALID)
-	wantReason(t, p.verify(t, second), faultv1.Reason_REASON_TOKEN_INVALID)
+	p.forgotPassword(t, ada)
+	_, second := p.link(t, ada, "Choose a new password")
+	wantReason(t, p.resetPassword(t, first, theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.resetPassword(t, "anything", theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.verifyEmail(t, second), faultv1.Reason_REASON_TOKEN_INVALID)
 	// A password that is refused uses nothing up.
-	wantReason(t, p.reset(t, second, "ada@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT)
-	must(t, p.reset(t, second, theirs))
-	wantReason(t, p.reset(t, second, theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.resetPassword(t, second, "ada@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT)
+	must(t, p.resetPassword(t, second, theirs))
+	wantReason(t, p.resetPassword(t, second, theirs), faultv1.Reason_REASON_TOKEN_INVALID)
 	p.server.Forget()
-	p.forgot(t, ada)
-	_, third := p.code(t, ada, "Choose a new password")
+	p.forgotPassword(t, ada)
+	_, third := p.link(t, ada, "Choose a new password")
 	clk.Advance(email.ResetTTL)
-	wantReason(t, p.reset(t, third, password), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.resetPassword(t, third, password), faultv1.Reason_REASON_TOKEN_INVALID)
 	must(t, p.tryPassword(t, ada, theirs))
 }
 
@@ -195,14 +195,14 @@ func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), false)
 	tokens, who := p.signUp(t, ada)
-	_, token := p.code(t, ada, "Confirm your address")
-	must(t, p.verify(t, token))
+	_, token := p.link(t, ada, "Confirm your address")
+	must(t, p.verifyEmail(t, token))
 	_, err := p.apiKeys.CreateApiKey(with(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "mine", Scopes: []string{"members.read"}}})
 	must(t, err)
-	p.enrollBehindBack(t, who.UserID)
-	p.forgot(t, ada)
-	_, token = p.code(t, ada, "Choose a new password")
-	must(t, p.reset(t, token, theirs))
+	p.enrollDirectly(t, who.UserID)
+	p.forgotPassword(t, ada)
+	_, token = p.link(t, ada, "Choose a new password")
+	must(t, p.resetPassword(t, token, theirs))
 	p.server.Wait(t, ada, "Your password was reset")
 	_, err = p.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
@@ -220,8 +220,8 @@ func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
 	}
 }
 
-// enrollBehindBack gives a user an authenticator.
-func (p *mail) enrollBehindBack(t *testing.T, userID string) {
+// enrollDirectly gives a user an authenticator.
+func (p *mail) enrollDirectly(t *testing.T, userID string) {
 	t.Helper()
 	p.database.AdminExec(t, `INSERT INTO auth.totp_factors (id, user_id, sealed, confirmed_at, created_at)
 		VALUES (gen_random_uuid(), $1, '\x00', now(), now())`, userID)
@@ -232,12 +232,12 @@ func TestS15OfRacingResetsOneWins(t *testing.T) {
 	const racers = 8
 	p := setupMail(t, clock.System(), false)
 	p.signUp(t, ada)
-	p.forgot(t, ada)
-	_, token := p.code(t, ada, "Choose a new password")
+	p.forgotPassword(t, ada)
+	_, token := p.link(t, ada, "Choose a new password")
 	errs := make([]error, racers)
 	var group sync.WaitGroup
 	for i := range racers {
-		group.Go(func() { errs[i] = p.reset(t, token, theirs) })
+		group.Go(func() { errs[i] = p.resetPassword(t, token, theirs) })
 	}
 	group.Wait()
 	won := 0
@@ -260,7 +260,7 @@ func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
 		ask     func(t *testing.T, p *mail)
 		subject string
 	}{
-		"forgot": {func(t *testing.T, p *mail) { t.Helper(); p.forgot(t, ada) }, "Choose a new password"},
+		"forgot": {func(t *testing.T, p *mail) { t.Helper(); p.forgotPassword(t, ada) }, "Choose a new password"},
 		"resend": {func(t *testing.T, p *mail) {
 			t.Helper()
 			_, err := p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: ada})
@@ -274,10 +274,10 @@ func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
 			squatter, who := p.signUp(t, ada)
 			_, err := p.apiKeys.CreateApiKey(with(t.Context(), squatter), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "theirs", Scopes: []string{"members.read"}}})
 			must(t, err)
-			p.enrollBehindBack(t, who.UserID)
+			p.enrollDirectly(t, who.UserID)
 			way.ask(t, p)
-			_, token := p.code(t, ada, way.subject)
-			must(t, p.reset(t, token, theirs))
+			_, token := p.link(t, ada, way.subject)
+			must(t, p.resetPassword(t, token, theirs))
 			wantReason(t, p.tryPassword(t, ada, password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
 			_, err = p.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: squatter.GetRefreshToken()})
 			wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
@@ -298,13 +298,13 @@ func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
 func TestS16EachSignUpIsConfirmedByItsOwnLink(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), true)
-	p.askSignUp(t, ada, password)
-	_, squatters := p.code(t, ada, "Confirm your address")
+	p.requestSignUp(t, ada, password)
+	_, squatters := p.link(t, ada, "Confirm your address")
 	p.server.Forget()
-	p.askSignUp(t, ada, theirs)
-	_, owners := p.code(t, ada, "Confirm your address")
-	must(t, p.verify(t, owners))
-	wantReason(t, p.verify(t, squatters), faultv1.Reason_REASON_TOKEN_INVALID)
+	p.requestSignUp(t, ada, theirs)
+	_, owners := p.link(t, ada, "Confirm your address")
+	must(t, p.verifyEmail(t, owners))
+	wantReason(t, p.verifyEmail(t, squatters), faultv1.Reason_REASON_TOKEN_INVALID)
 	wantReason(t, p.tryPassword(t, ada, password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	must(t, p.tryPassword(t, ada, theirs))
 }
@@ -319,8 +319,8 @@ func TestS16AnUnconfirmedAccountIsRefusedUntilItsOwnerChoosesAPassword(t *testin
 	wantReason(t, p.tryPassword(t, "root@example.org", password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	_, err = p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: "root@example.org"})
 	must(t, err)
-	_, token := p.code(t, "root@example.org", "Finish your sign-up")
-	must(t, p.reset(t, token, theirs))
+	_, token := p.link(t, "root@example.org", "Finish your sign-up")
+	must(t, p.resetPassword(t, token, theirs))
 	must(t, p.tryPassword(t, "root@example.org", theirs))
 }
 
@@ -328,17 +328,17 @@ func TestS16AnUnconfirmedAccountIsRefusedUntilItsOwnerChoosesAPassword(t *testin
 func TestASignUpCanAskForAnotherMail(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), true)
-	p.askSignUp(t, ada, password)
-	_, first := p.code(t, ada, "Confirm your address")
+	p.requestSignUp(t, ada, password)
+	_, first := p.link(t, ada, "Confirm your address")
 	_, err := p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: ada})
 	must(t, err)
-	page, token := p.code(t, ada, "Finish your sign-up")
+	page, token := p.link(t, ada, "Finish your sign-up")
 	if page != "/account/reset" {
 		t.Errorf("the link leads to %s", page)
 	}
-	must(t, p.reset(t, token, theirs))
+	must(t, p.resetPassword(t, token, theirs))
 	must(t, p.tryPassword(t, ada, theirs))
-	wantReason(t, p.verify(t, first), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.verifyEmail(t, first), faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
 // A link that was asked for from within the account leaves all as it is.
@@ -346,13 +346,13 @@ func TestConfirmingOnesOwnAddressKeepsTheSession(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), false)
 	tokens, _ := p.signUp(t, ada)
-	_, first := p.code(t, ada, "Confirm your address")
+	_, first := p.link(t, ada, "Confirm your address")
 	p.server.Forget()
 	_, err := p.emails.SendVerification(with(t.Context(), tokens), &authv1.SendVerificationRequest{})
 	must(t, err)
-	_, second := p.code(t, ada, "Confirm your address")
-	wantReason(t, p.verify(t, first), faultv1.Reason_REASON_TOKEN_INVALID)
-	must(t, p.verify(t, second))
+	_, second := p.link(t, ada, "Confirm your address")
+	wantReason(t, p.verifyEmail(t, first), faultv1.Reason_REASON_TOKEN_INVALID)
+	must(t, p.verifyEmail(t, second))
 	me, err := p.accounts.GetMe(with(t.Context(), tokens), &authv1.GetMeRequest{})
 	must(t, err)
 	if !me.GetEmailVerified() {
@@ -367,22 +367,22 @@ func TestS18ANewAddressIsConfirmedThereAndAnnouncedAtTheOldOne(t *testing.T) {
 	ctx := with(t.Context(), tokens)
 	_, err := p.emails.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "new@example.org", Password: theirs})
 	wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
-	p.forgot(t, ada)
-	_, old := p.code(t, ada, "Choose a new password")
+	p.forgotPassword(t, ada)
+	_, old := p.link(t, ada, "Choose a new password")
 	_, err = p.emails.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "new@example.org", Password: password})
 	must(t, err)
-	_, token := p.code(t, "new@example.org", "Confirm your new address")
+	_, token := p.link(t, "new@example.org", "Confirm your new address")
 	p.server.Wait(t, ada, "A new address was asked for")
 	must(t, p.tryPassword(t, ada, password))
-	must(t, p.verify(t, token))
+	must(t, p.verifyEmail(t, token))
 	told := p.server.Wait(t, ada, "Your address was changed")
 	if !strings.Contains(told.Text, "new@example.org") {
 		t.Errorf("the old address is told %s", told.Text)
 	}
 	must(t, p.tryPassword(t, "new@example.org", password))
 	wantReason(t, p.tryPassword(t, ada, password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
-	wantReason(t, p.reset(t, old, theirs), faultv1.Reason_REASON_TOKEN_INVALID)
-	wantReason(t, p.verify(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.resetPassword(t, old, theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	wantReason(t, p.verifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
 // S18: whoever changes the password because somebody else knows it takes back what that
@@ -404,9 +404,9 @@ func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
 		p := setupMail(t, clock.System(), false)
 		tokens, _ := p.signUp(t, ada)
 		ask(t, p, p.signIn(t, ada))
-		_, token := p.code(t, "eve@example.org", "Confirm your new address")
+		_, token := p.link(t, "eve@example.org", "Confirm your new address")
 		changed(t, p, tokens)
-		wantReason(t, p.verify(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+		wantReason(t, p.verifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
 		must(t, p.tryPassword(t, ada, theirs))
 	})
 	t.Run("waiting", func(t *testing.T) {
@@ -417,12 +417,12 @@ func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
 		tokens, _ := p.signUp(t, ada)
 		ask(t, p, p.signIn(t, ada))
 		changed(t, p, tokens)
-		p.run(t)
+		p.runService(t)
 		server.Wait(t, ada, "Your password was changed")
 		server.Wait(t, ada, "A new address was asked for")
 		if tokens := adminText(t, b, "SELECT coalesce(string_agg(address, ' '), '') FROM auth.mail_tokens WHERE purpose = 'change'"); tokens != "" {
-			_, token := p.code(t, "eve@example.org", "Confirm your new address")
-			wantReason(t, p.verify(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+			_, token := p.link(t, "eve@example.org", "Confirm your new address")
+			wantReason(t, p.verifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
 		}
 		must(t, p.tryPassword(t, ada, theirs))
 	})
@@ -457,14 +457,14 @@ func TestLettersToOneAddressAreBounded(t *testing.T) {
 	p := setupMail(t, clk, false)
 	p.signUp(t, ada)
 	for range 7 {
-		p.forgot(t, "ADA@example.org")
+		p.forgotPassword(t, "ADA@example.org")
 	}
 	_, err := p.emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: ada})
 	must(t, err)
-	p.allDelivered(t, 9)
+	p.waitDelivered(t, 9)
 	clk.Advance(time.Hour)
-	p.forgot(t, ada)
-	p.allDelivered(t, 10)
+	p.forgotPassword(t, ada)
+	p.waitDelivered(t, 10)
 	got := map[string]int{}
 	for _, m := range p.server.Mails() {
 		got[m.Subject]++
@@ -474,8 +474,8 @@ func TestLettersToOneAddressAreBounded(t *testing.T) {
 	}
 }
 
-// allDelivered waits until so many letters have been dealt with.
-func (p *mail) allDelivered(t *testing.T, n int) {
+// waitDelivered waits until so many letters have been dealt with.
+func (p *mail) waitDelivered(t *testing.T, n int) {
 	t.Helper()
 	waitFor(t, func() bool {
 		return adminText(t, p.bundle, "SELECT count(*)::text FROM jobs_auth.river_job WHERE state = 'completed'") == strconv.Itoa(n)
@@ -487,8 +487,8 @@ func (p *mail) allDelivered(t *testing.T, n int) {
 func TestS74LettersWaitSealedForAMailServerThatIsDown(t *testing.T) {
 	t.Parallel()
 	address := mailtest.Reserve(t)
-	p := setupPostAt(t, clock.System(), auth.Config{VerifiedEmail: true}, mailtest.URLAt(address))
-	p.askSignUp(t, ada, password)
+	p := setupMailAt(t, clock.System(), auth.Config{VerifiedEmail: true}, mailtest.URLAt(address))
+	p.requestSignUp(t, ada, password)
 	waitFor(t, func() bool {
 		return adminText(t, p.bundle, "SELECT count(*)::text FROM jobs_auth.river_job WHERE cardinality(errors) > 0") == "1"
 	})
@@ -499,24 +499,24 @@ func TestS74LettersWaitSealedForAMailServerThatIsDown(t *testing.T) {
 		}
 	}
 	p.server = mailtest.StartAt(t, address)
-	_, token := p.code(t, ada, "Confirm your address")
-	must(t, p.verify(t, token))
+	_, token := p.link(t, ada, "Confirm your address")
+	must(t, p.verifyEmail(t, token))
 	must(t, p.tryPassword(t, ada, password))
 }
 
 func TestS73ADumpHoldsNoLinkThatWorks(t *testing.T) {
 	t.Parallel()
 	p := setupMail(t, clock.System(), true)
-	p.askSignUp(t, ada, password)
-	_, sent := p.code(t, ada, "Confirm your address")
+	p.requestSignUp(t, ada, password)
+	_, sent := p.link(t, ada, "Confirm your address")
 	dump := adminText(t, p.bundle, `SELECT (SELECT string_agg(m::text, ' ') FROM auth.mail_tokens m)
 		|| (SELECT string_agg(j::text, ' ') FROM jobs_auth.river_job j)`)
 	if strings.Contains(dump, sent) || strings.Contains(dump, password) {
 		t.Error("a token rests in the clear")
 	}
 	stored := adminText(t, p.bundle, "SELECT encode(token_hash, 'hex') FROM auth.mail_tokens")
-	wantReason(t, p.verify(t, stored), faultv1.Reason_REASON_TOKEN_INVALID)
-	must(t, p.verify(t, sent))
+	wantReason(t, p.verifyEmail(t, stored), faultv1.Reason_REASON_TOKEN_INVALID)
+	must(t, p.verifyEmail(t, sent))
 }
 
 // S78: a letter about a user who may not sign in any more is not written.
@@ -527,8 +527,8 @@ func TestS78LettersAboutADisabledUserAreNotWritten(t *testing.T) {
 	p.server.Wait(t, ada, "Confirm your address")
 	p.server.Forget()
 	p.database.AdminExec(t, "UPDATE auth.users SET disabled = true")
-	p.forgot(t, ada)
-	p.allDelivered(t, 2)
+	p.forgotPassword(t, ada)
+	p.waitDelivered(t, 2)
 	if mails := p.server.Mails(); len(mails) > 0 {
 		t.Errorf("got %v", mails)
 	}
@@ -539,8 +539,8 @@ func TestWhatIsOverIsRemoved(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := setupMail(t, clk, true)
-	p.askSignUp(t, ada, password)
-	p.code(t, ada, "Confirm your address")
+	p.requestSignUp(t, ada, password)
+	p.link(t, ada, "Confirm your address")
 	const left = "SELECT ((SELECT count(*) FROM auth.mail_tokens) + (SELECT count(*) FROM auth.letter_counts))::text"
 	if n := adminText(t, p.bundle, left); n != "2" {
 		t.Errorf("%s rows are kept", n)

@@ -20,8 +20,8 @@ import (
 
 const step = 30 * time.Second
 
-// holder is a user with an authenticator, in a product whose time stands still.
-type holder struct {
+// factorUser is a user with an authenticator, in a product whose time stands still.
+type factorUser struct {
 	*bundle
 	clock         *clock.Fake
 	email, secret string
@@ -30,17 +30,17 @@ type holder struct {
 	tokens *authv1.TokenResponse
 }
 
-func setupHolder(t *testing.T) *holder {
+func setupFactorUser(t *testing.T) *factorUser {
 	t.Helper()
 	clk := clock.NewFake(time.Now())
-	h := &holder{bundle: setupWith(t, clk, auth.Config{}), clock: clk}
+	h := &factorUser{bundle: setupWith(t, clk, auth.Config{}), clock: clk}
 	h.tokens, _ = h.signUp(t, "ada@example.org")
 	h.enroll(t, "ada@example.org", h.tokens)
 	return h
 }
 
 // enroll gives a user an authenticator.
-func (h *holder) enroll(t *testing.T, email string, tokens *authv1.TokenResponse) {
+func (h *factorUser) enroll(t *testing.T, email string, tokens *authv1.TokenResponse) {
 	t.Helper()
 	h.email = email
 	created, err := h.factors.CreateTotp(with(t.Context(), tokens), &authv1.CreateTotpRequest{})
@@ -52,7 +52,7 @@ func (h *holder) enroll(t *testing.T, email string, tokens *authv1.TokenResponse
 }
 
 // code is what the authenticator shows some steps from now.
-func (h *holder) code(t *testing.T, steps int) string {
+func (h *factorUser) code(t *testing.T, steps int) string {
 	t.Helper()
 	code, err := totp.GenerateCode(h.secret, h.clock.Now().Add(time.Duration(steps)*step))
 	must(t, err)
@@ -60,7 +60,7 @@ func (h *holder) code(t *testing.T, steps int) string {
 }
 
 // wrong is a code that no step around now has.
-func (h *holder) wrong(t *testing.T) string {
+func (h *factorUser) wrong(t *testing.T) string {
 	t.Helper()
 	near := []string{h.code(t, -1), h.code(t, 0), h.code(t, 1)}
 	for _, candidate := range []string{"000000", "111111", "222222", "333333"} {
@@ -73,7 +73,7 @@ func (h *holder) wrong(t *testing.T) string {
 }
 
 // challenge signs in with the password.
-func (h *holder) challenge(t *testing.T) string {
+func (h *factorUser) challenge(t *testing.T) string {
 	t.Helper()
 	out := h.signIn(t, h.email)
 	if out.GetAccessToken() != "" || out.GetRefreshToken() != "" || out.GetUser() != nil || out.GetMfaChallenge().GetId() == "" {
@@ -82,11 +82,11 @@ func (h *holder) challenge(t *testing.T) string {
 	return out.GetMfaChallenge().GetId()
 }
 
-func (h *holder) answer(ctx context.Context, challenge, code string) (*authv1.TokenResponse, error) {
+func (h *factorUser) answer(ctx context.Context, challenge, code string) (*authv1.TokenResponse, error) {
 	return h.sessions.SignInMfa(ctx, &authv1.SignInMfaRequest{ChallengeId: challenge, Code: code})
 }
 
-func (h *holder) wantRefused(t *testing.T, challenge, code string) {
+func (h *factorUser) wantRefused(t *testing.T, challenge, code string) {
 	t.Helper()
 	_, err := h.answer(t.Context(), challenge, code)
 	wantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
@@ -94,7 +94,7 @@ func (h *holder) wantRefused(t *testing.T, challenge, code string) {
 
 func TestSignInWithASecondFactor(t *testing.T) {
 	t.Parallel()
-	h := setupHolder(t)
+	h := setupFactorUser(t)
 	methods := h.signIn(t, h.email).GetMfaChallenge().GetMethods()
 	if !slices.Equal(methods, []string{"totp", "recovery_code"}) {
 		t.Errorf("the challenge takes %v", methods)
@@ -115,7 +115,7 @@ func TestSignInWithASecondFactor(t *testing.T) {
 
 func TestS35ATOTPCodeWorksOnceAndNoneBeforeIt(t *testing.T) {
 	t.Parallel()
-	h := setupHolder(t)
+	h := setupFactorUser(t)
 	h.wantRefused(t, h.challenge(t), h.code(t, 0)) // it confirmed the authenticator
 	next := h.code(t, 1)
 	_, err := h.answer(t.Context(), h.challenge(t), next)
@@ -138,7 +138,7 @@ func TestS35ATOTPCodeWorksOnceAndNoneBeforeIt(t *testing.T) {
 
 func TestS36FiveWrongCodesKillAChallenge(t *testing.T) {
 	t.Parallel()
-	h := setupHolder(t)
+	h := setupFactorUser(t)
 	challenge := h.challenge(t)
 	for range 5 {
 		h.wantRefused(t, challenge, h.wrong(t))
@@ -150,7 +150,7 @@ func TestS36FiveWrongCodesKillAChallenge(t *testing.T) {
 
 func TestS36TenWrongCodesInAnHourThrottle(t *testing.T) {
 	t.Parallel()
-	h := setupHolder(t)
+	h := setupFactorUser(t)
 	challenges := []string{h.challenge(t), h.challenge(t), h.challenge(t), h.challenge(t)}
 	wrong := h.wrong(t)
 	errs := make([]error, 40)
@@ -182,7 +182,7 @@ func TestS36TenWrongCodesInAnHourThrottle(t *testing.T) {
 
 func TestS37AChallengeIsOnceAndForFiveMinutesAndForItsUser(t *testing.T) {
 	t.Parallel()
-	h := setupHolder(t)
+	h := setupFactorUser(t)
 	used, expired := h.challenge(t), h.challenge(t)
 	_, err := h.answer(t.Context(), used, h.code(t, 1))
 	must(t, err)
@@ -191,7 +191,7 @@ func TestS37AChallengeIsOnceAndForFiveMinutesAndForItsUser(t *testing.T) {
 	h.wantRefused(t, expired, h.code(t, 0))
 	h.wantRefused(t, "unknown", h.code(t, 0))
 
-	h = setupHolder(t)
+	h = setupFactorUser(t)
 	ofAda, adas := h.challenge(t), h.secret
 	bob, _ := h.signUp(t, "bob@example.org")
 	h.enroll(t, "bob@example.org", bob)
@@ -209,7 +209,7 @@ func TestS37AChallengeIsOnceAndForFiveMinutesAndForItsUser(t *testing.T) {
 func TestS38NothingSkipsAnEnrolledFactor(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Now())
-	h := &holder{bundle: setupWith(t, clk, auth.Config{}), clock: clk}
+	h := &factorUser{bundle: setupWith(t, clk, auth.Config{}), clock: clk}
 	enrolling, p := h.signUp(t, "ada@example.org")
 	before := h.signIn(t, "ada@example.org")
 	h.enroll(t, "ada@example.org", enrolling)
@@ -237,7 +237,7 @@ func TestS38NothingSkipsAnEnrolledFactor(t *testing.T) {
 
 func TestS39RecoveryCodesWorkOnceAndRestHashed(t *testing.T) {
 	t.Parallel()
-	h := setupHolder(t)
+	h := setupFactorUser(t)
 	if len(h.recoveryCodes) != 10 {
 		t.Fatalf("there are %d codes", len(h.recoveryCodes))
 	}
@@ -265,7 +265,7 @@ func TestS39RecoveryCodesWorkOnceAndRestHashed(t *testing.T) {
 
 func TestS39RemovingAFactorNeedsOne(t *testing.T) {
 	t.Parallel()
-	h := setupHolder(t)
+	h := setupFactorUser(t)
 	_, err := h.factors.CreateTotp(with(t.Context(), h.tokens), &authv1.CreateTotpRequest{})
 	wantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 	_, err = h.factors.DeleteTotp(with(t.Context(), h.tokens), &authv1.DeleteTotpRequest{})
@@ -293,7 +293,7 @@ func TestS39RemovingAFactorNeedsOne(t *testing.T) {
 func TestConfirmingTakesARightCodeInTime(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Now().Add(-20 * time.Minute))
-	h := &holder{bundle: setupWith(t, clk, auth.Config{}), clock: clk, email: "ada@example.org"}
+	h := &factorUser{bundle: setupWith(t, clk, auth.Config{}), clock: clk, email: "ada@example.org"}
 	clk.Advance(10 * time.Minute)
 	tokens, _ := h.signUp(t, h.email)
 	confirm := func() error {
@@ -321,7 +321,7 @@ func TestConfirmingTakesARightCodeInTime(t *testing.T) {
 
 func TestS73TheAuthenticatorsSecretRestsSealedInItsRow(t *testing.T) {
 	t.Parallel()
-	h := setupHolder(t)
+	h := setupFactorUser(t)
 	if adminText(t, h.bundle, "SELECT position(convert_to($1, 'UTF8') IN sealed)::text FROM auth.totp_factors", h.secret) != "0" {
 		t.Error("the secret rests in the clear")
 	}
@@ -379,7 +379,7 @@ func stepUpCode(code string) *authv1.StepUpRequest {
 
 func TestUnansweredChallengesAreRemoved(t *testing.T) {
 	t.Parallel()
-	h := setupHolder(t)
+	h := setupFactorUser(t)
 	h.challenge(t)
 	h.clock.Advance(6 * time.Minute)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -396,7 +396,7 @@ func TestUnansweredChallengesAreRemoved(t *testing.T) {
 func TestS38ASignInBesideTheEnrollmentDoesNotSkipIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	h := &holder{bundle: b, clock: clock.NewFake(time.Now()), email: "ada@example.org"}
+	h := &factorUser{bundle: b, clock: clock.NewFake(time.Now()), email: "ada@example.org"}
 	tokens, _ := b.signUp(t, h.email)
 	created, err := b.factors.CreateTotp(with(t.Context(), tokens), &authv1.CreateTotpRequest{})
 	must(t, err)

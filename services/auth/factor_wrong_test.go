@@ -11,8 +11,8 @@ import (
 
 const wrongCodes = "Wrong sign-in codes for your account"
 
-// told returns how many letters about wrong codes were sent or queued in this hour.
-func (h *holder) told(t *testing.T) string {
+// wrongCodeMail returns how many letters about wrong codes were sent or queued in this hour.
+func (h *factorUser) wrongCodeMail(t *testing.T) string {
 	t.Helper()
 	return adminText(t, h.bundle, "SELECT coalesce(sum(letters), 0)::text FROM auth.letter_counts WHERE kind = 'factor_wrong'")
 }
@@ -23,14 +23,14 @@ func TestS93WrongCodesAfterARightPasswordAreTold(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Now())
 	p := setupMail(t, clk, false)
-	h := &holder{bundle: p.bundle, clock: clk}
+	h := &factorUser{bundle: p.bundle, clock: clk}
 	h.tokens, _ = h.signUp(t, "ada@example.org")
 	h.enroll(t, "ada@example.org", h.tokens)
 	wrong := h.wrong(t)
 	for range 2 {
 		h.wantRefused(t, h.challenge(t), wrong)
 	}
-	if told := h.told(t); told != "0" {
+	if told := h.wrongCodeMail(t); told != "0" {
 		t.Errorf("told %s times of two slips", told)
 	}
 	// A right code between wrong ones does not reset the count, and does not
@@ -45,7 +45,7 @@ func TestS93WrongCodesAfterARightPasswordAreTold(t *testing.T) {
 		group.Go(func() { _, _ = h.answer(t.Context(), challenge, wrong) })
 	}
 	group.Wait()
-	if told := h.told(t); told != "1" {
+	if told := h.wrongCodeMail(t); told != "1" {
 		t.Errorf("told %s times of one burst", told)
 	}
 	// In another hour, another burst causes another mail. A wrong code of a
@@ -58,7 +58,7 @@ func TestS93WrongCodesAfterARightPasswordAreTold(t *testing.T) {
 	}
 	_, err = h.sessions.StepUp(with(t.Context(), h.tokens), stepUpCode(wrong))
 	wantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
-	if told := h.told(t); told != "1" {
+	if told := h.wrongCodeMail(t); told != "1" {
 		t.Errorf("told %s times of the second burst", told)
 	}
 }

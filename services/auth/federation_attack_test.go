@@ -25,7 +25,7 @@ func TestAnAttemptIsForItsBeginnerOnceAndForTenMinutes(t *testing.T) {
 		other.ID = "other"
 		c.Providers = append(c.Providers, other)
 	})
-	who := at("1", "ada@example.org")
+	who := claimsOf("1", "ada@example.org")
 	refuse := func(what string, back *authv1.FinishProviderSignInRequest) {
 		t.Helper()
 		if _, err := f.providers.FinishProviderSignIn(t.Context(), back); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED) {
@@ -33,7 +33,7 @@ func TestAnAttemptIsForItsBeginnerOnceAndForTenMinutes(t *testing.T) {
 		}
 	}
 	mine, theirs := f.begin(t), f.begin(t)
-	back := f.back(t, mine, who)
+	back := f.callback(t, mine, who)
 	change := func(edit func(*authv1.FinishProviderSignInRequest)) *authv1.FinishProviderSignInRequest {
 		out := &authv1.FinishProviderSignInRequest{Provider: back.GetProvider(), State: back.GetState(), Secret: back.GetSecret(), Code: back.GetCode()}
 		edit(out)
@@ -43,23 +43,23 @@ func TestAnAttemptIsForItsBeginnerOnceAndForTenMinutes(t *testing.T) {
 	refuse("with the secret of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.Secret = theirs.GetSecret() }))
 	refuse("with the state of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.State = theirs.GetState() }))
 	refuse("at another provider", change(func(r *authv1.FinishProviderSignInRequest) { r.Provider = "other" }))
-	mixedUp := f.back(t, f.begin(t), who)
+	mixedUp := f.callback(t, f.begin(t), who)
 	mixedUp.Iss = "https://evil.example"
 	refuse("of another issuer", mixedUp)
 	// A code that leaked is worth nothing in an attempt of the finder's own.
 	refuse("with a code of another attempt", &authv1.FinishProviderSignInRequest{
-		Provider: "acme", State: theirs.GetState(), Secret: theirs.GetSecret(), Code: f.back(t, f.begin(t), who).GetCode(),
+		Provider: "acme", State: theirs.GetState(), Secret: theirs.GetSecret(), Code: f.callback(t, f.begin(t), who).GetCode(),
 	})
 	_, err := f.providers.FinishProviderSignIn(t.Context(), back)
 	must(t, err)
 	refuse("again", back)
 
-	late := f.back(t, f.begin(t), who)
+	late := f.callback(t, f.begin(t), who)
 	f.clock.Advance(10*time.Minute + time.Second)
 	refuse("after ten minutes", late)
 
 	const racers = 6
-	raced := f.back(t, f.begin(t), who)
+	raced := f.callback(t, f.begin(t), who)
 	errs := make([]error, racers)
 	var group sync.WaitGroup
 	for i := range racers {
@@ -74,7 +74,7 @@ func TestAnAttemptIsForItsBeginnerOnceAndForTenMinutes(t *testing.T) {
 func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
 	t.Parallel()
 	f := setupFederated(t)
-	must(t, func() error { _, err := f.come(t, at("1", "ada@example.org")); return err }())
+	must(t, func() error { _, err := f.signInAs(t, claimsOf("1", "ada@example.org")); return err }())
 	spoilt := map[string]func(header, claims map[string]any){
 		"another issuer":            func(_, c map[string]any) { c["iss"] = "https://evil.example" },
 		"another audience":          func(_, c map[string]any) { c["aud"] = "another" },
@@ -94,7 +94,7 @@ func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
 	}
 	for what, spoil := range spoilt {
 		f.issuer.Spoil = spoil
-		if _, err := f.come(t, at("1", "ada@example.org")); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED) {
+		if _, err := f.signInAs(t, claimsOf("1", "ada@example.org")); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -111,19 +111,19 @@ func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
 		"no signature": func(token string) string { return token[:strings.LastIndex(token, ".")+1] },
 	} {
 		f.issuer.Forge = forge
-		if _, err := f.come(t, at("1", "ada@example.org")); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED) {
+		if _, err := f.signInAs(t, claimsOf("1", "ada@example.org")); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	f.issuer.Forge = nil
-	_, err := f.come(t, at("1", "ada@example.org"))
+	_, err := f.signInAs(t, claimsOf("1", "ada@example.org"))
 	must(t, err)
 	// S1: nor by an algorithm that the issuer names, with a key that both know.
 	g := setupFederated(t)
 	g.issuer.Metadata = func(m map[string]any) {
 		m["id_token_signing_alg_values_supported"] = []string{"none", "HS256", "ES256"}
 	}
-	_, err = g.come(t, at("1", "ada@example.org"))
+	_, err = g.signInAs(t, claimsOf("1", "ada@example.org"))
 	must(t, err)
 	g.issuer.Forge = func(token string) string {
 		claims := jwt.MapClaims{}
@@ -133,15 +133,15 @@ func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
 		must(t, err)
 		return forged
 	}
-	g.wantRefused(t, at("1", "ada@example.org"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	g.wantRefused(t, claimsOf("1", "ada@example.org"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
 func TestTheIssuerIsComparedWhereItIsPromised(t *testing.T) {
 	t.Parallel()
 	f := setupFederated(t)
 	f.issuer.Metadata = func(m map[string]any) { m["authorization_response_iss_parameter_supported"] = true }
-	f.wantRefused(t, at("1", "ada@example.org"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
-	back := f.back(t, f.begin(t), at("1", "ada@example.org"))
+	f.wantRefused(t, claimsOf("1", "ada@example.org"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	back := f.callback(t, f.begin(t), claimsOf("1", "ada@example.org"))
 	back.Iss = f.issuer.URL
 	_, err := f.providers.FinishProviderSignIn(t.Context(), back)
 	must(t, err)
@@ -176,9 +176,9 @@ func TestS58AProviderThatDoesNotWorkIsUnavailable(t *testing.T) {
 	// What cannot be checked is not refused, and does not pass.
 	f = setupFederated(t)
 	f.issuer.Broken = true
-	f.wantRefused(t, at("1", "ada@example.org"), faultv1.Reason_REASON_IDENTITY_PROVIDER_UNAVAILABLE)
+	f.wantRefused(t, claimsOf("1", "ada@example.org"), faultv1.Reason_REASON_IDENTITY_PROVIDER_UNAVAILABLE)
 	f.issuer.Broken = false
-	_, err := f.come(t, at("1", "ada@example.org"))
+	_, err := f.signInAs(t, claimsOf("1", "ada@example.org"))
 	must(t, err)
 
 	f = setupFederated(t, func(c *auth.Config) { c.Providers[0].Issuer = "http://127.0.0.1:1" })

@@ -34,7 +34,7 @@ func setupFederated(t *testing.T, change ...func(*auth.Config)) *federated {
 	t.Helper()
 	clk := clock.NewFake(time.Now())
 	issuer := newIssuer(t, clk)
-	cfg := auth.Config{Providers: []federation.Provider{openID("acme", issuer)}, Redirects: []string{appRedirect}}
+	cfg := auth.Config{Providers: []federation.Provider{openIDProvider("acme", issuer)}, Redirects: []string{appRedirect}}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -51,15 +51,15 @@ func newIssuer(t *testing.T, clk clock.Clock) *issuerstub.Issuer {
 	return issuer
 }
 
-func openID(name string, issuer *issuerstub.Issuer) federation.Provider {
+func openIDProvider(name string, issuer *issuerstub.Issuer) federation.Provider {
 	return federation.Provider{
 		ID: name, DisplayName: strings.ToUpper(name), Kind: federation.OpenID, Issuer: issuer.URL,
 		ClientID: issuerstub.ClientID, ClientSecret: config.NewSecret(issuerstub.ClientSecret),
 	}
 }
 
-// at is somebody at the provider, with a verified address.
-func at(subject, address string) map[string]any {
+// claimsOf is somebody at the provider, with a verified address.
+func claimsOf(subject, address string) map[string]any {
 	return map[string]any{"sub": subject, "email": address, "email_verified": true, "name": "Ada Lovelace"}
 }
 
@@ -70,30 +70,30 @@ func (f *federated) begin(t *testing.T) *authv1.ProviderAttempt {
 	return begun
 }
 
-// back is what comes back from the provider after somebody agreed there.
-func (f *federated) back(t *testing.T, begun *authv1.ProviderAttempt, who map[string]any) *authv1.FinishProviderSignInRequest {
+// callback is what comes back from the provider after somebody agreed there.
+func (f *federated) callback(t *testing.T, begun *authv1.ProviderAttempt, who map[string]any) *authv1.FinishProviderSignInRequest {
 	t.Helper()
 	code, err := f.issuer.Authorize(begun.GetAuthorizationUrl(), who)
 	must(t, err)
 	return &authv1.FinishProviderSignInRequest{Provider: f.provider, State: begun.GetState(), Secret: begun.GetSecret(), Code: code}
 }
 
-// come signs somebody in by the provider.
-func (f *federated) come(t *testing.T, who map[string]any) (*authv1.TokenResponse, error) {
+// signInAs signs somebody in by the provider.
+func (f *federated) signInAs(t *testing.T, who map[string]any) (*authv1.TokenResponse, error) {
 	t.Helper()
-	return f.providers.FinishProviderSignIn(t.Context(), f.back(t, f.begin(t), who))
+	return f.providers.FinishProviderSignIn(t.Context(), f.callback(t, f.begin(t), who))
 }
 
 func (f *federated) wantRefused(t *testing.T, who map[string]any, want faultv1.Reason) {
 	t.Helper()
-	_, err := f.come(t, who)
+	_, err := f.signInAs(t, who)
 	wantReason(t, err, want)
 }
 
 func TestSomebodyNewGetsAnAccountAndComesBackToIt(t *testing.T) {
 	t.Parallel()
 	f := setupFederated(t)
-	first, err := f.come(t, at("1", "Ada@Example.org"))
+	first, err := f.signInAs(t, claimsOf("1", "Ada@Example.org"))
 	must(t, err)
 	p := f.principal(t, first)
 	u := first.GetUser()
@@ -103,7 +103,7 @@ func TestSomebodyNewGetsAnAccountAndComesBackToIt(t *testing.T) {
 	// The subject is who it is, whatever its address becomes.
 	f.issuer.UserInfo = map[string]any{"sub": "1"}
 	for _, address := range []string{"ada@example.org", "other@example.org", ""} {
-		again, err := f.come(t, at("1", address))
+		again, err := f.signInAs(t, claimsOf("1", address))
 		must(t, err)
 		if got := again.GetUser(); got.GetId() != u.GetId() || got.GetEmail() != "Ada@Example.org" {
 			t.Errorf("came back as %v", got)
@@ -135,7 +135,7 @@ func TestComingTwiceAtOnceMakesOneAccount(t *testing.T) {
 	ids, errs := make([]string, racers), make([]error, racers)
 	var group sync.WaitGroup
 	for i := range racers {
-		back := f.back(t, f.begin(t), at("1", "ada@example.org"))
+		back := f.callback(t, f.begin(t), claimsOf("1", "ada@example.org"))
 		group.Go(func() {
 			var tokens *authv1.TokenResponse
 			tokens, errs[i] = f.providers.FinishProviderSignIn(t.Context(), back)
@@ -164,7 +164,7 @@ func TestAnAddressThatNobodyVouchesForMakesNoAccount(t *testing.T) {
 		"no address": {"sub": "1", "email": "Ada <ada@example.org>", "email_verified": true},
 	} {
 		f.issuer.UserInfo = map[string]any{"sub": "1"}
-		if _, err := f.come(t, who); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED) {
+		if _, err := f.signInAs(t, who); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -175,7 +175,7 @@ func TestAnAddressThatNobodyVouchesForMakesNoAccount(t *testing.T) {
 	f.issuer.UserInfo = map[string]any{"sub": "2", "email": "eve@example.org", "email_verified": true}
 	f.wantRefused(t, map[string]any{"sub": "1"}, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	f.issuer.UserInfo["sub"], f.issuer.UserInfo["email_verified"] = "1", "true"
-	tokens, err := f.come(t, map[string]any{"sub": "1"})
+	tokens, err := f.signInAs(t, map[string]any{"sub": "1"})
 	must(t, err)
 	if tokens.GetUser().GetEmail() != "eve@example.org" {
 		t.Errorf("signed in as %v", tokens.GetUser())
@@ -186,11 +186,11 @@ func TestAnAddressThatNobodyVouchesForMakesNoAccount(t *testing.T) {
 func TestS38AProviderDoesNotSkipTheSecondFactor(t *testing.T) {
 	t.Parallel()
 	f := setupFederated(t)
-	tokens, err := f.come(t, at("1", ada))
+	tokens, err := f.signInAs(t, claimsOf("1", ada))
 	must(t, err)
-	h := &holder{bundle: f.bundle, clock: f.clock}
+	h := &factorUser{bundle: f.bundle, clock: f.clock}
 	h.enroll(t, ada, tokens)
-	half, err := f.come(t, at("1", ada))
+	half, err := f.signInAs(t, claimsOf("1", ada))
 	must(t, err)
 	if half.GetAccessToken() != "" || half.GetRefreshToken() != "" || half.GetMfaChallenge().GetId() == "" {
 		t.Fatalf("a provider alone is answered %v", half)
@@ -208,9 +208,9 @@ func TestAnAddressAloneLinksNothing(t *testing.T) {
 	f := setupFederated(t)
 	f.signUp(t, ada)
 	f.database.AdminExec(t, "UPDATE auth.users SET email_verified = true")
-	f.wantRefused(t, at("1", "ADA@example.org"), faultv1.Reason_REASON_IDENTITY_NOT_LINKED)
+	f.wantRefused(t, claimsOf("1", "ADA@example.org"), faultv1.Reason_REASON_IDENTITY_NOT_LINKED)
 	f.database.AdminExec(t, "UPDATE auth.users SET email_verified = false, disabled = true")
-	f.wantRefused(t, at("1", ada), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	f.wantRefused(t, claimsOf("1", ada), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	if n := adminText(t, f.bundle, "SELECT count(*)::text FROM auth.identities"); n != "0" {
 		t.Errorf("%s identities", n)
 	}
@@ -219,10 +219,10 @@ func TestAnAddressAloneLinksNothing(t *testing.T) {
 func TestS21ADisabledUserDoesNotComeByAProvider(t *testing.T) {
 	t.Parallel()
 	f := setupFederated(t)
-	_, err := f.come(t, at("1", ada))
+	_, err := f.signInAs(t, claimsOf("1", ada))
 	must(t, err)
 	must(t, f.service.DisableUser(t.Context(), ada, true))
-	f.wantRefused(t, at("1", ada), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	f.wantRefused(t, claimsOf("1", ada), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
 // S16: whoever signed up first with another's address loses the account to whom the
@@ -231,15 +231,15 @@ func TestS16WhoeverComesByAProviderPutsTheSquatterOut(t *testing.T) {
 	t.Parallel()
 	f := setupFederated(t, func(c *auth.Config) { c.VerifiedEmail = false })
 	squatter, p := f.signUp(t, ada)
-	f.linkTo(t, squatter, at("squatter", "squatter@example.com"))
+	f.linkTo(t, squatter, claimsOf("squatter", "squatter@example.com"))
 	key, err := f.apiKeys.CreateApiKey(with(t.Context(), squatter), &authv1.CreateApiKeyRequest{
 		ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}},
 	})
 	must(t, err)
-	h := &holder{bundle: f.bundle, clock: f.clock}
+	h := &factorUser{bundle: f.bundle, clock: f.clock}
 	h.enroll(t, ada, squatter)
 
-	tokens, err := f.come(t, at("1", "Ada@example.org"))
+	tokens, err := f.signInAs(t, claimsOf("1", "Ada@example.org"))
 	must(t, err)
 	if u := tokens.GetUser(); u.GetId() != p.UserID || !u.GetEmailVerified() {
 		t.Fatalf("signed in as %v, with %v", u, tokens.GetMfaChallenge())
@@ -248,7 +248,7 @@ func TestS16WhoeverComesByAProviderPutsTheSquatterOut(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	_, err = f.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: squatter.GetRefreshToken()})
 	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
-	stranger, err := f.come(t, at("squatter", "squatter@example.com"))
+	stranger, err := f.signInAs(t, claimsOf("squatter", "squatter@example.com"))
 	must(t, err)
 	if stranger.GetUser().GetId() == p.UserID {
 		t.Error("the squatter's own identity still opens the account")
@@ -266,23 +266,23 @@ func TestS16AResetOfAnUnconfirmedAccountRemovesItsIdentities(t *testing.T) {
 	server := mailtest.Start(t)
 	f := setupFederated(t, func(c *auth.Config) { c.Messages.SMTPURL = server.URL() })
 	p := &mail{bundle: f.bundle, server: server, emails: authv1.NewEmailServiceClient(f.conn)}
-	p.run(t)
+	p.runService(t)
 	squatter, _ := f.signUp(t, ada)
-	f.linkTo(t, squatter, at("squatter", "squatter@example.com"))
-	p.forgot(t, ada)
-	_, token := p.code(t, ada, "Choose a new password")
-	must(t, p.reset(t, token, theirs))
+	f.linkTo(t, squatter, claimsOf("squatter", "squatter@example.com"))
+	p.forgotPassword(t, ada)
+	_, token := p.link(t, ada, "Choose a new password")
+	must(t, p.resetPassword(t, token, theirs))
 	if n := adminText(t, f.bundle, "SELECT count(*)::text FROM auth.identities"); n != "0" {
 		t.Errorf("%s identities are left", n)
 	}
 	// Of an account that is confirmed, they stay.
 	mine := f.signInWith(t, ada, theirs)
-	f.linkTo(t, mine, at("1", ada))
+	f.linkTo(t, mine, claimsOf("1", ada))
 	p.server.Forget()
-	p.forgot(t, ada)
-	_, token = p.code(t, ada, "Choose a new password")
-	must(t, p.reset(t, token, password))
-	again, err := f.come(t, at("1", ada))
+	p.forgotPassword(t, ada)
+	_, token = p.link(t, ada, "Choose a new password")
+	must(t, p.resetPassword(t, token, password))
+	again, err := f.signInAs(t, claimsOf("1", ada))
 	must(t, err)
 	if again.GetUser().GetId() != mine.GetUser().GetId() {
 		t.Errorf("came back as %v", again.GetUser())

@@ -29,14 +29,14 @@ type enterprise struct {
 	made  *authv1.IdentityProvider
 }
 
-// loopback lets organizations' issuers be on this machine.
-func loopback(c *auth.Config) {
+// allowLoopback lets organizations' issuers be on this machine.
+func allowLoopback(c *auth.Config) {
 	c.EgressAllow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 }
 
 func setupEnterprise(t *testing.T, change ...func(*auth.Config)) *enterprise {
 	t.Helper()
-	return enterpriseOf(t, setupFederated(t, append(change, loopback)...), "boss@acme.example")
+	return enterpriseOf(t, setupFederated(t, append(change, allowLoopback)...), "boss@acme.example")
 }
 
 // enterpriseOf makes an organization with an issuer of its own.
@@ -51,13 +51,13 @@ func enterpriseOf(t *testing.T, f *federated, owner string) *enterprise {
 	e := &enterprise{federated: &federated{bundle: f.bundle, issuer: newIssuer(t, f.clock), clock: f.clock}, id: made.GetId()}
 	e.owner, err = f.sessions.SwitchOrganization(with(t.Context(), tokens), &authv1.SwitchOrganizationRequest{OrganizationId: e.id})
 	must(t, err)
-	e.made, err = e.create(t, e.owner, e.described())
+	e.made, err = e.create(t, e.owner, e.description())
 	must(t, err)
 	e.provider = e.made.GetId()
 	return e
 }
 
-func (e *enterprise) described() *authv1.IdentityProvider {
+func (e *enterprise) description() *authv1.IdentityProvider {
 	return &authv1.IdentityProvider{
 		DisplayName: "Acme", Issuer: e.issuer.URL, ClientId: issuerstub.ClientID, ClientSecret: issuerstub.ClientSecret, Domains: []string{"Acme.example"},
 	}
@@ -70,7 +70,7 @@ func (e *enterprise) create(t *testing.T, tokens *authv1.TokenResponse, p *authv
 
 func (e *enterprise) update(t *testing.T, tokens *authv1.TokenResponse, edit func(*authv1.IdentityProvider), mask ...string) (*authv1.IdentityProvider, error) {
 	t.Helper()
-	patch := e.described()
+	patch := e.description()
 	patch.Id = e.provider
 	edit(patch)
 	return e.directory.UpdateIdentityProvider(with(t.Context(), tokens), &authv1.UpdateIdentityProviderRequest{
@@ -81,7 +81,7 @@ func (e *enterprise) update(t *testing.T, tokens *authv1.TokenResponse, edit fun
 func TestPeopleComeIntoAnOrganizationByItsIssuer(t *testing.T) {
 	t.Parallel()
 	e := setupEnterprise(t)
-	tokens, err := e.come(t, at("1", "ada@acme.example"))
+	tokens, err := e.signInAs(t, claimsOf("1", "ada@acme.example"))
 	must(t, err)
 	p := e.principal(t, tokens)
 	if p.OrganizationID != e.id || !slices.Equal(p.Roles, []string{"member"}) || !slices.Equal(p.Methods, []string{"fed"}) {
@@ -91,14 +91,14 @@ func TestPeopleComeIntoAnOrganizationByItsIssuer(t *testing.T) {
 	if u := tokens.GetUser(); u.GetEmail() != "ada@acme.example" || u.GetEmailVerified() {
 		t.Errorf("came as %v", u)
 	}
-	again, err := e.come(t, at("1", "other@acme.example"))
+	again, err := e.signInAs(t, claimsOf("1", "other@acme.example"))
 	must(t, err)
 	if again.GetUser().GetId() != p.UserID {
 		t.Errorf("came back as %v", again.GetUser())
 	}
 	_, err = e.update(t, e.owner, func(p *authv1.IdentityProvider) { p.Role = "viewer" }, "role")
 	must(t, err)
-	second, err := e.come(t, at("2", "bob@acme.example"))
+	second, err := e.signInAs(t, claimsOf("2", "bob@acme.example"))
 	must(t, err)
 	if p := e.principal(t, second); !slices.Equal(p.Roles, []string{"viewer"}) {
 		t.Errorf("came as %v", p.Roles)
@@ -108,11 +108,11 @@ func TestPeopleComeIntoAnOrganizationByItsIssuer(t *testing.T) {
 	// S21: who was removed does not come back by signing in.
 	_, err = e.organizations.RemoveMember(with(t.Context(), e.owner), &authv1.RemoveMemberRequest{OrganizationId: e.id, UserId: p.UserID})
 	must(t, err)
-	e.wantRefused(t, at("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	e.wantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	// S38: nor is a second factor skipped.
-	h := &holder{bundle: e.bundle, clock: e.clock}
+	h := &factorUser{bundle: e.bundle, clock: e.clock}
 	h.enroll(t, "bob@acme.example", second)
-	half, err := e.come(t, at("2", "bob@acme.example"))
+	half, err := e.signInAs(t, claimsOf("2", "bob@acme.example"))
 	must(t, err)
 	if half.GetAccessToken() != "" || half.GetMfaChallenge() == nil {
 		t.Errorf("an issuer alone is answered %v", half)
@@ -128,33 +128,33 @@ func TestS16AHostileIssuerOpensNoForeignAccount(t *testing.T) {
 		p.Domains = []string{"acme.example", "example.org", "other.example"}
 	}, "domains")
 	must(t, err)
-	theirs, err := e.come(t, at("1", "ada@acme.example"))
+	theirs, err := e.signInAs(t, claimsOf("1", "ada@acme.example"))
 	must(t, err)
 	e.signUp(t, ada)
 	before := adminText(t, e.bundle, "SELECT string_agg(u::text, ' ' ORDER BY id) FROM auth.users u")
 	for what, who := range map[string]map[string]any{
-		"a member of another organization": at("1", "ada@acme.example"), // the same subject too
-		"its owner":                        at("2", "boss@acme.example"),
-		"an unconfirmed account":           at("3", "ADA@example.org"),
-		"its owner again":                  at("4", "boss@acme.example"),
+		"a member of another organization": claimsOf("1", "ada@acme.example"), // the same subject too
+		"its owner":                        claimsOf("2", "boss@acme.example"),
+		"an unconfirmed account":           claimsOf("3", "ADA@example.org"),
+		"its owner again":                  claimsOf("4", "boss@acme.example"),
 	} {
-		if _, err := other.come(t, who); !fault.Is(err, faultv1.Reason_REASON_IDENTITY_NOT_LINKED) {
+		if _, err := other.signInAs(t, who); !fault.Is(err, faultv1.Reason_REASON_IDENTITY_NOT_LINKED) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	for _, address := range []string{"eve@elsewhere.example", "eve@sub.acme.example", "eve@acme.example.evil.example", "", "eve"} {
 		other.issuer.UserInfo = map[string]any{"sub": "5"}
-		other.wantRefused(t, at("5", address), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
+		other.wantRefused(t, claimsOf("5", address), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
 	}
 	if after := adminText(t, e.bundle, "SELECT string_agg(u::text, ' ' ORDER BY id) FROM auth.users u"); after != before {
 		t.Errorf("an account changed:\n%s\n%s", before, after)
 	}
 	// As the issuer that it is not, or at the other's provider, it is nobody.
 	other.issuer.Spoil = func(_, claims map[string]any) { claims["iss"] = e.issuer.URL }
-	other.wantRefused(t, at("1", "new@other.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	other.wantRefused(t, claimsOf("1", "new@other.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	other.issuer.Spoil = nil
 	begun := e.begin(t)
-	code, err := other.issuer.Authorize(begun.GetAuthorizationUrl(), at("1", "ada@acme.example"))
+	code, err := other.issuer.Authorize(begun.GetAuthorizationUrl(), claimsOf("1", "ada@acme.example"))
 	must(t, err)
 	_, err = e.providers.FinishProviderSignIn(t.Context(), &authv1.FinishProviderSignInRequest{
 		Provider: e.provider, State: begun.GetState(), Secret: begun.GetSecret(), Code: code,
@@ -164,8 +164,8 @@ func TestS16AHostileIssuerOpensNoForeignAccount(t *testing.T) {
 	_, err = other.update(t, other.owner, func(p *authv1.IdentityProvider) { p.Issuer = e.issuer.URL }, "issuer", "client_secret")
 	must(t, err)
 	other.issuer = e.issuer
-	other.wantRefused(t, at("1", "ada@acme.example"), faultv1.Reason_REASON_IDENTITY_NOT_LINKED)
-	stranger, err := other.come(t, at("1", "new@other.example"))
+	other.wantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_IDENTITY_NOT_LINKED)
+	stranger, err := other.signInAs(t, claimsOf("1", "new@other.example"))
 	must(t, err)
 	if p := other.principal(t, stranger); p.UserID == theirs.GetUser().GetId() || p.OrganizationID != other.id {
 		t.Errorf("came as %+v", p)
@@ -176,15 +176,15 @@ func TestAnAccountJoinsByAnIssuerThatItsUserLinks(t *testing.T) {
 	t.Parallel()
 	e := setupEnterprise(t)
 	tokens, p := e.signUp(t, "ada@elsewhere.example")
-	e.linkTo(t, tokens, at("1", "ada@acme.example"))
-	came, err := e.come(t, at("1", "ada@acme.example"))
+	e.linkTo(t, tokens, claimsOf("1", "ada@acme.example"))
+	came, err := e.signInAs(t, claimsOf("1", "ada@acme.example"))
 	must(t, err)
 	if got := e.principal(t, came); got.UserID != p.UserID || got.OrganizationID != e.id || !slices.Equal(got.Roles, []string{"member"}) {
 		t.Errorf("came as %+v", got)
 	}
 	// A member keeps its role.
-	e.linkTo(t, e.owner, at("2", "boss@acme.example"))
-	boss, err := e.come(t, at("2", "boss@acme.example"))
+	e.linkTo(t, e.owner, claimsOf("2", "boss@acme.example"))
+	boss, err := e.signInAs(t, claimsOf("2", "boss@acme.example"))
 	must(t, err)
 	if got := e.principal(t, boss); !slices.Equal(got.Roles, []string{"owner"}) {
 		t.Errorf("came as %v", got.Roles)
@@ -197,8 +197,8 @@ func TestS41AnOrganizationsIssuerOpensThatOrganizationAlone(t *testing.T) {
 	t.Parallel()
 	e := setupEnterprise(t)
 	tokens, p := e.signUp(t, "ada@elsewhere.example")
-	e.linkTo(t, tokens, at("1", "ada@acme.example"))
-	came, err := e.come(t, at("1", "ada@acme.example"))
+	e.linkTo(t, tokens, claimsOf("1", "ada@acme.example"))
+	came, err := e.signInAs(t, claimsOf("1", "ada@acme.example"))
 	must(t, err)
 	home := func(tokens *authv1.TokenResponse) error {
 		_, err := e.sessions.SwitchOrganization(with(t.Context(), tokens), &authv1.SwitchOrganizationRequest{OrganizationId: p.OrganizationID})
@@ -206,7 +206,7 @@ func TestS41AnOrganizationsIssuerOpensThatOrganizationAlone(t *testing.T) {
 	}
 	for what, try := range map[string]func() error{
 		"her own organization": func() error { return home(came) },
-		"after a refresh":      func() error { return home(e.again(t, came)) },
+		"after a refresh":      func() error { return home(e.refreshed(t, came)) },
 		"a key": func() error {
 			_, err := e.apiKeys.CreateApiKey(with(t.Context(), came), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
 			return err
@@ -224,7 +224,7 @@ func TestS41AnOrganizationsIssuerOpensThatOrganizationAlone(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if came, err = e.come(t, at("1", "ada@acme.example")); err != nil {
+	if came, err = e.signInAs(t, claimsOf("1", "ada@acme.example")); err != nil {
 		t.Fatal(err)
 	}
 	// Nor by a client that is for her own organization's members.
@@ -247,9 +247,9 @@ func TestS41AnOrganizationsIssuerOpensThatOrganizationAlone(t *testing.T) {
 	must(t, err)
 	must(t, home(stepped))
 	// Who has no other way to sign in is whom the issuer says.
-	_, err = e.come(t, at("2", "bob@acme.example"))
+	_, err = e.signInAs(t, claimsOf("2", "bob@acme.example"))
 	must(t, err)
-	born, err := e.come(t, at("2", "bob@acme.example"))
+	born, err := e.signInAs(t, claimsOf("2", "bob@acme.example"))
 	must(t, err)
 	if got := e.principal(t, born).Methods; !slices.Equal(got, []string{"fed"}) {
 		t.Errorf("came with %v", got)
@@ -261,7 +261,7 @@ func TestS41AnOrganizationsIssuerActsInThatOrganizationAlone(t *testing.T) {
 	t.Parallel()
 	e := setupEnterprise(t)
 	tokens, p := e.signUp(t, "ada@elsewhere.example")
-	e.linkTo(t, tokens, at("1", "ada@acme.example"))
+	e.linkTo(t, tokens, claimsOf("1", "ada@acme.example"))
 	gone, err := e.organizations.CreateOrganization(with(t.Context(), tokens), &authv1.CreateOrganizationRequest{
 		Organization: &authv1.Organization{DisplayName: "Gone"},
 	})
@@ -270,7 +270,7 @@ func TestS41AnOrganizationsIssuerActsInThatOrganizationAlone(t *testing.T) {
 	must(t, err)
 	made, err := e.apiKeys.CreateApiKey(with(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
 	must(t, err)
-	came, err := e.come(t, at("1", "ada@acme.example"))
+	came, err := e.signInAs(t, claimsOf("1", "ada@acme.example"))
 	must(t, err)
 	ctx, grants := with(t.Context(), came), authv1.NewGrantServiceClient(e.conn)
 	for what, try := range map[string]func() error{
@@ -339,16 +339,16 @@ func TestS46AnOrganizationsIssuerMakesNobodyOperator(t *testing.T) {
 	t.Parallel()
 	e := setupEnterprise(t)
 	tokens, p := e.signUp(t, "ada@elsewhere.example")
-	e.linkTo(t, tokens, at("1", "ada@acme.example"))
+	e.linkTo(t, tokens, claimsOf("1", "ada@acme.example"))
 	must(t, e.service.GrantOperator(t.Context(), "ada@elsewhere.example", true))
-	came, err := e.come(t, at("1", "ada@acme.example"))
+	came, err := e.signInAs(t, claimsOf("1", "ada@acme.example"))
 	must(t, err)
-	for what, issued := range map[string]*authv1.TokenResponse{"at sign-in": came, "after a refresh": e.again(t, came)} {
+	for what, issued := range map[string]*authv1.TokenResponse{"at sign-in": came, "after a refresh": e.refreshed(t, came)} {
 		if got := e.principal(t, issued); got.UserID != p.UserID || got.HasRole("operator") {
 			t.Errorf("%s: came as %s with %v", what, got.UserID, got.Roles)
 		}
 	}
-	came, err = e.come(t, at("1", "ada@acme.example"))
+	came, err = e.signInAs(t, claimsOf("1", "ada@acme.example"))
 	must(t, err)
 	stepped, err := e.sessions.StepUp(with(t.Context(), came), &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: password}})
 	must(t, err)
@@ -363,11 +363,11 @@ func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
 	e := setupEnterprise(t, func(c *auth.Config) { c.VerifiedEmail, c.Messages.SMTPURL = true, server.URL() })
-	e.run(t)
+	e.runService(t)
 	p := &mail{bundle: e.bundle, server: server, emails: authv1.NewEmailServiceClient(e.conn)}
 	var answers []string
-	for _, who := range []map[string]any{at("1", "ada@acme.example"), at("2", "boss@acme.example")} {
-		_, err := e.come(t, who)
+	for _, who := range []map[string]any{claimsOf("1", "ada@acme.example"), claimsOf("2", "boss@acme.example")} {
+		_, err := e.signInAs(t, who)
 		wantReason(t, err, faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
 		answers = append(answers, fault.From(err).Detail())
 	}
@@ -377,20 +377,20 @@ func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {
 	if m := server.Wait(t, "boss@acme.example", "Somebody signed in with your address"); codePattern.MatchString(m.Text) {
 		t.Error("the notice has a link")
 	}
-	_, token := p.code(t, "ada@acme.example", "Confirm your address")
-	e.wantRefused(t, at("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
-	if err := p.verify(t, token); err != nil { // a newer mail may have left meanwhile
+	_, token := p.link(t, "ada@acme.example", "Confirm your address")
+	e.wantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
+	if err := p.verifyEmail(t, token); err != nil { // a newer mail may have left meanwhile
 		server.Forget()
-		e.wantRefused(t, at("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
-		_, token = p.code(t, "ada@acme.example", "Confirm your address")
-		must(t, p.verify(t, token))
+		e.wantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
+		_, token = p.link(t, "ada@acme.example", "Confirm your address")
+		must(t, p.verifyEmail(t, token))
 	}
-	tokens, err := e.come(t, at("1", "ada@acme.example"))
+	tokens, err := e.signInAs(t, claimsOf("1", "ada@acme.example"))
 	must(t, err)
 	if got := e.principal(t, tokens); got.OrganizationID != e.id {
 		t.Errorf("came as %+v", got)
 	}
-	e.wantRefused(t, at("2", "boss@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
+	e.wantRefused(t, claimsOf("2", "boss@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
 }
 
 // S65: an issuer inside is not reached, whoever names it.
@@ -410,7 +410,7 @@ func TestS65IssuersInsideAreNotReached(t *testing.T) {
 		t.Errorf("asked %d times", n)
 	}
 	// The operator's own are.
-	_, err = f.come(t, at("1", ada))
+	_, err = f.signInAs(t, claimsOf("1", ada))
 	must(t, err)
 	// What an issuer names is guarded as it is.
 	for _, name := range []string{"token_endpoint", "jwks_uri", "userinfo_endpoint"} {
@@ -461,13 +461,13 @@ func TestS46IdentityProvidersAreOfWhoAdministersTheOrganization(t *testing.T) {
 	t.Parallel()
 	e := setupEnterprise(t)
 	other := enterpriseOf(t, e.federated, "boss@other.example")
-	member, err := e.come(t, at("1", "ada@acme.example"))
+	member, err := e.signInAs(t, claimsOf("1", "ada@acme.example"))
 	must(t, err)
 	same := func(*authv1.IdentityProvider) {}
 	for tokens, want := range map[*authv1.TokenResponse]faultv1.Reason{
 		member: faultv1.Reason_REASON_PERMISSION_DENIED, other.owner: faultv1.Reason_REASON_NOT_FOUND,
 	} {
-		_, err := e.create(t, tokens, e.described())
+		_, err := e.create(t, tokens, e.description())
 		wantReason(t, err, want)
 		_, err = e.update(t, tokens, same, "display_name")
 		wantReason(t, err, want)
@@ -484,7 +484,7 @@ func TestS46IdentityProvidersAreOfWhoAdministersTheOrganization(t *testing.T) {
 		"clientId": func(p *authv1.IdentityProvider) { p.ClientId = "" }, "domains": func(p *authv1.IdentityProvider) { p.Domains = nil },
 		"role": func(p *authv1.IdentityProvider) { p.Role = "owner" }, "domains[0]": func(p *authv1.IdentityProvider) { p.Domains = []string{"@x"} },
 	} {
-		p := e.described()
+		p := e.description()
 		spoil(p)
 		_, err := e.create(t, e.owner, p)
 		if v := fault.From(err).Violations(); len(v) != 1 || v[0].Field != "identityProvider."+field {
@@ -494,10 +494,10 @@ func TestS46IdentityProvidersAreOfWhoAdministersTheOrganization(t *testing.T) {
 	_, err = e.update(t, e.owner, func(p *authv1.IdentityProvider) { p.Etag = "7" }, "display_name")
 	wantReason(t, err, faultv1.Reason_REASON_ETAG_MISMATCH)
 	for range 9 {
-		_, err = e.create(t, e.owner, e.described())
+		_, err = e.create(t, e.owner, e.description())
 		must(t, err)
 	}
-	_, err = e.create(t, e.owner, e.described())
+	_, err = e.create(t, e.owner, e.description())
 	wantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 
 	_, err = e.directory.DeleteIdentityProvider(with(t.Context(), e.owner), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.id, Id: e.provider})
@@ -509,6 +509,6 @@ func TestS46IdentityProvidersAreOfWhoAdministersTheOrganization(t *testing.T) {
 	}
 	// S18: a stolen session of an owner does not open a lasting way in.
 	e.clock.Advance(identity.MaxAuthAge + time.Second)
-	_, err = e.create(t, e.owner, e.described())
+	_, err = e.create(t, e.owner, e.description())
 	wantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 }

@@ -34,7 +34,7 @@ func (f *federated) beginLink(t *testing.T, tokens *authv1.TokenResponse) (*auth
 // finishLink comes back from the provider to link, without any other credential.
 func (f *federated) finishLink(t *testing.T, begun *authv1.ProviderAttempt, who map[string]any) (*authv1.Identity, error) {
 	t.Helper()
-	back := f.back(t, begun, who)
+	back := f.callback(t, begun, who)
 	return f.identities.FinishIdentity(t.Context(), &authv1.FinishIdentityRequest{
 		Provider: back.GetProvider(), State: back.GetState(), Secret: back.GetSecret(), Code: back.GetCode(),
 	})
@@ -57,7 +57,7 @@ func (b *bundle) signInWith(t *testing.T, email, password string) *authv1.TokenR
 	return tokens
 }
 
-func (f *federated) remove(t *testing.T, tokens *authv1.TokenResponse, id string) error {
+func (f *federated) removeIdentity(t *testing.T, tokens *authv1.TokenResponse, id string) error {
 	t.Helper()
 	_, err := f.identities.DeleteIdentity(with(t.Context(), tokens), &authv1.DeleteIdentityRequest{Id: id})
 	return err
@@ -68,7 +68,7 @@ func TestS18IdentitiesAreLinkedByWhoIsSignedInAndTold(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
 	f := setupFederated(t, func(c *auth.Config) { c.Messages.SMTPURL = server.URL() })
-	f.run(t)
+	f.runService(t)
 	tokens, p := f.signUp(t, ada)
 	linked := f.linkTo(t, tokens, map[string]any{"sub": "1", "email": "ada@elsewhere.example", "email_verified": false})
 	if linked.GetProvider() != "acme" || linked.GetIssuer() != f.issuer.URL || linked.GetSubject() != "1" || linked.GetLastUsedTime() != nil {
@@ -77,7 +77,7 @@ func TestS18IdentitiesAreLinkedByWhoIsSignedInAndTold(t *testing.T) {
 	if m := server.Wait(t, ada, "Sign-in by ACME was set up"); !strings.Contains(m.Text, "ACME") {
 		t.Errorf("told %q", m.Text)
 	}
-	came, err := f.come(t, at("1", "ada@elsewhere.example"))
+	came, err := f.signInAs(t, claimsOf("1", "ada@elsewhere.example"))
 	must(t, err)
 	if came.GetUser().GetId() != p.UserID {
 		t.Errorf("came as %v", came.GetUser())
@@ -87,9 +87,9 @@ func TestS18IdentitiesAreLinkedByWhoIsSignedInAndTold(t *testing.T) {
 	if items := listed.GetIdentities(); len(items) != 1 || items[0].GetId() != linked.GetId() || items[0].GetLastUsedTime() == nil {
 		t.Errorf("listed %v", items)
 	}
-	must(t, f.remove(t, tokens, linked.GetId()))
+	must(t, f.removeIdentity(t, tokens, linked.GetId()))
 	server.Wait(t, ada, "Sign-in by ACME was removed")
-	wantReason(t, f.remove(t, tokens, linked.GetId()), faultv1.Reason_REASON_NOT_FOUND)
+	wantReason(t, f.removeIdentity(t, tokens, linked.GetId()), faultv1.Reason_REASON_NOT_FOUND)
 	wantActions(t, f.bundle, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.identity.linked", "auth.session.created", "auth.identity.removed")
 }
 
@@ -98,20 +98,20 @@ func TestAnIdentityIsOfOneAccount(t *testing.T) {
 	f := setupFederated(t)
 	mine, _ := f.signUp(t, ada)
 	eve, _ := f.signUp(t, "eve@example.org")
-	linked := f.linkTo(t, mine, at("1", ada))
+	linked := f.linkTo(t, mine, claimsOf("1", ada))
 	for _, tokens := range []*authv1.TokenResponse{mine, eve} {
 		begun, err := f.beginLink(t, tokens)
 		must(t, err)
-		_, err = f.finishLink(t, begun, at("1", ada))
+		_, err = f.finishLink(t, begun, claimsOf("1", ada))
 		wantReason(t, err, faultv1.Reason_REASON_ALREADY_EXISTS)
 	}
-	wantReason(t, f.remove(t, eve, linked.GetId()), faultv1.Reason_REASON_NOT_FOUND)
+	wantReason(t, f.removeIdentity(t, eve, linked.GetId()), faultv1.Reason_REASON_NOT_FOUND)
 	// What was begun to link does not sign in, nor the other way around.
 	begun, err := f.beginLink(t, eve)
 	must(t, err)
-	_, err = f.providers.FinishProviderSignIn(t.Context(), f.back(t, begun, at("2", "new@example.org")))
+	_, err = f.providers.FinishProviderSignIn(t.Context(), f.callback(t, begun, claimsOf("2", "new@example.org")))
 	wantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
-	_, err = f.finishLink(t, f.begin(t), at("2", "new@example.org"))
+	_, err = f.finishLink(t, f.begin(t), claimsOf("2", "new@example.org"))
 	wantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
@@ -124,13 +124,13 @@ func TestS21LinkingEndsWithItsSession(t *testing.T) {
 	must(t, err)
 	_, err = f.sessions.SignOut(t.Context(), &authv1.SignOutRequest{RefreshToken: tokens.GetRefreshToken()})
 	must(t, err)
-	_, err = f.finishLink(t, begun, at("1", ada))
+	_, err = f.finishLink(t, begun, claimsOf("1", ada))
 	wantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	tokens = f.signIn(t, ada)
 	begun, err = f.beginLink(t, tokens)
 	must(t, err)
 	must(t, f.service.DisableUser(t.Context(), ada, true))
-	_, err = f.finishLink(t, begun, at("1", ada))
+	_, err = f.finishLink(t, begun, claimsOf("1", ada))
 	wantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
@@ -138,12 +138,12 @@ func TestS18IdentitiesNeedAFreshSignInWithTheFactor(t *testing.T) {
 	t.Parallel()
 	f := setupFederated(t)
 	tokens, _ := f.signUp(t, ada)
-	linked := f.linkTo(t, tokens, at("1", ada))
-	h := &holder{bundle: f.bundle, clock: f.clock}
+	linked := f.linkTo(t, tokens, claimsOf("1", ada))
+	h := &factorUser{bundle: f.bundle, clock: f.clock}
 	h.enroll(t, ada, tokens) // the token from before has shown no factor
 	_, err := f.beginLink(t, tokens)
 	wantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
-	wantReason(t, f.remove(t, tokens, linked.GetId()), faultv1.Reason_REASON_STEP_UP_REQUIRED)
+	wantReason(t, f.removeIdentity(t, tokens, linked.GetId()), faultv1.Reason_REASON_STEP_UP_REQUIRED)
 	fresh, err := f.sessions.StepUp(with(t.Context(), tokens), stepUpCode(h.code(t, 1)))
 	must(t, err)
 	_, err = f.beginLink(t, fresh)
@@ -151,46 +151,46 @@ func TestS18IdentitiesNeedAFreshSignInWithTheFactor(t *testing.T) {
 	f.clock.Advance(identity.MaxAuthAge + time.Second)
 	_, err = f.beginLink(t, fresh)
 	wantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
-	wantReason(t, f.remove(t, fresh, linked.GetId()), faultv1.Reason_REASON_STEP_UP_REQUIRED)
+	wantReason(t, f.removeIdentity(t, fresh, linked.GetId()), faultv1.Reason_REASON_STEP_UP_REQUIRED)
 }
 
 func TestTheLastWayToSignInStays(t *testing.T) {
 	t.Parallel()
 	f := setupFederated(t)
-	tokens, err := f.come(t, at("1", ada))
+	tokens, err := f.signInAs(t, claimsOf("1", ada))
 	must(t, err)
-	second := f.linkTo(t, tokens, at("2", "ada@elsewhere.example"))
-	must(t, f.remove(t, tokens, second.GetId()))
+	second := f.linkTo(t, tokens, claimsOf("2", "ada@elsewhere.example"))
+	must(t, f.removeIdentity(t, tokens, second.GetId()))
 	listed, err := f.identities.ListIdentities(with(t.Context(), tokens), &authv1.ListIdentitiesRequest{PageSize: 1})
 	must(t, err)
 	first := listed.GetIdentities()[0].GetId()
-	wantReason(t, f.remove(t, tokens, first), faultv1.Reason_REASON_LAST_CREDENTIAL)
-	_, err = f.come(t, at("1", ada))
+	wantReason(t, f.removeIdentity(t, tokens, first), faultv1.Reason_REASON_LAST_CREDENTIAL)
+	_, err = f.signInAs(t, claimsOf("1", ada))
 	must(t, err)
-	f.register(t, tokens, newKey(t)) // signs in alone
+	f.registerPasskey(t, tokens, newKey(t)) // signs in alone
 	tokens, err = f.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 	must(t, err)
-	must(t, f.remove(t, tokens, first))
+	must(t, f.removeIdentity(t, tokens, first))
 }
 
 // However the last two go, also a passkey that signs in alone.
 func TestTheLastPasskeyStaysWhereNothingElseSignsIn(t *testing.T) {
 	t.Parallel()
 	f := setupFederated(t)
-	tokens, err := f.come(t, at("1", ada))
+	tokens, err := f.signInAs(t, claimsOf("1", ada))
 	must(t, err)
 	key := newKey(t)
-	registered := f.register(t, tokens, key)
+	registered := f.registerPasskey(t, tokens, key)
 	tokens, err = f.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 	must(t, err)
 	listed, err := f.identities.ListIdentities(with(t.Context(), tokens), &authv1.ListIdentitiesRequest{PageSize: 1})
 	must(t, err)
-	must(t, f.remove(t, tokens, listed.GetIdentities()[0].GetId()))
+	must(t, f.removeIdentity(t, tokens, listed.GetIdentities()[0].GetId()))
 	_, err = f.passkeys.DeletePasskey(with(t.Context(), tokens), &authv1.DeletePasskeyRequest{Id: registered.GetPasskey().GetId()})
 	wantReason(t, err, faultv1.Reason_REASON_LAST_CREDENTIAL)
-	_, err = f.finish(t, sign(t, key, f.ask(t, "")))
+	_, err = f.finishPasskeySignIn(t, signPasskey(t, key, f.beginPasskeySignIn(t, "")))
 	must(t, err)
-	f.linkTo(t, tokens, at("2", ada))
+	f.linkTo(t, tokens, claimsOf("2", ada))
 	_, err = f.passkeys.DeletePasskey(with(t.Context(), tokens), &authv1.DeletePasskeyRequest{Id: registered.GetPasskey().GetId()})
 	must(t, err)
 }
@@ -222,7 +222,7 @@ func TestMicrosoftsTenantsVouchForNoAddresses(t *testing.T) {
 	base := f.issuer.URL
 	f.issuer.Metadata = func(m map[string]any) { m["issuer"] = base + "/{tenantid}/v2.0" }
 	of := func(iss, tid string, more map[string]any) map[string]any {
-		out := at("1", ada)
+		out := claimsOf("1", ada)
 		out["iss"], out["tid"] = iss, tid
 		for name, value := range more {
 			out[name] = value
@@ -237,7 +237,7 @@ func TestMicrosoftsTenantsVouchForNoAddresses(t *testing.T) {
 	} {
 		f.wantRefused(t, of(wrong[0], wrong[1], map[string]any{"xms_edov": true}), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	}
-	tokens, err := f.come(t, of(base+"/"+tenant+"/v2.0", tenant, map[string]any{"xms_edov": "1"}))
+	tokens, err := f.signInAs(t, of(base+"/"+tenant+"/v2.0", tenant, map[string]any{"xms_edov": "1"}))
 	must(t, err)
 	if tokens.GetUser().GetEmail() != ada {
 		t.Errorf("came as %v", tokens.GetUser())
@@ -246,8 +246,8 @@ func TestMicrosoftsTenantsVouchForNoAddresses(t *testing.T) {
 	f.wantRefused(t, of(base+"/"+other+"/v2.0", other, map[string]any{"xms_edov": true}), faultv1.Reason_REASON_IDENTITY_NOT_LINKED)
 }
 
-// gitHub is GitHub's half of a sign-in, as its documentation has it.
-func gitHub(t *testing.T, emails *string) *httptest.Server {
+// newGitHub is GitHub's half of a sign-in, as its documentation has it.
+func newGitHub(t *testing.T, emails *string) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /login/oauth/access_token", func(w http.ResponseWriter, r *http.Request) {
@@ -280,7 +280,7 @@ func gitHub(t *testing.T, emails *string) *httptest.Server {
 func TestGitHubsVerifiedPrimaryAddressCounts(t *testing.T) {
 	t.Parallel()
 	emails := `[{"email": "public@example.org", "primary": false, "verified": true}, {"email": "octo@example.org", "primary": true, "verified": false}]`
-	server := gitHub(t, &emails)
+	server := newGitHub(t, &emails)
 	f := setupFederated(t, func(c *auth.Config) {
 		c.Providers = []federation.Provider{{
 			ID: "github", DisplayName: "GitHub", Kind: federation.GitHub, Issuer: server.URL, API: server.URL, ClientID: "id",
@@ -338,9 +338,9 @@ func TestApplesClientSignsItsSecret(t *testing.T) {
 	if q := u.Query(); q.Get("response_mode") != "form_post" || q.Get("scope") != "openid name email" {
 		t.Errorf("sent to %s", u)
 	}
-	who := at("1", ada)
+	who := claimsOf("1", ada)
 	who["email_verified"] = "true" // as Apple writes it
-	tokens, err := f.providers.FinishProviderSignIn(t.Context(), f.back(t, begun, who))
+	tokens, err := f.providers.FinishProviderSignIn(t.Context(), f.callback(t, begun, who))
 	must(t, err)
 	if tokens.GetUser().GetEmail() != ada {
 		t.Errorf("came as %v", tokens.GetUser())

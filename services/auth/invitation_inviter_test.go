@@ -44,7 +44,7 @@ func setupInviting(t *testing.T, role string) *inviting {
 	in.second, _ = in.signUp(t, secondAddress)
 	_, err = in.invite(t, in.inviter, secondAddress, role)
 	must(t, err)
-	_, in.token = in.code(t, secondAddress, invited)
+	_, in.token = in.link(t, secondAddress, invited)
 	return in
 }
 
@@ -80,11 +80,11 @@ func TestS87AnInvitationEndsWithTheRightsOfItsInviter(t *testing.T) {
 		}},
 		"demoted": {"admin", func(t *testing.T, in *inviting) error {
 			t.Helper()
-			return in.update(with(t.Context(), in.owner), in.org, in.inviterID, "member")
+			return in.updateMember(with(t.Context(), in.owner), in.org, in.inviterID, "member")
 		}},
 		"demoted to a role that invites lower ones": {"admin", func(t *testing.T, in *inviting) error {
 			t.Helper()
-			return in.update(with(t.Context(), in.owner), in.org, in.inviterID, in.roleID)
+			return in.updateMember(with(t.Context(), in.owner), in.org, in.inviterID, in.roleID)
 		}},
 		"disabled by an operator": {"admin", func(t *testing.T, in *inviting) error {
 			t.Helper()
@@ -100,7 +100,7 @@ func TestS87AnInvitationEndsWithTheRightsOfItsInviter(t *testing.T) {
 		}},
 		"deleted by an operator": {"admin", func(t *testing.T, in *inviting) error {
 			t.Helper()
-			_, err := in.people().DeleteUser(with(t.Context(), in.operator), &authv1.DeleteUserRequest{Id: in.inviterID})
+			_, err := in.userAdmin().DeleteUser(with(t.Context(), in.operator), &authv1.DeleteUserRequest{Id: in.inviterID})
 			return err
 		}},
 		"in a role that gives less": {"custom", func(t *testing.T, in *inviting) error {
@@ -165,7 +165,7 @@ func TestS87AnInvitationEndsWithTheServiceAccountThatSentIt(t *testing.T) {
 			_, err = authv1.NewInvitationServiceClient(server.Conn).CreateInvitation(rpctest.With(t.Context(), key.GetSecret()),
 				&authv1.CreateInvitationRequest{OrganizationId: in.org, Email: secondAddress, Roles: []string{"viewer"}})
 			must(t, err)
-			_, in.token = in.code(t, secondAddress, invited)
+			_, in.token = in.link(t, secondAddress, invited)
 			must(t, end(t, in, account))
 			in.wantWithdrawn(t)
 		})
@@ -200,8 +200,8 @@ func TestS87AnInvitationIsNotAcceptedWithoutAnInviterWhoCouldSendIt(t *testing.T
 func TestAnInvitationStaysWhileItsInviterCouldSendIt(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "custom")
-	must(t, in.update(with(t.Context(), in.owner), in.org, in.inviterID, in.roleID, "viewer"))
-	must(t, in.update(with(t.Context(), in.owner), in.org, in.inviterID, in.roleID))
+	must(t, in.updateMember(with(t.Context(), in.owner), in.org, in.inviterID, in.roleID, "viewer"))
+	must(t, in.updateMember(with(t.Context(), in.owner), in.org, in.inviterID, in.roleID))
 	_, err := in.acceptInvitation(t, in.second, in.token)
 	must(t, err)
 }
@@ -235,11 +235,11 @@ func TestS87AnInvitationAboveOnesOwnRightsStays(t *testing.T) {
 func TestS87ARestoredOrganizationWithdrawsWhatNobodyCouldSend(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "admin")
-	_, elsewhere := in.shared(t, in.owner, "Elsewhere")
+	_, elsewhere := in.sharedOrganization(t, in.owner, "Elsewhere")
 	in.database.AdminExec(t, "UPDATE auth.organizations SET personal = false WHERE id = $1", in.org)
 	must(t, in.deleteOrganization(with(t.Context(), in.owner), in.org))
 	must(t, in.setDisabled(t, in.operator, in.inviterID, true))
-	_, err := in.undelete(with(t.Context(), elsewhere), in.org)
+	_, err := in.undeleteOrganization(with(t.Context(), elsewhere), in.org)
 	must(t, err)
 	in.wantWithdrawn(t)
 }

@@ -61,7 +61,7 @@ func TestS88AnUnconfirmedAccountSendsFewInvitations(t *testing.T) {
 		}
 	}
 	p.wantInvitationLimit(t, ada, "more@example.com")
-	_, elsewhere := p.shared(t, ada, "Elsewhere")
+	_, elsewhere := p.sharedOrganization(t, ada, "Elsewhere")
 	p.wantInvitationLimit(t, elsewhere, "more@example.com")
 	// Another day.
 	p.database.AdminExec(t, "UPDATE auth.invitation_counts SET day = day - 1")
@@ -88,7 +88,7 @@ func TestS88AnOrganizationSendsSoManyInvitationsADay(t *testing.T) {
 	}
 	p.wantInvitationLimit(t, admin, "more@example.com")
 	p.wantInvitationLimit(t, ada, "0@example.com") // again
-	_, elsewhere := p.shared(t, ada, "Elsewhere")
+	_, elsewhere := p.sharedOrganization(t, ada, "Elsewhere")
 	_, err := p.invite(t, elsewhere, "more@example.com", "viewer")
 	must(t, err)
 }

@@ -47,7 +47,7 @@ func TestAnInvitationMakesItsReaderAMember(t *testing.T) {
 	eve, _ := p.signUp(t, "eve@example.org")
 	_, err := p.invite(t, ada, "bob@Example.org", "member")
 	must(t, err)
-	page, token := p.code(t, "bob@Example.org", invited)
+	page, token := p.link(t, "bob@Example.org", invited)
 	if page != "/account/invitation" {
 		t.Errorf("the link leads to %s", page)
 	}
@@ -86,7 +86,7 @@ func TestInvitationsThatStopWorking(t *testing.T) {
 	bob, _ := p.signUp(t, "bob@example.org")
 	first, err := p.invite(t, ada, "bob@example.org", "viewer")
 	must(t, err)
-	_, replaced := p.code(t, "bob@example.org", invited)
+	_, replaced := p.link(t, "bob@example.org", invited)
 	_, err = p.invitations.DeleteInvitation(with(t.Context(), ada), &authv1.DeleteInvitationRequest{OrganizationId: adas.OrganizationID, Id: first.GetId()})
 	must(t, err)
 	_, err = p.acceptInvitation(t, bob, replaced)
@@ -96,7 +96,7 @@ func TestInvitationsThatStopWorking(t *testing.T) {
 
 	_, err = p.invite(t, ada, "carol@example.org", "viewer")
 	must(t, err)
-	_, late := p.code(t, "carol@example.org", invited)
+	_, late := p.link(t, "carol@example.org", invited)
 	carol, _ := p.signUp(t, "carol@example.org")
 	p.database.AdminExec(t, "UPDATE auth.invitations SET expires_at = now() - interval '1 second'")
 	_, err = p.acceptInvitation(t, carol, late)
@@ -130,7 +130,7 @@ func TestS73InvitationsRestHashed(t *testing.T) {
 	ada, _ := p.signUp(t, "ada@example.org")
 	_, err := p.invite(t, ada, "bob@example.org", "member")
 	must(t, err)
-	_, token := p.code(t, "bob@example.org", invited)
+	_, token := p.link(t, "bob@example.org", invited)
 	if stored := adminText(t, p.bundle, "SELECT string_agg(i::text, ' ') FROM auth.invitations i"); strings.Contains(stored, token) {
 		t.Error("the token rests in the clear")
 	}

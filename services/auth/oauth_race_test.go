@@ -84,13 +84,13 @@ func (c *consented) refresh(t *testing.T, tokens *authv1.OAuthTokens) (*authv1.O
 	})
 }
 
-func (c *consented) own(t *testing.T) (*authv1.OAuthTokens, error) {
+func (c *consented) clientCredentials(t *testing.T) (*authv1.OAuthTokens, error) {
 	t.Helper()
 	return c.oauth.IssueToken(c.gateway, &authv1.IssueTokenRequest{Client: c.credentials(), GrantType: "client_credentials"})
 }
 
-// dead fails where a client has tokens by which it may do what it was allowed before.
-func (c *consented) dead(t *testing.T, tokens *authv1.OAuthTokens, err error) {
+// wantDead fails where a client has tokens by which it may do what it was allowed before.
+func (c *consented) wantDead(t *testing.T, tokens *authv1.OAuthTokens, err error) {
 	t.Helper()
 	if err != nil {
 		return // what ended it came first
@@ -151,29 +151,29 @@ func TestS21NoClientOutrunsItsEnd(t *testing.T) {
 		t.Run(name+" before a code", func(t *testing.T) {
 			t.Parallel()
 			c := setupConsent(t)
-			tokens, err := beside(t, c.bundle, end.action, func() error { return end.make(t.Context(), c) },
+			tokens, err := raceWith(t, c.bundle, end.action, func() error { return end.make(t.Context(), c) },
 				func() (*authv1.OAuthTokens, error) { return c.exchange(t) })
-			c.dead(t, tokens, err)
+			c.wantDead(t, tokens, err)
 		})
 		t.Run(name+" after a code", func(t *testing.T) {
 			t.Parallel()
 			c := setupConsent(t)
 			var tokens *authv1.OAuthTokens
-			_, err := beside(t, c.bundle, "auth.session.created", func() (err error) {
+			_, err := raceWith(t, c.bundle, "auth.session.created", func() (err error) {
 				tokens, err = c.exchange(t)
 				return err
 			}, func() (struct{}, error) { return struct{}{}, end.make(t.Context(), c) })
 			must(t, err)
-			c.dead(t, tokens, nil)
+			c.wantDead(t, tokens, nil)
 		})
 		t.Run(name+" before a refresh", func(t *testing.T) {
 			t.Parallel()
 			c := setupConsent(t)
 			opened, err := c.exchange(t)
 			must(t, err)
-			tokens, err := beside(t, c.bundle, end.action, func() error { return end.make(t.Context(), c) },
+			tokens, err := raceWith(t, c.bundle, end.action, func() error { return end.make(t.Context(), c) },
 				func() (*authv1.OAuthTokens, error) { return c.refresh(t, opened) })
-			c.dead(t, tokens, err)
+			c.wantDead(t, tokens, err)
 		})
 	}
 	for _, name := range []string{"client", "scopes"} {
@@ -181,9 +181,9 @@ func TestS21NoClientOutrunsItsEnd(t *testing.T) {
 		t.Run(name+" before a token of its own", func(t *testing.T) {
 			t.Parallel()
 			c := setupConsent(t)
-			tokens, err := beside(t, c.bundle, end.action, func() error { return end.make(t.Context(), c) },
-				func() (*authv1.OAuthTokens, error) { return c.own(t) })
-			c.dead(t, tokens, err)
+			tokens, err := raceWith(t, c.bundle, end.action, func() error { return end.make(t.Context(), c) },
+				func() (*authv1.OAuthTokens, error) { return c.clientCredentials(t) })
+			c.wantDead(t, tokens, err)
 		})
 	}
 }

@@ -29,12 +29,12 @@ func (b *bundle) join(t *testing.T, operator *authv1.TokenResponse, organization
 	return switched
 }
 
-func (b *bundle) update(ctx context.Context, organizationID, userID string, roles ...string) error {
+func (b *bundle) updateMember(ctx context.Context, organizationID, userID string, roles ...string) error {
 	_, err := b.organizations.UpdateMember(ctx, &authv1.UpdateMemberRequest{OrganizationId: organizationID, UserId: userID, Roles: roles})
 	return err
 }
 
-func (b *bundle) remove(ctx context.Context, organizationID, userID string) error {
+func (b *bundle) removeMember(ctx context.Context, organizationID, userID string) error {
 	_, err := b.organizations.RemoveMember(ctx, &authv1.RemoveMemberRequest{OrganizationId: organizationID, UserId: userID})
 	return err
 }
@@ -89,22 +89,22 @@ func TestMembersAndRoles(t *testing.T) {
 	adminID, memberID := admin.GetUser().GetId(), member.GetUser().GetId()
 	asOwner, asAdmin, asMember := with(t.Context(), adaTokens), with(t.Context(), admin), with(t.Context(), member)
 
-	wantReason(t, b.update(asMember, org, memberID, "admin"), faultv1.Reason_REASON_PERMISSION_DENIED)
-	wantReason(t, b.update(asAdmin, org, memberID, "owner"), faultv1.Reason_REASON_PERMISSION_DENIED)
-	wantReason(t, b.update(asAdmin, org, ada.UserID, "viewer"), faultv1.Reason_REASON_PERMISSION_DENIED)
-	wantReason(t, b.remove(asAdmin, org, ada.UserID), faultv1.Reason_REASON_PERMISSION_DENIED)
-	wantReason(t, b.remove(asMember, org, adminID), faultv1.Reason_REASON_PERMISSION_DENIED)
-	wantReason(t, b.update(asAdmin, org, id.New(), "viewer"), faultv1.Reason_REASON_NOT_FOUND)
-	must(t, b.update(asAdmin, org, memberID, "viewer"))
+	wantReason(t, b.updateMember(asMember, org, memberID, "admin"), faultv1.Reason_REASON_PERMISSION_DENIED)
+	wantReason(t, b.updateMember(asAdmin, org, memberID, "owner"), faultv1.Reason_REASON_PERMISSION_DENIED)
+	wantReason(t, b.updateMember(asAdmin, org, ada.UserID, "viewer"), faultv1.Reason_REASON_PERMISSION_DENIED)
+	wantReason(t, b.removeMember(asAdmin, org, ada.UserID), faultv1.Reason_REASON_PERMISSION_DENIED)
+	wantReason(t, b.removeMember(asMember, org, adminID), faultv1.Reason_REASON_PERMISSION_DENIED)
+	wantReason(t, b.updateMember(asAdmin, org, id.New(), "viewer"), faultv1.Reason_REASON_NOT_FOUND)
+	must(t, b.updateMember(asAdmin, org, memberID, "viewer"))
 
 	// A token lives on; rights are those of the database.
-	must(t, b.update(asOwner, org, adminID, "viewer"))
-	wantReason(t, b.update(asAdmin, org, memberID, "member"), faultv1.Reason_REASON_CONFLICT)
+	must(t, b.updateMember(asOwner, org, adminID, "viewer"))
+	wantReason(t, b.updateMember(asAdmin, org, memberID, "member"), faultv1.Reason_REASON_CONFLICT)
 
-	must(t, b.remove(asMember, org, memberID))
+	must(t, b.removeMember(asMember, org, memberID))
 	_, err := b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: member.GetRefreshToken()})
 	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
-	wantReason(t, b.remove(asMember, org, adminID), faultv1.Reason_REASON_NOT_FOUND)
+	wantReason(t, b.removeMember(asMember, org, adminID), faultv1.Reason_REASON_NOT_FOUND)
 
 	_, err = b.organizations.AddMember(asOwner, &authv1.AddMemberRequest{OrganizationId: org, UserId: memberID, Roles: []string{"viewer"}})
 	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
@@ -123,15 +123,15 @@ func TestS45TheLastOwnerStays(t *testing.T) {
 	b := setup(t)
 	adaTokens, ada := b.signUp(t, "ada@example.org")
 	asAda, org := with(t.Context(), adaTokens), ada.OrganizationID
-	wantReason(t, b.update(asAda, org, ada.UserID, "admin"), faultv1.Reason_REASON_LAST_OWNER)
-	wantReason(t, b.remove(asAda, org, ada.UserID), faultv1.Reason_REASON_LAST_OWNER)
+	wantReason(t, b.updateMember(asAda, org, ada.UserID, "admin"), faultv1.Reason_REASON_LAST_OWNER)
+	wantReason(t, b.removeMember(asAda, org, ada.UserID), faultv1.Reason_REASON_LAST_OWNER)
 
 	bob := b.join(t, b.operator(t), org, "bob@example.org", "owner")
 	// Both leave at once: one must stay.
 	errs := make([]error, 2)
 	var group sync.WaitGroup
-	group.Go(func() { errs[0] = b.remove(asAda, org, ada.UserID) })
-	group.Go(func() { errs[1] = b.remove(with(t.Context(), bob), org, bob.GetUser().GetId()) })
+	group.Go(func() { errs[0] = b.removeMember(asAda, org, ada.UserID) })
+	group.Go(func() { errs[1] = b.removeMember(with(t.Context(), bob), org, bob.GetUser().GetId()) })
 	group.Wait()
 	left := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	if len(left) != 1 || !fault.Is(left[0], faultv1.Reason_REASON_LAST_OWNER) {
@@ -143,7 +143,7 @@ func TestS45WhoeverBecomesTheLastOwnerMeanwhileStays(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	tokens, ada := b.signUp(t, "ada@example.org")
-	org, _ := b.shared(t, tokens, "Engines")
+	org, _ := b.sharedOrganization(t, tokens, "Engines")
 	bob := b.join(t, b.operator(t), org, "bob@example.org", "member")
 	conn, err := pgx.Connect(t.Context(), b.database.AdminURL)
 	must(t, err)
@@ -181,8 +181,8 @@ func TestS41AnotherOrganizationIsAbsent(t *testing.T) {
 			_, err := b.organizations.ListMembers(asEve, &authv1.ListMembersRequest{OrganizationId: id})
 			return err
 		},
-		"update": func(id string) error { return b.update(asEve, id, ada.UserID, "viewer") },
-		"remove": func(id string) error { return b.remove(asEve, id, ada.UserID) },
+		"update": func(id string) error { return b.updateMember(asEve, id, ada.UserID, "viewer") },
+		"remove": func(id string) error { return b.removeMember(asEve, id, ada.UserID) },
 		"switch": func(id string) error {
 			_, err := b.sessions.SwitchOrganization(asEve, &authv1.SwitchOrganizationRequest{OrganizationId: id})
 			return err

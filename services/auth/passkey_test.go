@@ -19,8 +19,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/credential/factor/keystub"
 )
 
-// keyholder is a user with a passkey on a device.
-type keyholder struct {
+// passkeyUser is a user with a passkey on a device.
+type passkeyUser struct {
 	*bundle
 	clock *clock.Fake
 	email string
@@ -30,16 +30,16 @@ type keyholder struct {
 	registered *authv1.FinishPasskeyResponse
 }
 
-func setupKeyholder(t *testing.T, change ...func(*keystub.Key)) *keyholder {
+func setupPasskeyUser(t *testing.T, change ...func(*keystub.Key)) *passkeyUser {
 	t.Helper()
 	clk := clock.NewFake(time.Now())
-	h := &keyholder{bundle: setupWith(t, clk, auth.Config{}), clock: clk, email: "ada@example.org"}
+	h := &passkeyUser{bundle: setupWith(t, clk, auth.Config{}), clock: clk, email: "ada@example.org"}
 	h.tokens, _ = h.signUp(t, h.email)
 	h.key = newKey(t)
 	for _, c := range change {
 		c(h.key)
 	}
-	h.registered = h.register(t, h.tokens, h.key)
+	h.registered = h.registerPasskey(t, h.tokens, h.key)
 	return h
 }
 
@@ -50,43 +50,43 @@ func newKey(t *testing.T) *keystub.Key {
 	return key
 }
 
-func (b *bundle) register(t *testing.T, tokens *authv1.TokenResponse, key *keystub.Key) *authv1.FinishPasskeyResponse {
+func (b *bundle) registerPasskey(t *testing.T, tokens *authv1.TokenResponse, key *keystub.Key) *authv1.FinishPasskeyResponse {
 	t.Helper()
 	asked, err := b.passkeys.BeginPasskey(with(t.Context(), tokens), &authv1.BeginPasskeyRequest{})
 	must(t, err)
 	answer, err := key.Register(asked.GetPublicKey().AsMap())
 	must(t, err)
 	out, err := b.passkeys.FinishPasskey(with(t.Context(), tokens), &authv1.FinishPasskeyRequest{
-		ChallengeId: asked.GetChallengeId(), Credential: structure(t, answer), DisplayName: "Phone",
+		ChallengeId: asked.GetChallengeId(), Credential: toStruct(t, answer), DisplayName: "Phone",
 	})
 	must(t, err)
 	return out
 }
 
-func structure(t *testing.T, fields map[string]any) *structpb.Struct {
+func toStruct(t *testing.T, fields map[string]any) *structpb.Struct {
 	t.Helper()
 	out, err := structpb.NewStruct(fields)
 	must(t, err)
 	return out
 }
 
-// ask begins a sign-in with a passkey, for a challenge where there is one.
-func (b *bundle) ask(t *testing.T, challenge string) *authv1.PasskeyCeremony {
+// beginPasskeySignIn begins a sign-in with a passkey, for a challenge where there is one.
+func (b *bundle) beginPasskeySignIn(t *testing.T, challenge string) *authv1.PasskeyCeremony {
 	t.Helper()
 	asked, err := b.sessions.BeginPasskeySignIn(t.Context(), &authv1.BeginPasskeySignInRequest{MfaChallengeId: challenge})
 	must(t, err)
 	return asked
 }
 
-// sign is what a device answers.
-func sign(t *testing.T, key *keystub.Key, asked *authv1.PasskeyCeremony) *authv1.PasskeyAnswer {
+// signPasskey is what a device answers.
+func signPasskey(t *testing.T, key *keystub.Key, asked *authv1.PasskeyCeremony) *authv1.PasskeyAnswer {
 	t.Helper()
 	answer, err := key.Sign(asked.GetPublicKey().AsMap())
 	must(t, err)
-	return &authv1.PasskeyAnswer{ChallengeId: asked.GetChallengeId(), Credential: structure(t, answer)}
+	return &authv1.PasskeyAnswer{ChallengeId: asked.GetChallengeId(), Credential: toStruct(t, answer)}
 }
 
-func (b *bundle) finish(t *testing.T, answer *authv1.PasskeyAnswer) (*authv1.TokenResponse, error) {
+func (b *bundle) finishPasskeySignIn(t *testing.T, answer *authv1.PasskeyAnswer) (*authv1.TokenResponse, error) {
 	t.Helper()
 	return b.sessions.FinishPasskeySignIn(t.Context(), &authv1.FinishPasskeySignInRequest{
 		ChallengeId: answer.GetChallengeId(), Credential: answer.GetCredential(),
@@ -95,7 +95,7 @@ func (b *bundle) finish(t *testing.T, answer *authv1.PasskeyAnswer) (*authv1.Tok
 
 func (b *bundle) wantNotProven(t *testing.T, answer *authv1.PasskeyAnswer) {
 	t.Helper()
-	_, err := b.finish(t, answer)
+	_, err := b.finishPasskeySignIn(t, answer)
 	wantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
 }
 
@@ -109,9 +109,9 @@ func TestAPasskeySignsInAlone(t *testing.T) {
 		"synced":              {func(k *keystub.Key) { k.Synced = true }, []string{"swk", "user", "mfa"}},
 		"without a count":     {func(k *keystub.Key) { k.Count = 0 }, []string{"hwk", "user", "mfa"}},
 	} {
-		h := setupKeyholder(t, tc.change)
+		h := setupPasskeyUser(t, tc.change)
 		for range 2 {
-			tokens, err := h.finish(t, sign(t, h.key, h.ask(t, "")))
+			tokens, err := h.finishPasskeySignIn(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, "")))
 			must(t, err)
 			p := h.principal(t, tokens)
 			if !slices.Equal(p.Methods, tc.methods) || tokens.GetUser().GetEmail() != h.email {
@@ -129,13 +129,13 @@ func TestAPasskeySignsInAlone(t *testing.T) {
 
 func TestAPasskeyIsASecondFactor(t *testing.T) {
 	t.Parallel()
-	h := setupKeyholder(t)
+	h := setupPasskeyUser(t)
 	h.key.Verified = false // the password is the other factor
 	challenge := h.signIn(t, h.email).GetMfaChallenge()
 	if !slices.Equal(challenge.GetMethods(), []string{"passkey", "recovery_code"}) {
 		t.Errorf("the challenge takes %v", challenge.GetMethods())
 	}
-	tokens, err := h.finish(t, sign(t, h.key, h.ask(t, challenge.GetId())))
+	tokens, err := h.finishPasskeySignIn(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, challenge.GetId())))
 	must(t, err)
 	if p := h.principal(t, tokens); !slices.Equal(p.Methods, []string{"pwd", "hwk", "mfa"}) {
 		t.Errorf("signed in with %v", p.Methods)
@@ -162,48 +162,48 @@ func TestAPasskeyIsASecondFactor(t *testing.T) {
 
 func TestS36WrongPasskeysCountAsWrongCodes(t *testing.T) {
 	t.Parallel()
-	h := setupKeyholder(t)
+	h := setupPasskeyUser(t)
 	challenge := h.signIn(t, h.email).GetMfaChallenge().GetId()
 	stranger := newKey(t)
 	asked := make([]*authv1.PasskeyCeremony, 6)
 	for i := range asked {
-		asked[i] = h.ask(t, challenge)
+		asked[i] = h.beginPasskeySignIn(t, challenge)
 	}
 	for i := range 5 {
-		h.wantNotProven(t, sign(t, stranger, asked[i]))
+		h.wantNotProven(t, signPasskey(t, stranger, asked[i]))
 	}
-	h.wantNotProven(t, sign(t, h.key, asked[5]))
+	h.wantNotProven(t, signPasskey(t, h.key, asked[5]))
 }
 
 func TestS40AChallengeIsAnsweredOnceAndInTime(t *testing.T) {
 	t.Parallel()
-	h := setupKeyholder(t)
-	answer := sign(t, h.key, h.ask(t, ""))
+	h := setupPasskeyUser(t)
+	answer := signPasskey(t, h.key, h.beginPasskeySignIn(t, ""))
 	errs := make([]error, 4)
 	var group sync.WaitGroup
 	for i := range errs {
-		group.Go(func() { _, errs[i] = h.finish(t, answer) })
+		group.Go(func() { _, errs[i] = h.finishPasskeySignIn(t, answer) })
 	}
 	group.Wait()
 	if won := len(errs) - len(slices.DeleteFunc(errs, func(err error) bool { return err == nil })); won != 1 {
 		t.Errorf("one answer signed in %d times", won)
 	}
 	// Wrong answers end it too.
-	asked := h.ask(t, "")
-	h.wantNotProven(t, sign(t, newKey(t), asked))
-	h.wantNotProven(t, sign(t, h.key, asked))
+	asked := h.beginPasskeySignIn(t, "")
+	h.wantNotProven(t, signPasskey(t, newKey(t), asked))
+	h.wantNotProven(t, signPasskey(t, h.key, asked))
 	// What another question was asked for is no answer.
-	other, mine := sign(t, h.key, h.ask(t, "")), h.ask(t, "")
+	other, mine := signPasskey(t, h.key, h.beginPasskeySignIn(t, "")), h.beginPasskeySignIn(t, "")
 	h.wantNotProven(t, &authv1.PasskeyAnswer{ChallengeId: mine.GetChallengeId(), Credential: other.GetCredential()})
-	late := h.ask(t, "")
+	late := h.beginPasskeySignIn(t, "")
 	h.clock.Advance(5*time.Minute + time.Second)
-	h.wantNotProven(t, sign(t, h.key, late))
-	h.wantNotProven(t, sign(t, h.key, &authv1.PasskeyCeremony{ChallengeId: "unknown", PublicKey: late.GetPublicKey()}))
+	h.wantNotProven(t, signPasskey(t, h.key, late))
+	h.wantNotProven(t, signPasskey(t, h.key, &authv1.PasskeyCeremony{ChallengeId: "unknown", PublicKey: late.GetPublicKey()}))
 }
 
 func TestS40OriginRelyingPartyAndUserAreChecked(t *testing.T) {
 	t.Parallel()
-	h := setupKeyholder(t)
+	h := setupPasskeyUser(t)
 	for name, spoil := range map[string]func(*keystub.Key){
 		"another origin":  func(k *keystub.Key) { k.Origin = "http://evil.test" },
 		"a suffix":        func(k *keystub.Key) { k.Origin = rpctest.Issuer + ".evil.test" },
@@ -218,7 +218,7 @@ func TestS40OriginRelyingPartyAndUserAreChecked(t *testing.T) {
 	} {
 		good := *h.key
 		spoil(h.key)
-		_, err := h.finish(t, sign(t, h.key, h.ask(t, "")))
+		_, err := h.finishPasskeySignIn(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, "")))
 		if err == nil {
 			t.Errorf("%s was accepted", name)
 		} else {
@@ -228,24 +228,24 @@ func TestS40OriginRelyingPartyAndUserAreChecked(t *testing.T) {
 		*h.key = good
 		h.key.Count = count
 	}
-	_, err := h.finish(t, sign(t, h.key, h.ask(t, "")))
+	_, err := h.finishPasskeySignIn(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, "")))
 	must(t, err)
 }
 
 func TestS40AFallingSignCountIsRefusedAndWrittenDown(t *testing.T) {
 	t.Parallel()
-	h := setupKeyholder(t)
+	h := setupPasskeyUser(t)
 	p := h.principal(t, h.tokens)
-	_, err := h.finish(t, sign(t, h.key, h.ask(t, "")))
+	_, err := h.finishPasskeySignIn(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, "")))
 	must(t, err)
 	h.key.Count -= 1 // as a copy would that did not sign meanwhile
-	h.wantNotProven(t, sign(t, h.key, h.ask(t, "")))
+	h.wantNotProven(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, "")))
 	wantActions(t, h.bundle, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.passkey.created",
 		"auth.session.created", "auth.passkey.clone_suspected")
 	h.key.Count = 0
-	h.wantNotProven(t, sign(t, h.key, h.ask(t, "")))
+	h.wantNotProven(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, "")))
 	h.key.Count = 100
-	_, err = h.finish(t, sign(t, h.key, h.ask(t, "")))
+	_, err = h.finishPasskeySignIn(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, "")))
 	must(t, err)
 }
 
@@ -254,7 +254,7 @@ func TestS38APasskeyIsNotSkippedEither(t *testing.T) {
 	h := setup(t)
 	tokens, p := h.signUp(t, "ada@example.org")
 	before := h.signIn(t, "ada@example.org")
-	h.register(t, tokens, newKey(t))
+	h.registerPasskey(t, tokens, newKey(t))
 	_, err := h.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: before.GetRefreshToken()})
 	wantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
 	refreshed, err := h.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
@@ -269,7 +269,7 @@ func TestS38APasskeyIsNotSkippedEither(t *testing.T) {
 
 func TestS39RemovingAPasskeyNeedsAFactor(t *testing.T) {
 	t.Parallel()
-	h := setupKeyholder(t)
+	h := setupPasskeyUser(t)
 	remove := func(tokens *authv1.TokenResponse, id string) error {
 		_, err := h.passkeys.DeletePasskey(with(t.Context(), tokens), &authv1.DeletePasskeyRequest{Id: id})
 		return err
@@ -281,10 +281,10 @@ func TestS39RemovingAPasskeyNeedsAFactor(t *testing.T) {
 
 	bob, _ := h.signUp(t, "bob@example.org")
 	bobs := newKey(t)
-	theirs := h.register(t, bob, bobs).GetPasskey().GetId()
+	theirs := h.registerPasskey(t, bob, bobs).GetPasskey().GetId()
 	stepUp := func(tokens *authv1.TokenResponse, key *keystub.Key) (*authv1.TokenResponse, error) {
 		return h.sessions.StepUp(with(t.Context(), tokens), &authv1.StepUpRequest{
-			Credential: &authv1.StepUpRequest_Passkey{Passkey: sign(t, key, h.ask(t, ""))},
+			Credential: &authv1.StepUpRequest_Passkey{Passkey: signPasskey(t, key, h.beginPasskeySignIn(t, ""))},
 		})
 	}
 	_, err = stepUp(h.tokens, bobs)
@@ -298,11 +298,11 @@ func TestS39RemovingAPasskeyNeedsAFactor(t *testing.T) {
 	wantReason(t, remove(fresh, id.New()), faultv1.Reason_REASON_NOT_FOUND)
 	// A second one comes without recovery codes, and keeps the first ones.
 	second := newKey(t)
-	if codes := h.register(t, fresh, second).GetRecoveryCodes(); len(codes) != 0 {
+	if codes := h.registerPasskey(t, fresh, second).GetRecoveryCodes(); len(codes) != 0 {
 		t.Errorf("%d new recovery codes", len(codes))
 	}
 	must(t, remove(fresh, mine))
-	h.wantNotProven(t, sign(t, h.key, h.ask(t, "")))
+	h.wantNotProven(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, "")))
 	left, err := h.factors.GetFactors(with(t.Context(), fresh), &authv1.GetFactorsRequest{})
 	must(t, err)
 	if !slices.Equal(left.GetMethods(), []string{"passkey", "recovery_code"}) {
@@ -312,7 +312,7 @@ func TestS39RemovingAPasskeyNeedsAFactor(t *testing.T) {
 
 func TestRegisteringIsForWhomItWasAskedAndOnce(t *testing.T) {
 	t.Parallel()
-	h := setupKeyholder(t)
+	h := setupPasskeyUser(t)
 	bob, _ := h.signUp(t, "bob@example.org")
 	eve, _ := h.signUp(t, "eve@example.org")
 	asked, err := h.passkeys.BeginPasskey(with(t.Context(), bob), &authv1.BeginPasskeyRequest{})
@@ -320,12 +320,12 @@ func TestRegisteringIsForWhomItWasAskedAndOnce(t *testing.T) {
 	answer, err := newKey(t).Register(asked.GetPublicKey().AsMap())
 	must(t, err)
 	finish := func(tokens *authv1.TokenResponse, challenge string, answer map[string]any) error {
-		_, err := h.passkeys.FinishPasskey(with(t.Context(), tokens), &authv1.FinishPasskeyRequest{ChallengeId: challenge, Credential: structure(t, answer)})
+		_, err := h.passkeys.FinishPasskey(with(t.Context(), tokens), &authv1.FinishPasskeyRequest{ChallengeId: challenge, Credential: toStruct(t, answer)})
 		return err
 	}
 	wantReason(t, finish(eve, asked.GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
 	wantReason(t, finish(bob, asked.GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
-	wantReason(t, finish(bob, h.ask(t, "").GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
+	wantReason(t, finish(bob, h.beginPasskeySignIn(t, "").GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
 	// A key that is registered elsewhere.
 	asked, err = h.passkeys.BeginPasskey(with(t.Context(), bob), &authv1.BeginPasskeyRequest{})
 	must(t, err)
@@ -353,24 +353,24 @@ func TestS16APasskeyOfAnUnconfirmedAddressDoesNotSignIn(t *testing.T) {
 	p.operator(t)
 	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = true")
 	tokens, key := p.signIn(t, "root@example.org"), newKey(t)
-	p.register(t, tokens, key)
-	_, err := p.finish(t, sign(t, key, p.ask(t, "")))
+	p.registerPasskey(t, tokens, key)
+	_, err := p.finishPasskeySignIn(t, signPasskey(t, key, p.beginPasskeySignIn(t, "")))
 	must(t, err)
 	p.database.AdminExec(t, "UPDATE auth.users SET email_verified = false")
-	_, err = p.finish(t, sign(t, key, p.ask(t, "")))
+	_, err = p.finishPasskeySignIn(t, signPasskey(t, key, p.beginPasskeySignIn(t, "")))
 	wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 }
 
 func TestASecondFactorMoreLeavesTheOtherSessionsAlone(t *testing.T) {
 	t.Parallel()
-	h := setupKeyholder(t)
-	other, err := h.finish(t, sign(t, h.key, h.ask(t, "")))
+	h := setupPasskeyUser(t)
+	other, err := h.finishPasskeySignIn(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, "")))
 	must(t, err)
-	fresh, err := h.finish(t, sign(t, h.key, h.ask(t, "")))
+	fresh, err := h.finishPasskeySignIn(t, signPasskey(t, h.key, h.beginPasskeySignIn(t, "")))
 	must(t, err)
-	totp := &holder{bundle: h.bundle, clock: h.clock}
+	totp := &factorUser{bundle: h.bundle, clock: h.clock}
 	totp.enroll(t, h.email, fresh)
-	h.register(t, fresh, newKey(t))
+	h.registerPasskey(t, fresh, newKey(t))
 	for _, tokens := range []*authv1.TokenResponse{other, h.tokens} {
 		_, err = h.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 		must(t, err)

@@ -68,9 +68,9 @@ func (b *barrier) wait(t *testing.T, n int, done <-chan struct{}) {
 	}
 }
 
-// beside makes a call whose transaction stops where it records an action, before it
+// raceWith makes a call whose transaction stops where it records an action, before it
 // commits, and another one beside it, which answers at once or waits for the first.
-func beside[T any](t *testing.T, b *bundle, action string, first func() error, second func() (T, error)) (T, error) {
+func raceWith[T any](t *testing.T, b *bundle, action string, first func() error, second func() (T, error)) (T, error) {
 	t.Helper()
 	stop := newBarrier(t, b.database, action)
 	one, other := make(chan struct{}), make(chan struct{})
@@ -102,10 +102,10 @@ type change[T any] struct {
 func changesOfRights() map[string]change[*rightsRace] {
 	return map[string]change[*rightsRace]{
 		"demoted": {"auth.member.updated", func(ctx context.Context, r *rightsRace) error {
-			return r.update(with(ctx, r.owner), r.organizationID, r.user.UserID, "viewer")
+			return r.updateMember(with(ctx, r.owner), r.organizationID, r.user.UserID, "viewer")
 		}},
 		"removed": {"auth.member.removed", func(ctx context.Context, r *rightsRace) error {
-			return r.remove(with(ctx, r.owner), r.organizationID, r.user.UserID)
+			return r.removeMember(with(ctx, r.owner), r.organizationID, r.user.UserID)
 		}},
 		"role changed": {"auth.role.updated", func(ctx context.Context, r *rightsRace) error {
 			_, err := r.updateRole(with(ctx, r.owner), r.organizationID, &authv1.Role{Id: r.role.GetId(), Permissions: []string{"chat.read"}}, "permissions")
@@ -169,9 +169,9 @@ func (r *rightsRace) switchTo(ctx context.Context) (*authv1.TokenResponse, error
 // rightsOf is what a token says of its holder's rights.
 func rightsOf(p *identity.Principal) []string { return slices.Concat(p.Roles, p.Permissions) }
 
-// judge fails where a token that was issued beside a change says what was right
+// wantNewRights fails where a token that was issued beside a change says what was right
 // before, and nothing takes its force.
-func (r *rightsRace) judge(t *testing.T, tokens *authv1.TokenResponse, since time.Time) {
+func (r *rightsRace) wantNewRights(t *testing.T, tokens *authv1.TokenResponse, since time.Time) {
 	t.Helper()
 	p := r.principal(t, tokens)
 	if !slices.Equal(rightsOf(p), rightsOf(r.user.Principal)) {
@@ -196,24 +196,24 @@ func TestS22NoTokenOutrunsAChangeOfRights(t *testing.T) {
 		t.Run(name+" before", func(t *testing.T) {
 			t.Parallel()
 			r, since := setupRightsRace(t), clock.System().Now()
-			issued, err := beside(t, r.bundle, c.action, func() error { return c.make(t.Context(), r) },
+			issued, err := raceWith(t, r.bundle, c.action, func() error { return c.make(t.Context(), r) },
 				func() (*authv1.TokenResponse, error) {
 					return r.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: r.member.GetRefreshToken()})
 				})
 			if err == nil { // who is none any more gets no token
-				r.judge(t, issued, since)
+				r.wantNewRights(t, issued, since)
 			}
 		})
 		t.Run(name+" after", func(t *testing.T) {
 			t.Parallel()
 			r, since := setupRightsRace(t), clock.System().Now()
 			var issued *authv1.TokenResponse
-			_, err := beside(t, r.bundle, "auth.session.created", func() (err error) {
+			_, err := raceWith(t, r.bundle, "auth.session.created", func() (err error) {
 				issued, err = r.switchTo(t.Context())
 				return err
 			}, func() (struct{}, error) { return struct{}{}, c.make(t.Context(), r) })
 			must(t, err)
-			r.judge(t, issued, since)
+			r.wantNewRights(t, issued, since)
 		})
 	}
 }
@@ -237,18 +237,18 @@ func TestS15NoSignInOutrunsANewPassword(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tokens, _ := b.signUp(t, "ada@example.org")
-		_, err := beside(t, b, "auth.user.password_changed", func() error { return change(b, tokens) }, signIn(b))
+		_, err := raceWith(t, b, "auth.user.password_changed", func() error { return change(b, tokens) }, signIn(b))
 		wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	})
 	t.Run("with a second factor", func(t *testing.T) {
 		t.Parallel()
-		h := setupHolder(t)
-		_, err := beside(t, h.bundle, "auth.user.password_changed", func() error { return change(h.bundle, h.tokens) }, signIn(h.bundle))
+		h := setupFactorUser(t)
+		_, err := raceWith(t, h.bundle, "auth.user.password_changed", func() error { return change(h.bundle, h.tokens) }, signIn(h.bundle))
 		wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	})
 	t.Run("half a sign-in", func(t *testing.T) {
 		t.Parallel()
-		h := setupHolder(t)
+		h := setupFactorUser(t)
 		challenge := h.challenge(t)
 		must(t, change(h.bundle, h.tokens))
 		h.clock.Advance(step)
@@ -265,10 +265,10 @@ func TestTheLoserOfTwoDemotionsMeetsAConflict(t *testing.T) {
 	org := adas.OrganizationID
 	bob := b.join(t, b.operator(t), org, "bob@example.org", "owner")
 	bobs := b.principal(t, bob)
-	_, err := beside(t, b, "auth.member.updated",
-		func() error { return b.update(with(t.Context(), ada), org, bobs.UserID, "viewer") },
+	_, err := raceWith(t, b, "auth.member.updated",
+		func() error { return b.updateMember(with(t.Context(), ada), org, bobs.UserID, "viewer") },
 		func() (struct{}, error) {
-			return struct{}{}, b.update(with(t.Context(), bob), org, adas.UserID, "viewer")
+			return struct{}{}, b.updateMember(with(t.Context(), bob), org, adas.UserID, "viewer")
 		})
 	wantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 	owners := adminText(t, b, "SELECT string_agg(user_id::text, ' ') FROM auth.memberships WHERE organization_id = $1 AND 'owner' = ANY (roles)", org)
@@ -278,5 +278,5 @@ func TestTheLoserOfTwoDemotionsMeetsAConflict(t *testing.T) {
 	// After a new sign-in, the demoted owner is refused for lack of rights.
 	again, err := b.switchTo(t, b.signIn(t, "bob@example.org"), org)
 	must(t, err)
-	wantReason(t, b.update(with(t.Context(), again), org, adas.UserID, "viewer"), faultv1.Reason_REASON_PERMISSION_DENIED)
+	wantReason(t, b.updateMember(with(t.Context(), again), org, adas.UserID, "viewer"), faultv1.Reason_REASON_PERMISSION_DENIED)
 }

@@ -49,8 +49,8 @@ func (b *bundle) permissions(t *testing.T, tokens *authv1.TokenResponse) []strin
 	return me.GetPermissions()
 }
 
-// again is what a member's refreshed token is.
-func (b *bundle) again(t *testing.T, tokens *authv1.TokenResponse) *authv1.TokenResponse {
+// refreshed is what a member's refreshed token is.
+func (b *bundle) refreshed(t *testing.T, tokens *authv1.TokenResponse) *authv1.TokenResponse {
 	t.Helper()
 	out, err := b.sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 	must(t, err)
@@ -93,7 +93,7 @@ func TestS22TheLifeOfARole(t *testing.T) {
 	}
 	k, err := b.service.APIKey(t.Context(), keys.Hash(secret))
 	must(t, err)
-	if bob = b.again(t, bob); !slices.Equal(b.permissions(t, bob), []string{"chat.read", "knowledge.read"}) ||
+	if bob = b.refreshed(t, bob); !slices.Equal(b.permissions(t, bob), []string{"chat.read", "knowledge.read"}) ||
 		!slices.Equal(k.Permissions, []string{"chat.read", "knowledge.read"}) {
 		t.Errorf("bob may %v, and the key %v", b.permissions(t, bob), k.Permissions)
 	}
@@ -110,7 +110,7 @@ func TestS22TheLifeOfARole(t *testing.T) {
 	if found, err = b.service.Revocations(t.Context(), since); err != nil || len(found) != 1 || found[0].UserID != bob.GetUser().GetId() {
 		t.Errorf("the feed says %+v, %v", found, err)
 	}
-	if p := b.principal(t, b.again(t, bob)); !slices.Equal(p.Roles, []string{"viewer"}) || len(p.Permissions) > 0 {
+	if p := b.principal(t, b.refreshed(t, bob)); !slices.Equal(p.Roles, []string{"viewer"}) || len(p.Permissions) > 0 {
 		t.Errorf("bob's roles are %v, %v", p.Roles, p.Permissions)
 	}
 	_, err = b.roles.GetRole(asAda, &authv1.GetRoleRequest{OrganizationId: org, Id: r.GetId()})
@@ -132,7 +132,7 @@ func TestADeletedRoleLeavesNobodyWithoutOne(t *testing.T) {
 	wantReason(t, b.deleteRole(asAda, org, r.GetId(), false), faultv1.Reason_REASON_NOT_EMPTY)
 	bob := b.join(t, b.operator(t), org, "bob@example.org", "member", r.GetId())
 	must(t, b.deleteRole(asAda, org, r.GetId(), true))
-	if p := b.principal(t, b.again(t, bob)); !slices.Equal(p.Roles, []string{"member"}) {
+	if p := b.principal(t, b.refreshed(t, bob)); !slices.Equal(p.Roles, []string{"member"}) {
 		t.Errorf("bob's roles are %v", p.Roles)
 	}
 	list, err := b.invitations.ListInvitations(asAda, &authv1.ListInvitationsRequest{OrganizationId: org})
@@ -176,17 +176,17 @@ func TestS45RolesGiveNoMoreThanTheirMakerHas(t *testing.T) {
 	wantReason(t, b.deleteRole(asClerk, org, low.GetId(), true), faultv1.Reason_REASON_PERMISSION_DENIED)
 
 	for _, roles := range [][]string{{"owner"}, {"admin"}, {"member"}, {"viewer"}, {high.GetId()}, {low.GetId(), high.GetId()}} {
-		wantReason(t, b.update(asClerk, org, guestID, roles...), faultv1.Reason_REASON_PERMISSION_DENIED)
-		wantReason(t, b.update(asClerk, org, clerkID, roles...), faultv1.Reason_REASON_PERMISSION_DENIED)
+		wantReason(t, b.updateMember(asClerk, org, guestID, roles...), faultv1.Reason_REASON_PERMISSION_DENIED)
+		wantReason(t, b.updateMember(asClerk, org, clerkID, roles...), faultv1.Reason_REASON_PERMISSION_DENIED)
 		_, err = b.invitations.CreateInvitation(asClerk, &authv1.CreateInvitationRequest{OrganizationId: org, Email: "x@example.org", Roles: roles})
 		wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	}
-	wantReason(t, b.remove(asClerk, org, member.GetUser().GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
-	must(t, b.update(asClerk, org, guestID, clerkRole.GetId()))
-	must(t, b.update(asClerk, org, guestID, low.GetId()))
+	wantReason(t, b.removeMember(asClerk, org, member.GetUser().GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
+	must(t, b.updateMember(asClerk, org, guestID, clerkRole.GetId()))
+	must(t, b.updateMember(asClerk, org, guestID, low.GetId()))
 
 	// A demotion counts before its token has ended.
-	must(t, b.update(asAda, org, clerkID, "viewer"))
+	must(t, b.updateMember(asAda, org, clerkID, "viewer"))
 	_, err = b.tryRole(t, clerk, "Late", "chat.read")
 	wantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 }
@@ -232,7 +232,7 @@ func TestRolesThatCannotBe(t *testing.T) {
 	_, err = b.updateRole(asAda, org, &authv1.Role{Id: r.GetId()}, "permissions")
 	wantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
 	for _, other := range []string{"operator", strings.ToUpper(r.GetId()), "root", ""} {
-		wantReason(t, b.update(asAda, org, adas.UserID, "owner", other), faultv1.Reason_REASON_INVALID_ARGUMENT)
+		wantReason(t, b.updateMember(asAda, org, adas.UserID, "owner", other), faultv1.Reason_REASON_INVALID_ARGUMENT)
 	}
 	b.database.AdminExec(t, `INSERT INTO auth.roles SELECT organization_id, gen_random_uuid(), 'role ' || n, '', permissions, 1, created_at, created_at
 		FROM auth.roles, generate_series(1, 99) AS n WHERE id = $1`, r.GetId())
@@ -260,7 +260,7 @@ func TestS41ForeignRolesAreAbsent(t *testing.T) {
 			return err
 		},
 		"delete": func(roleID string) error { return b.deleteRole(asEve, own, roleID, true) },
-		"give":   func(roleID string) error { return b.update(asEve, own, bob.GetUser().GetId(), roleID) },
+		"give":   func(roleID string) error { return b.updateMember(asEve, own, bob.GetUser().GetId(), roleID) },
 		"invite": func(roleID string) error {
 			_, err := b.invitations.CreateInvitation(asEve, &authv1.CreateInvitationRequest{OrganizationId: own, Email: "x@example.org", Roles: []string{"viewer", roleID}})
 			return err

@@ -61,8 +61,8 @@ func (b *bundle) readSoFar(t *testing.T) effort {
 	return e
 }
 
-// settle leaves the tables as autovacuum would, which then does not come between.
-func (b *bundle) settle(t *testing.T, tables ...string) {
+// analyze leaves the tables as autovacuum would, which then does not come between.
+func (b *bundle) analyze(t *testing.T, tables ...string) {
 	t.Helper()
 	for _, table := range tables {
 		b.database.AdminExec(t, "ALTER TABLE auth."+table+" SET (autovacuum_enabled = false)")
@@ -131,7 +131,7 @@ func (b *bundle) addSessions(t *testing.T, p *identity.Principal) {
 	b.database.AdminExec(t, `INSERT INTO auth.refresh_tokens (organization_id, token_hash, session_id, created_at, expires_at, used_at)
 		SELECT s.organization_id, sha256((s.id::text || n)::bytea), s.id, s.created_at + n * interval '1 minute', s.expires_at, now()
 		FROM (SELECT * FROM auth.sessions WHERE user_agent = 'robot' ORDER BY created_at LIMIT 1) s, generate_series(1, $1::integer) n`, longChain)
-	b.settle(t, "sessions", "refresh_tokens")
+	b.analyze(t, "sessions", "refresh_tokens")
 }
 
 func TestManySessionsOfOneUser(t *testing.T) {
@@ -149,7 +149,7 @@ func TestManySessionsOfOneUser(t *testing.T) {
 	})
 	var again *authv1.TokenResponse
 	wantFew(t, "a sign-in", b.effort(t, func() { again = b.signIn(t, "ada@example.org") }))
-	wantFew(t, "a refresh", b.effort(t, func() { again = b.again(t, again) }))
+	wantFew(t, "a refresh", b.effort(t, func() { again = b.refreshed(t, again) }))
 
 	// As many statements as for one session, with what prepares them.
 	ctx, span := trace.NewTracerProvider().Tracer("test").Start(t.Context(), "reset")
@@ -166,7 +166,7 @@ func TestManySessionsOfOneUser(t *testing.T) {
 		t.Errorf("sessions, revocations and events of the trail are %s, want %s", got, ended)
 	}
 	// What has ended is not in the way of what has not.
-	b.settle(t, "sessions", "refresh_tokens", "revocations")
+	b.analyze(t, "sessions", "refresh_tokens", "revocations")
 	again = b.signIn(t, "ada@example.org")
 	wantFew(t, "the list of one session", b.effort(t, func() {
 		if left := b.listSessions(t, again); len(left) != 1 {
@@ -183,7 +183,7 @@ func TestManySessionsOfClientsAreNotInTheWay(t *testing.T) {
 	tokens, p := b.signUp(t, "ada@example.org")
 	b.addSessions(t, p)
 	b.database.AdminExec(t, "UPDATE auth.sessions SET client_id = gen_random_uuid() WHERE user_agent = 'robot'")
-	b.settle(t, "sessions")
+	b.analyze(t, "sessions")
 	wantFew(t, "a sign-in", b.effort(t, func() { b.signIn(t, "ada@example.org") }))
 	wantFew(t, "the list of sessions", b.effort(t, func() {
 		if own := b.listSessions(t, tokens); len(own) != 2 {
@@ -207,7 +207,7 @@ func TestManyMembersOfOneOrganization(t *testing.T) {
 		return ids, page.GetNextPageToken()
 	})
 	wantFew(t, "a sign-in", b.effort(t, func() { tokens = b.signIn(t, "ada@example.org") }))
-	wantFew(t, "a refresh", b.effort(t, func() { tokens = b.again(t, tokens) }))
+	wantFew(t, "a refresh", b.effort(t, func() { tokens = b.refreshed(t, tokens) }))
 	wantFew(t, "who one is", b.effort(t, func() { b.permissions(t, tokens) }))
 }
 
@@ -221,7 +221,7 @@ func (b *bundle) addMembers(t *testing.T, organizationID, role string) {
 			RETURNING id, created_at)
 		INSERT INTO auth.memberships (organization_id, user_id, roles, created_at, updated_at)
 		SELECT $1::uuid, id, ARRAY [$2::text], created_at, created_at FROM made`, organizationID, role, manyMembers)
-	b.settle(t, "users", "memberships")
+	b.analyze(t, "users", "memberships")
 }
 
 // counted counts the calls that are made over a connection.

@@ -53,8 +53,8 @@ func (b *bundle) deleteServiceKey(ctx context.Context, organizationID, accountID
 	return err
 }
 
-// alive tells whether a key's secret works.
-func (b *bundle) alive(t *testing.T, secret string) bool {
+// keyWorks tells whether a key's secret works.
+func (b *bundle) keyWorks(t *testing.T, secret string) bool {
 	t.Helper()
 	_, err := b.service.APIKey(t.Context(), keys.Hash(secret))
 	if err != nil {
@@ -94,14 +94,14 @@ func TestTheLifeOfAServiceAccount(t *testing.T) {
 	}
 	rotated, err := b.rotateServiceKey(asAda, org, a.GetId(), created.GetApiKey().GetId())
 	must(t, err)
-	if b.alive(t, created.GetSecret()) || !b.alive(t, rotated.GetSecret()) {
+	if b.keyWorks(t, created.GetSecret()) || !b.keyWorks(t, rotated.GetSecret()) {
 		t.Error("after the rotation another secret works than should")
 	}
 	second, err := b.createServiceKey(asAda, org, a.GetId(), "chat.read")
 	must(t, err)
 	must(t, b.deleteServiceKey(asAda, org, a.GetId(), second.GetApiKey().GetId()))
 	wantReason(t, b.deleteServiceKey(asAda, org, a.GetId(), second.GetApiKey().GetId()), faultv1.Reason_REASON_NOT_FOUND)
-	if b.alive(t, second.GetSecret()) {
+	if b.keyWorks(t, second.GetSecret()) {
 		t.Error("a deleted key works")
 	}
 	renamed, err := b.updateServiceAccount(asAda, org, &authv1.ServiceAccount{Id: a.GetId(), DisplayName: "Reader", Etag: a.GetEtag()}, "display_name")
@@ -161,12 +161,12 @@ func TestS47ServiceKeysFollowTheirAccount(t *testing.T) {
 	for n, disabled := range []bool{true, false} {
 		_, err = b.updateServiceAccount(asAda, org, &authv1.ServiceAccount{Id: a.GetId(), Disabled: disabled}, "disabled")
 		must(t, err)
-		if b.alive(t, secret) == disabled || heard() != 3 {
+		if b.keyWorks(t, secret) == disabled || heard() != 3 {
 			t.Errorf("change %d: disabled %v, the key works all the same; heard %d", n, disabled, heard())
 		}
 	}
 	must(t, b.deleteServiceAccount(asAda, org, a.GetId()))
-	if b.alive(t, secret) || heard() != 4 {
+	if b.keyWorks(t, secret) || heard() != 4 {
 		t.Errorf("deleted: the key works, or nobody heard: %d", heard())
 	}
 }
@@ -214,7 +214,7 @@ func TestS45ServiceAccountsAreNoWayUp(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	wantReason(t, b.deleteServiceKey(asKeeper, org, mighty.GetId(), mightyKey.GetApiKey().GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
 	wantReason(t, b.deleteServiceAccount(asKeeper, org, mighty.GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
-	if !b.alive(t, mightyKey.GetSecret()) {
+	if !b.keyWorks(t, mightyKey.GetSecret()) {
 		t.Error("the key ended all the same")
 	}
 }
@@ -233,9 +233,9 @@ func TestS44ServiceAccountsAreNoPeople(t *testing.T) {
 	if len(members.GetMembers()) != 1 || members.GetMembers()[0].GetUserId() != adas.UserID {
 		t.Errorf("the members are %v", members)
 	}
-	wantReason(t, b.update(asAda, org, a.GetId(), "owner"), faultv1.Reason_REASON_NOT_FOUND)
-	wantReason(t, b.remove(asAda, org, a.GetId()), faultv1.Reason_REASON_NOT_FOUND)
-	wantReason(t, b.remove(asAda, org, adas.UserID), faultv1.Reason_REASON_LAST_OWNER)
+	wantReason(t, b.updateMember(asAda, org, a.GetId(), "owner"), faultv1.Reason_REASON_NOT_FOUND)
+	wantReason(t, b.removeMember(asAda, org, a.GetId()), faultv1.Reason_REASON_NOT_FOUND)
+	wantReason(t, b.removeMember(asAda, org, adas.UserID), faultv1.Reason_REASON_LAST_OWNER)
 	_, err = b.organizations.AddMember(with(t.Context(), operator), &authv1.AddMemberRequest{
 		OrganizationId: b.principal(t, operator).OrganizationID, UserId: a.GetId(), Roles: []string{"viewer"},
 	})
@@ -334,7 +334,7 @@ func TestS41ForeignServiceAccountsAreAbsent(t *testing.T) {
 			}
 		}
 	}
-	if !b.alive(t, created.GetSecret()) {
+	if !b.keyWorks(t, created.GetSecret()) {
 		t.Error("the key ended all the same")
 	}
 }

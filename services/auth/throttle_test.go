@@ -20,16 +20,16 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth"
 )
 
-// limited is a product that bounds wrong passwords, behind a gateway.
-type limited struct {
+// throttled is a product that bounds wrong passwords, behind a gateway.
+type throttled struct {
 	*bundle
 	gateway string
 }
 
-func setupLimited(t *testing.T) *limited {
+func setupThrottled(t *testing.T) *throttled {
 	t.Helper()
 	b := setupWith(t, clock.System(), auth.Config{RateLimits: true})
-	return &limited{bundle: b, gateway: serviceToken(t, b)}
+	return &throttled{bundle: b, gateway: serviceToken(t, b)}
 }
 
 // serviceToken is the gateway's own token, beside which its word on addresses is taken.
@@ -44,13 +44,13 @@ func serviceToken(t *testing.T, b *bundle) string {
 	return issued.GetAccessToken()
 }
 
-// from returns a context that calls from an address.
-func (l *limited) from(ctx context.Context, address string) context.Context {
+// fromAddress returns a context that calls from an address.
+func (l *throttled) fromAddress(ctx context.Context, address string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, rpcserver.MetadataServiceToken, l.gateway, rpcserver.MetadataClientIP, address)
 }
 
-func (l *limited) try(ctx context.Context, address, email, password string) error {
-	_, err := l.sessions.SignIn(l.from(ctx, address), &authv1.SignInRequest{Email: email, Password: password})
+func (l *throttled) trySignIn(ctx context.Context, address, email, password string) error {
+	_, err := l.sessions.SignIn(l.fromAddress(ctx, address), &authv1.SignInRequest{Email: email, Password: password})
 	return err
 }
 
@@ -64,14 +64,14 @@ func wantThrottled(t *testing.T, err error) {
 
 func TestS11WrongPasswordsFromOneAddressLockThatAddressOutAlone(t *testing.T) {
 	t.Parallel()
-	l := setupLimited(t)
+	l := setupThrottled(t)
 	l.signUp(t, "ada@example.org")
 	for _, email := range []string{"ada@example.org", "nobody@example.org"} {
 		errs := make([]error, 20)
 		var group sync.WaitGroup
 		for i := range errs {
 			group.Go(func() {
-				errs[i] = l.try(t.Context(), "192.0.2.1", email, "wrong horse battery")
+				errs[i] = l.trySignIn(t.Context(), "192.0.2.1", email, "wrong horse battery")
 			})
 		}
 		group.Wait()
@@ -88,23 +88,23 @@ func TestS11WrongPasswordsFromOneAddressLockThatAddressOutAlone(t *testing.T) {
 		}
 	}
 	// In whatever way it is typed, and the right one too: nothing is judged.
-	wantThrottled(t, l.try(t.Context(), "192.0.2.1", "ADA@example.org", password))
-	must(t, l.try(t.Context(), "192.0.2.2", "ada@example.org", password))
-	must(t, l.try(t.Context(), "2001:db8::1", "ada@example.org", password))
+	wantThrottled(t, l.trySignIn(t.Context(), "192.0.2.1", "ADA@example.org", password))
+	must(t, l.trySignIn(t.Context(), "192.0.2.2", "ada@example.org", password))
+	must(t, l.trySignIn(t.Context(), "2001:db8::1", "ada@example.org", password))
 }
 
 func TestRightPasswordsAreNotThrottled(t *testing.T) {
 	t.Parallel()
-	l := setupLimited(t)
+	l := setupThrottled(t)
 	l.signUp(t, "ada@example.org")
 	for range 20 {
-		must(t, l.try(t.Context(), "192.0.2.1", "ada@example.org", password))
+		must(t, l.trySignIn(t.Context(), "192.0.2.1", "ada@example.org", password))
 	}
 }
 
 func TestS12OnePasswordOverManyAccountsIsThrottled(t *testing.T) {
 	t.Parallel()
-	l := setupLimited(t)
+	l := setupThrottled(t)
 	for name, address := range map[string]func(i int) string{
 		"one IPv4 address": func(int) string { return "192.0.2.1" },
 		"one IPv6 network": func(i int) string { return fmt.Sprintf("2001:db8:0:1:%x::%x", i, i) },
@@ -115,7 +115,7 @@ func TestS12OnePasswordOverManyAccountsIsThrottled(t *testing.T) {
 			if tries > 200 {
 				t.Fatalf("%s: %d accounts were tried", name, tries)
 			}
-			err = l.try(t.Context(), address(tries), fmt.Sprintf("user%d@example.org", tries), "correct horse battery")
+			err = l.trySignIn(t.Context(), address(tries), fmt.Sprintf("user%d@example.org", tries), "correct horse battery")
 		}
 		wantThrottled(t, err)
 		if tries <= 50 {
@@ -123,26 +123,26 @@ func TestS12OnePasswordOverManyAccountsIsThrottled(t *testing.T) {
 		}
 	}
 	l.signUp(t, "ada@example.org")
-	must(t, l.try(t.Context(), "2001:db8:0:2::1", "ada@example.org", password))
+	must(t, l.trySignIn(t.Context(), "2001:db8:0:2::1", "ada@example.org", password))
 }
 
 func TestPasswordsOfAStepUpAreThrottled(t *testing.T) {
 	t.Parallel()
-	l := setupLimited(t)
+	l := setupThrottled(t)
 	tokens, _ := l.signUp(t, "ada@example.org")
 	for range 9 {
-		_, err := l.sessions.StepUp(l.from(with(t.Context(), tokens), "192.0.2.1"), stepUpPassword("wrong horse battery"))
+		_, err := l.sessions.StepUp(l.fromAddress(with(t.Context(), tokens), "192.0.2.1"), stepUpPassword("wrong horse battery"))
 		wantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	}
-	_, err := l.sessions.StepUp(l.from(with(t.Context(), tokens), "192.0.2.1"), stepUpPassword(password))
+	_, err := l.sessions.StepUp(l.fromAddress(with(t.Context(), tokens), "192.0.2.1"), stepUpPassword(password))
 	wantThrottled(t, err)
-	must(t, l.try(t.Context(), "192.0.2.1", "ada@example.org", password))
+	must(t, l.trySignIn(t.Context(), "192.0.2.1", "ada@example.org", password))
 }
 
 // S11: a password is guessed no faster by who is signed in, wherever it is asked for.
 func TestS11PasswordsOfTheSignedInAreThrottled(t *testing.T) {
 	t.Parallel()
-	l := setupLimited(t)
+	l := setupThrottled(t)
 	tokens, _ := l.signUp(t, "ada@example.org")
 	guess := map[string]func(ctx context.Context, password string) error{
 		"change of password": func(ctx context.Context, password string) error {
@@ -158,7 +158,7 @@ func TestS11PasswordsOfTheSignedInAreThrottled(t *testing.T) {
 			return err
 		},
 	}
-	from := l.from(with(t.Context(), tokens), "192.0.2.1")
+	from := l.fromAddress(with(t.Context(), tokens), "192.0.2.1")
 	for range 3 {
 		for what, try := range guess {
 			if err := try(from, "wrong horse battery"); !fault.Is(err, faultv1.Reason_REASON_INVALID_CREDENTIALS) {
@@ -171,16 +171,16 @@ func TestS11PasswordsOfTheSignedInAreThrottled(t *testing.T) {
 			t.Errorf("%s after nine wrong passwords: %v", what, err)
 		}
 	}
-	must(t, guess["change of password"](l.from(with(t.Context(), tokens), "192.0.2.2"), password))
+	must(t, guess["change of password"](l.fromAddress(with(t.Context(), tokens), "192.0.2.2"), password))
 }
 
 // S12: a network guesses at codes of mails no more than at passwords, however many
 // sign-ins it begins; others go on.
 func TestS12MailCodesOfOneNetworkAreThrottled(t *testing.T) {
 	t.Parallel()
-	l := setupLimited(t)
+	l := setupThrottled(t)
 	try := func(address string) error {
-		_, err := l.sessions.FinishEmailSignIn(l.from(t.Context(), address), &authv1.FinishEmailSignInRequest{
+		_, err := l.sessions.FinishEmailSignIn(l.fromAddress(t.Context(), address), &authv1.FinishEmailSignInRequest{
 			ChallengeId: id.New(), Credential: &authv1.FinishEmailSignInRequest_Code{Code: "123456"},
 		})
 		return err

@@ -17,11 +17,11 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/migrations"
 )
 
-func (b *bundle) people() authv1.UserServiceClient { return authv1.NewUserServiceClient(b.conn) }
+func (b *bundle) userAdmin() authv1.UserServiceClient { return authv1.NewUserServiceClient(b.conn) }
 
 func (b *bundle) setDisabled(t *testing.T, operator *authv1.TokenResponse, userID string, disabled bool) error {
 	t.Helper()
-	_, err := b.people().UpdateUser(with(t.Context(), operator), &authv1.UpdateUserRequest{
+	_, err := b.userAdmin().UpdateUser(with(t.Context(), operator), &authv1.UpdateUserRequest{
 		User: &authv1.User{Id: userID, Disabled: disabled}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"disabled"}},
 	})
 	return err
@@ -32,12 +32,12 @@ func TestOperatorsManageUsers(t *testing.T) {
 	b := setup(t)
 	operator, ctx := b.operator(t), t.Context()
 	op := with(ctx, operator)
-	made, err := b.people().CreateUser(op, &authv1.CreateUserRequest{Email: "ada@example.org", Password: password, DisplayName: "Ada"})
+	made, err := b.userAdmin().CreateUser(op, &authv1.CreateUserRequest{Email: "ada@example.org", Password: password, DisplayName: "Ada"})
 	must(t, err)
 	if !made.GetEmailVerified() || made.GetDisabled() || made.GetDisplayName() != "Ada" {
 		t.Errorf("made %v", made)
 	}
-	_, err = b.people().CreateUser(op, &authv1.CreateUserRequest{Email: "ADA@example.org", Password: password})
+	_, err = b.userAdmin().CreateUser(op, &authv1.CreateUserRequest{Email: "ADA@example.org", Password: password})
 	wantReason(t, err, faultv1.Reason_REASON_EMAIL_TAKEN)
 	ada := b.signIn(t, "ada@example.org")
 	adas := b.principal(t, ada)
@@ -45,23 +45,23 @@ func TestOperatorsManageUsers(t *testing.T) {
 		t.Error("the user is an operator")
 	}
 
-	got, err := b.people().GetUser(op, &authv1.GetUserRequest{Id: made.GetId()})
+	got, err := b.userAdmin().GetUser(op, &authv1.GetUserRequest{Id: made.GetId()})
 	must(t, err)
 	if got.GetEmail() != "ada@example.org" {
 		t.Errorf("got %v", got)
 	}
-	renamed, err := b.people().UpdateUser(op, &authv1.UpdateUserRequest{
+	renamed, err := b.userAdmin().UpdateUser(op, &authv1.UpdateUserRequest{
 		User: &authv1.User{Id: made.GetId(), DisplayName: "Countess", Etag: got.GetEtag()}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
 	})
 	must(t, err)
 	if renamed.GetDisplayName() != "Countess" || renamed.GetEtag() == got.GetEtag() {
 		t.Errorf("renamed %v", renamed)
 	}
-	_, err = b.people().UpdateUser(op, &authv1.UpdateUserRequest{
+	_, err = b.userAdmin().UpdateUser(op, &authv1.UpdateUserRequest{
 		User: &authv1.User{Id: made.GetId(), DisplayName: "x", Etag: got.GetEtag()}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
 	})
 	wantReason(t, err, faultv1.Reason_REASON_ETAG_MISMATCH)
-	_, err = b.people().UpdateUser(op, &authv1.UpdateUserRequest{
+	_, err = b.userAdmin().UpdateUser(op, &authv1.UpdateUserRequest{
 		User: &authv1.User{Id: made.GetId(), Email: "eve@example.org"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"email"}},
 	})
 	wantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
@@ -85,14 +85,14 @@ func TestOperatorsManageUsers(t *testing.T) {
 
 	root := b.principal(t, operator)
 	wantReason(t, b.setDisabled(t, operator, root.UserID, true), faultv1.Reason_REASON_CONFLICT)
-	_, err = b.people().DeleteUser(op, &authv1.DeleteUserRequest{Id: root.UserID})
+	_, err = b.userAdmin().DeleteUser(op, &authv1.DeleteUserRequest{Id: root.UserID})
 	wantReason(t, err, faultv1.Reason_REASON_CONFLICT)
-	_, err = b.people().DeleteUser(op, &authv1.DeleteUserRequest{Id: made.GetId()})
+	_, err = b.userAdmin().DeleteUser(op, &authv1.DeleteUserRequest{Id: made.GetId()})
 	must(t, err)
 	for _, err := range []error{
-		func() error { _, err := b.people().GetUser(op, &authv1.GetUserRequest{Id: made.GetId()}); return err }(),
+		func() error { _, err := b.userAdmin().GetUser(op, &authv1.GetUserRequest{Id: made.GetId()}); return err }(),
 		func() error {
-			_, err := b.people().DeleteUser(op, &authv1.DeleteUserRequest{Id: made.GetId()})
+			_, err := b.userAdmin().DeleteUser(op, &authv1.DeleteUserRequest{Id: made.GetId()})
 			return err
 		}(),
 		b.setDisabled(t, operator, made.GetId(), false),
@@ -114,7 +114,7 @@ func TestOperatorsListUsers(t *testing.T) {
 	var listed []string
 	req := &authv1.ListUsersRequest{PageSize: 2, OrderBy: "email", Filter: `email != "root@example.org"`}
 	for {
-		page, err := b.people().ListUsers(op, req)
+		page, err := b.userAdmin().ListUsers(op, req)
 		must(t, err)
 		for _, u := range page.GetUsers() {
 			listed = append(listed, u.GetEmail())
@@ -126,7 +126,7 @@ func TestOperatorsListUsers(t *testing.T) {
 	if got := fmt.Sprint(listed); got != "[user0@example.org user1@example.org user2@example.org user3@example.org user4@example.org]" {
 		t.Errorf("listed %s", got)
 	}
-	_, err := b.people().ListUsers(op, &authv1.ListUsersRequest{Filter: `passwordHash = "x"`})
+	_, err := b.userAdmin().ListUsers(op, &authv1.ListUsersRequest{Filter: `passwordHash = "x"`})
 	wantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
 }
 
@@ -137,7 +137,7 @@ func TestS46UsersAreTheOperatorsToManage(t *testing.T) {
 	b := setupWith(t, clock.System(), auth.Config{})
 	ada, principal := b.signUp(t, "ada@example.org")
 	_, other := b.signUp(t, "bea@example.org")
-	_, err := b.people().ListUsers(with(t.Context(), ada), &authv1.ListUsersRequest{})
+	_, err := b.userAdmin().ListUsers(with(t.Context(), ada), &authv1.ListUsersRequest{})
 	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	wantReason(t, b.setDisabled(t, ada, other.UserID, true), faultv1.Reason_REASON_PERMISSION_DENIED)
 	db := b.database.Open(t, migrations.Role)
@@ -151,7 +151,7 @@ func TestS46UsersAreTheOperatorsToManage(t *testing.T) {
 	// A token from when somebody was an operator shows no more than the database does.
 	operator := b.operator(t)
 	must(t, b.service.GrantOperator(t.Context(), "root@example.org", false))
-	_, err = b.people().GetUser(with(t.Context(), operator), &authv1.GetUserRequest{Id: other.UserID})
+	_, err = b.userAdmin().GetUser(with(t.Context(), operator), &authv1.GetUserRequest{Id: other.UserID})
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	wantReason(t, b.setDisabled(t, operator, other.UserID, true), faultv1.Reason_REASON_NOT_FOUND)
 }

@@ -35,18 +35,18 @@ func TestUsersAreToldByTheirIDs(t *testing.T) {
 	if u := byID[a.GetId()]; u.GetDisplayName() != "Importer" || u.GetEmail() != "" || !u.GetServiceAccount() || u.GetDisabled() {
 		t.Errorf("the service account is %v", u)
 	}
-	for _, ids := range [][]string{nil, {"ada"}, {adas.UserID, adas.UserID}, many(101)} {
+	for _, ids := range [][]string{nil, {"ada"}, {adas.UserID, adas.UserID}, newIDs(101)} {
 		_, err = users.BatchGetUsers(b.asService(t, "auth"), &authv1.BatchGetUsersRequest{Ids: ids})
 		wantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
 	}
-	got, err = users.BatchGetUsers(b.asService(t, "auth"), &authv1.BatchGetUsersRequest{Ids: append(many(99), adas.UserID)})
+	got, err = users.BatchGetUsers(b.asService(t, "auth"), &authv1.BatchGetUsersRequest{Ids: append(newIDs(99), adas.UserID)})
 	must(t, err)
 	if len(got.GetUsers()) != 1 {
 		t.Errorf("told of %v", got)
 	}
 }
 
-func many(n int) []string {
+func newIDs(n int) []string {
 	out := make([]string, n)
 	for i := range out {
 		out[i] = id.New()
@@ -92,7 +92,7 @@ func TestS78MembershipsAreToldAsTheyAre(t *testing.T) {
 	if m := told()[bob]; !m.GetDisabled() {
 		t.Errorf("disabled, bob is %v", m)
 	}
-	must(t, b.remove(asAda, org, bob))
+	must(t, b.removeMember(asAda, org, bob))
 	if after := told(); len(after) != 2 || after[bob] != nil {
 		t.Errorf("after the removal: %v", after)
 	}
