@@ -46,7 +46,7 @@ func setupCredentials(t *testing.T) *credentials {
 	c.server = rpctest.Serve(t, "auth", c.Service.Register, rpctest.Options{APIKeys: resolver})
 	c.organizations = authv1.NewOrganizationServiceClient(c.server.Conn)
 	c.roles, c.invitations = authv1.NewRoleServiceClient(c.server.Conn), authv1.NewInvitationServiceClient(c.server.Conn)
-	c.role, err = c.Bundle.Roles.CreateRole(authtest.With(t.Context(), c.admin), &authv1.CreateRoleRequest{
+	c.role, err = c.Roles.CreateRole(authtest.With(t.Context(), c.admin), &authv1.CreateRoleRequest{
 		OrganizationId: c.org, Role: &authv1.Role{DisplayName: "Reader", Permissions: []string{"chat.read"}},
 	})
 	authtest.Must(t, err)
@@ -131,7 +131,7 @@ func TestS83ARoleAsHighAsOnesOwnTakesAFirstPartySession(t *testing.T) {
 		authtest.Must(t, c.updateMember(as(), "viewer"))
 		authtest.WantReason(t, c.updateMember(as(), "member"), faultv1.Reason_REASON_INSUFFICIENT_SCOPE)
 	})
-	_, err := c.Bundle.Organizations.UpdateMember(authtest.With(t.Context(), c.admin), &authv1.UpdateMemberRequest{
+	_, err := c.Organizations.UpdateMember(authtest.With(t.Context(), c.admin), &authv1.UpdateMemberRequest{
 		OrganizationId: c.org, UserId: c.viewerID, Roles: []string{"admin"},
 	})
 	authtest.Must(t, err)
@@ -145,13 +145,13 @@ func TestS83AProviderOfAdminsIsChangedByNobodyWhoIsLess(t *testing.T) {
 	_, err := e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Role = "admin" }, "role")
 	authtest.Must(t, err)
 	made, err := e.Roles.CreateRole(authtest.With(t.Context(), e.Owner), &authv1.CreateRoleRequest{
-		OrganizationId: e.Id, Role: &authv1.Role{DisplayName: "Directory", Permissions: []string{"identity_providers.write", "chat.read"}},
+		OrganizationId: e.OrganizationID, Role: &authv1.Role{DisplayName: "Directory", Permissions: []string{"identity_providers.write", "chat.read"}},
 	})
 	authtest.Must(t, err)
-	clerk := e.Join(t, e.Operator(t), e.Id, "clerk@example.org", made.GetId(), "member")
+	clerk := e.Join(t, e.Operator(t), e.OrganizationID, "clerk@example.org", made.GetId(), "member")
 	_, err = e.Update(t, clerk, func(p *authv1.IdentityProvider) { p.Domains = []string{"mine.example"} }, "domains")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	_, err = e.Directory.DeleteIdentityProvider(authtest.With(t.Context(), clerk), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.Id, Id: e.Provider})
+	_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), clerk), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	_, err = e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Role = "member" }, "role")
 	authtest.Must(t, err)

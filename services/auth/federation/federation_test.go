@@ -161,7 +161,7 @@ func TestS16WhoeverComesByAProviderPutsTheSquatterOut(t *testing.T) {
 	f := authtest.SetupFederated(t, func(c *auth.Config) { c.VerifiedEmail = false })
 	squatter, p := f.SignUp(t, authtest.Ada)
 	f.LinkTo(t, squatter, claimsOf("squatter", "squatter@example.com"))
-	key, err := f.ApiKeys.CreateApiKey(authtest.With(t.Context(), squatter), &authv1.CreateApiKeyRequest{
+	key, err := f.APIKeys.CreateApiKey(authtest.With(t.Context(), squatter), &authv1.CreateApiKeyRequest{
 		ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}},
 	})
 	authtest.Must(t, err)
@@ -200,12 +200,12 @@ func TestS16AResetOfAnUnconfirmedAccountRemovesItsIdentities(t *testing.T) {
 	f.LinkTo(t, squatter, claimsOf("squatter", "squatter@example.com"))
 	p.ForgotPassword(t, authtest.Ada)
 	_, token := p.Link(t, authtest.Ada, "Choose a new password")
-	authtest.Must(t, p.ResetPassword(t, token, authtest.Theirs))
+	authtest.Must(t, p.ResetPassword(t, token, authtest.OtherPassword))
 	if n := authtest.AdminText(t, f.Bundle, "SELECT count(*)::text FROM auth.identities"); n != "0" {
 		t.Errorf("%s identities are left", n)
 	}
 	// Of an account that is confirmed, they stay.
-	mine := f.SignInWith(t, authtest.Ada, authtest.Theirs)
+	mine := f.SignInWith(t, authtest.Ada, authtest.OtherPassword)
 	f.LinkTo(t, mine, claimsOf("1", authtest.Ada))
 	p.Server.Forget()
 	p.ForgotPassword(t, authtest.Ada)

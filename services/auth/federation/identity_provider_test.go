@@ -26,7 +26,7 @@ func TestPeopleComeIntoAnOrganizationByItsIssuer(t *testing.T) {
 	tokens, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
 	p := e.Principal(t, tokens)
-	if p.OrganizationID != e.Id || !slices.Equal(p.Roles, []string{"member"}) || !slices.Equal(p.Methods, []string{"fed"}) {
+	if p.OrganizationID != e.OrganizationID || !slices.Equal(p.Roles, []string{"member"}) || !slices.Equal(p.Methods, []string{"fed"}) {
 		t.Errorf("came as %+v", p)
 	}
 	// What the organization says of an address confirms nothing.
@@ -45,10 +45,10 @@ func TestPeopleComeIntoAnOrganizationByItsIssuer(t *testing.T) {
 	if p := e.Principal(t, second); !slices.Equal(p.Roles, []string{"viewer"}) {
 		t.Errorf("came as %v", p.Roles)
 	}
-	authtest.WantActions(t, e.Bundle, e.Id, "auth.organization.created", "auth.session.created", "auth.identity_provider.created", "auth.member.added",
+	authtest.WantActions(t, e.Bundle, e.OrganizationID, "auth.organization.created", "auth.session.created", "auth.identity_provider.created", "auth.member.added",
 		"auth.session.created", "auth.session.created", "auth.identity_provider.updated", "auth.member.added", "auth.session.created")
 	// S21: who was removed does not come back by signing in.
-	_, err = e.Organizations.RemoveMember(authtest.With(t.Context(), e.Owner), &authv1.RemoveMemberRequest{OrganizationId: e.Id, UserId: p.UserID})
+	_, err = e.Organizations.RemoveMember(authtest.With(t.Context(), e.Owner), &authv1.RemoveMemberRequest{OrganizationId: e.OrganizationID, UserId: p.UserID})
 	authtest.Must(t, err)
 	e.WantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	// S38: nor is a second factor skipped.
@@ -109,7 +109,7 @@ func TestS16AHostileIssuerOpensNoForeignAccount(t *testing.T) {
 	other.WantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_IDENTITY_NOT_LINKED)
 	stranger, err := other.SignInAs(t, claimsOf("1", "new@other.example"))
 	authtest.Must(t, err)
-	if p := other.Principal(t, stranger); p.UserID == theirs.GetUser().GetId() || p.OrganizationID != other.Id {
+	if p := other.Principal(t, stranger); p.UserID == theirs.GetUser().GetId() || p.OrganizationID != other.OrganizationID {
 		t.Errorf("came as %+v", p)
 	}
 }
@@ -121,7 +121,7 @@ func TestAnAccountJoinsByAnIssuerThatItsUserLinks(t *testing.T) {
 	e.LinkTo(t, tokens, claimsOf("1", "ada@acme.example"))
 	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
-	if got := e.Principal(t, came); got.UserID != p.UserID || got.OrganizationID != e.Id || !slices.Equal(got.Roles, []string{"member"}) {
+	if got := e.Principal(t, came); got.UserID != p.UserID || got.OrganizationID != e.OrganizationID || !slices.Equal(got.Roles, []string{"member"}) {
 		t.Errorf("came as %+v", got)
 	}
 	// A member keeps its role.
@@ -150,7 +150,7 @@ func TestS41AnOrganizationsIssuerOpensThatOrganizationAlone(t *testing.T) {
 		"her own organization": func() error { return home(came) },
 		"after a refresh":      func() error { return home(e.Refreshed(t, came)) },
 		"a key": func() error {
-			_, err := e.ApiKeys.CreateApiKey(authtest.With(t.Context(), came), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
+			_, err := e.APIKeys.CreateApiKey(authtest.With(t.Context(), came), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
 			return err
 		},
 		"an authenticator": func() error {
@@ -210,7 +210,7 @@ func TestS41AnOrganizationsIssuerActsInThatOrganizationAlone(t *testing.T) {
 	authtest.Must(t, err)
 	_, err = e.Organizations.DeleteOrganization(authtest.With(t.Context(), tokens), &authv1.DeleteOrganizationRequest{Id: gone.GetId()})
 	authtest.Must(t, err)
-	made, err := e.ApiKeys.CreateApiKey(authtest.With(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
+	made, err := e.APIKeys.CreateApiKey(authtest.With(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
 	authtest.Must(t, err)
 	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
@@ -241,11 +241,11 @@ func TestS41AnOrganizationsIssuerActsInThatOrganizationAlone(t *testing.T) {
 			return err
 		},
 		"reading keys": func() error {
-			_, err := e.ApiKeys.ListApiKeys(ctx, &authv1.ListApiKeysRequest{})
+			_, err := e.APIKeys.ListApiKeys(ctx, &authv1.ListApiKeysRequest{})
 			return err
 		},
 		"ending a key": func() error {
-			_, err := e.ApiKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: made.GetApiKey().GetId()})
+			_, err := e.APIKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: made.GetApiKey().GetId()})
 			return err
 		},
 		"reading consents": func() error {
@@ -269,10 +269,10 @@ func TestS41AnOrganizationsIssuerActsInThatOrganizationAlone(t *testing.T) {
 	}
 	me, err := e.Accounts.GetMe(ctx, &authv1.GetMeRequest{})
 	authtest.Must(t, err)
-	if me.GetDisplayName() != "ada" || me.GetOrganizationId() != e.Id {
+	if me.GetDisplayName() != "ada" || me.GetOrganizationId() != e.OrganizationID {
 		t.Errorf("she is %v", me)
 	}
-	_, err = e.Organizations.RemoveMember(ctx, &authv1.RemoveMemberRequest{OrganizationId: e.Id, UserId: p.UserID})
+	_, err = e.Organizations.RemoveMember(ctx, &authv1.RemoveMemberRequest{OrganizationId: e.OrganizationID, UserId: p.UserID})
 	authtest.Must(t, err) // it acts in the organization
 }
 
@@ -316,7 +316,7 @@ func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {
 	if answers[0] != answers[1] {
 		t.Errorf("answered %q", answers)
 	}
-	if m := server.Wait(t, "boss@acme.example", "Somebody signed in with your address"); authtest.CodePattern.MatchString(m.Text) {
+	if m := server.Wait(t, "boss@acme.example", "Somebody signed in with your address"); authtest.LinkPattern.MatchString(m.Text) {
 		t.Error("the notice has a link")
 	}
 	_, token := p.Link(t, "ada@acme.example", "Confirm your address")
@@ -329,7 +329,7 @@ func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {
 	}
 	tokens, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
-	if got := e.Principal(t, tokens); got.OrganizationID != e.Id {
+	if got := e.Principal(t, tokens); got.OrganizationID != e.OrganizationID {
 		t.Errorf("came as %+v", got)
 	}
 	e.WantRefused(t, claimsOf("2", "boss@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
@@ -367,11 +367,11 @@ func TestS65IssuersInsideAreNotReached(t *testing.T) {
 func TestS73AClientsSecretIsForItsIssuerAlone(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
-	got, err := e.Directory.GetIdentityProvider(authtest.With(t.Context(), e.Owner), &authv1.GetIdentityProviderRequest{OrganizationId: e.Id, Id: e.Provider})
+	got, err := e.IdentityProviders.GetIdentityProvider(authtest.With(t.Context(), e.Owner), &authv1.GetIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
 	authtest.Must(t, err)
-	listed, err := e.Directory.ListIdentityProviders(authtest.With(t.Context(), e.Owner), &authv1.ListIdentityProvidersRequest{OrganizationId: e.Id})
+	listed, err := e.IdentityProviders.ListIdentityProviders(authtest.With(t.Context(), e.Owner), &authv1.ListIdentityProvidersRequest{OrganizationId: e.OrganizationID})
 	authtest.Must(t, err)
-	if !proto.Equal(got, e.Made) || len(listed.GetIdentityProviders()) != 1 || got.GetClientSecret() != "" || got.GetRole() != "member" || got.GetDomains()[0] != "acme.example" {
+	if !proto.Equal(got, e.Created) || len(listed.GetIdentityProviders()) != 1 || got.GetClientSecret() != "" || got.GetRole() != "member" || got.GetDomains()[0] != "acme.example" {
 		t.Errorf("%v, listed %v", got, listed)
 	}
 	stored := authtest.AdminText(t, e.Bundle, `SELECT string_agg(p::text || encode(sealed_secret, 'escape'), ' ') || (SELECT string_agg(a.changes::text, ' ')
@@ -409,24 +409,24 @@ func TestS46IdentityProvidersAreOfWhoAdministersTheOrganization(t *testing.T) {
 	for tokens, want := range map[*authv1.TokenResponse]faultv1.Reason{
 		member: faultv1.Reason_REASON_PERMISSION_DENIED, other.Owner: faultv1.Reason_REASON_NOT_FOUND,
 	} {
-		_, err := e.Create(t, tokens, e.Description())
+		_, err := e.Create(t, tokens, e.NewProvider())
 		authtest.WantReason(t, err, want)
 		_, err = e.Update(t, tokens, same, "display_name")
 		authtest.WantReason(t, err, want)
-		_, err = e.Directory.GetIdentityProvider(authtest.With(t.Context(), tokens), &authv1.GetIdentityProviderRequest{OrganizationId: e.Id, Id: e.Provider})
+		_, err = e.IdentityProviders.GetIdentityProvider(authtest.With(t.Context(), tokens), &authv1.GetIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
 		authtest.WantReason(t, err, want)
-		_, err = e.Directory.DeleteIdentityProvider(authtest.With(t.Context(), tokens), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.Id, Id: e.Provider})
+		_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), tokens), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
 		authtest.WantReason(t, err, want)
 	}
 	// Under its own organization another's id is as absent.
-	_, err = e.Directory.DeleteIdentityProvider(authtest.With(t.Context(), other.Owner), &authv1.DeleteIdentityProviderRequest{OrganizationId: other.Id, Id: e.Provider})
+	_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), other.Owner), &authv1.DeleteIdentityProviderRequest{OrganizationId: other.OrganizationID, Id: e.Provider})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	for field, spoil := range map[string]func(*authv1.IdentityProvider){
 		"displayName": func(p *authv1.IdentityProvider) { p.DisplayName = " " }, "issuer": func(p *authv1.IdentityProvider) { p.Issuer = "http://acme.example" },
 		"clientId": func(p *authv1.IdentityProvider) { p.ClientId = "" }, "domains": func(p *authv1.IdentityProvider) { p.Domains = nil },
 		"role": func(p *authv1.IdentityProvider) { p.Role = "owner" }, "domains[0]": func(p *authv1.IdentityProvider) { p.Domains = []string{"@x"} },
 	} {
-		p := e.Description()
+		p := e.NewProvider()
 		spoil(p)
 		_, err := e.Create(t, e.Owner, p)
 		if v := fault.From(err).Violations(); len(v) != 1 || v[0].Field != "identityProvider."+field {
@@ -436,13 +436,13 @@ func TestS46IdentityProvidersAreOfWhoAdministersTheOrganization(t *testing.T) {
 	_, err = e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Etag = "7" }, "display_name")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_ETAG_MISMATCH)
 	for range 9 {
-		_, err = e.Create(t, e.Owner, e.Description())
+		_, err = e.Create(t, e.Owner, e.NewProvider())
 		authtest.Must(t, err)
 	}
-	_, err = e.Create(t, e.Owner, e.Description())
+	_, err = e.Create(t, e.Owner, e.NewProvider())
 	authtest.WantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 
-	_, err = e.Directory.DeleteIdentityProvider(authtest.With(t.Context(), e.Owner), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.Id, Id: e.Provider})
+	_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), e.Owner), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
 	authtest.Must(t, err)
 	_, err = e.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: e.Provider})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
@@ -451,6 +451,6 @@ func TestS46IdentityProvidersAreOfWhoAdministersTheOrganization(t *testing.T) {
 	}
 	// S18: a stolen session of an owner does not open a lasting way in.
 	e.Clock.Advance(identity.MaxAuthAge + time.Second)
-	_, err = e.Create(t, e.Owner, e.Description())
+	_, err = e.Create(t, e.Owner, e.NewProvider())
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 }

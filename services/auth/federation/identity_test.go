@@ -131,7 +131,7 @@ func TestTheLastWayToSignInStays(t *testing.T) {
 	authtest.WantReason(t, f.RemoveIdentity(t, tokens, first), faultv1.Reason_REASON_LAST_CREDENTIAL)
 	_, err = f.SignInAs(t, claimsOf("1", authtest.Ada))
 	authtest.Must(t, err)
-	f.RegisterPasskey(t, tokens, authtest.NewKey(t)) // signs in alone
+	f.RegisterPasskey(t, tokens, authtest.NewPasskey(t)) // signs in alone
 	tokens, err = f.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 	authtest.Must(t, err)
 	authtest.Must(t, f.RemoveIdentity(t, tokens, first))
@@ -143,7 +143,7 @@ func TestTheLastPasskeyStaysWhereNothingElseSignsIn(t *testing.T) {
 	f := authtest.SetupFederated(t)
 	tokens, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
 	authtest.Must(t, err)
-	key := authtest.NewKey(t)
+	key := authtest.NewPasskey(t)
 	registered := f.RegisterPasskey(t, tokens, key)
 	tokens, err = f.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 	authtest.Must(t, err)

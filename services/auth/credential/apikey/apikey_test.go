@@ -29,19 +29,19 @@ func TestTheLifeOfAnAPIKey(t *testing.T) {
 	if got.UserID != principal.UserID || got.ID != k.GetId() || strings.Join(got.Scopes, " ") != "chat.read chat.write" || strings.Join(got.Roles, " ") != "owner" {
 		t.Errorf("resolved to %+v", got)
 	}
-	list, err := b.ApiKeys.ListApiKeys(authtest.With(t.Context(), ada), &authv1.ListApiKeysRequest{})
+	list, err := b.APIKeys.ListApiKeys(authtest.With(t.Context(), ada), &authv1.ListApiKeysRequest{})
 	authtest.Must(t, err)
 	if len(list.GetApiKeys()) != 1 || list.GetApiKeys()[0].GetLastUsedTime() == nil {
 		t.Errorf("listed %v", list)
 	}
-	rotated, err := b.ApiKeys.RotateApiKey(authtest.With(t.Context(), ada), &authv1.RotateApiKeyRequest{Id: k.GetId()})
+	rotated, err := b.APIKeys.RotateApiKey(authtest.With(t.Context(), ada), &authv1.RotateApiKeyRequest{Id: k.GetId()})
 	authtest.Must(t, err)
 	for secret, alive := range map[string]bool{created.GetSecret(): false, rotated.GetSecret(): true} {
 		if _, err := b.Service.APIKey(t.Context(), keys.Hash(secret)); (err == nil) != alive {
 			t.Errorf("after the rotation, alive should be %v: %v", alive, err)
 		}
 	}
-	_, err = b.ApiKeys.DeleteApiKey(authtest.With(t.Context(), ada), &authv1.DeleteApiKeyRequest{Id: k.GetId()})
+	_, err = b.APIKeys.DeleteApiKey(authtest.With(t.Context(), ada), &authv1.DeleteApiKeyRequest{Id: k.GetId()})
 	authtest.Must(t, err)
 	_, err = b.Service.APIKey(t.Context(), keys.Hash(rotated.GetSecret()))
 	authtest.WantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
@@ -70,7 +70,7 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 		"apiKey.expireTime":  {DisplayName: "x", Scopes: []string{"chat.read"}, ExpireTime: timestamppb.New(clock.System().Now().Add(-time.Second))},
 		"apiKey.displayName": {Scopes: []string{"chat.read"}},
 	} {
-		_, err := b.ApiKeys.CreateApiKey(authtest.With(t.Context(), ada), &authv1.CreateApiKeyRequest{ApiKey: k})
+		_, err := b.APIKeys.CreateApiKey(authtest.With(t.Context(), ada), &authv1.CreateApiKeyRequest{ApiKey: k})
 		authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
 		if v := fault.From(err).Violations(); len(v) != 1 || v[0].Field != field {
 			t.Errorf("%s: violations %+v", field, v)

@@ -21,11 +21,11 @@ func TestS18NewKeysNeedAFreshSignIn(t *testing.T) {
 	made := b.CreateKey(t, tokens, "chat.read")
 	clk.Advance(identity.MaxAuthAge + time.Second)
 	ctx := authtest.With(t.Context(), tokens)
-	_, err := b.ApiKeys.CreateApiKey(ctx, &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
+	_, err := b.APIKeys.CreateApiKey(ctx, &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
-	_, err = b.ApiKeys.RotateApiKey(ctx, &authv1.RotateApiKeyRequest{Id: made.GetApiKey().GetId()})
+	_, err = b.APIKeys.RotateApiKey(ctx, &authv1.RotateApiKeyRequest{Id: made.GetApiKey().GetId()})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 	// Ending one needs no more than being there.
-	_, err = b.ApiKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: made.GetApiKey().GetId()})
+	_, err = b.APIKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: made.GetApiKey().GetId()})
 	authtest.Must(t, err)
 }

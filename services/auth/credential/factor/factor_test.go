@@ -45,10 +45,10 @@ func TestS35ATOTPCodeWorksOnceAndNoneBeforeIt(t *testing.T) {
 	next := h.Code(t, 1)
 	_, err := h.Answer(t.Context(), h.Challenge(t), next)
 	authtest.Must(t, err)
-	h.Clock.Advance(authtest.Step)
+	h.Clock.Advance(authtest.TOTPStep)
 	h.WantRefused(t, h.Challenge(t), next)
 	h.WantRefused(t, h.Challenge(t), h.Code(t, -1))
-	h.Clock.Advance(authtest.Step)
+	h.Clock.Advance(authtest.TOTPStep)
 	challenges := []string{h.Challenge(t), h.Challenge(t), h.Challenge(t), h.Challenge(t)}
 	code, errs := h.Code(t, 0), make([]error, len(challenges))
 	var group sync.WaitGroup
@@ -66,7 +66,7 @@ func TestS36FiveWrongCodesKillAChallenge(t *testing.T) {
 	h := authtest.SetupFactorUser(t)
 	challenge := h.Challenge(t)
 	for range 5 {
-		h.WantRefused(t, challenge, h.Wrong(t))
+		h.WantRefused(t, challenge, h.WrongCode(t))
 	}
 	h.WantRefused(t, challenge, h.Code(t, 1))
 	_, err := h.Answer(t.Context(), h.Challenge(t), h.Code(t, 1))
@@ -77,7 +77,7 @@ func TestS36TenWrongCodesInAnHourThrottle(t *testing.T) {
 	t.Parallel()
 	h := authtest.SetupFactorUser(t)
 	challenges := []string{h.Challenge(t), h.Challenge(t), h.Challenge(t), h.Challenge(t)}
-	wrong := h.Wrong(t)
+	wrong := h.WrongCode(t)
 	errs := make([]error, 40)
 	var group sync.WaitGroup
 	for i := range errs {
@@ -197,7 +197,7 @@ func TestS39RemovingAFactorNeedsOne(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 	_, err = h.Sessions.StepUp(authtest.With(t.Context(), h.Tokens), authtest.StepUpPassword(authtest.Password))
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
-	_, err = h.Sessions.StepUp(authtest.With(t.Context(), h.Tokens), authtest.StepUpCode(h.Wrong(t)))
+	_, err = h.Sessions.StepUp(authtest.With(t.Context(), h.Tokens), authtest.StepUpCode(h.WrongCode(t)))
 	authtest.WantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
 	tokens, err := h.Sessions.StepUp(authtest.With(t.Context(), h.Tokens), authtest.StepUpCode(h.Code(t, 1)))
 	authtest.Must(t, err)

@@ -13,7 +13,7 @@ func TestS18AChangeOfFactorsIsTold(t *testing.T) {
 	clk := clock.System()
 	p := authtest.SetupMail(t, clk, false)
 	tokens, _ := p.SignUp(t, authtest.Ada)
-	key := authtest.NewKey(t)
+	key := authtest.NewPasskey(t)
 	registered := p.RegisterPasskey(t, tokens, key)
 	p.Server.Wait(t, authtest.Ada, "A second factor was added")
 	fresh, err := p.Sessions.StepUp(authtest.With(t.Context(), tokens), &authv1.StepUpRequest{

@@ -34,7 +34,7 @@ func setupPasskeyUser(t *testing.T, change ...func(*keystub.Key)) *passkeyUser {
 	clk := clock.NewFake(time.Now())
 	h := &passkeyUser{Bundle: authtest.SetupWith(t, clk, auth.Config{}), clock: clk, email: "ada@example.org"}
 	h.tokens, _ = h.SignUp(t, h.email)
-	h.key = authtest.NewKey(t)
+	h.key = authtest.NewPasskey(t)
 	for _, c := range change {
 		c(h.key)
 	}
@@ -107,15 +107,15 @@ func TestS36WrongPasskeysCountAsWrongCodes(t *testing.T) {
 	t.Parallel()
 	h := setupPasskeyUser(t)
 	challenge := h.SignIn(t, h.email).GetMfaChallenge().GetId()
-	stranger := authtest.NewKey(t)
+	stranger := authtest.NewPasskey(t)
 	asked := make([]*authv1.PasskeyCeremony, 6)
 	for i := range asked {
 		asked[i] = h.BeginPasskeySignIn(t, challenge)
 	}
 	for i := range 5 {
-		h.WantNotProven(t, authtest.SignPasskey(t, stranger, asked[i]))
+		h.WantPasskeyRefused(t, authtest.SignPasskey(t, stranger, asked[i]))
 	}
-	h.WantNotProven(t, authtest.SignPasskey(t, h.key, asked[5]))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, asked[5]))
 }
 
 func TestS40AChallengeIsAnsweredOnceAndInTime(t *testing.T) {
@@ -133,15 +133,15 @@ func TestS40AChallengeIsAnsweredOnceAndInTime(t *testing.T) {
 	}
 	// Wrong answers end it too.
 	asked := h.BeginPasskeySignIn(t, "")
-	h.WantNotProven(t, authtest.SignPasskey(t, authtest.NewKey(t), asked))
-	h.WantNotProven(t, authtest.SignPasskey(t, h.key, asked))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, authtest.NewPasskey(t), asked))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, asked))
 	// What another question was asked for is no answer.
 	other, mine := authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")), h.BeginPasskeySignIn(t, "")
-	h.WantNotProven(t, &authv1.PasskeyAnswer{ChallengeId: mine.GetChallengeId(), Credential: other.GetCredential()})
+	h.WantPasskeyRefused(t, &authv1.PasskeyAnswer{ChallengeId: mine.GetChallengeId(), Credential: other.GetCredential()})
 	late := h.BeginPasskeySignIn(t, "")
 	h.clock.Advance(5*time.Minute + time.Second)
-	h.WantNotProven(t, authtest.SignPasskey(t, h.key, late))
-	h.WantNotProven(t, authtest.SignPasskey(t, h.key, &authv1.PasskeyCeremony{ChallengeId: "unknown", PublicKey: late.GetPublicKey()}))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, late))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, &authv1.PasskeyCeremony{ChallengeId: "unknown", PublicKey: late.GetPublicKey()}))
 }
 
 func TestS40OriginRelyingPartyAndUserAreChecked(t *testing.T) {
@@ -182,11 +182,11 @@ func TestS40AFallingSignCountIsRefusedAndWrittenDown(t *testing.T) {
 	_, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
 	authtest.Must(t, err)
 	h.key.Count -= 1 // as a copy would that did not sign meanwhile
-	h.WantNotProven(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
 	authtest.WantActions(t, h.Bundle, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.passkey.created",
 		"auth.session.created", "auth.passkey.clone_suspected")
 	h.key.Count = 0
-	h.WantNotProven(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
 	h.key.Count = 100
 	_, err = h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
 	authtest.Must(t, err)
@@ -197,7 +197,7 @@ func TestS38APasskeyIsNotSkippedEither(t *testing.T) {
 	h := authtest.Setup(t)
 	tokens, p := h.SignUp(t, "ada@example.org")
 	before := h.SignIn(t, "ada@example.org")
-	h.RegisterPasskey(t, tokens, authtest.NewKey(t))
+	h.RegisterPasskey(t, tokens, authtest.NewPasskey(t))
 	_, err := h.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: before.GetRefreshToken()})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
 	refreshed, err := h.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
@@ -223,7 +223,7 @@ func TestS39RemovingAPasskeyNeedsAFactor(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 
 	bob, _ := h.SignUp(t, "bob@example.org")
-	bobs := authtest.NewKey(t)
+	bobs := authtest.NewPasskey(t)
 	theirs := h.RegisterPasskey(t, bob, bobs).GetPasskey().GetId()
 	stepUp := func(tokens *authv1.TokenResponse, key *keystub.Key) (*authv1.TokenResponse, error) {
 		return h.Sessions.StepUp(authtest.With(t.Context(), tokens), &authv1.StepUpRequest{
@@ -240,12 +240,12 @@ func TestS39RemovingAPasskeyNeedsAFactor(t *testing.T) {
 	authtest.WantReason(t, remove(fresh, theirs), faultv1.Reason_REASON_NOT_FOUND)
 	authtest.WantReason(t, remove(fresh, id.New()), faultv1.Reason_REASON_NOT_FOUND)
 	// A second one comes without recovery codes, and keeps the first ones.
-	second := authtest.NewKey(t)
+	second := authtest.NewPasskey(t)
 	if codes := h.RegisterPasskey(t, fresh, second).GetRecoveryCodes(); len(codes) != 0 {
 		t.Errorf("%d new recovery codes", len(codes))
 	}
 	authtest.Must(t, remove(fresh, mine))
-	h.WantNotProven(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
 	left, err := h.Factors.GetFactors(authtest.With(t.Context(), fresh), &authv1.GetFactorsRequest{})
 	authtest.Must(t, err)
 	if !slices.Equal(left.GetMethods(), []string{"passkey", "recovery_code"}) {
@@ -260,7 +260,7 @@ func TestRegisteringIsForWhomItWasAskedAndOnce(t *testing.T) {
 	eve, _ := h.SignUp(t, "eve@example.org")
 	asked, err := h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
 	authtest.Must(t, err)
-	answer, err := authtest.NewKey(t).Register(asked.GetPublicKey().AsMap())
+	answer, err := authtest.NewPasskey(t).Register(asked.GetPublicKey().AsMap())
 	authtest.Must(t, err)
 	finish := func(tokens *authv1.TokenResponse, challenge string, answer map[string]any) error {
 		_, err := h.Passkeys.FinishPasskey(authtest.With(t.Context(), tokens), &authv1.FinishPasskeyRequest{ChallengeId: challenge, Credential: authtest.ToStruct(t, answer)})
@@ -295,7 +295,7 @@ func TestS16APasskeyOfAnUnconfirmedAddressDoesNotSignIn(t *testing.T) {
 	p := authtest.SetupMail(t, clock.System(), true)
 	p.Operator(t)
 	p.Database.AdminExec(t, "UPDATE auth.users SET email_verified = true")
-	tokens, key := p.SignIn(t, "root@example.org"), authtest.NewKey(t)
+	tokens, key := p.SignIn(t, "root@example.org"), authtest.NewPasskey(t)
 	p.RegisterPasskey(t, tokens, key)
 	_, err := p.FinishPasskeySignIn(t, authtest.SignPasskey(t, key, p.BeginPasskeySignIn(t, "")))
 	authtest.Must(t, err)
@@ -313,7 +313,7 @@ func TestASecondFactorMoreLeavesTheOtherSessionsAlone(t *testing.T) {
 	authtest.Must(t, err)
 	totp := &authtest.FactorUser{Bundle: h.Bundle, Clock: h.clock}
 	totp.Enroll(t, h.email, fresh)
-	h.RegisterPasskey(t, fresh, authtest.NewKey(t))
+	h.RegisterPasskey(t, fresh, authtest.NewPasskey(t))
 	for _, tokens := range []*authv1.TokenResponse{other, h.tokens} {
 		_, err = h.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 		authtest.Must(t, err)

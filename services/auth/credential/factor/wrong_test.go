@@ -21,11 +21,11 @@ func TestS93WrongCodesAfterARightPasswordAreTold(t *testing.T) {
 	h := &authtest.FactorUser{Bundle: p.Bundle, Clock: clk}
 	h.Tokens, _ = h.SignUp(t, "ada@example.org")
 	h.Enroll(t, "ada@example.org", h.Tokens)
-	wrong := h.Wrong(t)
+	wrong := h.WrongCode(t)
 	for range 2 {
 		h.WantRefused(t, h.Challenge(t), wrong)
 	}
-	if told := h.WrongCodeMail(t); told != "0" {
+	if told := h.WrongCodeMails(t); told != "0" {
 		t.Errorf("told %s times of two slips", told)
 	}
 	// A right code between wrong ones does not reset the count, and does not
@@ -40,20 +40,20 @@ func TestS93WrongCodesAfterARightPasswordAreTold(t *testing.T) {
 		group.Go(func() { _, _ = h.Answer(t.Context(), challenge, wrong) })
 	}
 	group.Wait()
-	if told := h.WrongCodeMail(t); told != "1" {
+	if told := h.WrongCodeMails(t); told != "1" {
 		t.Errorf("told %s times of one burst", told)
 	}
 	// In another hour, another burst causes another mail. A wrong code of a
 	// step-up counts too.
 	h.Clock.Advance(time.Hour + time.Minute)
 	h.Database.AdminExec(t, "DELETE FROM auth.letter_counts")
-	wrong = h.Wrong(t)
+	wrong = h.WrongCode(t)
 	for range 2 {
 		h.WantRefused(t, h.Challenge(t), wrong)
 	}
 	_, err = h.Sessions.StepUp(authtest.With(t.Context(), h.Tokens), authtest.StepUpCode(wrong))
 	authtest.WantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
-	if told := h.WrongCodeMail(t); told != "1" {
+	if told := h.WrongCodeMails(t); told != "1" {
 		t.Errorf("told %s times of the second burst", told)
 	}
 }

@@ -24,7 +24,7 @@ func TestAClosedSignUpTakesAnInvitation(t *testing.T) {
 	root := p.SignIn(t, "root@example.org")
 	_, err := p.Invite(t, root, "Bob@example.org", "member")
 	authtest.Must(t, err)
-	_, token := p.Link(t, "Bob@example.org", authtest.Invited)
+	_, token := p.Link(t, "Bob@example.org", authtest.InvitedSubject)
 	authtest.WantReason(t, ask(authtest.Ada, token), faultv1.Reason_REASON_SIGN_UP_CLOSED)
 	authtest.WantReason(t, ask("bob@example.org", "no such token"), faultv1.Reason_REASON_SIGN_UP_CLOSED)
 	authtest.Must(t, ask("bob@example.org", token))

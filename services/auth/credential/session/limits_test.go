@@ -147,7 +147,7 @@ func TestS11PasswordsOfTheSignedInAreThrottled(t *testing.T) {
 	tokens, _ := l.SignUp(t, "ada@example.org")
 	guess := map[string]func(ctx context.Context, password string) error{
 		"change of password": func(ctx context.Context, password string) error {
-			_, err := l.Accounts.ChangePassword(ctx, &authv1.ChangePasswordRequest{CurrentPassword: password, NewPassword: authtest.Theirs})
+			_, err := l.Accounts.ChangePassword(ctx, &authv1.ChangePasswordRequest{CurrentPassword: password, NewPassword: authtest.OtherPassword})
 			return err
 		},
 		"change of address": func(ctx context.Context, password string) error {

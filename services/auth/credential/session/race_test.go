@@ -15,27 +15,27 @@ import (
 
 func changesOfRights() map[string]authtest.Change[*rightsRace] {
 	return map[string]authtest.Change[*rightsRace]{
-		"demoted": {Action: "auth.member.updated", Make: func(ctx context.Context, r *rightsRace) error {
+		"demoted": {Action: "auth.member.updated", Do: func(ctx context.Context, r *rightsRace) error {
 			return r.UpdateMember(authtest.With(ctx, r.owner), r.organizationID, r.user.UserID, "viewer")
 		}},
-		"removed": {Action: "auth.member.removed", Make: func(ctx context.Context, r *rightsRace) error {
+		"removed": {Action: "auth.member.removed", Do: func(ctx context.Context, r *rightsRace) error {
 			return r.RemoveMember(authtest.With(ctx, r.owner), r.organizationID, r.user.UserID)
 		}},
-		"role changed": {Action: "auth.role.updated", Make: func(ctx context.Context, r *rightsRace) error {
+		"role changed": {Action: "auth.role.updated", Do: func(ctx context.Context, r *rightsRace) error {
 			_, err := r.UpdateRole(authtest.With(ctx, r.owner), r.organizationID, &authv1.Role{Id: r.role.GetId(), Permissions: []string{"chat.read"}}, "permissions")
 			return err
 		}},
-		"role deleted": {Action: "auth.role.deleted", Make: func(ctx context.Context, r *rightsRace) error {
+		"role deleted": {Action: "auth.role.deleted", Do: func(ctx context.Context, r *rightsRace) error {
 			return r.DeleteRole(authtest.With(ctx, r.owner), r.organizationID, r.role.GetId(), true)
 		}},
-		"organization deleted": {Action: "auth.organization.deleted", Make: func(ctx context.Context, r *rightsRace) error {
+		"organization deleted": {Action: "auth.organization.deleted", Do: func(ctx context.Context, r *rightsRace) error {
 			_, err := r.Organizations.DeleteOrganization(authtest.With(ctx, r.owner), &authv1.DeleteOrganizationRequest{Id: r.organizationID})
 			return err
 		}},
-		"disabled": {Action: "auth.user.disabled", Make: func(ctx context.Context, r *rightsRace) error {
+		"disabled": {Action: "auth.user.disabled", Do: func(ctx context.Context, r *rightsRace) error {
 			return r.Service.DisableUser(ctx, r.user.email, true)
 		}},
-		"no operator any more": {Action: "auth.user.operator_taken", Make: func(ctx context.Context, r *rightsRace) error {
+		"no operator any more": {Action: "auth.user.operator_taken", Do: func(ctx context.Context, r *rightsRace) error {
 			return r.Service.GrantOperator(ctx, r.user.email, false)
 		}},
 	}
@@ -110,7 +110,7 @@ func TestS22NoTokenOutrunsAChangeOfRights(t *testing.T) {
 		t.Run(name+" before", func(t *testing.T) {
 			t.Parallel()
 			r, since := setupRightsRace(t), clock.System().Now()
-			issued, err := authtest.RaceWith(t, r.Bundle, c.Action, func() error { return c.Make(t.Context(), r) },
+			issued, err := authtest.RaceWith(t, r.Bundle, c.Action, func() error { return c.Do(t.Context(), r) },
 				func() (*authv1.TokenResponse, error) {
 					return r.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: r.member.GetRefreshToken()})
 				})
@@ -125,7 +125,7 @@ func TestS22NoTokenOutrunsAChangeOfRights(t *testing.T) {
 			_, err := authtest.RaceWith(t, r.Bundle, "auth.session.created", func() (err error) {
 				issued, err = r.switchTo(t.Context())
 				return err
-			}, func() (struct{}, error) { return struct{}{}, c.Make(t.Context(), r) })
+			}, func() (struct{}, error) { return struct{}{}, c.Do(t.Context(), r) })
 			authtest.Must(t, err)
 			r.wantNewRights(t, issued, since)
 		})
@@ -165,7 +165,7 @@ func TestS15NoSignInOutrunsANewPassword(t *testing.T) {
 		h := authtest.SetupFactorUser(t)
 		challenge := h.Challenge(t)
 		authtest.Must(t, change(h.Bundle, h.Tokens))
-		h.Clock.Advance(authtest.Step)
+		h.Clock.Advance(authtest.TOTPStep)
 		h.WantRefused(t, challenge, h.Code(t, 0))
 	})
 }

@@ -21,7 +21,7 @@ func TestS18DeletionNeedsAFreshSignIn(t *testing.T) {
 	clk := clock.NewFake(clock.System().Now().Add(-identity.MaxAuthAge - time.Minute))
 	p := authtest.SetupMail(t, clk, false)
 	tokens, who := p.SignUp(t, authtest.Ada)
-	org, _ := p.SharedOrganization(t, tokens, "Engines")
+	org, _ := p.CreateOrganization(t, tokens, "Engines")
 	deletions := map[string]func(ctx context.Context) error{
 		"account": p.DeleteMe, "organization": func(ctx context.Context) error { return p.DeleteOrganization(ctx, org) },
 	}
@@ -48,7 +48,7 @@ func TestS21ADeletedAccountIsGone(t *testing.T) {
 	p := authtest.SetupMail(t, clk, false)
 	feed, operator := p.AsService(t, "auth"), p.Operator(t)
 	tokens, who := p.SignUpConfirmed(t, authtest.Ada)
-	elsewhere, err := p.SwitchTo(t, tokens, p.InviteAndToken(t, operator, tokens, authtest.Ada))
+	elsewhere, err := p.SwitchTo(t, tokens, p.JoinByInvitation(t, operator, tokens, authtest.Ada))
 	authtest.Must(t, err)
 	p.ForgotPassword(t, authtest.Ada)
 	p.Link(t, authtest.Ada, "Choose a new password")
@@ -104,7 +104,7 @@ func TestS45TheLastOwnerKeepsItsAccount(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, who := b.SignUp(t, "ada@example.org")
-	org, there := b.SharedOrganization(t, tokens, "Engines")
+	org, there := b.CreateOrganization(t, tokens, "Engines")
 	err := b.DeleteMe(authtest.With(t.Context(), tokens))
 	if f := fault.From(err); f.Reason() != faultv1.Reason_REASON_LAST_OWNER || !strings.Contains(f.Detail(), `"Engines" (`+org+")") {
 		t.Errorf("answered %v", err)

@@ -12,7 +12,7 @@ func TestAPasswordChangeIsTold(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	tokens, _ := p.SignUp(t, authtest.Ada)
-	_, err := p.Accounts.ChangePassword(authtest.With(t.Context(), tokens), &authv1.ChangePasswordRequest{CurrentPassword: authtest.Password, NewPassword: authtest.Theirs})
+	_, err := p.Accounts.ChangePassword(authtest.With(t.Context(), tokens), &authv1.ChangePasswordRequest{CurrentPassword: authtest.Password, NewPassword: authtest.OtherPassword})
 	authtest.Must(t, err)
 	p.Server.Wait(t, authtest.Ada, "Your password was changed")
 }

@@ -32,12 +32,12 @@ func TestS14SignUpAnswersAlikeAndTheMailTells(t *testing.T) {
 	}
 	// The same once more, in another spelling and with another password: nothing
 	// changes, and the mail tells.
-	p.RequestSignUp(t, "ADA@Example.org", authtest.Theirs)
+	p.RequestSignUp(t, "ADA@Example.org", authtest.OtherPassword)
 	notice := p.Server.Wait(t, "ADA@Example.org", "You have an account already")
-	if authtest.CodePattern.MatchString(notice.Text) {
+	if authtest.LinkPattern.MatchString(notice.Text) {
 		t.Error("the notice has a link")
 	}
-	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Theirs), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword), faultv1.Reason_REASON_INVALID_CREDENTIALS)
 }
 
 // Known or not, a request does the same in the database: it takes a letter.
@@ -77,19 +77,19 @@ func TestS15ResetTokensWorkOnceTheNewestForHalfAnHour(t *testing.T) {
 	p.Server.Forget()
 	p.ForgotPassword(t, authtest.Ada)
 	_, second := p.Link(t, authtest.Ada, "Choose a new password")
-	authtest.WantReason(t, p.ResetPassword(t, first, authtest.Theirs), faultv1.Reason_REASON_TOKEN_INVALID)
-	authtest.WantReason(t, p.ResetPassword(t, "anything", authtest.Theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.WantReason(t, p.ResetPassword(t, first, authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.WantReason(t, p.ResetPassword(t, "anything", authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
 	authtest.WantReason(t, p.VerifyEmail(t, second), faultv1.Reason_REASON_TOKEN_INVALID)
 	// A password that is refused uses nothing up.
 	authtest.WantReason(t, p.ResetPassword(t, second, "ada@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT)
-	authtest.Must(t, p.ResetPassword(t, second, authtest.Theirs))
-	authtest.WantReason(t, p.ResetPassword(t, second, authtest.Theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.Must(t, p.ResetPassword(t, second, authtest.OtherPassword))
+	authtest.WantReason(t, p.ResetPassword(t, second, authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
 	p.Server.Forget()
 	p.ForgotPassword(t, authtest.Ada)
 	_, third := p.Link(t, authtest.Ada, "Choose a new password")
 	clk.Advance(email.ResetTTL)
 	authtest.WantReason(t, p.ResetPassword(t, third, authtest.Password), faultv1.Reason_REASON_TOKEN_INVALID)
-	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.Theirs))
+	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
 }
 
 func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
@@ -98,12 +98,12 @@ func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
 	tokens, who := p.SignUp(t, authtest.Ada)
 	_, token := p.Link(t, authtest.Ada, "Confirm your address")
 	authtest.Must(t, p.VerifyEmail(t, token))
-	_, err := p.ApiKeys.CreateApiKey(authtest.With(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "mine", Scopes: []string{"members.read"}}})
+	_, err := p.APIKeys.CreateApiKey(authtest.With(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "mine", Scopes: []string{"members.read"}}})
 	authtest.Must(t, err)
 	p.EnrollDirectly(t, who.UserID)
 	p.ForgotPassword(t, authtest.Ada)
 	_, token = p.Link(t, authtest.Ada, "Choose a new password")
-	authtest.Must(t, p.ResetPassword(t, token, authtest.Theirs))
+	authtest.Must(t, p.ResetPassword(t, token, authtest.OtherPassword))
 	p.Server.Wait(t, authtest.Ada, "Your password was reset")
 	_, err = p.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
@@ -114,7 +114,7 @@ func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
 		t.Errorf("%s API keys are left", n)
 	}
 	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
-	answer, err := p.Sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: authtest.Ada, Password: authtest.Theirs})
+	answer, err := p.Sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: authtest.Ada, Password: authtest.OtherPassword})
 	authtest.Must(t, err)
 	if answer.GetMfaChallenge().GetId() == "" || answer.GetAccessToken() != "" {
 		t.Error("the second factor is skipped after a reset")
@@ -131,7 +131,7 @@ func TestS15OfRacingResetsOneWins(t *testing.T) {
 	errs := make([]error, racers)
 	var group sync.WaitGroup
 	for i := range racers {
-		group.Go(func() { errs[i] = p.ResetPassword(t, token, authtest.Theirs) })
+		group.Go(func() { errs[i] = p.ResetPassword(t, token, authtest.OtherPassword) })
 	}
 	group.Wait()
 	won := 0
@@ -166,16 +166,16 @@ func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
 			t.Parallel()
 			p := authtest.SetupMail(t, clock.System(), false)
 			squatter, who := p.SignUp(t, authtest.Ada)
-			_, err := p.ApiKeys.CreateApiKey(authtest.With(t.Context(), squatter), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "theirs", Scopes: []string{"members.read"}}})
+			_, err := p.APIKeys.CreateApiKey(authtest.With(t.Context(), squatter), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "theirs", Scopes: []string{"members.read"}}})
 			authtest.Must(t, err)
 			p.EnrollDirectly(t, who.UserID)
 			way.ask(t, p)
 			_, token := p.Link(t, authtest.Ada, way.subject)
-			authtest.Must(t, p.ResetPassword(t, token, authtest.Theirs))
+			authtest.Must(t, p.ResetPassword(t, token, authtest.OtherPassword))
 			authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
 			_, err = p.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: squatter.GetRefreshToken()})
 			authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
-			answer, err := p.Sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: authtest.Ada, Password: authtest.Theirs})
+			answer, err := p.Sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: authtest.Ada, Password: authtest.OtherPassword})
 			authtest.Must(t, err)
 			if answer.GetAccessToken() == "" || !answer.GetUser().GetEmailVerified() {
 				t.Errorf("the owner is answered %v", answer)
@@ -195,12 +195,12 @@ func TestS16EachSignUpIsConfirmedByItsOwnLink(t *testing.T) {
 	p.RequestSignUp(t, authtest.Ada, authtest.Password)
 	_, squatters := p.Link(t, authtest.Ada, "Confirm your address")
 	p.Server.Forget()
-	p.RequestSignUp(t, authtest.Ada, authtest.Theirs)
+	p.RequestSignUp(t, authtest.Ada, authtest.OtherPassword)
 	_, owners := p.Link(t, authtest.Ada, "Confirm your address")
 	authtest.Must(t, p.VerifyEmail(t, owners))
 	authtest.WantReason(t, p.VerifyEmail(t, squatters), faultv1.Reason_REASON_TOKEN_INVALID)
 	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
-	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.Theirs))
+	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
 }
 
 // An account from before confirming was required gets in by its mail alone.
@@ -214,8 +214,8 @@ func TestS16AnUnconfirmedAccountIsRefusedUntilItsOwnerChoosesAPassword(t *testin
 	_, err = p.Emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: "root@example.org"})
 	authtest.Must(t, err)
 	_, token := p.Link(t, "root@example.org", "Finish your sign-up")
-	authtest.Must(t, p.ResetPassword(t, token, authtest.Theirs))
-	authtest.Must(t, p.TryPassword(t, "root@example.org", authtest.Theirs))
+	authtest.Must(t, p.ResetPassword(t, token, authtest.OtherPassword))
+	authtest.Must(t, p.TryPassword(t, "root@example.org", authtest.OtherPassword))
 }
 
 // A sign-up whose mail was lost can ask for another one.
@@ -230,8 +230,8 @@ func TestASignUpCanAskForAnotherMail(t *testing.T) {
 	if page != "/account/reset" {
 		t.Errorf("the link leads to %s", page)
 	}
-	authtest.Must(t, p.ResetPassword(t, token, authtest.Theirs))
-	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.Theirs))
+	authtest.Must(t, p.ResetPassword(t, token, authtest.OtherPassword))
+	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
 	authtest.WantReason(t, p.VerifyEmail(t, first), faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
@@ -259,7 +259,7 @@ func TestS18ANewAddressIsConfirmedThereAndAnnouncedAtTheOldOne(t *testing.T) {
 	p := authtest.SetupMail(t, clock.System(), false)
 	tokens, _ := p.SignUp(t, authtest.Ada)
 	ctx := authtest.With(t.Context(), tokens)
-	_, err := p.Emails.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "new@example.org", Password: authtest.Theirs})
+	_, err := p.Emails.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "new@example.org", Password: authtest.OtherPassword})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	p.ForgotPassword(t, authtest.Ada)
 	_, old := p.Link(t, authtest.Ada, "Choose a new password")
@@ -275,7 +275,7 @@ func TestS18ANewAddressIsConfirmedThereAndAnnouncedAtTheOldOne(t *testing.T) {
 	}
 	authtest.Must(t, p.TryPassword(t, "new@example.org", authtest.Password))
 	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
-	authtest.WantReason(t, p.ResetPassword(t, old, authtest.Theirs), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.WantReason(t, p.ResetPassword(t, old, authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
 	authtest.WantReason(t, p.VerifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
@@ -285,7 +285,7 @@ func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
 	t.Parallel()
 	changed := func(t *testing.T, p *authtest.Mail, tokens *authv1.TokenResponse) {
 		t.Helper()
-		_, err := p.Accounts.ChangePassword(authtest.With(t.Context(), tokens), &authv1.ChangePasswordRequest{CurrentPassword: authtest.Password, NewPassword: authtest.Theirs})
+		_, err := p.Accounts.ChangePassword(authtest.With(t.Context(), tokens), &authv1.ChangePasswordRequest{CurrentPassword: authtest.Password, NewPassword: authtest.OtherPassword})
 		authtest.Must(t, err)
 	}
 	ask := func(t *testing.T, p *authtest.Mail, tokens *authv1.TokenResponse) {
@@ -301,7 +301,7 @@ func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
 		_, token := p.Link(t, "eve@example.org", "Confirm your new address")
 		changed(t, p, tokens)
 		authtest.WantReason(t, p.VerifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
-		authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.Theirs))
+		authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
 	})
 	t.Run("waiting", func(t *testing.T) {
 		t.Parallel()
@@ -318,7 +318,7 @@ func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
 			_, token := p.Link(t, "eve@example.org", "Confirm your new address")
 			authtest.WantReason(t, p.VerifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
 		}
-		authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.Theirs))
+		authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
 	})
 }
 
@@ -329,7 +329,7 @@ func TestS14AsAddressAnothersIsAnsweredAlike(t *testing.T) {
 	tokens, _ := p.SignUp(t, "bea@example.org")
 	_, err := p.Emails.ChangeEmail(authtest.With(t.Context(), tokens), &authv1.ChangeEmailRequest{NewEmail: authtest.Ada, Password: authtest.Password})
 	authtest.Must(t, err)
-	if m := p.Server.Wait(t, authtest.Ada, "An address was asked for twice"); authtest.CodePattern.MatchString(m.Text) {
+	if m := p.Server.Wait(t, authtest.Ada, "An address was asked for twice"); authtest.LinkPattern.MatchString(m.Text) {
 		t.Error("the owner of the address is sent a link")
 	}
 }

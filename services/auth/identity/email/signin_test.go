@@ -77,7 +77,7 @@ func TestS16SigningInByMailPutsTheSquatterOut(t *testing.T) {
 	for _, verified := range []bool{false, true} {
 		p := authtest.SetupMail(t, clock.System(), false)
 		squatter, who := p.SignUp(t, authtest.Ada)
-		_, err := p.ApiKeys.CreateApiKey(authtest.With(t.Context(), squatter), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "theirs", Scopes: []string{"members.read"}}})
+		_, err := p.APIKeys.CreateApiKey(authtest.With(t.Context(), squatter), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "theirs", Scopes: []string{"members.read"}}})
 		authtest.Must(t, err)
 		_, err = p.Emails.ChangeEmail(authtest.With(t.Context(), squatter), &authv1.ChangeEmailRequest{NewEmail: "eve@example.org", Password: authtest.Password})
 		authtest.Must(t, err)
@@ -144,7 +144,7 @@ func TestS36MailCodesTriedAtOnceAreFive(t *testing.T) {
 	m := p.ReadSignInMail(t, authtest.Ada)
 	var group sync.WaitGroup
 	for range 8 {
-		group.Go(func() { _, _ = p.FinishCode(t.Context(), m.Challenge, authtest.WrongCode(m.Code)) })
+		group.Go(func() { _, _ = p.FinishCode(t.Context(), m.Challenge, authtest.OtherCode(m.Code)) })
 	}
 	group.Wait()
 	if got := authtest.AdminText(t, p.Bundle, "SELECT tries || ' ' || wrong FROM auth.mail_sign_ins"); got != "5 5" {

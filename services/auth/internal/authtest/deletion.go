@@ -9,9 +9,8 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
-// SharedOrganization makes an organization that its maker owns, and answers its id with tokens
-// there.
-func (b *Bundle) SharedOrganization(t *testing.T, owner *authv1.TokenResponse, name string) (string, *authv1.TokenResponse) {
+// CreateOrganization creates an organization, and returns its id and its owner's tokens for it.
+func (b *Bundle) CreateOrganization(t *testing.T, owner *authv1.TokenResponse, name string) (string, *authv1.TokenResponse) {
 	t.Helper()
 	o, err := b.Organizations.CreateOrganization(With(t.Context(), owner), &authv1.CreateOrganizationRequest{
 		Organization: &authv1.Organization{DisplayName: name},
@@ -22,30 +21,35 @@ func (b *Bundle) SharedOrganization(t *testing.T, owner *authv1.TokenResponse, n
 	return o.GetId(), there
 }
 
+// SwitchTo returns tokens for another organization.
 func (b *Bundle) SwitchTo(t *testing.T, tokens *authv1.TokenResponse, organizationID string) (*authv1.TokenResponse, error) {
 	t.Helper()
 	return b.Sessions.SwitchOrganization(With(t.Context(), tokens), &authv1.SwitchOrganizationRequest{OrganizationId: organizationID})
 }
 
+// DeleteOrganization deletes an organization.
 func (b *Bundle) DeleteOrganization(ctx context.Context, organizationID string) error {
 	_, err := b.Organizations.DeleteOrganization(ctx, &authv1.DeleteOrganizationRequest{Id: organizationID})
 	return err
 }
 
+// UndeleteOrganization restores a deleted organization.
 func (b *Bundle) UndeleteOrganization(ctx context.Context, organizationID string) (*authv1.Organization, error) {
 	return b.Organizations.UndeleteOrganization(ctx, &authv1.UndeleteOrganizationRequest{Id: organizationID})
 }
 
+// DeleteMe deletes the caller's account.
 func (b *Bundle) DeleteMe(ctx context.Context) error {
 	_, err := b.Accounts.DeleteMe(ctx, &authv1.DeleteMeRequest{})
 	return err
 }
 
+// Refresh uses a refresh token.
 func (b *Bundle) Refresh(ctx context.Context, tokens *authv1.TokenResponse) (*authv1.TokenResponse, error) {
 	return b.Sessions.Refresh(ctx, &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 }
 
-// Erasures lists what other services are told to erase.
+// Erasures returns the users and organizations that other services must erase.
 func (b *Bundle) Erasures(ctx context.Context, t *testing.T) (users, organizations []string) {
 	t.Helper()
 	req := &authv1.ListErasuresRequest{PageSize: 1}
@@ -64,8 +68,9 @@ func (b *Bundle) Erasures(ctx context.Context, t *testing.T) (users, organizatio
 	return users, organizations
 }
 
-// InviteAndToken has somebody accept an invitation of an operator, and answers where to.
-func (p *Mail) InviteAndToken(t *testing.T, by, guest *authv1.TokenResponse, address string) string {
+// JoinByInvitation invites a guest to the organization of an operator and accepts the invitation. It
+// returns the organization.
+func (p *Mail) JoinByInvitation(t *testing.T, by, guest *authv1.TokenResponse, address string) string {
 	t.Helper()
 	_, err := p.Invite(t, by, address, "member")
 	Must(t, err)
@@ -75,8 +80,7 @@ func (p *Mail) InviteAndToken(t *testing.T, by, guest *authv1.TokenResponse, add
 	return organizationID
 }
 
-// WantErased looks for whatever names a user beside its id, and for rows that
-// are the user's.
+// WantErased fails the test if the database has personal data or rows of a deleted user.
 func (p *Mail) WantErased(t *testing.T, who *identity.Principal) {
 	t.Helper()
 	if got := AdminText(t, p.Bundle, "SELECT replace(u::text, u.id::text, '') FROM auth.users u WHERE id = $1", who.UserID); strings.Contains(got, "ada") || strings.Contains(got, "argon2") {
@@ -97,6 +101,7 @@ func (p *Mail) WantErased(t *testing.T, who *identity.Principal) {
 	}
 }
 
+// RenameOrganization renames an organization.
 func (b *Bundle) RenameOrganization(t *testing.T, by *authv1.TokenResponse, organizationID string) error {
 	t.Helper()
 	_, err := b.Organizations.UpdateOrganization(With(t.Context(), by), &authv1.UpdateOrganizationRequest{

@@ -14,9 +14,10 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth"
 )
 
-const Step = 30 * time.Second
+// TOTPStep is how long a code of an authenticator is shown.
+const TOTPStep = 30 * time.Second
 
-// FactorUser is a user with an authenticator, in a product whose time stands still.
+// FactorUser is a user with an authenticator. The time of the service stands still.
 type FactorUser struct {
 	*Bundle
 	Clock         *clock.Fake
@@ -26,9 +27,10 @@ type FactorUser struct {
 	Tokens *authv1.TokenResponse
 }
 
+// SetupFactorUser starts the service with a user who has an authenticator.
 func SetupFactorUser(t *testing.T) *FactorUser {
 	t.Helper()
-	clk := clock.NewFake(time.Now())
+	clk := clock.NewFake(clock.System().Now())
 	h := &FactorUser{Bundle: SetupWith(t, clk, auth.Config{}), Clock: clk}
 	h.Tokens, _ = h.SignUp(t, "ada@example.org")
 	h.Enroll(t, "ada@example.org", h.Tokens)
@@ -47,16 +49,16 @@ func (h *FactorUser) Enroll(t *testing.T, email string, tokens *authv1.TokenResp
 	h.RecoveryCodes = confirmed.GetRecoveryCodes()
 }
 
-// Code is what the authenticator shows some steps from now.
+// Code returns the code that the authenticator shows some steps from now.
 func (h *FactorUser) Code(t *testing.T, steps int) string {
 	t.Helper()
-	code, err := totp.GenerateCode(h.Secret, h.Clock.Now().Add(time.Duration(steps)*Step))
+	code, err := totp.GenerateCode(h.Secret, h.Clock.Now().Add(time.Duration(steps)*TOTPStep))
 	Must(t, err)
 	return code
 }
 
-// Wrong is a code that no step around now has.
-func (h *FactorUser) Wrong(t *testing.T) string {
+// WrongCode returns a code that is wrong in every step around now.
+func (h *FactorUser) WrongCode(t *testing.T) string {
 	t.Helper()
 	near := []string{h.Code(t, -1), h.Code(t, 0), h.Code(t, 1)}
 	for _, candidate := range []string{"000000", "111111", "222222", "333333"} {
@@ -68,7 +70,7 @@ func (h *FactorUser) Wrong(t *testing.T) string {
 	return ""
 }
 
-// Challenge signs in with the password.
+// Challenge signs in with the password, and returns the challenge of the second factor.
 func (h *FactorUser) Challenge(t *testing.T) string {
 	t.Helper()
 	out := h.SignIn(t, h.Email)
@@ -78,20 +80,30 @@ func (h *FactorUser) Challenge(t *testing.T) string {
 	return out.GetMfaChallenge().GetId()
 }
 
+// Answer answers a challenge with a code.
 func (h *FactorUser) Answer(ctx context.Context, challenge, code string) (*authv1.TokenResponse, error) {
 	return h.Sessions.SignInMfa(ctx, &authv1.SignInMfaRequest{ChallengeId: challenge, Code: code})
 }
 
+// WantRefused fails the test unless the sign-in is refused.
 func (h *FactorUser) WantRefused(t *testing.T, challenge, code string) {
 	t.Helper()
 	_, err := h.Answer(t.Context(), challenge, code)
 	WantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
 }
 
+// StepUpPassword returns the request of a step-up with a password.
 func StepUpPassword(password string) *authv1.StepUpRequest {
 	return &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: password}}
 }
 
+// StepUpCode returns the request of a step-up with a code.
 func StepUpCode(code string) *authv1.StepUpRequest {
 	return &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Code{Code: code}}
+}
+
+// WrongCodeMails returns how many emails about wrong codes were sent or queued in this hour.
+func (h *FactorUser) WrongCodeMails(t *testing.T) string {
+	t.Helper()
+	return AdminText(t, h.Bundle, "SELECT coalesce(sum(letters), 0)::text FROM auth.letter_counts WHERE kind = 'factor_wrong'")
 }

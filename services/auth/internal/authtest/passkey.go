@@ -11,13 +11,15 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/credential/factor/keystub"
 )
 
-func NewKey(t *testing.T) *keystub.Key {
+// NewPasskey returns a device that can register a passkey.
+func NewPasskey(t *testing.T) *keystub.Key {
 	t.Helper()
 	key, err := keystub.New(rpctest.Issuer)
 	Must(t, err)
 	return key
 }
 
+// RegisterPasskey registers a passkey for the user of the tokens.
 func (b *Bundle) RegisterPasskey(t *testing.T, tokens *authv1.TokenResponse, key *keystub.Key) *authv1.FinishPasskeyResponse {
 	t.Helper()
 	asked, err := b.Passkeys.BeginPasskey(With(t.Context(), tokens), &authv1.BeginPasskeyRequest{})
@@ -31,6 +33,7 @@ func (b *Bundle) RegisterPasskey(t *testing.T, tokens *authv1.TokenResponse, key
 	return out
 }
 
+// ToStruct converts a JSON object.
 func ToStruct(t *testing.T, fields map[string]any) *structpb.Struct {
 	t.Helper()
 	out, err := structpb.NewStruct(fields)
@@ -38,7 +41,7 @@ func ToStruct(t *testing.T, fields map[string]any) *structpb.Struct {
 	return out
 }
 
-// BeginPasskeySignIn begins a sign-in with a passkey, for a challenge where there is one.
+// BeginPasskeySignIn begins a sign-in with a passkey. It answers a challenge, unless that is empty.
 func (b *Bundle) BeginPasskeySignIn(t *testing.T, challenge string) *authv1.PasskeyCeremony {
 	t.Helper()
 	asked, err := b.Sessions.BeginPasskeySignIn(t.Context(), &authv1.BeginPasskeySignInRequest{MfaChallengeId: challenge})
@@ -46,7 +49,7 @@ func (b *Bundle) BeginPasskeySignIn(t *testing.T, challenge string) *authv1.Pass
 	return asked
 }
 
-// SignPasskey is what a device answers.
+// SignPasskey returns the response of a device to a ceremony.
 func SignPasskey(t *testing.T, key *keystub.Key, asked *authv1.PasskeyCeremony) *authv1.PasskeyAnswer {
 	t.Helper()
 	answer, err := key.Sign(asked.GetPublicKey().AsMap())
@@ -54,6 +57,7 @@ func SignPasskey(t *testing.T, key *keystub.Key, asked *authv1.PasskeyCeremony) 
 	return &authv1.PasskeyAnswer{ChallengeId: asked.GetChallengeId(), Credential: ToStruct(t, answer)}
 }
 
+// FinishPasskeySignIn signs in with the response of a device.
 func (b *Bundle) FinishPasskeySignIn(t *testing.T, answer *authv1.PasskeyAnswer) (*authv1.TokenResponse, error) {
 	t.Helper()
 	return b.Sessions.FinishPasskeySignIn(t.Context(), &authv1.FinishPasskeySignInRequest{
@@ -61,7 +65,8 @@ func (b *Bundle) FinishPasskeySignIn(t *testing.T, answer *authv1.PasskeyAnswer)
 	})
 }
 
-func (b *Bundle) WantNotProven(t *testing.T, answer *authv1.PasskeyAnswer) {
+// WantPasskeyRefused fails the test unless the response of a device is refused.
+func (b *Bundle) WantPasskeyRefused(t *testing.T, answer *authv1.PasskeyAnswer) {
 	t.Helper()
 	_, err := b.FinishPasskeySignIn(t, answer)
 	WantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)

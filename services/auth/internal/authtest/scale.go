@@ -1,62 +1,66 @@
 package authtest
 
 import (
+	"strconv"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/platform/identity"
 )
 
 const (
+	// ManySessions is the number of sessions that AddSessions opens.
 	ManySessions = 50_000
-	ManyMembers  = 5_000
-	// longChain is how often one session was refreshed.
-	LongChain = 3_000
-	PageSize  = 100
+	// ManyMembers is the number of members that AddMembers adds.
+	ManyMembers = 5_000
+	// PageSize is the size of the pages that the tests read.
+	PageSize = 100
+	// refreshes is how often AddSessions refreshes one session.
+	refreshes = 3_000
 )
 
-// Effort is what Postgres read of auth's tables and indexes.
+// Effort is the number of rows and buffers that Postgres read of the auth schema.
 type Effort struct{ Rows, Buffers int64 }
 
-// Effort tells what the service's statements read while do runs, by Postgres' own
-// count, which does not depend on how busy the machine is.
+// Effort measures what the service's statements read while do runs. Postgres counts it, so it
+// does not depend on the load of the machine.
 func (b *Bundle) Effort(t *testing.T, do func()) Effort {
 	t.Helper()
-	before := b.ReadSoFar(t)
+	before := b.readSoFar(t)
 	do()
-	after := b.ReadSoFar(t)
+	after := b.readSoFar(t)
 	return Effort{after.Rows - before.Rows, after.Buffers - before.Buffers}
 }
 
-func (b *Bundle) ReadSoFar(t *testing.T) Effort {
+// readSoFar returns what Postgres has read of the auth schema until now.
+func (b *Bundle) readSoFar(t *testing.T) Effort {
 	t.Helper()
-	// A backend tells of what it did at most once in a second, if it is not forced to.
-	for _, conn := range b.Db.Pool().AcquireAllIdle(t.Context()) {
+	// A backend reports what it did at most once in a second, unless it is forced to.
+	for _, conn := range b.DB.Pool().AcquireAllIdle(t.Context()) {
 		_, err := conn.Exec(t.Context(), "SELECT pg_stat_force_next_flush()")
 		Must(t, err)
 		conn.Release()
 	}
-	conn, err := pgx.Connect(t.Context(), b.Database.AdminURL)
-	Must(t, err)
-	// One whose connection was closed tells of it as it ends, which may be later.
+	// A backend reports what it did when it ends, which may be after its connection was
+	// closed.
 	WaitFor(t, func() bool {
-		var ending int
-		Must(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()`).Scan(&ending))
-		return ending == 0
+		return AdminText(t, b, `SELECT count(*)::text FROM pg_stat_activity
+			WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()`) == "0"
 	})
-	var e Effort
-	Must(t, conn.QueryRow(t.Context(), `SELECT sum(t.seq_tup_read + coalesce(t.idx_tup_fetch, 0) + coalesce(i.read, 0))::bigint,
-			sum(io.heap_blks_hit + io.heap_blks_read + coalesce(io.idx_blks_hit + io.idx_blks_read, 0))::bigint
+	read := b.Database.AdminQuery(t, `SELECT sum(t.seq_tup_read + coalesce(t.idx_tup_fetch, 0) + coalesce(i.read, 0))::text,
+			sum(io.heap_blks_hit + io.heap_blks_read + coalesce(io.idx_blks_hit + io.idx_blks_read, 0))::text
 		FROM pg_stat_user_tables t JOIN pg_statio_user_tables io USING (relid)
 		LEFT JOIN (SELECT relid, sum(idx_tup_read) AS read FROM pg_stat_user_indexes GROUP BY relid) i USING (relid)
-		WHERE t.schemaname = 'auth'`).Scan(&e.Rows, &e.Buffers))
-	Must(t, conn.Close(t.Context()))
+		WHERE t.schemaname = 'auth'`)[0]
+	var e Effort
+	var err error
+	e.Rows, err = strconv.ParseInt(read[0], 10, 64)
+	Must(t, err)
+	e.Buffers, err = strconv.ParseInt(read[1], 10, 64)
+	Must(t, err)
 	return e
 }
 
-// Analyze leaves the tables as autovacuum would, which then does not come between.
+// Analyze leaves tables as autovacuum would, and turns autovacuum off for them.
 func (b *Bundle) Analyze(t *testing.T, tables ...string) {
 	t.Helper()
 	for _, table := range tables {
@@ -65,7 +69,7 @@ func (b *Bundle) Analyze(t *testing.T, tables ...string) {
 	}
 }
 
-// WantFew fails when something read more than a page needs, or did not read at all.
+// WantFew fails the test when a statement read more than a page needs, or nothing at all.
 func WantFew(t *testing.T, what string, e Effort) {
 	t.Helper()
 	if e.Buffers == 0 || e.Rows > 20*PageSize || e.Buffers > 20*PageSize {
@@ -73,8 +77,8 @@ func WantFew(t *testing.T, what string, e Effort) {
 	}
 }
 
-// WantLevelPages reads a list to its end: nothing comes twice, nothing is missing,
-// and the last page costs what the first does.
+// WantLevelPages reads a list to its end. It fails the test when an item is repeated or missing, or
+// when the last page costs more than the first.
 func (b *Bundle) WantLevelPages(t *testing.T, total int, page func(token string) (ids []string, next string)) {
 	t.Helper()
 	seen, token := make(map[string]bool, total), ""
@@ -87,14 +91,14 @@ func (b *Bundle) WantLevelPages(t *testing.T, total int, page func(token string)
 		case token == "":
 			first = b.Effort(t, read)
 		case full >= total-PageSize && full < total:
-			// The last that is full, and so comparable.
+			// The last full page, which can be compared with the first.
 			last = b.Effort(t, read)
 		default:
 			read()
 		}
 		for _, id := range ids {
 			if seen[id] {
-				t.Fatalf("%s came twice", id)
+				t.Fatalf("%s is returned twice", id)
 			}
 			seen[id] = true
 		}
@@ -103,7 +107,7 @@ func (b *Bundle) WantLevelPages(t *testing.T, total int, page func(token string)
 		}
 	}
 	if len(seen) != total {
-		t.Errorf("%d of %d came", len(seen), total)
+		t.Errorf("%d of %d items are returned", len(seen), total)
 	}
 	WantFew(t, "the first page", first)
 	WantFew(t, "the last page", last)
@@ -112,8 +116,8 @@ func (b *Bundle) WantLevelPages(t *testing.T, total int, page func(token string)
 	}
 }
 
-// AddSessions gives a user as many sessions as a robot makes in weeks, with many at
-// each moment, and one of them as many refreshes.
+// AddSessions gives a user as many sessions as a robot opens in weeks, several in each second, and
+// one of them many refreshes.
 func (b *Bundle) AddSessions(t *testing.T, p *identity.Principal) {
 	t.Helper()
 	b.Database.AdminExec(t, `INSERT INTO auth.sessions
@@ -125,7 +129,7 @@ func (b *Bundle) AddSessions(t *testing.T, p *identity.Principal) {
 		SELECT organization_id, sha256(id::text::bytea), id, created_at, expires_at FROM auth.sessions WHERE user_agent = 'robot'`)
 	b.Database.AdminExec(t, `INSERT INTO auth.refresh_tokens (organization_id, token_hash, session_id, created_at, expires_at, used_at)
 		SELECT s.organization_id, sha256((s.id::text || n)::bytea), s.id, s.created_at + n * interval '1 minute', s.expires_at, now()
-		FROM (SELECT * FROM auth.sessions WHERE user_agent = 'robot' ORDER BY created_at LIMIT 1) s, generate_series(1, $1::integer) n`, LongChain)
+		FROM (SELECT * FROM auth.sessions WHERE user_agent = 'robot' ORDER BY created_at LIMIT 1) s, generate_series(1, $1::integer) n`, refreshes)
 	b.Analyze(t, "sessions", "refresh_tokens")
 }
 

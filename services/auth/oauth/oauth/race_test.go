@@ -46,7 +46,7 @@ func consentOn(t *testing.T, b *authtest.Bundle) *consented {
 	authtest.Must(t, err)
 	login, err := c.oauth.OpenLogin(c.asAda, &authv1.OpenLoginRequest{})
 	authtest.Must(t, err)
-	sum := sha256.Sum256([]byte(authtest.Verifier))
+	sum := sha256.Sum256([]byte(authtest.CodeVerifier))
 	asked, err := c.oauth.Authorize(c.gateway, &authv1.AuthorizeRequest{
 		Login: login.GetLogin(), ClientId: c.client.GetOauthClient().GetId(), RedirectUri: authtest.AppURI, ResponseType: "code",
 		CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:]), CodeChallengeMethod: "S256",
@@ -69,7 +69,7 @@ func (c *consented) credentials() *authv1.ClientCredentials {
 func (c *consented) exchange(t *testing.T) (*authv1.OAuthTokens, error) {
 	t.Helper()
 	return c.oauth.IssueToken(c.gateway, &authv1.IssueTokenRequest{
-		Client: c.credentials(), GrantType: "authorization_code", Code: c.code, RedirectUri: authtest.AppURI, CodeVerifier: authtest.Verifier,
+		Client: c.credentials(), GrantType: "authorization_code", Code: c.code, RedirectUri: authtest.AppURI, CodeVerifier: authtest.CodeVerifier,
 	})
 }
 
@@ -113,7 +113,7 @@ func (c *consented) wantDead(t *testing.T, tokens *authv1.OAuthTokens, err error
 // What takes from a client or ends its sessions, with the action that it records.
 func endsOfClients() map[string]authtest.Change[*consented] {
 	return map[string]authtest.Change[*consented]{
-		"consent": {Action: "auth.grant.deleted", Make: func(_ context.Context, c *consented) error {
+		"consent": {Action: "auth.grant.deleted", Do: func(_ context.Context, c *consented) error {
 			list, err := c.grants.ListGrants(c.asAda, &authv1.ListGrantsRequest{})
 			if err != nil {
 				return err
@@ -121,18 +121,18 @@ func endsOfClients() map[string]authtest.Change[*consented] {
 			_, err = c.grants.DeleteGrant(c.asAda, &authv1.DeleteGrantRequest{Id: list.GetGrants()[0].GetId()})
 			return err
 		}},
-		"client": {Action: "auth.oauth_client.deleted", Make: func(_ context.Context, c *consented) error {
+		"client": {Action: "auth.oauth_client.deleted", Do: func(_ context.Context, c *consented) error {
 			_, err := c.clients.DeleteOAuthClient(c.asAda, &authv1.DeleteOAuthClientRequest{Id: c.client.GetOauthClient().GetId()})
 			return err
 		}},
-		"scopes": {Action: "auth.oauth_client.updated", Make: func(_ context.Context, c *consented) error {
+		"scopes": {Action: "auth.oauth_client.updated", Do: func(_ context.Context, c *consented) error {
 			_, err := c.clients.UpdateOAuthClient(c.asAda, &authv1.UpdateOAuthClientRequest{
 				OauthClient: &authv1.OAuthClient{Id: c.client.GetOauthClient().GetId(), Scopes: []string{"email"}},
 				UpdateMask:  &fieldmaskpb.FieldMask{Paths: []string{"scopes"}},
 			})
 			return err
 		}},
-		"sessions": {Action: "auth.session.revoked", Make: func(_ context.Context, c *consented) error {
+		"sessions": {Action: "auth.session.revoked", Do: func(_ context.Context, c *consented) error {
 			_, err := c.UserSessions.EndUserSessions(c.asAda, &authv1.EndUserSessionsRequest{})
 			return err
 		}},
@@ -147,7 +147,7 @@ func TestS21NoClientOutrunsItsEnd(t *testing.T) {
 		t.Run(name+" before a code", func(t *testing.T) {
 			t.Parallel()
 			c := setupConsent(t)
-			tokens, err := authtest.RaceWith(t, c.Bundle, end.Action, func() error { return end.Make(t.Context(), c) },
+			tokens, err := authtest.RaceWith(t, c.Bundle, end.Action, func() error { return end.Do(t.Context(), c) },
 				func() (*authv1.OAuthTokens, error) { return c.exchange(t) })
 			c.wantDead(t, tokens, err)
 		})
@@ -158,7 +158,7 @@ func TestS21NoClientOutrunsItsEnd(t *testing.T) {
 			_, err := authtest.RaceWith(t, c.Bundle, "auth.session.created", func() (err error) {
 				tokens, err = c.exchange(t)
 				return err
-			}, func() (struct{}, error) { return struct{}{}, end.Make(t.Context(), c) })
+			}, func() (struct{}, error) { return struct{}{}, end.Do(t.Context(), c) })
 			authtest.Must(t, err)
 			c.wantDead(t, tokens, nil)
 		})
@@ -167,7 +167,7 @@ func TestS21NoClientOutrunsItsEnd(t *testing.T) {
 			c := setupConsent(t)
 			opened, err := c.exchange(t)
 			authtest.Must(t, err)
-			tokens, err := authtest.RaceWith(t, c.Bundle, end.Action, func() error { return end.Make(t.Context(), c) },
+			tokens, err := authtest.RaceWith(t, c.Bundle, end.Action, func() error { return end.Do(t.Context(), c) },
 				func() (*authv1.OAuthTokens, error) { return c.refresh(t, opened) })
 			c.wantDead(t, tokens, err)
 		})
@@ -177,7 +177,7 @@ func TestS21NoClientOutrunsItsEnd(t *testing.T) {
 		t.Run(name+" before a token of its own", func(t *testing.T) {
 			t.Parallel()
 			c := setupConsent(t)
-			tokens, err := authtest.RaceWith(t, c.Bundle, end.Action, func() error { return end.Make(t.Context(), c) },
+			tokens, err := authtest.RaceWith(t, c.Bundle, end.Action, func() error { return end.Do(t.Context(), c) },
 				func() (*authv1.OAuthTokens, error) { return c.clientCredentials(t) })
 			c.wantDead(t, tokens, err)
 		})

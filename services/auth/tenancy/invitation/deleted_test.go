@@ -18,7 +18,7 @@ func TestS78InvitationsOfADeletedOrganizationAreNotMailed(t *testing.T) {
 	address := mailtest.Reserve(t)
 	p := authtest.SetupMailAt(t, clock.System(), auth.Config{}, mailtest.URLAt(address))
 	home, _ := p.SignUp(t, authtest.Ada)
-	org, owner := p.SharedOrganization(t, home, "ada")
+	org, owner := p.CreateOrganization(t, home, "ada")
 	_, err := p.Invite(t, owner, "bob@example.org", "member")
 	authtest.Must(t, err)
 	authtest.WaitFor(t, func() bool {
@@ -42,7 +42,7 @@ func TestS78AnInvitationDoesNotOutrunTheEndOfAnAccount(t *testing.T) {
 	guest, who := p.SignUp(t, "bob@example.org")
 	_, err := p.Invite(t, home, "bob@example.org", "owner")
 	authtest.Must(t, err)
-	_, token := p.Link(t, "bob@example.org", authtest.Invited)
+	_, token := p.Link(t, "bob@example.org", authtest.InvitedSubject)
 	_, err = authtest.RaceWith(t, p.Bundle, "auth.user.deleted", func() error {
 		_, err := p.Accounts.DeleteMe(authtest.With(t.Context(), guest), &authv1.DeleteMeRequest{})
 		return err

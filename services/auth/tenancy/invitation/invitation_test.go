@@ -22,7 +22,7 @@ func TestAnInvitationMakesItsReaderAMember(t *testing.T) {
 	eve, _ := p.SignUp(t, "eve@example.org")
 	_, err := p.Invite(t, ada, "bob@Example.org", "member")
 	authtest.Must(t, err)
-	page, token := p.Link(t, "bob@Example.org", authtest.Invited)
+	page, token := p.Link(t, "bob@Example.org", authtest.InvitedSubject)
 	if page != "/account/invitation" {
 		t.Errorf("the link leads to %s", page)
 	}
@@ -61,7 +61,7 @@ func TestInvitationsThatStopWorking(t *testing.T) {
 	bob, _ := p.SignUp(t, "bob@example.org")
 	first, err := p.Invite(t, ada, "bob@example.org", "viewer")
 	authtest.Must(t, err)
-	_, replaced := p.Link(t, "bob@example.org", authtest.Invited)
+	_, replaced := p.Link(t, "bob@example.org", authtest.InvitedSubject)
 	_, err = p.Invitations.DeleteInvitation(authtest.With(t.Context(), ada), &authv1.DeleteInvitationRequest{OrganizationId: adas.OrganizationID, Id: first.GetId()})
 	authtest.Must(t, err)
 	_, err = p.AcceptInvitation(t, bob, replaced)
@@ -71,7 +71,7 @@ func TestInvitationsThatStopWorking(t *testing.T) {
 
 	_, err = p.Invite(t, ada, "carol@example.org", "viewer")
 	authtest.Must(t, err)
-	_, late := p.Link(t, "carol@example.org", authtest.Invited)
+	_, late := p.Link(t, "carol@example.org", authtest.InvitedSubject)
 	carol, _ := p.SignUp(t, "carol@example.org")
 	p.Database.AdminExec(t, "UPDATE auth.invitations SET expires_at = now() - interval '1 second'")
 	_, err = p.AcceptInvitation(t, carol, late)
@@ -105,7 +105,7 @@ func TestS73InvitationsRestHashed(t *testing.T) {
 	ada, _ := p.SignUp(t, "ada@example.org")
 	_, err := p.Invite(t, ada, "bob@example.org", "member")
 	authtest.Must(t, err)
-	_, token := p.Link(t, "bob@example.org", authtest.Invited)
+	_, token := p.Link(t, "bob@example.org", authtest.InvitedSubject)
 	if stored := authtest.AdminText(t, p.Bundle, "SELECT string_agg(i::text, ' ') FROM auth.invitations i"); strings.Contains(stored, token) {
 		t.Error("the token rests in the clear")
 	}

@@ -31,7 +31,7 @@ func setupInviting(t *testing.T, role string) *inviting {
 	t.Helper()
 	in := &inviting{Mail: authtest.SetupMail(t, clock.System(), false)}
 	owner, p := in.SignUp(t, "ada@example.org")
-	in.owner, in.org, in.operator = owner, p.OrganizationID, in.Mail.Operator(t)
+	in.owner, in.org, in.operator = owner, p.OrganizationID, in.Operator(t)
 	made, err := in.Roles.CreateRole(authtest.With(t.Context(), owner), &authv1.CreateRoleRequest{
 		OrganizationId: in.org, Role: &authv1.Role{DisplayName: "Inviter", Permissions: []string{"members.write", "chat.read"}},
 	})
@@ -45,7 +45,7 @@ func setupInviting(t *testing.T, role string) *inviting {
 	in.second, _ = in.SignUp(t, secondAddress)
 	_, err = in.Invite(t, in.inviter, secondAddress, role)
 	authtest.Must(t, err)
-	_, in.token = in.Link(t, secondAddress, authtest.Invited)
+	_, in.token = in.Link(t, secondAddress, authtest.InvitedSubject)
 	return in
 }
 
@@ -166,7 +166,7 @@ func TestS87AnInvitationEndsWithTheServiceAccountThatSentIt(t *testing.T) {
 			_, err = authv1.NewInvitationServiceClient(server.Conn).CreateInvitation(rpctest.With(t.Context(), key.GetSecret()),
 				&authv1.CreateInvitationRequest{OrganizationId: in.org, Email: secondAddress, Roles: []string{"viewer"}})
 			authtest.Must(t, err)
-			_, in.token = in.Link(t, secondAddress, authtest.Invited)
+			_, in.token = in.Link(t, secondAddress, authtest.InvitedSubject)
 			authtest.Must(t, end(t, in, account))
 			in.wantWithdrawn(t)
 		})
@@ -236,7 +236,7 @@ func TestS87AnInvitationAboveOnesOwnRightsStays(t *testing.T) {
 func TestS87ARestoredOrganizationWithdrawsWhatNobodyCouldSend(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "admin")
-	_, elsewhere := in.SharedOrganization(t, in.owner, "Elsewhere")
+	_, elsewhere := in.CreateOrganization(t, in.owner, "Elsewhere")
 	in.Database.AdminExec(t, "UPDATE auth.organizations SET personal = false WHERE id = $1", in.org)
 	authtest.Must(t, in.DeleteOrganization(authtest.With(t.Context(), in.owner), in.org))
 	authtest.Must(t, in.SetDisabled(t, in.operator, in.inviterID, true))

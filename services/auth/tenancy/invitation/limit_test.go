@@ -53,7 +53,7 @@ func TestS88AnUnconfirmedAccountSendsFewInvitations(t *testing.T) {
 		}
 	}
 	p.WantInvitationLimit(t, ada, "more@example.com")
-	_, elsewhere := p.SharedOrganization(t, ada, "Elsewhere")
+	_, elsewhere := p.CreateOrganization(t, ada, "Elsewhere")
 	p.WantInvitationLimit(t, elsewhere, "more@example.com")
 	// Another day.
 	p.Database.AdminExec(t, "UPDATE auth.invitation_counts SET day = day - 1")
@@ -80,7 +80,7 @@ func TestS88AnOrganizationSendsSoManyInvitationsADay(t *testing.T) {
 	}
 	p.WantInvitationLimit(t, admin, "more@example.com")
 	p.WantInvitationLimit(t, ada, "0@example.com") // again
-	_, elsewhere := p.SharedOrganization(t, ada, "Elsewhere")
+	_, elsewhere := p.CreateOrganization(t, ada, "Elsewhere")
 	_, err := p.Invite(t, elsewhere, "more@example.com", "viewer")
 	authtest.Must(t, err)
 }

@@ -82,7 +82,7 @@ func TestS45WhoeverBecomesTheLastOwnerMeanwhileStays(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, ada := b.SignUp(t, "ada@example.org")
-	org, _ := b.SharedOrganization(t, tokens, "Engines")
+	org, _ := b.CreateOrganization(t, tokens, "Engines")
 	bob := b.Join(t, b.Operator(t), org, "bob@example.org", "member")
 	conn, err := pgx.Connect(t.Context(), b.Database.AdminURL)
 	authtest.Must(t, err)

@@ -39,7 +39,7 @@ func TestTheLifeOfAServiceAccount(t *testing.T) {
 	if len(list.GetApiKeys()) != 1 || list.GetApiKeys()[0].GetId() != created.GetApiKey().GetId() || list.GetApiKeys()[0].GetLastUsedTime() == nil {
 		t.Errorf("listed %v", list)
 	}
-	own, err := b.ApiKeys.ListApiKeys(asAda, &authv1.ListApiKeysRequest{})
+	own, err := b.APIKeys.ListApiKeys(asAda, &authv1.ListApiKeysRequest{})
 	authtest.Must(t, err)
 	if len(own.GetApiKeys()) > 0 {
 		t.Errorf("its maker has %v", own)
