@@ -2,17 +2,6 @@
 // get an account, how to sign in, what may be sent.
 package config
 
-import (
-	"context"
-
-	"google.golang.org/grpc"
-
-	"github.com/gatehouse/gatehouse/platform/deps"
-	"github.com/gatehouse/gatehouse/platform/room"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	"github.com/gatehouse/gatehouse/services/auth/credential/factor"
-)
-
 // The ways to sign in.
 const (
 	methodPassword = "password"
@@ -39,50 +28,3 @@ type Capabilities struct {
 
 // Provider is an identity provider as clients show it.
 type Provider struct{ ID, DisplayName string }
-
-// Deps is what the room needs.
-type Deps struct{ Capabilities Capabilities }
-
-// Service implements the RPC.
-type Service struct {
-	authv1.UnsafeConfigServiceServer
-
-	deps Deps
-}
-
-// New returns the room.
-func New(d Deps) (*Service, error) {
-	if err := deps.Check("config", d); err != nil {
-		return nil, err
-	}
-	return &Service{deps: d}, nil
-}
-
-// Register adds the room's RPCs to a server.
-func (s *Service) Register(server grpc.ServiceRegistrar) {
-	authv1.RegisterConfigServiceServer(server, s)
-}
-
-// Tables returns no table: the room owns none.
-func (s *Service) Tables() []room.Table { return nil }
-
-// GetConfig implements the RPC.
-func (s *Service) GetConfig(context.Context, *authv1.GetConfigRequest) (*authv1.Config, error) {
-	o := s.deps.Capabilities
-	out := &authv1.Config{
-		SignUp: authv1.Config_OPEN, EmailVerification: o.VerifiedEmail,
-		SignInMethods: []string{methodPassword, methodEmail}, Factors: []string{factor.MethodTOTP},
-		Locales: o.Locales, Limits: &authv1.Config_Limits{UploadBytes: o.UploadBytes, BodyBytes: o.BodyBytes}, Version: o.Version,
-	}
-	if o.SignUpClosed {
-		out.SignUp = authv1.Config_CLOSED
-	}
-	if o.Passkeys {
-		out.SignInMethods = append(out.SignInMethods, methodPasskey)
-		out.Factors = append(out.Factors, factor.MethodPasskey)
-	}
-	for _, p := range o.Providers {
-		out.Providers = append(out.Providers, &authv1.SignInProvider{Id: p.ID, DisplayName: p.DisplayName})
-	}
-	return out, nil
-}

@@ -1,7 +1,3 @@
-// Package erasure is the room of what is gone for good: users and organizations
-// whose rows the other services must erase. Other rooms tell it in the transaction
-// that ends them; the services follow it by the RPC of this room
-// (platform/erasure), since none of them may be called by auth.
 package erasure
 
 import (
@@ -9,7 +5,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/paging"
@@ -57,9 +52,7 @@ func (s *Service) ListErasures(ctx context.Context, req *authv1.ListErasuresRequ
 	}
 	out := &authv1.ListErasuresResponse{NextPageToken: next}
 	for _, e := range found {
-		out.Erasures = append(out.Erasures, &authv1.Erasure{
-			Id: e.ID, UserId: e.UserID, OrganizationId: e.OrganizationID, Time: timestamppb.New(e.Time),
-		})
+		out.Erasures = append(out.Erasures, encode(e))
 	}
 	return out, nil
 }

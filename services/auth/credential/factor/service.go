@@ -3,14 +3,96 @@ package factor
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
+	"github.com/gatehouse/gatehouse/services/auth/mailing"
+	"github.com/gatehouse/gatehouse/services/auth/token/key"
 )
+
+// Sessions ends a user's sessions: one, or all but one.
+type Sessions interface {
+	End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error)
+}
+
+// Mail takes letters in the transaction of what causes them.
+type Mail interface {
+	// Enqueue has a letter sent when the transaction commits.
+	Enqueue(ctx context.Context, tx postgres.Tx, l mailing.Message) error
+}
+
+// Deps is what the room needs; all of it.
+type Deps struct {
+	Store    *Store
+	Users    *user.Store
+	Sessions Sessions
+	Mail     Mail
+	// SecretKey is the installation's, of 32 bytes.
+	SecretKey []byte
+	// PublicURL is the address that passkeys are bound to.
+	PublicURL string
+	Trail     *audit.Trail
+	Clock     clock.Clock
+}
+
+// Service implements the RPCs of second factors, and judges them for sign-ins.
+type Service struct {
+	authv1.UnsafeFactorServiceServer
+
+	deps     Deps
+	box      *key.Box
+	passkeys *Passkeys
+}
+
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("factor", d); err != nil {
+		return nil, err
+	}
+	box, err := key.NewBox(d.SecretKey, sealing)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{deps: d, box: box}
+	if s.passkeys, err = newPasskeys(s, d.PublicURL); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterFactorServiceServer(server, s)
+	authv1.RegisterPasskeyServiceServer(server, s.passkeys)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "totp_factors"}, {Name: "passkeys"}, {Name: "recovery_codes"}, {Name: "factor_challenges"}, {Name: "factor_tries"}, {Name: "passkey_ceremonies"}}
+}
+
+// Passkeys returns the part of the room that serves passkeys.
+func (s *Service) Passkeys() *Passkeys { return s.passkeys }
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete expired challenges and counts of wrong codes", Do: s.sweep}}
+}
+
+// sweep deletes expired challenges, and the counts of wrong codes from past hours.
+func (s *Service) sweep(ctx context.Context) error {
+	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
+}
 
 // GetFactors implements the RPC.
 func (s *Service) GetFactors(ctx context.Context, _ *authv1.GetFactorsRequest) (*authv1.Factors, error) {

@@ -1,8 +1,3 @@
-// Package account is the signed-in user's own account: who it is, and what its
-// credential allows where it acts.
-//
-// Roles and permissions are those of the credential, since every service judges
-// a call by them; a change of roles takes effect with the next refresh.
 package account
 
 import (

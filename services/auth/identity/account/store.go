@@ -7,7 +7,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
-	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
@@ -24,12 +23,6 @@ type Store struct{ db *postgres.DB }
 
 // NewStore returns a store.
 func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
-
-// profile is a user and where it belongs.
-type profile struct {
-	user        user.User
-	memberships []organization.Membership
-}
 
 // get returns a user's profile, or NOT_FOUND.
 func (s *Store) get(ctx context.Context, userID string) (profile, error) {

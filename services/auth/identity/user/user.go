@@ -14,12 +14,10 @@ import (
 
 	"golang.org/x/text/language"
 	"golang.org/x/text/unicode/norm"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/line"
 	"github.com/gatehouse/gatehouse/platform/patch"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
 // User is a person who can sign in.
@@ -75,12 +73,3 @@ func NameFor(given, address string) string {
 
 // Etag changes with each update.
 func (u User) Etag() string { return fmt.Sprintf("%d", u.Revision) }
-
-// Message returns the user as the contract has it.
-func (u User) Message() *authv1.User {
-	return &authv1.User{
-		Id: u.ID, Email: u.Email, EmailVerified: u.EmailVerified, DisplayName: u.DisplayName, Locale: u.Locale,
-		Disabled: u.Disabled, CreateTime: timestamppb.New(u.CreateTime), UpdateTime: timestamppb.New(u.UpdateTime),
-		Etag: u.Etag(),
-	}
-}

@@ -2,7 +2,6 @@ package key
 
 import (
 	"context"
-	"encoding/base64"
 	"log/slog"
 	"time"
 
@@ -70,9 +69,7 @@ func (s *Service) GetJwks(ctx context.Context, _ *authv1.GetJwksRequest) (*authv
 	}
 	out := &authv1.JsonWebKeySet{}
 	for _, k := range keys {
-		out.Keys = append(out.Keys, &authv1.JsonWebKey{
-			Kty: "OKP", Crv: "Ed25519", X: base64.RawURLEncoding.EncodeToString(k.Public), Kid: k.KID, Alg: "EdDSA", Use: "sig",
-		})
+		out.Keys = append(out.Keys, encode(k))
 	}
 	return out, nil
 }

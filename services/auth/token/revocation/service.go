@@ -1,13 +1,9 @@
-// Package revocation is the room of what ends access tokens before their time.
-// Other rooms tell it in the transaction of what they end; the services of the
-// suite follow it by the RPC of this room (platform/revocation).
 package revocation
 
 import (
 	"context"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/paging"
@@ -56,9 +52,7 @@ func (s *Service) ListRevocations(ctx context.Context, req *authv1.ListRevocatio
 	}
 	out := &authv1.ListRevocationsResponse{NextPageToken: next}
 	for _, r := range found {
-		out.Revocations = append(out.Revocations, &authv1.Revocation{
-			Id: r.ID, SessionId: r.SessionID, UserId: r.UserID, OrganizationId: r.OrganizationID, ClientId: r.ClientID, Time: timestamppb.New(r.Time),
-		})
+		out.Revocations = append(out.Revocations, encode(r))
 	}
 	return out, nil
 }

@@ -1,9 +1,3 @@
-// Package servicetoken gives the services of the suite the tokens by which they
-// know each other.
-//
-// A service proves itself with a secret that both sides derive from the
-// installation's secret key, so none is stored. Its token names one callee as
-// audience and is good for nothing else.
 package servicetoken
 
 import (
@@ -11,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"slices"
-	"time"
 
 	"google.golang.org/grpc"
 
@@ -25,9 +18,6 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/token/key"
 )
-
-// TTL is how long a service token lives.
-const TTL = 5 * time.Minute
 
 // Deps is what the room needs.
 type Deps struct {
