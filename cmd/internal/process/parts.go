@@ -96,7 +96,7 @@ func (p *Process) addAuth(ctx context.Context) (credentials, error) {
 	if err := p.follow(service.Revocations, service.APIKey); err != nil {
 		return first, err
 	}
-	p.workers = append(p.workers, service.Working)
+	p.workers = append(p.workers, service.MailHealthy)
 	p.stack.Add("letters and signing keys", service.Run)
 	return first, p.serve(ctx, Auth, db, service.KeySource(), nil, service.Register)
 }

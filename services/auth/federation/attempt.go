@@ -9,7 +9,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	"github.com/gatehouse/gatehouse/services/auth/opaque"
+	"github.com/gatehouse/gatehouse/services/auth/token/securetoken"
 )
 
 // attempt is a way to a provider and back.
@@ -50,9 +50,9 @@ func (s *Service) begin(ctx context.Context, provider, returnTo string, a attemp
 	if err != nil {
 		return nil, err
 	}
-	state, stateHash := opaque.New()
-	secret, secretHash := opaque.New()
-	if err := s.deps.Store.keepAttempt(ctx, stateHash, secretHash, p.ID, a, s.deps.Clock.Now().Add(attemptTTL)); err != nil {
+	state, stateHash := securetoken.New()
+	secret, secretHash := securetoken.New()
+	if err := s.deps.Store.insertAttempt(ctx, stateHash, secretHash, p.ID, a, s.deps.Clock.Now().Add(attemptTTL)); err != nil {
 		return nil, err
 	}
 	return &authv1.ProviderAttempt{
@@ -60,8 +60,8 @@ func (s *Service) begin(ctx context.Context, provider, returnTo string, a attemp
 	}, nil
 }
 
-// answer is what came back from a provider: a message of the contract.
-type answer interface {
+// callbackRequest is what came back from a provider: a message of the contract.
+type callbackRequest interface {
 	GetProvider() string
 	GetState() string
 	GetSecret() string
@@ -70,25 +70,25 @@ type answer interface {
 }
 
 // finish uses an attempt up and returns of whom the provider tells.
-func (s *Service) finish(ctx context.Context, back answer, links bool) (Provider, attempt, person, error) {
+func (s *Service) finish(ctx context.Context, back callbackRequest, links bool) (Provider, attempt, profile, error) {
 	p, err := s.provider(ctx, back.GetProvider())
 	if err != nil {
-		return p, attempt{}, person{}, err
+		return p, attempt{}, profile{}, err
 	}
 	// Used up before anything is asked of the provider: whatever becomes of that.
-	a, err := s.deps.Store.takeAttempt(ctx, opaque.Hash(back.GetState()), opaque.Hash(back.GetSecret()), p.ID, links, s.deps.Clock.Now())
+	a, err := s.deps.Store.useAttempt(ctx, securetoken.Hash(back.GetState()), securetoken.Hash(back.GetSecret()), p.ID, links, s.deps.Clock.Now())
 	if err != nil {
-		return p, a, person{}, err
+		return p, a, profile{}, err
 	}
 	c, err := s.connect(ctx, p)
 	if err != nil {
-		return p, a, person{}, err
+		return p, a, profile{}, err
 	}
 	who, err := c.redeem(ctx, a.redirectURI, back.GetCode(), back.GetIss(), back.GetSecret())
 	if err != nil {
 		return p, a, who, err
 	}
-	if who, err = who.clean(); err != nil {
+	if who, err = who.sanitized(); err != nil {
 		return p, a, who, refused(err)
 	}
 	return p, a, who, nil

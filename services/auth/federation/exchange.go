@@ -19,35 +19,35 @@ import (
 const tenantGap = "{tenantid}"
 
 // redeem turns a code into who came back.
-func (c *connection) redeem(ctx context.Context, redirectURI, code, iss, secret string) (person, error) {
-	if (c.sendsIss || iss != "") && !c.is(iss) {
-		return person{}, refused(fmt.Errorf("federation: the answer is of issuer %q, not %q", iss, c.issuer))
+func (c *connection) redeem(ctx context.Context, redirectURI, code, iss, secret string) (profile, error) {
+	if (c.sendsIss || iss != "") && !c.matchesIssuer(iss) {
+		return profile{}, refused(fmt.Errorf("federation: the answer is of issuer %q, not %q", iss, c.issuer))
 	}
 	config := c.oauth
 	config.RedirectURL = redirectURI
 	if c.provider.Kind == Apple {
 		var err error
 		if config.ClientSecret, err = appleSecret(c.provider, c.clock.Now()); err != nil {
-			return person{}, refused(err)
+			return profile{}, refused(err)
 		}
 	}
 	ctx = oidc.ClientContext(ctx, c.client)
 	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(derive(secret, forVerifier)))
 	if err != nil {
-		return person{}, failed(err)
+		return profile{}, exchangeError(err)
 	}
 	if c.openID == nil {
-		return c.askGitHub(ctx, token)
+		return c.fetchGitHubProfile(ctx, token)
 	}
 	claims, err := c.verify(ctx, token, derive(secret, forNonce))
 	if err != nil {
-		return person{}, err
+		return profile{}, err
 	}
-	return c.person(claims), nil
+	return c.profile(claims), nil
 }
 
-// is tells whether an issuer is the provider: of Microsoft's, any tenant.
-func (c *connection) is(issuer string) bool {
+// matchesIssuer tells whether an issuer is the provider: of Microsoft's, any tenant.
+func (c *connection) matchesIssuer(issuer string) bool {
 	before, after, open := strings.Cut(c.issuer, tenantGap)
 	if c.provider.Kind != Microsoft || !open {
 		return issuer == c.issuer
@@ -57,8 +57,8 @@ func (c *connection) is(issuer string) bool {
 	return begins && ends && id.Valid(tenant)
 }
 
-// failed tells a refused code from a provider that does not work.
-func failed(err error) error {
+// exchangeError tells a refused code from a provider that does not work.
+func exchangeError(err error) error {
 	var answered *oauth2.RetrieveError
 	if errors.As(err, &answered) && answered.Response != nil && answered.Response.StatusCode < 500 {
 		return refused(err)
@@ -71,22 +71,22 @@ func failed(err error) error {
 
 // claims are what is read of a token and of userinfo.
 type claims struct {
-	Issuer        string `json:"iss"`
-	Subject       string `json:"sub"`
-	Party         string `json:"azp"`
-	Email         string `json:"email"`
-	EmailVerified lax    `json:"email_verified"`
-	Name          string `json:"name"`
+	Issuer        string       `json:"iss"`
+	Subject       string       `json:"sub"`
+	Party         string       `json:"azp"`
+	Email         string       `json:"email"`
+	EmailVerified flexibleBool `json:"email_verified"`
+	Name          string       `json:"name"`
 	// Tenant and DomainVerified are Microsoft's.
-	Tenant         string `json:"tid"`
-	DomainVerified lax    `json:"xms_edov"`
+	Tenant         string       `json:"tid"`
+	DomainVerified flexibleBool `json:"xms_edov"`
 }
 
-// lax is a boolean that some providers write as a text or a number.
-type lax bool
+// flexibleBool is a boolean that some providers write as a text or a number.
+type flexibleBool bool
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (l *lax) UnmarshalJSON(raw []byte) error {
+func (l *flexibleBool) UnmarshalJSON(raw []byte) error {
 	text := strings.Trim(string(raw), `"`)
 	*l = text == "true" || text == "1"
 	return nil
@@ -116,7 +116,7 @@ func (c *connection) verify(ctx context.Context, token *oauth2.Token, nonce stri
 	if out.Email != "" || c.openID.UserInfoEndpoint() == "" || c.provider.Kind == Microsoft {
 		return out, nil
 	}
-	return c.askUserInfo(ctx, token, out)
+	return c.fetchUserInfo(ctx, token, out)
 }
 
 // watchedKeys tells keys that cannot be had from a signature that is of none of them:
@@ -152,15 +152,15 @@ func (c *connection) check(verified *oidc.IDToken, said claims, accessToken, non
 	}
 	if c.provider.Kind == Microsoft {
 		// Any tenant may sign in, each as its own issuer.
-		if !c.is(verified.Issuer) || !strings.Contains(verified.Issuer, "/"+said.Tenant+"/") || !id.Valid(said.Tenant) {
+		if !c.matchesIssuer(verified.Issuer) || !strings.Contains(verified.Issuer, "/"+said.Tenant+"/") || !id.Valid(said.Tenant) {
 			return fmt.Errorf("federation: the issuer %q is not that of tenant %q", verified.Issuer, said.Tenant)
 		}
 	}
 	return nil
 }
 
-// askUserInfo adds what userinfo says of the same subject.
-func (c *connection) askUserInfo(ctx context.Context, token *oauth2.Token, out claims) (claims, error) {
+// fetchUserInfo adds what userinfo says of the same subject.
+func (c *connection) fetchUserInfo(ctx context.Context, token *oauth2.Token, out claims) (claims, error) {
 	info, err := c.openID.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil {
 		return out, unreachable(err)
@@ -179,9 +179,9 @@ func (c *connection) askUserInfo(ctx context.Context, token *oauth2.Token, out c
 	return out, nil
 }
 
-func (c *connection) person(said claims) person {
+func (c *connection) profile(said claims) profile {
 	// The configured spelling of the issuer: Google has two.
-	out := person{issuer: c.issuer, subject: said.Subject, email: said.Email, verified: bool(said.EmailVerified), name: said.Name}
+	out := profile{issuer: c.issuer, subject: said.Subject, email: said.Email, verified: bool(said.EmailVerified), name: said.Name}
 	if c.provider.Kind == Microsoft {
 		// Whatever a tenant says of its users' addresses.
 		out.issuer, out.verified = said.Issuer, bool(said.DomainVerified)

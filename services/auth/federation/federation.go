@@ -105,9 +105,9 @@ type Provider struct {
 	owner *OrganizationProvider
 }
 
-// letterName is what letters call the provider: none writes them with a name that an
+// mailName is what letters call the provider: none writes them with a name that an
 // organization has chosen.
-func (p Provider) letterName() string {
+func (p Provider) mailName() string {
 	if p.owner != nil {
 		return "an organization's identity provider"
 	}
@@ -191,8 +191,8 @@ func checkURL(text string) error {
 	return nil
 }
 
-// person is somebody of whom a provider tells.
-type person struct {
+// profile is somebody of whom a provider tells.
+type profile struct {
 	issuer, subject string
 	// email is empty where there is none that could be one.
 	email string
@@ -201,8 +201,8 @@ type person struct {
 	name     string
 }
 
-// clean bounds what a provider says to what can be kept and shown.
-func (p person) clean() (person, error) {
+// sanitized bounds what a provider says to what can be kept and shown.
+func (p profile) sanitized() (profile, error) {
 	if p.subject == "" || len(p.subject) > maxSubject || !printable(p.subject) {
 		return p, errors.New("federation: the provider names no subject that can be kept")
 	}

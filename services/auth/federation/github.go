@@ -10,19 +10,19 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// askGitHub asks GitHub's API whose token it is. GitHub numbers its users; of their
+// fetchGitHubProfile asks GitHub's API whose token it is. GitHub numbers its users; of their
 // addresses, the primary one counts where it is verified.
-func (c *connection) askGitHub(ctx context.Context, token *oauth2.Token) (person, error) {
+func (c *connection) fetchGitHubProfile(ctx context.Context, token *oauth2.Token) (profile, error) {
 	var user struct {
 		ID    int64  `json:"id"`
 		Login string `json:"login"`
 		Name  string `json:"name"`
 	}
 	if err := c.getGitHub(ctx, token, "/user", &user); err != nil {
-		return person{}, err
+		return profile{}, err
 	}
 	if user.ID <= 0 {
-		return person{}, refused(fmt.Errorf("federation: no user has the number %d", user.ID))
+		return profile{}, refused(fmt.Errorf("federation: no user has the number %d", user.ID))
 	}
 	var addresses []struct {
 		Email    string `json:"email"`
@@ -30,9 +30,9 @@ func (c *connection) askGitHub(ctx context.Context, token *oauth2.Token) (person
 		Verified bool   `json:"verified"`
 	}
 	if err := c.getGitHub(ctx, token, "/user/emails?per_page=100", &addresses); err != nil {
-		return person{}, err
+		return profile{}, err
 	}
-	out := person{issuer: c.issuer, subject: strconv.FormatInt(user.ID, 10), name: user.Name}
+	out := profile{issuer: c.issuer, subject: strconv.FormatInt(user.ID, 10), name: user.Name}
 	if out.name == "" {
 		out.name = user.Login
 	}

@@ -11,14 +11,14 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// letterNotLinked tells the user of an account whose address an organization's provider
+// mailNotLinked tells the user of an account whose address an organization's provider
 // told of.
-const letterNotLinked mailing.Kind = "identity_not_linked"
+const mailNotLinked mailing.Kind = "identity_not_linked"
 
 // mayAssert tells whether an address is of the domains that an organization named.
 func (p OrganizationProvider) mayAssert(email string) bool {
@@ -26,12 +26,12 @@ func (p OrganizationProvider) mayAssert(email string) bool {
 	return found && slices.Contains(p.Domains, domain)
 }
 
-// joiner is the account of somebody new whom an organization's provider tells of, who
+// newMember is the account of somebody new whom an organization's provider tells of, who
 // joins the organization. The address is what the organization says, and no more: the
 // account is made with it unconfirmed, and one that has it is left alone. Where
 // addresses must be confirmed the answer is the same for either, and the mail tells: an
 // organization must not learn who has an account.
-func (s *Service) joiner(ctx context.Context, tx postgres.Tx, p Provider, who person) (account user.Account, refusal, err error) {
+func (s *Service) newMember(ctx context.Context, tx postgres.Tx, p Provider, who profile) (account user.Account, refusal, err error) {
 	if !p.owner.mayAssert(who.email) {
 		return account, nil, unverified()
 	}
@@ -46,9 +46,9 @@ func (s *Service) joiner(ctx context.Context, tx postgres.Tx, p Provider, who pe
 		if account.Disabled {
 			return account, unconfirmed(), nil // nobody is left to be told
 		}
-		return account, unconfirmed(), s.deps.Letters.Send(ctx, tx, mailing.Letter{Kind: letterNotLinked, Address: who.email, Locale: account.Locale})
+		return account, unconfirmed(), s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: mailNotLinked, Address: who.email, Locale: account.Locale})
 	}
-	if account, err = s.deps.Accounts.Unconfirmed(ctx, tx, who.email, who.name); err != nil {
+	if account, err = s.deps.Accounts.CreateUnconfirmed(ctx, tx, who.email, who.name); err != nil {
 		return account, nil, err
 	}
 	if err := s.linkNow(ctx, tx, p, account, who); err != nil {
@@ -61,20 +61,20 @@ func (s *Service) joiner(ctx context.Context, tx postgres.Tx, p Provider, who pe
 		refusal = unconfirmed()
 	}
 	account.OrganizationID = p.owner.OrganizationID
-	return account, refusal, s.deps.Addresses.Welcome(ctx, tx, user.User{ID: account.UserID, Email: who.email, Locale: account.Locale})
+	return account, refusal, s.deps.Addresses.SendConfirmation(ctx, tx, user.User{ID: account.UserID, Email: who.email, Locale: account.Locale})
 }
 
-// member is the account of an identity at an organization's provider, as long as its
+// knownMember is the account of an identity at an organization's provider, as long as its
 // user belongs to the organization. It is bound to that where its user has other ways
 // to sign in: then the account is not the organization's to open.
-func (s *Service) member(ctx context.Context, tx postgres.Tx, p Provider, known Identity, who person) (account user.Account, bound bool, refusal, err error) {
-	u, err := s.use(ctx, tx, known, who)
+func (s *Service) knownMember(ctx context.Context, tx postgres.Tx, p Provider, known Identity, who profile) (account user.Account, bound bool, refusal, err error) {
+	u, err := s.recordLogin(ctx, tx, known, who)
 	if err != nil {
 		return account, false, nil, err
 	}
 	account = user.Account{UserID: u.ID, OrganizationID: p.owner.OrganizationID}
 	if s.deps.Addresses.Required() && !u.EmailVerified {
-		return account, false, unconfirmed(), s.deps.Addresses.Welcome(ctx, tx, u)
+		return account, false, unconfirmed(), s.deps.Addresses.SendConfirmation(ctx, tx, u)
 	}
 	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: account.OrganizationID, UserID: u.ID}); err != nil {
 		return account, false, nil, err
@@ -86,7 +86,7 @@ func (s *Service) member(ctx context.Context, tx postgres.Tx, p Provider, known 
 	if err != nil {
 		return account, false, nil, err
 	}
-	bound, err = s.deps.Store.signsInWithout(ctx, tx, u.ID, p.ID)
+	bound, err = s.deps.Store.signsInWithoutProvider(ctx, tx, u.ID, p.ID)
 	return account, bound, nil, err
 }
 

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
 // ListIdentities implements the RPC.
@@ -30,16 +28,6 @@ func (s *Service) ListIdentities(ctx context.Context, req *authv1.ListIdentities
 		out.Identities = append(out.Identities, i.message())
 	}
 	return out, nil
-}
-
-func (i Identity) message() *authv1.Identity {
-	out := &authv1.Identity{
-		Id: i.ID, Provider: i.Provider, Issuer: i.Issuer, Subject: i.Subject, Email: i.Email, CreateTime: timestamppb.New(i.CreateTime),
-	}
-	if i.LastUsedTime != nil {
-		out.LastUsedTime = timestamppb.New(*i.LastUsedTime)
-	}
-	return out
 }
 
 // BeginIdentity implements the RPC.
@@ -100,7 +88,7 @@ func (s *Service) DeleteIdentity(ctx context.Context, req *authv1.DeleteIdentity
 	scope := postgres.Scope{OrganizationID: caller.OrganizationID, UserID: caller.UserID}
 	err = s.deps.Store.inTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
 		// Whoever removes two at once waits here.
-		if err := s.deps.Users.HoldAlone(ctx, tx, caller.UserID); err != nil {
+		if err := s.deps.Users.LockExclusive(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
 		removed, err := s.deps.Store.remove(ctx, tx, caller.UserID, req.GetId())
@@ -113,7 +101,7 @@ func (s *Service) DeleteIdentity(ctx context.Context, req *authv1.DeleteIdentity
 		if err := s.record(ctx, tx, scope, removed, "removed"); err != nil {
 			return err
 		}
-		return s.tell(ctx, tx, caller.UserID, letterRemoved, s.letterName(ctx, removed.Provider))
+		return s.notify(ctx, tx, caller.UserID, mailRemoved, s.mailName(ctx, removed.Provider))
 	})
 	if err != nil {
 		return nil, err
@@ -121,10 +109,10 @@ func (s *Service) DeleteIdentity(ctx context.Context, req *authv1.DeleteIdentity
 	return &authv1.DeleteIdentityResponse{}, nil
 }
 
-// letterName is what letters call a provider, also one that is gone.
-func (s *Service) letterName(ctx context.Context, providerID string) string {
+// mailName is what letters call a provider, also one that is gone.
+func (s *Service) mailName(ctx context.Context, providerID string) string {
 	if p, err := s.provider(ctx, providerID); err == nil {
-		return p.letterName()
+		return p.mailName()
 	}
 	return "an identity provider"
 }
@@ -135,7 +123,7 @@ func (s *Service) requireAnother(ctx context.Context, tx postgres.Tx, userID str
 	if err != nil || left > 0 {
 		return err
 	}
-	signsIn, err := s.deps.Store.signsIn(ctx, tx, userID)
+	signsIn, err := s.deps.Store.hasOtherCredential(ctx, tx, userID)
 	if err == nil && !signsIn {
 		err = fault.New(faultv1.Reason_REASON_LAST_CREDENTIAL, "nothing else signs you in: choose a password, or link another provider first")
 	}

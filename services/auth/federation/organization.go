@@ -3,15 +3,10 @@ package federation
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/patch"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
 )
 
 const (
@@ -38,29 +33,6 @@ type OrganizationProvider struct {
 
 // Etag changes with each update.
 func (p OrganizationProvider) Etag() string { return strconv.FormatInt(p.Revision, 10) }
-
-// decodeProvider takes a provider over from the contract's shape, but for its secret.
-func decodeProvider(m *authv1.IdentityProvider) OrganizationProvider {
-	p := OrganizationProvider{
-		ID: m.GetId(), DisplayName: strings.TrimSpace(m.GetDisplayName()), Issuer: m.GetIssuer(), ClientID: m.GetClientId(), Role: m.GetRole(),
-	}
-	for _, domain := range m.GetDomains() {
-		if domain = strings.ToLower(domain); !slices.Contains(p.Domains, domain) {
-			p.Domains = append(p.Domains, domain)
-		}
-	}
-	if p.Role == "" {
-		p.Role = organization.RoleMember
-	}
-	return p
-}
-
-func (p OrganizationProvider) message() *authv1.IdentityProvider {
-	return &authv1.IdentityProvider{
-		Id: p.ID, DisplayName: p.DisplayName, Issuer: p.Issuer, ClientId: p.ClientID, Domains: p.Domains, Role: p.Role,
-		CreateTime: timestamppb.New(p.CreateTime), UpdateTime: timestamppb.New(p.UpdateTime), Etag: p.Etag(),
-	}
-}
 
 // Validate checks what the contract cannot say, for a new secret or the one that is
 // kept.

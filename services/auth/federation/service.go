@@ -8,25 +8,29 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/config"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/key"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
+	"github.com/gatehouse/gatehouse/services/auth/token/key"
 )
 
 // The letters that tell a user, who may not have been the one.
 const (
-	letterAdded   mailing.Kind = "identity_added"
-	letterRemoved mailing.Kind = "identity_removed"
+	mailAdded   mailing.Kind = "identity_added"
+	mailRemoved mailing.Kind = "identity_removed"
 )
 
 // Sessions opens sessions.
@@ -37,12 +41,12 @@ type Sessions interface {
 
 // Accounts makes accounts.
 type Accounts interface {
-	// Confirmed makes the account of somebody whose address is known to be theirs, in a
+	// CreateConfirmed makes the account of somebody whose address is known to be theirs, in a
 	// transaction that it makes the new user's.
-	Confirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error)
-	// Unconfirmed makes the account of somebody who is said to have an address, in a
+	CreateConfirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error)
+	// CreateUnconfirmed makes the account of somebody who is said to have an address, in a
 	// transaction that it makes the new user's.
-	Unconfirmed(ctx context.Context, tx postgres.Tx, email, displayName string) (user.Account, error)
+	CreateUnconfirmed(ctx context.Context, tx postgres.Tx, email, displayName string) (user.Account, error)
 }
 
 // Addresses knows who has shown that an address is theirs.
@@ -52,14 +56,14 @@ type Addresses interface {
 	// TakeOver gives an account that nobody has confirmed to whoever has shown that its
 	// address is theirs, in a transaction that it makes that user's.
 	TakeOver(ctx context.Context, tx postgres.Tx, account user.Account) error
-	// Welcome writes to somebody who is to confirm the address.
-	Welcome(ctx context.Context, tx postgres.Tx, u user.User) error
+	// SendConfirmation writes to somebody who is to confirm the address.
+	SendConfirmation(ctx context.Context, tx postgres.Tx, u user.User) error
 }
 
-// Letters takes letters in the transaction of what causes them.
-type Letters interface {
-	// Send has a letter sent when the transaction commits.
-	Send(ctx context.Context, tx postgres.Tx, l mailing.Letter) error
+// Mail takes letters in the transaction of what causes them.
+type Mail interface {
+	// Enqueue has a letter sent when the transaction commits.
+	Enqueue(ctx context.Context, tx postgres.Tx, l mailing.Message) error
 }
 
 // Deps is what the room needs; all of it, except where it says so.
@@ -74,17 +78,17 @@ type Deps struct {
 	Addresses Addresses
 	// Enrolled lists the second factors of a user.
 	Enrolled func(ctx context.Context, userID string) ([]string, error)
-	Letters  Letters
+	Mail     Mail
 	// Providers are those of the installation; there may be none.
-	Providers []Provider
+	Providers []Provider `deps:"optional"`
 	// Redirects are where else than to the gateway users may be sent back to; there may
 	// be none.
-	Redirects []string
+	Redirects []string `deps:"optional"`
 	// PublicURL is where the gateway is.
 	PublicURL string
 	// EgressAllow is where organizations' issuers may be beside the public internet; it
 	// may be nowhere.
-	EgressAllow []netip.Prefix
+	EgressAllow []netip.Prefix `deps:"optional"`
 	// SignUpClosed says that the installation's own providers bring nobody new; those
 	// of organizations do.
 	SignUpClosed bool
@@ -106,21 +110,37 @@ type Service struct {
 	box         *key.Box
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Rights == nil || deps.Sessions == nil || deps.Accounts == nil || deps.Addresses == nil || deps.Enrolled == nil ||
-		deps.Letters == nil || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("federation: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("federation", d); err != nil {
+		return nil, err
 	}
-	connections, err := newConnections(deps.Clock, deps.EgressAllow)
+	connections, err := newConnections(d.Clock, d.EgressAllow)
 	if err != nil {
 		return nil, err
 	}
-	box, err := key.NewBox(deps.SecretKey, sealing)
+	box, err := key.NewBox(d.SecretKey, sealing)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{deps: deps, connections: connections, box: box}, nil
+	return &Service{deps: d, connections: connections, box: box}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterProviderServiceServer(server, s)
+	authv1.RegisterIdentityServiceServer(server, s)
+	authv1.RegisterIdentityProviderServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "identities"}, {Name: "identity_providers"}, {Name: "provider_attempts"}}
+}
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete expired sign-ins at providers", Do: s.sweep}}
 }
 
 // Providers lists the installation's providers, for pages to offer.
@@ -177,26 +197,26 @@ func (s *Service) FinishProviderSignIn(ctx context.Context, req *authv1.FinishPr
 
 // account returns the account of whoever a provider tells of, which it makes where
 // there is none.
-func (s *Service) account(ctx context.Context, p Provider, who person) (account user.Account, shown []string, err error) {
+func (s *Service) account(ctx context.Context, p Provider, who profile) (account user.Account, shown []string, err error) {
 	// Carried past the transaction, whose letters are to leave.
 	var refusal error
 	err = s.deps.Store.inTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
 		refusal, shown = nil, []string{identity.MethodFederated}
-		known, found, err := s.deps.Store.known(ctx, tx, p.ID, who)
+		known, found, err := s.deps.Store.identityUser(ctx, tx, p.ID, who)
 		switch {
 		case err != nil:
 			return err
 		case found && p.owner != nil:
 			var bound bool
-			if account, bound, refusal, err = s.member(ctx, tx, p, known, who); bound {
+			if account, bound, refusal, err = s.knownMember(ctx, tx, p, known, who); bound {
 				shown = append(shown, identity.MethodOrganization)
 			}
 		case found:
-			account, err = s.returning(ctx, tx, known, who)
+			account, err = s.knownAccount(ctx, tx, known, who)
 		case p.owner != nil:
-			account, refusal, err = s.joiner(ctx, tx, p, who)
+			account, refusal, err = s.newMember(ctx, tx, p, who)
 		default:
-			account, err = s.newcomer(ctx, tx, p, who)
+			account, err = s.newAccount(ctx, tx, p, who)
 		}
 		return err
 	})
@@ -206,22 +226,22 @@ func (s *Service) account(ctx context.Context, p Provider, who person) (account 
 	return account, shown, err
 }
 
-// returning is the account of an identity that is known, in a transaction that it
+// knownAccount is the account of an identity that is known, in a transaction that it
 // makes its user's.
-func (s *Service) returning(ctx context.Context, tx postgres.Tx, known Identity, who person) (user.Account, error) {
-	u, err := s.use(ctx, tx, known, who)
+func (s *Service) knownAccount(ctx context.Context, tx postgres.Tx, known Identity, who profile) (user.Account, error) {
+	u, err := s.recordLogin(ctx, tx, known, who)
 	if err != nil {
 		return user.Account{}, err
 	}
 	if s.deps.Addresses.Required() && !u.EmailVerified {
 		return user.Account{}, refused(errors.New("federation: the address is not confirmed"))
 	}
-	home, err := s.deps.Users.Home(ctx, tx, u.ID)
+	home, err := s.deps.Users.HomeOrganization(ctx, tx, u.ID)
 	return user.Account{UserID: u.ID, OrganizationID: home}, err
 }
 
-// use notes that an identity came, and returns its user, whose the transaction is then.
-func (s *Service) use(ctx context.Context, tx postgres.Tx, known Identity, who person) (user.User, error) {
+// recordLogin notes that an identity came, and returns its user, whose the transaction is then.
+func (s *Service) recordLogin(ctx context.Context, tx postgres.Tx, known Identity, who profile) (user.User, error) {
 	if err := postgres.Enter(ctx, tx, postgres.Scope{UserID: known.UserID}); err != nil {
 		return user.User{}, err
 	}
@@ -232,13 +252,13 @@ func (s *Service) use(ctx context.Context, tx postgres.Tx, known Identity, who p
 	if u.Disabled {
 		return u, refused(errors.New("federation: the account is disabled"))
 	}
-	return u, s.deps.Store.use(ctx, tx, known.ID, who.email, clock.Stamp(s.deps.Clock))
+	return u, s.deps.Store.recordLogin(ctx, tx, known.ID, who.email, clock.Stamp(s.deps.Clock))
 }
 
-// newcomer is the account of somebody who is not known, with the identity linked. An
+// newAccount is the account of somebody who is not known, with the identity linked. An
 // account that has the address is another's, unless nobody ever showed that it is
 // theirs.
-func (s *Service) newcomer(ctx context.Context, tx postgres.Tx, p Provider, who person) (user.Account, error) {
+func (s *Service) newAccount(ctx context.Context, tx postgres.Tx, p Provider, who profile) (user.Account, error) {
 	if who.email == "" || !who.verified {
 		return user.Account{}, unverified()
 	}
@@ -248,7 +268,7 @@ func (s *Service) newcomer(ctx context.Context, tx postgres.Tx, p Provider, who 
 	case account.UserID == "" && s.deps.SignUpClosed:
 		err = fault.New(faultv1.Reason_REASON_SIGN_UP_CLOSED, "sign-up is closed: it takes an invitation")
 	case account.UserID == "":
-		account, err = s.deps.Accounts.Confirmed(ctx, tx, who.email, "", who.name)
+		account, err = s.deps.Accounts.CreateConfirmed(ctx, tx, who.email, "", who.name)
 	case account.Verified:
 		err = notLinked()
 	case account.Disabled:
@@ -263,7 +283,7 @@ func (s *Service) newcomer(ctx context.Context, tx postgres.Tx, p Provider, who 
 }
 
 // linkNow links an identity that signs in with it.
-func (s *Service) linkNow(ctx context.Context, tx postgres.Tx, p Provider, account user.Account, who person) error {
+func (s *Service) linkNow(ctx context.Context, tx postgres.Tx, p Provider, account user.Account, who profile) error {
 	now := clock.Stamp(s.deps.Clock)
 	_, err := s.link(ctx, tx, p, account, who, &now)
 	return err
@@ -271,7 +291,7 @@ func (s *Service) linkNow(ctx context.Context, tx postgres.Tx, p Provider, accou
 
 // link adds an identity to an account, in a transaction of its user, and tells the
 // user.
-func (s *Service) link(ctx context.Context, tx postgres.Tx, p Provider, account user.Account, who person, used *time.Time) (Identity, error) {
+func (s *Service) link(ctx context.Context, tx postgres.Tx, p Provider, account user.Account, who profile, used *time.Time) (Identity, error) {
 	i := Identity{
 		ID: id.New(), UserID: account.UserID, Provider: p.ID, Issuer: who.issuer, Subject: who.subject, Email: who.email,
 		CreateTime: clock.Stamp(s.deps.Clock), LastUsedTime: used,
@@ -286,7 +306,7 @@ func (s *Service) link(ctx context.Context, tx postgres.Tx, p Provider, account 
 	if err := s.record(ctx, tx, scope, i, "linked"); err != nil {
 		return i, err
 	}
-	return i, s.tell(ctx, tx, account.UserID, letterAdded, p.letterName())
+	return i, s.notify(ctx, tx, account.UserID, mailAdded, p.mailName())
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, scope postgres.Scope, i Identity, verb string) error {
@@ -296,18 +316,18 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, scope postgres.Sco
 	})
 }
 
-// tell writes a letter to a user, in a transaction of that user.
-func (s *Service) tell(ctx context.Context, tx postgres.Tx, userID string, kind mailing.Kind, provider string) error {
+// notify writes a letter to a user, in a transaction of that user.
+func (s *Service) notify(ctx context.Context, tx postgres.Tx, userID string, kind mailing.Kind, provider string) error {
 	u, err := s.deps.Users.Get(ctx, tx, userID)
 	if err != nil {
 		return err
 	}
-	return s.deps.Letters.Send(ctx, tx, mailing.Letter{
+	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{
 		Kind: kind, Address: u.Email, Locale: u.Locale, Data: map[string]string{"provider": provider},
 	})
 }
 
-// Sweep removes the attempts from which nobody came back in time.
-func (s *Service) Sweep(ctx context.Context) error {
+// sweep removes the attempts from which nobody came back in time.
+func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }

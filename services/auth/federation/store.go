@@ -42,16 +42,16 @@ func (s *Store) inTx(ctx context.Context, scope postgres.Scope, fn func(ctx cont
 	return s.db.InTx(ctx, scope, fn)
 }
 
-// keepAttempt keeps an attempt until a time.
-func (s *Store) keepAttempt(ctx context.Context, state, secret []byte, provider string, a attempt, until time.Time) error {
+// insertAttempt keeps an attempt until a time.
+func (s *Store) insertAttempt(ctx context.Context, state, secret []byte, provider string, a attempt, until time.Time) error {
 	_, err := postgres.Exec(ctx, s.db, postgres.Scope{},
 		"SELECT keep_provider_attempt($1, $2, $3, $4, nullif($5, '')::uuid, nullif($6, '')::uuid, $7)",
 		state, secret, provider, a.redirectURI, a.userID, a.sessionID, until)
 	return err
 }
 
-// takeAttempt uses an attempt up.
-func (s *Store) takeAttempt(ctx context.Context, state, secret []byte, provider string, links bool, now time.Time) (attempt, error) {
+// useAttempt uses an attempt up.
+func (s *Store) useAttempt(ctx context.Context, state, secret []byte, provider string, links bool, now time.Time) (attempt, error) {
 	a, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (attempt, error) {
 		var a attempt
 		err := row.Scan(&a.redirectURI, &a.userID, &a.sessionID)
@@ -64,10 +64,10 @@ func (s *Store) takeAttempt(ctx context.Context, state, secret []byte, provider 
 	return a, err
 }
 
-// known returns whose an identity is; false when nobody has linked it. Two who come
+// identityUser returns whose an identity is; false when nobody has linked it. Two who come
 // with one identity at once wait for each other: the second finds what became of the
 // first.
-func (s *Store) known(ctx context.Context, tx pgx.Tx, provider string, who person) (Identity, bool, error) {
+func (s *Store) identityUser(ctx context.Context, tx pgx.Tx, provider string, who profile) (Identity, bool, error) {
 	if _, err := postgres.TxExec(ctx, tx, "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(' ', 'identity', $1::text, $2::text, $3::text), 0))",
 		provider, who.issuer, who.subject); err != nil {
 		return Identity{}, false, err
@@ -94,8 +94,8 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, i Identity) error {
 	return err
 }
 
-// use notes that an identity signed its user in, in a transaction of that user.
-func (s *Store) use(ctx context.Context, tx pgx.Tx, id, email string, now time.Time) error {
+// recordLogin notes that an identity signed its user in, in a transaction of that user.
+func (s *Store) recordLogin(ctx context.Context, tx pgx.Tx, id, email string, now time.Time) error {
 	_, err := postgres.TxExec(ctx, tx, "UPDATE identities SET last_used_at = $2, email = $3 WHERE id = $1", id, now, email)
 	return err
 }
@@ -116,22 +116,22 @@ func (s *Store) count(ctx context.Context, tx pgx.Tx, userID string) (int, error
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int], "SELECT count(*) FROM identities WHERE user_id = $1", userID)
 }
 
-// signsIn tells whether a user can sign in without identities, in a transaction that
+// hasOtherCredential tells whether a user can sign in without identities, in a transaction that
 // holds the user: by a password, or a passkey.
-func (s *Store) signsIn(ctx context.Context, tx pgx.Tx, userID string) (bool, error) {
+func (s *Store) hasOtherCredential(ctx context.Context, tx pgx.Tx, userID string) (bool, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM users WHERE id = $1 AND password_hash <> '')
 		OR EXISTS (SELECT FROM passkeys WHERE user_id = $1)`, userID)
 }
 
-// signsInWithout tells whether a user can sign in without a provider, in a transaction
+// signsInWithoutProvider tells whether a user can sign in without a provider, in a transaction
 // of that user.
-func (s *Store) signsInWithout(ctx context.Context, tx pgx.Tx, userID, provider string) (bool, error) {
+func (s *Store) signsInWithoutProvider(ctx context.Context, tx pgx.Tx, userID, provider string) (bool, error) {
 	elsewhere, err := postgres.TxOne(ctx, tx, pgx.RowTo[bool],
 		"SELECT EXISTS (SELECT FROM identities WHERE user_id = $1 AND provider <> $2)", userID, provider)
 	if err != nil || elsewhere {
 		return elsewhere, err
 	}
-	return s.signsIn(ctx, tx, userID)
+	return s.hasOtherCredential(ctx, tx, userID)
 }
 
 const columns = "id::text, user_id::text, provider, issuer, subject, email, created_at, last_used_at"

@@ -1,0 +1,75 @@
+// Package user is a person who can sign in: its address, its password and what
+// it is called.
+//
+// An address identifies one account in whatever case or width it is typed
+// ([NormalizeEmail]); it is shown as it was given. Passwords are kept as
+// Argon2id hashes alone ([Hasher]), which bounds the memory and the processors
+// that hashing may take, as anybody can cause it without an account.
+package user
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/line"
+	"github.com/gatehouse/gatehouse/platform/patch"
+)
+
+// User is a person who can sign in.
+type User struct {
+	ID            string
+	Email         string
+	EmailVerified bool
+	DisplayName   string
+	Locale        string
+	PasswordHash  string
+	// Operator says whether the user runs the installation.
+	Operator               bool
+	Disabled               bool
+	Revision               int64
+	CreateTime, UpdateTime time.Time
+}
+
+// Fields returns those that a user may change of its own account, by their names in
+// the contract.
+func Fields() patch.Fields[User] {
+	return patch.Fields[User]{
+		"display_name": patch.At(func(u *User) *string { return &u.DisplayName }),
+		"locale":       patch.At(func(u *User) *string { return &u.Locale }),
+	}
+}
+
+// Validate checks what the contract cannot say. Its faults name the fields as the
+// contract of the own account does.
+func (u User) Validate() error {
+	if u.DisplayName == "" {
+		return fault.Invalid("me.displayName", "must not be empty")
+	}
+	if _, err := language.Parse(u.Locale); err != nil {
+		return fault.Invalid("me.locale", "must be a language tag (BCP 47)")
+	}
+	return nil
+}
+
+// NormalizeEmail returns the form of an address that is unique among users.
+func NormalizeEmail(address string) string {
+	return strings.ToLower(norm.NFKC.String(strings.TrimSpace(address)))
+}
+
+// NameFor returns what a person is called: the given name, or the part of the
+// address before the @.
+func NameFor(given, address string) string {
+	if given = strings.TrimSpace(line.Clean(given)); given != "" {
+		return given
+	}
+	local, _, _ := strings.Cut(address, "@")
+	return local
+}
+
+// Etag changes with each update.
+func (u User) Etag() string { return fmt.Sprintf("%d", u.Revision) }
