@@ -3,8 +3,6 @@ package run
 import (
 	"context"
 	"sync"
-
-	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
 // startsAtOnce is how many transactions of one user, and of one organization, may start
@@ -54,25 +52,4 @@ func (g *gates) enter(ctx context.Context, key string) (leave func(), err error)
 		forget()
 		return nil, context.Cause(ctx)
 	}
-}
-
-// queue waits for the turn of a start before it takes a connection. It enters the gates
-// always in this order, so that no two starts wait for each other.
-func (m *Manager) queue(ctx context.Context, scope postgres.Scope) (leave func(), err error) {
-	if m.cfg.PerUser <= 0 && m.cfg.PerOrganization <= 0 {
-		return func() {}, nil
-	}
-	leaveUser, err := m.starts.enter(ctx, "user "+scope.UserID)
-	if err != nil {
-		return nil, err
-	}
-	leaveOrganization, err := m.starts.enter(ctx, "organization "+scope.OrganizationID)
-	if err != nil {
-		leaveUser()
-		return nil, err
-	}
-	return func() {
-		leaveOrganization()
-		leaveUser()
-	}, nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
-	"github.com/gatehouse/gatehouse/services/chat/conversation"
 	"github.com/gatehouse/gatehouse/services/chat/engine"
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 	"github.com/gatehouse/gatehouse/services/chat/run"
@@ -63,15 +62,12 @@ func newLibrary(t *testing.T) (*library, *replica) {
 	l := &library{collections: collections, assistant: &managementv1.Assistant{
 		Id: id.New(), Instructions: "Be brief.", CollectionIds: collections[:1],
 	}}
-	r := newReplica(t, pgtest.New(t, migrations.Set()), l, run.Config{})
 	rights, err := authz.New()
 	must(t, err)
-	r.service, err = run.NewService(run.ServiceDeps{
-		Manager: r.manager, Models: models(t), Assistants: l, Collections: l, Tickets: r.tickets, Rights: rights,
+	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
+	r := newReplicaOn(t, db, clock.System(), l, run.Config{}, func(deps *run.Deps) {
+		deps.Assistants, deps.Collections, deps.Rights = l, l, rights
 	})
-	must(t, err)
-	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
-	must(t, err)
 	return l, r
 }
 

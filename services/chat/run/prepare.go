@@ -58,7 +58,7 @@ func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversat
 	if req.GetModel() != "" {
 		p.request.Assistant.Model = req.GetModel()
 	}
-	_, err = s.models.Model(p.request.Assistant.Model, p.request.Assistant.FallbackModels...)
+	_, err = s.deps.Models.Model(p.request.Assistant.Model, p.request.Assistant.FallbackModels...)
 	return p, err
 }
 
@@ -104,7 +104,7 @@ func (s *Service) chooseCollections(ctx context.Context, scope postgres.Scope, s
 		return nil
 	}
 	stored = id.Distinct(stored)
-	missing, err := s.collections.Missing(ctx, scope, stored)
+	missing, err := s.deps.Collections.Missing(ctx, scope, stored)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (s *Service) assistant(ctx context.Context, scope postgres.Scope, assistant
 	if err := s.require(ctx, useAssistants, field); err != nil {
 		return nil, err
 	}
-	a, err := s.assistants.Resolve(ctx, scope.OrganizationID, assistantID)
+	a, err := s.deps.Assistants.Resolve(ctx, scope.OrganizationID, assistantID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return nil, fault.From(err).WithViolation(field, "names an assistant that does not exist")
 	}
@@ -137,7 +137,7 @@ func (s *Service) checkCollections(ctx context.Context, scope postgres.Scope, id
 	if err := s.require(ctx, useKnowledge, field); err != nil {
 		return err
 	}
-	missing, err := s.collections.Missing(ctx, scope, ids)
+	missing, err := s.deps.Collections.Missing(ctx, scope, ids)
 	if err == nil && len(missing) > 0 {
 		err = fault.NotFound("collection").WithViolation(field, "names a collection that does not exist")
 	}
@@ -145,12 +145,12 @@ func (s *Service) checkCollections(ctx context.Context, scope postgres.Scope, id
 }
 
 func (s *Service) may(ctx context.Context, permission string) bool {
-	return s.rights.Require(ctx, permission) == nil
+	return s.deps.Rights.Require(ctx, permission) == nil
 }
 
 // require refuses a caller who may not use a permission, and names the field that needs it.
 func (s *Service) require(ctx context.Context, permission, field string) error {
-	err := s.rights.Require(ctx, permission)
+	err := s.deps.Rights.Require(ctx, permission)
 	if err == nil {
 		return nil
 	}

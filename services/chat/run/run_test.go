@@ -85,7 +85,6 @@ func (nobody) Require(context.Context, string) error { return nil }
 
 // replica is one process on a database.
 type replica struct {
-	manager       *run.Manager
 	service       *run.Service
 	conversations *conversation.Service
 	store         *conversation.Store
@@ -98,7 +97,7 @@ func newReplica(t *testing.T, database *pgtest.Database, eng run.Engine, cfg run
 	return newReplicaOn(t, database.Open(t, migrations.Role), clock.System(), eng, cfg)
 }
 
-// pauses counts how often somebody began to wait.
+// pauses counts the calls of After.
 type pauses struct {
 	clock.Clock
 
@@ -110,32 +109,33 @@ func (p *pauses) After(d time.Duration) <-chan time.Time {
 	return p.Clock.After(d)
 }
 
-// newReplicaOn returns a replica whose first sweep is over: what happens to leases
-// afterwards is not its doing before the next one.
-func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine, cfg run.Config) *replica {
+// newReplicaOn returns a replica that has completed its first sweep, so that it does not
+// claim runs before the next one. edit may change the dependencies.
+func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine, cfg run.Config, edit ...func(*run.Deps)) *replica {
 	t.Helper()
 	waits := &pauses{Clock: clk}
 	tokens, err := paging.NewTokens(pgtest.SecretKey())
 	must(t, err)
-	registry, listener := models(t), db.NewListener()
+	listener := db.NewListener()
 	r := &replica{store: conversation.NewStore(db, tokens)}
-	r.manager, err = run.NewManager(cfg, run.Deps{
-		DB: db, Conversations: r.store, Listener: listener, Engine: eng, Clock: waits,
-		Log: slog.New(slog.DiscardHandler), Meter: metricnoop.NewMeterProvider().Meter("test"),
-	})
-	must(t, err)
 	r.tickets, err = ticket.New(ticket.Deps{DB: db, Clock: clock.System(), Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
-	r.service, err = run.NewService(run.ServiceDeps{
-		Manager: r.manager, Models: registry, Assistants: nobody{}, Collections: nobody{}, Tickets: r.tickets, Rights: nobody{},
-	})
+	deps := run.Deps{
+		Config: cfg, DB: db, Conversations: r.store, Listener: listener, Engine: eng, Models: models(t),
+		Assistants: nobody{}, Collections: nobody{}, Tickets: r.tickets, Rights: nobody{}, Clock: waits,
+		Log: slog.New(slog.DiscardHandler), Meter: metricnoop.NewMeterProvider().Meter("test"),
+	}
+	for _, change := range edit {
+		change(&deps)
+	}
+	r.service, err = run.New(deps)
 	must(t, err)
 	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return listener.Run(ctx) })
-	group.Go(func() error { return r.manager.Run(ctx) })
+	group.Go(func() error { return r.service.Run(ctx) })
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := group.Wait(); err != nil {
@@ -143,7 +143,7 @@ func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine
 		}
 	})
 	t.Cleanup(r.stop)
-	waitUntil(t, "its writer and its sweep wait", func() bool { return waits.n.Load() >= 2 })
+	waitUntil(t, "the writer and the sweeper wait", func() bool { return waits.n.Load() >= 2 })
 	return r
 }
 
