@@ -5,13 +5,14 @@ import (
 	"sync"
 )
 
-// startsAtOnce is how many transactions of one user, and of one organization, may start
-// runs at once in a process. They wait for each other in the database, and each holds a
-// connection that others need, so further starts wait here instead.
+// startsAtOnce is how many transactions that start runs a process executes at once for
+// one user, and for one organization. Such transactions wait for each other in the
+// database, and each occupies a connection, so further starts wait here instead.
 const startsAtOnce = 4
 
-// gates lets a few callers with the same key through at once; the others wait. The zero
-// value is ready.
+// gates lets a few callers with the same key proceed at once; the others wait. The zero
+// value is ready to use. Any goroutine may use it: mu guards the map and the counters, and
+// is not held while a caller waits.
 type gates struct {
 	mu   sync.Mutex
 	held map[string]*gate
@@ -22,7 +23,7 @@ type gate struct {
 	callers int // inside and waiting; the last one removes the gate
 }
 
-// enter waits for a place until ctx ends.
+// enter waits until the caller may proceed, or ctx ends. The caller calls leave at the end.
 func (g *gates) enter(ctx context.Context, key string) (leave func(), err error) {
 	g.mu.Lock()
 	if g.held == nil {

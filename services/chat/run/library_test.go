@@ -19,8 +19,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
 
-// library is an organization's assistants and collections, and an engine that records
-// its requests.
+// library is the assistant and the collections of an organization, and an engine that
+// records its requests.
 type library struct {
 	assistant   *managementv1.Assistant
 	collections []string
@@ -54,8 +54,8 @@ func (l *library) last() engine.Request {
 	return l.requests[len(l.requests)-1]
 }
 
-// newLibrary returns a library of two collections, of which the assistant names the first,
-// and a replica that answers from it, with the rights of the contracts.
+// newLibrary returns a library with two collections, the first of which the assistant
+// names, and a replica that uses it and checks the rules of the contracts.
 func newLibrary(t *testing.T) (*library, *replica) {
 	t.Helper()
 	collections := id.NewEach(2)
@@ -71,8 +71,7 @@ func newLibrary(t *testing.T) (*library, *replica) {
 	return l, r
 }
 
-// key returns the context of a caller with an API key of an owner, with some
-// scopes.
+// key returns the context of a caller with an owner's API key that has some scopes.
 func key(t *testing.T, scope postgres.Scope, scopes ...string) context.Context {
 	t.Helper()
 	return identity.NewContext(t.Context(), &identity.Principal{
@@ -80,7 +79,7 @@ func key(t *testing.T, scope postgres.Scope, scopes ...string) context.Context {
 	})
 }
 
-// custom returns the context of a signed-in caller whose one role gives some
+// custom returns the context of a signed-in caller with one custom role that has some
 // permissions.
 func custom(t *testing.T, scope postgres.Scope, permissions ...string) context.Context {
 	t.Helper()
