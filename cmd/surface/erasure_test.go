@@ -1,18 +1,22 @@
 package surface_test
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/erasure"
 	chaterasure "github.com/gatehouse/gatehouse/services/chat/erasure"
 	chatmigrations "github.com/gatehouse/gatehouse/services/chat/migrations"
-	managementerasure "github.com/gatehouse/gatehouse/services/management/erasure"
+	"github.com/gatehouse/gatehouse/services/management"
 	managementmigrations "github.com/gatehouse/gatehouse/services/management/migrations"
 )
 
@@ -26,13 +30,27 @@ func erase(t *testing.T, i *inprocess.Installation, e erasure.Erasure) {
 	for range 2 { // twice, as the feed does
 		for name, do := range map[string]error{
 			"chat":       chaterasure.NewStore(i.Database.Open(t, chatmigrations.Role)).Erase(t.Context(), e),
-			"management": managementerasure.NewStore(i.Database.Open(t, managementmigrations.Role)).Erase(t.Context(), e),
+			"management": managementService(t, i).Erase(t.Context(), e),
 		} {
 			if do != nil {
 				t.Fatalf("%s: %v", name, do)
 			}
 		}
 	}
+}
+
+// managementService returns a service on the installation's database, without its peers.
+func managementService(t *testing.T, i *inprocess.Installation) *management.Service {
+	t.Helper()
+	service, err := management.New(management.Deps{
+		DB: i.Database.Open(t, managementmigrations.Role), SecretKey: make([]byte, 32),
+		Erasures: func(context.Context, time.Time, string) ([]erasure.Erasure, string, error) { return nil, "", nil },
+		Chat:     struct{ grpc.ClientConnInterface }{}, Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
 }
 
 // rows counts the rows of each tenant table that a condition holds of.

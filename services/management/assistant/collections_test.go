@@ -1,4 +1,4 @@
-package management_test
+package assistant_test
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
-// library is a connection to a chat service that has some collections, or fails.
+// library is a connection to a fake chat service that has some collections, or fails.
 type library struct {
 	mu    sync.Mutex
 	has   []string
@@ -27,8 +27,8 @@ type library struct {
 }
 
 var (
-	errQuestion = errors.New("only collections are asked for")
-	errStream   = errors.New("no stream is asked for")
+	errQuestion = errors.New("the fake only checks collections")
+	errStream   = errors.New("the fake has no streams")
 )
 
 func (l *library) Invoke(_ context.Context, _ string, args, reply any, _ ...grpc.CallOption) error {
@@ -36,8 +36,8 @@ func (l *library) Invoke(_ context.Context, _ string, args, reply any, _ ...grpc
 	defer l.mu.Unlock()
 	l.asked++
 	req, asked := args.(*knowledgev1.CheckCollectionsRequest)
-	out, answers := reply.(*knowledgev1.CheckCollectionsResponse)
-	if !asked || !answers {
+	out, replied := reply.(*knowledgev1.CheckCollectionsResponse)
+	if !asked || !replied {
 		return errQuestion
 	}
 	out.MissingCollectionIds = slices.DeleteFunc(slices.Clone(req.GetCollectionIds()), func(one string) bool { return slices.Contains(l.has, one) })
@@ -62,7 +62,7 @@ func (l *library) questions() int {
 
 // S92: an assistant names only collections of its organization that its writer may
 // read.
-func TestS92AnAssistantNamesCollectionsThatExist(t *testing.T) {
+func TestS92AssistantNamesExistingCollections(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	held, another := id.New(), id.New()
@@ -100,15 +100,15 @@ func TestS92AnAssistantNamesCollectionsThatExist(t *testing.T) {
 		for refusal, want := range map[error]faultv1.Reason{
 			fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "no knowledge.read"):   faultv1.Reason_REASON_PERMISSION_DENIED,
 			fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "no knowledge.read"):  faultv1.Reason_REASON_INSUFFICIENT_SCOPE,
-			fault.New(faultv1.Reason_REASON_UNAVAILABLE, "chat does not answer"):      faultv1.Reason_REASON_UNAVAILABLE,
-			fault.New(faultv1.Reason_REASON_DEADLINE_EXCEEDED, "chat does not hurry"): faultv1.Reason_REASON_UNAVAILABLE,
+			fault.New(faultv1.Reason_REASON_UNAVAILABLE, "chat is down"):      faultv1.Reason_REASON_UNAVAILABLE,
+			fault.New(faultv1.Reason_REASON_DEADLINE_EXCEEDED, "chat is slow"): faultv1.Reason_REASON_UNAVAILABLE,
 		} {
 			b.library.fail(refusal)
 			_, err := try(another)
 			if want == faultv1.Reason_REASON_UNAVAILABLE {
 				wantReason(t, err, want)
 				if fault.From(err).RetryAfter() <= 0 {
-					t.Errorf("%s: the refusal does not say when to come again", name)
+					t.Errorf("%s: the fault has no retry delay", name)
 				}
 			} else {
 				wantField(t, name, err, want)
@@ -123,11 +123,11 @@ func TestS92AnAssistantNamesCollectionsThatExist(t *testing.T) {
 	}
 }
 
-// Without collections, management works whether chat does or not.
-func TestAssistantsWithoutCollectionsNeedNoChat(t *testing.T) {
+// Management needs chat only for assistants that name collections.
+func TestAssistant_WithoutCollections_NeedsNoChat(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.library.fail(fault.New(faultv1.Reason_REASON_UNAVAILABLE, "chat is away"))
+	b.library.fail(fault.New(faultv1.Reason_REASON_UNAVAILABLE, "chat is down"))
 	ctx := b.As(t, id.New(), "member")
 	made := b.create(ctx, t, "Help desk")
 	_, err := b.assistants.UpdateAssistant(ctx, &managementv1.UpdateAssistantRequest{
@@ -148,9 +148,9 @@ func wantField(t *testing.T, name string, err error, want faultv1.Reason) {
 	}
 }
 
-// A form sends back the whole list: what was deleted from under an assistant keeps nobody
-// from saving it.
-func TestAnAssistantIsSavedWithACollectionThatIsGone(t *testing.T) {
+// A form sends the whole list back. A collection of the assistant that was deleted since
+// does not prevent the update.
+func TestUpdateAssistant_DeletedCollection_IsKept(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.library.has = id.NewEach(2)
@@ -167,5 +167,5 @@ func TestAnAssistantIsSavedWithACollectionThatIsGone(t *testing.T) {
 	}
 	saved.CollectionIds = append(saved.CollectionIds, id.New())
 	_, err = b.assistants.UpdateAssistant(ctx, &managementv1.UpdateAssistantRequest{Assistant: saved})
-	wantField(t, "one more that does not exist", err, faultv1.Reason_REASON_NOT_FOUND)
+	wantField(t, "a new collection that does not exist", err, faultv1.Reason_REASON_NOT_FOUND)
 }

@@ -1,4 +1,4 @@
-package management_test
+package assistant_test
 
 import (
 	"context"
@@ -34,8 +34,8 @@ type bundle struct {
 	directory  managementv1.AssistantDirectoryServiceClient
 }
 
-// nothingGone is a feed of erasures without any.
-func nothingGone(context.Context, time.Time, string) ([]erasure.Erasure, string, error) {
+// noErasures is an empty feed of erasures.
+func noErasures(context.Context, time.Time, string) ([]erasure.Erasure, string, error) {
 	return nil, "", nil
 }
 
@@ -44,7 +44,7 @@ func setup(t *testing.T) *bundle {
 	b := &bundle{database: pgtest.New(t, migrations.Set()), library: &library{}}
 	b.db = b.database.Open(t, migrations.Role)
 	service, err := management.New(management.Deps{
-		DB: b.db, SecretKey: pgtest.SecretKey(), Erasures: nothingGone, Chat: b.library, Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
+		DB: b.db, SecretKey: pgtest.SecretKey(), Erasures: noErasures, Chat: b.library, Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
 	})
 	must(t, err)
 	b.Server = rpctest.Serve(t, "management", service.Register, rpctest.Options{})
@@ -62,7 +62,7 @@ func (b *bundle) create(ctx context.Context, t *testing.T, name string) *managem
 	return a
 }
 
-func TestAssistantLife(t *testing.T) {
+func TestAssistant_CreateUpdateDeleteRestore_IsAudited(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	org := id.New()
@@ -94,9 +94,9 @@ func TestAssistantLife(t *testing.T) {
 		"management.assistant.deleted", "management.assistant.restored")
 }
 
-// The mask is derived from the body when absent (AIP-134), and the trail shows what
-// changed, named as JSON names it.
-func TestAnUpdateWithoutAMaskTakesWhatIsFilled(t *testing.T) {
+// Without a mask, an update changes the fields that have a value (AIP-134). The audit trail
+// names them as JSON does.
+func TestUpdateAssistant_WithoutMask_ChangesFieldsWithAValue(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := b.As(t, id.New(), "member")
@@ -115,11 +115,11 @@ func TestAnUpdateWithoutAMaskTakesWhatIsFilled(t *testing.T) {
 	must(t, conn.QueryRow(t.Context(), "SELECT changes::text FROM audit.events WHERE resource_id = $1 AND action = 'management.assistant.updated'",
 		created.GetId()).Scan(&changes))
 	if changes != `{"displayName": {"after": "Front desk", "before": "Help desk"}}` {
-		t.Errorf("the trail holds %s", changes)
+		t.Errorf("the audit trail has %s", changes)
 	}
 }
 
-// wantAudit reads the trail as the administrator: no service may.
+// wantAudit reads the audit trail as the administrator, since no service may.
 func wantAudit(t *testing.T, b *bundle, resourceID string, actions ...string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), b.database.AdminURL)
@@ -130,11 +130,11 @@ func wantAudit(t *testing.T, b *bundle, resourceID string, actions ...string) {
 	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	must(t, err)
 	if !slices.Equal(got, actions) {
-		t.Errorf("the trail holds %v, want %v", got, actions)
+		t.Errorf("the audit trail has %v, want %v", got, actions)
 	}
 }
 
-func TestListPagesFiltersAndOrders(t *testing.T) {
+func TestListAssistants_IsPagedFilteredAndOrdered(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := b.As(t, id.New(), "member")
@@ -159,8 +159,8 @@ func TestListPagesFiltersAndOrders(t *testing.T) {
 	}
 }
 
-// S46: a role does what it may and no more.
-func TestRolesAndCredentialsAreEnforced(t *testing.T) {
+// S46: each role and credential may call only its RPCs.
+func TestAssistant_RolesAndCredentials_AreEnforced(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	org := id.New()
@@ -178,7 +178,7 @@ func TestRolesAndCredentialsAreEnforced(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestBadFieldsAreNamed(t *testing.T) {
+func TestCreateAssistant_BadInput_NamesTheField(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := b.As(t, id.New(), "member")
@@ -197,30 +197,30 @@ func TestBadFieldsAreNamed(t *testing.T) {
 	}
 }
 
-func TestS41AnotherOrganizationsAssistantIsAbsent(t *testing.T) {
+func TestS41AssistantOfAnotherOrganizationIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	owner := b.As(t, id.New(), "owner")
 	foreign := b.create(owner, t, "Secret").GetId()
-	stranger := b.As(t, id.New(), "owner")
+	other := b.As(t, id.New(), "owner")
 	calls := map[string]func(id string) error{
 		"get": func(id string) error {
-			_, err := b.assistants.GetAssistant(stranger, &managementv1.GetAssistantRequest{Id: id})
+			_, err := b.assistants.GetAssistant(other, &managementv1.GetAssistantRequest{Id: id})
 			return err
 		},
 		"update": func(id string) error {
-			_, err := b.assistants.UpdateAssistant(stranger, &managementv1.UpdateAssistantRequest{
+			_, err := b.assistants.UpdateAssistant(other, &managementv1.UpdateAssistantRequest{
 				Assistant:  &managementv1.Assistant{Id: id, DisplayName: "mine"},
 				UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
 			})
 			return err
 		},
 		"delete": func(id string) error {
-			_, err := b.assistants.DeleteAssistant(stranger, &managementv1.DeleteAssistantRequest{Id: id})
+			_, err := b.assistants.DeleteAssistant(other, &managementv1.DeleteAssistantRequest{Id: id})
 			return err
 		},
 		"undelete": func(id string) error {
-			_, err := b.assistants.UndeleteAssistant(stranger, &managementv1.UndeleteAssistantRequest{Id: id})
+			_, err := b.assistants.UndeleteAssistant(other, &managementv1.UndeleteAssistantRequest{Id: id})
 			return err
 		},
 	}
@@ -228,13 +228,13 @@ func TestS41AnotherOrganizationsAssistantIsAbsent(t *testing.T) {
 		got, want := call(foreign), call(id.New())
 		wantReason(t, got, faultv1.Reason_REASON_NOT_FOUND)
 		if got.Error() != want.Error() {
-			t.Errorf("%s: a foreign id answers %q, an absent one %q", name, got, want)
+			t.Errorf("%s: the error for a foreign id is %q, for an absent one %q", name, got, want)
 		}
 	}
 }
 
-// Row level security alone, without the condition that the store adds, shows
-// nothing of another organization.
+// Row level security alone hides the rows of other organizations: this query has no
+// condition.
 func TestS50RowLevelSecurityAloneHidesOtherOrganizations(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -252,7 +252,7 @@ func TestS50RowLevelSecurityAloneHidesOtherOrganizations(t *testing.T) {
 		t.Errorf("another organization sees %d rows", n)
 	}
 	if n := count(postgres.Scope{}); n != 0 {
-		t.Errorf("nobody in particular sees %d rows", n)
+		t.Errorf("a transaction without a scope sees %d rows", n)
 	}
 	must(t, postgres.CheckTenancy(t.Context(), b.database.AdminURL))
 }

@@ -1,0 +1,27 @@
+package sample
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse/gatehouse/platform/entity"
+	templatev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/template/v1"
+)
+
+func decode(in *templatev1.Sample) Sample {
+	return Sample{
+		Meta:        entity.Meta{ID: in.GetId()},
+		DisplayName: in.GetDisplayName(),
+		Description: in.GetDescription(),
+	}
+}
+
+func encode(s Sample) *templatev1.Sample {
+	return &templatev1.Sample{
+		Id:          s.ID,
+		DisplayName: s.DisplayName,
+		Description: s.Description,
+		CreateTime:  timestamppb.New(s.CreateTime),
+		UpdateTime:  timestamppb.New(s.UpdateTime),
+		Etag:        s.Etag(),
+	}
+}
