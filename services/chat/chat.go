@@ -101,7 +101,6 @@ type Service struct {
 	answers       *idempotency.Keys
 	jobs          *jobs.Client
 	listener      *postgres.Listener
-	manager       *run.Manager
 	conversations *conversation.Service
 	runs          *run.Service
 	collections   *collection.Service
@@ -193,20 +192,14 @@ func (s *Service) openConversations(cfg Config, deps Deps, tokens *paging.Tokens
 		return err
 	}
 	store := conversation.NewStore(deps.DB, tokens)
-	s.manager, err = run.NewManager(run.Config{
-		Journal: cfg.Journal, PerUser: cfg.RunsPerUser, PerOrganization: cfg.RunsPerOrganization,
-	}, run.Deps{
-		DB: deps.DB, Conversations: store, Listener: s.listener, Engine: engine, Clock: deps.Clock, Log: deps.Log,
-		Meter: deps.Meter.Meter(instrumentation),
-	})
-	if err != nil {
-		return err
-	}
 	if s.tickets, err = ticket.New(ticket.Deps{DB: deps.DB, Clock: deps.Clock, Log: deps.Log}); err != nil {
 		return err
 	}
-	s.runs, err = run.NewService(run.ServiceDeps{
-		Manager: s.manager, Models: s.models.registry, Assistants: assistants, Collections: s.collections, Tickets: s.tickets, Rights: deps.Authorizer,
+	s.runs, err = run.New(run.Deps{
+		Config: run.Config{Journal: cfg.Journal, PerUser: cfg.RunsPerUser, PerOrganization: cfg.RunsPerOrganization},
+		DB:     deps.DB, Conversations: store, Listener: s.listener, Engine: engine, Models: s.models.registry,
+		Assistants: assistants, Collections: s.collections, Tickets: s.tickets, Rights: deps.Authorizer,
+		Clock: deps.Clock, Log: deps.Log, Meter: deps.Meter.Meter(instrumentation),
 	})
 	if err != nil {
 		return err
@@ -239,7 +232,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.manager.Run(groupCtx) })
+	group.Go(func() error { return s.runs.Run(groupCtx) })
 	group.Go(func() error { return s.listener.Run(groupCtx) })
 	group.Go(func() error { return s.erasures.Run(groupCtx) })
 	group.Go(func() error { return s.tickets.Run(groupCtx) })

@@ -14,9 +14,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
 
-// No foreign key ties events to their run: deleting it must take them along all
-// the same, and no others.
-func TestDeletingTheConversationTakesItsEventsAlong(t *testing.T) {
+// No foreign key connects events to their run. Deleting the run must delete its events
+// nevertheless, and no others.
+func TestDeleteConversation_RunHasEvents_DeletesThem(t *testing.T) {
 	t.Parallel()
 	database, scope := pgtest.New(t, migrations.Set()), newScope()
 	eng := &gated{gate: make(chan struct{})}
@@ -24,7 +24,7 @@ func TestDeletingTheConversationTakesItsEventsAlong(t *testing.T) {
 	r := newReplica(t, database, eng, run.Config{})
 	deleted, kept := r.ask(t, scope, "Hello").GetRun(), r.ask(t, scope, "Hello").GetRun()
 	for _, one := range []*chatv1.Run{deleted, kept} {
-		events := r.watch(t, scope, one.GetId(), 0).events // to its end, so all of it is stored
+		events := r.watch(t, scope, one.GetId(), 0).events // until the end, so all events are stored
 		if n := stored(t, database, one.GetId()); n != len(events) {
 			t.Errorf("%d of %d events are stored", n, len(events))
 		}
@@ -35,12 +35,12 @@ func TestDeletingTheConversationTakesItsEventsAlong(t *testing.T) {
 		t.Errorf("%d events of a deleted run are left", n)
 	}
 	if n := stored(t, database, kept.GetId()); n == 0 {
-		t.Error("the events of another run are gone")
+		t.Error("the events of another run are deleted")
 	}
 }
 
-// Whether an append or a deletion comes first, no event is left without its run.
-func TestDeletingMeetsTheAppendOfEvents(t *testing.T) {
+// Whether an append or a deletion is first, no event is left without its run.
+func TestDeleteConversation_DuringAppend_LeavesNoEvents(t *testing.T) {
 	t.Parallel()
 	database, scope := pgtest.New(t, migrations.Set()), newScope()
 	eng := &gated{gate: make(chan struct{})}
@@ -50,7 +50,7 @@ func TestDeletingMeetsTheAppendOfEvents(t *testing.T) {
 	for n := range many {
 		started := r.ask(t, scope, "Hello").GetRun()
 		if n == many/2 {
-			close(eng.gate) // from here on they end by themselves, meanwhile
+			close(eng.gate) // from here on the runs complete during the deletions
 		}
 		deleted.Go(func() {
 			_, err := r.conversations.DeleteConversation(as(t, scope), &chatv1.DeleteConversationRequest{Id: started.GetConversationId()})
@@ -58,22 +58,22 @@ func TestDeletingMeetsTheAppendOfEvents(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		r.ask(t, scope, "Hello") // stays, and has events in the same batches
+		r.ask(t, scope, "Hello") // is kept, and has events in the same batches
 	}
 	deleted.Wait()
-	r.stop() // writes what is left
+	r.stop() // stores the remaining events
 	if n := count(t, database, `SELECT count(*) FROM chat.run_events e
 		WHERE NOT EXISTS (SELECT FROM chat.runs r WHERE r.organization_id = e.organization_id AND r.id = e.run_id)`); n != 0 {
-		t.Errorf("%d events are left of runs that are gone", n)
+		t.Errorf("%d events are left of deleted runs", n)
 	}
 	if n := count(t, database, "SELECT count(*) FROM chat.runs WHERE finished_at IS NOT NULL"); n != many {
 		t.Errorf("%d runs are left, want %d", n, many)
 	}
 }
 
-// Without the foreign key, the policy still keeps the service itself from writing
-// events of a run that is not there, or not the caller's.
-func TestNobodyWritesEventsOfARunThatIsNotTheirs(t *testing.T) {
+// Without the foreign key, the policy prevents that the service writes events of a run that
+// does not exist or is not the caller's.
+func TestRunEvents_RunIsForeign_InsertIsRefused(t *testing.T) {
 	t.Parallel()
 	database, scope := pgtest.New(t, migrations.Set()), newScope()
 	eng := &gated{gate: make(chan struct{})}
@@ -87,10 +87,10 @@ func TestNobodyWritesEventsOfARunThatIsNotTheirs(t *testing.T) {
 			organizationID, runID)
 		return err
 	}
-	stranger := newScope()
+	other := newScope()
 	for name, try := range map[string]func() error{
-		"in their own organization": func() error { return insert(stranger, stranger.OrganizationID, runID) },
-		"in the run's organization": func() error { return insert(stranger, scope.OrganizationID, runID) },
+		"in their own organization": func() error { return insert(other, other.OrganizationID, runID) },
+		"in the run's organization": func() error { return insert(other, scope.OrganizationID, runID) },
 		"of no run":                 func() error { return insert(scope, scope.OrganizationID, newScope().UserID) },
 	} {
 		if try() == nil {
@@ -106,7 +106,7 @@ func stored(t *testing.T, database *pgtest.Database, runID string) int {
 	return count(t, database, "SELECT count(*) FROM chat.run_events WHERE run_id = $1", runID)
 }
 
-// count counts as the administrator, from whom no policy hides a row.
+// count runs a query as the administrator, so that no policy hides a row.
 func count(t *testing.T, database *pgtest.Database, sql string, args ...any) int {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database.AdminURL)
