@@ -51,18 +51,13 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatehouse/gatehouse/gateway/pages"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/limit"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
-	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
 const (
@@ -91,6 +86,7 @@ type Gateway struct {
 	bodies    *bodies
 	telemetry *telemetry
 	upstreams []*upstream
+	backends  map[string]*upstream // by name
 	auth      *upstream
 	chat      *upstream
 	table     *table
@@ -185,14 +181,9 @@ func (g *Gateway) connectUpstreams() error {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	g.auth, g.chat = auth, chat
+	g.backends = map[string]*upstream{"auth": auth, "management": management, "chat": chat}
 	var err error
-	g.table, err = newTable(map[protoreflect.FullName]*upstream{
-		authv1.File_gatehouse_auth_v1_session_proto.Package():               auth,
-		managementv1.File_gatehouse_management_v1_assistant_proto.Package(): management,
-		chatv1.File_gatehouse_chat_v1_run_proto.Package():                   chat,
-		knowledgev1.File_gatehouse_knowledge_v1_document_proto.Package():    chat,
-	})
-	if err != nil {
+	if g.table, err = newTable(g.backends); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	return nil

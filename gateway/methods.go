@@ -1,16 +1,29 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
+
+// publicService is a service that the gateway exposes. publicServices, which is
+// generated from the contracts, lists them.
+type publicService struct {
+	name string
+	// backend names the service process that serves it: auth, management or chat.
+	backend string
+	// register adds its REST routes to a mux. It is nil when the service has none.
+	register func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error
+}
 
 // method is one RPC that the gateway exposes.
 type method struct {
@@ -53,22 +66,26 @@ type table struct {
 	routes  map[string]*route  // by verb and pattern
 }
 
-// newTable reads the contracts. A public service in a package that no upstream
-// serves is an error: it would be dead.
-func newTable(upstreams map[protoreflect.FullName]*upstream) (*table, error) {
+// newTable reads the contracts. It returns an error for a public service that no
+// upstream serves, or that publicServices does not list.
+func newTable(upstreams map[string]*upstream) (*table, error) {
+	serving := map[string]*upstream{}
+	for _, s := range publicServices() {
+		serving[s.name] = upstreams[s.backend]
+	}
 	t := &table{methods: map[string]*method{}, routes: map[string]*route{}}
 	for _, m := range catalog.Methods() {
 		if !m.Public {
 			continue
 		}
-		service := m.Descriptor.Parent()
-		up := upstreams[service.ParentFile().Package()]
+		service := string(m.Descriptor.Parent().FullName())
+		up := serving[service]
 		if up == nil {
-			return nil, fmt.Errorf("no upstream serves %s", service.FullName())
+			return nil, fmt.Errorf("no upstream serves %s: run make generate, and see proto/internal/servicegen", service)
 		}
 		known := &method{
 			fullName: m.FullMethod,
-			service:  string(service.FullName()),
+			service:  service,
 			upstream: up,
 			public:   m.Access.GetPublic(),
 			streams:  m.Descriptor.IsStreamingServer() || m.Descriptor.IsStreamingClient(),

@@ -12,7 +12,6 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/httpbody"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -21,54 +20,12 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
-	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
 // requestTimeout ends a unary request. A client may ask for less, by
 // Grpc-Timeout, but not for more.
 const requestTimeout = 30 * time.Second
-
-// register binds a service's generated REST handlers to a connection.
-type register func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error
-
-// registrations lists the generated REST handlers, by service. A public
-// service that is missing here is found by newREST.
-func registrations() map[string]register {
-	return map[string]register{
-		authv1.AccountService_ServiceDesc.ServiceName:          authv1.RegisterAccountServiceHandler,
-		authv1.ConfigService_ServiceDesc.ServiceName:           authv1.RegisterConfigServiceHandler,
-		authv1.FactorService_ServiceDesc.ServiceName:           authv1.RegisterFactorServiceHandler,
-		authv1.GrantService_ServiceDesc.ServiceName:            authv1.RegisterGrantServiceHandler,
-		authv1.OAuthClientService_ServiceDesc.ServiceName:      authv1.RegisterOAuthClientServiceHandler,
-		authv1.ApiKeyService_ServiceDesc.ServiceName:           authv1.RegisterApiKeyServiceHandler,
-		authv1.EmailService_ServiceDesc.ServiceName:            authv1.RegisterEmailServiceHandler,
-		authv1.OutboxService_ServiceDesc.ServiceName:           authv1.RegisterOutboxServiceHandler,
-		authv1.PasskeyService_ServiceDesc.ServiceName:          authv1.RegisterPasskeyServiceHandler,
-		authv1.InvitationService_ServiceDesc.ServiceName:       authv1.RegisterInvitationServiceHandler,
-		authv1.KeyService_ServiceDesc.ServiceName:              authv1.RegisterKeyServiceHandler,
-		authv1.OrganizationService_ServiceDesc.ServiceName:     authv1.RegisterOrganizationServiceHandler,
-		authv1.PublishableKeyService_ServiceDesc.ServiceName:   authv1.RegisterPublishableKeyServiceHandler,
-		authv1.RoleService_ServiceDesc.ServiceName:             authv1.RegisterRoleServiceHandler,
-		authv1.ServiceAccountService_ServiceDesc.ServiceName:   authv1.RegisterServiceAccountServiceHandler,
-		authv1.SessionService_ServiceDesc.ServiceName:          authv1.RegisterSessionServiceHandler,
-		authv1.UserService_ServiceDesc.ServiceName:             authv1.RegisterUserServiceHandler,
-		authv1.UserSessionService_ServiceDesc.ServiceName:      authv1.RegisterUserSessionServiceHandler,
-		managementv1.AssistantService_ServiceDesc.ServiceName:  managementv1.RegisterAssistantServiceHandler,
-		chatv1.ConversationService_ServiceDesc.ServiceName:     chatv1.RegisterConversationServiceHandler,
-		chatv1.ExportService_ServiceDesc.ServiceName:           chatv1.RegisterExportServiceHandler,
-		chatv1.RunService_ServiceDesc.ServiceName:              chatv1.RegisterRunServiceHandler,
-		knowledgev1.CollectionService_ServiceDesc.ServiceName:  knowledgev1.RegisterCollectionServiceHandler,
-		knowledgev1.DocumentService_ServiceDesc.ServiceName:    knowledgev1.RegisterDocumentServiceHandler,
-		knowledgev1.KnowledgeService_ServiceDesc.ServiceName:   knowledgev1.RegisterKnowledgeServiceHandler,
-		authv1.IdentityProviderService_ServiceDesc.ServiceName: authv1.RegisterIdentityProviderServiceHandler,
-		authv1.IdentityService_ServiceDesc.ServiceName:         authv1.RegisterIdentityServiceHandler,
-		authv1.ProviderService_ServiceDesc.ServiceName:         authv1.RegisterProviderServiceHandler,
-	}
-}
 
 // newREST returns the mux of every REST route: the generated ones, and over
 // them those that grpc-gateway cannot serve (streams of events, exports,
@@ -111,20 +68,14 @@ func (g *Gateway) newREST() (*runtime.ServeMux, error) {
 
 // bindServices registers the generated handlers of every public service.
 func (g *Gateway) bindServices(mux *runtime.ServeMux) error {
-	registered := registrations()
-	bound := map[string]bool{}
-	for _, m := range g.table.methods {
-		if bound[m.service] {
-			continue
+	for _, s := range publicServices() {
+		if s.register == nil {
+			continue // none of its RPCs has a REST route
 		}
-		bound[m.service] = true
-		bind, ok := registered[m.service]
-		if !ok {
-			return fmt.Errorf("%s is public, but registrations() in gateway/rest.go does not name it", m.service)
-		}
-		// The context would only be used to close the connection, which is ours.
-		if err := bind(context.Background(), mux, m.upstream.conn); err != nil { //nolint:forbidigo // as said
-			return fmt.Errorf("bind %s: %w", m.service, err)
+		// The handlers would close the connection at the end of the context. It
+		// belongs to the gateway, which closes it itself.
+		if err := s.register(context.Background(), mux, g.backends[s.backend].conn); err != nil { //nolint:forbidigo // it must not end
+			return fmt.Errorf("register %s: %w", s.name, err)
 		}
 	}
 	return nil
