@@ -22,7 +22,7 @@ type watchedListener struct{ net.Listener }
 func (l watchedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // net/http compares the error
+		return nil, err
 	}
 	if _, secure := conn.(interface{ HandshakeContext(context.Context) error }); secure {
 		return conn, nil
@@ -55,14 +55,14 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	if !c.passed {
 		c.watch(p[:n])
 	}
-	return n, err //nolint:wrapcheck // net.Conn: the caller compares the error
+	return n, err
 }
 
 // CloseWrite lets net/http end a response before it closes the connection, so
 // that the client can read the response.
 func (c *watchedConn) CloseWrite() error {
 	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return conn.CloseWrite() //nolint:wrapcheck // net.Conn: the caller compares the error
+		return conn.CloseWrite()
 	}
 	return nil
 }

@@ -30,14 +30,10 @@ type frames struct {
 	left  int64  // how much of the message at hand is to come
 }
 
-func newFrames(r *http.Request) *frames {
-	f := &frames{ReadCloser: r.Body, limit: maxChunk + chunkSlack}
-	if strings.Contains(strings.ToLower(r.Header.Get("Content-Type")), "json") {
+func newFrames(r *http.Request, encoding string) *frames {
+	f := &frames{ReadCloser: r.Body, limit: maxChunk + chunkSlack, encoding: encoding}
+	if strings.Contains(contentType(r), "json") {
 		f.limit = maxChunk/3*4 + chunkSlack // JSON holds bytes as base64
-	}
-	f.encoding = r.Header.Get("Grpc-Encoding")
-	if exchangeOf(r.Context()).protocol == protocolConnect {
-		f.encoding = r.Header.Get("Connect-Content-Encoding")
 	}
 	return f
 }
@@ -56,7 +52,7 @@ func (f *frames) Read(p []byte) (int, error) {
 	}
 	n, err := f.ReadCloser.Read(p[:min(int64(len(p)), f.left)])
 	f.left -= int64(n)
-	return n, err //nolint:wrapcheck // io.Reader: the caller compares the error
+	return n, err
 }
 
 // next begins the next message. A compressed one is read whole, since only its end
@@ -68,7 +64,7 @@ func (f *frames) next() error {
 		return nil // the service says what is wrong with it
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // io.EOF must stay as it is
+		return err
 	}
 	length := frameLength(f.head[:])
 	if length > f.limit {
@@ -80,7 +76,7 @@ func (f *frames) next() error {
 	}
 	message, err := io.ReadAll(io.LimitReader(f.ReadCloser, length))
 	if err != nil {
-		return err //nolint:wrapcheck // as above
+		return err
 	}
 	if err := limitUnpacked(message, f.encoding, f.limit); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
@@ -37,7 +38,7 @@ func (g *gunzip) Reset(r io.Reader) error {
 func (g *gunzip) Read(p []byte) (int, error) {
 	n, err := g.Reader.Read(p)
 	if g.left -= int64(n); g.left < 0 {
-		return n, connectError(fault.From(tooLarge(g.limit)))
+		return n, connectError(fault.From(httpio.TooLarge(g.limit)))
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return n, connectError(unreadable())

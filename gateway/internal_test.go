@@ -98,7 +98,7 @@ func TestS86TheBucketOfStreamsIsThePrincipal(t *testing.T) {
 // is refused, and the fault names the field.
 func TestS91EveryRouteComparesItsBodyWithItsPath(t *testing.T) {
 	t.Parallel()
-	all, err := newTable(map[string]*upstream{"auth": {}, "management": {}, "chat": {}})
+	all, err := newTable(&upstreams{byName: map[string]*upstream{"auth": {}, "management": {}, "chat": {}}})
 	if err != nil {
 		t.Fatal(err)
 	}

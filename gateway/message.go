@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
@@ -24,14 +25,14 @@ func limitMessage(w http.ResponseWriter, r *http.Request) error {
 	if !m.public || m.streams {
 		return nil
 	}
-	defer readDeadline(w, bodyTimeout)()
+	defer httpio.ReadDeadline(w, httpio.BodyTimeout)()
 	limit := m.bodyLimit()
 	raw, err := io.ReadAll(io.LimitReader(r.Body, framePrefix+limit+1))
 	if err != nil {
 		return unreadableBody(err)
 	}
 	if int64(len(raw)) > framePrefix+limit {
-		return tooLarge(limit)
+		return httpio.TooLarge(limit)
 	}
 	if len(raw) > framePrefix && int64(len(raw)) > framePrefix+frameLength(raw) {
 		return manyMessages()
@@ -55,7 +56,7 @@ func limitUnpacked(packed []byte, encoding string, limit int64) error {
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(reader, limit+1))
 	if n > limit {
-		return tooLarge(limit)
+		return httpio.TooLarge(limit)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fault.Wrap(err, faultv1.Reason_REASON_INVALID_ARGUMENT, "the message cannot be read")
@@ -92,13 +93,13 @@ func (m *oneMessage) Read(p []byte) (int, error) {
 	if m.left > 0 {
 		n, err := m.Reader.Read(p[:min(int64(len(p)), m.left)])
 		m.left -= int64(n)
-		return n, err //nolint:wrapcheck // io.Reader: the caller compares the error
+		return n, err
 	}
 	n, err := m.Reader.Read(make([]byte, 1))
 	if n > 0 {
 		return 0, manyMessages()
 	}
-	return 0, err //nolint:wrapcheck // as above
+	return 0, err
 }
 
 func manyMessages() *fault.Fault {

@@ -31,9 +31,9 @@ type method struct {
 	service  string
 	// upstream serves it.
 	upstream *upstream
-	// public reports whether anybody may call it.
+	// public reports whether it needs no credential.
 	public bool
-	// streams tells whether an answer may stay open for long.
+	// streams reports whether a call may stay open for long.
 	streams bool
 	// uploads reports whether a request is a stream, which is passed on as it
 	// arrives.
@@ -41,7 +41,7 @@ type method struct {
 	input   protoreflect.MessageDescriptor
 }
 
-// bodyLimit is the largest message that the method reads here, in bytes.
+// bodyLimit returns the largest message of the method that the gateway reads, in bytes.
 func (m *method) bodyLimit() int64 {
 	if m.public {
 		return rpcserver.PublicLimit
@@ -53,14 +53,14 @@ func (m *method) bodyLimit() int64 {
 type route struct {
 	*method
 	verb, pattern string
-	// body names the field of the request that the JSON body fills: "*" for
-	// the request itself, "" when there is no body.
+	// body names the field of the request message that the JSON body fills: "*" for
+	// the message itself, "" when there is no body.
 	body string
 	// params are the fields that the path fills.
 	params map[string]bool
 }
 
-// table is everything that can be reached through the gateway.
+// table contains every RPC and every REST route of the public services.
 type table struct {
 	methods map[string]*method // by full name
 	routes  map[string]*route  // by verb and pattern
@@ -68,10 +68,10 @@ type table struct {
 
 // newTable reads the contracts. It returns an error for a public service that no
 // upstream serves, or that publicServices does not list.
-func newTable(upstreams map[string]*upstream) (*table, error) {
+func newTable(upstreams *upstreams) (*table, error) {
 	serving := map[string]*upstream{}
 	for _, s := range publicServices() {
-		serving[s.name] = upstreams[s.backend]
+		serving[s.name] = upstreams.byName[s.backend]
 	}
 	t := &table{methods: map[string]*method{}, routes: map[string]*route{}}
 	for _, m := range catalog.Methods() {
@@ -114,7 +114,7 @@ func (t *table) addRoutes(known *method, m catalog.Method) {
 	}
 }
 
-// pathParams lists the fields in a pattern such as "/v1/runs/{run_id}/events".
+// pathParams returns the fields in a pattern such as "/v1/runs/{run_id}/events".
 func pathParams(pattern string) map[string]bool {
 	params := map[string]bool{}
 	for rest := pattern; ; {
@@ -129,8 +129,8 @@ func pathParams(pattern string) map[string]bool {
 	}
 }
 
-// bodyMessage is what the JSON body of the route must be, or nil when the
-// route takes none.
+// bodyMessage describes the JSON body of the route. It is nil when the route has no
+// body.
 func (r *route) bodyMessage() protoreflect.MessageDescriptor {
 	switch r.body {
 	case "":

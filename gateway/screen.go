@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -14,10 +15,6 @@ import (
 // maxCredential bounds the Authorization header. Anything longer is refused
 // before anybody decodes it.
 const maxCredential = 8 << 10
-
-// maxParameters bounds the parameters of a query. A query with more is refused
-// before it is decoded.
-const maxParameters = 200
 
 // plainPath tells whether a path has one reading only. Two programs that read
 // "a//b", "a/%2e%2e/b", "a%2Fb" or "a;x/b" differently can be played against
@@ -44,8 +41,8 @@ func plainPath(u *url.URL) bool {
 // screenQuery bounds a query, and refuses a credential in it: a query ends up in
 // logs and histories (RFC 9700 section 4.3.2).
 func screenQuery(r *http.Request) *fault.Fault {
-	if strings.Count(r.URL.RawQuery, "&") >= maxParameters {
-		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "more than %d query parameters", maxParameters)
+	if strings.Count(r.URL.RawQuery, "&") >= httpio.MaxParameters {
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "more than %d query parameters", httpio.MaxParameters)
 	}
 	if !strings.Contains(r.URL.RawQuery, "=") {
 		return nil

@@ -48,7 +48,7 @@ func (s Site) Verify(l Link) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-			} else if l.Gone {
+			} else if l.Invalid {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It was used before, has expired, or is incomplete. Sign in to see whether the address is confirmed already, or ask for another mail.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -133,8 +133,8 @@ func (s Site) Reset(l Link) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-			} else if l.Gone {
-				templ_7745c5c3_Err = goneLink().Render(ctx, templ_7745c5c3_Buffer)
+			} else if l.Invalid {
+				templ_7745c5c3_Err = invalidLink().Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -228,8 +228,8 @@ func (s Site) SignInByLink(l Link) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if l.Gone {
-				templ_7745c5c3_Err = goneLink().Render(ctx, templ_7745c5c3_Buffer)
+			if l.Invalid {
+				templ_7745c5c3_Err = invalidLink().Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -308,7 +308,7 @@ func (s Site) Invitation(l Link) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if l.Gone {
+			if l.Invalid {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It is incomplete. Open the link in the mail once more, or ask for another invitation.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -380,7 +380,7 @@ func (s Site) Challenge(l Link) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if l.Gone {
+			if l.Invalid {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It is incomplete. Begin to sign in again.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -390,7 +390,7 @@ func (s Site) Challenge(l Link) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if l.takes("passkey") {
+				if l.accepts("passkey") {
 					templ_7745c5c3_Err = passkeyFactor(l.Code, l.ReturnTo).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -439,7 +439,7 @@ func (s Site) Challenge(l Link) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = codeOfFactor("factor", l.takes("totp"), l.Problem).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = codeOfFactor("factor", l.accepts("totp"), l.Problem).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -458,7 +458,7 @@ func (s Site) Challenge(l Link) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = s.layout(l.outcome("", "Second factor"), challengeScripts(l.takes("passkey"))...).Render(templ.WithChildren(ctx, templ_7745c5c3_Var14), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = s.layout(l.outcome("", "Second factor"), challengeScripts(l.accepts("passkey"))...).Render(templ.WithChildren(ctx, templ_7745c5c3_Var14), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -466,7 +466,7 @@ func (s Site) Challenge(l Link) templ.Component {
 	})
 }
 
-func goneLink() templ.Component {
+func invalidLink() templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {

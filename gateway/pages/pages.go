@@ -42,15 +42,15 @@ type Link struct {
 	Code string
 	// Done says that it worked.
 	Done bool
-	// Gone says that the link does not work, or no longer.
-	Gone bool
+	// Invalid reports that the link does not work, or no longer.
+	Invalid bool
 	// Problem is what was wrong with what was entered.
 	Problem string
 	// ReturnTo is where a sign-in leads, and Methods what it takes, by commas.
 	ReturnTo, Methods string
 }
 
-func (l Link) takes(method string) bool {
+func (l Link) accepts(method string) bool {
 	return slices.Contains(strings.Split(l.Methods, ","), method)
 }
 
@@ -71,7 +71,7 @@ type SignIn struct {
 	ReturnTo string
 }
 
-func (s SignIn) takes(method string) bool { return slices.Contains(s.Methods, method) }
+func (s SignIn) accepts(method string) bool { return slices.Contains(s.Methods, method) }
 
 // notYet marks the title of a page whose form came back with a problem: a screen
 // reader says it first.
@@ -87,7 +87,7 @@ func (l Link) outcome(done, open string) string {
 	switch {
 	case l.Done:
 		return done
-	case l.Gone:
+	case l.Invalid:
 		return "Link not valid"
 	}
 	return notYet(l.Problem, open)

@@ -119,7 +119,7 @@ func secondFactor(p SignIn) templ.Component {
 		}
 		ctx = templ.InitializeContext(ctx)
 		ctx = templ.ClearChildren(ctx)
-		if p.takes("passkey") {
+		if p.accepts("passkey") {
 			templ_7745c5c3_Err = passkeyFactor(p.Challenge, p.ReturnTo).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -174,7 +174,7 @@ func secondFactor(p SignIn) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = codeOfFactor("code", p.takes("totp"), p.Problem).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = codeOfFactor("code", p.accepts("totp"), p.Problem).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
