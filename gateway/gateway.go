@@ -186,9 +186,6 @@ func (g *Gateway) protocols(deps Deps) (protocols, error) {
 	}, nil
 }
 
-// Handler returns the whole gateway as a handler, for embedding and tests.
-func (g *Gateway) Handler() http.Handler { return g.handler }
-
 // Close closes the connections to the services. Call it after Run.
 func (g *Gateway) Close() error {
 	g.streams.drain()

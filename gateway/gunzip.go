@@ -11,9 +11,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// gunzip unpacks a message and ends where it grows past the limit: vanguard
-// measures messages as they come, before and after it unpacks them but not
-// meanwhile.
+// gunzip decompresses a message, and returns an error when the result exceeds the limit.
+// vanguard checks the size of a message before and after decompression, but not during
+// it.
 type gunzip struct {
 	gzip.Reader
 	limit, left int64

@@ -29,7 +29,6 @@ type publicService struct {
 type method struct {
 	fullName string
 	service  string
-	// upstream serves it.
 	upstream *upstream
 	// public reports whether it needs no credential.
 	public bool
