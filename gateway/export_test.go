@@ -3,7 +3,7 @@ package gateway
 import "time"
 
 // SetReaderTimeout shortens how long a reader may take nothing.
-func (g *Gateway) SetReaderTimeout(d time.Duration) { g.readerTimeout = d }
+func (g *Gateway) SetReaderTimeout(d time.Duration) { g.streams.readerTimeout = d }
 
 // FillBodies takes the room for large bodies that a client address has left.
 func (g *Gateway) FillBodies(client string) {

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -99,11 +98,7 @@ func TestS86TheBucketOfStreamsIsThePrincipal(t *testing.T) {
 // is refused, and the fault names the field.
 func TestS91EveryRouteComparesItsBodyWithItsPath(t *testing.T) {
 	t.Parallel()
-	upstreams := map[protoreflect.FullName]*upstream{}
-	for _, m := range catalog.Methods() {
-		upstreams[m.Descriptor.ParentFile().Package()] = &upstream{}
-	}
-	all, err := newTable(upstreams)
+	all, err := newTable(&upstreams{byName: map[string]*upstream{"auth": {}, "management": {}, "chat": {}}})
 	if err != nil {
 		t.Fatal(err)
 	}

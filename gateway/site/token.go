@@ -1,13 +1,13 @@
-package gateway
+package site
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -15,19 +15,29 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// token answers a token request (RFC 6749 section 3.2).
-func (g *Gateway) token(w http.ResponseWriter, r *http.Request) {
+// tokens serves the OAuth endpoints for programs.
+type tokens struct {
+	auth grpc.ClientConnInterface
+	// issuer is the public URL of the gateway.
+	issuer string
+	view   view
+}
+
+func (t tokens) client() authv1.OAuthServiceClient { return authv1.NewOAuthServiceClient(t.auth) }
+
+// issue handles a token request (RFC 6749 section 3.2).
+func (t tokens) issue(w http.ResponseWriter, r *http.Request) {
 	p, client, err := readClient(w, r)
 	if err != nil {
-		g.refuseClient(w, r, err)
+		t.refuse(w, r, err)
 		return
 	}
-	tokens, err := g.provider().IssueToken(r.Context(), &authv1.IssueTokenRequest{
+	issued, err := t.client().IssueToken(r.Context(), &authv1.IssueTokenRequest{
 		Client: client, GrantType: p["grant_type"], Code: p["code"], RedirectUri: p["redirect_uri"],
 		CodeVerifier: p["code_verifier"], RefreshToken: p["refresh_token"], Scope: p["scope"],
 	})
 	if err != nil {
-		g.refuseClient(w, r, err)
+		t.refuse(w, r, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, struct {
@@ -37,53 +47,54 @@ func (g *Gateway) token(w http.ResponseWriter, r *http.Request) {
 		RefreshToken string `json:"refresh_token,omitempty"`
 		IDToken      string `json:"id_token,omitempty"`
 		Scope        string `json:"scope"`
-	}{tokens.GetAccessToken(), "Bearer", tokens.GetExpiresIn(), tokens.GetRefreshToken(), tokens.GetIdToken(), tokens.GetScope()})
+	}{issued.GetAccessToken(), "Bearer", issued.GetExpiresIn(), issued.GetRefreshToken(), issued.GetIdToken(), issued.GetScope()})
 }
 
-// introspect tells a client about a token (RFC 7662).
-func (g *Gateway) introspect(w http.ResponseWriter, r *http.Request) {
+// introspect describes a token to a client (RFC 7662).
+func (t tokens) introspect(w http.ResponseWriter, r *http.Request) {
 	p, client, err := readClient(w, r)
 	if err != nil {
-		g.refuseClient(w, r, err)
+		t.refuse(w, r, err)
 		return
 	}
-	told, err := g.provider().IntrospectToken(r.Context(), &authv1.ClientTokenRequest{Client: client, Token: p["token"]})
+	token, err := t.client().IntrospectToken(r.Context(), &authv1.ClientTokenRequest{Client: client, Token: p["token"]})
 	if err != nil {
-		g.refuseClient(w, r, err)
+		t.refuse(w, r, err)
 		return
 	}
-	if !told.GetActive() {
+	if !token.GetActive() {
 		writeJSON(w, http.StatusOK, map[string]bool{"active": false})
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
-		"active": true, "scope": told.GetScope(), "client_id": client.GetClientId(), "token_type": told.GetTokenType(),
-		"exp": told.GetExp(), "iat": told.GetIat(), "sub": told.GetSub(), "org": told.GetOrg(), "iss": g.config.PublicURL,
+		"active": true, "scope": token.GetScope(), "client_id": client.GetClientId(), "token_type": token.GetTokenType(),
+		"exp": token.GetExp(), "iat": token.GetIat(), "sub": token.GetSub(), "org": token.GetOrg(), "iss": t.issuer,
 	})
 }
 
-// revokeToken ends a token (RFC 7009).
-func (g *Gateway) revokeToken(w http.ResponseWriter, r *http.Request) {
+// revoke revokes a token (RFC 7009).
+func (t tokens) revoke(w http.ResponseWriter, r *http.Request) {
 	p, client, err := readClient(w, r)
 	if err == nil && p["token"] == "" {
 		err = fault.New(faultv1.Reason_REASON_OAUTH_INVALID_REQUEST, "token is missing")
 	}
 	if err == nil {
-		_, err = g.provider().RevokeToken(r.Context(), &authv1.ClientTokenRequest{Client: client, Token: p["token"]})
+		_, err = t.client().RevokeToken(r.Context(), &authv1.ClientTokenRequest{Client: client, Token: p["token"]})
 	}
 	if err != nil {
-		g.refuseClient(w, r, err)
+		t.refuse(w, r, err)
 		return
 	}
 	w.WriteHeader(http.StatusOK)
 }
 
-// userInfo answers who a token speaks for (OpenID Connect Core 1.0 section 5.3).
-func (g *Gateway) userInfo(w http.ResponseWriter, r *http.Request) {
+// userInfo describes the user of an access token (OpenID Connect Core 1.0 section
+// 5.3).
+func (t tokens) userInfo(w http.ResponseWriter, r *http.Request) {
 	ctx := metadata.AppendToOutgoingContext(r.Context(), "authorization", r.Header.Get("Authorization"))
-	u, err := g.provider().GetUserInfo(ctx, &authv1.GetUserInfoRequest{})
+	u, err := t.client().GetUserInfo(ctx, &authv1.GetUserInfoRequest{})
 	if err != nil {
-		g.fail(w, r, err)
+		t.view.fail(w, r, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, struct {
@@ -96,14 +107,14 @@ func (g *Gateway) userInfo(w http.ResponseWriter, r *http.Request) {
 	}{u.GetSub(), u.Name, u.Locale, u.UpdatedAt, u.Email, u.EmailVerified})
 }
 
-// readClient reads the form that a client's program sent, and how it authenticates:
-// by header or by form, not both (RFC 6749 section 2.3.1).
+// readClient returns the form that an OAuth client sent, and the credentials of the
+// client. They are in a header or in the form, not in both (RFC 6749 section 2.3.1).
 func readClient(w http.ResponseWriter, r *http.Request) (map[string]string, *authv1.ClientCredentials, error) {
-	values, err := readValues(w, r)
+	values, err := readForm(w, r)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := once(values)
+	p, err := single(values)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -118,7 +129,8 @@ func readClient(w http.ResponseWriter, r *http.Request) (map[string]string, *aut
 	return p, client, nil
 }
 
-// basicClient reads a client's id and secret, each of which is encoded as in a form.
+// basicClient reads the id and the secret of a client from a header. Both are encoded
+// as in a form.
 func basicClient(header string) (*authv1.ClientCredentials, bool) {
 	scheme, rest, _ := strings.Cut(header, " ")
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(rest))
@@ -134,11 +146,10 @@ func basicClient(header string) (*authv1.ClientCredentials, bool) {
 	return &authv1.ClientCredentials{ClientId: id, ClientSecret: password}, true
 }
 
-// refuseClient answers an error as clients read it (RFC 6749 section 5.2).
-func (g *Gateway) refuseClient(w http.ResponseWriter, r *http.Request, err error) {
-	problem := fault.From(err)
-	exchangeOf(r.Context()).fault = problem
-	status := fault.SpecOf(problem.Reason()).HTTPStatus
+// refuse responds with an error of OAuth (RFC 6749 section 5.2).
+func (t tokens) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	problem := t.view.problem(r, err)
+	status := statusOf(problem)
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="gatehouse"`)
 	}
@@ -146,7 +157,7 @@ func (g *Gateway) refuseClient(w http.ResponseWriter, r *http.Request, err error
 	writeJSON(w, status, map[string]string{"error": oauthError(problem.Reason(), status), "error_description": ascii(problem.Detail())})
 }
 
-// oauthError is the code of a reason in RFC 6749 section 5.2.
+// oauthError returns the error code of OAuth for a reason (RFC 6749 section 5.2).
 func oauthError(reason faultv1.Reason, status int) string {
 	codes := map[faultv1.Reason]string{
 		faultv1.Reason_REASON_OAUTH_INVALID_CLIENT:         "invalid_client",
@@ -167,7 +178,7 @@ func oauthError(reason faultv1.Reason, status int) string {
 	}
 }
 
-// ascii leaves what an error description may hold.
+// ascii replaces the characters that an error description may not have.
 func ascii(text string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c > '~' || c == '"' || c == '\\' {
@@ -175,16 +186,4 @@ func ascii(text string) string {
 		}
 		return c
 	}, text)
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	raw, err := json.Marshal(body)
-	if err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	defer writeDeadline(w)()
-	w.WriteHeader(status)
-	_, _ = w.Write(raw) // a client that goes away is its own business
 }
