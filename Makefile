@@ -65,6 +65,10 @@ generate: $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Regener
 	@cd proto && go run $(TAGS) ./internal/servicegen
 	@cd gateway/pages && $(BIN)/templ fmt -log-level error . && $(BIN)/templ generate -log-level error
 
+.PHONY: entity
+entity: setup $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Add an entity: make entity NAME=prompt SERVICE=management
+	@cd tools/entity && GOWORK=off go run . -name "$(NAME)" -plural "$(PLURAL)" -service "$(SERVICE)"
+
 .PHONY: check-generated
 check-generated: $(BIN)/.installed ## Fail when committed generated files are stale
 	@$(MAKE) --no-print-directory generate

@@ -1,4 +1,4 @@
-CREATE TABLE samples (
+CREATE TABLE sample_items (
     organization_id uuid        NOT NULL,
     id              uuid        NOT NULL,
     display_name    text        NOT NULL,
@@ -9,11 +9,11 @@ CREATE TABLE samples (
     PRIMARY KEY (organization_id, id)
 );
 
-CREATE INDEX samples_created ON samples (organization_id, created_at DESC, id DESC);
+CREATE INDEX sample_items_created ON sample_items (organization_id, created_at DESC, id DESC);
 
-ALTER TABLE samples ENABLE ROW LEVEL SECURITY;
-ALTER TABLE samples FORCE ROW LEVEL SECURITY;
+ALTER TABLE sample_items ENABLE ROW LEVEL SECURITY;
+ALTER TABLE sample_items FORCE ROW LEVEL SECURITY;
 
-CREATE POLICY organization ON samples
+CREATE POLICY organization ON sample_items
     USING (organization_id = gatehouse.organization_id())
     WITH CHECK (organization_id = gatehouse.organization_id());

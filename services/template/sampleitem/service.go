@@ -1,4 +1,4 @@
-package sample
+package sampleitem
 
 import (
 	"context"
@@ -25,22 +25,22 @@ type Deps struct {
 	Clock  clock.Clock
 }
 
-// Service implements the RPCs of samples.
+// Service implements the RPCs of sample items.
 type Service struct {
-	templatev1.UnsafeSampleServiceServer
+	templatev1.UnsafeSampleItemServiceServer
 
 	deps   Deps
 	store  store
-	writer *entity.Writer[Sample]
+	writer *entity.Writer[SampleItem]
 }
 
 // New builds the room.
 func New(d Deps) (*Service, error) {
-	if err := deps.Check("sample", d); err != nil {
+	if err := deps.Check("sampleitem", d); err != nil {
 		return nil, err
 	}
 	store := newStore(d.DB, d.Tokens)
-	writer, err := entity.NewWriter(kind, entity.WriterDeps[Sample]{Rows: store, Trail: d.Trail, Clock: d.Clock})
+	writer, err := entity.NewWriter(kind, entity.WriterDeps[SampleItem]{Rows: store, Trail: d.Trail, Clock: d.Clock})
 	if err != nil {
 		return nil, err
 	}
@@ -49,19 +49,19 @@ func New(d Deps) (*Service, error) {
 
 // Register adds the room's RPCs to a server.
 func (s *Service) Register(server grpc.ServiceRegistrar) {
-	templatev1.RegisterSampleServiceServer(server, s)
+	templatev1.RegisterSampleItemServiceServer(server, s)
 }
 
 // Tables returns the tables of the room.
-func (s *Service) Tables() []room.Table { return []room.Table{{Name: "samples", Batch: 500}} }
+func (s *Service) Tables() []room.Table { return []room.Table{{Name: "sample_items", Batch: 500}} }
 
-// CreateSample implements the RPC.
-func (s *Service) CreateSample(ctx context.Context, req *templatev1.CreateSampleRequest) (*templatev1.Sample, error) {
+// CreateSampleItem implements the RPC.
+func (s *Service) CreateSampleItem(ctx context.Context, req *templatev1.CreateSampleItemRequest) (*templatev1.SampleItem, error) {
 	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
-	created := decode(req.GetSample())
+	created := decode(req.GetSampleItem())
 	if err := created.Validate(); err != nil {
 		return nil, err
 	}
@@ -69,8 +69,8 @@ func (s *Service) CreateSample(ctx context.Context, req *templatev1.CreateSample
 	return entity.Reply(encode, created, err)
 }
 
-// GetSample implements the RPC.
-func (s *Service) GetSample(ctx context.Context, req *templatev1.GetSampleRequest) (*templatev1.Sample, error) {
+// GetSampleItem implements the RPC.
+func (s *Service) GetSampleItem(ctx context.Context, req *templatev1.GetSampleItemRequest) (*templatev1.SampleItem, error) {
 	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
@@ -79,8 +79,8 @@ func (s *Service) GetSample(ctx context.Context, req *templatev1.GetSampleReques
 	return entity.Reply(encode, found, err)
 }
 
-// ListSamples implements the RPC.
-func (s *Service) ListSamples(ctx context.Context, req *templatev1.ListSamplesRequest) (*templatev1.ListSamplesResponse, error) {
+// ListSampleItems implements the RPC.
+func (s *Service) ListSampleItems(ctx context.Context, req *templatev1.ListSampleItemsRequest) (*templatev1.ListSampleItemsResponse, error) {
 	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
@@ -89,41 +89,41 @@ func (s *Service) ListSamples(ctx context.Context, req *templatev1.ListSamplesRe
 	if err != nil {
 		return nil, err
 	}
-	out := &templatev1.ListSamplesResponse{NextPageToken: next}
+	out := &templatev1.ListSampleItemsResponse{NextPageToken: next}
 	for _, item := range items {
-		out.Samples = append(out.Samples, encode(item))
+		out.SampleItems = append(out.SampleItems, encode(item))
 	}
 	return out, nil
 }
 
-// UpdateSample implements the RPC.
-func (s *Service) UpdateSample(ctx context.Context, req *templatev1.UpdateSampleRequest) (*templatev1.Sample, error) {
+// UpdateSampleItem implements the RPC.
+func (s *Service) UpdateSampleItem(ctx context.Context, req *templatev1.UpdateSampleItemRequest) (*templatev1.SampleItem, error) {
 	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
-	patch := decode(req.GetSample())
+	patch := decode(req.GetSampleItem())
 	mask := kind.Fields.Mask(patch, req.GetUpdateMask().GetPaths())
-	updated, err := s.writer.Change(ctx, caller.OrganizationID, entity.Change[Sample]{
-		ID: patch.ID, Etag: rpcserver.Etag(ctx, req.GetSample().GetEtag()), Verb: "updated",
-		Edit: func(_ context.Context, _ postgres.Tx, before Sample) (Sample, error) {
+	updated, err := s.writer.Change(ctx, caller.OrganizationID, entity.Change[SampleItem]{
+		ID: patch.ID, Etag: rpcserver.Etag(ctx, req.GetSampleItem().GetEtag()), Verb: "updated",
+		Edit: func(_ context.Context, _ postgres.Tx, before SampleItem) (SampleItem, error) {
 			return before.Apply(patch, mask)
 		},
 	})
 	return entity.Reply(encode, updated, err)
 }
 
-// DeleteSample implements the RPC.
-func (s *Service) DeleteSample(ctx context.Context, req *templatev1.DeleteSampleRequest) (*templatev1.DeleteSampleResponse, error) {
+// DeleteSampleItem implements the RPC.
+func (s *Service) DeleteSampleItem(ctx context.Context, req *templatev1.DeleteSampleItemRequest) (*templatev1.DeleteSampleItemResponse, error) {
 	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
-	err = s.writer.Delete(ctx, caller.OrganizationID, entity.Removal[Sample]{
+	err = s.writer.Delete(ctx, caller.OrganizationID, entity.Removal[SampleItem]{
 		ID: req.GetId(), Etag: rpcserver.Etag(ctx, req.GetEtag()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &templatev1.DeleteSampleResponse{}, nil
+	return &templatev1.DeleteSampleItemResponse{}, nil
 }

@@ -1,4 +1,4 @@
-package sample_test
+package sampleitem_test
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	templatev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/template/v1"
 	"github.com/gatehouse/gatehouse/services/template/migrations"
-	"github.com/gatehouse/gatehouse/services/template/sample"
+	"github.com/gatehouse/gatehouse/services/template/sampleitem"
 )
 
 // bundle is the room on a database of its own, behind a real server and a generated
@@ -26,8 +26,8 @@ import (
 type bundle struct {
 	*rpctest.Server
 
-	database *pgtest.Database
-	samples  templatev1.SampleServiceClient
+	database    *pgtest.Database
+	sampleItems templatev1.SampleItemServiceClient
 }
 
 func setup(t *testing.T) *bundle {
@@ -35,12 +35,12 @@ func setup(t *testing.T) *bundle {
 	database := pgtest.New(t, migrations.Set())
 	tokens, err := paging.NewTokens(pgtest.SecretKey())
 	must(t, err)
-	room, err := sample.New(sample.Deps{
+	room, err := sampleitem.New(sampleitem.Deps{
 		DB: database.Open(t, migrations.Role), Tokens: tokens, Trail: audit.NewTrail(clock.System()), Clock: clock.System(),
 	})
 	must(t, err)
 	server := rpctest.Serve(t, "template", room.Register, rpctest.Options{})
-	return &bundle{Server: server, database: database, samples: templatev1.NewSampleServiceClient(server.Conn)}
+	return &bundle{Server: server, database: database, sampleItems: templatev1.NewSampleItemServiceClient(server.Conn)}
 }
 
 func must(t *testing.T, err error) {
@@ -50,10 +50,10 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func (b *bundle) create(ctx context.Context, t *testing.T, name string) *templatev1.Sample {
+func (b *bundle) create(ctx context.Context, t *testing.T, name string) *templatev1.SampleItem {
 	t.Helper()
-	created, err := b.samples.CreateSample(ctx, &templatev1.CreateSampleRequest{
-		Sample: &templatev1.Sample{DisplayName: name, Description: "kept"},
+	created, err := b.sampleItems.CreateSampleItem(ctx, &templatev1.CreateSampleItemRequest{
+		SampleItem: &templatev1.SampleItem{DisplayName: name, Description: "kept"},
 	})
 	must(t, err)
 	return created
@@ -66,31 +66,31 @@ func wantReason(t *testing.T, err error, want faultv1.Reason) {
 	}
 }
 
-func TestSample_CreateUpdateDelete_IsAudited(t *testing.T) {
+func TestSampleItem_CreateUpdateDelete_IsAudited(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := b.As(t, id.New(), "member")
 	created := b.create(ctx, t, "First")
-	updated, err := b.samples.UpdateSample(ctx, &templatev1.UpdateSampleRequest{
-		Sample:     &templatev1.Sample{Id: created.GetId(), DisplayName: "Second", Etag: created.GetEtag()},
+	updated, err := b.sampleItems.UpdateSampleItem(ctx, &templatev1.UpdateSampleItemRequest{
+		SampleItem: &templatev1.SampleItem{Id: created.GetId(), DisplayName: "Second", Etag: created.GetEtag()},
 		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
 	})
 	must(t, err)
 	if updated.GetDisplayName() != "Second" || updated.GetDescription() != "kept" || updated.GetEtag() == created.GetEtag() {
 		t.Errorf("updated to %v", updated)
 	}
-	read, err := b.samples.GetSample(ctx, &templatev1.GetSampleRequest{Id: created.GetId()})
+	read, err := b.sampleItems.GetSampleItem(ctx, &templatev1.GetSampleItemRequest{Id: created.GetId()})
 	must(t, err)
 	if read.GetDisplayName() != "Second" || read.GetEtag() != updated.GetEtag() {
 		t.Errorf("read %v, want %v", read, updated)
 	}
-	_, err = b.samples.DeleteSample(ctx, &templatev1.DeleteSampleRequest{Id: created.GetId(), Etag: created.GetEtag()})
+	_, err = b.sampleItems.DeleteSampleItem(ctx, &templatev1.DeleteSampleItemRequest{Id: created.GetId(), Etag: created.GetEtag()})
 	wantReason(t, err, faultv1.Reason_REASON_ETAG_MISMATCH)
-	_, err = b.samples.DeleteSample(ctx, &templatev1.DeleteSampleRequest{Id: created.GetId(), Etag: updated.GetEtag()})
+	_, err = b.sampleItems.DeleteSampleItem(ctx, &templatev1.DeleteSampleItemRequest{Id: created.GetId(), Etag: updated.GetEtag()})
 	must(t, err)
-	_, err = b.samples.GetSample(ctx, &templatev1.GetSampleRequest{Id: created.GetId()})
+	_, err = b.sampleItems.GetSampleItem(ctx, &templatev1.GetSampleItemRequest{Id: created.GetId()})
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
-	b.wantAudit(t, created.GetId(), "template.sample.created", "template.sample.updated", "template.sample.deleted")
+	b.wantAudit(t, created.GetId(), "template.sample_item.created", "template.sample_item.updated", "template.sample_item.deleted")
 }
 
 // wantAudit reads the audit trail as the administrator, since no service may.
@@ -108,41 +108,41 @@ func (b *bundle) wantAudit(t *testing.T, resourceID string, actions ...string) {
 	}
 }
 
-func TestSample_OtherOrganization_FindsNothing(t *testing.T) {
+func TestSampleItem_OtherOrganization_FindsNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	created := b.create(b.As(t, id.New(), "member"), t, "Theirs")
 	other := b.As(t, id.New(), "owner")
-	_, read := b.samples.GetSample(other, &templatev1.GetSampleRequest{Id: created.GetId()})
-	_, updated := b.samples.UpdateSample(other, &templatev1.UpdateSampleRequest{Sample: &templatev1.Sample{Id: created.GetId(), DisplayName: "Mine"}})
-	_, deleted := b.samples.DeleteSample(other, &templatev1.DeleteSampleRequest{Id: created.GetId()})
+	_, read := b.sampleItems.GetSampleItem(other, &templatev1.GetSampleItemRequest{Id: created.GetId()})
+	_, updated := b.sampleItems.UpdateSampleItem(other, &templatev1.UpdateSampleItemRequest{SampleItem: &templatev1.SampleItem{Id: created.GetId(), DisplayName: "Mine"}})
+	_, deleted := b.sampleItems.DeleteSampleItem(other, &templatev1.DeleteSampleItemRequest{Id: created.GetId()})
 	for _, err := range []error{read, updated, deleted} {
 		wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	}
-	page, err := b.samples.ListSamples(other, &templatev1.ListSamplesRequest{})
+	page, err := b.sampleItems.ListSampleItems(other, &templatev1.ListSampleItemsRequest{})
 	must(t, err)
-	if len(page.GetSamples()) != 0 {
-		t.Errorf("another organization lists %v", page.GetSamples())
+	if len(page.GetSampleItems()) != 0 {
+		t.Errorf("another organization lists %v", page.GetSampleItems())
 	}
 }
 
-func TestSample_Viewer_MayOnlyRead(t *testing.T) {
+func TestSampleItem_Viewer_MayOnlyRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	organization := id.New()
 	created := b.create(b.As(t, organization, "member"), t, "First")
 	viewer := b.As(t, organization, "viewer")
-	_, err := b.samples.GetSample(viewer, &templatev1.GetSampleRequest{Id: created.GetId()})
+	_, err := b.sampleItems.GetSampleItem(viewer, &templatev1.GetSampleItemRequest{Id: created.GetId()})
 	must(t, err)
-	_, createErr := b.samples.CreateSample(viewer, &templatev1.CreateSampleRequest{Sample: &templatev1.Sample{DisplayName: "Second"}})
-	_, updateErr := b.samples.UpdateSample(viewer, &templatev1.UpdateSampleRequest{Sample: &templatev1.Sample{Id: created.GetId(), DisplayName: "Second"}})
-	_, deleteErr := b.samples.DeleteSample(viewer, &templatev1.DeleteSampleRequest{Id: created.GetId()})
+	_, createErr := b.sampleItems.CreateSampleItem(viewer, &templatev1.CreateSampleItemRequest{SampleItem: &templatev1.SampleItem{DisplayName: "Second"}})
+	_, updateErr := b.sampleItems.UpdateSampleItem(viewer, &templatev1.UpdateSampleItemRequest{SampleItem: &templatev1.SampleItem{Id: created.GetId(), DisplayName: "Second"}})
+	_, deleteErr := b.sampleItems.DeleteSampleItem(viewer, &templatev1.DeleteSampleItemRequest{Id: created.GetId()})
 	for _, err := range []error{createErr, updateErr, deleteErr} {
 		wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	}
 }
 
-func TestSample_List_IsPagedFilteredAndOrdered(t *testing.T) {
+func TestSampleItem_List_IsPagedFilteredAndOrdered(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := b.As(t, id.New(), "member")
@@ -158,11 +158,11 @@ func TestSample_List_IsPagedFilteredAndOrdered(t *testing.T) {
 		{`displayName != "b"`, "displayName", []string{"a", "c"}},
 	} {
 		var got []string
-		request := &templatev1.ListSamplesRequest{PageSize: 1, Filter: tc.filter, OrderBy: tc.order}
+		request := &templatev1.ListSampleItemsRequest{PageSize: 1, Filter: tc.filter, OrderBy: tc.order}
 		for more := true; more; more = request.GetPageToken() != "" {
-			page, err := b.samples.ListSamples(ctx, request)
+			page, err := b.sampleItems.ListSampleItems(ctx, request)
 			must(t, err)
-			for _, item := range page.GetSamples() {
+			for _, item := range page.GetSampleItems() {
 				got = append(got, item.GetDisplayName())
 			}
 			request.PageToken = page.GetNextPageToken()
@@ -173,15 +173,15 @@ func TestSample_List_IsPagedFilteredAndOrdered(t *testing.T) {
 	}
 }
 
-func TestSample_BadInput_NamesTheField(t *testing.T) {
+func TestSampleItem_BadInput_NamesTheField(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := b.As(t, id.New(), "member")
-	for field, bad := range map[string]*templatev1.Sample{
-		"sample.displayName": {},
-		"sample.id":          {Id: "nope", DisplayName: "First"},
+	for field, bad := range map[string]*templatev1.SampleItem{
+		"sampleItem.displayName": {},
+		"sampleItem.id":          {Id: "nope", DisplayName: "First"},
 	} {
-		_, err := b.samples.CreateSample(ctx, &templatev1.CreateSampleRequest{Sample: bad})
+		_, err := b.sampleItems.CreateSampleItem(ctx, &templatev1.CreateSampleItemRequest{SampleItem: bad})
 		if v := fault.From(err).Violations(); len(v) != 1 || v[0].Field != field {
 			t.Errorf("%v: violations %v, want one on %s", bad, v, field)
 		}

@@ -1,4 +1,4 @@
-package sample
+package sampleitem
 
 import (
 	"github.com/gatehouse/gatehouse/platform/entity"
@@ -6,8 +6,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// store keeps samples in Postgres.
-type store struct{ entity.Store[Sample] }
+// store keeps sample items in Postgres.
+type store struct{ entity.Store[SampleItem] }
 
 func newStore(db *postgres.DB, tokens *paging.Tokens) store {
 	return store{entity.NewStore(db, tokens, kind)}

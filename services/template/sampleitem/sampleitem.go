@@ -1,5 +1,5 @@
-// Package sample is the room of samples.
-package sample
+// Package sampleitem is the room of sample items.
+package sampleitem
 
 import (
 	"strings"
@@ -11,21 +11,21 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Sample belongs to an organization.
-type Sample struct {
+// SampleItem belongs to an organization.
+type SampleItem struct {
 	entity.Meta
 
 	DisplayName string `db:"display_name,patch"`
 	Description string `db:"description,patch"`
 }
 
-// kind declares how samples are stored, listed and changed.
-var kind = entity.Kind[Sample]{ //nolint:gochecknoglobals // a constant table
-	Service: "template", Type: "sample",
-	Table:  postgres.MustTable[Sample]("samples"),
-	Fields: patch.Of[Sample](),
+// kind declares how sample items are stored, listed and changed.
+var kind = entity.Kind[SampleItem]{ //nolint:gochecknoglobals // a constant table
+	Service: "template", Type: "sample_item",
+	Table:  postgres.MustTable[SampleItem]("sample_items"),
+	Fields: patch.Of[SampleItem](),
 	List: paging.List{
-		Name: "samples",
+		Name: "sample items",
 		ID:   "id",
 		Fields: map[string]paging.Field{
 			"displayName": {Column: "display_name", Type: paging.String, Filter: true, Order: true},
@@ -37,15 +37,15 @@ var kind = entity.Kind[Sample]{ //nolint:gochecknoglobals // a constant table
 }
 
 // Validate checks what the contract cannot, as a patch need not hold every field.
-func (s Sample) Validate() error {
+func (s SampleItem) Validate() error {
 	if strings.TrimSpace(s.DisplayName) == "" {
-		return fault.Invalid("sample.displayName", "must not be empty")
+		return fault.Invalid("sampleItem.displayName", "must not be empty")
 	}
 	return nil
 }
 
 // Apply returns s with the fields of the mask taken from the patch.
-func (s Sample) Apply(patch Sample, mask []string) (Sample, error) {
+func (s SampleItem) Apply(patch SampleItem, mask []string) (SampleItem, error) {
 	after, err := kind.Fields.Apply(s, patch, mask)
 	if err != nil {
 		return s, err

@@ -1,4 +1,4 @@
-package sample
+package sampleitem
 
 import (
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -7,16 +7,16 @@ import (
 	templatev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/template/v1"
 )
 
-func decode(in *templatev1.Sample) Sample {
-	return Sample{
+func decode(in *templatev1.SampleItem) SampleItem {
+	return SampleItem{
 		Meta:        entity.Meta{ID: in.GetId()},
 		DisplayName: in.GetDisplayName(),
 		Description: in.GetDescription(),
 	}
 }
 
-func encode(s Sample) *templatev1.Sample {
-	return &templatev1.Sample{
+func encode(s SampleItem) *templatev1.SampleItem {
+	return &templatev1.SampleItem{
 		Id:          s.ID,
 		DisplayName: s.DisplayName,
 		Description: s.Description,
