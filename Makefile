@@ -81,6 +81,7 @@ lint: $(BIN)/.installed $(BIN)/golangci-lint $(CLIENT)/node_modules/.package-loc
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
 	@cd $(CLIENT) && npm run check --silent
 	@cd tools/containers && GOWORK=off go test -count=1 ./...
+	@cd tools/entity && GOWORK=off go vet ./... && GOWORK=off go test -count=1 ./...
 
 .PHONY: format
 format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the code, and mend what lint can mend

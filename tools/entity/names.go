@@ -60,7 +60,8 @@ func names(name, plural, service string) Names {
 
 // Check reports why the names cannot be used.
 func (n Names) Check() error {
-	for label, name := range map[string]string{"NAME": n.Snake, "PLURAL": n.Plural} {
+	for _, spelling := range [][2]string{{"NAME", n.Snake}, {"PLURAL", n.Plural}} {
+		label, name := spelling[0], spelling[1]
 		switch {
 		case !nameForm.MatchString(name):
 			return fmt.Errorf("%s: %q must be words of lower-case letters and digits, joined by _, such as prompt_version", label, name)
