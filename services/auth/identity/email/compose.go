@@ -98,7 +98,7 @@ func (s *Service) composeChange(ctx context.Context, l mailing.Message) (mailing
 	if taken.UserID != "" && taken.UserID != u.ID {
 		return mailing.Content{Template: "address_in_use", Locale: taken.Locale}, nil
 	}
-	return s.withLink(ctx, l, "confirm_new_address", verifyPage, ChangeTTL, claim{
+	return s.withLink(ctx, l, "confirm_new_address", verifyPage, changeTTL, claim{
 		purpose: toChange, userID: u.ID, passwordHash: u.PasswordHash,
 	})
 }

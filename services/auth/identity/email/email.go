@@ -53,8 +53,8 @@ const (
 	VerifyTTL = 24 * time.Hour
 	// ResetTTL is for choosing a password.
 	ResetTTL = 30 * time.Minute
-	// ChangeTTL is for confirming another address.
-	ChangeTTL = time.Hour
+	// changeTTL is for confirming another address.
+	changeTTL = time.Hour
 )
 
 // The pages that links lead to.

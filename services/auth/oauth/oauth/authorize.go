@@ -103,7 +103,7 @@ func (s *Service) askConsent(ctx context.Context, tx postgres.Tx, client oauthcl
 		return nil, err
 	}
 	ticket, hash := securetoken.New()
-	if err := s.deps.Store.insertConsent(ctx, tx, client.ID, r, hash, l.hash, s.deps.Clock.Now().Add(ConsentTTL)); err != nil {
+	if err := s.deps.Store.insertConsent(ctx, tx, client.ID, r, hash, l.hash, s.deps.Clock.Now().Add(consentTTL)); err != nil {
 		return nil, err
 	}
 	prompt := &authv1.ConsentPrompt{

@@ -27,8 +27,8 @@ import (
 const (
 	// CodeTTL is how long an authorization code can be exchanged.
 	CodeTTL = time.Minute
-	// ConsentTTL is how long a user may think about the question.
-	ConsentTTL = 10 * time.Minute
+	// consentTTL is how long a user may think about the question.
+	consentTTL = 10 * time.Minute
 )
 
 func describeScopes() map[string]string {
