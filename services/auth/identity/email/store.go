@@ -23,9 +23,9 @@ func (s *Store) inTx(ctx context.Context, userID string, fn func(ctx context.Con
 
 // insertToken stores the hash of a token under the id of its message. A message that is
 // composed again replaces its token.
-func (s *Store) insertToken(ctx context.Context, letterID string, c claim, hash []byte, now, until time.Time) error {
+func (s *Store) insertToken(ctx context.Context, messageID string, c claim, hash []byte, now, until time.Time) error {
 	_, err := postgres.Exec(ctx, s.db, postgres.Scope{}, "SELECT keep_mail_token($1, $2, $3, $4, $5, nullif($6, '')::uuid, $7, $8, $9, $10)",
-		letterID, string(c.purpose), hash, c.address, user.NormalizeEmail(c.address), c.userID, c.passwordHash, c.displayName, now, until)
+		messageID, string(c.purpose), hash, c.address, user.NormalizeEmail(c.address), c.userID, c.passwordHash, c.displayName, now, until)
 	return err
 }
 
