@@ -30,7 +30,6 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/credential/apikey"
 	"github.com/gatehouse/gatehouse/services/auth/credential/factor"
 	"github.com/gatehouse/gatehouse/services/auth/credential/session"
-	"github.com/gatehouse/gatehouse/services/auth/federation"
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
 	"github.com/gatehouse/gatehouse/services/auth/token/key"
@@ -60,7 +59,6 @@ type Service struct {
 
 	ring        *key.Ring
 	mail        *mailing.Service
-	federation  *federation.Service
 	accounts    *session.Accounts
 	users       *user.Store
 	factors     *factor.Store
@@ -100,9 +98,6 @@ func (s *Service) APIKey(ctx context.Context, hash [sha256.Size]byte) (keys.Key,
 // KeySource returns the source of the keys that verify tokens. It reads the service's
 // database.
 func (s *Service) KeySource() identity.KeySource { return s.ring }
-
-// Providers returns the identity providers with which anyone may sign in.
-func (s *Service) Providers() []federation.Provider { return s.federation.Providers() }
 
 // MailHealthy reports whether emails are being sent.
 func (s *Service) MailHealthy() bool { return s.mail.Healthy() }

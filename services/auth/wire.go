@@ -144,7 +144,7 @@ func wire(cfg Config, d Deps) (*Service, error) {
 		rooms = append(rooms, group...)
 	}
 	return &Service{
-		cfg: cfg, clock: d.Clock, log: d.Log, rooms: rooms, answers: answers, ring: b.ring, mail: b.mail, federation: federated,
+		cfg: cfg, clock: d.Clock, log: d.Log, rooms: rooms, answers: answers, ring: b.ring, mail: b.mail,
 		accounts: b.accounts, users: b.users, factors: b.factors, apiKeys: b.apiKeys, revocations: b.revocations,
 		access: newAccess(b, credentials, tenancy), trail: b.trail,
 	}, nil

@@ -26,17 +26,17 @@ func TestAnAttemptIsForItsBeginnerOnceAndForTenMinutes(t *testing.T) {
 		other.ID = "other"
 		c.Providers = append(c.Providers, other)
 	})
-	who := claimsOf("1", "ada@example.org")
-	refuse := func(what string, back *authv1.FinishProviderSignInRequest) {
+	profile := claimsOf("1", "ada@example.org")
+	refuse := func(what string, callback *authv1.FinishProviderSignInRequest) {
 		t.Helper()
-		if _, err := f.Providers.FinishProviderSignIn(t.Context(), back); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED) {
+		if _, err := f.Providers.FinishProviderSignIn(t.Context(), callback); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	mine, theirs := f.Begin(t), f.Begin(t)
-	back := f.Callback(t, mine, who)
+	callback := f.Callback(t, mine, profile)
 	change := func(edit func(*authv1.FinishProviderSignInRequest)) *authv1.FinishProviderSignInRequest {
-		out := &authv1.FinishProviderSignInRequest{Provider: back.GetProvider(), State: back.GetState(), Secret: back.GetSecret(), Code: back.GetCode()}
+		out := &authv1.FinishProviderSignInRequest{Provider: callback.GetProvider(), State: callback.GetState(), Secret: callback.GetSecret(), Code: callback.GetCode()}
 		edit(out)
 		return out
 	}
@@ -44,23 +44,23 @@ func TestAnAttemptIsForItsBeginnerOnceAndForTenMinutes(t *testing.T) {
 	refuse("with the secret of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.Secret = theirs.GetSecret() }))
 	refuse("with the state of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.State = theirs.GetState() }))
 	refuse("at another provider", change(func(r *authv1.FinishProviderSignInRequest) { r.Provider = "other" }))
-	mixedUp := f.Callback(t, f.Begin(t), who)
+	mixedUp := f.Callback(t, f.Begin(t), profile)
 	mixedUp.Iss = "https://evil.example"
 	refuse("of another issuer", mixedUp)
 	// A code that leaked is worth nothing in an attempt of the finder's own.
 	refuse("with a code of another attempt", &authv1.FinishProviderSignInRequest{
-		Provider: "acme", State: theirs.GetState(), Secret: theirs.GetSecret(), Code: f.Callback(t, f.Begin(t), who).GetCode(),
+		Provider: "acme", State: theirs.GetState(), Secret: theirs.GetSecret(), Code: f.Callback(t, f.Begin(t), profile).GetCode(),
 	})
-	_, err := f.Providers.FinishProviderSignIn(t.Context(), back)
+	_, err := f.Providers.FinishProviderSignIn(t.Context(), callback)
 	authtest.Must(t, err)
-	refuse("again", back)
+	refuse("again", callback)
 
-	late := f.Callback(t, f.Begin(t), who)
+	late := f.Callback(t, f.Begin(t), profile)
 	f.Clock.Advance(10*time.Minute + time.Second)
 	refuse("after ten minutes", late)
 
 	const racers = 6
-	raced := f.Callback(t, f.Begin(t), who)
+	raced := f.Callback(t, f.Begin(t), profile)
 	errs := make([]error, racers)
 	var group sync.WaitGroup
 	for i := range racers {
@@ -142,9 +142,9 @@ func TestTheIssuerIsComparedWhereItIsPromised(t *testing.T) {
 	f := authtest.SetupFederated(t)
 	f.Issuer.Metadata = func(m map[string]any) { m["authorization_response_iss_parameter_supported"] = true }
 	f.WantRefused(t, claimsOf("1", "ada@example.org"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
-	back := f.Callback(t, f.Begin(t), claimsOf("1", "ada@example.org"))
-	back.Iss = f.Issuer.URL
-	_, err := f.Providers.FinishProviderSignIn(t.Context(), back)
+	callback := f.Callback(t, f.Begin(t), claimsOf("1", "ada@example.org"))
+	callback.Iss = f.Issuer.URL
+	_, err := f.Providers.FinishProviderSignIn(t.Context(), callback)
 	authtest.Must(t, err)
 }
 
@@ -200,7 +200,7 @@ func TestUsersAreSentBackToListedPlacesAlone(t *testing.T) {
 		u, err := url.Parse(begun.GetAuthorizationUrl())
 		authtest.Must(t, err)
 		if got := u.Query().Get("redirect_uri"); got != want || begun.GetReturnTo() != "/chat?x=1" {
-			t.Errorf("sent back to %s and %s", got, begun.GetReturnTo())
+			t.Errorf("sent callback to %s and %s", got, begun.GetReturnTo())
 		}
 	}
 	for _, redirect := range []string{"https://evil.example", authtest.AppRedirect + "/x", "org.example.app:", strings.ToUpper(authtest.AppRedirect)} {

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
+// message returns an identity as the contract has it.
 func (i Identity) message() *authv1.Identity {
 	out := &authv1.Identity{
 		Id: i.ID, Provider: i.Provider, Issuer: i.Issuer, Subject: i.Subject, Email: i.Email, CreateTime: timestamppb.New(i.CreateTime),
@@ -20,6 +21,7 @@ func (i Identity) message() *authv1.Identity {
 	return out
 }
 
+// message returns a provider as the contract has it.
 func (p OrganizationProvider) message() *authv1.IdentityProvider {
 	return &authv1.IdentityProvider{
 		Id: p.ID, DisplayName: p.DisplayName, Issuer: p.Issuer, ClientId: p.ClientID, Domains: p.Domains, Role: p.Role,
@@ -27,7 +29,7 @@ func (p OrganizationProvider) message() *authv1.IdentityProvider {
 	}
 }
 
-// decodeProvider takes a provider over from the contract's shape, but for its secret.
+// decodeProvider returns the provider of a message, without its secret.
 func decodeProvider(m *authv1.IdentityProvider) OrganizationProvider {
 	p := OrganizationProvider{
 		ID: m.GetId(), DisplayName: strings.TrimSpace(m.GetDisplayName()), Issuer: m.GetIssuer(), ClientID: m.GetClientId(), Role: m.GetRole(),

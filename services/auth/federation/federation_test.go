@@ -35,7 +35,7 @@ func TestSomebodyNewGetsAnAccountAndComesBackToIt(t *testing.T) {
 		again, err := f.SignInAs(t, claimsOf("1", address))
 		authtest.Must(t, err)
 		if got := again.GetUser(); got.GetId() != u.GetId() || got.GetEmail() != "Ada@Example.org" {
-			t.Errorf("came back as %v", got)
+			t.Errorf("came callback as %v", got)
 		}
 	}
 	_, err = f.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: first.GetRefreshToken()})
@@ -64,10 +64,10 @@ func TestComingTwiceAtOnceMakesOneAccount(t *testing.T) {
 	ids, errs := make([]string, racers), make([]error, racers)
 	var group sync.WaitGroup
 	for i := range racers {
-		back := f.Callback(t, f.Begin(t), claimsOf("1", "ada@example.org"))
+		callback := f.Callback(t, f.Begin(t), claimsOf("1", "ada@example.org"))
 		group.Go(func() {
 			var tokens *authv1.TokenResponse
-			tokens, errs[i] = f.Providers.FinishProviderSignIn(t.Context(), back)
+			tokens, errs[i] = f.Providers.FinishProviderSignIn(t.Context(), callback)
 			ids[i] = tokens.GetUser().GetId()
 		})
 	}
@@ -85,7 +85,7 @@ func TestComingTwiceAtOnceMakesOneAccount(t *testing.T) {
 func TestAnAddressThatNobodyVouchesForMakesNoAccount(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
-	for what, who := range map[string]map[string]any{
+	for what, profile := range map[string]map[string]any{
 		"none":       {"sub": "1"},
 		"unverified": {"sub": "1", "email": "ada@example.org", "email_verified": false},
 		"unsaid":     {"sub": "1", "email": "ada@example.org"},
@@ -93,7 +93,7 @@ func TestAnAddressThatNobodyVouchesForMakesNoAccount(t *testing.T) {
 		"no address": {"sub": "1", "email": "Ada <ada@example.org>", "email_verified": true},
 	} {
 		f.Issuer.UserInfo = map[string]any{"sub": "1"}
-		if _, err := f.SignInAs(t, who); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED) {
+		if _, err := f.SignInAs(t, profile); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -214,6 +214,6 @@ func TestS16AResetOfAnUnconfirmedAccountRemovesItsIdentities(t *testing.T) {
 	again, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
 	authtest.Must(t, err)
 	if again.GetUser().GetId() != mine.GetUser().GetId() {
-		t.Errorf("came back as %v", again.GetUser())
+		t.Errorf("came callback as %v", again.GetUser())
 	}
 }

@@ -36,7 +36,7 @@ func TestPeopleComeIntoAnOrganizationByItsIssuer(t *testing.T) {
 	again, err := e.SignInAs(t, claimsOf("1", "other@acme.example"))
 	authtest.Must(t, err)
 	if again.GetUser().GetId() != p.UserID {
-		t.Errorf("came back as %v", again.GetUser())
+		t.Errorf("came callback as %v", again.GetUser())
 	}
 	_, err = e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Role = "viewer" }, "role")
 	authtest.Must(t, err)
@@ -74,13 +74,13 @@ func TestS16AHostileIssuerOpensNoForeignAccount(t *testing.T) {
 	authtest.Must(t, err)
 	e.SignUp(t, authtest.Ada)
 	before := authtest.AdminText(t, e.Bundle, "SELECT string_agg(u::text, ' ' ORDER BY id) FROM auth.users u")
-	for what, who := range map[string]map[string]any{
+	for what, profile := range map[string]map[string]any{
 		"a member of another organization": claimsOf("1", "ada@acme.example"), // the same subject too
 		"its owner":                        claimsOf("2", "boss@acme.example"),
 		"an unconfirmed account":           claimsOf("3", "ADA@example.org"),
 		"its owner again":                  claimsOf("4", "boss@acme.example"),
 	} {
-		if _, err := other.SignInAs(t, who); !fault.Is(err, faultv1.Reason_REASON_IDENTITY_NOT_LINKED) {
+		if _, err := other.SignInAs(t, profile); !fault.Is(err, faultv1.Reason_REASON_IDENTITY_NOT_LINKED) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -252,7 +252,7 @@ func TestS41AnOrganizationsIssuerActsInThatOrganizationAlone(t *testing.T) {
 			_, err := grants.ListGrants(ctx, &authv1.ListGrantsRequest{})
 			return err
 		},
-		"taking a consent back": func() error {
+		"taking a consent callback": func() error {
 			_, err := grants.DeleteGrant(ctx, &authv1.DeleteGrantRequest{Id: id.New()})
 			return err
 		},
@@ -308,8 +308,8 @@ func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {
 	e.RunService(t)
 	p := &authtest.Mail{Bundle: e.Bundle, Server: server, Emails: authv1.NewEmailServiceClient(e.Conn)}
 	var answers []string
-	for _, who := range []map[string]any{claimsOf("1", "ada@acme.example"), claimsOf("2", "boss@acme.example")} {
-		_, err := e.SignInAs(t, who)
+	for _, profile := range []map[string]any{claimsOf("1", "ada@acme.example"), claimsOf("2", "boss@acme.example")} {
+		_, err := e.SignInAs(t, profile)
 		authtest.WantReason(t, err, faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
 		answers = append(answers, fault.From(err).Detail())
 	}

@@ -302,31 +302,31 @@ func TestApplesClientSignsItsSecret(t *testing.T) {
 	if q := u.Query(); q.Get("response_mode") != "form_post" || q.Get("scope") != "openid name email" {
 		t.Errorf("sent to %s", u)
 	}
-	who := claimsOf("1", authtest.Ada)
-	who["email_verified"] = "true" // as Apple writes it
-	tokens, err := f.Providers.FinishProviderSignIn(t.Context(), f.Callback(t, begun, who))
+	profile := claimsOf("1", authtest.Ada)
+	profile["email_verified"] = "true" // as Apple writes it
+	tokens, err := f.Providers.FinishProviderSignIn(t.Context(), f.Callback(t, begun, profile))
 	authtest.Must(t, err)
 	if tokens.GetUser().GetEmail() != authtest.Ada {
 		t.Errorf("came as %v", tokens.GetUser())
 	}
 	f.Issuer.Secret = func(string) bool { return false }
-	f.WantRefused(t, who, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	f.WantRefused(t, profile, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
 func TestProvidersAreCheckedAllAtOnce(t *testing.T) {
 	t.Parallel()
 	good := federation.Provider{ID: "a", Kind: federation.OpenID, Issuer: "https://a.example", ClientID: "x"}
-	authtest.Must(t, federation.Check([]federation.Provider{good}, []string{"https://app.example/back", "org.example.app:/x", "http://127.0.0.1/x"}))
+	authtest.Must(t, federation.Check([]federation.Provider{good}, []string{"https://app.example/callback", "org.example.app:/x", "http://127.0.0.1/x"}))
 	err := federation.Check([]federation.Provider{
 		good, good, {ID: "0190b3c2-0000-7000-8000-000000000000", Kind: "other"}, {ID: "c", Kind: federation.OpenID, Issuer: "http://c.example", ClientID: "x"},
 		{ID: "d", Kind: federation.GitHub, Issuer: "https://d.example", ClientID: "x"}, {ID: "e", Kind: federation.Apple, Issuer: "https://e.example", ClientID: "x"},
 	}, []string{"http://evil.example", "javascript:alert(1)", "app:/x", "https://a.example/#x"})
 	for _, want := range []string{
-		`"a": there are two`, "the id must", "the client id", `no kind "other"`, "must be https", `"d": the API`, `"d": the client secret`,
+		`"a": the id is used twice`, "the id must", "the client id", `the kind "other" is unknown`, "must be https", `"d": the API`, `"d": the client secret`,
 		`"e": the team`, `"e": the private key must be PEM`, `redirect "http://evil.example"`, `redirect "javascript:`, `redirect "app:/x"`, `#x"`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v does not tell of %s", err, want)
+			t.Errorf("%v does not contain %s", err, want)
 		}
 	}
 	raw, _ := json.Marshal(federation.Provider{ClientSecret: config.NewSecret("hunter2")})

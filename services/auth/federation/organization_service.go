@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// permission is what changing providers takes.
+// permission is the permission to change providers.
 const permission = "identity_providers.write"
 
 // ListIdentityProviders implements the RPC.
@@ -107,7 +107,7 @@ func (s *Service) UpdateIdentityProvider(ctx context.Context, req *authv1.Update
 		}
 		changes := fields.Changes(before, after)
 		if secret {
-			changes[fieldSecret] = audit.Change{} // that it changed, no more
+			changes[fieldSecret] = audit.Change{} // the secret itself is not recorded
 			after.sealed = s.box.Seal([]byte(req.GetIdentityProvider().GetClientSecret()), after.ID)
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
@@ -144,8 +144,8 @@ func (s *Service) DeleteIdentityProvider(ctx context.Context, req *authv1.Delete
 	return &authv1.DeleteIdentityProviderResponse{}, nil
 }
 
-// requireAdministrator returns the caller who changes how people come into an organization:
-// acting in it, and signed in freshly.
+// requireAdministrator returns the caller of a change of an organization's providers.
+// The caller acts in the organization and signed in recently.
 func (s *Service) requireAdministrator(ctx context.Context, organizationID string) (*identity.Principal, error) {
 	if _, err := organization.RequireActing(ctx, organizationID); err != nil {
 		return nil, err
@@ -153,8 +153,8 @@ func (s *Service) requireAdministrator(ctx context.Context, organizationID strin
 	return s.requireFactor(ctx)
 }
 
-// withRights changes an organization's providers in one transaction, under its lock.
-// It passes to the change the rights that the caller holds now.
+// withRights runs a change of an organization's providers in one transaction, under the
+// organization's lock. It passes the caller's current rights to the change.
 func (s *Service) withRights(ctx context.Context, caller *identity.Principal,
 	change func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error,
 ) error {
@@ -171,9 +171,9 @@ func (s *Service) withRights(ctx context.Context, caller *identity.Principal,
 	})
 }
 
-// lockProvider locks and returns a provider for a change. Control of a provider's issuer
-// is enough to join with its role, so a caller may not change a provider whose role
-// gives more than the caller holds.
+// lockProvider locks and returns a provider for a change. Control of a provider's
+// issuer is enough to join with its role. So a caller may not change a provider whose
+// role gives more than the caller has.
 func (s *Service) lockProvider(ctx context.Context, tx postgres.Tx, holder organization.Grant, organizationID, providerID string) (OrganizationProvider, error) {
 	p, err := s.deps.Store.lockProvider(ctx, tx, organizationID, providerID)
 	if err != nil {

@@ -125,7 +125,7 @@ func (a *Accounts) create(ctx context.Context, email, password, displayName stri
 		return user.User{}, err
 	}
 	acc.user.Operator, acc.user.EmailVerified, acc.actorID = operator, true, ""
-	return acc.user, a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
+	return acc.user, a.store.inTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
 		return a.insert(ctx, tx, acc)
 	})
 }
@@ -138,7 +138,7 @@ func (a *Accounts) EnsureOperator(ctx context.Context, email, password string) (
 	}
 	acc := a.draft(email, "")
 	acc.user.Operator, acc.user.EmailVerified = true, true
-	err = a.store.InTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
+	err = a.store.inTx(ctx, acc.organization.ID, acc.user.ID, func(ctx context.Context, tx postgres.Tx) error {
 		exists, err := a.users.OperatorExists(ctx, tx)
 		created = !exists
 		if err != nil || exists {

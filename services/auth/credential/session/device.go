@@ -64,7 +64,7 @@ func near(a, b string) bool {
 // another device than the sessions before. The first session of an account is no
 // news.
 func (s *Service) notifyNewDevice(ctx context.Context, tx postgres.Tx, session Session, u user.User) error {
-	before, err := s.deps.Store.Devices(ctx, tx, u.ID)
+	before, err := s.deps.Store.devices(ctx, tx, u.ID)
 	if err != nil {
 		return err
 	}

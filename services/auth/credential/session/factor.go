@@ -44,7 +44,7 @@ func (s *Service) finishChallenge(ctx context.Context, judge func(ctx context.Co
 	var session Session
 	var holder subject
 	var refusal error
-	err = s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
+	err = s.deps.Store.inTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
 		var a factor.Completed
 		if a, refusal, err = judge(ctx, tx); refusal != nil || err != nil {
 			return err
@@ -111,7 +111,7 @@ func (s *Service) checkPassword(ctx context.Context, p *identity.Principal, pass
 		return identity.StepUpRequired()
 	}
 	var hash string
-	err = s.deps.Store.InTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.deps.Store.inTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		u, err := s.deps.Users.Get(ctx, tx, p.UserID)
 		hash = u.PasswordHash
 		return err
@@ -136,7 +136,7 @@ func (s *Service) stepUp(ctx context.Context, p *identity.Principal, judge check
 	var session Session
 	var holder subject
 	var refusal error
-	err = s.deps.Store.InTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.deps.Store.inTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		var methods []string
 		if methods, refusal, err = judge(ctx, tx); refusal != nil || err != nil {
 			return err
@@ -152,7 +152,7 @@ func (s *Service) stepUp(ctx context.Context, p *identity.Principal, judge check
 
 func (s *Service) renew(ctx context.Context, tx postgres.Tx, p *identity.Principal, methods []string, hash []byte) (Session, subject, error) {
 	now := s.deps.Clock.Now()
-	session, alive, err := s.deps.Store.Current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, now)
+	session, alive, err := s.deps.Store.current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, now)
 	if err != nil {
 		return session, subject{}, err
 	}
@@ -164,7 +164,7 @@ func (s *Service) renew(ctx context.Context, tx postgres.Tx, p *identity.Princip
 	if err != nil {
 		return session, h, err
 	}
-	if err := s.deps.Store.StepUp(ctx, tx, session, hash); err != nil {
+	if err := s.deps.Store.stepUp(ctx, tx, session, hash); err != nil {
 		return session, h, err
 	}
 	return session, h, s.record(ctx, tx, session, "stepped_up")

@@ -35,10 +35,10 @@ func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string,
 	// A refusal is carried past the transaction: the revocation must be
 	// committed, not rolled back with the answer.
 	var refusal error
-	err = s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
+	err = s.deps.Store.inTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
 		var works bool
 		var err error
-		if session, works, err = s.deps.Store.Rotate(ctx, tx, clientID, presented, successor, now); err != nil {
+		if session, works, err = s.deps.Store.rotate(ctx, tx, clientID, presented, successor, now); err != nil {
 			return err
 		}
 		if !works {
@@ -61,7 +61,7 @@ func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string,
 // refuse tells a stolen or repeated token from an unknown one, and ends the
 // former's session with all that was opened from it.
 func (s *Service) refuse(ctx context.Context, tx postgres.Tx, clientID string, presented []byte) (refusal, err error) {
-	ended, reused, err := s.deps.Store.RevokeReused(ctx, tx, clientID, presented, s.deps.Clock.Now())
+	ended, reused, err := s.deps.Store.revokeReused(ctx, tx, clientID, presented, s.deps.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +91,8 @@ func (s *Service) SignOut(ctx context.Context, req *authv1.SignOutRequest) (*aut
 // SignOutFor ends the session of an OAuth client's refresh token; one that is not
 // the client's is left alone.
 func (s *Service) SignOutFor(ctx context.Context, clientID, refreshToken string) error {
-	return s.deps.Store.InTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
-		session, ended, err := s.deps.Store.End(ctx, tx, clientID, securetoken.Hash(refreshToken), s.deps.Clock.Now())
+	return s.deps.Store.inTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
+		session, ended, err := s.deps.Store.end(ctx, tx, clientID, securetoken.Hash(refreshToken), s.deps.Clock.Now())
 		if err != nil || !ended {
 			return err
 		}

@@ -172,7 +172,7 @@ func (s *Service) admit(ctx context.Context, organizationID, userID string, stil
 		return nil, err
 	}
 	if lacking {
-		err := s.deps.Store.InTx(ctx, "", userID, func(ctx context.Context, tx postgres.Tx) error {
+		err := s.deps.Store.inTx(ctx, "", userID, func(ctx context.Context, tx postgres.Tx) error {
 			_, err := s.lockUnchanged(ctx, tx, userID, still)
 			return err
 		})
@@ -247,7 +247,7 @@ func (s *Service) current(ctx context.Context, tx postgres.Tx, p *identity.Princ
 	if err := s.deps.Users.LockShared(ctx, tx, p.UserID); err != nil {
 		return Session{}, err
 	}
-	current, alive, err := s.deps.Store.Current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, s.deps.Clock.Now())
+	current, alive, err := s.deps.Store.current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, s.deps.Clock.Now())
 	if err == nil && !alive {
 		err = identity.Unauthenticated()
 	}
@@ -275,7 +275,7 @@ func (s *Service) begin(ctx context.Context, session Session, before func(ctx co
 	}
 	token, hash := securetoken.New()
 	var holder subject
-	err = s.deps.Store.InTx(ctx, session.OrganizationID, session.UserID, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.deps.Store.inTx(ctx, session.OrganizationID, session.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		if before != nil {
 			if err := before(ctx, tx, &session); err != nil {
 				return err
@@ -297,7 +297,7 @@ func (s *Service) open(ctx context.Context, tx postgres.Tx, session Session, has
 	if err != nil {
 		return h, err
 	}
-	if err := s.deps.Store.Insert(ctx, tx, session, hash); err != nil {
+	if err := s.deps.Store.insert(ctx, tx, session, hash); err != nil {
 		return h, err
 	}
 	return h, s.record(ctx, tx, session, "created")
@@ -344,6 +344,6 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, session Session, v
 
 // sweep deletes the expired sessions.
 func (s *Service) sweep(ctx context.Context) error {
-	_, err := s.deps.Store.DeleteExpired(ctx, s.deps.Clock.Now())
+	_, err := s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 	return err
 }

@@ -16,14 +16,14 @@ type Store struct{ db *postgres.DB }
 // NewStore returns a store.
 func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
 
-// InTx runs fn in a transaction of a user in an organization; both may be empty
+// inTx runs fn in a transaction of a user in an organization; both may be empty
 // where a token has still to say whose it is.
-func (s *Store) InTx(ctx context.Context, organizationID, userID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+func (s *Store) inTx(ctx context.Context, organizationID, userID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID, UserID: userID}, fn)
 }
 
-// Insert adds a session with its first refresh token.
-func (s *Store) Insert(ctx context.Context, tx pgx.Tx, session Session, hash []byte) error {
+// insert adds a session with its first refresh token.
+func (s *Store) insert(ctx context.Context, tx pgx.Tx, session Session, hash []byte) error {
 	if _, err := postgres.TxExec(ctx, tx, `INSERT INTO sessions
 		(organization_id, id, user_id, client_id, scopes, user_agent, ip_address, methods, auth_time, created_at, expires_at, opened_from)
 		VALUES ($1, $2, $3, nullif($4, '')::uuid, coalesce($5::text[], '{}'), $6, $7, $8, $9, $10, $11, nullif($12, '')::uuid)`,
@@ -40,9 +40,9 @@ func (s *Store) insertToken(ctx context.Context, tx pgx.Tx, session Session, has
 	return err
 }
 
-// Current returns a session that is alive, and holds it until the transaction
+// current returns a session that is alive, and holds it until the transaction
 // ends; false when it is not alive.
-func (s *Store) Current(ctx context.Context, tx pgx.Tx, organizationID, id, userID string, now time.Time) (Session, bool, error) {
+func (s *Store) current(ctx context.Context, tx pgx.Tx, organizationID, id, userID string, now time.Time) (Session, bool, error) {
 	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
 		out := Session{ID: id, OrganizationID: organizationID, UserID: userID}
 		err := row.Scan(&out.Methods, &out.AuthTime, &out.ExpireTime)
@@ -56,9 +56,9 @@ func (s *Store) Current(ctx context.Context, tx pgx.Tx, organizationID, id, user
 	return session, err == nil, err
 }
 
-// StepUp keeps what a session's user has shown and when, and replaces the refresh
+// stepUp keeps what a session's user has shown and when, and replaces the refresh
 // token that works by another one.
-func (s *Store) StepUp(ctx context.Context, tx pgx.Tx, session Session, hash []byte) error {
+func (s *Store) stepUp(ctx context.Context, tx pgx.Tx, session Session, hash []byte) error {
 	if _, err := postgres.TxExec(ctx, tx, "UPDATE sessions SET methods = $3, auth_time = $4 WHERE organization_id = $1 AND id = $2",
 		session.OrganizationID, session.ID, session.Methods, session.AuthTime); err != nil {
 		return err
@@ -74,9 +74,9 @@ func (s *Store) StepUp(ctx context.Context, tx pgx.Tx, session Session, hash []b
 // devicesMost bounds how far back a sign-in is compared.
 const devicesMost = 100
 
-// Devices lists where a user's newest sessions came from, in a transaction of that
+// devices lists where a user's newest sessions came from, in a transaction of that
 // user.
-func (s *Store) Devices(ctx context.Context, tx pgx.Tx, userID string) ([]device, error) {
+func (s *Store) devices(ctx context.Context, tx pgx.Tx, userID string) ([]device, error) {
 	return postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (device, error) {
 		var d device
 		err := row.Scan(&d.userAgent, &d.address)
@@ -85,11 +85,11 @@ func (s *Store) Devices(ctx context.Context, tx pgx.Tx, userID string) ([]device
 		WHERE user_id = $1 AND client_id IS NULL ORDER BY created_at DESC, id DESC LIMIT $2`, userID, devicesMost)
 }
 
-// Rotate uses a refresh token of a client up, of users' own sessions where it is
+// rotate uses a refresh token of a client up, of users' own sessions where it is
 // empty, and stores its successor, in one statement. It answers false when the
 // token does not work, and otherwise leaves the transaction in the scope of the
 // session.
-func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, clientID string, presented, successor []byte, now time.Time) (Session, bool, error) {
+func (s *Store) rotate(ctx context.Context, tx pgx.Tx, clientID string, presented, successor []byte, now time.Time) (Session, bool, error) {
 	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
 		s := Session{ClientID: clientID}
 		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &s.AuthTime, &s.Methods, &s.Scopes)
@@ -99,9 +99,9 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, clientID string, presente
 	return optional(session, err)
 }
 
-// RevokeReused ends the session of a client's refresh token that was used before, and
+// revokeReused ends the session of a client's refresh token that was used before, and
 // all that was opened from it. It answers whether the token was, and those that ended only now.
-func (s *Store) RevokeReused(ctx context.Context, tx pgx.Tx, clientID string, presented []byte, now time.Time) (ended []Session, reused bool, err error) {
+func (s *Store) revokeReused(ctx context.Context, tx pgx.Tx, clientID string, presented []byte, now time.Time) (ended []Session, reused bool, err error) {
 	rows, err := postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (bool, error) {
 		s, alive := Session{ClientID: clientID}, false
 		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID, &alive)
@@ -114,9 +114,9 @@ func (s *Store) RevokeReused(ctx context.Context, tx pgx.Tx, clientID string, pr
 	return ended, len(rows) > 0, err
 }
 
-// End ends the session of a client's refresh token; false when there was none to
+// end ends the session of a client's refresh token; false when there was none to
 // end.
-func (s *Store) End(ctx context.Context, tx pgx.Tx, clientID string, presented []byte, now time.Time) (Session, bool, error) {
+func (s *Store) end(ctx context.Context, tx pgx.Tx, clientID string, presented []byte, now time.Time) (Session, bool, error) {
 	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
 		s := Session{ClientID: clientID}
 		err := row.Scan(&s.OrganizationID, &s.ID, &s.UserID)
@@ -137,7 +137,7 @@ func optional(session Session, err error) (Session, bool, error) {
 	return session, err == nil, err
 }
 
-// DeleteExpired removes the sessions that ended by time, and answers how many.
-func (s *Store) DeleteExpired(ctx context.Context, now time.Time) (deleted int64, err error) {
+// deleteExpired removes the sessions that ended by time, and answers how many.
+func (s *Store) deleteExpired(ctx context.Context, now time.Time) (deleted int64, err error) {
 	return postgres.Sweep(ctx, s.db, "delete_expired_sessions", now)
 }

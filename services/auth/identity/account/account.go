@@ -1,8 +1,8 @@
-// Package account is the signed-in user's own account: who it is, and what its
-// credential allows where it acts.
+// Package account is the room of the signed-in user's own account: the profile, what
+// the credential allows, the password, and the deletion of the account.
 //
-// Roles and permissions are those of the credential, since every service judges
-// a call by them; a change of roles takes effect with the next refresh.
+// Roles and permissions are those of the credential, because every service checks a
+// call by them. A change of roles takes effect with the next refresh.
 package account
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// profile is a user and where it belongs.
+// profile is a user with the organizations to which the user belongs.
 type profile struct {
 	user        user.User
 	memberships []organization.Membership

@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
 )
 
-// mailPasswordChanged tells a user, who may not have been the one.
+// mailPasswordChanged informs a user, because somebody else may have made the change.
 const mailPasswordChanged mailing.Kind = "password_changed"
 
 // UpdateMe implements the RPC.
@@ -43,8 +43,8 @@ func (s *Service) UpdateMe(ctx context.Context, req *authv1.UpdateMeRequest) (*a
 	return s.GetMe(ctx, nil)
 }
 
-// ChangePassword implements the RPC. Whoever is signed in elsewhere with the old
-// password is signed out: it may be why the password is changed.
+// ChangePassword implements the RPC. It ends the user's other sessions, because
+// somebody else may have signed in with the old password.
 func (s *Service) ChangePassword(ctx context.Context, req *authv1.ChangePasswordRequest) (*authv1.ChangePasswordResponse, error) {
 	caller, err := identity.Require(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Service) ChangePassword(ctx context.Context, req *authv1.ChangePassword
 	if err := user.CheckPassword(req.GetNewPassword(), mine.Email); err != nil {
 		return nil, fault.Invalid("newPassword", "%s", fault.From(err).Violations()[0].Message)
 	}
-	// The hashes are made outside of the transaction, which holds a connection.
+	// Hashing is slow, so it is done outside of the transaction, which uses a connection.
 	same, err := s.deps.Passwords.Verify(ctx, mine.ID, mine.PasswordHash, req.GetCurrentPassword())
 	if err != nil {
 		return nil, err
@@ -85,8 +85,7 @@ func (s *Service) ChangePassword(ctx context.Context, req *authv1.ChangePassword
 	return &authv1.ChangePasswordResponse{}, nil
 }
 
-// change changes the caller's account and writes its audit row, in one
-// transaction.
+// change changes the caller's account and writes the audit row in one transaction.
 func (s *Service) change(ctx context.Context, caller *identity.Principal, verb string,
 	edit func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error),
 ) error {
@@ -103,7 +102,7 @@ func (s *Service) change(ctx context.Context, caller *identity.Principal, verb s
 		if err := s.deps.Users.Save(ctx, tx, after); err != nil {
 			return err
 		}
-		// The trail is that of the organization in which the user acts.
+		// The audit row belongs to the organization in which the user acts.
 		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: caller.OrganizationID, UserID: caller.UserID}); err != nil {
 			return err
 		}

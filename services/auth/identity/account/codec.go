@@ -7,6 +7,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
+// encode returns the caller's account as the contract has it.
 func (s *Service) encode(p *identity.Principal, mine profile) *authv1.Me {
 	u := mine.user
 	me := &authv1.Me{

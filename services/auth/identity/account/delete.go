@@ -12,20 +12,23 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
 )
 
-// mailDeleted tells a user, who may not have been the one.
+// mailDeleted informs a user, because somebody else may have deleted the account.
 const mailDeleted mailing.Kind = "account_deleted"
 
-// Deletion is what ends with an account, each in a transaction in the user's scope.
+// Deletion is what else is done when an account is deleted. Each step runs in a
+// transaction in the user's scope.
 type Deletion struct {
-	// RequireFresh returns a caller who may do what cannot be undone.
+	// RequireFresh returns the caller of an action that cannot be undone. It requires a
+	// recent sign-in, with the second factor where one is enrolled.
 	RequireFresh func(ctx context.Context) (*identity.Principal, error)
-	// LeaveOrganizations ends the user's memberships, or says where the user must stay.
+	// LeaveOrganizations ends the user's memberships. It fails when the user is the
+	// last owner of an organization.
 	LeaveOrganizations func(ctx context.Context, tx postgres.Tx, userID string) error
-	// DeleteKeys and Factors remove the user's API keys, and its second factors.
+	// DeleteKeys deletes the user's API keys, and DeleteFactors the second factors.
 	DeleteKeys, DeleteFactors func(ctx context.Context, tx postgres.Tx, userID string) error
-	// RevokeTokens takes the force from the user's access tokens.
+	// RevokeTokens revokes the user's access tokens.
 	RevokeTokens func(ctx context.Context, tx postgres.Tx, userID string) error
-	// EraseElsewhere has the other services erase what is the user's alone.
+	// EraseElsewhere makes the other services erase the user's personal data.
 	EraseElsewhere func(ctx context.Context, tx postgres.Tx, userID string) error
 }
 
@@ -48,9 +51,9 @@ func (s *Service) DeleteMe(ctx context.Context, _ *authv1.DeleteMeRequest) (*aut
 	return &authv1.DeleteMeResponse{}, nil
 }
 
-// Delete ends an account, in a transaction in its user's scope, and records it in an
-// organization. Its tokens come after the memberships, which tokens that are being
-// issued hold.
+// Delete deletes an account, in a transaction in the user's scope, and records it in an
+// organization. The tokens are revoked after the memberships are deleted, because
+// tokens that are being issued lock the memberships.
 func (s *Service) Delete(ctx context.Context, tx postgres.Tx, organizationID string, u user.User) error {
 	ending := s.deps.Deletion
 	for _, step := range []func(ctx context.Context, tx postgres.Tx, userID string) error{

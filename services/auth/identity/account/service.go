@@ -29,24 +29,25 @@ type Service struct {
 
 // Sessions ends the sessions of a user.
 type Sessions interface {
-	// End ends one session of a user, or all where none is named, except the one
-	// that is kept, in a transaction in the user's scope.
+	// End ends one session of a user, or all of them when sessionID is empty, except
+	// the session kept. It runs in a transaction in the user's scope.
 	End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error)
 }
 
-// Passwords judges the passwords of accounts.
+// Passwords verifies the passwords of accounts.
 type Passwords interface {
-	// Verify tells whether a password has a hash, or answers RATE_LIMITED.
+	// Verify reports whether a hash is that of a password. Too many wrong passwords of
+	// an account are RATE_LIMITED.
 	Verify(ctx context.Context, account, hash, password string) (right bool, err error)
 }
 
-// Mail takes letters in the transaction of what causes them.
+// Mail queues emails.
 type Mail interface {
-	// Enqueue has a letter sent when the transaction commits.
-	Enqueue(ctx context.Context, tx postgres.Tx, l mailing.Message) error
+	// Enqueue queues an email in the caller's transaction.
+	Enqueue(ctx context.Context, tx postgres.Tx, m mailing.Message) error
 }
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store      *Store
 	Users      *user.Store

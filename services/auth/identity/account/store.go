@@ -10,15 +10,15 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// selection reads a user with at most 100 memberships by name, a row for each;
-// one row with no organization for a user who has none. It is one statement,
-// and so one round trip: clients ask it more often than anything else.
+// selection reads a user with at most 100 memberships ordered by name, one row for
+// each, or one row without an organization. It is one statement and so one round trip,
+// because clients call GetMe more often than anything else.
 const selection = `SELECT u.id::text, u.email, u.email_verified, u.display_name, u.locale, u.disabled, u.revision,
 	u.created_at, u.updated_at, o.id::text, o.display_name, m.roles
 	FROM users u LEFT JOIN (memberships m JOIN organizations o ON o.id = m.organization_id) ON m.user_id = u.id
 	WHERE u.id = $1 ORDER BY o.display_name, o.id LIMIT 100`
 
-// Store reads what belongs to one user, whatever organization it acts in.
+// Store reads the data of one user, across organizations.
 type Store struct{ db *postgres.DB }
 
 // NewStore returns a store.

@@ -35,8 +35,8 @@ func (s *Service) VerifyEmail(ctx context.Context, req *authv1.VerifyEmailReques
 	return &authv1.VerifyEmailResponse{}, nil
 }
 
-// ResetPassword implements the RPC. The hash is made outside of the transaction,
-// which holds a connection, and only for a token that works.
+// ResetPassword implements the RPC. The password is hashed outside of the transaction,
+// which uses a connection, and only for a valid token.
 func (s *Service) ResetPassword(ctx context.Context, req *authv1.ResetPasswordRequest) (*authv1.ResetPasswordResponse, error) {
 	presented := securetoken.Hash(req.GetToken())
 	address, err := s.deps.Store.tokenAddress(ctx, presented, toReset, s.deps.Clock.Now())
@@ -63,15 +63,15 @@ func (s *Service) ResetPassword(ctx context.Context, req *authv1.ResetPasswordRe
 	return &authv1.ResetPasswordResponse{}, nil
 }
 
-// finish gives an address to whoever has shown that it is theirs and has chosen a
-// password: the account that it has, or a new one.
+// finish gives an address to the user who has confirmed it and chosen a password. The
+// user gets the account that the address has, or a new one.
 func (s *Service) finish(ctx context.Context, tx postgres.Tx, c claim, passwordHash string) error {
 	account, err := s.deps.Users.TxForSignIn(ctx, tx, c.address)
 	if err != nil {
 		return err
 	}
-	// A sign-up confirms only an account that nobody has confirmed; and no link
-	// works for another account than the one that it was sent for.
+	// A sign-up confirms only an account whose address is unconfirmed. No link
+	// works for another account than the one for which it was sent.
 	if account.Disabled || (account.Verified && c.userID == "") || (c.userID != "" && c.userID != account.UserID) {
 		return invalidToken()
 	}
@@ -81,16 +81,17 @@ func (s *Service) finish(ctx context.Context, tx postgres.Tx, c claim, passwordH
 	if account.UserID == "" {
 		_, err := s.deps.Accounts.CreateConfirmed(ctx, tx, c.address, passwordHash, c.displayName)
 		if fault.Is(err, faultv1.Reason_REASON_EMAIL_TAKEN) {
-			return invalidToken() // another link was opened at the same time
+			return invalidToken() // another link was used at the same time
 		}
 		return err
 	}
 	return s.resetPassword(ctx, tx, account, passwordHash)
 }
 
-// TakeOver gives an account whose address nobody has confirmed to whoever has shown
-// elsewhere that it is theirs, in a transaction that it makes the user's. Nothing that
-// its maker could sign in with is left, nor a password.
+// TakeOver gives an account with an unconfirmed address to the user who has proved
+// elsewhere that the address is theirs. It removes the password and everything else
+// with which the creator of the account could sign in. It leaves the transaction in the
+// user's scope.
 func (s *Service) TakeOver(ctx context.Context, tx postgres.Tx, account user.Account) error {
 	u, err := s.lockUser(ctx, tx, account.UserID)
 	if err != nil {
@@ -105,7 +106,7 @@ func (s *Service) TakeOver(ctx context.Context, tx postgres.Tx, account user.Acc
 	return s.record(ctx, tx, u.ID, account.OrganizationID, "taken_over")
 }
 
-// resetPassword gives an account a new password, and ends what the old one opened.
+// resetPassword sets a new password, and ends what was opened with the old one.
 func (s *Service) resetPassword(ctx context.Context, tx postgres.Tx, account user.Account, passwordHash string) error {
 	u, err := s.lockUser(ctx, tx, account.UserID)
 	if err != nil {
@@ -120,13 +121,13 @@ func (s *Service) resetPassword(ctx context.Context, tx postgres.Tx, account use
 	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: mailWasReset, Address: u.Email, Locale: u.Locale})
 }
 
-// resetCredentials confirms a user's address, with another password, and ends what the old one
-// opened. What else lets into an account that was never confirmed is another's: it
-// goes too.
+// resetCredentials confirms a user's address, sets the password, and ends what was
+// opened with the old one. In an account that was never confirmed, the other
+// credentials belong to somebody else and are deleted too.
 func (s *Service) resetCredentials(ctx context.Context, tx postgres.Tx, u user.User, passwordHash string) error {
-	forget := []DeleteFunc{s.deps.DeleteKeys}
+	deletions := []DeleteFunc{s.deps.DeleteKeys}
 	if !u.EmailVerified {
-		forget = append(forget, s.deps.DeleteFactors, s.deps.DeleteIdentities)
+		deletions = append(deletions, s.deps.DeleteFactors, s.deps.DeleteIdentities)
 	}
 	u.PasswordHash, u.EmailVerified = passwordHash, true
 	if err := s.save(ctx, tx, u); err != nil {
@@ -135,15 +136,16 @@ func (s *Service) resetCredentials(ctx context.Context, tx postgres.Tx, u user.U
 	if _, err := s.deps.Sessions.End(ctx, tx, u.ID, "", ""); err != nil {
 		return err
 	}
-	for _, f := range forget {
-		if err := f(ctx, tx, u.ID); err != nil {
+	for _, del := range deletions {
+		if err := del(ctx, tx, u.ID); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// verify confirms the address of an account, as long as it is still that one.
+// verify confirms the address of an account, unless the account has another address by
+// now.
 func (s *Service) verify(ctx context.Context, tx postgres.Tx, c claim) error {
 	u, err := s.lockUser(ctx, tx, c.userID)
 	if err != nil {
@@ -159,9 +161,9 @@ func (s *Service) verify(ctx context.Context, tx postgres.Tx, c claim) error {
 	return s.recordHome(ctx, tx, u.ID, "email_verified")
 }
 
-// changeAddress gives an account another address, unless its password was changed since that
-// was asked for: maybe because somebody else knew it. What was mailed to the old one
-// has no force any more.
+// changeAddress changes the address of an account, unless the password was changed
+// after the request: then somebody else may have known the password. The links that
+// were sent to the old address are no longer valid.
 func (s *Service) changeAddress(ctx context.Context, tx postgres.Tx, c claim) error {
 	u, err := s.lockUser(ctx, tx, c.userID)
 	if err != nil {
@@ -191,7 +193,7 @@ func (s *Service) changeAddress(ctx context.Context, tx postgres.Tx, c claim) er
 	})
 }
 
-// lockUser makes the transaction the user's, and locks the user.
+// lockUser moves the transaction to the user's scope, and locks the user.
 func (s *Service) lockUser(ctx context.Context, tx postgres.Tx, userID string) (user.User, error) {
 	if err := postgres.Enter(ctx, tx, postgres.Scope{UserID: userID}); err != nil {
 		return user.User{}, err
@@ -208,7 +210,7 @@ func (s *Service) save(ctx context.Context, tx postgres.Tx, u user.User) error {
 	return s.deps.Users.SaveAddress(ctx, tx, u)
 }
 
-// recordHome records in the trail of the organization that the user begins in.
+// recordHome records an action in the organization in which the user's sessions start.
 func (s *Service) recordHome(ctx context.Context, tx postgres.Tx, userID, verb string) error {
 	home, err := s.deps.Users.HomeOrganization(ctx, tx, userID)
 	if err != nil {

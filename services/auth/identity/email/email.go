@@ -1,43 +1,45 @@
-// Package email lets people show that an address is theirs, by a link in a mail
-// to it; and gives what that is worth: an account after sign-up, a new password
-// after the old one was forgotten, another address.
+// Package email is the room of email addresses. A user confirms an address with a link
+// in an email. The link completes a sign-up, resets a forgotten password, or changes
+// the address of an account.
 //
-// # What a request tells
+// # Nothing about accounts is revealed
 //
-// Nothing. Asking for a mail is the same work whatever the address is: a letter
-// is taken (package mailing), and only when a job writes it is looked up whether
-// there is an account. The answer has long been given.
+// Requesting an email is the same work for every address: an email is queued (package
+// mailing), and only the job that composes it looks for an account. By then the
+// response has been sent.
 //
-// # Who an address belongs to
+// # Who owns an address
 //
-// To whoever reads its mail, not to whoever signed up with it first. Where
-// addresses must be confirmed ([Deps.Required]), a sign-up makes no account: it
-// waits with its password in the token of its own mail, beside other sign-ups
-// with the address, and the link that is opened makes the account of its own
-// sign-up, with the password that its reader chose. Where they need not be, an
-// account may stand that somebody made with another's address. Then a link that
-// anybody can ask for (resend, forgot) takes the account over: it sets a new
-// password, and the sessions, API keys, factors and identities from before are gone. Only a
-// link that was asked for from within the account just confirms the address.
+// The owner of an address is the person who reads its emails, not the one who signed up
+// with it first. Where addresses must be confirmed ([Deps.Required]), a sign-up creates
+// no account. It is stored with its password in the token of its own email, next to
+// other sign-ups with the same address. The link that is opened creates the account of
+// that sign-up, with the password that its reader chose.
 //
-// An unconfirmed account where confirming is required is refused at sign-in as a
-// wrong password is, after the same work: whoever has the right password but not
-// the mailbox learns nothing from trying it. The way in is resend or forgot.
+// Where addresses need not be confirmed, an account may exist that somebody created
+// with another person's address. A link that anyone can request (resend, forgot) then
+// takes the account over: it sets a new password and deletes the sessions, API keys,
+// factors and identities from before. Only a link that was requested from within the
+// account just confirms the address.
+//
+// Where confirming is required, a sign-in to an unconfirmed account is refused exactly
+// as a wrong password is, after the same work. A client with the right password but
+// without access to the mailbox learns nothing. The user continues with resend or
+// forgot.
 //
 // # Links
 //
-// A link leads to a page that only shows a form: opening it changes nothing, so
-// that programs which look into mails do not use it up. The token is 32 random
-// bytes and made when the mail is sent; only its SHA-256 is kept, and one
-// statement uses it up. Of the links to reset an address the newest works, for 30
-// minutes.
+// A link leads to a page that only shows a form. Opening it changes nothing, so
+// programs that scan emails do not use it up. The token has 32 random bytes and is
+// created when the email is sent. Only its SHA-256 is stored, and one statement uses it
+// up. Of the links that reset a password, the newest works, for 30 minutes.
 //
-// # Signing in by mail
+// # Signing in by email
 //
-// A mail can sign its reader in, by a link or by a code of six digits. A code can be
-// guessed: it works only with the challenge that its asker was given, five times are
-// all, and ten wrong ones of an address within an hour, which keeps nobody out, as
-// the link works all the same.
+// An email can sign its reader in, with a link or with a code of six digits. A code can
+// be guessed. So it works only with the challenge that the client got when it requested
+// the email. A challenge accepts five attempts, and an address ten wrong codes in an
+// hour. This locks nobody out, because the link still works.
 package email
 
 import (
@@ -47,14 +49,15 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// How long links work.
+// The lifetimes of links.
 const (
-	// VerifyTTL is for confirming the address of a sign-up or an account.
+	// VerifyTTL is the lifetime of a link that confirms the address of a sign-up or an
+	// account.
 	VerifyTTL = 24 * time.Hour
-	// ResetTTL is for choosing a password.
+	// ResetTTL is the lifetime of a link that sets a password.
 	ResetTTL = 30 * time.Minute
-	// ChangeTTL is for confirming another address.
-	ChangeTTL = time.Hour
+	// changeTTL is the lifetime of a link that confirms a new address.
+	changeTTL = time.Hour
 )
 
 // The pages that links lead to.
@@ -63,7 +66,7 @@ const (
 	resetPage  = "/account/reset"
 )
 
-// purpose is what a token is good for.
+// purpose is what a token can be used for.
 type purpose string
 
 const (
@@ -77,13 +80,14 @@ type claim struct {
 	purpose purpose
 	// address is where the token was sent.
 	address string
-	// userID is whose account it is about; empty for a sign-up that has none yet.
+	// userID is the account that the token is for. It is empty for a sign-up without an
+	// account.
 	userID string
-	// passwordHash and displayName are what was chosen at sign-up; of a change of address,
-	// the hash is that of the password by which it was asked for.
+	// passwordHash and displayName were chosen at sign-up. For a change of address,
+	// passwordHash is the hash of the password with which it was requested.
 	passwordHash, displayName string
 }
 
 func invalidToken() error {
-	return fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the link is not valid, or no longer: ask for another mail")
+	return fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the link is invalid or has expired: request another email")
 }

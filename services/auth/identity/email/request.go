@@ -12,20 +12,21 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
 )
 
-// SignUp takes a sign-up whose address is to be confirmed. Whether the address
-// has an account already is found out later, and told by the mail alone.
+// SignUp accepts a sign-up whose address must be confirmed. Whether the address already
+// has an account is checked later, and only the email reveals it.
 func (s *Service) SignUp(ctx context.Context, address, passwordHash, displayName string) error {
 	return s.deps.Mail.EnqueueNow(ctx, mailing.Message{Kind: mailSignUp, Address: address, Data: map[string]string{
 		dataPassword: passwordHash, dataName: displayName,
 	}})
 }
 
-// SendConfirmation writes to somebody whose account was just made, in the transaction that
-// made it, so that the address can be confirmed.
+// SendConfirmation queues the email with which the user of a new account confirms the
+// address, in the transaction that created the account.
 func (s *Service) SendConfirmation(ctx context.Context, tx postgres.Tx, u user.User) error {
 	return s.deps.Mail.Enqueue(ctx, tx, confirmation(u))
 }
 
+// confirmation returns the email that confirms the address of an account.
 func confirmation(u user.User) mailing.Message {
 	return mailing.Message{Kind: mailConfirm, Address: u.Email, Locale: u.Locale, Data: map[string]string{dataUser: u.ID}}
 }
@@ -62,8 +63,8 @@ func (s *Service) SendVerification(ctx context.Context, _ *authv1.SendVerificati
 	return &authv1.SendVerificationResponse{}, nil
 }
 
-// ChangeEmail implements the RPC. The password is the fresh credential that this
-// takes; who has a second factor must have shown that lately too.
+// ChangeEmail implements the RPC. The password is the fresh credential. A user with a
+// second factor must also have used it recently.
 func (s *Service) ChangeEmail(ctx context.Context, req *authv1.ChangeEmailRequest) (*authv1.ChangeEmailResponse, error) {
 	caller, err := identity.Require(ctx)
 	if err != nil {
@@ -84,7 +85,7 @@ func (s *Service) ChangeEmail(ctx context.Context, req *authv1.ChangeEmailReques
 		return nil, fault.New(faultv1.Reason_REASON_INVALID_CREDENTIALS, "the password is wrong")
 	}
 	if user.NormalizeEmail(req.GetNewEmail()) == user.NormalizeEmail(mine.Email) {
-		return nil, fault.Invalid("newEmail", "is the account's address already")
+		return nil, fault.Invalid("newEmail", "is already the address of the account")
 	}
 	err = s.deps.Store.inTx(ctx, mine.ID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.deps.Mail.Enqueue(ctx, tx, mailing.Message{
@@ -101,7 +102,7 @@ func (s *Service) ChangeEmail(ctx context.Context, req *authv1.ChangeEmailReques
 	return &authv1.ChangeEmailResponse{}, nil
 }
 
-// requireFactor refuses a caller with a second factor who has not shown it lately.
+// requireFactor refuses a caller with a second factor who has not used it recently.
 func (s *Service) requireFactor(ctx context.Context, caller *identity.Principal) error {
 	enrolled, err := s.deps.Enrolled(ctx, caller.UserID)
 	if err != nil || len(enrolled) == 0 {

@@ -22,46 +22,48 @@ import (
 
 // Sessions ends the sessions of a user.
 type Sessions interface {
-	// End ends all sessions of a user where none is named and none kept, in a
+	// End ends all sessions of a user when sessionID and kept are empty, in a
 	// transaction in the user's scope.
 	End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error)
 }
 
-// Accounts makes accounts.
+// Accounts creates accounts.
 type Accounts interface {
-	// CreateConfirmed makes the account of a sign-up whose address was confirmed.
+	// CreateConfirmed creates the account of a sign-up whose address is confirmed.
 	CreateConfirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error)
 }
 
-// DeleteFunc removes something of a user, in a transaction in the user's scope.
+// DeleteFunc deletes something of a user, in a transaction in the user's scope.
 type DeleteFunc func(ctx context.Context, tx postgres.Tx, userID string) error
 
-// Passwords judges the passwords of accounts.
+// Passwords verifies the passwords of accounts.
 type Passwords interface {
-	// Verify tells whether a password has a hash, or answers RATE_LIMITED.
+	// Verify reports whether a hash is that of a password. Too many wrong passwords of
+	// an account are RATE_LIMITED.
 	Verify(ctx context.Context, account, hash, password string) (right bool, err error)
 }
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store    *Store
 	Users    *user.Store
 	Accounts Accounts
 	Hasher   *user.Hasher
-	// Passwords judges those that are shown; Hasher hashes new ones.
+	// Passwords verifies the passwords of requests. Hasher hashes new ones.
 	Passwords Passwords
 	Sessions  Sessions
-	// Keys, Factors and Identities remove a user's API keys, its second factors, and
-	// those at providers who sign it in.
+	// DeleteKeys, DeleteFactors and DeleteIdentities delete a user's API keys, second
+	// factors, and identities at providers.
 	DeleteKeys, DeleteFactors, DeleteIdentities DeleteFunc
-	// Enrolled lists the second factors of a user.
+	// Enrolled returns the second factors of a user.
 	Enrolled func(ctx context.Context, userID string) ([]string, error)
 	Mail     *mailing.Service
-	// SecretKey is the installation's, of 32 bytes.
+	// SecretKey is the installation's secret of 32 bytes.
 	SecretKey []byte
-	// PublicURL is where links lead.
+	// PublicURL is the address of the pages that links lead to.
 	PublicURL string
-	// Required says whether an address must be confirmed before there is an account.
+	// Required reports whether an address must be confirmed before its account is
+	// created.
 	Required bool
 	Trail    *audit.Trail
 	Clock    clock.Clock
@@ -72,7 +74,7 @@ type Service struct {
 	authv1.UnsafeEmailServiceServer
 
 	deps Deps
-	// codeKey is what the codes are hashed with that sign in.
+	// codeKey is the key with which sign-in codes are hashed.
 	codeKey []byte
 }
 
@@ -110,16 +112,16 @@ func (s *Service) Sweeps() []room.Sweep {
 	return []room.Sweep{{Name: "delete expired links and codes of emails", Do: s.sweep}}
 }
 
-// Required tells whether an address must be confirmed before there is an account.
+// Required reports whether an address must be confirmed before its account is created.
 func (s *Service) Required() bool { return s.deps.Required }
 
-// sweep removes the tokens whose time is over.
+// sweep deletes the expired tokens.
 func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }
 
-// link is a page with a token. The query's name is not "token": the gateway takes
-// no credential for a call from there.
+// link returns the address of a page with a token. The parameter is not called "token",
+// because the gateway accepts no credential in a query.
 func (s *Service) link(page, token string) string {
 	return strings.TrimRight(s.deps.PublicURL, "/") + page + "?" + url.Values{"code": {token}}.Encode()
 }

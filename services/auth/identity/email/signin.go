@@ -22,31 +22,32 @@ import (
 )
 
 const (
-	// SignInTTL is how long the code and the link of a mail sign in, from when it
-	// was asked for.
+	// SignInTTL is how long the code and the link of an email can sign in, from when
+	// the email was requested.
 	SignInTTL = 10 * time.Minute
 
 	signInPage = "/account/sign-in"
 	codeDigits = 6
 
-	// What a letter that signs in tells its writer.
+	// The keys of the data that a sign-in message passes to its composer.
 	dataChallenge = "challengeHash"
 	dataUntil     = "until"
 )
 
-// Proof is what a mail held: its link's token, or its code and the challenge that
-// it was sent for.
+// Proof is the content of an email that the client presents: the token of the link, or
+// the code with the challenge for which it was sent.
 type Proof struct{ Token, Code, ChallengeID string }
 
-// Reader is who reads the mail of an account.
+// Reader is the user who received the email.
 type Reader struct {
 	UserID string
-	// OrganizationID is where its sign-ins begin.
+	// OrganizationID is the organization in which the user's sessions start.
 	OrganizationID string
 }
 
-// BeginSignIn has a mail sent to an address, and answers what the mail's code works
-// with. Whether there is an account is found out later, as with any letter.
+// BeginSignIn queues an email that signs its reader in, and returns the challenge with
+// which the code of the email works. Whether the address has an account is checked
+// later, as for all emails.
 func (s *Service) BeginSignIn(ctx context.Context, address string) (challengeID string, err error) {
 	challengeID, hash := securetoken.New()
 	return challengeID, s.deps.Mail.EnqueueNow(ctx, mailing.Message{Kind: mailSignIn, Address: address, Data: map[string]string{
@@ -55,19 +56,19 @@ func (s *Service) BeginSignIn(ctx context.Context, address string) (challengeID 
 	}})
 }
 
-// composeSignIn makes the code and the link. One that had to wait too long is not sent,
-// as nobody waits for it.
-func (s *Service) composeSignIn(ctx context.Context, l mailing.Message) (mailing.Content, error) {
-	challenge, err := base64.RawStdEncoding.DecodeString(l.Data[dataChallenge])
+// composeSignIn creates the code and the link. An email that was queued for too long is
+// not sent, because the client no longer waits for it.
+func (s *Service) composeSignIn(ctx context.Context, m mailing.Message) (mailing.Content, error) {
+	challenge, err := base64.RawStdEncoding.DecodeString(m.Data[dataChallenge])
 	if err != nil {
-		return mailing.Content{}, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the letter cannot be read")
+		return mailing.Content{}, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the message cannot be read")
 	}
-	until, err := time.Parse(time.RFC3339, l.Data[dataUntil])
+	until, err := time.Parse(time.RFC3339, m.Data[dataUntil])
 	if err != nil {
-		return mailing.Content{}, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the letter cannot be read")
+		return mailing.Content{}, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the message cannot be read")
 	}
 	now := clock.Stamp(s.deps.Clock)
-	account, err := s.deps.Users.ForSignIn(ctx, l.Address)
+	account, err := s.deps.Users.ForSignIn(ctx, m.Address)
 	if err != nil || !now.Before(until) {
 		return mailing.Content{}, err
 	}
@@ -81,7 +82,7 @@ func (s *Service) composeSignIn(ctx context.Context, l mailing.Message) (mailing
 	}
 	token, tokenHash := securetoken.New()
 	if err := s.deps.Store.insertSignIn(ctx, sentSignIn{
-		address: l.Address, userID: userID, challenge: challenge, token: tokenHash, code: s.codeHash(challenge, code),
+		address: m.Address, userID: userID, challenge: challenge, token: tokenHash, code: s.codeHash(challenge, code),
 	}, now, until); err != nil || userID == "" {
 		return mailing.Content{}, err
 	}
@@ -91,16 +92,16 @@ func (s *Service) composeSignIn(ctx context.Context, l mailing.Message) (mailing
 }
 
 func newCode() (string, error) {
-	most := new(big.Int).Exp(big.NewInt(10), big.NewInt(codeDigits), nil) //nolint:mnd // decimal digits
+	most := new(big.Int).Exp(big.NewInt(10), big.NewInt(codeDigits), nil)
 	n, err := rand.Int(rand.Reader, most)
 	if err != nil {
-		return "", fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no code could be made")
+		return "", fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no code could be created")
 	}
 	return fmt.Sprintf("%0*d", codeDigits, n), nil
 }
 
-// codeHash is what is kept of a code. It takes a key: of a million codes each could
-// be tried on a hash without one.
+// codeHash returns the hash of a code. It uses a key, because each of a million codes
+// could be tried against a hash without one.
 func (s *Service) codeHash(challenge []byte, code string) []byte {
 	mac := hmac.New(sha256.New, s.codeKey)
 	mac.Write(challenge)
@@ -108,16 +109,16 @@ func (s *Service) codeHash(challenge []byte, code string) []byte {
 	return mac.Sum(nil)
 }
 
-// FinishSignIn uses up what a mail held, and answers whose it is. Whoever shows it
-// reads the account's mail: an address that nobody had confirmed is confirmed, and
-// what else let into that account was another's and goes.
-func (s *Service) FinishSignIn(ctx context.Context, shown Proof) (Reader, error) {
+// FinishSignIn uses up the proof of an email, and returns its user. The client that
+// presents it reads the account's emails. So an unconfirmed address becomes confirmed,
+// and other credentials of that account are deleted.
+func (s *Service) FinishSignIn(ctx context.Context, proof Proof) (Reader, error) {
 	var reader Reader
-	// A refusal is carried past the transaction, which has counted the try.
+	// A refusal is returned after the transaction, which counts the attempt.
 	var refusal error
 	err := s.deps.Store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
 		refusal = nil
-		userID, address, err := s.checkProof(ctx, tx, shown)
+		userID, address, err := s.checkProof(ctx, tx, proof)
 		if err != nil {
 			return err
 		}
@@ -134,18 +135,20 @@ func (s *Service) FinishSignIn(ctx context.Context, shown Proof) (Reader, error)
 	return reader, nil
 }
 
-func (s *Service) checkProof(ctx context.Context, tx postgres.Tx, shown Proof) (userID, address string, err error) {
+// checkProof uses up a link, or checks and counts a code. The user is empty when the
+// proof is wrong.
+func (s *Service) checkProof(ctx context.Context, tx postgres.Tx, proof Proof) (userID, address string, err error) {
 	now := s.deps.Clock.Now()
-	if shown.Token != "" {
-		return s.deps.Store.useLink(ctx, tx, securetoken.Hash(shown.Token), now)
+	if proof.Token != "" {
+		return s.deps.Store.useLink(ctx, tx, securetoken.Hash(proof.Token), now)
 	}
-	challenge := securetoken.Hash(shown.ChallengeID)
-	code := strings.NewReplacer(" ", "", "-", "").Replace(shown.Code) // what people put in to read it
+	challenge := securetoken.Hash(proof.ChallengeID)
+	code := strings.NewReplacer(" ", "", "-", "").Replace(proof.Code) // users add them for readability
 	return s.deps.Store.tryCode(ctx, tx, challenge, s.codeHash(challenge, code), now)
 }
 
-// confirmReader lets the reader of an address into its account, as long as it is still that
-// one.
+// confirmReader returns the user of an address, unless the account has another address
+// by now. It confirms an unconfirmed address.
 func (s *Service) confirmReader(ctx context.Context, tx postgres.Tx, userID, address string) (Reader, error) {
 	u, err := s.lockUser(ctx, tx, userID)
 	if err != nil {
@@ -168,5 +171,5 @@ func (s *Service) confirmReader(ctx context.Context, tx postgres.Tx, userID, add
 }
 
 func invalidCode() error {
-	return fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the code or link is not valid, or no longer: ask for another mail")
+	return fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the code or link is invalid or has expired: request another email")
 }

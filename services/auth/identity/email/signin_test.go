@@ -55,7 +55,7 @@ func TestS14SigningInByMailIsTheSameForAnyAddress(t *testing.T) {
 		p.WaitDelivered(t, 3+i)
 		_, err := p.FinishCode(t.Context(), challenge, "12345")
 		f := fault.From(err)
-		if f.Reason() != faultv1.Reason_REASON_TOKEN_INVALID || f.Detail() != "the code or link is not valid, or no longer: ask for another mail" {
+		if f.Reason() != faultv1.Reason_REASON_TOKEN_INVALID || f.Detail() != "the code or link is invalid or has expired: request another email" {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

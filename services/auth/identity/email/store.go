@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
-// Store keeps what was mailed, in Postgres.
+// Store stores the tokens of emails in Postgres.
 type Store struct{ db *postgres.DB }
 
 // NewStore returns a store.
@@ -21,22 +21,22 @@ func (s *Store) inTx(ctx context.Context, userID string, fn func(ctx context.Con
 	return s.db.InTx(ctx, postgres.Scope{UserID: userID}, fn)
 }
 
-// insertToken keeps the hash of a token under the letter's id: a letter that is written
-// again replaces its own.
-func (s *Store) insertToken(ctx context.Context, letterID string, c claim, hash []byte, now, until time.Time) error {
+// insertToken stores the hash of a token under the id of its message. A message that is
+// composed again replaces its token.
+func (s *Store) insertToken(ctx context.Context, messageID string, c claim, hash []byte, now, until time.Time) error {
 	_, err := postgres.Exec(ctx, s.db, postgres.Scope{}, "SELECT keep_mail_token($1, $2, $3, $4, $5, nullif($6, '')::uuid, $7, $8, $9, $10)",
-		letterID, string(c.purpose), hash, c.address, user.NormalizeEmail(c.address), c.userID, c.passwordHash, c.displayName, now, until)
+		messageID, string(c.purpose), hash, c.address, user.NormalizeEmail(c.address), c.userID, c.passwordHash, c.displayName, now, until)
 	return err
 }
 
-// tokenAddress returns the address of a token that works, without using it up.
+// tokenAddress returns the address of a valid token, without using it up.
 func (s *Store) tokenAddress(ctx context.Context, hash []byte, p purpose, now time.Time) (string, error) {
 	address, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[string],
 		"SELECT address FROM mail_token_address($1, $2, $3)", hash, []string{string(p)}, now)
 	return address, tokenNotFound(err)
 }
 
-// useToken uses a token up.
+// useToken uses up a token.
 func (s *Store) useToken(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time, purposes ...string) (claim, error) {
 	c, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (claim, error) {
 		var c claim
@@ -50,6 +50,7 @@ func (s *Store) useToken(ctx context.Context, tx pgx.Tx, hash []byte, now time.T
 	return c, tokenNotFound(err)
 }
 
+// tokenNotFound returns the refusal of an unknown token, and any other error as it is.
 func tokenNotFound(err error) error {
 	if errors.Is(err, postgres.ErrNoRows) {
 		return invalidToken()
@@ -57,14 +58,14 @@ func tokenNotFound(err error) error {
 	return err
 }
 
-// deleteTokens takes the force from all else that was mailed to an address, or for an
+// deleteTokens invalidates everything else that was sent to an address or for an
 // account.
 func (s *Store) deleteTokens(ctx context.Context, tx pgx.Tx, address, userID string) error {
 	_, err := postgres.TxExec(ctx, tx, "SELECT forget_mail_tokens($1, nullif($2, '')::uuid)", user.NormalizeEmail(address), userID)
 	return err
 }
 
-// pendingSignUp returns the name in the newest sign-up of an address that waits, and
+// pendingSignUp returns the name in the newest pending sign-up of an address, and
 // whether there is one.
 func (s *Store) pendingSignUp(ctx context.Context, address string, now time.Time) (displayName string, found bool, err error) {
 	displayName, err = postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[string],

@@ -27,10 +27,10 @@ const (
 	queueDepth = 64
 )
 
-// Hasher makes and checks password hashes. As many run at once as there are
-// processors, less one that is left to other requests: a hash holds a processor for
-// longer than those take. A bounded number waits, for a bounded time, and whoever
-// finds the queue full or waits longer is answered OVERLOADED.
+// Hasher hashes and verifies passwords. It runs one hash for each processor except one,
+// which stays free for other requests: a hash uses a processor longer than they do. A
+// limited number of calls wait, for a limited time. A call is OVERLOADED when the queue
+// is full or the wait is too long.
 type Hasher struct {
 	slots   chan struct{}
 	wait    time.Duration
@@ -38,8 +38,8 @@ type Hasher struct {
 	dummy   string
 }
 
-// NewHasher returns a hasher for this process, which needs only one. A password waits
-// for its turn as long as wait says.
+// NewHasher returns a hasher. One is enough for a process. wait is how long a password
+// may wait to be hashed.
 func NewHasher(wait time.Duration) *Hasher {
 	salt, hash := make([]byte, saltBytes), make([]byte, hashBytes)
 	_, _ = rand.Read(salt) // never fails
@@ -47,7 +47,7 @@ func NewHasher(wait time.Duration) *Hasher {
 	return &Hasher{
 		wait:  wait,
 		slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
-		// Of no password: comparing with it takes the same work, and making it none.
+		// The hash of no password: verifying with it is the same work, and creating it is none.
 		dummy: encode(salt, hash),
 	}
 }
@@ -64,8 +64,8 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	return encode(salt, derive(password, salt)), nil
 }
 
-// Verify tells whether a password has a hash. An empty hash is that of no
-// account: the same work is done, and the answer is no.
+// Verify reports whether a hash is that of a password. An empty hash means that there
+// is no account: Verify then does the same work and returns false.
 func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error) {
 	known := hash != ""
 	if !known {
@@ -73,7 +73,7 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error
 	}
 	salt, want, err := decode(hash)
 	if err != nil {
-		return false, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the account cannot be read")
+		return false, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the stored password hash is invalid")
 	}
 	release, err := h.acquire(ctx)
 	if err != nil {
@@ -84,6 +84,7 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error
 	return same && known, nil
 }
 
+// acquire waits for a free slot. The caller must call release.
 func (h *Hasher) acquire(ctx context.Context) (release func(), err error) {
 	if h.waiting.Add(1) > queueDepth {
 		h.waiting.Add(-1)
@@ -123,7 +124,7 @@ func decode(encoded string) (salt, hash []byte, err error) {
 	rest, ok := strings.CutPrefix(encoded, prefix())
 	saltText, hashText, both := strings.Cut(rest, "$")
 	if !ok || !both {
-		return nil, nil, errors.New("user: a password hash of another form")
+		return nil, nil, errors.New("user: the password hash has an unknown format")
 	}
 	if salt, err = base64.RawStdEncoding.DecodeString(saltText); err != nil {
 		return nil, nil, fmt.Errorf("user: password salt: %w", err)

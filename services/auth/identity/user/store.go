@@ -13,19 +13,19 @@ import (
 
 const columns = `id::text, email, email_verified, display_name, locale, password_hash, operator, disabled, revision, created_at, updated_at`
 
-// Account is what a sign-in needs to know of an address.
+// Account is what a sign-in needs to know about an address.
 type Account struct {
 	UserID, PasswordHash string
 	Disabled             bool
-	// Verified tells whether the address was shown to be the user's.
+	// Verified reports whether the address is confirmed.
 	Verified bool
 	// Locale is the user's language.
 	Locale string
-	// OrganizationID is where the session begins.
+	// OrganizationID is the organization in which the user's sessions start.
 	OrganizationID string
 }
 
-// Store keeps users in Postgres.
+// Store stores users in Postgres.
 type Store struct{ db *postgres.DB }
 
 // NewStore returns a store.
@@ -38,7 +38,8 @@ func scan(row pgx.CollectableRow) (User, error) {
 	return u, err
 }
 
-// Insert adds a user, in a transaction of that user.
+// Insert adds a user, in a transaction in the user's scope. An address that has an
+// account is EMAIL_TAKEN.
 func (s *Store) Insert(ctx context.Context, tx pgx.Tx, u User) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO users
 		(id, email, email_normalized, email_verified, display_name, locale, password_hash, operator, revision, created_at, updated_at)
@@ -48,6 +49,8 @@ func (s *Store) Insert(ctx context.Context, tx pgx.Tx, u User) error {
 	return taken(err)
 }
 
+// taken returns EMAIL_TAKEN for a violated uniqueness of addresses, and any other error
+// as it is.
 func taken(err error) error {
 	if name, ok := postgres.ViolatedConstraint(err); ok && name == "users_email_unique" {
 		return fault.New(faultv1.Reason_REASON_EMAIL_TAKEN, "an account with this address exists")
@@ -55,7 +58,7 @@ func taken(err error) error {
 	return err
 }
 
-// Get returns a user, in a transaction that may see it.
+// Get returns a user, in a transaction whose scope may read it.
 func (s *Store) Get(ctx context.Context, tx pgx.Tx, id string) (User, error) {
 	u, err := postgres.TxOne(ctx, tx, scan, "SELECT "+columns+" FROM users WHERE id = $1", id)
 	return u, postgres.NotFound(err, "user")
@@ -69,8 +72,7 @@ func scanAccount(row pgx.CollectableRow) (Account, error) {
 	return a, err
 }
 
-// ForSignIn returns the account of an address; the zero Account when there is
-// none.
+// ForSignIn returns the account of an address, or the zero Account when there is none.
 func (s *Store) ForSignIn(ctx context.Context, address string) (Account, error) {
 	account, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, scanAccount, selectForSignIn, NormalizeEmail(address))
 	if errors.Is(err, postgres.ErrNoRows) {
@@ -88,7 +90,7 @@ func (s *Store) TxForSignIn(ctx context.Context, tx pgx.Tx, address string) (Acc
 	return account, err
 }
 
-// InTx runs fn in a transaction of a user.
+// InTx runs fn in a transaction in a user's scope.
 func (s *Store) InTx(ctx context.Context, userID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.db.InTx(ctx, postgres.Scope{UserID: userID}, fn)
 }
@@ -99,14 +101,14 @@ func (s *Store) Find(ctx context.Context, userID string) (User, error) {
 	return u, postgres.NotFound(err, "user")
 }
 
-// Lock returns a user that nobody else can change until the transaction ends, in
-// a transaction of that user.
+// Lock returns a user and locks its row until the transaction ends. The transaction is
+// in the user's scope.
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, userID string) (User, error) {
 	u, err := postgres.TxOne(ctx, tx, scan, "SELECT "+columns+" FROM users WHERE id = $1 FOR UPDATE", userID)
 	return u, postgres.NotFound(err, "user")
 }
 
-// Save writes what may change of a user, all but its address.
+// Save writes the fields of a user that can change, except the address.
 func (s *Store) Save(ctx context.Context, tx pgx.Tx, u User) error {
 	_, err := postgres.TxExec(ctx, tx, `UPDATE users SET display_name = $2, locale = $3, password_hash = $4, disabled = $5, operator = $6,
 		revision = $7, updated_at = $8 WHERE id = $1`, u.ID, u.DisplayName, u.Locale, u.PasswordHash, u.Disabled, u.Operator,
@@ -114,9 +116,8 @@ func (s *Store) Save(ctx context.Context, tx pgx.Tx, u User) error {
 	return err
 }
 
-// SaveAddress writes what the reader of an address may change of its account: the
-// address itself, that it is confirmed, the password. An address of another
-// account is EMAIL_TAKEN.
+// SaveAddress writes what the owner of an address may change: the address, whether it
+// is confirmed, and the password. An address of another account is EMAIL_TAKEN.
 func (s *Store) SaveAddress(ctx context.Context, tx pgx.Tx, u User) error {
 	_, err := postgres.TxExec(ctx, tx, `UPDATE users SET email = $2, email_normalized = $3, email_verified = $4, password_hash = $5,
 		revision = $6, updated_at = $7 WHERE id = $1`,
@@ -124,10 +125,10 @@ func (s *Store) SaveAddress(ctx context.Context, tx pgx.Tx, u User) error {
 	return taken(err)
 }
 
-// Anonymize leaves of a user its id alone, in a transaction of that user, and nothing that
-// it could sign in with. Its address is free again.
+// Anonymize deletes everything of a user except the id, in a transaction in the user's
+// scope. Nobody can sign in to the account, and its address can be used again.
 func (s *Store) Anonymize(ctx context.Context, tx pgx.Tx, u User) error {
-	// The address is looked for, so it goes last.
+	// The functions look for the address, so it is removed last.
 	for _, sql := range []string{
 		"SELECT anonymize_own_invitations() WHERE $1::uuid IS NOT NULL",
 		"DELETE FROM sessions WHERE user_id = $1",
@@ -148,8 +149,8 @@ func (s *Store) Anonymize(ctx context.Context, tx pgx.Tx, u User) error {
 	return err
 }
 
-// HomeOrganization returns the organization in which a user's sign-ins begin, in a
-// transaction of that user: the personal one, else the one joined first.
+// HomeOrganization returns the organization in which a user's sessions start: the
+// personal one, or else the one joined first. The transaction is in the user's scope.
 func (s *Store) HomeOrganization(ctx context.Context, tx pgx.Tx, id string) (organizationID string, err error) {
 	organizationID, err = postgres.TxOne(ctx, tx, pgx.RowTo[string], `SELECT m.organization_id::text
 		FROM memberships m JOIN organizations o ON o.id = m.organization_id
@@ -157,24 +158,24 @@ func (s *Store) HomeOrganization(ctx context.Context, tx pgx.Tx, id string) (org
 	return organizationID, postgres.NotFound(err, "organization")
 }
 
-// LockShared keeps a user as it is until the transaction of that user ends, beside others
-// that hold it: for opening sessions, which what changes a user's credentials must
-// find, or be found by.
+// LockShared keeps a user unchanged until the transaction ends. Other transactions may
+// do the same. Opening a session takes this lock: a change of the user's credentials
+// then either finds the session and ends it, or is found by the session.
 func (s *Store) LockShared(ctx context.Context, tx pgx.Tx, id string) error {
 	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR SHARE", id)
 	return err
 }
 
-// LockExclusive is [Store.Hold] for what changes a user's credentials and ends its
-// sessions: nobody opens one meanwhile.
+// LockExclusive is [Store.LockShared] for changes of a user's credentials: until the
+// transaction ends, no session is opened.
 func (s *Store) LockExclusive(ctx context.Context, tx pgx.Tx, id string) error {
 	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", id)
 	return err
 }
 
-// OperatorExists tells whether the installation has an operator.
+// OperatorExists reports whether the installation has an operator.
 func (s *Store) OperatorExists(ctx context.Context, tx pgx.Tx) (bool, error) {
-	// Two processes that start at once must not both find none.
+	// Two processes that start at the same time must not both find none.
 	if _, err := postgres.TxExec(ctx, tx, "SELECT pg_advisory_xact_lock(hashtext('gatehouse auth operator'))"); err != nil {
 		return false, err
 	}

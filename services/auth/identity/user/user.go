@@ -1,10 +1,9 @@
-// Package user is a person who can sign in: its address, its password and what
-// it is called.
+// Package user has the users: their addresses, passwords and names.
 //
-// An address identifies one account in whatever case or width it is typed
-// ([NormalizeEmail]); it is shown as it was given. Passwords are kept as
-// Argon2id hashes alone ([Hasher]), which bounds the memory and the processors
-// that hashing may take, as anybody can cause it without an account.
+// An address identifies one account, in whatever case or width it is typed
+// ([NormalizeEmail]). It is displayed as the user typed it. Passwords are stored only
+// as Argon2id hashes ([Hasher]). The hasher bounds the memory and the processors that
+// hashing uses, because anyone can cause it without an account.
 package user
 
 import (
@@ -20,7 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/patch"
 )
 
-// User is a person who can sign in.
+// is a person who can sign in.
 type User struct {
 	ID            string
 	Email         string
@@ -28,15 +27,15 @@ type User struct {
 	DisplayName   string
 	Locale        string
 	PasswordHash  string
-	// Operator says whether the user runs the installation.
+	// Operator reports whether the user has rights over the whole installation.
 	Operator               bool
 	Disabled               bool
 	Revision               int64
 	CreateTime, UpdateTime time.Time
 }
 
-// Fields returns those that a user may change of its own account, by their names in
-// the contract.
+// Fields returns the fields that users may change in their own account, by their names
+// in the contract.
 func Fields() patch.Fields[User] {
 	return patch.Fields[User]{
 		"display_name": patch.At(func(u *User) *string { return &u.DisplayName }),
@@ -44,8 +43,8 @@ func Fields() patch.Fields[User] {
 	}
 }
 
-// Validate checks what the contract cannot say. Its faults name the fields as the
-// contract of the own account does.
+// Validate checks what the contract cannot express. Its faults name the fields as
+// account.proto does.
 func (u User) Validate() error {
 	if u.DisplayName == "" {
 		return fault.Invalid("me.displayName", "must not be empty")
@@ -61,7 +60,7 @@ func NormalizeEmail(address string) string {
 	return strings.ToLower(norm.NFKC.String(strings.TrimSpace(address)))
 }
 
-// NameFor returns what a person is called: the given name, or the part of the
+// NameFor returns the display name of a new user: the given name, or the part of the
 // address before the @.
 func NameFor(given, address string) string {
 	if given = strings.TrimSpace(line.Clean(given)); given != "" {

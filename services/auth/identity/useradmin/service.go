@@ -21,18 +21,18 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
-// Accounts is what can be done with accounts; all of it.
+// Accounts creates and ends accounts.
 type Accounts struct {
-	// Create makes an account outside of sign-up, with a confirmed address.
+	// Create creates an account outside of sign-up, with a confirmed address.
 	Create func(ctx context.Context, email, password, displayName string) (user.User, error)
-	// Delete ends an account in a transaction in its user's scope, with an audit row in an
-	// organization.
+	// Delete deletes an account, in a transaction in the user's scope, and records it
+	// in an organization.
 	Delete func(ctx context.Context, tx postgres.Tx, organizationID string, u user.User) error
-	// Disable ends what a user has open, in a transaction in the user's scope.
+	// Disable ends the access of a user, in a transaction in the user's scope.
 	Disable func(ctx context.Context, tx postgres.Tx, userID string) error
 }
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store    *Store
 	Users    *user.Store
@@ -162,15 +162,15 @@ func (s *Service) DeleteUser(ctx context.Context, req *authv1.DeleteUserRequest)
 	return &authv1.DeleteUserResponse{}, nil
 }
 
-// change edits a user in a transaction in the user's scope. Its home is where the
-// user's sign-ins begin.
+// change edits a user in a transaction in the user's scope. It passes to edit the
+// organization in which the user's sessions start.
 func (s *Service) change(ctx context.Context, operator *identity.Principal, userID string,
 	edit func(ctx context.Context, tx postgres.Tx, home string, u user.User) error,
 ) error {
 	if !id.Valid(userID) {
 		return fault.NotFound(resourceType)
 	}
-	// An operator's word is the database's to check, before the scope is another's.
+	// The database checks that the caller is an operator, before the scope becomes the user's.
 	if _, err := s.deps.Store.get(ctx, operator.UserID, userID); err != nil {
 		return err
 	}

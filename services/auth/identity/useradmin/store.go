@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
-// list is what may be asked of a list of users.
+// list declares how users are filtered and ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name: "users",
 	ID:   "id",
@@ -25,7 +25,7 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	DefaultOrder: "createTime desc",
 }
 
-// selectUsers leaves out service accounts and those who are gone.
+// selectUsers leaves out service accounts and deleted users.
 const selectUsers = `SELECT id::text, email, email_verified, display_name, locale, disabled, revision, created_at, updated_at
 	FROM users WHERE kind = 'person' AND deleted_at IS NULL`
 
@@ -44,7 +44,7 @@ func scan(row pgx.CollectableRow) (user.User, error) {
 	return u, err
 }
 
-// list returns a page of users to an operator.
+// list returns a page of the users that an operator may read.
 func (s *Store) list(ctx context.Context, operatorID string, req paging.Request) ([]user.User, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: operatorID}, paging.Query[user.User]{
 		List: list, Tokens: s.tokens, Request: req, SQL: selectUsers, Scan: scan,
@@ -65,7 +65,7 @@ func (s *Store) list(ctx context.Context, operatorID string, req paging.Request)
 	})
 }
 
-// get returns a user to an operator, or NOT_FOUND.
+// get returns a user that an operator may read, or NOT_FOUND.
 func (s *Store) get(ctx context.Context, operatorID, id string) (user.User, error) {
 	u, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: operatorID}, scan, selectUsers+" AND id = $1", id)
 	return u, postgres.NotFound(err, resourceType)

@@ -1,11 +1,10 @@
 // Package useradmin is the room in which operators manage the users of the whole
 // installation.
 //
-// Whether the caller is an operator is asked of the database too: its policy shows
-// users of every organization to an operator's scope alone (migration 0040). What is
-// changed of a user is changed in that user's own scope, as the user itself would,
-// and recorded in the organization where the user's sign-ins begin, with the operator
-// as who did it.
+// The database also checks that the caller is an operator: its policy lets only an
+// operator's scope read users of every organization (migration 0040). A change of a
+// user runs in that user's own scope, as a change by the user would. It is recorded in
+// the organization in which the user's sessions start, with the operator as the actor.
 package useradmin
 
 import (
@@ -17,15 +16,15 @@ import (
 
 const resourceType = "user"
 
-// fields returns those that an operator may change: a user's own, and whether it may
-// sign in.
+// fields returns the fields that an operator may change: those that users may change
+// themselves, and disabled.
 func fields() patch.Fields[user.User] {
 	out := user.Fields()
 	out["disabled"] = patch.At(func(u *user.User) *bool { return &u.Disabled })
 	return out
 }
 
-// apply returns u with the fields of the mask taken from the patch.
+// apply returns u with the fields of the mask set from the patch.
 func apply(u, patch user.User, mask []string) (user.User, error) {
 	after, err := fields().Apply(u, patch, mask)
 	if err != nil {
@@ -34,7 +33,8 @@ func apply(u, patch user.User, mask []string) (user.User, error) {
 	return after, after.Validate()
 }
 
-// ownAccount refuses what an operator must not do to its own account here.
+// ownAccount returns the refusal of an operator who would disable or delete the own
+// account.
 func ownAccount(what string) error {
 	return fault.New(faultv1.Reason_REASON_CONFLICT, "you cannot %s yourself here", what)
 }

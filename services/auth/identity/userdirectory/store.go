@@ -21,7 +21,7 @@ func scan(row pgx.CollectableRow) (*authv1.DirectoryUser, error) {
 	return u, err
 }
 
-// users returns those of some users that there are.
+// users returns the users that exist among those with the ids.
 func (s *Store) users(ctx context.Context, ids []string) ([]*authv1.DirectoryUser, error) {
 	return postgres.QueryAll(ctx, s.db, postgres.Scope{}, scan,
 		"SELECT id::text, display_name, email, email_verified, locale, disabled, service FROM directory_users($1::uuid[])", ids)

@@ -1,8 +1,8 @@
-// Package userdirectory is the room in which the services of the suite ask who users
-// are and where they belong: to show whose a row is, to write to somebody, to see
-// whether a user for whom a job was queued may still do what it is about.
+// Package userdirectory is the room in which the other services look up users and
+// memberships: to display the owner of a row, to write to a user, or to check whether
+// the user for whom a job was queued still has the rights for it.
 //
-// It answers batches of what was named, never a list, so that no answer grows with
-// the installation. What is unknown is left out rather than refused: rows outlive
+// The RPCs return what is named in the request, never a list, so that no response grows
+// with the installation. Unknown ids are left out of the response, because rows outlive
 // their users.
 package userdirectory

@@ -1,6 +1,6 @@
-// Package grant is the room of what users have allowed OAuth clients. A grant is
-// made when its user agrees (package oauth); here the user sees it and takes it
-// back.
+// Package grant is the room of the grants that users give to OAuth clients. Package
+// oauth creates a grant when its user consents. In this room users list and revoke
+// their grants.
 package grant
 
 import (
@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Grant is that a user lets a client act in an organization.
+// Grant lets a client act for a user in an organization.
 type Grant struct {
 	ID, OrganizationID, UserID, ClientID string
-	// ClientName is what the client is called; set where grants are listed.
+	// ClientName is the display name of the client. It is set where grants are listed.
 	ClientName string
 	// Scopes are what the client may do.
 	Scopes                 []string
 	CreateTime, UpdateTime time.Time
 }
 
-// Covers tells whether the client may do all of what it asks for.
+// Covers reports whether the grant includes all of the scopes.
 func (g Grant) Covers(scopes []string) bool {
 	return !slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(g.Scopes, scope) })
 }

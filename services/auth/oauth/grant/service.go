@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
 )
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store       *Store
 	Revocations *revocation.Store
@@ -81,7 +81,7 @@ func (s *Service) DeleteGrant(ctx context.Context, req *authv1.DeleteGrantReques
 		if err := s.deps.Revocations.RevokeSessions(ctx, tx, sessions); err != nil {
 			return err
 		}
-		// The trail is that of the organization that the client acted in.
+		// The audit row belongs to the organization in which the client acted.
 		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: g.OrganizationID, UserID: caller.UserID}); err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// list is what may be asked of a list of grants.
+// list declares how grants are ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "grants",
 	ID:           "g.id",
@@ -20,7 +20,7 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	DefaultOrder: "createTime desc",
 }
 
-// Store keeps grants in Postgres.
+// Store stores grants in Postgres.
 type Store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
@@ -29,6 +29,7 @@ type Store struct {
 // NewStore returns a store.
 func NewStore(db *postgres.DB, tokens *paging.Tokens) *Store { return &Store{db: db, tokens: tokens} }
 
+// list returns a page of a user's grants.
 func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]Grant, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Grant]{
 		List: list, Tokens: s.tokens, Request: req,
@@ -50,8 +51,8 @@ func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]
 	})
 }
 
-// Find returns what a user lets a client do in an organization, in a transaction
-// of it; the zero Grant when nothing.
+// Find returns what a user lets a client do in an organization, in a transaction in the
+// organization's scope. It is the zero Grant when there is none.
 func (s *Store) Find(ctx context.Context, tx pgx.Tx, organizationID, userID, clientID string) (Grant, error) {
 	g, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Grant, error) {
 		g := Grant{OrganizationID: organizationID, UserID: userID, ClientID: clientID}
@@ -65,8 +66,8 @@ func (s *Store) Find(ctx context.Context, tx pgx.Tx, organizationID, userID, cli
 	return g, err
 }
 
-// Upsert lets a client do more, in a transaction of the organization, and answers the
-// grant's id.
+// Upsert creates a grant or adds scopes to it, in a transaction in the organization's
+// scope. It returns the grant's id.
 func (s *Store) Upsert(ctx context.Context, tx pgx.Tx, g Grant, now time.Time) (string, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[string], `INSERT INTO oauth_grants AS g
 		(organization_id, id, user_id, client_id, scopes, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6)
@@ -75,8 +76,8 @@ func (s *Store) Upsert(ctx context.Context, tx pgx.Tx, g Grant, now time.Time) (
 		RETURNING id::text`, g.OrganizationID, id.New(), g.UserID, g.ClientID, g.Scopes, now)
 }
 
-// remove ends a grant of a user, and the sessions of its client in the
-// organization.
+// remove deletes a user's grant, and ends the sessions of its client in the
+// organization. It returns their ids.
 func (s *Store) remove(ctx context.Context, tx pgx.Tx, userID, grantID string, now time.Time) (g Grant, sessions []string, err error) {
 	g, err = postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Grant, error) {
 		g := Grant{ID: grantID, UserID: userID}

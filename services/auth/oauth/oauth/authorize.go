@@ -23,7 +23,7 @@ func (s *Service) OpenLogin(ctx context.Context, _ *authv1.OpenLoginRequest) (*a
 		return nil, err
 	}
 	token, hash := securetoken.New()
-	if err := s.deps.Store.insertLogin(ctx, caller.OrganizationID, caller.SessionID, hash); err != nil {
+	if err := s.deps.Store.replaceLogin(ctx, caller.OrganizationID, caller.SessionID, hash); err != nil {
 		return nil, err
 	}
 	return &authv1.OpenLoginResponse{Login: token, ExpiresIn: int32(session.TTL.Seconds())}, nil
@@ -59,13 +59,13 @@ func (s *Service) Authorize(ctx context.Context, req *authv1.AuthorizeRequest) (
 			return s.refuse(a.request, refusal{"login_required", "nobody is signed in"})
 		}
 		return &authv1.AuthorizeResponse{Outcome: &authv1.AuthorizeResponse_SignIn{
-			SignIn: &authv1.SignInPrompt{ClientDisplayName: client.DisplayName, Destination: destination(a.RedirectURI)},
+			SignIn: &authv1.SignInPrompt{ClientDisplayName: client.DisplayName, Destination: displayOrigin(a.RedirectURI)},
 		}}, nil
 	}
 	return s.decide(ctx, client, a, l)
 }
 
-// decide answers a request of a client for a user who is signed in.
+// decide answers a request of a client for a signed-in user.
 func (s *Service) decide(ctx context.Context, client oauthclient.Client, a authorization, l login) (out *authv1.AuthorizeResponse, err error) {
 	scope := postgres.Scope{OrganizationID: a.OrganizationID, UserID: l.UserID}
 	err = s.deps.Store.db.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
@@ -85,15 +85,15 @@ func (s *Service) decide(ctx context.Context, client oauthclient.Client, a autho
 		case a.prompted(promptNone):
 			out, err = s.refuse(a.request, refusal{"consent_required", "the user has not agreed"})
 		default:
-			out, err = s.askConsent(ctx, tx, client, a.request, l)
+			out, err = s.requestConsent(ctx, tx, client, a.request, l)
 		}
 		return err
 	})
 	return out, err
 }
 
-// askConsent keeps the question, and answers what the page shows.
-func (s *Service) askConsent(ctx context.Context, tx postgres.Tx, client oauthclient.Client, r request, l login) (*authv1.AuthorizeResponse, error) {
+// requestConsent stores the consent request, and returns what the page displays.
+func (s *Service) requestConsent(ctx context.Context, tx postgres.Tx, client oauthclient.Client, r request, l login) (*authv1.AuthorizeResponse, error) {
 	u, err := s.deps.Users.Get(ctx, tx, l.UserID)
 	if err != nil {
 		return nil, err
@@ -103,12 +103,12 @@ func (s *Service) askConsent(ctx context.Context, tx postgres.Tx, client oauthcl
 		return nil, err
 	}
 	ticket, hash := securetoken.New()
-	if err := s.deps.Store.insertConsent(ctx, tx, client.ID, r, hash, l.hash, s.deps.Clock.Now().Add(ConsentTTL)); err != nil {
+	if err := s.deps.Store.insertConsent(ctx, tx, client.ID, r, hash, l.hash, s.deps.Clock.Now().Add(consentTTL)); err != nil {
 		return nil, err
 	}
 	prompt := &authv1.ConsentPrompt{
 		Ticket: ticket, ClientDisplayName: client.DisplayName, ClientOrganization: client.OrganizationName,
-		Email: u.Email, Organization: name, Destination: destination(r.RedirectURI),
+		Email: u.Email, Organization: name, Destination: displayOrigin(r.RedirectURI),
 	}
 	for _, scope := range r.Scopes {
 		prompt.Scopes = append(prompt.Scopes, &authv1.ConsentScope{Name: scope, Description: s.scopes[scope]})
@@ -130,13 +130,13 @@ func (s *Service) DecideConsent(ctx context.Context, req *authv1.DecideConsentRe
 			return err
 		}
 		if !found || l.ID == "" {
-			return invalidRequest("the question was answered, has expired, or was another browser's")
+			return invalidRequest("the consent request was answered, has expired, or belongs to another browser")
 		}
 		if err := s.checkRegistration(ctx, tx, clientID, r); err != nil {
 			return err
 		}
 		if !req.GetAllow() {
-			out, err = s.redirectURI(r, map[string]string{"error": "access_denied"})
+			out, err = s.responseURI(r, map[string]string{"error": "access_denied"})
 			return err
 		}
 		if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: r.OrganizationID, UserID: l.UserID}); err != nil {
@@ -154,7 +154,8 @@ func (s *Service) DecideConsent(ctx context.Context, req *authv1.DecideConsentRe
 	return &authv1.DecideConsentResponse{RedirectUri: out}, nil
 }
 
-// checkRegistration refuses where the client has lost meanwhile what the user was asked for.
+// checkRegistration refuses when the client has lost, since the consent request, what
+// the user consents to.
 func (s *Service) checkRegistration(ctx context.Context, tx postgres.Tx, clientID string, r request) error {
 	client, err := s.deps.Clients.LockShared(ctx, tx, clientID)
 	if err != nil && !fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
@@ -163,12 +164,12 @@ func (s *Service) checkRegistration(ctx context.Context, tx postgres.Tx, clientI
 	registered := grant.Grant{Scopes: client.Scopes}.Covers(r.Scopes) && client.AllowsRedirect(r.RedirectURI) &&
 		client.AllowsGrant(oauthclient.GrantAuthorizationCode)
 	if !registered || client.MembersOnly && client.OrganizationID != r.OrganizationID {
-		return invalidRequest("the program is not registered for this any more")
+		return invalidRequest("the program is no longer registered for this")
 	}
 	return nil
 }
 
-// storeGrant keeps what the user has agreed to.
+// storeGrant stores what the user consented to.
 func (s *Service) storeGrant(ctx context.Context, tx postgres.Tx, clientID string, r request, l login) error {
 	grantID, err := s.deps.Grants.Upsert(ctx, tx, grant.Grant{
 		OrganizationID: r.OrganizationID, UserID: l.UserID, ClientID: clientID, Scopes: r.Scopes,
@@ -182,24 +183,25 @@ func (s *Service) storeGrant(ctx context.Context, tx postgres.Tx, clientID strin
 	})
 }
 
-// redirectURI is the redirect that brings the client its answer, and tells it who sends
-// it (RFC 9207).
-func (s *Service) redirectURI(r request, parameters map[string]string) (string, error) {
+// responseURI returns the redirect URI with a response for the client, and with the
+// issuer that sends it (RFC 9207).
+func (s *Service) responseURI(r request, parameters map[string]string) (string, error) {
 	parameters["state"], parameters["iss"] = r.State, s.deps.Issuer
 	return addParameters(r.RedirectURI, parameters)
 }
 
-// issueCode makes a code, and answers the redirect that brings it to the client.
+// issueCode creates a code, and returns the redirect URI that passes it to the client.
 func (s *Service) issueCode(ctx context.Context, tx postgres.Tx, clientID string, r request, l login) (string, error) {
 	code, hash := securetoken.New()
 	if err := s.deps.Store.insertCode(ctx, tx, clientID, r, l, hash, s.deps.Clock.Now().Add(CodeTTL)); err != nil {
 		return "", err
 	}
-	return s.redirectURI(r, map[string]string{"code": code})
+	return s.responseURI(r, map[string]string{"code": code})
 }
 
+// refuse returns the redirect that passes an error to the client.
 func (s *Service) refuse(r request, why refusal) (*authv1.AuthorizeResponse, error) {
-	return s.redirect(s.redirectURI(r, map[string]string{"error": why.code, "error_description": why.description}))
+	return s.redirect(s.responseURI(r, map[string]string{"error": why.code, "error_description": why.description}))
 }
 
 func (s *Service) redirect(uri string, err error) (*authv1.AuthorizeResponse, error) {

@@ -16,15 +16,15 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/securetoken"
 )
 
-// IntrospectToken implements the RPC. A public client cannot show who it is, and so
-// is told nothing (RFC 7662 section 2.1).
+// IntrospectToken implements the RPC. A public client cannot prove its identity, and so
+// is refused (RFC 7662 section 2.1).
 func (s *Service) IntrospectToken(ctx context.Context, req *authv1.ClientTokenRequest) (*authv1.Introspection, error) {
 	client, err := s.authenticate(ctx, req.GetClient())
 	if err != nil {
 		return nil, err
 	}
 	if !client.Confidential() {
-		return nil, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_CLIENT, "only a client with a secret may ask")
+		return nil, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_CLIENT, "only a client with a secret may introspect tokens")
 	}
 	p, err := s.accessToken(ctx, client, req.GetToken())
 	if err != nil {
@@ -46,12 +46,12 @@ func (s *Service) IntrospectToken(ctx context.Context, req *authv1.ClientTokenRe
 	}, nil
 }
 
-// accessToken returns whom an access token of a client speaks for; nil when it is
-// none, not the client's, or has lost its force.
+// accessToken returns the principal of a client's access token. It is nil when the
+// token is not an access token, belongs to another client, or was revoked.
 func (s *Service) accessToken(ctx context.Context, client oauthclient.Client, token string) (*identity.Principal, error) {
 	p, err := s.verifier.Access(ctx, token)
 	if fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
-		return nil, nil //nolint:nilnil // none is what was asked for
+		return nil, nil //nolint:nilnil // another kind of token
 	}
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (s *Service) accessToken(ctx context.Context, client oauthclient.Client, to
 	return p, nil
 }
 
-// RevokeToken implements the RPC. Either token ends the session of both.
+// RevokeToken implements the RPC. Revoking either token ends the session of both.
 func (s *Service) RevokeToken(ctx context.Context, req *authv1.ClientTokenRequest) (*authv1.RevokeTokenResponse, error) {
 	client, err := s.authenticate(ctx, req.GetClient())
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *Service) GetUserInfo(ctx context.Context, _ *authv1.GetUserInfoRequest)
 	}
 	u, err := s.deps.Users.Find(ctx, p.UserID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
-		return nil, identity.Unauthenticated() // a client that acts for itself is no user
+		return nil, identity.Unauthenticated() // a client that acts for itself is not a user
 	}
 	if err != nil {
 		return nil, err
@@ -123,22 +123,22 @@ func (s *Service) EndLogin(ctx context.Context, req *authv1.EndLoginRequest) (*a
 	hint, err := s.verifier.ID(ctx, req.GetIdTokenHint())
 	if req.GetIdTokenHint() != "" && err != nil {
 		if fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
-			return nil, invalidRequest("id_token_hint is no token of ours")
+			return nil, invalidRequest("id_token_hint is not a token of this issuer")
 		}
 		return nil, err
 	}
 	out := &authv1.EndLoginResponse{}
-	if out.RedirectUri, err = s.afterLogout(ctx, req, hint); err != nil {
+	if out.RedirectUri, err = s.logoutRedirect(ctx, req, hint); err != nil {
 		return nil, err
 	}
-	out.Destination = destination(req.GetPostLogoutRedirectUri())
+	out.Destination = displayOrigin(req.GetPostLogoutRedirectUri())
 	now, hash := s.deps.Clock.Now(), securetoken.Hash(req.GetLogin())
 	l, err := s.deps.Store.login(ctx, hash, now)
 	if err != nil || l.ID == "" {
 		return out, err
 	}
-	// Whoever shows a token of the user's means the user; a bare link may be
-	// anybody's.
+	// A token of the user proves that the user is meant. A link without one may come
+	// from anyone, so the user must confirm.
 	if !req.GetConfirmed() && hint.Subject != l.UserID {
 		out.Confirm = true
 		return out, nil
@@ -159,9 +159,9 @@ func (s *Service) EndLogin(ctx context.Context, req *authv1.EndLoginRequest) (*a
 	return out, err
 }
 
-// afterLogout answers where the browser goes afterwards: only where the client has
-// registered, character by character.
-func (s *Service) afterLogout(ctx context.Context, req *authv1.EndLoginRequest, hint identity.IDClaims) (string, error) {
+// logoutRedirect returns where the browser goes after the sign-out. The client must
+// have registered exactly this address.
+func (s *Service) logoutRedirect(ctx context.Context, req *authv1.EndLoginRequest, hint identity.IDClaims) (string, error) {
 	if req.GetPostLogoutRedirectUri() == "" {
 		return "", nil
 	}

@@ -1,15 +1,15 @@
-// Package oauth is the room of the OAuth 2.0 and OpenID Connect provider: it gives
-// the clients of package oauthclient tokens by which they act for users who let
-// them, or for their own organization.
+// Package oauth is the room of the OAuth 2.0 and OpenID Connect provider. It issues
+// tokens to the clients of package oauthclient. With them a client acts for a user who
+// consented, or for its own organization.
 //
-// It is the narrow part that RFC 9700 leaves: authorization code with PKCE (S256,
-// for every client), refresh and client credentials; no implicit and no password
-// grant. Whatever can be used once is used up by one SQL statement (package
-// migrations): a code or ticket that comes twice finds nothing. A code that comes
-// back, as a refresh token does, has two holders, and ends the session that it
-// opened.
+// It implements the subset that RFC 9700 recommends: the authorization code flow with
+// PKCE (S256, for every client), refresh tokens and client credentials, but neither the
+// implicit nor the password grant. One SQL statement uses up everything that can be
+// used once (package migrations), so a second use of a code or ticket finds nothing. A
+// code that is presented again, like a refresh token, may have been stolen, and ends
+// the session that it opened.
 //
-// The endpoints and pages themselves are the gateway's.
+// The endpoints and pages are those of the gateway.
 package oauth
 
 import (
@@ -27,10 +27,11 @@ import (
 const (
 	// CodeTTL is how long an authorization code can be exchanged.
 	CodeTTL = time.Minute
-	// ConsentTTL is how long a user may think about the question.
-	ConsentTTL = 10 * time.Minute
+	// consentTTL is how long a user may take to answer a consent request.
+	consentTTL = 10 * time.Minute
 )
 
+// describeScopes returns the descriptions of the scopes for users.
 func describeScopes() map[string]string {
 	out := map[string]string{
 		oauthclient.ScopeOpenID:        "Know that it is you.",
@@ -48,25 +49,24 @@ func invalidClient() error {
 	return fault.New(faultv1.Reason_REASON_OAUTH_INVALID_CLIENT, "the client is unknown or its credentials are wrong")
 }
 
-// parseScopes reads a scope parameter. Without one it is all that the client is
-// registered for (RFC 6749 section 3.3).
+// parseScopes reads a scope parameter. Without one, the result is all that the client
+// is registered for (RFC 6749 section 3.3).
 func parseScopes(parameter string, registered []string) ([]string, error) {
-	asked := strings.Fields(parameter)
-	if len(asked) == 0 {
+	requested := strings.Fields(parameter)
+	if len(requested) == 0 {
 		return registered, nil
 	}
-	slices.Sort(asked)
-	asked = slices.Compact(asked)
-	for _, scope := range asked {
+	slices.Sort(requested)
+	requested = slices.Compact(requested)
+	for _, scope := range requested {
 		if !slices.Contains(registered, scope) {
-			return nil, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_SCOPE, "%q is no scope that may be asked for here", scope)
+			return nil, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_SCOPE, "%q is not a scope that can be requested here", scope)
 		}
 	}
-	return asked, nil
+	return requested, nil
 }
 
-// addParameters adds parameters that have a value to a redirect URI, beside those that it
-// has.
+// addParameters adds the parameters that have a value to the query of a redirect URI.
 func addParameters(redirectURI string, parameters map[string]string) (string, error) {
 	u, err := url.Parse(redirectURI)
 	if err != nil {
@@ -82,8 +82,9 @@ func addParameters(redirectURI string, parameters map[string]string) (string, er
 	return u.String(), nil
 }
 
-// destination is the origin of a registered URI, or the scheme of a program's own.
-func destination(uri string) string {
+// displayOrigin returns the origin of a registered URI, or the scheme of a program's
+// own.
+func displayOrigin(uri string) string {
 	u, err := url.Parse(uri)
 	switch {
 	case err != nil || u.Scheme == "":

@@ -20,36 +20,36 @@ const (
 	promptSelect  = "select_account"
 )
 
-// challengePattern is a SHA-256 in base64url (RFC 7636 section 4.2).
+// challengePattern matches a SHA-256 in base64url (RFC 7636 section 4.2).
 var challengePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
-// request is what a client asks for, as it is kept while the user is asked.
+// request is what a client requests, as it is stored during the consent request.
 type request struct {
 	RedirectURI string   `json:"redirectUri"`
 	State       string   `json:"state"`
 	Nonce       string   `json:"nonce"`
 	Challenge   string   `json:"challenge"`
 	Scopes      []string `json:"scopes"`
-	// OrganizationID is where the client would act.
+	// OrganizationID is the organization in which the client would act.
 	OrganizationID string `json:"organizationId"`
 }
 
-// authorization is a request with how the user is to be asked.
+// authorization is a request with its conditions for the user.
 type authorization struct {
 	request
 	prompts []string
-	// maxAge is how long ago the user may have signed in, at most; negative when
-	// that does not matter.
+	// maxAge is the greatest age of the user's sign-in. It is negative when the age
+	// does not matter.
 	maxAge time.Duration
 }
 
 func (a *authorization) prompted(value string) bool { return slices.Contains(a.prompts, value) }
 
-// refusal is what is wrong with a request, in the words of RFC 6749 section
-// 4.1.2.1, for the client to read.
+// refusal is what is wrong with a request, as an error of RFC 6749 section 4.1.2.1 for
+// the client.
 type refusal struct{ code, description string }
 
-// parseRequest checks a request of a client whose redirect URI is right.
+// parseRequest checks a request of a client whose redirect URI is valid.
 func parseRequest(req *authv1.AuthorizeRequest, client oauthclient.Client) (authorization, *refusal) {
 	a := authorization{request: request{
 		RedirectURI: req.GetRedirectUri(), State: req.GetState(), Nonce: req.GetNonce(), Challenge: req.GetCodeChallenge(),
@@ -84,7 +84,7 @@ func (a *authorization) readPrompt(maxAge string) *refusal {
 		}
 	}
 	if a.prompted(promptNone) && len(a.prompts) > 1 {
-		return &refusal{"invalid_request", "prompt=none stands alone"}
+		return &refusal{"invalid_request", "prompt=none cannot be combined with other values"}
 	}
 	if maxAge == "" {
 		return nil
@@ -97,15 +97,15 @@ func (a *authorization) readPrompt(maxAge string) *refusal {
 	return nil
 }
 
-// signInNeeded tells whether the user must sign in, or do so again.
+// signInNeeded reports whether the user must sign in, or sign in again.
 func (a *authorization) signInNeeded(l login, now time.Time) bool {
 	elsewhere := a.OrganizationID != l.OrganizationID && identity.BoundToOrganization(l.Methods)
 	return l.ID == "" || elsewhere || a.prompted(promptLogin) || a.prompted(promptSelect) || a.maxAge >= 0 && now.Sub(l.AuthTime) > a.maxAge
 }
 
-// reusesGrant tells whether a consent counts again when the client comes back. It
-// does not where anybody could be the one who comes: a program without a secret,
-// at an address that is not its own (RFC 8252 section 8.6).
+// reusesGrant reports whether an earlier consent counts for this request. It does not
+// for a program without a secret at an address that is not its own, because any program
+// could make the request (RFC 8252 section 8.6).
 func (a *authorization) reusesGrant(client oauthclient.Client) bool {
 	return !a.prompted(promptConsent) && (client.Confidential() || strings.HasPrefix(a.RedirectURI, "https:"))
 }

@@ -25,7 +25,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
 )
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store         *Store
 	Clients       *oauthclient.Store
@@ -40,13 +40,13 @@ type Deps struct {
 	Clock         clock.Clock
 }
 
-// Service implements the RPCs of the provider.
+// Service implements the RPCs of the OAuth provider.
 type Service struct {
 	authv1.UnsafeOAuthServiceServer
 
 	deps     Deps
 	verifier *identity.Verifier
-	// scopes says in words what each scope allows.
+	// scopes describes each scope for users.
 	scopes map[string]string
 }
 
@@ -77,12 +77,12 @@ func (s *Service) Sweeps() []room.Sweep {
 	return []room.Sweep{{Name: "delete expired authorization requests and codes", Do: s.sweep}}
 }
 
-// sweep removes the questions and codes that are over.
+// sweep deletes the expired consent requests and codes.
 func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }
 
-// client returns the client of an id, or NOT_FOUND.
+// client returns the client with an id, or NOT_FOUND.
 func (s *Service) client(ctx context.Context, clientID string) (oauthclient.Client, error) {
 	if !id.Valid(clientID) {
 		return oauthclient.Client{}, fault.NotFound("oauth_client")
@@ -90,8 +90,8 @@ func (s *Service) client(ctx context.Context, clientID string) (oauthclient.Clie
 	return s.deps.Clients.ByID(ctx, clientID)
 }
 
-// authenticate returns the client that credentials are of. Whatever is wrong with
-// them, the answer is OAUTH_INVALID_CLIENT.
+// authenticate returns the client with these credentials. Any wrong credential is
+// OAUTH_INVALID_CLIENT.
 func (s *Service) authenticate(ctx context.Context, credentials *authv1.ClientCredentials) (oauthclient.Client, error) {
 	c, err := s.client(ctx, credentials.GetClientId())
 	if err != nil && !fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {

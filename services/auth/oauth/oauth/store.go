@@ -14,27 +14,29 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/credential/session"
 )
 
-// Store keeps sign-ins of browsers, questions and codes in Postgres.
+// Store stores the sign-ins of browsers, consent requests and codes in Postgres.
 type Store struct{ db *postgres.DB }
 
 // NewStore returns a store.
 func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
 
-// login is who is signed in at a browser; the zero login when nobody is.
+// login is the session that is signed in at a browser. It is the zero login when there
+// is none.
 type login struct {
 	session.Session
 	hash []byte
 }
 
-// insertLogin makes a session a browser's. It is one browser's: the login before, which
-// is not wanted any more, would lie there for as long as the session lasts.
-func (s *Store) insertLogin(ctx context.Context, organizationID, sessionID string, hash []byte) error {
+// replaceLogin makes a session that of a browser. It deletes the session's previous
+// login, which would otherwise stay until the session expires.
+func (s *Store) replaceLogin(ctx context.Context, organizationID, sessionID string, hash []byte) error {
 	_, err := postgres.Exec(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, `WITH before AS (
 			DELETE FROM oauth_logins WHERE organization_id = $1 AND session_id = $3
 		) INSERT INTO oauth_logins (organization_id, token_hash, session_id) VALUES ($1, $2, $3)`, organizationID, hash, sessionID)
 	return err
 }
 
+// login returns the session of a browser.
 func (s *Store) login(ctx context.Context, hash []byte, now time.Time) (login, error) {
 	l, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (login, error) {
 		l := login{hash: hash}
@@ -47,7 +49,7 @@ func (s *Store) login(ctx context.Context, hash []byte, now time.Time) (login, e
 	return l, err
 }
 
-// endLogin signs a browser out; false when it was not signed in.
+// endLogin signs a browser out. It returns false when the browser was not signed in.
 func (s *Store) endLogin(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time) (login, bool, error) {
 	l, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (login, error) {
 		var l login
@@ -77,7 +79,8 @@ func (s *Store) insertConsent(ctx context.Context, tx pgx.Tx, clientID string, r
 	return err
 }
 
-// useConsent uses a question up; false when it was not this browser's, or is over.
+// useConsent uses up a consent request. It returns false when the request belongs to
+// another browser or has expired.
 func (s *Store) useConsent(ctx context.Context, tx pgx.Tx, ticket, login []byte, now time.Time) (clientID string, r request, found bool, err error) {
 	var kept []byte
 	clientID, err = postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (string, error) {
@@ -92,7 +95,7 @@ func (s *Store) useConsent(ctx context.Context, tx pgx.Tx, ticket, login []byte,
 		return "", r, false, err
 	}
 	if err := json.Unmarshal(kept, &r); err != nil {
-		return "", r, false, fmt.Errorf("oauth: a kept request: %w", err)
+		return "", r, false, fmt.Errorf("oauth: a stored request: %w", err)
 	}
 	return clientID, r, true, nil
 }
@@ -106,14 +109,15 @@ func (s *Store) insertCode(ctx context.Context, tx pgx.Tx, clientID string, r re
 	return err
 }
 
-// code is an authorization code that was used just now.
+// code is an authorization code that was just used.
 type code struct {
-	// Session is the one that the code opens.
+	// Session is the session that the code opens.
 	session.Session
 	redirectURI, nonce, challenge string
 }
 
-// useCode uses a code of a client up for a session; false when it does not work.
+// useCode uses up a client's code for a session. It returns false when the code is not
+// valid.
 func (s *Store) useCode(ctx context.Context, tx pgx.Tx, hash []byte, clientID, sessionID string, now time.Time) (code, bool, error) {
 	c, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (code, error) {
 		c := code{Session: session.Session{ID: sessionID, ClientID: clientID}}
@@ -130,8 +134,8 @@ func (s *Store) useCode(ctx context.Context, tx pgx.Tx, hash []byte, clientID, s
 	return c, true, postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: c.OrganizationID, UserID: c.UserID})
 }
 
-// revokeReusedCode ends the session of a code that was used before; false when
-// there was none to end.
+// revokeReusedCode ends the session of a code that was used before. It returns false
+// when there was none to end.
 func (s *Store) revokeReusedCode(ctx context.Context, tx pgx.Tx, hash []byte, clientID string, now time.Time) (session.Session, bool, error) {
 	var ended bool
 	found, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (session.Session, error) {
@@ -148,15 +152,15 @@ func (s *Store) revokeReusedCode(ctx context.Context, tx pgx.Tx, hash []byte, cl
 	return found, true, postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: found.OrganizationID, UserID: found.UserID})
 }
 
-// endSession ends the session of an access token, where there is one.
+// endSession ends the session of an access token, if there is one.
 func (s *Store) endSession(ctx context.Context, tx pgx.Tx, p *identity.Principal, now time.Time) error {
 	_, err := postgres.TxExec(ctx, tx, `UPDATE sessions SET revoked_at = $4
 		WHERE organization_id = $1 AND id = $2 AND user_id = $3 AND revoked_at IS NULL`, p.OrganizationID, p.SessionID, p.UserID, now)
 	return err
 }
 
-// refreshToken answers what a client's refresh token is worth now: the session,
-// and when the token was made and ends; false when it does not work.
+// refreshToken returns the session of a client's refresh token, with the times at which
+// the token was created and expires. It returns false when the token is not valid.
 func (s *Store) refreshToken(ctx context.Context, hash []byte, clientID string, now time.Time) (session.Session, bool, error) {
 	t, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (session.Session, error) {
 		var t session.Session

@@ -46,20 +46,20 @@ func (s *Service) IssueToken(ctx context.Context, req *authv1.IssueTokenRequest)
 	return issue(ctx, client, req)
 }
 
-// exchange gives tokens for a code (RFC 6749 section 4.1.3, RFC 7636 section 4.6).
+// exchange exchanges a code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.6).
 func (s *Service) exchange(ctx context.Context, client oauthclient.Client, req *authv1.IssueTokenRequest) (*authv1.OAuthTokens, error) {
 	if req.GetCode() == "" {
 		return nil, invalidRequest("code is missing")
 	}
-	// The key comes first: once used up, a code must not go unanswered.
+	// The key is read first, so that no code is used up without a response.
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var used code
 	var sign func(identity.SigningKey) (*authv1.TokenResponse, error)
-	// A refusal is carried past the transaction: what the code did must be
-	// committed, not rolled back with the answer.
+	// A refusal is returned after the transaction, so that its changes are
+	// committed.
 	var refusal error
 	err = s.deps.Store.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
 		hash, now := securetoken.Hash(req.GetCode()), s.deps.Clock.Now()
@@ -90,11 +90,11 @@ func (s *Service) exchange(ctx context.Context, client oauthclient.Client, req *
 	return s.tokensFor(signing, client, tokens, used.Session, used.nonce)
 }
 
-// minVerifier and maxVerifier bound the verifier of a challenge (RFC 7636 section
-// 4.1): a shorter one could be guessed.
+// minVerifier and maxVerifier bound the length of a code verifier (RFC 7636 section
+// 4.1). A shorter one could be guessed.
 const minVerifier, maxVerifier = 43, 128
 
-// matchesChallenge tells whether a verifier is the one of a challenge (RFC 7636 section
+// matchesChallenge reports whether a verifier is that of a challenge (RFC 7636 section
 // 4.6).
 func matchesChallenge(verifier, challenge string) bool {
 	if len(verifier) < minVerifier || len(verifier) > maxVerifier {
@@ -104,7 +104,8 @@ func matchesChallenge(verifier, challenge string) bool {
 	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(challenge)) == 1
 }
 
-// revokeReused ends what a code has opened before (RFC 6749 section 4.1.2).
+// revokeReused ends what was opened with a code that is now presented again (RFC 6749
+// section 4.1.2).
 func (s *Service) revokeReused(ctx context.Context, tx postgres.Tx, hash []byte, clientID string) error {
 	reused, ended, err := s.deps.Store.revokeReusedCode(ctx, tx, hash, clientID, s.deps.Clock.Now())
 	if err != nil || !ended {
@@ -119,8 +120,8 @@ func (s *Service) revokeReused(ctx context.Context, tx postgres.Tx, hash []byte,
 	})
 }
 
-// refresh gives tokens for a refresh token (RFC 6749 section 6), with no scope and
-// nowhere that the client has lost meanwhile.
+// refresh exchanges a refresh token for tokens (RFC 6749 section 6), within what the
+// client is still registered for.
 func (s *Service) refresh(ctx context.Context, client oauthclient.Client, req *authv1.IssueTokenRequest) (*authv1.OAuthTokens, error) {
 	if req.GetRefreshToken() == "" {
 		return nil, invalidRequest("refresh_token is missing")
@@ -152,8 +153,9 @@ func (s *Service) refresh(ctx context.Context, client oauthclient.Client, req *a
 	return s.tokensFor(signing, client, tokens, refreshed, "")
 }
 
-// lockClient returns a client that was authenticated as it is until the transaction ends:
-// what it does now must not outlast what it is registered for, nor its secret.
+// lockClient returns an authenticated client, and keeps it unchanged until the
+// transaction ends. Tokens must not be issued with a registration or a secret that has
+// just been changed.
 func (s *Service) lockClient(ctx context.Context, tx postgres.Tx, client oauthclient.Client, grantType string) (oauthclient.Client, error) {
 	held, err := s.deps.Clients.LockShared(ctx, tx, client.ID)
 	switch {
@@ -170,9 +172,9 @@ func unauthorizedClient() error {
 	return fault.New(faultv1.Reason_REASON_OAUTH_UNAUTHORIZED_CLIENT, "the client is not registered for this grant_type")
 }
 
-// clientCredentials gives a client a token by which it acts for itself in its
-// organization, within its scopes (RFC 6749 section 4.4). There is no session:
-// such a token is not refreshed.
+// clientCredentials issues a token with which a client acts for itself in its
+// organization, within its scopes (RFC 6749 section 4.4). There is no session, so the
+// token is not refreshed.
 func (s *Service) clientCredentials(ctx context.Context, client oauthclient.Client, req *authv1.IssueTokenRequest) (*authv1.OAuthTokens, error) {
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
@@ -195,7 +197,7 @@ func (s *Service) clientCredentials(ctx context.Context, client oauthclient.Clie
 	if err != nil {
 		return nil, err
 	}
-	// There is no user whom the other scopes could be about.
+	// There is no user, so the scopes of OpenID Connect have no meaning.
 	scopes = slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool { return slices.Contains(oauthclient.OpenIDScopes(), scope) })
 	if len(scopes) == 0 {
 		return nil, fault.New(faultv1.Reason_REASON_OAUTH_INVALID_SCOPE, "a client that acts for itself needs a permission as scope")
@@ -205,14 +207,14 @@ func (s *Service) clientCredentials(ctx context.Context, client oauthclient.Clie
 		SessionID: id.New(), Scopes: scopes, Permissions: scopes, IssuedAt: now, ExpiresAt: now.Add(session.AccessTTL), AuthTime: now,
 	})
 	if err != nil {
-		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no token could be signed")
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the token could not be signed")
 	}
 	return &authv1.OAuthTokens{
 		AccessToken: access, ExpiresIn: int32(session.AccessTTL.Seconds()), Scope: strings.Join(scopes, " "),
 	}, nil
 }
 
-// tokensFor answers the tokens of a session in which a client acts for a user.
+// tokensFor returns the tokens of a session in which a client acts for a user.
 func (s *Service) tokensFor(signing identity.SigningKey, client oauthclient.Client, tokens *authv1.TokenResponse, opened session.Session, nonce string) (*authv1.OAuthTokens, error) {
 	out := &authv1.OAuthTokens{AccessToken: tokens.GetAccessToken(), ExpiresIn: tokens.GetExpiresIn(), Scope: strings.Join(opened.Scopes, " ")}
 	if client.AllowsGrant(oauthclient.GrantRefreshToken) {
@@ -229,12 +231,12 @@ func (s *Service) tokensFor(signing identity.SigningKey, client oauthclient.Clie
 		Profile: profile(tokens.GetUser(), opened.Scopes),
 	})
 	if err != nil {
-		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no token could be signed")
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the token could not be signed")
 	}
 	return out, nil
 }
 
-// profile is what scopes allow an ID token to say of its user.
+// profile returns the claims about a user that the scopes allow in an ID token.
 func profile(u *authv1.User, scopes []string) map[string]any {
 	out := map[string]any{}
 	if slices.Contains(scopes, oauthclient.ScopeProfile) {

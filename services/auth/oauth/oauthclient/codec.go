@@ -6,6 +6,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
+// decode returns the client of a message.
 func decode(in *authv1.OAuthClient) Client {
 	return Client{
 		ID: in.GetId(), DisplayName: in.GetDisplayName(), RedirectURIs: orEmpty(in.GetRedirectUris()),
@@ -14,6 +15,7 @@ func decode(in *authv1.OAuthClient) Client {
 	}
 }
 
+// encode returns a client as the contract has it.
 func encode(c Client) *authv1.OAuthClient {
 	return &authv1.OAuthClient{
 		Id: c.ID, DisplayName: c.DisplayName, RedirectUris: c.RedirectURIs, PostLogoutRedirectUris: c.PostLogoutRedirectURIs,

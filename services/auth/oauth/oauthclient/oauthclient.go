@@ -1,9 +1,9 @@
-// Package oauthclient is the room of OAuth clients: programs of others that an
-// organization has registered, to act for users who let them, or for itself.
+// Package oauthclient is the room of OAuth clients: third-party programs that an
+// organization has registered. A client acts for users who consent, or for itself.
 //
 // A client is public when it cannot keep a secret (on a phone, in a browser) and
-// confidential when it can; PKCE protects both (RFC 9700 section 2.1.1). Package
-// oauth gives them tokens.
+// confidential when it can. PKCE protects both (RFC 9700 section 2.1.1). Package oauth
+// issues their tokens.
 package oauthclient
 
 import (
@@ -22,16 +22,17 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
+// resourceType is the name of a client in the audit trail, and kind its name in faults.
 const resourceType, kind = "oauth_client", "OAuth client"
 
-// The ways of getting tokens that a client can be registered for (RFC 6749).
+// The grant types that a client can be registered for (RFC 6749).
 const (
 	GrantAuthorizationCode = "authorization_code"
 	GrantRefreshToken      = "refresh_token"
 	GrantClientCredentials = "client_credentials"
 )
 
-// The scopes of OpenID Connect; every other one is a permission.
+// The scopes of OpenID Connect. Every other scope is a permission.
 const (
 	ScopeOpenID        = "openid"
 	ScopeProfile       = "profile"
@@ -39,7 +40,7 @@ const (
 	ScopeOfflineAccess = "offline_access"
 )
 
-// OpenIDScopes are the scopes that are no permissions.
+// OpenIDScopes returns the scopes that are not permissions.
 func OpenIDScopes() []string {
 	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeOfflineAccess}
 }
@@ -54,23 +55,23 @@ type Client struct {
 	GrantTypes             []string
 	Scopes                 []string
 	MembersOnly            bool
-	// SecretHash is the SHA-256 of a confidential client's secret; nil for a public
-	// one.
+	// SecretHash is the SHA-256 of a confidential client's secret. It is nil for a
+	// public client.
 	SecretHash []byte
 	Revision   int64
 	CreateTime time.Time
 	UpdateTime time.Time
-	// OrganizationName is set where a client was found by its id alone.
+	// OrganizationName is set where a client is found by its id alone.
 	OrganizationName string
 }
 
-// Confidential tells whether the client authenticates with a secret.
+// Confidential reports whether the client authenticates with a secret.
 func (c Client) Confidential() bool { return c.SecretHash != nil }
 
 // Etag changes with each update.
 func (c Client) Etag() string { return strconv.FormatInt(c.Revision, 36) }
 
-// Validate checks what the contract cannot say.
+// Validate checks what the contract cannot express.
 func (c Client) Validate() error {
 	if strings.TrimSpace(c.DisplayName) == "" {
 		return fault.Invalid("oauthClient.displayName", "must not be empty")
@@ -94,6 +95,7 @@ func (c Client) Validate() error {
 	return nil
 }
 
+// validateGrants checks that the grant types fit together.
 func (c Client) validateGrants() error {
 	switch {
 	case len(c.GrantTypes) == 0:
@@ -109,31 +111,32 @@ func (c Client) validateGrants() error {
 	}
 }
 
-// CheckScopes refuses scopes that are neither OpenID Connect's nor permissions that
-// whoever registers them holds.
+// CheckScopes refuses a scope that is neither one of OpenID Connect nor a permission of
+// the caller who registers the client.
 func (c Client) CheckScopes(permissions []string) error {
 	for _, scope := range c.Scopes {
 		if !slices.Contains(OpenIDScopes(), scope) && !slices.Contains(permissions, scope) {
-			return fault.Invalid("oauthClient.scopes", "%q is no permission that you hold", scope)
+			return fault.Invalid("oauthClient.scopes", "%q is not one of your permissions", scope)
 		}
 	}
 	return nil
 }
 
-// Cover refuses whoever holds less than the client may do: its secret, and where its
-// codes go, are as good as its tokens.
-func (c Client) Cover(permissions []string) error {
+// RequireCovered refuses a caller with fewer permissions than the client has. The
+// client's secret, and the addresses to which its codes are sent, are worth as much as
+// its tokens.
+func (c Client) RequireCovered(permissions []string) error {
 	for _, scope := range c.Scopes {
 		if !slices.Contains(OpenIDScopes(), scope) && !slices.Contains(permissions, scope) {
 			return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
-				"nobody changes a client that may do more than they: you lack the permission %s", scope)
+				"you cannot change a client that has more permissions than you: you lack %s", scope)
 		}
 	}
 	return nil
 }
 
-// NarrowedBy tells whether a change takes something from the client that its tokens rely
-// on.
+// NarrowedBy reports whether a change removes something on which the client's tokens
+// depend.
 func (c Client) NarrowedBy(after Client) bool {
 	lost := func(before, after []string) bool {
 		return slices.ContainsFunc(before, func(item string) bool { return !slices.Contains(after, item) })
@@ -141,15 +144,15 @@ func (c Client) NarrowedBy(after Client) bool {
 	return lost(c.Scopes, after.Scopes) || lost(c.GrantTypes, after.GrantTypes) || after.MembersOnly && !c.MembersOnly
 }
 
-// AllowsGrant tells whether the client is registered for a grant type.
+// AllowsGrant reports whether the client is registered for a grant type.
 func (c Client) AllowsGrant(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
 
-// hostPattern is a host with or without a port, and nothing else that the grammar
-// of URIs allows: pages name it in their content security policy.
+// hostPattern matches a host with or without a port. It is stricter than the grammar of
+// URIs, because pages put the host into their content security policy.
 var hostPattern = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?$`)
 
-// checkRedirect refuses what users must not be sent to (RFC 8252 section 7, RFC
-// 9700 section 2.1).
+// checkRedirect refuses addresses to which users must not be sent (RFC 8252 section 7,
+// RFC 9700 section 2.1).
 func checkRedirect(uri string) error {
 	u, err := url.Parse(uri)
 	switch {
@@ -173,31 +176,31 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// AllowsRedirect tells whether users may be sent to a URI: one that is registered,
-// character by character; the port alone may differ where it leads to a program
-// on the user's own machine (RFC 8252 section 7.3).
+// AllowsRedirect reports whether users may be sent to a URI. It must be registered
+// exactly so. Only the port may differ, where the URI leads to a program on the user's
+// own machine (RFC 8252 section 7.3).
 func (c Client) AllowsRedirect(uri string) bool {
 	if slices.Contains(c.RedirectURIs, uri) {
 		return true
 	}
-	asked, err := url.Parse(uri)
-	if err != nil || !anyPort(asked) {
+	requested, err := url.Parse(uri)
+	if err != nil || !isLoopbackIP(requested) {
 		return false
 	}
 	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
 		known, err := url.Parse(registered)
-		return err == nil && anyPort(known) && withoutPort(uri, asked) == withoutPort(registered, known)
+		return err == nil && isLoopbackIP(known) && withoutPort(uri, requested) == withoutPort(registered, known)
 	})
 }
 
-// anyPort tells whether a URI is one of a literal loopback address: a name might be
-// resolved elsewhere.
-func anyPort(u *url.URL) bool {
+// isLoopbackIP reports whether a URI has a literal loopback address. A name could
+// resolve to another address.
+func isLoopbackIP(u *url.URL) bool {
 	ip := net.ParseIP(u.Hostname())
 	return u.Scheme == "http" && ip != nil && ip.IsLoopback()
 }
 
-// withoutPort takes the port out of a URI's text, and nothing else.
+// withoutPort removes the port from a URI's text, and nothing else.
 func withoutPort(uri string, u *url.URL) string {
 	if u.Port() == "" {
 		return uri
@@ -205,7 +208,7 @@ func withoutPort(uri string, u *url.URL) string {
 	return strings.Replace(uri, ":"+u.Port(), "", 1)
 }
 
-// fields are those that a client may change, by their names in the contract.
+// fields are the fields that the RPCs can change, by their names in the contract.
 var fields = patch.Fields[Client]{ //nolint:gochecknoglobals // a constant table
 	"display_name":              patch.At(func(c *Client) *string { return &c.DisplayName }),
 	"redirect_uris":             patch.At(func(c *Client) *[]string { return &c.RedirectURIs }),
@@ -215,7 +218,7 @@ var fields = patch.Fields[Client]{ //nolint:gochecknoglobals // a constant table
 	"members_only":              patch.At(func(c *Client) *bool { return &c.MembersOnly }),
 }
 
-// Apply returns c with the fields of the mask taken from the patch.
+// Apply returns c with the fields of the mask set from the patch.
 func (c Client) Apply(patch Client, mask []string) (Client, error) {
 	after, err := fields.Apply(c, patch, mask)
 	if err != nil {

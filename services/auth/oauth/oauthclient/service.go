@@ -24,10 +24,10 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/securetoken"
 )
 
-// maxPerOrganization bounds how many clients an organization may register.
+// maxPerOrganization is the number of clients that an organization may register.
 const maxPerOrganization = 100
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store       *Store
 	Authorizer  *authz.Authorizer
@@ -36,7 +36,7 @@ type Deps struct {
 	Clock       clock.Clock
 }
 
-// Service implements the RPCs of clients.
+// Service implements the RPCs of OAuth clients.
 type Service struct {
 	authv1.UnsafeOAuthClientServiceServer
 
@@ -201,8 +201,8 @@ func (s *Service) DeleteOAuthClient(ctx context.Context, req *authv1.DeleteOAuth
 	return &authv1.DeleteOAuthClientResponse{}, nil
 }
 
-// change reads a client, changes it for a caller who signed in freshly, and writes it
-// back with its audit row, in one transaction.
+// change reads a client, edits it for a recently signed-in caller, and saves it with
+// its audit row in one transaction.
 func (s *Service) change(ctx context.Context, caller *identity.Principal, clientID, etag, verb string,
 	edit func(ctx context.Context, tx postgres.Tx, before Client) (Client, error),
 ) (after Client, err error) {
@@ -217,7 +217,7 @@ func (s *Service) change(ctx context.Context, caller *identity.Principal, client
 		if after, err = edit(ctx, tx, before); err != nil {
 			return err
 		}
-		if err := after.Cover(s.deps.Authorizer.Allowed(caller)); err != nil {
+		if err := after.RequireCovered(s.deps.Authorizer.Allowed(caller)); err != nil {
 			return err
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// list is what may be asked of a list of clients.
+// list declares how clients are filtered and ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name: "oauth clients",
 	ID:   "id",
@@ -27,7 +27,7 @@ const columns = `organization_id::text, id::text, display_name, redirect_uris, p
 const namedColumns = `organization_id::text, organization_name, display_name, redirect_uris, post_logout_redirect_uris, grant_types, scopes,
 	members_only, secret_hash`
 
-// Store keeps clients in Postgres.
+// Store stores clients in Postgres.
 type Store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
@@ -56,8 +56,8 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, c Client) error {
 	return err
 }
 
-// count tells how many clients an organization has, to whoever adds one: two at
-// once wait for each other.
+// count returns the number of clients of an organization, and locks the organization so
+// that concurrent creations wait.
 func (s *Store) count(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
 	if _, err := postgres.TxExec(ctx, tx, "SELECT FROM organizations WHERE id = $1 FOR NO KEY UPDATE", organizationID); err != nil {
 		return 0, err
@@ -86,7 +86,7 @@ func (s *Store) save(ctx context.Context, tx pgx.Tx, c Client) error {
 	return err
 }
 
-// remove ends a client, and what users of whatever organization have allowed it.
+// remove deletes a client and its grants in every organization.
 func (s *Store) remove(ctx context.Context, tx pgx.Tx, c Client, now time.Time) error {
 	if _, err := postgres.TxExec(ctx, tx, "DELETE FROM oauth_clients WHERE organization_id = $1 AND id = $2", c.OrganizationID, c.ID); err != nil {
 		return err
@@ -112,22 +112,21 @@ func (s *Store) list(ctx context.Context, organizationID string, req paging.Requ
 	})
 }
 
-// ByID returns the client that a request names, of whatever organization, or
-// NOT_FOUND.
+// ByID returns the client with an id, in whatever organization, or NOT_FOUND.
 func (s *Store) ByID(ctx context.Context, id string) (Client, error) {
 	c, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, scanNamed(id), "SELECT "+namedColumns+" FROM oauth_client($1)", id)
 	return c, postgres.NotFound(err, kind)
 }
 
-// LockShared is [Store.ByID] in a transaction, until the end of which the client stays as it
-// is, beside others that hold it: for what gives it tokens, which what takes from the
-// client must find, or be found by.
+// LockShared is [Store.ByID] in a transaction, and keeps the client unchanged until the
+// transaction ends. Issuing tokens takes this lock, so that a change of the client
+// either finds the tokens or is found by them.
 func (s *Store) LockShared(ctx context.Context, tx pgx.Tx, id string) (Client, error) {
 	c, err := postgres.TxOne(ctx, tx, scanNamed(id), "SELECT "+namedColumns+" FROM hold_oauth_client($1)", id)
 	return c, postgres.NotFound(err, kind)
 }
 
-// scanNamed reads the client that has an id.
+// scanNamed reads the client with an id.
 func scanNamed(id string) pgx.RowToFunc[Client] {
 	return func(row pgx.CollectableRow) (Client, error) {
 		c := Client{ID: id}

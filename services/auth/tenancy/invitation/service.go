@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	// MailKind is the kind of the mails of this room, and the name of their template.
-	MailKind mailing.Kind = "invitation"
+	// mailKind is the kind of the mails of this room, and the name of their template.
+	mailKind mailing.Kind = "invitation"
 	// page is where their links lead.
 	page = "/account/invitation"
 
@@ -62,7 +62,7 @@ func New(d Deps) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{deps: d}
-	d.Mail.Compose(MailKind, s.compose)
+	d.Mail.Compose(mailKind, s.compose)
 	return s, nil
 }
 
@@ -135,7 +135,7 @@ func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.P
 		return err
 	}
 	// Last, as the office counts letters outside of any organization.
-	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: MailKind, Address: i.Email, Data: map[string]string{
+	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: mailKind, Address: i.Email, Data: map[string]string{
 		dataOrganization: i.OrganizationID, dataInvitation: i.ID,
 	}})
 }
@@ -246,7 +246,7 @@ func (s *Service) compose(ctx context.Context, l mailing.Message) (mailing.Conte
 	if err != nil || !waits {
 		return mailing.Content{}, err
 	}
-	return mailing.Content{Template: string(MailKind), Data: map[string]string{
+	return mailing.Content{Template: string(mailKind), Data: map[string]string{
 		"organization": says.organization, "inviter": says.inviter,
 		"link": strings.TrimRight(s.deps.PublicURL, "/") + page + "?" + url.Values{"code": {token}}.Encode(),
 	}}, nil

@@ -78,8 +78,8 @@ func (s *Service) suspend(ctx context.Context, tx postgres.Tx, organizationID st
 func (s *Service) changeState(ctx context.Context, p *identity.Principal, organizationID, verb string,
 	edit func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error),
 ) (o Organization, err error) {
-	err = s.deps.Store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
-		if o, err = s.deps.Store.GetLocked(ctx, tx, organizationID); err != nil {
+	err = s.deps.Store.inTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
+		if o, err = s.deps.Store.lockAny(ctx, tx, organizationID); err != nil {
 			return err
 		}
 		roles, err := s.deps.Store.roles(ctx, tx, organizationID, p.UserID)
@@ -96,7 +96,7 @@ func (s *Service) changeState(ctx context.Context, p *identity.Principal, organi
 			return err
 		}
 		o.Revision, o.UpdateTime = o.Revision+1, clock.Stamp(s.deps.Clock)
-		if err := s.deps.Store.Save(ctx, tx, o); err != nil {
+		if err := s.deps.Store.save(ctx, tx, o); err != nil {
 			return err
 		}
 		return s.recordState(ctx, tx, o.ID, verb)
@@ -136,7 +136,7 @@ func (s *Service) LeaveAll(ctx context.Context, tx postgres.Tx, userID string) e
 // eachMembership calls a function for each membership of a user, in the scope of its
 // organization. It runs in a transaction in the user's scope, and restores that scope.
 func (s *Service) eachMembership(ctx context.Context, tx postgres.Tx, userID string, do func(Membership) error) error {
-	memberships, err := s.deps.Store.Memberships(ctx, tx, userID)
+	memberships, err := s.deps.Store.memberships(ctx, tx, userID)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (s *Service) eachMembership(ctx context.Context, tx postgres.Tx, userID str
 }
 
 func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userID string) error {
-	o, err := s.deps.Store.GetLocked(ctx, tx, m.OrganizationID)
+	o, err := s.deps.Store.lockAny(ctx, tx, m.OrganizationID)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 	if m.Roles, err = s.deps.Store.roles(ctx, tx, m.OrganizationID, userID); err != nil || len(m.Roles) == 0 {
 		return err
 	}
-	owners, err := s.deps.Store.Owners(ctx, tx, m.OrganizationID)
+	owners, err := s.deps.Store.owners(ctx, tx, m.OrganizationID)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 	now := clock.Stamp(s.deps.Clock)
 	if last && o.Personal {
 		o.DeleteTime, o.PurgeTime, o.Revision, o.UpdateTime = &now, &now, o.Revision+1, now
-		if err := s.deps.Store.Save(ctx, tx, o); err != nil {
+		if err := s.deps.Store.save(ctx, tx, o); err != nil {
 			return err
 		}
 		// It may have other members, by invitation.
@@ -198,7 +198,7 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 // scope and restores it.
 func (s *Service) WithdrawSent(ctx context.Context, tx postgres.Tx, userID string) error {
 	return s.eachMembership(ctx, tx, userID, func(m Membership) error {
-		o, err := s.deps.Store.GetLocked(ctx, tx, m.OrganizationID)
+		o, err := s.deps.Store.lockAny(ctx, tx, m.OrganizationID)
 		if err != nil || o.DeleteTime != nil {
 			return err // restoring a deleted one checks its invitations
 		}

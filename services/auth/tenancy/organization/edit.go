@@ -60,8 +60,8 @@ func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrga
 	}
 	etag, mask := rpcserver.Etag(ctx, req.GetOrganization().GetEtag()), fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	var after Organization
-	err := s.deps.Store.InTx(ctx, patch.ID, func(ctx context.Context, tx postgres.Tx) error {
-		before, err := s.deps.Store.GetLocked(ctx, tx, patch.ID)
+	err := s.deps.Store.inTx(ctx, patch.ID, func(ctx context.Context, tx postgres.Tx) error {
+		before, err := s.deps.Store.lockAny(ctx, tx, patch.ID)
 		if err == nil && before.DeleteTime != nil {
 			err = fault.NotFound("organization")
 		}
@@ -78,7 +78,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrga
 			return err
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
-		if err := s.deps.Store.Save(ctx, tx, after); err != nil {
+		if err := s.deps.Store.save(ctx, tx, after); err != nil {
 			return err
 		}
 		return s.deps.Trail.Append(ctx, tx, audit.Event{

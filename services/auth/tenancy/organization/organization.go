@@ -65,8 +65,8 @@ type Membership struct {
 	Roles                       []string
 }
 
-// LosesOwner tells whether a change takes the owner's role from a member.
-func LosesOwner(before, after []string) bool {
+// losesOwner tells whether a change takes the owner's role from a member.
+func losesOwner(before, after []string) bool {
 	return slices.Contains(before, RoleOwner) && !slices.Contains(after, RoleOwner)
 }
 

@@ -73,7 +73,7 @@ func (s *Service) ListOrganizations(ctx context.Context, req *authv1.ListOrganiz
 	if !ok {
 		return nil, identity.Unauthenticated()
 	}
-	items, next, err := s.deps.Store.List(ctx, p.UserID, paging.From(req))
+	items, next, err := s.deps.Store.list(ctx, p.UserID, paging.From(req))
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (s *Service) GetOrganization(ctx context.Context, req *authv1.GetOrganizati
 	if !ok {
 		return nil, identity.Unauthenticated()
 	}
-	o, err := s.deps.Store.Get(ctx, p.UserID, req.GetId())
+	o, err := s.deps.Store.get(ctx, p.UserID, req.GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersReques
 	if _, err := RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
-	items, next, err := s.deps.Store.Members(ctx, req.GetOrganizationId(), paging.From(req))
+	items, next, err := s.deps.Store.members(ctx, req.GetOrganizationId(), paging.From(req))
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersReques
 func (s *Service) AddMember(ctx context.Context, req *authv1.AddMemberRequest) (*authv1.Member, error) {
 	now := clock.Stamp(s.deps.Clock)
 	var added Member
-	err := s.deps.Store.InTx(ctx, req.GetOrganizationId(), func(ctx context.Context, tx postgres.Tx) error {
+	err := s.deps.Store.inTx(ctx, req.GetOrganizationId(), func(ctx context.Context, tx postgres.Tx) error {
 		m := Member{
 			OrganizationID: req.GetOrganizationId(), User: user.User{ID: req.GetUserId()}, Roles: req.GetRoles(),
 			CreateTime: now, UpdateTime: now,
@@ -172,7 +172,7 @@ func (s *Service) change(ctx context.Context, organizationID, userID string, rol
 		return Member{}, err
 	}
 	var target Member
-	err = s.deps.Store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.deps.Store.inTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
 		holder, err := s.deps.Rights.OfCaller(ctx, tx, p)
 		if err != nil {
 			return err
@@ -202,10 +202,10 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, holder Grant, targe
 			return err
 		}
 	}
-	if !LosesOwner(target.Roles, roles) {
+	if !losesOwner(target.Roles, roles) {
 		return nil
 	}
-	owners, err := s.deps.Store.Owners(ctx, tx, target.OrganizationID)
+	owners, err := s.deps.Store.owners(ctx, tx, target.OrganizationID)
 	if err != nil {
 		return err
 	}

@@ -13,17 +13,17 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// organizations and members are what may be asked of the lists.
+// organizationList and members are what may be asked of the lists.
 //
 //nolint:gochecknoglobals // constant tables
 var (
-	organizations = paging.List{
+	organizationList = paging.List{
 		Name:         "organizations",
 		ID:           "o.id",
 		Fields:       map[string]paging.Field{"createTime": {Column: "o.created_at", Type: paging.Time, Order: true}},
 		DefaultOrder: "createTime",
 	}
-	members = paging.List{
+	memberList = paging.List{
 		Name:         "members",
 		ID:           "m.user_id",
 		Fields:       map[string]paging.Field{"createTime": {Column: "m.created_at", Type: paging.Time, Order: true}},
@@ -65,8 +65,8 @@ func scanMember(row pgx.CollectableRow) (Member, error) {
 	return m, err
 }
 
-// InTx runs fn in a transaction of an organization.
-func (s *Store) InTx(ctx context.Context, organizationID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+// inTx runs fn in a transaction of an organization.
+func (s *Store) inTx(ctx context.Context, organizationID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID}, fn)
 }
 
@@ -103,15 +103,15 @@ func (s *Store) create(ctx context.Context, o Organization, owner Member, then f
 	})
 }
 
-// GetLocked returns an organization, deleted or not, that nobody else can change
+// lockAny returns an organization, deleted or not, that nobody else can change
 // until the transaction ends.
-func (s *Store) GetLocked(ctx context.Context, tx pgx.Tx, id string) (Organization, error) {
+func (s *Store) lockAny(ctx context.Context, tx pgx.Tx, id string) (Organization, error) {
 	o, err := postgres.TxOne(ctx, tx, scanOrganization, "SELECT "+columns+" FROM organizations o WHERE o.id = $1 FOR UPDATE", id)
 	return o, postgres.NotFound(err, "organization")
 }
 
-// Save writes what may change of an organization.
-func (s *Store) Save(ctx context.Context, tx pgx.Tx, o Organization) error {
+// save writes what may change of an organization.
+func (s *Store) save(ctx context.Context, tx pgx.Tx, o Organization) error {
 	_, err := postgres.TxExec(ctx, tx, `UPDATE organizations SET display_name = $2, revision = $3, updated_at = $4,
 		deleted_at = $5, purge_at = $6 WHERE id = $1`, o.ID, o.DisplayName, o.Revision, o.UpdateTime, o.DeleteTime, o.PurgeTime)
 	return err
@@ -128,9 +128,9 @@ func (s *Store) roles(ctx context.Context, tx pgx.Tx, organizationID, userID str
 	return roles, err
 }
 
-// Memberships lists the organizations that a user belongs to, deleted ones too, with
+// memberships lists the organizations that a user belongs to, deleted ones too, with
 // its roles, in a transaction of that user.
-func (s *Store) Memberships(ctx context.Context, tx pgx.Tx, userID string) ([]Membership, error) {
+func (s *Store) memberships(ctx context.Context, tx pgx.Tx, userID string) ([]Membership, error) {
 	return postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (Membership, error) {
 		var m Membership
 		err := row.Scan(&m.OrganizationID, &m.DisplayName, &m.Roles)
@@ -200,17 +200,17 @@ func (s *Store) InsertMember(ctx context.Context, tx pgx.Tx, m Member) error {
 	return err
 }
 
-// Get returns an organization that a user belongs to.
-func (s *Store) Get(ctx context.Context, userID, organizationID string) (Organization, error) {
+// get returns an organization that a user belongs to.
+func (s *Store) get(ctx context.Context, userID, organizationID string) (Organization, error) {
 	o, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: userID}, scanOrganization,
 		selectOrganization+" WHERE o.id = $2", userID, organizationID)
 	return o, postgres.NotFound(err, "organization")
 }
 
-// List returns a page of the organizations that a user belongs to.
-func (s *Store) List(ctx context.Context, userID string, req paging.Request) ([]Organization, string, error) {
+// list returns a page of the organizations that a user belongs to.
+func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]Organization, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Organization]{
-		List: organizations, Tokens: s.tokens, Request: req,
+		List: organizationList, Tokens: s.tokens, Request: req,
 		SQL: selectOrganization + " WHERE m.user_id = $1", Args: []any{userID}, Scan: scanOrganization,
 		Value: func(o Organization, field string) any {
 			if field == "createTime" {
@@ -221,10 +221,10 @@ func (s *Store) List(ctx context.Context, userID string, req paging.Request) ([]
 	})
 }
 
-// Members returns a page of an organization's members that are people.
-func (s *Store) Members(ctx context.Context, organizationID string, req paging.Request) ([]Member, string, error) {
+// members returns a page of an organization's members that are people.
+func (s *Store) members(ctx context.Context, organizationID string, req paging.Request) ([]Member, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Member]{
-		List: members, Tokens: s.tokens, Request: req,
+		List: memberList, Tokens: s.tokens, Request: req,
 		SQL: selectMember + " AND u.kind = 'person'", Args: []any{organizationID}, Scan: scanMember,
 		Value: func(m Member, field string) any {
 			if field == "createTime" {
@@ -268,8 +268,8 @@ func (s *Store) Lock(ctx context.Context, tx pgx.Tx, organizationID string) erro
 	return postgres.NotFound(err, "organization")
 }
 
-// Owners counts the owners of an organization, under Lock.
-func (s *Store) Owners(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
+// owners counts the owners of an organization, under Lock.
+func (s *Store) owners(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int],
 		"SELECT count(*) FROM memberships WHERE organization_id = $1 AND 'owner' = ANY (roles)", organizationID)
 }

@@ -47,7 +47,7 @@ func NewRing(store *Store, sealer *Sealer, clk clock.Clock) *Ring {
 // more. It does nothing when nothing is due, and may run in any number of
 // processes at once.
 func (r *Ring) Rotate(ctx context.Context) error {
-	err := r.store.Change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
+	err := r.store.change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
 		now := r.clock.Now()
 		begin, remove := Plan(keys, now)
 		for _, signsAt := range begin {
@@ -55,14 +55,14 @@ func (r *Ring) Rotate(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := r.store.Insert(ctx, tx, k); err != nil {
+			if err := r.store.insert(ctx, tx, k); err != nil {
 				return err
 			}
 		}
 		if len(remove) == 0 {
 			return nil
 		}
-		return r.store.Delete(ctx, tx, remove)
+		return r.store.delete(ctx, tx, remove)
 	})
 	if err != nil {
 		return err
@@ -76,13 +76,13 @@ func (r *Ring) Rotate(ctx context.Context) error {
 // it. Tokens that the key until now has signed stay good until they expire. Each
 // auth process follows within seconds.
 func (r *Ring) Advance(ctx context.Context) error {
-	err := r.store.Change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
+	err := r.store.change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
 		now := clock.Stamp(r.clock)
 		next, err := Next(keys, now)
 		if err != nil {
 			return err
 		}
-		return r.store.SignFrom(ctx, tx, next.ID, now)
+		return r.store.signFrom(ctx, tx, next.ID, now)
 	})
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (r *Ring) Advance(ctx context.Context) error {
 // Check opens every key that signs now or later, and says which cannot be and what
 // to do.
 func (r *Ring) Check(ctx context.Context) error {
-	keys, err := r.store.List(ctx)
+	keys, err := r.store.list(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,10 +117,10 @@ which ends the tokens that it signed and makes another key; sessions go on`, err
 // missing then. Tokens that it signed lose their force. An unknown one is
 // NOT_FOUND.
 func (r *Ring) Discard(ctx context.Context, kid string) error {
-	err := r.store.Change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
+	err := r.store.change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
 		for _, k := range keys {
 			if k.KID == kid {
-				return r.store.Delete(ctx, tx, []string{k.ID})
+				return r.store.delete(ctx, tx, []string{k.ID})
 			}
 		}
 		return fault.NotFound("signing key")
@@ -200,7 +200,7 @@ func (r *Ring) read(ctx context.Context) error {
 	defer cancel()
 	// Also a failed read counts, so that an outage does not make every call wait.
 	r.readAt = r.clock.Now()
-	keys, err := r.store.List(ctx)
+	keys, err := r.store.list(ctx)
 	if err != nil {
 		return err
 	}

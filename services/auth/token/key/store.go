@@ -23,13 +23,13 @@ func scan(row pgx.CollectableRow) (Key, error) {
 	return k, err
 }
 
-// List returns all keys in the order in which they sign.
-func (s *Store) List(ctx context.Context) ([]Key, error) {
+// list returns all keys in the order in which they sign.
+func (s *Store) list(ctx context.Context) ([]Key, error) {
 	return postgres.QueryAll(ctx, s.db, postgres.Scope{}, scan, query)
 }
 
-// Change runs fn on all keys, while no other process changes them.
-func (s *Store) Change(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx, keys []Key) error) error {
+// change runs fn on all keys, while no other process changes them.
+func (s *Store) change(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx, keys []Key) error) error {
 	return s.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := postgres.TxExec(ctx, tx, "SELECT pg_advisory_xact_lock(hashtext('gatehouse auth signing keys'))"); err != nil {
 			return err
@@ -42,21 +42,21 @@ func (s *Store) Change(ctx context.Context, fn func(ctx context.Context, tx pgx.
 	})
 }
 
-// Insert adds a key.
-func (s *Store) Insert(ctx context.Context, tx pgx.Tx, k Key) error {
+// insert adds a key.
+func (s *Store) insert(ctx context.Context, tx pgx.Tx, k Key) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO signing_keys (id, kid, public_key, sealed_private, signs_at, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6)`, k.ID, k.KID, []byte(k.Public), k.Sealed, k.SignsAt, k.CreateTime)
 	return err
 }
 
-// SignFrom sets when a key begins to sign.
-func (s *Store) SignFrom(ctx context.Context, tx pgx.Tx, id string, at time.Time) error {
+// signFrom sets when a key begins to sign.
+func (s *Store) signFrom(ctx context.Context, tx pgx.Tx, id string, at time.Time) error {
 	_, err := postgres.TxExec(ctx, tx, "UPDATE signing_keys SET signs_at = $2 WHERE id = $1", id, at)
 	return err
 }
 
-// Delete removes keys.
-func (s *Store) Delete(ctx context.Context, tx pgx.Tx, ids []string) error {
+// delete removes keys.
+func (s *Store) delete(ctx context.Context, tx pgx.Tx, ids []string) error {
 	_, err := postgres.TxExec(ctx, tx, "DELETE FROM signing_keys WHERE id = ANY($1::text[]::uuid[])", ids)
 	return err
 }

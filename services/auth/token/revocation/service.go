@@ -46,7 +46,7 @@ func (s *Service) Sweeps() []room.Sweep {
 
 // ListRevocations implements the RPC.
 func (s *Service) ListRevocations(ctx context.Context, req *authv1.ListRevocationsRequest) (*authv1.ListRevocationsResponse, error) {
-	found, next, err := s.deps.Store.List(ctx, req.GetSinceTime().AsTime(), paging.From(req))
+	found, next, err := s.deps.Store.list(ctx, req.GetSinceTime().AsTime(), paging.From(req))
 	if err != nil {
 		return nil, err
 	}

@@ -106,8 +106,8 @@ func scan(row pgx.CollectableRow) (revocation.Revocation, error) {
 	return r, err
 }
 
-// List returns a page of what was revoked since a time.
-func (s *Store) List(ctx context.Context, since time.Time, req paging.Request) ([]revocation.Revocation, string, error) {
+// list returns a page of what was revoked since a time.
+func (s *Store) list(ctx context.Context, since time.Time, req paging.Request) ([]revocation.Revocation, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{}, paging.Query[revocation.Revocation]{
 		List: list, Tokens: s.tokens, Request: req, SQL: selection, Args: []any{since}, Scan: scan,
 		Value: func(r revocation.Revocation, field string) any {
