@@ -87,7 +87,7 @@ type replica struct {
 	service       *run.Service
 	conversations *conversation.Service
 	store         *conversation.Store
-	tickets       *ticket.Tickets
+	tickets       *ticket.Service
 	stop          func()
 }
 
@@ -129,7 +129,7 @@ func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine
 	}
 	r.service, err = run.New(deps)
 	must(t, err)
-	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
+	r.conversations, err = conversation.New(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	group, ctx := errgroup.WithContext(ctx)

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 
@@ -11,8 +10,10 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
@@ -41,7 +42,7 @@ type Rights interface {
 	Require(ctx context.Context, permission string) error
 }
 
-// Deps is what the room needs; all fields are required.
+// Deps is what the room needs.
 type Deps struct {
 	Config        Config
 	DB            *postgres.DB
@@ -70,18 +71,23 @@ type Service struct {
 
 var _ conversation.Messenger = (*Service)(nil)
 
-// New returns the service. Its runs are stored while [Service.Run] executes.
-func New(deps Deps) (*Service, error) {
-	if deps.DB == nil || deps.Conversations == nil || deps.Listener == nil || deps.Engine == nil || deps.Models == nil || deps.Assistants == nil ||
-		deps.Collections == nil || deps.Tickets == nil || deps.Rights == nil || deps.Clock == nil || deps.Log == nil || deps.Meter == nil {
-		return nil, errors.New("run: every dependency is required")
+// New builds the room. Its runs are stored while [Service.Run] executes.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("run", d); err != nil {
+		return nil, err
 	}
-	m, err := newManager(deps)
+	m, err := newManager(d)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{deps: deps, manager: m}, nil
+	return &Service{deps: d, manager: m}, nil
 }
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) { chatv1.RegisterRunServiceServer(server, s) }
+
+// Tables returns the tables of the room. Their rows are deleted with the conversations.
+func (s *Service) Tables() []room.Table { return []room.Table{{Name: "run_events"}, {Name: "runs"}} }
 
 // Run stores the events of this process's runs, and ends the runs of lost processes, until
 // ctx ends. Then it waits for the runs of this process for [Config.Grace], interrupts those

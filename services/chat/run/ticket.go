@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/ticket"
 )
 
-// Tickets issues tickets for the streams of runs; *ticket.Tickets implements it.
+// Tickets issues tickets for the streams of runs; *ticket.Service implements it.
 type Tickets interface {
 	// Issue returns a ticket for a run of the calling user.
 	Issue(ctx context.Context, scope postgres.Scope, runID string) (string, error)
