@@ -34,9 +34,9 @@ func (u *unfinished) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// S89: large requests that never end leave room for others. One client gets no more
-// than its part, and gets it back when its requests have ended.
-func TestS89BodiesAreBoundedTogether(t *testing.T) {
+// S89: large requests that never end leave room for others. One client gets at most its
+// part, which is available again when its requests have ended.
+func TestS89AllBodiesTogetherAreBounded(t *testing.T) {
 	t.Parallel()
 	const size, many = 4<<20 - 1024, 12
 	h := start(t, &double{})
@@ -44,7 +44,7 @@ func TestS89BodiesAreBoundedTogether(t *testing.T) {
 	path := "/v1/collections/0198c0de-0000-7000-8000-000000000001/documents"
 	var arriving, answering sync.WaitGroup
 	finish := make(chan struct{})
-	refusals := make([]string, many) // how each was refused, or ""
+	refusals := make([]string, many) // the reason of each refusal, or ""
 	for n := range many {
 		arriving.Add(1)
 		body := &unfinished{rest: bytes.NewReader([]byte(text)), arrived: sync.OnceFunc(arriving.Done), finish: finish}
@@ -85,7 +85,7 @@ func TestS89BodiesAreBoundedTogether(t *testing.T) {
 
 const overloaded = "503 OVERLOADED"
 
-// tryLarge sends a request and returns how it was refused, or "" when it was not.
+// tryLarge sends a request. It returns the reason of the refusal, or "".
 func tryLarge(client *http.Client, req *http.Request) string {
 	resp, err := client.Do(req)
 	if err != nil {
@@ -105,8 +105,8 @@ func tryLarge(client *http.Client, req *http.Request) string {
 	}
 }
 
-// S89: where there is no room, every protocol says so, and when to try again.
-func TestS89NoRoomIsToldInEveryProtocol(t *testing.T) {
+// S89: when there is no room, the response says so and when to retry, in every protocol.
+func TestS89OverloadIsReportedInEveryProtocol(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d)
@@ -115,9 +115,9 @@ func TestS89NoRoomIsToldInEveryProtocol(t *testing.T) {
 	web := sent{"gRPC-Web text", searchRPC, base64.StdEncoding.EncodeToString([]byte(framed(0, text))), false, []string{"Content-Type", "application/grpc-web-text"}}
 	for _, s := range append(inEveryProtocol(searchRPC, "/v1/knowledge:search", text), web) {
 		a, outcome := h.outcome(s)
-		told := says(outcome, "OVERLOADED", "unavailable", 14)
+		refused := refusedWith(outcome, "OVERLOADED", "unavailable", 14)
 		details := a.Header.Get("Retry-After") + a.Header.Get("Grpc-Status-Details-Bin") + a.Trailer.Get("Grpc-Status-Details-Bin")
-		if !told || details == "" && !strings.Contains(outcome, "grpc-status-details-bin") && !strings.Contains(outcome, "google.rpc.RetryInfo") {
+		if !refused || details == "" && !strings.Contains(outcome, "grpc-status-details-bin") && !strings.Contains(outcome, "google.rpc.RetryInfo") {
 			t.Errorf("%s: %d %.600s %v", s.name, a.StatusCode, outcome, a.Header)
 		}
 	}
@@ -130,8 +130,8 @@ func TestS89NoRoomIsToldInEveryProtocol(t *testing.T) {
 	}
 }
 
-// S89: a stream of events does not count the message that began it.
-func TestS89StreamsHoldNoBodies(t *testing.T) {
+// S89: after a stream of events has begun, its message is no longer counted.
+func TestS89StreamsDoNotCountTheirBodies(t *testing.T) {
 	t.Parallel()
 	d := &double{send: func(_ *chatv1.SendMessageRequest, stream watchStream) error {
 		if err := accept(stream); err != nil {
