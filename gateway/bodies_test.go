@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/gatehouse/gatehouse/gateway"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -19,9 +20,8 @@ import (
 
 // unfinished is a body of 4 MiB whose end does not arrive until finish is closed.
 type unfinished struct {
-	rest    io.Reader
-	arrived func()
-	finish  chan struct{}
+	rest   io.Reader
+	finish chan struct{}
 }
 
 func (u *unfinished) Read(p []byte) (int, error) {
@@ -29,7 +29,6 @@ func (u *unfinished) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	u.arrived()
 	<-u.finish
 	return 0, io.EOF
 }
@@ -38,16 +37,16 @@ func (u *unfinished) Read(p []byte) (int, error) {
 // part, which is available again when its requests have ended.
 func TestS89AllBodiesTogetherAreBounded(t *testing.T) {
 	t.Parallel()
-	const size, many = 4<<20 - 1024, 12
+	const size, many, room = 4<<20 - 1024, 12, 4
 	h := start(t, &double{})
 	text := `{"title":"x","content":"` + strings.Repeat("a", size-64) + `"}`
 	path := "/v1/collections/0198c0de-0000-7000-8000-000000000001/documents"
-	var arriving, answering sync.WaitGroup
+	var answering sync.WaitGroup
 	finish := make(chan struct{})
 	refusals := make([]string, many) // the reason of each refusal, or ""
 	for n := range many {
-		arriving.Add(1)
-		body := &unfinished{rest: bytes.NewReader([]byte(text)), arrived: sync.OnceFunc(arriving.Done), finish: finish}
+		body := &unfinished{rest: bytes.NewReader([]byte(text)), finish: finish}
+		ended := make(chan struct{})
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+path, body)
 		if err != nil {
 			t.Fatal(err)
@@ -55,27 +54,33 @@ func TestS89AllBodiesTogetherAreBounded(t *testing.T) {
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Authorization", "Bearer somebody")
 		answering.Go(func() {
+			defer close(ended)
 			refusals[n] = tryLarge(h.client, req)
-			body.arrived() // a refusal ends the sending early
 		})
+		// The next request begins when this one has all of its bytes here, or is refused.
+		// Requests that arrive together could refuse each other.
+		if n < room {
+			h.eventually("the body to arrive", func() bool { return h.gateway.BodiesHeld() >= (n+1)*(len(text)-gateway.Uncounted) })
+		} else {
+			within(t, ended, "the refusal")
+		}
 	}
-	arriving.Wait()
 	if a := h.call("POST", path, `{"title":"x","content":"small"}`); a.StatusCode == http.StatusServiceUnavailable {
 		t.Errorf("a small request beside them: %d %s", a.StatusCode, a.body)
 	}
 	close(finish)
 	answering.Wait()
-	refused, told := 0, 0
+	refused, explained := 0, 0
 	for _, why := range refusals {
 		switch why {
 		case "":
 		case overloaded:
-			refused, told = refused+1, told+1
+			refused, explained = refused+1, explained+1
 		default: // the gateway closes a connection whose body it does not read
 			refused++
 		}
 	}
-	if room := 16 / 4; refused != many-room || told == 0 {
+	if refused != many-room || explained == 0 {
 		t.Errorf("%d of %d large requests at once were refused, with room for %d: %q", refused, many, room, refusals)
 	}
 	if a := h.call("POST", path, text); a.StatusCode == http.StatusServiceUnavailable {

@@ -108,7 +108,7 @@ func (h *harness) eventually(what string, holds func() bool) {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			h.t.Fatalf("waited in vain for %s", what)
+			h.t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
