@@ -60,7 +60,7 @@ func TestPages_LoadNothingFromOtherOrigins(t *testing.T) {
 			}
 		}
 		if !strings.Contains(body, `<html lang="en">`) || !strings.Contains(body, `<main id="main"`) || strings.Count(body, "<h1") != 1 {
-			t.Errorf("%s lacks its language, its main part or its one heading", path)
+			t.Errorf("%s has no language, no main part or not exactly one heading", path)
 		}
 	}
 }

@@ -85,7 +85,7 @@ func (h *harness) begin(returnTo string) string {
 	}
 	for _, want := range []string{"HttpOnly", "SameSite=Lax", "Path=/v1/auth/providers;", "Max-Age=600"} {
 		if !strings.Contains(raw, want) {
-			h.t.Errorf("the cookie %s lacks %s", raw, want)
+			h.t.Errorf("the cookie %s does not have %s", raw, want)
 		}
 	}
 	return "gh_attempt=" + value

@@ -33,7 +33,7 @@ func refusals() []refusal {
 	return []refusal{
 		{name: "an unknown path", method: "GET", path: "/v1/nothing", status: 404, reason: "ROUTE_NOT_FOUND"},
 		{name: "a trailing slash", method: "GET", path: "/v1/me/", status: 404, reason: "ROUTE_NOT_FOUND"},
-		{name: "a method that the path lacks", method: "PUT", path: "/v1/assistants", body: "{}", status: 405, reason: "METHOD_NOT_ALLOWED",
+		{name: "a method that the path does not have", method: "PUT", path: "/v1/assistants", body: "{}", status: 405, reason: "METHOD_NOT_ALLOWED",
 			check: func(t *testing.T, a reply) {
 				t.Helper()
 				if got := a.Header.Get("Allow"); got != "GET, HEAD, POST" {
