@@ -27,7 +27,7 @@ const (
 	garbage = `{"query":`
 )
 
-// framed puts a message into a frame of gRPC.
+// framed returns a message in a frame of gRPC.
 func framed(flags byte, message string) string {
 	head := []byte{flags, 0, 0, 0, 0}
 	binary.BigEndian.PutUint32(head[1:], uint32(len(message)))
@@ -47,15 +47,15 @@ func packed(t *testing.T, message string) string {
 	return out.String()
 }
 
-// sent is a message in one protocol.
+// sent is a request in one protocol.
 type sent struct {
 	name, path, body string
 	http2            bool
 	headers          []string
 }
 
-// inEveryProtocol sends a message of JSON, and bytes of protobuf where the
-// protocol has no JSON.
+// inEveryProtocol returns a JSON message in every protocol. Where the protocol has no
+// JSON, the message is bytes of protobuf.
 func inEveryProtocol(rpc, route, text string) []sent {
 	return []sent{
 		{"REST", route, text, false, []string{"Content-Type", "application/json"}},
@@ -67,9 +67,9 @@ func inEveryProtocol(rpc, route, text string) []sent {
 	}
 }
 
-// outcome returns the response to a message, and all parts of it that may hold
-// its status.
-func (h *harness) outcome(s sent, headers ...string) (answer, string) {
+// outcome returns the response to a message, and the parts of it that may contain its
+// status.
+func (h *harness) outcome(s sent, headers ...string) (reply, string) {
 	h.t.Helper()
 	client := h.client
 	if s.http2 {
@@ -85,22 +85,22 @@ func (h *harness) outcome(s sent, headers ...string) (answer, string) {
 	return a, a.body + "grpc-status: " + a.Header.Get("Grpc-Status") + a.Trailer.Get("Grpc-Status")
 }
 
-// says reports whether an outcome is a refusal: by REST's reason, Connect's code
-// or gRPC's number.
-func says(outcome, reason, code string, number int) bool {
+// refusedWith reports whether an outcome is a refusal with a reason of REST, a code of
+// Connect or a number of gRPC.
+func refusedWith(outcome, reason, code string, number int) bool {
 	return strings.Contains(outcome, `"reason":"`+reason+`"`) || strings.Contains(outcome, `"code":"`+code+`"`) ||
 		strings.Contains(outcome, fmt.Sprintf("grpc-status: %d", number))
 }
 
-// S82: without a credential, a message to a method that needs one is dropped and
-// never decoded, in every protocol. The service is not called.
-func TestS82StrangersMessagesAreDropped(t *testing.T) {
+// S82: a message without a credential to a method that needs one is dropped and never
+// decoded, in every protocol. The service is not called.
+func TestS82AnonymousMessagesAreDropped(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d, inMemory)
 	for _, s := range inEveryProtocol(searchRPC, "/v1/knowledge:search", garbage) {
 		a, outcome := h.outcome(s, "Authorization", "")
-		if !says(outcome, "UNAUTHENTICATED", "unauthenticated", 16) {
+		if !refusedWith(outcome, "UNAUTHENTICATED", "unauthenticated", 16) {
 			t.Errorf("%s: %d %s", s.name, a.StatusCode, outcome)
 		}
 		if s.name == "REST" && (a.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer ")) {
@@ -114,13 +114,13 @@ func TestS82StrangersMessagesAreDropped(t *testing.T) {
 	if a := h.call("POST", uploadPath, file, "Content-Type", contentType, "Authorization", ""); a.StatusCode != http.StatusUnauthorized {
 		t.Errorf("an upload: %d %s", a.StatusCode, a.body)
 	}
-	if d.calls != 0 || d.asked.Load() != 0 {
-		t.Errorf("the service was called %d times and asked %d times", d.calls, d.asked.Load())
+	if d.calls != 0 || d.authorized.Load() != 0 {
+		t.Errorf("the service was called %d times and authorized %d times", d.calls, d.authorized.Load())
 	}
 }
 
-// S82, S52: a stranger's body is dropped up to the limit only.
-func TestS82StrangersBodiesOverTheLimitAreTooLarge(t *testing.T) {
+// S82, S52: the body of an anonymous client is dropped only up to the limit.
+func TestS82AnonymousBodiesOverTheLimitAreTooLarge(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	for name, length := range map[string]int64{"with a length": 5 << 20, "in chunks": -1} {
@@ -136,9 +136,9 @@ type closing struct{ *zeros }
 
 func (closing) Close() error { return nil }
 
-// S82: a credential may be forged, so before a message that costs much to decode
-// the service is asked whether its sender may call.
-func TestS82CostlyMessagesAreDecodedForAuthorizedCallersAlone(t *testing.T) {
+// S82: a credential may be forged. Before the gateway decodes a costly message, it asks the
+// service whether the caller may make the call.
+func TestS82CostlyMessagesAreDecodedOnlyForAuthorizedCallers(t *testing.T) {
 	t.Parallel()
 	d := &double{refuse: fault.From(identity.Unauthenticated())}
 	h := start(t, d, inMemory)
@@ -161,11 +161,11 @@ func TestS82CostlyMessagesAreDecodedForAuthorizedCallersAlone(t *testing.T) {
 	}
 	for n, s := range costly {
 		a, outcome := h.outcome(s)
-		if !says(outcome, "UNAUTHENTICATED", "unauthenticated", 16) {
+		if !refusedWith(outcome, "UNAUTHENTICATED", "unauthenticated", 16) {
 			t.Errorf("%s: %d %s", s.name, a.StatusCode, outcome)
 		}
-		if int(d.asked.Load()) != n+1 || d.calls != 0 {
-			t.Errorf("%s: asked %d times, called %d times", s.name, d.asked.Load(), d.calls)
+		if int(d.authorized.Load()) != n+1 || d.calls != 0 {
+			t.Errorf("%s: authorized %d times, called %d times", s.name, d.authorized.Load(), d.calls)
 		}
 	}
 	r := h.request("POST", searchRPC, "x", "Content-Type", "application/json")
@@ -176,20 +176,20 @@ func TestS82CostlyMessagesAreDecodedForAuthorizedCallersAlone(t *testing.T) {
 	d.refuse = nil
 	for _, s := range costly {
 		a, outcome := h.outcome(s)
-		if !says(outcome, "INVALID_ARGUMENT", "invalid_argument", 13) && !says(outcome, "-", "internal", 12) {
-			t.Errorf("%s of somebody who may call: %d %s", s.name, a.StatusCode, outcome)
+		if !refusedWith(outcome, "INVALID_ARGUMENT", "invalid_argument", 13) && !refusedWith(outcome, "-", "internal", 12) {
+			t.Errorf("%s of an authorized caller: %d %s", s.name, a.StatusCode, outcome)
 		}
 	}
-	d.asked.Store(0)
+	d.authorized.Store(0)
 	for _, s := range inEveryProtocol(searchRPC, "/v1/knowledge:search", `{"query":"x"}`)[:3] {
-		if a, outcome := h.outcome(s); a.StatusCode != http.StatusOK || d.asked.Load() != 0 {
-			t.Errorf("%s: %s, asked %d times", s.name, outcome, d.asked.Load())
+		if a, outcome := h.outcome(s); a.StatusCode != http.StatusOK || d.authorized.Load() != 0 {
+			t.Errorf("%s: %s, authorized %d times", s.name, outcome, d.authorized.Load())
 		}
 	}
 }
 
-// S82: a message to a method that anybody may call has 64 KiB at most, in every
-// protocol, also after decompression.
+// S82: a message to a method that needs no credential has at most 64 KiB, in every
+// protocol, before and after decompression.
 func TestS82PublicMessagesAreSmall(t *testing.T) {
 	t.Parallel()
 	d := &double{}
@@ -202,7 +202,7 @@ func TestS82PublicMessagesAreSmall(t *testing.T) {
 	)
 	for _, s := range all {
 		a, outcome := h.outcome(s, "Authorization", "")
-		if !says(outcome, "PAYLOAD_TOO_LARGE", "resource_exhausted", 8) || s.name == "REST" && a.StatusCode != http.StatusRequestEntityTooLarge {
+		if !refusedWith(outcome, "PAYLOAD_TOO_LARGE", "resource_exhausted", 8) || s.name == "REST" && a.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s: %d %s", s.name, a.StatusCode, outcome)
 		}
 	}
@@ -211,8 +211,8 @@ func TestS82PublicMessagesAreSmall(t *testing.T) {
 	}
 }
 
-// S82: nesting without end is the caller's mistake, wherever JSON is decoded, and
-// its field is named.
+// S82: deep nesting is an error of the caller, wherever JSON is decoded. The error names
+// the field.
 func TestS82NestingIsBounded(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
@@ -233,7 +233,7 @@ func TestS82NestingIsBounded(t *testing.T) {
 	}
 }
 
-// S82: a value costs more than its bytes, so a text of many values is refused
+// S82: decoding a value costs more than its bytes, so a text with many values is refused
 // before it is decoded.
 func TestS82ValuesAreBounded(t *testing.T) {
 	t.Parallel()
@@ -255,8 +255,8 @@ func TestS82ValuesAreBounded(t *testing.T) {
 	}
 }
 
-// S82: what is wrong with a request is listed up to a limit, however much it is.
-func TestS82RefusalsAreShort(t *testing.T) {
+// S82: a response lists the violations of a request only up to a limit.
+func TestS82ViolationsAreLimited(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	var fields, query []string
@@ -264,7 +264,7 @@ func TestS82RefusalsAreShort(t *testing.T) {
 		fields = append(fields, fmt.Sprintf(`"field%03d":1`, n))
 		query = append(query, fmt.Sprintf("f%d=1", n))
 	}
-	for name, a := range map[string]answer{
+	for name, a := range map[string]reply{
 		"a body":  h.call("POST", "/v1/knowledge:search", "{"+strings.Join(fields, ",")+"}"),
 		"a query": h.call("GET", "/v1/assistants?"+strings.Join(query, "&"), ""),
 	} {

@@ -40,7 +40,7 @@ func takeBody(w http.ResponseWriter, r *http.Request, route *route) error {
 	body = bytes.TrimSpace(body)
 	switch {
 	case route.body == "" && len(body) > 0:
-		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "this route takes no body")
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "this route has no body")
 	case route.body == "":
 		r.Body = http.NoBody
 		return nil

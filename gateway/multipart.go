@@ -65,8 +65,8 @@ func checkPart(part *multipart.Part, seen map[string]bool) error {
 	if _, params, err := mime.ParseMediaType(disposition); err != nil || params["name"] == "" {
 		return fault.Invalid("file", "is in a form whose Content-Disposition is malformed or gives a parameter twice")
 	}
-	if parameter := spelledTwice(disposition); parameter != "" {
-		return fault.Invalid("file", "is in a form that gives %s in two spellings", parameter)
+	if parameter := encodedTwice(disposition); parameter != "" {
+		return fault.Invalid("file", "is in a form that gives %s in two encodings", parameter)
 	}
 	if seen[name] {
 		return fault.Invalid(name, "must be given once")
@@ -75,9 +75,9 @@ func checkPart(part *multipart.Part, seen map[string]bool) error {
 	return nil
 }
 
-// spelledTwice returns a parameter that is given both as it is and in the encoding of
+// encodedTwice returns a parameter that is given both as it is and in the encoding of
 // RFC 8187, or "". Programs differ in which of the two they use.
-func spelledTwice(disposition string) string {
+func encodedTwice(disposition string) string {
 	given := map[string]bool{}
 	for part := range strings.SplitSeq(strings.ToLower(disposition), ";") {
 		name, _, _ := strings.Cut(part, "=")

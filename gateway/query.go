@@ -52,17 +52,17 @@ func checkQuery(route *route, raw string) (string, error) {
 
 // checkParameter returns a parameter as the services expect it, and what is wrong with it
 // or "".
-func (r *route) checkParameter(field protoreflect.FieldDescriptor, text string) (spelled, problem string) {
+func (r *route) checkParameter(field protoreflect.FieldDescriptor, text string) (converted, problem string) {
 	if m := field.Message(); m == nil || m.FullName() != "google.protobuf.FieldMask" {
 		return text, checkText(field, text)
 	}
 	paths := strings.Split(text, ",")
 	for i, path := range paths {
-		spelling, ok := maskPath(r.bodyMessage(), path)
+		name, ok := maskPath(r.bodyMessage(), path)
 		if !ok {
 			return text, "names no field: " + strconv.Quote(path)
 		}
-		paths[i] = spelling
+		paths[i] = name
 	}
 	return strings.Join(paths, ","), ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,9 +66,9 @@ func newREST(
 	for _, pattern := range pages.Patterns() {
 		routes[pattern.Method+" "+pattern.Path] = sitePattern(pattern)
 	}
-	for pattern, handle := range routes {
+	for _, pattern := range slices.Sorted(maps.Keys(routes)) {
 		verb, path, _ := strings.Cut(pattern, " ")
-		if err := a.mux.HandlePath(verb, path, handle); err != nil {
+		if err := a.mux.HandlePath(verb, path, routes[pattern]); err != nil {
 			return nil, err
 		}
 	}

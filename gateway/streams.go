@@ -94,7 +94,7 @@ type streamCounter struct {
 type streamKey [sha256.Size]byte
 
 // streamKeyOf returns the bucket in which a stream is counted. It depends on the
-// principal, not on how the client spells its header or which of its tokens it
+// principal, not on the form of the header or on which of its tokens the client
 // sends:
 //
 //   - an access token counts for its subject. The gateway verifies no token, so

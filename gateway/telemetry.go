@@ -42,7 +42,7 @@ func newTelemetry(deps Deps) (*telemetry, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	streams, err := meter.Int64UpDownCounter("gatehouse_streams_open", metric.WithUnit("{stream}"),
-		metric.WithDescription("Streams that clients hold open."))
+		metric.WithDescription("Open streams of clients."))
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}

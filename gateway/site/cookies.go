@@ -41,7 +41,7 @@ const (
 	loginPath   = "/oauth2"
 )
 
-// Purpose says what a sign-in at an identity provider is for.
+// Purpose is the purpose of a sign-in at an identity provider.
 type Purpose string
 
 // The purposes.
@@ -56,7 +56,7 @@ const (
 type Cookies struct{ secure bool }
 
 // NewCookies returns the cookies of a gateway with a public URL. Over https, browsers
-// send them over https alone.
+// send them only over https.
 func NewCookies(publicURL string) Cookies {
 	return Cookies{secure: strings.HasPrefix(publicURL, "https://")}
 }

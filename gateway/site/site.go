@@ -7,9 +7,8 @@
 //   - the OAuth endpoints for programs, such as /oauth2/token;
 //   - the navigation to identity providers and back.
 //
-// [Site.endpoints] is the table of all of them. The site has no data and takes no
-// decision about a user: it calls the auth service for each. What a page looks like
-// is in gateway/pages.
+// [Site.endpoints] is the table of all of them. The site has no data and decides nothing
+// about users: the auth service does. The content of the pages is in gateway/pages.
 //
 // The site shares the cookies of a browser's session with the REST routes below
 // /v1/auth ([Cookies]).
@@ -45,7 +44,7 @@ type Deps struct {
 	// Fail responds to a request with an error, and records it for the log.
 	Fail func(w http.ResponseWriter, r *http.Request, err error)
 	// Record records the fault with which a request failed, for the log. The site
-	// calls it when it responds by itself, with a page that says what is wrong.
+	// calls it when the response is a page that shows what is wrong.
 	Record func(r *http.Request, f *fault.Fault)
 }
 

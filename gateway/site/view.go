@@ -33,7 +33,7 @@ type view struct {
 	record func(r *http.Request, f *fault.Fault)
 }
 
-// show responds with a page. The address of a page may hold a code, so other sites
+// show responds with a page. The address of a page may contain a code, so other sites
 // must not see it. They see the origin, because without it browsers send no Origin
 // header with a form.
 func (v view) show(w http.ResponseWriter, r *http.Request, status int, page templ.Component, policy string) {

@@ -77,7 +77,7 @@ func TooLarge(limit int64) error {
 }
 
 // Printable returns the printable ASCII characters of a text that the client chose,
-// up to MaxText of them. gRPC metadata and logs can hold the result.
+// up to MaxText of them. The result is safe in gRPC metadata and logs.
 func Printable(s string) string {
 	out := make([]byte, 0, min(len(s), MaxText))
 	for i := 0; i < len(s) && len(out) < MaxText; i++ {
