@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/deps"
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/idempotency"
 	"github.com/gatehouse/gatehouse/platform/jobs"
@@ -73,13 +74,9 @@ type Deps struct {
 	Management grpc.ClientConnInterface
 	// Auth is a connection to the auth service.
 	Auth grpc.ClientConnInterface
-<<<<<<< HEAD
 	// Erasures is auth's feed of erased users and organizations.
-	Erasures gone.Source
-	// Authorizer holds the rules of the contracts.
-=======
+	Erasures erasure.Source
 	// Authorizer checks the rules of the contracts.
->>>>>>> i9-chat
 	Authorizer *authz.Authorizer
 	Clock      clock.Clock
 	Log        *slog.Logger
@@ -87,16 +84,6 @@ type Deps struct {
 	Meter      metric.MeterProvider
 }
 
-<<<<<<< HEAD
-func (d Deps) check() error {
-	if d.DB == nil || d.Management == nil || d.Auth == nil || d.Erasures == nil || d.Authorizer == nil || d.Clock == nil || d.Log == nil || d.Tracer == nil || d.Meter == nil {
-		return errors.New("chat: every dependency is required")
-	}
-	return nil
-}
-
-=======
->>>>>>> i9-chat
 // Service is the chat service.
 type Service struct {
 	db       *postgres.DB
@@ -127,23 +114,21 @@ func New(cfg Config, d Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-<<<<<<< HEAD
-	s := &Service{db: deps.DB, log: deps.Log, models: models, answers: answers}
-	if s.erasures, err = gone.NewFollower(gone.Deps{
-		DB: deps.DB, Source: deps.Erasures, Erase: erasure.NewStore(deps.DB).Erase, Clock: deps.Clock, Log: deps.Log,
-	}); err != nil {
-=======
 	s.jobs = k.jobs
 	c, err := b.conversations(k, s.listener)
 	if err != nil {
->>>>>>> i9-chat
 		return nil, err
 	}
 	s.tickets = c.tickets
 	// A room refers to the rows of rooms before it, as [room.List.Erase] requires.
 	s.rooms = room.List{k.collections, k.documents, k.search, c.conversations, c.runs, c.tickets, c.export}
+	entities, err := entities(entity.Deps{DB: d.DB, Tokens: tokens, Trail: b.trail, Clock: d.Clock})
+	if err != nil {
+		return nil, err
+	}
+	s.rooms = append(s.rooms, entities...)
 	s.erasures, err = erasure.NewFollower(erasure.Deps{
-		DB: d.DB, Source: erasure.Remote(d.Auth), Erase: s.rooms.Erase(d.DB), Clock: d.Clock, Log: d.Log,
+		DB: d.DB, Source: d.Erasures, Erase: s.rooms.Erase(d.DB), Clock: d.Clock, Log: d.Log,
 	})
 	return s, err
 }
