@@ -8,10 +8,12 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
+// decode returns the key of a message.
 func decode(in *authv1.PublishableKey) Key {
 	return Key{ID: in.GetId(), DisplayName: strings.TrimSpace(in.GetDisplayName()), Origins: in.GetOrigins(), Disabled: in.GetDisabled()}
 }
 
+// encode returns a key as the contract has it.
 func encode(k Key) *authv1.PublishableKey {
 	return &authv1.PublishableKey{
 		Id: k.ID, DisplayName: k.DisplayName, Key: k.Key, Origins: k.Origins, Disabled: k.Disabled,
@@ -19,6 +21,7 @@ func encode(k Key) *authv1.PublishableKey {
 	}
 }
 
+// reply returns the response for a key, or the error.
 func reply(k Key, err error) (*authv1.PublishableKey, error) {
 	if err != nil {
 		return nil, err

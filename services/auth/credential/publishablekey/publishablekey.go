@@ -1,10 +1,9 @@
-// Package publishablekey is the room of the keys that stand in web pages.
+// Package publishablekey is the room of the keys that web pages contain.
 //
-// A publishable key tells the public app which organization a page belongs to.
-// Everybody reads it there, so it opens nothing by itself: it stands for its
-// organization on the pages of its origins alone, as browsers say them, and is no
-// credential to anything else. Package platform/apikey has its form, and how
-// services find out what one stands for.
+// A publishable key tells the public app to which organization a page belongs. Anyone
+// can read it there, so it gives access to nothing by itself. It stands for its
+// organization only on pages of its origins, as browsers report them. Package
+// platform/apikey has the format, and the lookup by services.
 package publishablekey
 
 import (
@@ -18,20 +17,22 @@ import (
 )
 
 const (
-	// resourceType is what the audit trail calls a publishable key, kind what faults do.
+	// resourceType is the name of a publishable key in the audit trail, and kind its
+	// name in faults.
 	resourceType, kind = "publishable_key", "publishable key"
 
-	// maxPerOrganization bounds how many publishable keys an organization has.
+	// maxPerOrganization is the number of publishable keys that an organization may
+	// have.
 	maxPerOrganization = 100
 )
 
 // Key is a publishable key.
 type Key struct {
 	OrganizationID, ID string
-	// Key is what stands in pages.
+	// Key is the value in pages.
 	Key         string
 	DisplayName string
-	// Origins are those whose pages may show the key.
+	// Origins are those of the pages that may contain the key.
 	Origins                []string
 	Disabled               bool
 	Revision               int64
@@ -41,7 +42,7 @@ type Key struct {
 // Etag changes with each update.
 func (k Key) Etag() string { return strconv.FormatInt(k.Revision, 36) }
 
-// Validate checks what the contract cannot say.
+// Validate checks what the contract cannot express.
 func (k Key) Validate() error {
 	if k.DisplayName == "" {
 		return fault.Invalid("publishableKey.displayName", "must not be empty")
@@ -51,20 +52,20 @@ func (k Key) Validate() error {
 	}
 	for i, o := range k.Origins {
 		if !origin.Valid(o) {
-			return fault.Invalid(fmt.Sprintf("publishableKey.origins[%d]", i), "must be exactly scheme://host[:port], as a browser says it")
+			return fault.Invalid(fmt.Sprintf("publishableKey.origins[%d]", i), "must be exactly scheme://host[:port], as a browser sends it")
 		}
 	}
 	return nil
 }
 
-// fields are those that a client may change, by their names in the contract.
+// fields are the fields that clients can change, by their names in the contract.
 var fields = patch.Fields[Key]{ //nolint:gochecknoglobals // a constant table
 	"display_name": patch.At(func(k *Key) *string { return &k.DisplayName }),
 	"origins":      patch.At(func(k *Key) *[]string { return &k.Origins }),
 	"disabled":     patch.At(func(k *Key) *bool { return &k.Disabled }),
 }
 
-// Apply returns k with the fields of the mask taken from the patch.
+// Apply returns k with the fields of the mask set from the patch.
 func (k Key) Apply(patch Key, mask []string) (Key, error) {
 	after, err := fields.Apply(k, patch, mask)
 	if err != nil {

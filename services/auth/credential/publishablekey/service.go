@@ -20,14 +20,15 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store *Store
 	Trail *audit.Trail
 	Clock clock.Clock
 }
 
-// Service implements the RPCs of publishable keys.
+// Service implements the RPCs of publishable keys, and the one with which services look
+// up a key.
 type Service struct {
 	authv1.UnsafePublishableKeyServiceServer
 	authv1.UnsafePublishableKeyDirectoryServiceServer
@@ -140,8 +141,7 @@ func (s *Service) DeletePublishableKey(ctx context.Context, req *authv1.DeletePu
 	return &authv1.DeletePublishableKeyResponse{}, nil
 }
 
-// locked runs fn on a key that nobody else can change meanwhile, in the state that
-// the caller builds on.
+// locked runs fn on a locked key whose etag is the caller's.
 func (s *Service) locked(ctx context.Context, keyID, etag string, fn func(ctx context.Context, tx postgres.Tx, k Key) error) error {
 	caller, err := identity.Require(ctx)
 	if err != nil {

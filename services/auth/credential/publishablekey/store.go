@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// list is what may be asked of the list.
+// list declares how keys are ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "publishable keys",
 	ID:           "id",
@@ -22,7 +22,7 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 
 const columns = "organization_id::text, id::text, key, display_name, origins, disabled, revision, created_at, updated_at"
 
-// Store keeps publishable keys in Postgres.
+// Store stores publishable keys in Postgres.
 type Store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
@@ -41,8 +41,8 @@ func (s *Store) inTx(ctx context.Context, organizationID string, fn func(ctx con
 	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID}, fn)
 }
 
-// count returns how many keys an organization has, and keeps others from adding any
-// meanwhile.
+// count returns the number of an organization's keys, and locks the organization so
+// that concurrent creations wait.
 func (s *Store) count(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
 	if _, err := postgres.TxExec(ctx, tx, "SELECT FROM organizations WHERE id = $1 FOR NO KEY UPDATE", organizationID); err != nil {
 		return 0, err
@@ -95,7 +95,7 @@ func (s *Store) list(ctx context.Context, organizationID string, req paging.Requ
 	})
 }
 
-// resolve answers what a key stands for on pages of an origin.
+// resolve returns what a key stands for on pages of an origin.
 func (s *Store) resolve(ctx context.Context, key, of string) (apikey.Publishable, error) {
 	var allowed bool
 	found, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (apikey.Publishable, error) {
