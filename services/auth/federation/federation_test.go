@@ -42,7 +42,7 @@ func TestSomebodyNewGetsAnAccountAndComesBackToIt(t *testing.T) {
 	authtest.Must(t, err)
 	authtest.WantActions(t, f.Bundle, p.OrganizationID, "auth.user.created", "auth.identity.linked", "auth.session.created", "auth.session.created",
 		"auth.session.created", "auth.session.created")
-	if n := f.Issuer.Asked("/.well-known/openid-configuration"); n != 1 {
+	if n := f.Issuer.Requests("/.well-known/openid-configuration"); n != 1 {
 		t.Errorf("the provider was asked for its metadata %d times", n)
 	}
 	// S9: no password opens the account, and trying one is answered like any other.
@@ -51,7 +51,7 @@ func TestSomebodyNewGetsAnAccountAndComesBackToIt(t *testing.T) {
 	// After an hour what the provider says of itself is asked anew.
 	f.Clock.Advance(time.Hour)
 	f.Begin(t)
-	if n := f.Issuer.Asked("/.well-known/openid-configuration"); n != 2 {
+	if n := f.Issuer.Requests("/.well-known/openid-configuration"); n != 2 {
 		t.Errorf("the provider was asked for its metadata %d times", n)
 	}
 }

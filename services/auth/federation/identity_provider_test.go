@@ -92,9 +92,9 @@ func TestS16AHostileIssuerOpensNoForeignAccount(t *testing.T) {
 		t.Errorf("an account changed:\n%s\n%s", before, after)
 	}
 	// As the issuer that it is not, or at the other's provider, it is nobody.
-	other.Issuer.Spoil = func(_, claims map[string]any) { claims["iss"] = e.Issuer.URL }
+	other.Issuer.EditToken = func(_, claims map[string]any) { claims["iss"] = e.Issuer.URL }
 	other.WantRefused(t, claimsOf("1", "new@other.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
-	other.Issuer.Spoil = nil
+	other.Issuer.EditToken = nil
 	begun := e.Begin(t)
 	code, err := other.Issuer.Authorize(begun.GetAuthorizationUrl(), claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
@@ -348,7 +348,7 @@ func TestS65IssuersInsideAreNotReached(t *testing.T) {
 		_, err = e.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: e.Provider})
 		authtest.WantReason(t, err, faultv1.Reason_REASON_EGRESS_DENIED)
 	}
-	if n := e.Issuer.Asked("/.well-known/openid-configuration"); n != 0 {
+	if n := e.Issuer.Requests("/.well-known/openid-configuration"); n != 0 {
 		t.Errorf("asked %d times", n)
 	}
 	// The operator's own are.

@@ -290,7 +290,7 @@ func TestApplesClientSignsItsSecret(t *testing.T) {
 		p.Kind, p.TeamID, p.KeyID = federation.Apple, "TEAM", "KEY"
 		p.ClientSecret = config.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 	})
-	f.Issuer.Secret = func(presented string) bool {
+	f.Issuer.CheckSecret = func(presented string) bool {
 		token, err := jwt.Parse(presented, func(*jwt.Token) (any, error) { return key.Public(), nil }, jwt.WithValidMethods([]string{"ES256"}),
 			jwt.WithIssuer("TEAM"), jwt.WithSubject(issuerstub.ClientID), jwt.WithAudience(f.Issuer.URL), jwt.WithExpirationRequired(),
 			jwt.WithTimeFunc(f.Clock.Now))
@@ -309,7 +309,7 @@ func TestApplesClientSignsItsSecret(t *testing.T) {
 	if tokens.GetUser().GetEmail() != authtest.Ada {
 		t.Errorf("came as %v", tokens.GetUser())
 	}
-	f.Issuer.Secret = func(string) bool { return false }
+	f.Issuer.CheckSecret = func(string) bool { return false }
 	f.WantRefused(t, profile, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 

@@ -9,6 +9,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
+// decode returns the role of a message.
 func decode(in *authv1.Role) Role {
 	return Role{
 		ID: in.GetId(), DisplayName: strings.TrimSpace(in.GetDisplayName()), Description: in.GetDescription(),
@@ -16,6 +17,7 @@ func decode(in *authv1.Role) Role {
 	}
 }
 
+// encode returns a role as the contract has it.
 func encode(r Role) *authv1.Role {
 	return &authv1.Role{
 		Id: r.ID, DisplayName: r.DisplayName, Description: r.Description, Permissions: r.Permissions,
@@ -23,6 +25,7 @@ func encode(r Role) *authv1.Role {
 	}
 }
 
+// reply returns the response for a role, or the error.
 func reply(r Role, err error) (*authv1.Role, error) {
 	if err != nil {
 		return nil, err

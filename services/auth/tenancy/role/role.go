@@ -1,11 +1,11 @@
-// Package role is the room of the roles that organizations make themselves: named
-// sets of permissions, beside the four built-in ones.
+// Package role is the room of custom roles: named sets of permissions that an
+// organization creates, beside the four built-in roles.
 //
-// Members, invitations and service accounts hold a custom role by its id among
-// their roles. What it gives stands in the token (claim permissions), as services
-// judge a call without asking; so a change takes the force from the tokens of
-// those who hold the role. Nobody makes, changes or deletes a role that gives more
-// than they hold, and none gives what is the operators' alone.
+// Members, invitations and service accounts refer to a custom role by its id. Tokens
+// contain the permissions of roles (claim permissions), because services check a call
+// without a lookup. So a change of a role revokes the tokens of everyone who has it.
+// Nobody creates, changes or deletes a role that gives more than they have, and no role
+// gives a permission of operators.
 package role
 
 import (
@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	// resourceType is what faults and the audit trail call a role.
+	// resourceType is the name of a role in faults and in the audit trail.
 	resourceType = "role"
 
-	// maxPerOrganization bounds how many roles an organization has.
+	// maxPerOrganization is the number of roles that an organization may have.
 	maxPerOrganization = 100
 )
 
@@ -40,11 +40,11 @@ type Role struct {
 // Etag changes with each update.
 func (r Role) Etag() string { return strconv.FormatInt(r.Revision, 36) }
 
-// Grant is what the role gives.
+// Grant returns the rights that the role gives.
 func (r Role) Grant() organization.Grant { return organization.Grant{Permissions: r.Permissions} }
 
-// Validate checks what the contract cannot say; grantable tells of a permission
-// whether a role can give it.
+// Validate checks what the contract cannot express. grantable reports whether a role
+// can give a permission.
 func (r Role) Validate(grantable func(permission string) bool) error {
 	if r.DisplayName == "" {
 		return fault.Invalid("role.displayName", "must not be empty")
@@ -61,13 +61,13 @@ func (r Role) Validate(grantable func(permission string) bool) error {
 	}
 	for _, permission := range r.Permissions {
 		if !grantable(permission) {
-			return fault.Invalid("role.permissions", "%q is no permission that a role can give", permission)
+			return fault.Invalid("role.permissions", "%q is not a permission that a role can give", permission)
 		}
 	}
 	return nil
 }
 
-// fields are those that a client may change, by their names in the contract.
+// fields are the fields that clients can change, by their names in the contract.
 var fields = patch.Fields[Role]{ //nolint:gochecknoglobals // a constant table
 	"display_name": patch.At(func(r *Role) *string { return &r.DisplayName }),
 	"description":  patch.At(func(r *Role) *string { return &r.Description }),

@@ -25,7 +25,7 @@ import (
 
 const permissionWrite = "roles.write"
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store       *Store
 	Rights      *organization.Rights
@@ -126,7 +126,7 @@ func (s *Service) UpdateRole(ctx context.Context, req *authv1.UpdateRoleRequest)
 	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	var after Role
 	err = s.deps.Store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		before, maker, err := s.locked(ctx, tx, caller, patch.ID, etag)
+		before, grant, err := s.locked(ctx, tx, caller, patch.ID, etag)
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (s *Service) UpdateRole(ctx context.Context, req *authv1.UpdateRoleRequest)
 		if err := after.Validate(s.deps.Authorizer.Grantable); err != nil {
 			return err
 		}
-		if err := maker.Cover(after.Grant()); err != nil {
+		if err := grant.Cover(after.Grant()); err != nil {
 			return err
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
@@ -153,8 +153,8 @@ func (s *Service) UpdateRole(ctx context.Context, req *authv1.UpdateRoleRequest)
 	return reply(after, err)
 }
 
-// revokeTokens takes the force from the tokens of those who have a role: tokens say
-// what it gave when they were issued.
+// revokeTokens revokes the tokens of everyone who has a role, because tokens contain
+// what the role gave when they were issued.
 func (s *Service) revokeTokens(ctx context.Context, tx postgres.Tx, r Role) error {
 	holders, err := s.deps.Store.holders(ctx, tx, r)
 	if err != nil {
@@ -173,11 +173,11 @@ func (s *Service) DeleteRole(ctx context.Context, req *authv1.DeleteRoleRequest)
 		return nil, err
 	}
 	err = s.deps.Store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		r, maker, err := s.locked(ctx, tx, caller, req.GetId(), rpcserver.Etag(ctx, req.GetEtag()))
+		r, grant, err := s.locked(ctx, tx, caller, req.GetId(), rpcserver.Etag(ctx, req.GetEtag()))
 		if err != nil {
 			return err
 		}
-		holders, err := s.revokeFromHolders(ctx, tx, maker, r, req.GetForce())
+		holders, err := s.revokeFromHolders(ctx, tx, grant, r, req.GetForce())
 		if err != nil {
 			return err
 		}
@@ -197,9 +197,9 @@ func (s *Service) DeleteRole(ctx context.Context, req *authv1.DeleteRoleRequest)
 	return &authv1.DeleteRoleResponse{}, nil
 }
 
-// revokeFromHolders takes a role from all who have it, where that is forced, and answers who
-// had it.
-func (s *Service) revokeFromHolders(ctx context.Context, tx postgres.Tx, maker organization.Grant, r Role, force bool) (holders []string, err error) {
+// revokeFromHolders removes a role from everyone who has it, if that is forced, and
+// returns who had it.
+func (s *Service) revokeFromHolders(ctx context.Context, tx postgres.Tx, grant organization.Grant, r Role, force bool) (holders []string, err error) {
 	if holders, err = s.deps.Store.holders(ctx, tx, r); err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func (s *Service) revokeFromHolders(ctx context.Context, tx postgres.Tx, maker o
 	if err != nil {
 		return nil, err
 	}
-	if err := organization.CheckManage(maker, r.Grant(), instead); err != nil {
+	if err := organization.CheckManage(grant, r.Grant(), instead); err != nil {
 		return nil, err
 	}
 	if err := s.deps.Store.replaceInHolders(ctx, tx, r, organization.RoleViewer, clock.Stamp(s.deps.Clock)); err != nil {
@@ -223,9 +223,8 @@ func (s *Service) revokeFromHolders(ctx context.Context, tx postgres.Tx, maker o
 	return holders, s.deps.Revocations.RevokeMembers(ctx, tx, r.OrganizationID, holders)
 }
 
-// locked returns a role that nobody else can change meanwhile, in the state that
-// the caller builds on, and what the caller holds, which is no less than the role
-// gives.
+// locked locks and returns a role whose etag is the caller's, with the rights of the
+// caller, which cover the role.
 func (s *Service) locked(ctx context.Context, tx postgres.Tx, caller *identity.Principal, roleID, etag string) (Role, organization.Grant, error) {
 	r, err := s.deps.Store.getForUpdate(ctx, tx, caller.OrganizationID, roleID)
 	if err != nil {
@@ -234,21 +233,20 @@ func (s *Service) locked(ctx context.Context, tx postgres.Tx, caller *identity.P
 	if err := fault.CheckEtag(resourceType, etag, r.Etag()); err != nil {
 		return r, organization.Grant{}, err
 	}
-	maker, err := s.callerGrant(ctx, tx, caller, r)
-	return r, maker, err
+	grant, err := s.callerGrant(ctx, tx, caller, r)
+	return r, grant, err
 }
 
-// callerGrant returns what the caller holds now, if it is enough to have to do with a
-// role.
+// callerGrant returns the current rights of the caller, if they cover a role.
 func (s *Service) callerGrant(ctx context.Context, tx postgres.Tx, caller *identity.Principal, r Role) (organization.Grant, error) {
-	maker, err := s.deps.Rights.OfCaller(ctx, tx, caller)
+	grant, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 	if err != nil {
-		return maker, err
+		return grant, err
 	}
-	if err := maker.Require(permissionWrite); err != nil {
-		return maker, err
+	if err := grant.Require(permissionWrite); err != nil {
+		return grant, err
 	}
-	return maker, maker.Cover(r.Grant())
+	return grant, grant.Cover(r.Grant())
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, r Role, verb string, changes map[string]audit.Change) error {

@@ -12,7 +12,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// list is what may be asked of the list.
+// list declares how roles are ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "roles",
 	ID:           "id",
@@ -22,7 +22,7 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 
 const columns = "organization_id::text, id::text, display_name, description, permissions, revision, created_at, updated_at"
 
-// Store keeps custom roles in Postgres, and takes them from those who have them.
+// Store stores custom roles in Postgres, and removes them from their holders.
 type Store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
@@ -89,20 +89,21 @@ func (s *Store) list(ctx context.Context, organizationID string, req paging.Requ
 	})
 }
 
-// holders returns the ids of the users who have a role, and keeps it so: a token that
-// is being issued holds what its user has.
+// holders returns the ids of the users who have a role, and locks their memberships.
+// Issuing a token locks the membership too.
 func (s *Store) holders(ctx context.Context, tx pgx.Tx, r Role) ([]string, error) {
 	return postgres.TxAll(ctx, tx, pgx.RowTo[string],
 		"SELECT user_id::text FROM memberships WHERE organization_id = $1 AND $2 = ANY (roles) FOR NO KEY UPDATE", r.OrganizationID, r.ID)
 }
 
-// invited returns how many waiting invitations give a role.
+// invited returns the number of pending invitations that give a role.
 func (s *Store) invited(ctx context.Context, tx pgx.Tx, r Role) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int],
 		"SELECT count(*) FROM invitations WHERE organization_id = $1 AND $2 = ANY (roles) AND accepted_at IS NULL", r.OrganizationID, r.ID)
 }
 
-// replaceInHolders takes a role from who has it, and leaves another one to who has no other.
+// replaceInHolders removes a role from its holders. Those without another role get the
+// role instead.
 func (s *Store) replaceInHolders(ctx context.Context, tx pgx.Tx, r Role, instead string, now time.Time) error {
 	const left = "coalesce(nullif(array_remove(roles, $2), '{}'), ARRAY [$3])"
 	if _, err := postgres.TxExec(ctx, tx, "UPDATE memberships SET roles = "+left+", updated_at = $4 WHERE organization_id = $1 AND $2 = ANY (roles)",
@@ -116,7 +117,7 @@ func (s *Store) replaceInHolders(ctx context.Context, tx pgx.Tx, r Role, instead
 
 func taken(err error) error {
 	if name, ok := postgres.ViolatedConstraint(err); ok && name == "roles_name" {
-		return fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "a role of this name exists")
+		return fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "a role with this name exists")
 	}
 	return err
 }

@@ -8,10 +8,12 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
+// decode returns the service account of a message.
 func decode(in *authv1.ServiceAccount) ServiceAccount {
 	return ServiceAccount{ID: in.GetId(), DisplayName: strings.TrimSpace(in.GetDisplayName()), Roles: in.GetRoles(), Disabled: in.GetDisabled()}
 }
 
+// encode returns a service account as the contract has it.
 func encode(a ServiceAccount) *authv1.ServiceAccount {
 	return &authv1.ServiceAccount{
 		Id: a.ID, DisplayName: a.DisplayName, Roles: a.Roles, Disabled: a.Disabled,
@@ -19,6 +21,7 @@ func encode(a ServiceAccount) *authv1.ServiceAccount {
 	}
 }
 
+// reply returns the response for a service account, or the error.
 func reply(a ServiceAccount, err error) (*authv1.ServiceAccount, error) {
 	if err != nil {
 		return nil, err

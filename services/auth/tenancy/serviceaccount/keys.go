@@ -61,7 +61,7 @@ func (s *Service) DeleteServiceAccountApiKey(ctx context.Context, req *authv1.De
 	return &authv1.DeleteApiKeyResponse{}, nil
 }
 
-// manageScoped is manage for what is the account's own, in whose scope fn runs.
+// manageScoped is manage in the account's own scope, for its keys.
 func (s *Service) manageScoped(ctx context.Context, req interface {
 	GetOrganizationId() string
 	GetServiceAccountId() string

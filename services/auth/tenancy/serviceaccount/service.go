@@ -25,7 +25,7 @@ import (
 
 const permissionWrite = "service_accounts.write"
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store       *Store
 	Rights      *organization.Rights
@@ -96,11 +96,11 @@ func (s *Service) CreateServiceAccount(ctx context.Context, req *authv1.CreateSe
 		return nil, err
 	}
 	err = s.deps.Store.inTx(ctx, a.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		maker, err := s.callerGrant(ctx, tx, caller)
+		grant, err := s.callerGrant(ctx, tx, caller)
 		if err != nil {
 			return err
 		}
-		if err := s.checkRoles(ctx, tx, maker, a); err != nil {
+		if err := s.checkRoles(ctx, tx, grant, a); err != nil {
 			return err
 		}
 		n, err := s.deps.Store.count(ctx, tx, a.OrganizationID)
@@ -123,7 +123,7 @@ func (s *Service) UpdateServiceAccount(ctx context.Context, req *authv1.UpdateSe
 	patch, etag := decode(req.GetServiceAccount()), rpcserver.Etag(ctx, req.GetServiceAccount().GetEtag())
 	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
 	var after ServiceAccount
-	err := s.manage(ctx, req.GetOrganizationId(), patch.ID, func(ctx context.Context, tx postgres.Tx, maker organization.Grant, before ServiceAccount) error {
+	err := s.manage(ctx, req.GetOrganizationId(), patch.ID, func(ctx context.Context, tx postgres.Tx, grant organization.Grant, before ServiceAccount) error {
 		if err := fault.CheckEtag(kind, etag, before.Etag()); err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func (s *Service) UpdateServiceAccount(ctx context.Context, req *authv1.UpdateSe
 		if after, err = before.Apply(patch, mask); err != nil {
 			return err
 		}
-		if err := s.checkRoles(ctx, tx, maker, after); err != nil {
+		if err := s.checkRoles(ctx, tx, grant, after); err != nil {
 			return err
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
@@ -175,18 +175,17 @@ func (s *Service) DeleteServiceAccount(ctx context.Context, req *authv1.DeleteSe
 	return &authv1.DeleteServiceAccountResponse{}, nil
 }
 
-// manage runs fn on an account of the organization that the caller acts in, when
-// the caller holds enough to have to do with it. Nobody else changes it meanwhile,
-// nor the caller's rights.
+// manage runs fn on a locked account of the organization in which the caller acts, if
+// the caller has at least the account's rights. The caller's rights are locked too.
 func (s *Service) manage(ctx context.Context, organizationID, accountID string,
-	fn func(ctx context.Context, tx postgres.Tx, maker organization.Grant, a ServiceAccount) error,
+	fn func(ctx context.Context, tx postgres.Tx, grant organization.Grant, a ServiceAccount) error,
 ) error {
 	caller, err := organization.RequireActing(ctx, organizationID)
 	if err != nil {
 		return err
 	}
 	return s.deps.Store.inTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
-		maker, err := s.callerGrant(ctx, tx, caller)
+		grant, err := s.callerGrant(ctx, tx, caller)
 		if err != nil {
 			return err
 		}
@@ -194,29 +193,30 @@ func (s *Service) manage(ctx context.Context, organizationID, accountID string,
 		if err != nil {
 			return err
 		}
-		if err := maker.Cover(s.deps.Rights.OfMember(a.member())); err != nil {
+		if err := grant.Cover(s.deps.Rights.OfMember(a.member())); err != nil {
 			return err
 		}
-		return fn(ctx, tx, maker, a)
+		return fn(ctx, tx, grant, a)
 	})
 }
 
-// callerGrant returns what the caller holds now, if it may manage service accounts.
+// callerGrant returns the current rights of the caller, if the caller may manage
+// service accounts.
 func (s *Service) callerGrant(ctx context.Context, tx postgres.Tx, caller *identity.Principal) (organization.Grant, error) {
-	maker, err := s.deps.Rights.OfCaller(ctx, tx, caller)
+	grant, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 	if err != nil {
-		return maker, err
+		return grant, err
 	}
-	return maker, maker.Require(permissionWrite)
+	return grant, grant.Require(permissionWrite)
 }
 
-// checkRoles refuses roles that there are not, or that the maker could not give.
-func (s *Service) checkRoles(ctx context.Context, tx postgres.Tx, maker organization.Grant, a ServiceAccount) error {
+// checkRoles refuses roles that do not exist, or that the caller may not give.
+func (s *Service) checkRoles(ctx context.Context, tx postgres.Tx, grant organization.Grant, a ServiceAccount) error {
 	given, err := s.deps.Rights.OfRoles(ctx, tx, a.OrganizationID, fieldRoles, a.Roles)
 	if err != nil {
 		return err
 	}
-	return maker.Cover(given)
+	return grant.Cover(given)
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, a ServiceAccount, verb string, changes map[string]audit.Change) error {

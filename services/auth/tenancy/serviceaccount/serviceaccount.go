@@ -1,14 +1,14 @@
-// Package serviceaccount is the room of the programs that belong to an
+// Package serviceaccount is the room of service accounts: programs that belong to an
 // organization rather than to a person.
 //
-// A service account is a user of another kind: a member of its one organization,
-// by which it has roles, and the holder of API keys (package apikey). It has no
-// address, no password and no factor, so that nothing signs it in; it is not among
-// the members that are listed or changed as people, and never an owner. Its keys
-// resolve like those of people: they follow its roles, and end with it.
+// A service account is another kind of user. It is a member of its one organization,
+// which gives it roles, and has API keys (package apikey). It has no address, no
+// password and no factor, so it cannot sign in. It is not listed or changed as a member
+// is, and is never an owner. Its keys work like those of users: they follow its roles,
+// and are deleted with it.
 //
-// Whoever has to do with a service account holds what the account holds: otherwise
-// a new key of a mightier account would be a way up.
+// A caller must have at least the rights of the service account to manage it. Otherwise
+// a new key of a more privileged account would raise the caller's rights.
 package serviceaccount
 
 import (
@@ -22,12 +22,14 @@ import (
 )
 
 const (
-	// resourceType is what the audit trail calls a service account, kind what faults do.
+	// resourceType is the name of a service account in the audit trail, and kind its
+	// name in faults.
 	resourceType, kind = "service_account", "service account"
 
 	fieldRoles = "serviceAccount.roles"
 
-	// maxPerOrganization bounds how many service accounts an organization has.
+	// maxPerOrganization is the number of service accounts that an organization may
+	// have.
 	maxPerOrganization = 100
 )
 
@@ -37,7 +39,7 @@ type ServiceAccount struct {
 	DisplayName        string
 	// Roles are names of built-in roles and ids of custom ones.
 	Roles []string
-	// Permissions are those that the custom ones give.
+	// Permissions are those of the custom roles.
 	Permissions            []string
 	Disabled               bool
 	Revision               int64
@@ -47,7 +49,7 @@ type ServiceAccount struct {
 // Etag changes with each update.
 func (a ServiceAccount) Etag() string { return strconv.FormatInt(a.Revision, 36) }
 
-// member is the account's membership.
+// member returns the account's membership.
 func (a ServiceAccount) member() organization.Member {
 	m := organization.Member{
 		OrganizationID: a.OrganizationID, ServiceAccount: true, Roles: a.Roles, Permissions: a.Permissions,
@@ -57,7 +59,7 @@ func (a ServiceAccount) member() organization.Member {
 	return m
 }
 
-// Validate checks what the contract cannot say.
+// Validate checks what the contract cannot express.
 func (a ServiceAccount) Validate() error {
 	if a.DisplayName == "" {
 		return fault.Invalid("serviceAccount.displayName", "must not be empty")
@@ -66,19 +68,19 @@ func (a ServiceAccount) Validate() error {
 		return fault.Invalid(fieldRoles, "must not be empty")
 	}
 	if slices.Contains(a.Roles, organization.RoleOwner) {
-		return fault.Invalid(fieldRoles, "a service account is never an owner")
+		return fault.Invalid(fieldRoles, "a service account cannot be an owner")
 	}
 	return nil
 }
 
-// fields are those that a client may change, by their names in the contract.
+// fields are the fields that clients can change, by their names in the contract.
 var fields = patch.Fields[ServiceAccount]{ //nolint:gochecknoglobals // a constant table
 	"display_name": patch.At(func(a *ServiceAccount) *string { return &a.DisplayName }),
 	"roles":        patch.At(func(a *ServiceAccount) *[]string { return &a.Roles }),
 	"disabled":     patch.At(func(a *ServiceAccount) *bool { return &a.Disabled }),
 }
 
-// Apply returns a with the fields of the mask taken from the patch.
+// Apply returns a with the fields of the mask set from the patch.
 func (a ServiceAccount) Apply(patch ServiceAccount, mask []string) (ServiceAccount, error) {
 	after, err := fields.Apply(a, patch, mask)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// list is what may be asked of the list.
+// list declares how service accounts are ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "service accounts",
 	ID:           "u.id",
@@ -22,9 +22,9 @@ const selection = `SELECT m.organization_id::text, u.id::text, u.display_name, m
 	u.disabled, u.revision, u.created_at, u.updated_at
 	FROM memberships m JOIN users u ON u.id = m.user_id AND u.kind = 'service' WHERE m.organization_id = $1`
 
-// Store keeps service accounts in Postgres: each is a user with one membership.
-// Row level security shows a user to its organization, and lets it be changed in
-// its own scope alone.
+// Store stores service accounts in Postgres: each is a user with one membership. Row
+// level security shows the user to its organization, and allows changes only in the
+// user's own scope.
 type Store struct {
 	db            *postgres.DB
 	tokens        *paging.Tokens
@@ -46,7 +46,7 @@ func (s *Store) inTx(ctx context.Context, organizationID string, fn func(ctx con
 	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID}, fn)
 }
 
-// enter makes what follows in a transaction of its organization the account's own.
+// enter moves a transaction in the organization's scope to the account's own scope.
 func enter(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 	return postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: a.OrganizationID, UserID: a.ID})
 }
@@ -80,7 +80,7 @@ func (s *Store) save(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 	return s.organizations.SaveMember(ctx, tx, a.member())
 }
 
-// remove deletes an account, and with it its keys.
+// remove deletes an account with its keys.
 func (s *Store) remove(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 	if err := enter(ctx, tx, a); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (s *Store) get(ctx context.Context, organizationID, id string) (ServiceAcco
 	return a, postgres.NotFound(err, kind)
 }
 
-// getIn is get inside a transaction of the organization.
+// getIn is get inside a transaction in the organization's scope.
 func (s *Store) getIn(ctx context.Context, tx pgx.Tx, organizationID, id string) (ServiceAccount, error) {
 	a, err := postgres.TxOne(ctx, tx, scan, selection+" AND u.id = $2", organizationID, id)
 	return a, postgres.NotFound(err, kind)
