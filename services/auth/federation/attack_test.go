@@ -19,7 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestAnAttemptIsForItsBeginnerOnceAndForTenMinutes(t *testing.T) {
+func TestAttempt_WorksOnceForItsClientForTenMinutes(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t, func(c *auth.Config) {
 		other := c.Providers[0]
@@ -72,7 +72,7 @@ func TestAnAttemptIsForItsBeginnerOnceAndForTenMinutes(t *testing.T) {
 	}
 }
 
-func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
+func TestFinishSignIn_InvalidIDToken_IsRefused(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	authtest.Must(t, func() error { _, err := f.SignInAs(t, claimsOf("1", "ada@example.org")); return err }())
@@ -137,7 +137,7 @@ func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
 	g.WantRefused(t, claimsOf("1", "ada@example.org"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
-func TestTheIssuerIsComparedWhereItIsPromised(t *testing.T) {
+func TestFinishSignIn_IssParameter_IsComparedWherePromised(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	f.Issuer.Metadata = func(m map[string]any) { m["authorization_response_iss_parameter_supported"] = true }
@@ -148,7 +148,7 @@ func TestTheIssuerIsComparedWhereItIsPromised(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-func TestS58AProviderThatDoesNotWorkIsUnavailable(t *testing.T) {
+func TestS58BrokenProviderIsUnavailable(t *testing.T) {
 	t.Parallel()
 	for what, change := range map[string]func(map[string]any){
 		"another issuer":  func(m map[string]any) { m["issuer"] = "https://evil.example" },
@@ -189,7 +189,7 @@ func TestS58AProviderThatDoesNotWorkIsUnavailable(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestUsersAreSentBackToListedPlacesAlone(t *testing.T) {
+func TestBeginSignIn_UnlistedRedirect_IsRefused(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	for redirect, want := range map[string]string{
