@@ -89,9 +89,9 @@ func stream(t *testing.T, messages []llms.MessageContent, tools ...string) model
 	return result
 }
 
-// TestAnswers labels questions with what the answer must hold, first; or nothing, where
+// TestExtractive_LabeledQuestions_AreAnsweredOrDeclined labels questions with what the answer must hold, first; or nothing, where
 // the library does not answer, however many words it shares.
-func TestAnswers(t *testing.T) {
+func TestExtractive_LabeledQuestions_AreAnsweredOrDeclined(t *testing.T) {
 	t.Parallel()
 	labeled := map[string]string{
 		"How many vacation days do employees have?":               "30 vacation days",

@@ -32,7 +32,7 @@ func embedder(t *testing.T, dimensions int, options modelstub.Options) (embed.Em
 	return provider.Embedder("e", dimensions), stub
 }
 
-func TestEmbedder_Embed(t *testing.T) {
+func TestEmbedder_Embed_KeepsOrderAndRetries(t *testing.T) {
 	t.Parallel()
 
 	t.Run("vectors have the order of the texts, over batches and shuffled responses", func(t *testing.T) {

@@ -62,7 +62,7 @@ func (b *bundle) stream(ctx context.Context, req model.Request) (model.Result, e
 	})
 }
 
-func TestStream_Answers(t *testing.T) {
+func TestStream_Text_ArrivesCompletely(t *testing.T) {
 	t.Parallel()
 
 	t.Run("text arrives in deltas, with finish and usage", func(t *testing.T) {
@@ -296,7 +296,7 @@ func TestStream_Canceled_IsAFault(t *testing.T) {
 	})
 }
 
-func TestStream_RequestParameters(t *testing.T) {
+func TestStream_Parameters_AreSentWhenGiven(t *testing.T) {
 	t.Parallel()
 	value := func(v float64) *float64 { return &v }
 

@@ -22,7 +22,7 @@ func repaired(stream io.Reader) (string, *exchange, error) {
 	return string(out), ex, errors.Join(err, r.Close())
 }
 
-func TestRepair_VariationsOfServers(t *testing.T) {
+func TestRepair_VariationsOfServers_AreAccepted(t *testing.T) {
 	t.Parallel()
 	const (
 		text   = `data: {"choices":[{"delta":{"content":"hi"}}]}` + "\n\n"
