@@ -48,7 +48,7 @@ func measureSignIn(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	bound := int64(max(1, runtime.NumCPU()-1)) // hashes at once: services/auth/user.Hasher
+	bound := int64(max(1, runtime.NumCPU()-1)) // hashes at once: services/auth/identity/user.Hasher
 	growth, limit := most.total-before.total, bound*64*megabyte
 	rate := float64(int64(b.opts.signIns*b.opts.signInRounds)-refused) / took.Seconds()
 	p99 := percentile(busy, 99)

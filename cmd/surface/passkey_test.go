@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
-	"github.com/gatehouse/gatehouse/services/auth/factor/keystub"
+	"github.com/gatehouse/gatehouse/services/auth/credential/factor/keystub"
 )
 
 // passkey gives a user a passkey, and returns its id.

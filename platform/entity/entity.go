@@ -23,6 +23,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/patch"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -56,6 +58,14 @@ type Kind[T any] struct {
 
 // Noun returns what error texts call the resource: "service account".
 func (k Kind[T]) Noun() string { return strings.ReplaceAll(k.Type, "_", " ") }
+
+// Deps is what the room of an entity needs when it needs no other room.
+type Deps struct {
+	DB     *postgres.DB
+	Tokens *paging.Tokens
+	Trail  *audit.Trail
+	Clock  clock.Clock
+}
 
 // meta returns the embedded Meta of a resource.
 func meta[T any](of *T) *Meta {

@@ -7,30 +7,33 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/credential/usersession"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
+	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
 )
 
-// NewUser is an account that whoever runs the installation makes.
+// NewUser is an account to be created by the administrator of the installation.
 type NewUser struct {
-	// Email is the address that the person signs in with.
+	// Email is the address with which the user signs in.
 	Email string
-	// Password obeys the rules of sign-up.
+	// Password follows the rules of sign-up.
 	Password string
-	// DisplayName may be empty: then it is the address before the @.
+	// DisplayName may be empty: then the part of the address before the @ is used.
 	DisplayName string
-	// Operator gives the user the role that spans organizations.
+	// Operator gives the user rights over the whole installation.
 	Operator bool
 }
 
-// CreateUser makes an account with a personal organization, also where sign-up
-// is closed. A taken address is EMAIL_TAKEN.
+// CreateUser creates an account with a personal organization, even when sign-up is
+// closed. An address that has an account is EMAIL_TAKEN.
 func (s *Service) CreateUser(ctx context.Context, u NewUser) error {
-	return s.accountMaker.Create(ctx, u.Email, u.Password, u.DisplayName, u.Operator)
+	return s.accounts.Create(ctx, u.Email, u.Password, u.DisplayName, u.Operator)
 }
 
-// DisableUser keeps a user from signing in, ends its sessions, API keys and open
-// streams within seconds, and undoes that when disabled is false. An unknown
-// address is NOT_FOUND.
+// DisableUser disables a user, and ends its sessions, API keys and open streams within
+// seconds. When disabled is false it enables the user again. An unknown address is
+// NOT_FOUND.
 func (s *Service) DisableUser(ctx context.Context, email string, disabled bool) error {
 	verb := "enabled"
 	if disabled {
@@ -41,38 +44,25 @@ func (s *Service) DisableUser(ctx context.Context, email string, disabled bool) 
 		if !disabled {
 			return u, nil
 		}
-		return u, s.shut(ctx, tx, u.ID)
+		return u, s.access.end(ctx, tx, u.ID)
 	})
 }
 
-// shut withdraws the invitations that a user sent, ends its sessions, and
-// revokes its tokens and streams.
-func (s *Service) shut(ctx context.Context, tx postgres.Tx, userID string) error {
-	if err := s.organizations.Disable(ctx, tx, userID); err != nil {
-		return err
-	}
-	if _, err := s.userSessions.End(ctx, tx, userID, "", ""); err != nil {
-		return err
-	}
-	return s.revoked.EndUser(ctx, tx, userID)
-}
-
-// ResetFactors takes a user's second factors and recovery codes away, for somebody
-// who has lost them all, and ends its sessions: with the password alone it signs
-// in again.
+// ResetFactors deletes a user's second factors and recovery codes, for a user who has
+// lost them all, and ends the user's sessions. The user can then sign in with the
+// password alone.
 func (s *Service) ResetFactors(ctx context.Context, email string) error {
 	return s.administer(ctx, email, "factors_reset", func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error) {
-		if err := s.factorStore.DeleteAll(ctx, tx, u.ID); err != nil {
+		if err := s.factors.DeleteAll(ctx, tx, u.ID); err != nil {
 			return u, err
 		}
-		_, err := s.userSessions.End(ctx, tx, u.ID, "", "")
+		_, err := s.access.sessions.End(ctx, tx, u.ID, "", "")
 		return u, err
 	})
 }
 
-// GrantOperator gives a user the role that spans organizations, or takes it. It
-// takes effect with the tokens that are issued from then on, and tokens from
-// before lose their force.
+// GrantOperator makes a user an operator, or revokes that. The change takes effect with
+// the next tokens of the user; it revokes the tokens issued before.
 func (s *Service) GrantOperator(ctx context.Context, email string, operator bool) error {
 	verb := "operator_granted"
 	if !operator {
@@ -80,23 +70,25 @@ func (s *Service) GrantOperator(ctx context.Context, email string, operator bool
 	}
 	return s.administer(ctx, email, verb, func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error) {
 		u.Operator = operator
-		return u, s.revoked.EndUser(ctx, tx, u.ID)
+		return u, s.revocations.RevokeUser(ctx, tx, u.ID)
 	})
 }
 
-// AdvanceKeys makes the next signing key sign from now on: for when the present
-// one may be known to somebody. It is CONFLICT when the next key is too new to be
-// known to every service.
+// AdvanceKeys makes the next signing key sign from now on, for when the current one may
+// have leaked. It is CONFLICT when the next key is so new that a service may not have
+// read it yet.
 func (s *Service) AdvanceKeys(ctx context.Context) error { return s.ring.Advance(ctx) }
 
-// CheckKeys says which signing key cannot be used, and what to do.
+// CheckKeys returns an error that names the signing keys that cannot be used, and what to
+// do about them.
 func (s *Service) CheckKeys(ctx context.Context) error { return s.ring.Check(ctx) }
 
-// DiscardKey removes a signing key that cannot be used, or must not be: what it
-// signed loses its force. An unknown one is NOT_FOUND.
+// DiscardKey deletes a signing key that cannot or must not be used. The tokens that it
+// signed are no longer valid. An unknown key is NOT_FOUND.
 func (s *Service) DiscardKey(ctx context.Context, kid string) error { return s.ring.Discard(ctx, kid) }
 
-// administer changes a user on the word of whoever runs the installation.
+// administer changes a user at the request of the administrator of the installation, and
+// records the change in the audit trail.
 func (s *Service) administer(ctx context.Context, email, verb string,
 	edit func(ctx context.Context, tx postgres.Tx, u user.User) (user.User, error),
 ) error {
@@ -126,4 +118,23 @@ func (s *Service) administer(ctx context.Context, email, verb string,
 			OrganizationID: account.OrganizationID, Action: "auth.user." + verb, ResourceType: "user", ResourceID: u.ID,
 		})
 	})
+}
+
+// access ends the access of users.
+type access struct {
+	organizations *organization.Service
+	sessions      *usersession.Service
+	revocations   *revocation.Store
+}
+
+// end withdraws the invitations that a user sent, ends the user's sessions, and revokes
+// the user's tokens. It runs in a transaction in the user's scope.
+func (a access) end(ctx context.Context, tx postgres.Tx, userID string) error {
+	if err := a.organizations.WithdrawSent(ctx, tx, userID); err != nil {
+		return err
+	}
+	if _, err := a.sessions.End(ctx, tx, userID, "", ""); err != nil {
+		return err
+	}
+	return a.revocations.RevokeUser(ctx, tx, userID)
 }

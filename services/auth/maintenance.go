@@ -7,65 +7,43 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/room"
 )
 
-// maintainEvery is how often the service checks whether a key is due and
-// deletes what expired. Both take days to become due, so this only bounds the
-// time until a failed attempt is repeated.
-const maintainEvery = time.Minute
+// sweepEvery is the interval at which the service deletes expired rows.
+const sweepEvery = time.Minute
 
-// maintain does the periodic work every minute until ctx ends, and logs what
-// fails.
+// maintain deletes expired rows every minute until ctx ends, and logs what fails.
 func (s *Service) maintain(ctx context.Context) {
 	for {
-		if err := s.ring.Rotate(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "maintenance failed", "task", "rotate the signing keys", "error", err)
-		}
-		for what, sweep := range s.sweeps() {
-			if err := sweep(ctx); err != nil && ctx.Err() == nil {
-				s.log.ErrorContext(ctx, "maintenance failed", "task", what, "error", err)
+		for _, sweep := range s.sweeps() {
+			if err := sweep.Do(ctx); err != nil && ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "maintenance failed", "task", sweep.Name, "error", err)
 			}
 		}
-		if clock.Sleep(ctx, s.clock, maintainEvery) != nil {
+		if clock.Sleep(ctx, s.clock, sweepEvery) != nil {
 			return
 		}
 	}
 }
 
-// Sweep deletes the rows whose time has ended, once. Run does the same every
-// minute.
+// Sweep deletes the expired rows once. Run does the same every minute.
 func (s *Service) Sweep(ctx context.Context) error {
 	var problems []error
-	for what, sweep := range s.sweeps() {
-		if err := sweep(ctx); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", what, err))
+	for _, sweep := range s.sweeps() {
+		if err := sweep.Do(ctx); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", sweep.Name, err))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// sweeps returns the tasks that delete rows whose time has ended, each a bounded number
-// in a transaction. Auth also deletes the stored answers for Idempotency-Keys of all
-// services. A test in cmd/surface finds a table with an expiry that none of them
-// sweeps.
-func (s *Service) sweeps() map[string]func(context.Context) error {
-	return map[string]func(context.Context) error{
-		"remove expired challenges":         s.factors.Sweep,
-		"remove old revocations":            s.revoked.Sweep,
-		"purge deleted organizations":       s.organizations.Purge,
-		"remove expired links":              s.emails.Sweep,
-		"remove expired codes":              s.oauth.Sweep,
-		"remove expired provider sign-ins":  s.federation.Sweep,
-		"remove old invitations":            s.invitations.Sweep,
-		"remove expired API keys":           s.apiKeys.Sweep,
-		"forget how many letters were sent": s.post.office.Sweep,
-		"remove expired sessions": func(ctx context.Context) error {
-			_, err := s.sessions.Sweep(ctx)
-			return err
-		},
-		"remove remembered answers": func(ctx context.Context) error {
-			_, err := s.answers.Sweep(ctx)
-			return err
-		},
-	}
+// sweeps returns the sweeps of all rooms, and that of the stored answers for
+// Idempotency-Keys, which belong to all services. A test in cmd/surface finds a table
+// with expiring rows that no sweep deletes.
+func (s *Service) sweeps() []room.Sweep {
+	return append(s.rooms.Sweeps(), room.Sweep{Name: "delete the stored answers for Idempotency-Keys", Do: func(ctx context.Context) error {
+		_, err := s.answers.Sweep(ctx)
+		return err
+	}})
 }

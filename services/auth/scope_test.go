@@ -13,12 +13,13 @@ import (
 	"github.com/gatehouse/gatehouse/platform/rpctest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
 // credentials is an organization with an admin and a viewer, and a server that believes
 // the admin's keys and the clients that act for it.
 type credentials struct {
-	*bundle
+	*authtest.Bundle
 	server                 *rpctest.Server
 	org                    string
 	admin                  *authv1.TokenResponse
@@ -33,24 +34,24 @@ type credentials struct {
 
 func setupCredentials(t *testing.T) *credentials {
 	t.Helper()
-	c := &credentials{bundle: setup(t)}
-	_, owner := c.signUp(t, "owner@example.org")
+	c := &credentials{Bundle: authtest.Setup(t)}
+	_, owner := c.SignUp(t, "owner@example.org")
 	c.org = owner.OrganizationID
-	operator := c.operator(t)
-	c.admin = c.join(t, operator, c.org, "admin@example.org", "admin")
-	c.adminID = c.principal(t, c.admin).UserID
-	c.viewerID = c.principal(t, c.join(t, operator, c.org, "viewer@example.org", "viewer")).UserID
-	resolver, err := keys.NewResolver(c.service.APIKey, clock.System())
-	must(t, err)
-	c.server = rpctest.Serve(t, "auth", c.service.Register, rpctest.Options{APIKeys: resolver})
+	operator := c.Operator(t)
+	c.admin = c.Join(t, operator, c.org, "admin@example.org", "admin")
+	c.adminID = c.Principal(t, c.admin).UserID
+	c.viewerID = c.Principal(t, c.Join(t, operator, c.org, "viewer@example.org", "viewer")).UserID
+	resolver, err := keys.NewResolver(c.Service.APIKey, clock.System())
+	authtest.Must(t, err)
+	c.server = rpctest.Serve(t, "auth", c.Service.Register, rpctest.Options{APIKeys: resolver})
 	c.organizations = authv1.NewOrganizationServiceClient(c.server.Conn)
 	c.roles, c.invitations = authv1.NewRoleServiceClient(c.server.Conn), authv1.NewInvitationServiceClient(c.server.Conn)
-	c.role, err = c.bundle.roles.CreateRole(with(t.Context(), c.admin), &authv1.CreateRoleRequest{
+	c.role, err = c.Roles.CreateRole(authtest.With(t.Context(), c.admin), &authv1.CreateRoleRequest{
 		OrganizationId: c.org, Role: &authv1.Role{DisplayName: "Reader", Permissions: []string{"chat.read"}},
 	})
-	must(t, err)
+	authtest.Must(t, err)
 	authorizer, err := authz.New()
-	must(t, err)
+	authtest.Must(t, err)
 	c.everything, c.viewerMay = authorizer.Permissions([]string{"admin"}, nil), authorizer.Permissions([]string{"viewer"}, nil)
 	c.memberMay, c.onlyMembers = authorizer.Permissions([]string{"member"}, nil), []string{"members.write"}
 	return c
@@ -59,7 +60,7 @@ func setupCredentials(t *testing.T) *credentials {
 // each runs a test as a key of the admin and as an OAuth client that acts for it.
 func (c *credentials) each(t *testing.T, scopes []string, run func(t *testing.T, as func() context.Context)) {
 	t.Helper()
-	secret := c.createKey(t, c.admin, scopes...).GetSecret()
+	secret := c.CreateKey(t, c.admin, scopes...).GetSecret()
 	t.Run("a key", func(t *testing.T) { run(t, func() context.Context { return rpctest.With(t.Context(), secret) }) })
 	t.Run("an OAuth client", func(t *testing.T) {
 		run(t, func() context.Context { return c.server.AsClient(t, c.org, c.adminID, scopes, "admin") })
@@ -107,7 +108,7 @@ func TestS83AKeyWithRolesWriteAloneWidensNoRole(t *testing.T) {
 			}
 		}
 		_, err := c.roles.DeleteRole(as(), &authv1.DeleteRoleRequest{OrganizationId: c.org, Id: c.role.GetId()})
-		wantReason(t, err, faultv1.Reason_REASON_INSUFFICIENT_SCOPE)
+		authtest.WantReason(t, err, faultv1.Reason_REASON_INSUFFICIENT_SCOPE)
 	})
 }
 
@@ -118,42 +119,42 @@ func TestS83ARoleAsHighAsOnesOwnTakesAFirstPartySession(t *testing.T) {
 	c := setupCredentials(t)
 	c.each(t, c.everything, func(t *testing.T, as func() context.Context) {
 		t.Helper()
-		must(t, c.updateMember(as(), "member"))
-		must(t, c.updateMember(as(), "viewer"))
-		must(t, c.widen(as(), "chat.read", "knowledge.read"))
-		wantReason(t, c.updateMember(as(), "admin"), faultv1.Reason_REASON_INSUFFICIENT_SCOPE)
-		wantReason(t, c.updateMember(as(), "owner"), faultv1.Reason_REASON_PERMISSION_DENIED)
+		authtest.Must(t, c.updateMember(as(), "member"))
+		authtest.Must(t, c.updateMember(as(), "viewer"))
+		authtest.Must(t, c.widen(as(), "chat.read", "knowledge.read"))
+		authtest.WantReason(t, c.updateMember(as(), "admin"), faultv1.Reason_REASON_INSUFFICIENT_SCOPE)
+		authtest.WantReason(t, c.updateMember(as(), "owner"), faultv1.Reason_REASON_PERMISSION_DENIED)
 	})
 	viewers := append(append([]string{}, c.viewerMay...), c.onlyMembers...)
 	c.each(t, viewers, func(t *testing.T, as func() context.Context) {
 		t.Helper()
-		must(t, c.updateMember(as(), "viewer"))
-		wantReason(t, c.updateMember(as(), "member"), faultv1.Reason_REASON_INSUFFICIENT_SCOPE)
+		authtest.Must(t, c.updateMember(as(), "viewer"))
+		authtest.WantReason(t, c.updateMember(as(), "member"), faultv1.Reason_REASON_INSUFFICIENT_SCOPE)
 	})
-	_, err := c.bundle.organizations.UpdateMember(with(t.Context(), c.admin), &authv1.UpdateMemberRequest{
+	_, err := c.Organizations.UpdateMember(authtest.With(t.Context(), c.admin), &authv1.UpdateMemberRequest{
 		OrganizationId: c.org, UserId: c.viewerID, Roles: []string{"admin"},
 	})
-	must(t, err)
+	authtest.Must(t, err)
 }
 
 // Only an admin may change an identity provider whose users become admins. A caller who
 // sets its issuer could sign in through it as an admin.
 func TestS83AProviderOfAdminsIsChangedByNobodyWhoIsLess(t *testing.T) {
 	t.Parallel()
-	e := setupEnterprise(t)
-	_, err := e.update(t, e.owner, func(p *authv1.IdentityProvider) { p.Role = "admin" }, "role")
-	must(t, err)
-	made, err := e.roles.CreateRole(with(t.Context(), e.owner), &authv1.CreateRoleRequest{
-		OrganizationId: e.id, Role: &authv1.Role{DisplayName: "Directory", Permissions: []string{"identity_providers.write", "chat.read"}},
+	e := authtest.SetupEnterprise(t)
+	_, err := e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Role = "admin" }, "role")
+	authtest.Must(t, err)
+	made, err := e.Roles.CreateRole(authtest.With(t.Context(), e.Owner), &authv1.CreateRoleRequest{
+		OrganizationId: e.OrganizationID, Role: &authv1.Role{DisplayName: "Directory", Permissions: []string{"identity_providers.write", "chat.read"}},
 	})
-	must(t, err)
-	clerk := e.join(t, e.operator(t), e.id, "clerk@example.org", made.GetId(), "member")
-	_, err = e.update(t, clerk, func(p *authv1.IdentityProvider) { p.Domains = []string{"mine.example"} }, "domains")
-	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	_, err = e.directory.DeleteIdentityProvider(with(t.Context(), clerk), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.id, Id: e.provider})
-	wantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	_, err = e.update(t, e.owner, func(p *authv1.IdentityProvider) { p.Role = "member" }, "role")
-	must(t, err)
-	_, err = e.update(t, clerk, func(p *authv1.IdentityProvider) { p.Domains = []string{"acme.example", "mine.example"} }, "domains")
-	must(t, err)
+	authtest.Must(t, err)
+	clerk := e.Join(t, e.Operator(t), e.OrganizationID, "clerk@example.org", made.GetId(), "member")
+	_, err = e.Update(t, clerk, func(p *authv1.IdentityProvider) { p.Domains = []string{"mine.example"} }, "domains")
+	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
+	_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), clerk), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
+	_, err = e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Role = "member" }, "role")
+	authtest.Must(t, err)
+	_, err = e.Update(t, clerk, func(p *authv1.IdentityProvider) { p.Domains = []string{"acme.example", "mine.example"} }, "domains")
+	authtest.Must(t, err)
 }

@@ -2,210 +2,361 @@ package auth
 
 import (
 	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/idempotency"
+	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/platform/paging"
-	"github.com/gatehouse/gatehouse/services/auth/account"
-	"github.com/gatehouse/gatehouse/services/auth/apikey"
-	"github.com/gatehouse/gatehouse/services/auth/directory"
+	"github.com/gatehouse/gatehouse/platform/room"
+	"github.com/gatehouse/gatehouse/services/auth/config"
+	"github.com/gatehouse/gatehouse/services/auth/credential/apikey"
+	"github.com/gatehouse/gatehouse/services/auth/credential/factor"
+	"github.com/gatehouse/gatehouse/services/auth/credential/publishablekey"
+	"github.com/gatehouse/gatehouse/services/auth/credential/session"
+	"github.com/gatehouse/gatehouse/services/auth/credential/usersession"
 	"github.com/gatehouse/gatehouse/services/auth/erasure"
-	"github.com/gatehouse/gatehouse/services/auth/factor"
 	"github.com/gatehouse/gatehouse/services/auth/federation"
-	"github.com/gatehouse/gatehouse/services/auth/grant"
-	"github.com/gatehouse/gatehouse/services/auth/invitation"
-	"github.com/gatehouse/gatehouse/services/auth/key"
-	"github.com/gatehouse/gatehouse/services/auth/oauth"
-	"github.com/gatehouse/gatehouse/services/auth/oauthclient"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
-	"github.com/gatehouse/gatehouse/services/auth/people"
-	"github.com/gatehouse/gatehouse/services/auth/publishablekey"
-	"github.com/gatehouse/gatehouse/services/auth/revocation"
-	"github.com/gatehouse/gatehouse/services/auth/role"
-	"github.com/gatehouse/gatehouse/services/auth/serviceaccount"
-	"github.com/gatehouse/gatehouse/services/auth/servicetoken"
-	"github.com/gatehouse/gatehouse/services/auth/session"
-	"github.com/gatehouse/gatehouse/services/auth/user"
-	"github.com/gatehouse/gatehouse/services/auth/usersession"
+	"github.com/gatehouse/gatehouse/services/auth/identity/account"
+	"github.com/gatehouse/gatehouse/services/auth/identity/email"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
+	"github.com/gatehouse/gatehouse/services/auth/identity/useradmin"
+	"github.com/gatehouse/gatehouse/services/auth/identity/userdirectory"
+	"github.com/gatehouse/gatehouse/services/auth/mailing"
+	"github.com/gatehouse/gatehouse/services/auth/oauth/grant"
+	"github.com/gatehouse/gatehouse/services/auth/oauth/oauth"
+	"github.com/gatehouse/gatehouse/services/auth/oauth/oauthclient"
+	"github.com/gatehouse/gatehouse/services/auth/outbox"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/invitation"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/role"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/serviceaccount"
+	"github.com/gatehouse/gatehouse/services/auth/token/key"
+	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
+	"github.com/gatehouse/gatehouse/services/auth/token/servicetoken"
 )
 
-// wire builds the rooms, in the order in which they need each other.
-func (s *Service) wire(deps Deps, tokens *paging.Tokens) error {
-	users, organizations, sessions := user.NewStore(deps.DB), organization.NewStore(deps.DB, tokens), session.NewStore(deps.DB)
-	hasher, trail := user.NewHasher(s.cfg.PasswordWait), audit.NewTrail(deps.Clock)
-	s.users, s.trail = users, trail
-	rights := organization.NewRights(organizations, deps.Authorizer)
-	throttle, err := s.throttle()
+// base is what several rooms share. It has no room but the mail queue.
+type base struct {
+	Deps
+
+	cfg           Config
+	tokens        *paging.Tokens
+	trail         *audit.Trail
+	ring          *key.Ring
+	sender        *notify.Sender
+	mail          *mailing.Service
+	users         *user.Store
+	organizations *organization.Store
+	rights        *organization.Rights
+	sessions      *session.Store
+	accounts      *session.Accounts
+	factors       *factor.Store
+	apiKeys       *apikey.Store
+	identities    *federation.Store
+	revocations   *revocation.Store
+	erasures      *erasure.Store
+	hasher        *user.Hasher
+	throttle      *session.Throttle
+	passwords     *session.Passwords
+}
+
+func newBase(cfg Config, d Deps) (base, error) {
+	tokens, err := paging.NewTokens(cfg.SecretKey)
 	if err != nil {
-		return err
+		return base{}, err
 	}
-	passwords := session.NewPasswords(hasher, throttle)
-	s.revoked = revocation.NewStore(deps.DB, tokens, deps.Clock)
-	s.accountMaker = session.NewAccounts(sessions, users, organizations, hasher, trail, deps.Clock)
-	s.keyStore = apikey.NewStore(deps.DB, tokens, deps.Clock)
-	if s.apiKeys, err = apikey.NewService(apikey.Deps{
-		Store: s.keyStore, Authorizer: deps.Authorizer, Revocations: s.revoked, Trail: trail,
-	}); err != nil {
-		return err
+	sealer, err := key.NewSealer(cfg.SecretKey)
+	if err != nil {
+		return base{}, err
 	}
-	if s.userSessions, err = usersession.NewService(usersession.Deps{
-		Store: usersession.NewStore(deps.DB, tokens), Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
-	}); err != nil {
-		return err
+	messages := cfg.Messages
+	if messages.From == "" {
+		messages.From = notify.SenderFor(cfg.Issuer)
 	}
-	if s.post, err = openPost(s.cfg, deps, tokens); err != nil {
-		return err
+	sender, err := notify.Open(messages, d.Clock)
+	if err != nil {
+		return base{}, err
 	}
-	factors := factor.NewStore(deps.DB, tokens)
-	s.factorStore = factors
-	if s.factors, err = factor.NewService(factor.Deps{
-		Store: factors, Users: users, Sessions: s.userSessions, Letters: s.post.office, SecretKey: s.cfg.SecretKey,
-		Trail: trail, Clock: deps.Clock,
-	}); err != nil {
-		return err
+	mail, err := mailing.New(mailing.Deps{
+		DB: d.DB, Store: mailing.NewStore(d.DB), Sender: sender, SecretKey: cfg.SecretKey, PublicURL: cfg.Issuer,
+		Limited: cfg.RateLimits, Log: d.Log, Meter: d.Meter, Clock: d.Clock,
+	})
+	if err != nil {
+		return base{}, err
 	}
-	if s.passkeys, err = factor.NewPasskeys(s.factors, s.cfg.Issuer); err != nil {
-		return err
+	var throttle *session.Throttle // nil limits nothing
+	if cfg.RateLimits {
+		if throttle, err = session.NewThrottle(); err != nil {
+			return base{}, err
+		}
 	}
-	if s.emails, err = s.openEmails(deps, emailDeps{
-		users: users, accounts: s.accountMaker, hasher: hasher, passwords: passwords, sessions: s.userSessions, keys: s.apiKeys, factors: factors,
-		identities: federation.NewStore(deps.DB, tokens),
-	}); err != nil {
-		return err
-	}
-	if s.invitations, err = invitation.NewService(invitation.Deps{
-		Store: invitation.NewStore(deps.DB, tokens), Users: users, Organizations: organizations, Rights: rights, Office: s.post.office,
-		PerDay: s.invitationsPerDay(), PublicURL: s.cfg.Issuer, Trail: trail, Clock: deps.Clock,
-	}, s.post.postman); err != nil {
-		return err
-	}
-	if err := s.openSessions(session.Deps{
-		Store: sessions, Users: users, Organizations: organizations, Accounts: s.accountMaker, Passwords: passwords, Throttle: throttle,
-		Factors: s.factors, Passkeys: s.passkeys, Letters: s.post.office, Addresses: s.emails,
-		Keys: s.ring, Issuer: s.cfg.Issuer, Revocations: s.revoked, Trail: trail, Clock: deps.Clock,
-	}); err != nil {
-		return err
-	}
-	if err := s.wireOrganizations(deps, tokens, organizations, rights); err != nil {
-		return err
-	}
-	if err := s.openAccounts(deps, tokens, hasher, passwords); err != nil {
-		return err
-	}
-	if err = s.wireOAuth(deps, tokens, users, organizations); err != nil {
-		return err
-	}
-	if s.revocations, err = revocation.NewService(s.revoked); err != nil {
-		return err
-	}
-	if s.keys, err = key.NewService(s.ring); err != nil {
-		return err
-	}
-	s.serviceTokens, err = servicetoken.NewService(s.ring, s.cfg.Issuer, s.cfg.SecretKey, deps.Clock)
-	return err
+	users, organizations, sessions := user.NewStore(d.DB), organization.NewStore(d.DB, tokens), session.NewStore(d.DB)
+	hasher, trail := user.NewHasher(cfg.PasswordWait), audit.NewTrail(d.Clock)
+	return base{
+		Deps: d, cfg: cfg, tokens: tokens, trail: trail, ring: key.NewRing(key.NewStore(d.DB), sealer, d.Clock), sender: sender, mail: mail,
+		users: users, organizations: organizations, rights: organization.NewRights(organizations, d.Authorizer), sessions: sessions,
+		accounts: session.NewAccounts(sessions, users, organizations, hasher, trail, d.Clock),
+		factors:  factor.NewStore(d.DB, tokens), apiKeys: apikey.NewStore(d.DB, tokens, d.Clock), identities: federation.NewStore(d.DB, tokens),
+		revocations: revocation.NewStore(d.DB, tokens, d.Clock), erasures: erasure.NewStore(d.DB, tokens, d.Clock),
+		hasher: hasher, throttle: throttle, passwords: session.NewPasswords(hasher, throttle),
+	}, nil
 }
 
-// throttle is what bounds wrong passwords and codes; nil where rates are not limited.
-func (s *Service) throttle() (*session.Throttle, error) {
-	if !s.cfg.RateLimits {
-		return nil, nil //nolint:nilnil // the rooms take nil for no limit
+// wire builds the rooms. Each function below returns the rooms of one group, and takes
+// the groups that it needs: one that is called too early does not compile.
+func wire(cfg Config, d Deps) (*Service, error) {
+	b, err := newBase(cfg, d)
+	if err != nil {
+		return nil, err
 	}
-	return session.NewThrottle()
+	answers, err := idempotency.New(d.DB, cfg.SecretKey, d.Clock)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := wireTokens(b)
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := wireCredentials(b)
+	if err != nil {
+		return nil, err
+	}
+	tenancy, err := wireTenancy(b, credentials)
+	if err != nil {
+		return nil, err
+	}
+	identities, err := wireIdentity(b, credentials, tenancy)
+	if err != nil {
+		return nil, err
+	}
+	provider, err := wireOAuth(b, credentials)
+	if err != nil {
+		return nil, err
+	}
+	federated, err := wireFederation(b, credentials)
+	if err != nil {
+		return nil, err
+	}
+	own, err := wireInstallation(b, credentials, federated)
+	if err != nil {
+		return nil, err
+	}
+	rooms := room.List{b.mail, federated}
+	for _, group := range []room.List{tokens, credentials.list(), tenancy.list(), identities, provider, own} {
+		rooms = append(rooms, group...)
+	}
+	return &Service{
+		cfg: cfg, clock: d.Clock, log: d.Log, rooms: rooms, answers: answers, ring: b.ring, mail: b.mail,
+		accounts: b.accounts, users: b.users, factors: b.factors, apiKeys: b.apiKeys, revocations: b.revocations,
+		access: newAccess(b, credentials, tenancy), trail: b.trail,
+	}, nil
 }
 
-// invitationsPerDay is how many invitations an organization may send on a day; 0,
-// for no limit, when rates are not limited.
-func (s *Service) invitationsPerDay() int {
-	if !s.cfg.RateLimits {
-		return 0
-	}
-	return s.cfg.InvitationsPerDay
+func newAccess(b base, c credentials, t tenancy) access {
+	return access{organizations: t.organizations, sessions: c.userSessions, revocations: b.revocations}
 }
 
-// openSessions builds the room of sessions, with what the configuration says of it.
-func (s *Service) openSessions(d session.Deps) error {
-	if s.cfg.SignUpClosed {
-		d.Invited = s.invitations.Waits
+// wireTokens builds the rooms of keys and tokens.
+func wireTokens(b base) (room.List, error) {
+	keys, err := key.New(key.Deps{Ring: b.ring, Log: b.Log, Clock: b.Clock})
+	if err != nil {
+		return nil, err
 	}
-	var err error
-	s.sessions, err = session.NewService(d)
-	return err
+	revocations, err := revocation.New(revocation.Deps{Store: b.revocations})
+	if err != nil {
+		return nil, err
+	}
+	serviceTokens, err := servicetoken.New(servicetoken.Deps{Keys: b.ring, Issuer: b.cfg.Issuer, SecretKey: b.cfg.SecretKey, Clock: b.Clock})
+	if err != nil {
+		return nil, err
+	}
+	return room.List{keys, revocations, serviceTokens}, nil
 }
 
-// openAccounts builds the room of the own account, and that of what goes with one.
-func (s *Service) openAccounts(deps Deps, tokens *paging.Tokens, hasher *user.Hasher, passwords *session.Passwords) error {
-	gone := erasure.NewStore(deps.DB, tokens, deps.Clock)
-	var err error
-	if s.erasures, err = erasure.NewService(gone); err != nil {
-		return err
+// credentials are the rooms of credentials, and those of emails and invitations, on which
+// sign-up depends.
+type credentials struct {
+	apiKeys         *apikey.Service
+	publishableKeys *publishablekey.Service
+	userSessions    *usersession.Service
+	factors         *factor.Service
+	emails          *email.Service
+	invitations     *invitation.Service
+	sessions        *session.Service
+}
+
+func (c credentials) list() room.List {
+	return room.List{c.apiKeys, c.publishableKeys, c.userSessions, c.factors, c.emails, c.invitations, c.sessions}
+}
+
+func wireCredentials(b base) (credentials, error) {
+	apiKeys, err := apikey.New(apikey.Deps{Store: b.apiKeys, Authorizer: b.Authorizer, Revocations: b.revocations, Trail: b.trail})
+	if err != nil {
+		return credentials{}, err
 	}
-	s.accounts, err = account.NewService(account.Deps{
-		Store: account.NewStore(deps.DB), Users: s.users, Hasher: hasher, Passwords: passwords, Sessions: s.userSessions,
-		Letters: s.post.office, Authorizer: deps.Authorizer, Trail: s.trail, Clock: deps.Clock,
-		Ending: account.Ending{
-			Fresh: s.factors.RequireFresh, Leave: s.organizations.Leave, Keys: s.apiKeys.DeleteAll, Factors: s.factorStore.DeleteAll,
-			Tokens: s.revoked.EndUser, Elsewhere: gone.User,
+	publishableKeys, err := publishablekey.New(publishablekey.Deps{
+		Store: publishablekey.NewStore(b.DB, b.tokens), Trail: b.trail, Clock: b.Clock,
+	})
+	if err != nil {
+		return credentials{}, err
+	}
+	userSessions, err := usersession.New(usersession.Deps{
+		Store: usersession.NewStore(b.DB, b.tokens), Revocations: b.revocations, Trail: b.trail, Clock: b.Clock,
+	})
+	if err != nil {
+		return credentials{}, err
+	}
+	factors, err := factor.New(factor.Deps{
+		Store: b.factors, Users: b.users, Sessions: userSessions, Mail: b.mail, SecretKey: b.cfg.SecretKey, PublicURL: b.cfg.Issuer,
+		Trail: b.trail, Clock: b.Clock,
+	})
+	if err != nil {
+		return credentials{}, err
+	}
+	emails, err := email.New(email.Deps{
+		Store: email.NewStore(b.DB), Users: b.users, Accounts: b.accounts, Hasher: b.hasher, Passwords: b.passwords, Sessions: userSessions,
+		DeleteKeys: apiKeys.DeleteAll, DeleteFactors: b.factors.DeleteAll, DeleteIdentities: b.identities.DeleteAll, Enrolled: factors.Methods,
+		Mail: b.mail, SecretKey: b.cfg.SecretKey, PublicURL: b.cfg.Issuer, Required: b.cfg.VerifiedEmail, Trail: b.trail, Clock: b.Clock,
+	})
+	if err != nil {
+		return credentials{}, err
+	}
+	invitations, err := invitation.New(invitation.Deps{
+		Store: invitation.NewStore(b.DB, b.tokens), Users: b.users, Organizations: b.organizations, Rights: b.rights, Mail: b.mail,
+		PerDay: b.cfg.invitationsPerDay(), PublicURL: b.cfg.Issuer, Trail: b.trail, Clock: b.Clock,
+	})
+	if err != nil {
+		return credentials{}, err
+	}
+	var invited session.Invited // nil lets anyone sign up
+	if b.cfg.SignUpClosed {
+		invited = invitations.Pending
+	}
+	sessions, err := session.New(session.Deps{
+		Store: b.sessions, Users: b.users, Organizations: b.organizations, Accounts: b.accounts, Passwords: b.passwords, Throttle: b.throttle,
+		Factors: factors, Passkeys: factors.Passkeys(), Invited: invited, Mail: b.mail, Addresses: emails, Keys: b.ring, Issuer: b.cfg.Issuer,
+		Revocations: b.revocations, Trail: b.trail, Clock: b.Clock,
+	})
+	if err != nil {
+		return credentials{}, err
+	}
+	return credentials{apiKeys, publishableKeys, userSessions, factors, emails, invitations, sessions}, nil
+}
+
+// tenancy are the rooms of organizations and their members.
+type tenancy struct {
+	organizations   *organization.Service
+	roles           *role.Service
+	serviceAccounts *serviceaccount.Service
+}
+
+func (t tenancy) list() room.List { return room.List{t.organizations, t.roles, t.serviceAccounts} }
+
+func wireTenancy(b base, c credentials) (tenancy, error) {
+	organizations, err := organization.New(organization.Deps{
+		Store: b.organizations, Rights: b.rights, Revocations: b.revocations, Withdraw: c.invitations.Withdraw, Fresh: c.factors.RequireFresh,
+		Trail: b.trail, Clock: b.Clock,
+	})
+	if err != nil {
+		return tenancy{}, err
+	}
+	roles, err := role.New(role.Deps{
+		Store: role.NewStore(b.DB, b.tokens), Rights: b.rights, Authorizer: b.Authorizer, Revocations: b.revocations,
+		Withdraw: c.invitations.Withdraw, Trail: b.trail, Clock: b.Clock,
+	})
+	if err != nil {
+		return tenancy{}, err
+	}
+	serviceAccounts, err := serviceaccount.New(serviceaccount.Deps{
+		Store: serviceaccount.NewStore(b.DB, b.tokens, b.organizations), Rights: b.rights, Keys: c.apiKeys, Revocations: b.revocations,
+		Withdraw: c.invitations.Withdraw, Trail: b.trail, Clock: b.Clock,
+	})
+	if err != nil {
+		return tenancy{}, err
+	}
+	return tenancy{organizations, roles, serviceAccounts}, nil
+}
+
+// wireIdentity builds the rooms of users, and that of the feed of deleted ones.
+func wireIdentity(b base, c credentials, t tenancy) (room.List, error) {
+	accounts, err := account.New(account.Deps{
+		Store: account.NewStore(b.DB), Users: b.users, Hasher: b.hasher, Passwords: b.passwords, Sessions: c.userSessions,
+		Mail: b.mail, Authorizer: b.Authorizer, Trail: b.trail, Clock: b.Clock,
+		Deletion: account.Deletion{
+			RequireFresh: c.factors.RequireFresh, LeaveOrganizations: t.organizations.LeaveAll, DeleteKeys: c.apiKeys.DeleteAll,
+			DeleteFactors: b.factors.DeleteAll, RevokeTokens: b.revocations.RevokeUser, EraseElsewhere: b.erasures.AddUser,
 		},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.people, err = people.NewService(people.Deps{
-		Store: people.NewStore(deps.DB, tokens), Users: s.users, Trail: s.trail, Clock: deps.Clock,
-		Accounts: people.Accounts{Make: s.accountMaker.Make, End: s.accounts.End, Shut: s.shut},
+	userAdmin, err := useradmin.New(useradmin.Deps{
+		Store: useradmin.NewStore(b.DB, b.tokens), Users: b.users, Trail: b.trail, Clock: b.Clock,
+		Accounts: useradmin.Accounts{Create: b.accounts.CreateByOperator, Delete: accounts.Delete, Disable: newAccess(b, c, t).end},
 	})
-	return err
+	if err != nil {
+		return nil, err
+	}
+	userDirectory, err := userdirectory.New(userdirectory.Deps{
+		Store: userdirectory.NewStore(b.DB), Organizations: b.organizations, Rights: b.rights,
+	})
+	if err != nil {
+		return nil, err
+	}
+	erasures, err := erasure.New(erasure.Deps{Store: b.erasures})
+	if err != nil {
+		return nil, err
+	}
+	return room.List{accounts, userAdmin, userDirectory, erasures}, nil
 }
 
 // wireOAuth builds the rooms of the OAuth provider.
-func (s *Service) wireOAuth(deps Deps, tokens *paging.Tokens, users *user.Store, organizations *organization.Store) (err error) {
-	clients, grants := oauthclient.NewStore(deps.DB, tokens), grant.NewStore(deps.DB, tokens)
-	if s.oauthClients, err = oauthclient.NewService(oauthclient.Deps{
-		Store: clients, Authorizer: deps.Authorizer, Revocations: s.revoked, Trail: s.trail, Clock: deps.Clock,
-	}); err != nil {
-		return err
-	}
-	if s.grants, err = grant.NewService(grant.Deps{
-		Store: grants, Revocations: s.revoked, Trail: s.trail, Clock: deps.Clock,
-	}); err != nil {
-		return err
-	}
-	s.oauth, err = oauth.NewService(oauth.Deps{
-		Store: oauth.NewStore(deps.DB), Clients: clients, Grants: grants, Users: users, Organizations: organizations,
-		Sessions: s.sessions, Keys: s.ring, Revocations: s.revoked, Issuer: s.cfg.Issuer, Trail: s.trail, Clock: deps.Clock,
+func wireOAuth(b base, c credentials) (room.List, error) {
+	clientStore, grantStore := oauthclient.NewStore(b.DB, b.tokens), grant.NewStore(b.DB, b.tokens)
+	clients, err := oauthclient.New(oauthclient.Deps{
+		Store: clientStore, Authorizer: b.Authorizer, Revocations: b.revocations, Trail: b.trail, Clock: b.Clock,
 	})
-	return err
+	if err != nil {
+		return nil, err
+	}
+	grants, err := grant.New(grant.Deps{Store: grantStore, Revocations: b.revocations, Trail: b.trail, Clock: b.Clock})
+	if err != nil {
+		return nil, err
+	}
+	provider, err := oauth.New(oauth.Deps{
+		Store: oauth.NewStore(b.DB), Clients: clientStore, Grants: grantStore, Users: b.users, Organizations: b.organizations,
+		Sessions: c.sessions, Keys: b.ring, Revocations: b.revocations, Issuer: b.cfg.Issuer, Trail: b.trail, Clock: b.Clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return room.List{clients, grants, provider}, nil
 }
 
-// wireOrganizations builds the rooms of what belongs to organizations, and of who comes
-// into them.
-func (s *Service) wireOrganizations(deps Deps, tokens *paging.Tokens, organizations *organization.Store, rights *organization.Rights) (err error) {
-	if s.federation, err = s.openFederation(deps, tokens, organizations, rights); err != nil {
-		return err
-	}
-	if s.organizations, err = organization.NewService(organization.Deps{
-		Store: organizations, Rights: rights, Revocations: s.revoked, Withdraw: s.invitations.Withdraw, Fresh: s.factors.RequireFresh, Trail: s.trail, Clock: deps.Clock,
-	}); err != nil {
-		return err
-	}
-	if s.roles, err = role.NewService(role.Deps{
-		Store: role.NewStore(deps.DB, tokens), Rights: rights, Authorizer: deps.Authorizer, Revocations: s.revoked,
-		Withdraw: s.invitations.Withdraw, Trail: s.trail, Clock: deps.Clock,
-	}); err != nil {
-		return err
-	}
-	if s.serviceAccounts, err = serviceaccount.NewService(serviceaccount.Deps{
-		Store: serviceaccount.NewStore(deps.DB, tokens, organizations), Rights: rights, Keys: s.apiKeys, Revocations: s.revoked,
-		Withdraw: s.invitations.Withdraw, Trail: s.trail, Clock: deps.Clock,
-	}); err != nil {
-		return err
-	}
-	published := publishablekey.NewStore(deps.DB, tokens)
-	s.publishable = publishablekey.NewDirectory(published)
-	if s.publishableKeys, err = publishablekey.NewService(publishablekey.Deps{
-		Store: published, Trail: s.trail, Clock: deps.Clock,
-	}); err != nil {
-		return err
-	}
-	s.directory, err = directory.NewService(directory.Deps{
-		Store: directory.NewStore(deps.DB), Organizations: organizations, Rights: rights,
+// wireFederation builds the room of sign-in with identity providers.
+func wireFederation(b base, c credentials) (*federation.Service, error) {
+	return federation.New(federation.Deps{
+		Store: b.identities, Users: b.users, Organizations: b.organizations, Rights: b.rights, Sessions: c.sessions, Accounts: b.accounts,
+		Addresses: c.emails, Enrolled: c.factors.Methods, Mail: b.mail, Providers: b.cfg.Providers, Redirects: b.cfg.Redirects,
+		PublicURL: b.cfg.Issuer, EgressAllow: b.cfg.EgressAllow, SignUpClosed: b.cfg.SignUpClosed, SecretKey: b.cfg.SecretKey,
+		Trail: b.trail, Clock: b.Clock,
 	})
-	return err
+}
+
+// wireInstallation builds the rooms that describe the installation.
+func wireInstallation(b base, c credentials, f *federation.Service) (room.List, error) {
+	capabilities := config.Capabilities{
+		SignUpClosed: b.cfg.SignUpClosed, VerifiedEmail: b.cfg.VerifiedEmail, Passkeys: c.factors.Passkeys().Available(),
+		Locales: b.mail.Locales(), UploadBytes: b.cfg.UploadBytes, BodyBytes: b.cfg.BodyBytes, Version: b.cfg.Version,
+	}
+	for _, p := range f.Providers() {
+		capabilities.Providers = append(capabilities.Providers, config.Provider{ID: p.ID, DisplayName: p.DisplayName})
+	}
+	configs, err := config.New(config.Deps{Capabilities: capabilities})
+	if err != nil {
+		return nil, err
+	}
+	messages, err := outbox.New(outbox.Deps{Outbox: b.sender.Outbox(), Tokens: b.tokens})
+	if err != nil {
+		return nil, err
+	}
+	return room.List{configs, messages}, nil
 }

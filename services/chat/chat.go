@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/deps"
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/idempotency"
 	"github.com/gatehouse/gatehouse/platform/jobs"
@@ -73,6 +74,8 @@ type Deps struct {
 	Management grpc.ClientConnInterface
 	// Auth is a connection to the auth service.
 	Auth grpc.ClientConnInterface
+	// Erasures is auth's feed of erased users and organizations.
+	Erasures erasure.Source
 	// Authorizer checks the rules of the contracts.
 	Authorizer *authz.Authorizer
 	Clock      clock.Clock
@@ -119,8 +122,13 @@ func New(cfg Config, d Deps) (*Service, error) {
 	s.tickets = c.tickets
 	// A room refers to the rows of rooms before it, as [room.List.Erase] requires.
 	s.rooms = room.List{k.collections, k.documents, k.search, c.conversations, c.runs, c.tickets, c.export}
+	entities, err := entities(entity.Deps{DB: d.DB, Tokens: tokens, Trail: b.trail, Clock: d.Clock})
+	if err != nil {
+		return nil, err
+	}
+	s.rooms = append(s.rooms, entities...)
 	s.erasures, err = erasure.NewFollower(erasure.Deps{
-		DB: d.DB, Source: erasure.Remote(d.Auth), Erase: s.rooms.Erase(d.DB), Clock: d.Clock, Log: d.Log,
+		DB: d.DB, Source: d.Erasures, Erase: s.rooms.Erase(d.DB), Clock: d.Clock, Log: d.Log,
 	})
 	return s, err
 }

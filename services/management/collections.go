@@ -28,5 +28,5 @@ func (c collections) Missing(ctx context.Context, ids []string) ([]string, error
 	bounded, cancel := context.WithTimeout(ctx, collectionsTimeout)
 	defer cancel()
 	out, err := c.client.CheckCollections(bounded, &knowledgev1.CheckCollectionsRequest{CollectionIds: ids})
-	return out.GetMissingCollectionIds(), err //nolint:wrapcheck // a status, which fault.From understands
+	return out.GetMissingCollectionIds(), err
 }

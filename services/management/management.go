@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/deps"
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -75,7 +76,11 @@ func rooms(d Deps) (room.List, error) {
 	if err != nil {
 		return nil, err
 	}
-	return room.List{assistants}, nil
+	entities, err := entities(entity.Deps{DB: d.DB, Tokens: tokens, Trail: trail, Clock: d.Clock})
+	if err != nil {
+		return nil, err
+	}
+	return append(room.List{assistants}, entities...), nil
 }
 
 // Register adds the service's RPCs to a server.

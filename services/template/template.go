@@ -2,6 +2,6 @@
 // with a name and a description.
 //
 // No program contains it. It is compiled, linted and tested as every other room, so that
-// what the generator writes is too. The generator replaces the words template and sample;
+// what the generator writes is too. The generator replaces the names template and sample item;
 // see tools/entity.
 package template

@@ -1,33 +1,43 @@
-// Package erasure is the room of what is gone for good: users and organizations
-// whose rows the other services must erase. Other rooms tell it in the transaction
-// that ends them; the services follow it by the RPC of this room
-// (platform/erasure), since none of them may be called by auth.
 package erasure
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/grpc"
 
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/paging"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
+
+// Deps is what the room needs.
+type Deps struct{ Store *Store }
 
 // Service implements the RPC.
 type Service struct {
 	authv1.UnsafeErasureServiceServer
 
-	store *Store
+	deps Deps
 }
 
-// NewService returns the service.
-func NewService(store *Store) (*Service, error) {
-	if store == nil {
-		return nil, errors.New("erasure: a store is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("erasure", d); err != nil {
+		return nil, err
 	}
-	return &Service{store: store}, nil
+	return &Service{deps: d}, nil
+}
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterErasureServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "erasures"}}
 }
 
 // ListErasures implements the RPC.
@@ -36,15 +46,13 @@ func (s *Service) ListErasures(ctx context.Context, req *authv1.ListErasuresRequ
 	if req.GetSinceTime() != nil {
 		since = req.GetSinceTime().AsTime()
 	}
-	found, next, err := s.store.list(ctx, since, paging.From(req))
+	found, next, err := s.deps.Store.list(ctx, since, paging.From(req))
 	if err != nil {
 		return nil, err
 	}
 	out := &authv1.ListErasuresResponse{NextPageToken: next}
 	for _, e := range found {
-		out.Erasures = append(out.Erasures, &authv1.Erasure{
-			Id: e.ID, UserId: e.UserID, OrganizationId: e.OrganizationID, Time: timestamppb.New(e.Time),
-		})
+		out.Erasures = append(out.Erasures, encode(e))
 	}
 	return out, nil
 }

@@ -33,9 +33,9 @@ func NewStore(db *postgres.DB, tokens *paging.Tokens, clk clock.Clock) *Store {
 	return &Store{db: db, tokens: tokens, clock: clk}
 }
 
-// User has the other services erase what is a user's alone, in the transaction of
+// AddUser has the other services erase what is a user's alone, in the transaction of
 // that user that ends the account. Organizations are added by what purges them.
-func (s *Store) User(ctx context.Context, tx pgx.Tx, userID string) error {
+func (s *Store) AddUser(ctx context.Context, tx pgx.Tx, userID string) error {
 	_, err := postgres.TxExec(ctx, tx, "INSERT INTO erasures (id, of_user, created_at) VALUES ($1, $2, $3)",
 		id.New(), userID, clock.Stamp(s.clock))
 	return err

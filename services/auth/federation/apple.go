@@ -12,7 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// appleSecretTTL is how long a client's secret is good for; one is made for each code.
+// appleSecretTTL is the lifetime of a client secret for Apple. Each code gets its own.
 const appleSecretTTL = 5 * time.Minute
 
 // appleKey reads the private key of a client of Apple.
@@ -27,12 +27,12 @@ func appleKey(text string) (*ecdsa.PrivateKey, error) {
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return nil, errors.New("must be of the curve P-256")
+		return nil, errors.New("must use the curve P-256")
 	}
 	return key, nil
 }
 
-// appleSecret is what a client of Apple proves itself with: a JWT by its key.
+// appleSecret returns the client secret for Apple: a JWT signed with the client's key.
 func appleSecret(p Provider, now time.Time) (string, error) {
 	key, err := appleKey(p.ClientSecret.Reveal())
 	if err != nil {

@@ -9,31 +9,32 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	"github.com/gatehouse/gatehouse/services/auth/opaque"
+	"github.com/gatehouse/gatehouse/services/auth/token/securetoken"
 )
 
-// attempt is a way to a provider and back.
+// attempt is a sign-in or a link that was begun and is not finished.
 type attempt struct {
 	redirectURI string
-	// userID and sessionID say who links an identity; empty to sign in.
+	// userID and sessionID identify the user who links an identity. They are empty for
+	// a sign-in.
 	userID, sessionID string
 }
 
-// The purposes of what derives from an attempt's secret.
+// The purposes of the values that derive from an attempt's secret.
 const (
-	forVerifier = "code verifier"
-	forNonce    = "nonce"
+	purposeVerifier = "code verifier"
+	purposeNonce    = "nonce"
 )
 
-// derive returns what only the holder of an attempt's secret can say, for a purpose:
-// 43 characters, as PKCE wants them (RFC 7636 section 4.1).
+// derive returns a value that only the holder of an attempt's secret can compute. It
+// has 43 characters, as PKCE requires (RFC 7636 section 4.1).
 func derive(secret, purpose string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(purpose))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// begin keeps an attempt and returns where its user is to go.
+// begin stores an attempt, and returns the address to which its user goes.
 func (s *Service) begin(ctx context.Context, provider, returnTo string, a attempt) (*authv1.ProviderAttempt, error) {
 	p, err := s.provider(ctx, provider)
 	if err != nil {
@@ -44,15 +45,15 @@ func (s *Service) begin(ctx context.Context, provider, returnTo string, a attemp
 		a.redirectURI = callback
 	}
 	if a.redirectURI != callback && !slices.Contains(s.deps.Redirects, a.redirectURI) {
-		return nil, fault.Invalid("redirectUri", "is none of those that the installation lists")
+		return nil, fault.Invalid("redirectUri", "is not one of the redirects of the installation")
 	}
 	c, err := s.connect(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	state, stateHash := opaque.New()
-	secret, secretHash := opaque.New()
-	if err := s.deps.Store.keepAttempt(ctx, stateHash, secretHash, p.ID, a, s.deps.Clock.Now().Add(attemptTTL)); err != nil {
+	state, stateHash := securetoken.New()
+	secret, secretHash := securetoken.New()
+	if err := s.deps.Store.insertAttempt(ctx, stateHash, secretHash, p.ID, a, s.deps.Clock.Now().Add(attemptTTL)); err != nil {
 		return nil, err
 	}
 	return &authv1.ProviderAttempt{
@@ -60,8 +61,9 @@ func (s *Service) begin(ctx context.Context, provider, returnTo string, a attemp
 	}, nil
 }
 
-// answer is what came back from a provider: a message of the contract.
-type answer interface {
+// callbackRequest is the message with which a client passes on the callback of a
+// provider.
+type callbackRequest interface {
 	GetProvider() string
 	GetState() string
 	GetSecret() string
@@ -69,27 +71,27 @@ type answer interface {
 	GetIss() string
 }
 
-// finish uses an attempt up and returns of whom the provider tells.
-func (s *Service) finish(ctx context.Context, back answer, links bool) (Provider, attempt, person, error) {
-	p, err := s.provider(ctx, back.GetProvider())
+// finish uses up an attempt, and returns the profile that the provider asserts.
+func (s *Service) finish(ctx context.Context, callback callbackRequest, links bool) (Provider, attempt, identityProfile, error) {
+	p, err := s.provider(ctx, callback.GetProvider())
 	if err != nil {
-		return p, attempt{}, person{}, err
+		return p, attempt{}, identityProfile{}, err
 	}
-	// Used up before anything is asked of the provider: whatever becomes of that.
-	a, err := s.deps.Store.takeAttempt(ctx, opaque.Hash(back.GetState()), opaque.Hash(back.GetSecret()), p.ID, links, s.deps.Clock.Now())
+	// The attempt is used up first, whatever the provider responds.
+	a, err := s.deps.Store.useAttempt(ctx, securetoken.Hash(callback.GetState()), securetoken.Hash(callback.GetSecret()), p.ID, links, s.deps.Clock.Now())
 	if err != nil {
-		return p, a, person{}, err
+		return p, a, identityProfile{}, err
 	}
 	c, err := s.connect(ctx, p)
 	if err != nil {
-		return p, a, person{}, err
+		return p, a, identityProfile{}, err
 	}
-	who, err := c.redeem(ctx, a.redirectURI, back.GetCode(), back.GetIss(), back.GetSecret())
+	profile, err := c.redeem(ctx, a.redirectURI, callback.GetCode(), callback.GetIss(), callback.GetSecret())
 	if err != nil {
-		return p, a, who, err
+		return p, a, profile, err
 	}
-	if who, err = who.clean(); err != nil {
-		return p, a, who, refused(err)
+	if profile, err = profile.sanitized(); err != nil {
+		return p, a, profile, refused(err)
 	}
-	return p, a, who, nil
+	return p, a, profile, nil
 }

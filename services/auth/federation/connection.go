@@ -23,49 +23,50 @@ import (
 )
 
 const (
-	// discoveryTTL is how long what a provider says of itself is believed. Its keys are
-	// looked up as their ids appear.
+	// discoveryTTL is how long the metadata of a provider is cached. Its keys are read
+	// when their ids appear.
 	discoveryTTL = time.Hour
-	// discoveryTimeout bounds asking for it, on behalf of all who wait.
+	// discoveryTimeout bounds the discovery, for all callers that wait for it.
 	discoveryTimeout = 10 * time.Second
-	// maxConnections bounds how many providers are remembered.
+	// maxConnections is the number of providers that are cached.
 	maxConnections = 500
 )
 
-// connection is a provider as it was found.
+// connection is a provider with its metadata.
 type connection struct {
 	provider Provider
 	client   *http.Client
 	clock    clock.Clock
 	oauth    oauth2.Config
 	// openID is nil for GitHub.
-	openID *oidc.Provider
-	keys   oidc.KeySet
-	rules  oidc.Config
-	// issuer is what the provider says of itself; Microsoft's has a gap for the tenant.
+	openID       *oidc.Provider
+	keys         oidc.KeySet
+	verification oidc.Config
+	// issuer is the issuer in the metadata. That of Microsoft has a placeholder for the
+	// tenant.
 	issuer string
-	// sendsIss says that its answers have an iss parameter.
+	// sendsIss reports whether the provider's responses have an iss parameter.
 	sendsIss bool
-	found    time.Time
-	// failed is why it was not found.
-	failed error
+	foundAt  time.Time
+	// err is the reason why the discovery failed.
+	err error
 }
 
-// fresh tells whether a connection, or that there was none, is still believed.
-func (c *connection) fresh(now time.Time) bool {
-	if c.failed != nil {
-		return now.Sub(c.found) < retryAfter
+// isFresh reports whether the result of the discovery, or its failure, is still valid.
+func (c *connection) isFresh(now time.Time) bool {
+	if c.err != nil {
+		return now.Sub(c.foundAt) < retryAfter
 	}
-	return now.Sub(c.found) < discoveryTTL
+	return now.Sub(c.foundAt) < discoveryTTL
 }
 
-// connections remembers providers.
+// connections caches providers.
 type connections struct {
-	known  *lru.Cache[string, *connection]
+	cache  *lru.Cache[string, *connection]
 	flight singleflight.Group
 	clock  clock.Clock
-	// open reaches the operator's providers, guarded those of organizations.
-	open, guarded *http.Client
+	// direct reaches the operator's providers, and guarded those of organizations.
+	direct, guarded *http.Client
 }
 
 func newConnections(clk clock.Clock, allowed []netip.Prefix) (*connections, error) {
@@ -73,31 +74,31 @@ func newConnections(clk clock.Clock, allowed []netip.Prefix) (*connections, erro
 	if err != nil {
 		return nil, fmt.Errorf("federation: %w", err)
 	}
-	return &connections{known: known, clock: clk, open: egress.Open(), guarded: egress.Guarded(allowed)}, nil
+	return &connections{cache: known, clock: clk, direct: egress.Open(), guarded: egress.Guarded(allowed)}, nil
 }
 
-// connect returns the connection to a provider. Of those who ask at once for one that
-// is not known, one asks the provider; and one that does not answer is left alone for a
-// moment, as anybody may ask for it.
+// connect returns the connection to a provider. Concurrent callers share one discovery.
+// A discovery that failed is not repeated for some seconds, because anyone can cause
+// it.
 func (s *Service) connect(ctx context.Context, p Provider) (*connection, error) {
 	cs := s.connections
 	key := p.fingerprint()
-	if c, ok := cs.known.Get(key); ok && c.fresh(cs.clock.Now()) {
-		return c, c.failed
+	if c, ok := cs.cache.Get(key); ok && c.isFresh(cs.clock.Now()) {
+		return c, c.err
 	}
 	done := cs.flight.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discoveryTimeout)
 		defer cancel()
-		client := cs.open
+		client := cs.direct
 		if p.owner != nil {
 			client = cs.guarded
 		}
 		c, err := discover(ctx, p, client, cs.clock)
 		if err != nil {
-			c.failed = unreachable(err)
+			c.err = unreachable(err)
 		}
-		cs.known.Add(key, c)
-		return c, c.failed
+		cs.cache.Add(key, c)
+		return c, c.err
 	})
 	select {
 	case <-ctx.Done():
@@ -108,13 +109,15 @@ func (s *Service) connect(ctx context.Context, p Provider) (*connection, error) 
 	}
 }
 
-// fingerprint names a provider with its settings: with others it is another one.
+// fingerprint returns a hash of a provider's settings. Changed settings make another
+// connection.
 func (p Provider) fingerprint() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q", []string{p.ID, string(p.Kind), p.Issuer, p.ClientID, p.ClientSecret.Reveal()}))
 	return hex.EncodeToString(sum[:])
 }
 
-// unreachable tells an address that may not be reached from one that does not answer.
+// unreachable returns the fault of an address that may not be reached, or else of a
+// provider that does not respond.
 func unreachable(err error) error {
 	if egress.Denied(err) {
 		return fault.Wrap(err, faultv1.Reason_REASON_EGRESS_DENIED, "the identity provider's address may not be reached")
@@ -122,9 +125,9 @@ func unreachable(err error) error {
 	return unavailable(err)
 }
 
-// discover asks a provider what it says of itself.
+// discover reads the metadata of a provider.
 func discover(ctx context.Context, p Provider, client *http.Client, clk clock.Clock) (*connection, error) {
-	c := &connection{provider: p, client: client, clock: clk, found: clk.Now()}
+	c := &connection{provider: p, client: client, clock: clk, foundAt: clk.Now()}
 	c.oauth = oauth2.Config{ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(), Scopes: p.scopes()}
 	if p.Kind == GitHub {
 		c.issuer = p.Issuer
@@ -135,7 +138,7 @@ func discover(ctx context.Context, p Provider, client *http.Client, clk clock.Cl
 	}
 	ctx = oidc.ClientContext(ctx, client)
 	if p.Kind == Microsoft {
-		ctx = oidc.InsecureIssuerURLContext(ctx, "") // compared below, and with each token's tenant
+		ctx = oidc.InsecureIssuerURLContext(ctx, "") // compared below, and with the tenant of each token
 	}
 	var err error
 	if c.openID, err = oidc.NewProvider(ctx, p.Issuer); err != nil {
@@ -144,7 +147,7 @@ func discover(ctx context.Context, p Provider, client *http.Client, clk clock.Cl
 	return c, c.configure(ctx)
 }
 
-// metadata is what a provider says of itself (OpenID Connect discovery section 3).
+// metadata is the metadata of a provider (OpenID Connect Discovery section 3).
 type metadata struct {
 	Issuer      string   `json:"issuer"`
 	Keys        string   `json:"jwks_uri"`
@@ -154,20 +157,21 @@ type metadata struct {
 	SendsIss    bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
+// asymmetric returns the algorithms whose keys only the provider has.
 func asymmetric() []string {
 	return []string{
 		oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
 	}
 }
 
-// configure takes over what the provider said of itself.
+// configure checks the metadata and uses it.
 func (c *connection) configure(ctx context.Context) error {
 	var m metadata
 	if err := c.openID.Claims(&m); err != nil {
 		return fmt.Errorf("federation: discovery: %w", err)
 	}
 	if c.provider.Kind == Microsoft && !strings.HasPrefix(m.Issuer, origin(c.provider.Issuer)+"/") {
-		return fmt.Errorf("federation: discovery: the issuer %q is elsewhere", m.Issuer)
+		return fmt.Errorf("federation: discovery: the issuer %q has another origin", m.Issuer)
 	}
 	endpoint := c.openID.Endpoint()
 	for name, address := range map[string]string{"authorization": endpoint.AuthURL, "token": endpoint.TokenURL, "keys": m.Keys, "userinfo": m.UserInfo} {
@@ -181,7 +185,7 @@ func (c *connection) configure(ctx context.Context) error {
 		}
 	}
 	endpoint.AuthStyle = oauth2.AuthStyleInParams
-	// Named rather than tried: a code that is sent twice is taken for stolen. Basic is
+	// The style is set rather than tried: a code that is sent twice counts as stolen. Basic is
 	// the default (OpenID Connect discovery section 3).
 	basic := len(m.AuthMethods) == 0 || slices.Contains(m.AuthMethods, "client_secret_basic")
 	if basic && c.provider.ClientSecret.IsSet() && c.provider.Kind != Apple {
@@ -189,10 +193,10 @@ func (c *connection) configure(ctx context.Context) error {
 	}
 	c.oauth.Endpoint, c.issuer, c.sendsIss = endpoint, m.Issuer, m.SendsIss
 	c.keys = oidc.NewRemoteKeySet(ctx, m.Keys)
-	c.rules = oidc.Config{
+	c.verification = oidc.Config{
 		ClientID: c.provider.ClientID, Now: c.clock.Now, SkipIssuerCheck: c.provider.Kind == Microsoft,
-		// By a key of its own alone: what both know would be as good as none. RS256 when it
-		// names none.
+		// Only a key that the provider alone has proves anything. RS256 is used when the
+		// provider names none.
 		SupportedSigningAlgs: slices.DeleteFunc(m.Algorithms, func(alg string) bool { return !slices.Contains(asymmetric(), alg) }),
 	}
 	return nil
@@ -209,16 +213,16 @@ func (p Provider) scopes() []string {
 	}
 }
 
-// authorizationURL is where a user goes.
+// authorizationURL returns the address to which a user goes.
 func (c *connection) authorizationURL(redirectURI, state, secret string) string {
 	config := c.oauth
 	config.RedirectURL = redirectURI
-	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(derive(secret, forVerifier))}
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(derive(secret, purposeVerifier))}
 	if c.openID != nil {
-		options = append(options, oidc.Nonce(derive(secret, forNonce)))
+		options = append(options, oidc.Nonce(derive(secret, purposeNonce)))
 	}
 	if c.provider.Kind == Apple {
-		options = append(options, oauth2.SetAuthURLParam("response_mode", "form_post")) // or it tells no address
+		options = append(options, oauth2.SetAuthURLParam("response_mode", "form_post")) // required to get the address
 	}
 	return config.AuthCodeURL(state, options...)
 }

@@ -15,40 +15,41 @@ import (
 	"github.com/gatehouse/gatehouse/platform/id"
 )
 
-// tenantGap is where Microsoft's issuer has the tenant.
-const tenantGap = "{tenantid}"
+// tenantPlaceholder stands for the tenant in Microsoft's issuer.
+const tenantPlaceholder = "{tenantid}"
 
-// redeem turns a code into who came back.
-func (c *connection) redeem(ctx context.Context, redirectURI, code, iss, secret string) (person, error) {
-	if (c.sendsIss || iss != "") && !c.is(iss) {
-		return person{}, refused(fmt.Errorf("federation: the answer is of issuer %q, not %q", iss, c.issuer))
+// redeem exchanges a code for the user's profile.
+func (c *connection) redeem(ctx context.Context, redirectURI, code, iss, secret string) (identityProfile, error) {
+	if (c.sendsIss || iss != "") && !c.matchesIssuer(iss) {
+		return identityProfile{}, refused(fmt.Errorf("federation: the response has the issuer %q, not %q", iss, c.issuer))
 	}
 	config := c.oauth
 	config.RedirectURL = redirectURI
 	if c.provider.Kind == Apple {
 		var err error
 		if config.ClientSecret, err = appleSecret(c.provider, c.clock.Now()); err != nil {
-			return person{}, refused(err)
+			return identityProfile{}, refused(err)
 		}
 	}
 	ctx = oidc.ClientContext(ctx, c.client)
-	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(derive(secret, forVerifier)))
+	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(derive(secret, purposeVerifier)))
 	if err != nil {
-		return person{}, failed(err)
+		return identityProfile{}, exchangeError(err)
 	}
 	if c.openID == nil {
-		return c.askGitHub(ctx, token)
+		return c.fetchGitHubProfile(ctx, token)
 	}
-	claims, err := c.verify(ctx, token, derive(secret, forNonce))
+	claims, err := c.verify(ctx, token, derive(secret, purposeNonce))
 	if err != nil {
-		return person{}, err
+		return identityProfile{}, err
 	}
-	return c.person(claims), nil
+	return c.profile(claims), nil
 }
 
-// is tells whether an issuer is the provider: of Microsoft's, any tenant.
-func (c *connection) is(issuer string) bool {
-	before, after, open := strings.Cut(c.issuer, tenantGap)
+// matchesIssuer reports whether an issuer is the provider. For Microsoft, any tenant
+// matches.
+func (c *connection) matchesIssuer(issuer string) bool {
+	before, after, open := strings.Cut(c.issuer, tenantPlaceholder)
 	if c.provider.Kind != Microsoft || !open {
 		return issuer == c.issuer
 	}
@@ -57,8 +58,9 @@ func (c *connection) is(issuer string) bool {
 	return begins && ends && id.Valid(tenant)
 }
 
-// failed tells a refused code from a provider that does not work.
-func failed(err error) error {
+// exchangeError returns the fault of a refused code, or else of a provider that does
+// not work.
+func exchangeError(err error) error {
 	var answered *oauth2.RetrieveError
 	if errors.As(err, &answered) && answered.Response != nil && answered.Response.StatusCode < 500 {
 		return refused(err)
@@ -69,30 +71,31 @@ func failed(err error) error {
 	return refused(err)
 }
 
-// claims are what is read of a token and of userinfo.
+// claims are the claims that are read from a token and from userinfo.
 type claims struct {
-	Issuer        string `json:"iss"`
-	Subject       string `json:"sub"`
-	Party         string `json:"azp"`
-	Email         string `json:"email"`
-	EmailVerified lax    `json:"email_verified"`
-	Name          string `json:"name"`
+	Issuer        string       `json:"iss"`
+	Subject       string       `json:"sub"`
+	Party         string       `json:"azp"`
+	Email         string       `json:"email"`
+	EmailVerified flexibleBool `json:"email_verified"`
+	Name          string       `json:"name"`
 	// Tenant and DomainVerified are Microsoft's.
-	Tenant         string `json:"tid"`
-	DomainVerified lax    `json:"xms_edov"`
+	Tenant         string       `json:"tid"`
+	DomainVerified flexibleBool `json:"xms_edov"`
 }
 
-// lax is a boolean that some providers write as a text or a number.
-type lax bool
+// flexibleBool is a boolean that some providers write as a string or a number.
+type flexibleBool bool
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (l *lax) UnmarshalJSON(raw []byte) error {
+func (l *flexibleBool) UnmarshalJSON(raw []byte) error {
 	text := strings.Trim(string(raw), `"`)
 	*l = text == "true" || text == "1"
 	return nil
 }
 
-// verify returns what an ID token says, and userinfo where the token has no address.
+// verify returns the claims of an ID token, with those of userinfo when the token has
+// no address.
 func (c *connection) verify(ctx context.Context, token *oauth2.Token, nonce string) (claims, error) {
 	var out claims
 	raw, _ := token.Extra("id_token").(string)
@@ -100,7 +103,7 @@ func (c *connection) verify(ctx context.Context, token *oauth2.Token, nonce stri
 		return out, refused(errors.New("federation: no ID token"))
 	}
 	keys := &watchedKeys{KeySet: c.keys}
-	verified, err := oidc.NewVerifier(c.issuer, keys, &c.rules).Verify(ctx, raw)
+	verified, err := oidc.NewVerifier(c.issuer, keys, &c.verification).Verify(ctx, raw)
 	if keys.failed != nil {
 		return out, unreachable(keys.failed)
 	}
@@ -116,11 +119,11 @@ func (c *connection) verify(ctx context.Context, token *oauth2.Token, nonce stri
 	if out.Email != "" || c.openID.UserInfoEndpoint() == "" || c.provider.Kind == Microsoft {
 		return out, nil
 	}
-	return c.askUserInfo(ctx, token, out)
+	return c.fetchUserInfo(ctx, token, out)
 }
 
-// watchedKeys tells keys that cannot be had from a signature that is of none of them:
-// what could not be checked is not what is wrong.
+// watchedKeys separates keys that cannot be read from a signature that matches none of
+// them: a token that could not be checked is not a wrong token.
 type watchedKeys struct {
 	oidc.KeySet
 
@@ -130,17 +133,17 @@ type watchedKeys struct {
 // VerifySignature implements [oidc.KeySet].
 func (k *watchedKeys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
 	payload, err := k.KeySet.VerifySignature(ctx, token)
-	if err != nil && strings.HasPrefix(err.Error(), "fetching keys") { // the library has no other word for it
+	if err != nil && strings.HasPrefix(err.Error(), "fetching keys") { // the library has no typed error
 		k.failed = err
 	}
-	return payload, err //nolint:wrapcheck // the verifier wraps it
+	return payload, err
 }
 
-// check is what OpenID Connect core section 3.1.3.7 asks beside signature, audience
-// and time.
+// check does the checks of OpenID Connect Core section 3.1.3.7 beside signature,
+// audience and time.
 func (c *connection) check(verified *oidc.IDToken, said claims, accessToken, nonce string) error {
 	if subtle.ConstantTimeCompare([]byte(verified.Nonce), []byte(nonce)) != 1 {
-		return errors.New("federation: the token is of another attempt")
+		return errors.New("federation: the token belongs to another attempt")
 	}
 	if (len(verified.Audience) > 1 || said.Party != "") && said.Party != c.provider.ClientID {
 		return fmt.Errorf("federation: the token is for %q", said.Party)
@@ -151,16 +154,16 @@ func (c *connection) check(verified *oidc.IDToken, said claims, accessToken, non
 		}
 	}
 	if c.provider.Kind == Microsoft {
-		// Any tenant may sign in, each as its own issuer.
-		if !c.is(verified.Issuer) || !strings.Contains(verified.Issuer, "/"+said.Tenant+"/") || !id.Valid(said.Tenant) {
+		// Any tenant may sign in, each with its own issuer.
+		if !c.matchesIssuer(verified.Issuer) || !strings.Contains(verified.Issuer, "/"+said.Tenant+"/") || !id.Valid(said.Tenant) {
 			return fmt.Errorf("federation: the issuer %q is not that of tenant %q", verified.Issuer, said.Tenant)
 		}
 	}
 	return nil
 }
 
-// askUserInfo adds what userinfo says of the same subject.
-func (c *connection) askUserInfo(ctx context.Context, token *oauth2.Token, out claims) (claims, error) {
+// fetchUserInfo adds the claims that userinfo returns for the same subject.
+func (c *connection) fetchUserInfo(ctx context.Context, token *oauth2.Token, out claims) (claims, error) {
 	info, err := c.openID.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil {
 		return out, unreachable(err)
@@ -170,7 +173,7 @@ func (c *connection) askUserInfo(ctx context.Context, token *oauth2.Token, out c
 		return out, unreachable(err)
 	}
 	if said.Subject != out.Subject {
-		return out, refused(errors.New("federation: userinfo is about somebody else"))
+		return out, refused(errors.New("federation: userinfo has another subject"))
 	}
 	out.Email, out.EmailVerified = said.Email, said.EmailVerified
 	if out.Name == "" {
@@ -179,17 +182,18 @@ func (c *connection) askUserInfo(ctx context.Context, token *oauth2.Token, out c
 	return out, nil
 }
 
-func (c *connection) person(said claims) person {
-	// The configured spelling of the issuer: Google has two.
-	out := person{issuer: c.issuer, subject: said.Subject, email: said.Email, verified: bool(said.EmailVerified), name: said.Name}
+// profile returns the profile of verified claims.
+func (c *connection) profile(said claims) identityProfile {
+	// The issuer as configured, because Google has two spellings.
+	out := identityProfile{issuer: c.issuer, subject: said.Subject, email: said.Email, verified: bool(said.EmailVerified), name: said.Name}
 	if c.provider.Kind == Microsoft {
-		// Whatever a tenant says of its users' addresses.
+		// The tenant's own claim about the address does not count.
 		out.issuer, out.verified = said.Issuer, bool(said.DomainVerified)
 	}
 	return out
 }
 
-// origin is the part of a URL that says whose it is.
+// origin returns the scheme and the host of a URL.
 func origin(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

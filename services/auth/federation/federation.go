@@ -1,42 +1,46 @@
-// Package federation signs people in by what identity providers say of them.
+// Package federation is the room of identity providers: sign-in with a provider,
+// linking a provider to an account, and the providers of organizations.
 //
 // # The exchange
 //
-// Gatehouse is an OpenID Connect relying party (and a plain OAuth2 client of GitHub,
-// which is no OpenID provider). It uses the authorization code flow alone, with PKCE
-// and a nonce (RFC 9700 section 2.1). An attempt has a state, which goes to the
-// provider and comes back, and a secret, which stays with whoever began: a cookie of
-// the browser, or the memory of the program. Neither works without the other, once,
-// for ten minutes; the database has hashes of both. The code verifier and the nonce
-// derive from the secret, so that a code, wherever it leaks, is worth nothing without
-// it, and an attempt that an attacker began signs nobody else's browser in.
+// Gatehouse is an OpenID Connect relying party, and a plain OAuth 2.0 client of GitHub,
+// which does not support OpenID Connect. It uses only the authorization code flow, with
+// PKCE and a nonce (RFC 9700 section 2.1). An attempt has a state, which goes to the
+// provider and returns, and a secret, which stays with the client that began: in a
+// cookie of the browser or in the memory of the program. Finishing the attempt needs
+// both. An attempt works once, for ten minutes, and the database stores only hashes of
+// both values. The code verifier and the nonce derive from the secret. So a leaked code
+// is worthless without the secret, and an attempt that an attacker began cannot sign in
+// another person's browser.
 //
-// What comes back must be signed by the issuer, with a key of its own, for this client
-// and this attempt. The iss parameter is compared where the issuer promises it (RFC
-// 9207), against mix-up of two providers.
+// The response must be signed by the issuer, with an asymmetric key, for this client
+// and this attempt. The iss parameter is compared where the issuer promises to send it
+// (RFC 9207), which prevents a mix-up of two providers.
 //
-// # Who that is
+// # Identities and accounts
 //
-// Somebody is known by provider, issuer and subject, never by an address: addresses
-// change hands. Somebody unknown gets an account if the provider has verified the
-// address and no account has it. An account that has it is not signed in to: its user
-// signs in and links the identity. Only an account whose address nobody ever confirmed
-// goes to whoever has shown that it is theirs, and without what its maker could sign in
-// with.
+// An identity is known by provider, issuer and subject, never by an address, because
+// addresses change owners. The user of an unknown identity gets an account if the
+// provider has verified the address and no account has it. If an account has the
+// address, the sign-in is refused: the user signs in to that account and links the
+// identity. An exception is an account whose address was never confirmed. It goes to
+// the user who has proved to own the address, without the credentials of its creator.
 //
 // # Organizations
 //
-// An organization may name an issuer of its own, which it may well run itself and have
-// say anything. What that says is believed of the people that it brought, and of the
-// users who linked it while signed in; of whoever has an account, an address from there
-// opens nothing. The accounts that it makes have unconfirmed addresses, of the domains
-// that the organization named. Their members' sessions begin in the organization, and
-// stay there where the user has other ways to sign in, until something of those is
-// shown: whoever runs the issuer is not to act for its members elsewhere. One
-// who was removed from it does not come back by signing in. The issuer is reached by a
-// guarded client (package egress).
+// An organization may configure an issuer of its own. The organization may run that
+// issuer itself and make it assert anything. Its assertions count only for the users
+// that it brought, and for users who linked it while they were signed in. They open no
+// other account, even one with an asserted address. The accounts that it creates have
+// unconfirmed addresses, in the domains that the organization named.
 //
-// A second factor is asked for after a provider as after a password.
+// The sessions of these users start in the organization. A user who has other
+// credentials stays in the organization until one of those is presented, because the
+// operator of the issuer must not act for its members elsewhere. A user who was removed
+// from the organization cannot return by signing in. The issuer is reached only through
+// a guarded client (package egress).
+//
+// A second factor is required after a provider as it is after a password.
 package federation
 
 import (
@@ -55,66 +59,68 @@ import (
 )
 
 const (
-	// attemptTTL is how long somebody may be away at a provider.
+	// attemptTTL is how long a user may stay at a provider.
 	attemptTTL = 10 * time.Minute
-	// maxIdentities bounds how many identities a user links.
+	// maxIdentities is the number of identities that a user may link.
 	maxIdentities = 20
-	// What OpenID Connect core bounds a subject to, and the contract an address and a
-	// name.
+	// maxSubject is the bound of OpenID Connect for a subject. maxEmail and maxName are
+	// those of the contract.
 	maxSubject, maxEmail, maxName = 255, 254, 100
 )
 
-// Kind is how a provider differs from the standard.
+// Kind is the kind of a provider: how it differs from the standard.
 type Kind string
 
 // The kinds of providers.
 const (
 	// OpenID is any OpenID Connect issuer.
 	OpenID Kind = "openid"
-	// Microsoft is an OpenID Connect issuer for many tenants, each of which says what
-	// addresses its users have. They count only where Microsoft says that the tenant
+	// Microsoft is an OpenID Connect issuer for many tenants. Each tenant sets the
+	// addresses of its users. They count only when Microsoft asserts that the tenant
 	// owns the domain (xms_edov).
 	Microsoft Kind = "microsoft"
-	// GitHub is OAuth2 with an API of its own.
+	// GitHub uses OAuth 2.0 with an API of its own.
 	GitHub Kind = "github"
-	// Apple is an OpenID Connect issuer whose clients sign their secret, and that
-	// answers by a form.
+	// Apple is an OpenID Connect issuer whose clients sign their secret, and which
+	// responds with a form.
 	Apple Kind = "apple"
 )
 
-// Provider is who vouches for people.
+// Provider is an identity provider.
 type Provider struct {
-	// ID names the provider in routes and with its identities, for ever.
+	// ID identifies the provider in routes and in its identities. It must never change.
 	ID, DisplayName string
 	Kind            Kind
-	// Issuer is where the provider is, exactly as its tokens say; of Microsoft, its
-	// tenant's endpoint.
+	// Issuer is the address of the provider, exactly as in its tokens. For Microsoft it
+	// is the endpoint of its tenant.
 	Issuer string
-	// API is where GitHub's API is.
+	// API is the address of GitHub's API.
 	API string
-	// ClientID and ClientSecret are what the provider knows this installation by. The
-	// secret of Apple is the private key, an ECDSA key in PEM (PKCS #8).
+	// ClientID and ClientSecret identify this installation at the provider. The secret
+	// of Apple is the private key, an ECDSA key in PEM (PKCS #8).
 	ClientID     string
 	ClientSecret config.Secret
-	// TeamID and KeyID say whose key Apple's is, and which.
+	// TeamID and KeyID identify Apple's key.
 	TeamID, KeyID string
-	// Scopes are asked for beside openid, email and profile.
+	// Scopes are requested beside openid, email and profile.
 	Scopes []string
 
-	// owner says whose it is and who may come by it; nil for the installation's own.
+	// owner is the organization's provider. It is nil for a provider of the
+	// installation.
 	owner *OrganizationProvider
 }
 
-// letterName is what letters call the provider: none writes them with a name that an
-// organization has chosen.
-func (p Provider) letterName() string {
+// mailName is the name of the provider in emails. It never contains a name that an
+// organization chose.
+func (p Provider) mailName() string {
 	if p.owner != nil {
 		return "an organization's identity provider"
 	}
 	return p.DisplayName
 }
 
-// providerID is what an operator may call a provider: not what an id is like.
+// providerID matches the ids that an operator may give to a provider. None looks like
+// the id of an organization's provider.
 var providerID = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
 // Validate reports everything that is wrong with the provider.
@@ -149,7 +155,7 @@ func (p Provider) Validate() error {
 			add("the private key %w", err)
 		}
 	default:
-		add("there is no kind %q", p.Kind)
+		add("the kind %q is unknown", p.Kind)
 	}
 	return errors.Join(problems...)
 }
@@ -162,22 +168,22 @@ func Check(providers []Provider, redirects []string) error {
 	for _, p := range providers {
 		problems = append(problems, p.Validate())
 		if seen[p.ID] {
-			problems = append(problems, fmt.Errorf("provider %q: there are two", p.ID))
+			problems = append(problems, fmt.Errorf("provider %q: the id is used twice", p.ID))
 		}
 		seen[p.ID] = true
 	}
 	for _, redirect := range redirects {
-		// An app's own scheme has a dot, so that no other app has it (RFC 8252 section 7.1).
+		// An app's own scheme has a dot, so that it is unique to the app (RFC 8252 section 7.1).
 		u, err := url.Parse(redirect)
 		if err != nil || u.Fragment != "" || (!strings.Contains(u.Scheme, ".") && checkURL(redirect) != nil) {
-			problems = append(problems, fmt.Errorf("redirect %q: must be https, to this machine, or of a scheme with a dot", redirect))
+			problems = append(problems, fmt.Errorf("redirect %q: must be https, on this machine, or have a scheme with a dot", redirect))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// checkURL refuses what is no place to send users or secrets to: nothing but https,
-// except to this machine.
+// checkURL refuses addresses to which neither users nor secrets may be sent: all but
+// https, except on this machine.
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.RawQuery != "" {
@@ -191,20 +197,20 @@ func checkURL(text string) error {
 	return nil
 }
 
-// person is somebody of whom a provider tells.
-type person struct {
+// identityProfile is what a provider asserts about a user.
+type identityProfile struct {
 	issuer, subject string
-	// email is empty where there is none that could be one.
+	// email is empty when the provider sent no valid address.
 	email string
-	// verified says that the provider vouches for the address.
+	// verified reports whether the provider has verified the address.
 	verified bool
 	name     string
 }
 
-// clean bounds what a provider says to what can be kept and shown.
-func (p person) clean() (person, error) {
+// sanitized limits a profile to what can be stored and displayed.
+func (p identityProfile) sanitized() (identityProfile, error) {
 	if p.subject == "" || len(p.subject) > maxSubject || !printable(p.subject) {
-		return p, errors.New("federation: the provider names no subject that can be kept")
+		return p, errors.New("federation: the provider sent no valid subject")
 	}
 	if a, err := mail.ParseAddress(p.email); err != nil || a.Address != p.email || len(p.email) > maxEmail {
 		p.email, p.verified = "", false
@@ -220,26 +226,26 @@ func printable(s string) bool {
 	return strings.ToValidUTF8(s, "") == s && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// refused is the one answer to whatever is wrong with what came back from a provider;
-// the cause is for the log.
+// refused returns the one response to anything that is wrong with a callback of a
+// provider. The cause is logged.
 func refused(cause error) error {
-	return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED, "the sign-in was not begun here, took too long, or was refused: begin again")
+	return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED, "the sign-in was not started here, took too long, or was refused: start again")
 }
 
 func unavailable(cause error) error {
-	return fault.Wrap(cause, faultv1.Reason_REASON_IDENTITY_PROVIDER_UNAVAILABLE, "the identity provider cannot be reached, or is not set up as it is here").
+	return fault.Wrap(cause, faultv1.Reason_REASON_IDENTITY_PROVIDER_UNAVAILABLE, "the identity provider cannot be reached, or its configuration does not match").
 		WithRetryAfter(retryAfter)
 }
 
-// retryAfter is when it may be worth to ask a provider again.
+// retryAfter is the time after which a provider that failed is tried again.
 const retryAfter = 5 * time.Second
 
 func unverified() error {
-	return fault.New(faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED, "the provider does not vouch for an address of yours")
+	return fault.New(faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED, "the provider has not verified your address")
 }
 
 func unconfirmed() error {
-	return fault.New(faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED, "confirm your address first, by the mail that was sent to it; then sign in again")
+	return fault.New(faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED, "confirm your address first, with the email that was sent to it; then sign in again")
 }
 
 func notLinked() error {

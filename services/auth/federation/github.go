@@ -10,19 +10,19 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// askGitHub asks GitHub's API whose token it is. GitHub numbers its users; of their
-// addresses, the primary one counts where it is verified.
-func (c *connection) askGitHub(ctx context.Context, token *oauth2.Token) (person, error) {
+// fetchGitHubProfile reads the user of a token from GitHub's API. GitHub identifies
+// users by number. Of a user's addresses, the primary one counts, if it is verified.
+func (c *connection) fetchGitHubProfile(ctx context.Context, token *oauth2.Token) (identityProfile, error) {
 	var user struct {
 		ID    int64  `json:"id"`
 		Login string `json:"login"`
 		Name  string `json:"name"`
 	}
 	if err := c.getGitHub(ctx, token, "/user", &user); err != nil {
-		return person{}, err
+		return identityProfile{}, err
 	}
 	if user.ID <= 0 {
-		return person{}, refused(fmt.Errorf("federation: no user has the number %d", user.ID))
+		return identityProfile{}, refused(fmt.Errorf("federation: %d is not the number of a user", user.ID))
 	}
 	var addresses []struct {
 		Email    string `json:"email"`
@@ -30,9 +30,9 @@ func (c *connection) askGitHub(ctx context.Context, token *oauth2.Token) (person
 		Verified bool   `json:"verified"`
 	}
 	if err := c.getGitHub(ctx, token, "/user/emails?per_page=100", &addresses); err != nil {
-		return person{}, err
+		return identityProfile{}, err
 	}
-	out := person{issuer: c.issuer, subject: strconv.FormatInt(user.ID, 10), name: user.Name}
+	out := identityProfile{issuer: c.issuer, subject: strconv.FormatInt(user.ID, 10), name: user.Name}
 	if out.name == "" {
 		out.name = user.Login
 	}
@@ -55,9 +55,9 @@ func (c *connection) getGitHub(ctx context.Context, token *oauth2.Token, path st
 	if err != nil {
 		return unreachable(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close() //nolint:errcheck // the body was read
 	if resp.StatusCode != http.StatusOK {
-		return unreachable(fmt.Errorf("federation: %s answers %s", path, resp.Status))
+		return unreachable(fmt.Errorf("federation: %s returned %s", path, resp.Status))
 	}
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
 		return unreachable(err)

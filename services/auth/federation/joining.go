@@ -11,31 +11,31 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// letterNotLinked tells the user of an account whose address an organization's provider
-// told of.
-const letterNotLinked mailing.Kind = "identity_not_linked"
+// mailNotLinked informs the user of an account whose address an organization's provider
+// asserted.
+const mailNotLinked mailing.Kind = "identity_not_linked"
 
-// mayAssert tells whether an address is of the domains that an organization named.
-func (p OrganizationProvider) mayAssert(email string) bool {
+// ownsDomain reports whether an address is in a domain that the organization named.
+func (p OrganizationProvider) ownsDomain(email string) bool {
 	_, domain, found := strings.Cut(user.NormalizeEmail(email), "@")
 	return found && slices.Contains(p.Domains, domain)
 }
 
-// joiner is the account of somebody new whom an organization's provider tells of, who
-// joins the organization. The address is what the organization says, and no more: the
-// account is made with it unconfirmed, and one that has it is left alone. Where
-// addresses must be confirmed the answer is the same for either, and the mail tells: an
-// organization must not learn who has an account.
-func (s *Service) joiner(ctx context.Context, tx postgres.Tx, p Provider, who person) (account user.Account, refusal, err error) {
-	if !p.owner.mayAssert(who.email) {
+// newMember creates the account of an unknown identity of an organization's provider,
+// and adds it to the organization. The account's address is unconfirmed, because only
+// the organization asserts it. An account that has the address already stays as it is.
+// Where addresses must be confirmed, the response is the same in both cases, and only
+// the email differs: an organization must not learn whether an address has an account.
+func (s *Service) newMember(ctx context.Context, tx postgres.Tx, p Provider, profile identityProfile) (account user.Account, refusal, err error) {
+	if !p.owner.ownsDomain(profile.email) {
 		return account, nil, unverified()
 	}
-	if account, err = s.deps.Users.TxForSignIn(ctx, tx, who.email); err != nil {
+	if account, err = s.deps.Users.TxForSignIn(ctx, tx, profile.email); err != nil {
 		return account, nil, err
 	}
 	required := s.deps.Addresses.Required()
@@ -44,37 +44,38 @@ func (s *Service) joiner(ctx context.Context, tx postgres.Tx, p Provider, who pe
 			return account, nil, notLinked()
 		}
 		if account.Disabled {
-			return account, unconfirmed(), nil // nobody is left to be told
+			return account, unconfirmed(), nil // a disabled user gets no email
 		}
-		return account, unconfirmed(), s.deps.Letters.Send(ctx, tx, mailing.Letter{Kind: letterNotLinked, Address: who.email, Locale: account.Locale})
+		return account, unconfirmed(), s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: mailNotLinked, Address: profile.email, Locale: account.Locale})
 	}
-	if account, err = s.deps.Accounts.Unconfirmed(ctx, tx, who.email, who.name); err != nil {
+	if account, err = s.deps.Accounts.CreateUnconfirmed(ctx, tx, profile.email, profile.name); err != nil {
 		return account, nil, err
 	}
-	if err := s.linkNow(ctx, tx, p, account, who); err != nil {
+	if err := s.linkAndUse(ctx, tx, p, account, profile); err != nil {
 		return account, nil, err
 	}
-	if err := s.join(ctx, tx, p, account.UserID); err != nil {
+	if err := s.addMember(ctx, tx, p, account.UserID); err != nil {
 		return account, nil, err
 	}
 	if required {
 		refusal = unconfirmed()
 	}
 	account.OrganizationID = p.owner.OrganizationID
-	return account, refusal, s.deps.Addresses.Welcome(ctx, tx, user.User{ID: account.UserID, Email: who.email, Locale: account.Locale})
+	return account, refusal, s.deps.Addresses.SendConfirmation(ctx, tx, user.User{ID: account.UserID, Email: profile.email, Locale: account.Locale})
 }
 
-// member is the account of an identity at an organization's provider, as long as its
-// user belongs to the organization. It is bound to that where its user has other ways
-// to sign in: then the account is not the organization's to open.
-func (s *Service) member(ctx context.Context, tx postgres.Tx, p Provider, known Identity, who person) (account user.Account, bound bool, refusal, err error) {
-	u, err := s.use(ctx, tx, known, who)
+// knownMember returns the account of a known identity of an organization's provider, if
+// its user is a member of the organization. The session is bound to the organization
+// when the user has other credentials: then the organization may not open the whole
+// account.
+func (s *Service) knownMember(ctx context.Context, tx postgres.Tx, p Provider, known Identity, profile identityProfile) (account user.Account, bound bool, refusal, err error) {
+	u, err := s.recordLogin(ctx, tx, known, profile)
 	if err != nil {
 		return account, false, nil, err
 	}
 	account = user.Account{UserID: u.ID, OrganizationID: p.owner.OrganizationID}
 	if s.deps.Addresses.Required() && !u.EmailVerified {
-		return account, false, unconfirmed(), s.deps.Addresses.Welcome(ctx, tx, u)
+		return account, false, unconfirmed(), s.deps.Addresses.SendConfirmation(ctx, tx, u)
 	}
 	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: account.OrganizationID, UserID: u.ID}); err != nil {
 		return account, false, nil, err
@@ -86,13 +87,13 @@ func (s *Service) member(ctx context.Context, tx postgres.Tx, p Provider, known 
 	if err != nil {
 		return account, false, nil, err
 	}
-	bound, err = s.deps.Store.signsInWithout(ctx, tx, u.ID, p.ID)
+	bound, err = s.deps.Store.signsInWithoutProvider(ctx, tx, u.ID, p.ID)
 	return account, bound, nil, err
 }
 
-// join makes a user a member of the organization whose provider brought it, unless it
-// is one. It leaves the transaction in the organization.
-func (s *Service) join(ctx context.Context, tx postgres.Tx, p Provider, userID string) error {
+// addMember makes a user a member of the provider's organization, unless the user is
+// one already. It leaves the transaction in the organization's scope.
+func (s *Service) addMember(ctx context.Context, tx postgres.Tx, p Provider, userID string) error {
 	organizationID, now := p.owner.OrganizationID, clock.Stamp(s.deps.Clock)
 	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: organizationID, UserID: userID}); err != nil {
 		return err

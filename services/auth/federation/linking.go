@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
 // ListIdentities implements the RPC.
@@ -32,16 +30,6 @@ func (s *Service) ListIdentities(ctx context.Context, req *authv1.ListIdentities
 	return out, nil
 }
 
-func (i Identity) message() *authv1.Identity {
-	out := &authv1.Identity{
-		Id: i.ID, Provider: i.Provider, Issuer: i.Issuer, Subject: i.Subject, Email: i.Email, CreateTime: timestamppb.New(i.CreateTime),
-	}
-	if i.LastUsedTime != nil {
-		out.LastUsedTime = timestamppb.New(*i.LastUsedTime)
-	}
-	return out
-}
-
 // BeginIdentity implements the RPC.
 func (s *Service) BeginIdentity(ctx context.Context, req *authv1.BeginIdentityRequest) (*authv1.ProviderAttempt, error) {
 	caller, err := s.requireFactor(ctx)
@@ -55,7 +43,7 @@ func (s *Service) BeginIdentity(ctx context.Context, req *authv1.BeginIdentityRe
 
 // FinishIdentity implements the RPC.
 func (s *Service) FinishIdentity(ctx context.Context, req *authv1.FinishIdentityRequest) (*authv1.Identity, error) {
-	p, a, who, err := s.finish(ctx, req, true)
+	p, a, profile, err := s.finish(ctx, req, true)
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +53,12 @@ func (s *Service) FinishIdentity(ctx context.Context, req *authv1.FinishIdentity
 		if err != nil {
 			return err
 		}
-		organizationID, alive, err := s.deps.Store.session(ctx, tx, u.ID, a.sessionID, s.deps.Clock.Now())
+		organizationID, alive, err := s.deps.Store.activeSession(ctx, tx, u.ID, a.sessionID, s.deps.Clock.Now())
 		if err != nil {
 			return err
 		}
 		if !alive || u.Disabled {
-			return refused(errors.New("federation: the session that began it is over"))
+			return refused(errors.New("federation: the session that started the attempt has ended"))
 		}
 		n, err := s.deps.Store.count(ctx, tx, u.ID)
 		if err != nil {
@@ -79,9 +67,9 @@ func (s *Service) FinishIdentity(ctx context.Context, req *authv1.FinishIdentity
 		if n >= maxIdentities {
 			return fault.New(faultv1.Reason_REASON_CONFLICT, "%d identities are linked: remove one first", n)
 		}
-		linked, err = s.link(ctx, tx, p, user.Account{UserID: u.ID, OrganizationID: organizationID}, who, nil)
+		linked, err = s.link(ctx, tx, p, user.Account{UserID: u.ID, OrganizationID: organizationID}, profile, nil)
 		if err == nil && p.owner != nil {
-			err = s.join(ctx, tx, p, u.ID)
+			err = s.addMember(ctx, tx, p, u.ID)
 		}
 		return err
 	})
@@ -99,8 +87,8 @@ func (s *Service) DeleteIdentity(ctx context.Context, req *authv1.DeleteIdentity
 	}
 	scope := postgres.Scope{OrganizationID: caller.OrganizationID, UserID: caller.UserID}
 	err = s.deps.Store.inTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
-		// Whoever removes two at once waits here.
-		if err := s.deps.Users.HoldAlone(ctx, tx, caller.UserID); err != nil {
+		// Concurrent removals wait here.
+		if err := s.deps.Users.LockExclusive(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
 		removed, err := s.deps.Store.remove(ctx, tx, caller.UserID, req.GetId())
@@ -113,7 +101,7 @@ func (s *Service) DeleteIdentity(ctx context.Context, req *authv1.DeleteIdentity
 		if err := s.record(ctx, tx, scope, removed, "removed"); err != nil {
 			return err
 		}
-		return s.tell(ctx, tx, caller.UserID, letterRemoved, s.letterName(ctx, removed.Provider))
+		return s.notify(ctx, tx, caller.UserID, mailRemoved, s.mailName(ctx, removed.Provider))
 	})
 	if err != nil {
 		return nil, err
@@ -121,29 +109,29 @@ func (s *Service) DeleteIdentity(ctx context.Context, req *authv1.DeleteIdentity
 	return &authv1.DeleteIdentityResponse{}, nil
 }
 
-// letterName is what letters call a provider, also one that is gone.
-func (s *Service) letterName(ctx context.Context, providerID string) string {
+// mailName returns the name of a provider in emails, even of a deleted one.
+func (s *Service) mailName(ctx context.Context, providerID string) string {
 	if p, err := s.provider(ctx, providerID); err == nil {
-		return p.letterName()
+		return p.mailName()
 	}
 	return "an identity provider"
 }
 
-// requireAnother refuses where nothing signs a user in any more.
+// requireAnother refuses when the user has no other credential left.
 func (s *Service) requireAnother(ctx context.Context, tx postgres.Tx, userID string) error {
 	left, err := s.deps.Store.count(ctx, tx, userID)
 	if err != nil || left > 0 {
 		return err
 	}
-	signsIn, err := s.deps.Store.signsIn(ctx, tx, userID)
+	signsIn, err := s.deps.Store.hasOtherCredential(ctx, tx, userID)
 	if err == nil && !signsIn {
 		err = fault.New(faultv1.Reason_REASON_LAST_CREDENTIAL, "nothing else signs you in: choose a password, or link another provider first")
 	}
 	return err
 }
 
-// requireFactor returns the caller of what changes identities: signed in freshly, and
-// where a factor is enrolled, with one.
+// requireFactor returns the caller of a change of identities. It requires a recent
+// sign-in, with the second factor where one is enrolled.
 func (s *Service) requireFactor(ctx context.Context) (*identity.Principal, error) {
 	caller, err := identity.RequireFresh(ctx, s.deps.Clock, identity.MaxAuthAge)
 	if err != nil {

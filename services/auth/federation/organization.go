@@ -3,27 +3,22 @@ package federation
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/patch"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
 )
 
 const (
-	// maxProviders bounds how many providers an organization has.
+	// maxProviders is the number of providers that an organization may have.
 	maxProviders = 10
-	// kindProvider is what faults call an organization's provider.
+	// kindProvider is the name of an organization's provider in faults.
 	kindProvider = "identity provider"
-	// sealing is what the box of clients' secrets is derived for.
+	// sealing is the purpose for which the key of client secrets is derived.
 	sealing = "gatehouse/auth/identity-provider"
 )
 
-// OrganizationProvider is an issuer by which people come into an organization.
+// OrganizationProvider is an issuer with which users join an organization.
 type OrganizationProvider struct {
 	OrganizationID, ID     string
 	DisplayName            string
@@ -32,38 +27,14 @@ type OrganizationProvider struct {
 	Role                   string
 	Revision               int64
 	CreateTime, UpdateTime time.Time
-	// sealed is the client's secret, sealed for the row.
+	// sealed is the client secret, sealed for its row.
 	sealed []byte
 }
 
 // Etag changes with each update.
 func (p OrganizationProvider) Etag() string { return strconv.FormatInt(p.Revision, 10) }
 
-// decodeProvider takes a provider over from the contract's shape, but for its secret.
-func decodeProvider(m *authv1.IdentityProvider) OrganizationProvider {
-	p := OrganizationProvider{
-		ID: m.GetId(), DisplayName: strings.TrimSpace(m.GetDisplayName()), Issuer: m.GetIssuer(), ClientID: m.GetClientId(), Role: m.GetRole(),
-	}
-	for _, domain := range m.GetDomains() {
-		if domain = strings.ToLower(domain); !slices.Contains(p.Domains, domain) {
-			p.Domains = append(p.Domains, domain)
-		}
-	}
-	if p.Role == "" {
-		p.Role = organization.RoleMember
-	}
-	return p
-}
-
-func (p OrganizationProvider) message() *authv1.IdentityProvider {
-	return &authv1.IdentityProvider{
-		Id: p.ID, DisplayName: p.DisplayName, Issuer: p.Issuer, ClientId: p.ClientID, Domains: p.Domains, Role: p.Role,
-		CreateTime: timestamppb.New(p.CreateTime), UpdateTime: timestamppb.New(p.UpdateTime), Etag: p.Etag(),
-	}
-}
-
-// Validate checks what the contract cannot say, for a new secret or the one that is
-// kept.
+// Validate checks what the contract cannot express.
 func (p OrganizationProvider) Validate() error {
 	if p.DisplayName == "" {
 		return fault.Invalid("identityProvider.displayName", "must not be empty")
@@ -80,10 +51,10 @@ func (p OrganizationProvider) Validate() error {
 	return nil
 }
 
-// fieldSecret is the field that only ever comes in.
+// fieldSecret is a field that is written and never returned.
 const fieldSecret = "client_secret"
 
-// fields are the others that a client may change, by their names in the contract.
+// fields are the other fields that clients can change, by their names in the contract.
 var fields = patch.Fields[OrganizationProvider]{ //nolint:gochecknoglobals // a constant table
 	"display_name": patch.At(func(p *OrganizationProvider) *string { return &p.DisplayName }),
 	"issuer":       patch.At(func(p *OrganizationProvider) *string { return &p.Issuer }),
@@ -92,9 +63,9 @@ var fields = patch.Fields[OrganizationProvider]{ //nolint:gochecknoglobals // a 
 	"role":         patch.At(func(p *OrganizationProvider) *string { return &p.Role }),
 }
 
-// Apply returns p with the fields of the mask taken from the patch, and whether the
-// mask names the secret. Another issuer takes another secret: the one that is kept is
-// for the present one alone.
+// Apply returns p with the fields of the mask set from the patch, and whether the mask
+// names the secret. A new issuer or client id needs a new secret, because the stored
+// one must not be sent to another issuer.
 func (p OrganizationProvider) Apply(patch OrganizationProvider, mask []string) (after OrganizationProvider, secret bool, err error) {
 	secret = slices.Contains(mask, fieldSecret)
 	after, err = fields.Apply(p, patch, slices.DeleteFunc(slices.Clone(mask), func(path string) bool { return path == fieldSecret }))

@@ -13,15 +13,15 @@ import (
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// permission is what changing providers takes.
+// permission is the permission to change providers.
 const permission = "identity_providers.write"
 
 // ListIdentityProviders implements the RPC.
 func (s *Service) ListIdentityProviders(ctx context.Context, req *authv1.ListIdentityProvidersRequest) (*authv1.ListIdentityProvidersResponse, error) {
-	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
 	items, next, err := s.deps.Store.listProviders(ctx, req.GetOrganizationId(), paging.From(req))
@@ -37,7 +37,7 @@ func (s *Service) ListIdentityProviders(ctx context.Context, req *authv1.ListIde
 
 // GetIdentityProvider implements the RPC.
 func (s *Service) GetIdentityProvider(ctx context.Context, req *authv1.GetIdentityProviderRequest) (*authv1.IdentityProvider, error) {
-	if _, err := organization.ActingIn(ctx, req.GetOrganizationId()); err != nil {
+	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
 	p, err := s.deps.Store.getProvider(ctx, req.GetOrganizationId(), req.GetId())
@@ -49,7 +49,7 @@ func (s *Service) GetIdentityProvider(ctx context.Context, req *authv1.GetIdenti
 
 // CreateIdentityProvider implements the RPC.
 func (s *Service) CreateIdentityProvider(ctx context.Context, req *authv1.CreateIdentityProviderRequest) (*authv1.IdentityProvider, error) {
-	caller, err := s.administering(ctx, req.GetOrganizationId())
+	caller, err := s.requireAdministrator(ctx, req.GetOrganizationId())
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *Service) CreateIdentityProvider(ctx context.Context, req *authv1.Create
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	err = s.administer(ctx, caller, func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error {
+	err = s.withRights(ctx, caller, func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error {
 		if err := s.coverRole(ctx, tx, holder, p); err != nil {
 			return err
 		}
@@ -83,14 +83,14 @@ func (s *Service) CreateIdentityProvider(ctx context.Context, req *authv1.Create
 
 // UpdateIdentityProvider implements the RPC.
 func (s *Service) UpdateIdentityProvider(ctx context.Context, req *authv1.UpdateIdentityProviderRequest) (*authv1.IdentityProvider, error) {
-	caller, err := s.administering(ctx, req.GetOrganizationId())
+	caller, err := s.requireAdministrator(ctx, req.GetOrganizationId())
 	if err != nil {
 		return nil, err
 	}
 	patch, mask := decodeProvider(req.GetIdentityProvider()), req.GetUpdateMask().GetPaths()
 	etag := rpcserver.Etag(ctx, req.GetIdentityProvider().GetEtag())
 	var after OrganizationProvider
-	err = s.administer(ctx, caller, func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error {
+	err = s.withRights(ctx, caller, func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error {
 		before, err := s.lockProvider(ctx, tx, holder, caller.OrganizationID, patch.ID)
 		if err != nil {
 			return err
@@ -107,7 +107,7 @@ func (s *Service) UpdateIdentityProvider(ctx context.Context, req *authv1.Update
 		}
 		changes := fields.Changes(before, after)
 		if secret {
-			changes[fieldSecret] = audit.Change{} // that it changed, no more
+			changes[fieldSecret] = audit.Change{} // the secret itself is not recorded
 			after.sealed = s.box.Seal([]byte(req.GetIdentityProvider().GetClientSecret()), after.ID)
 		}
 		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
@@ -124,11 +124,11 @@ func (s *Service) UpdateIdentityProvider(ctx context.Context, req *authv1.Update
 
 // DeleteIdentityProvider implements the RPC.
 func (s *Service) DeleteIdentityProvider(ctx context.Context, req *authv1.DeleteIdentityProviderRequest) (*authv1.DeleteIdentityProviderResponse, error) {
-	caller, err := s.administering(ctx, req.GetOrganizationId())
+	caller, err := s.requireAdministrator(ctx, req.GetOrganizationId())
 	if err != nil {
 		return nil, err
 	}
-	err = s.administer(ctx, caller, func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error {
+	err = s.withRights(ctx, caller, func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error {
 		p, err := s.lockProvider(ctx, tx, holder, caller.OrganizationID, req.GetId())
 		if err != nil {
 			return err
@@ -144,23 +144,23 @@ func (s *Service) DeleteIdentityProvider(ctx context.Context, req *authv1.Delete
 	return &authv1.DeleteIdentityProviderResponse{}, nil
 }
 
-// administering returns the caller who changes how people come into an organization:
-// acting in it, and signed in freshly.
-func (s *Service) administering(ctx context.Context, organizationID string) (*identity.Principal, error) {
-	if _, err := organization.ActingIn(ctx, organizationID); err != nil {
+// requireAdministrator returns the caller of a change of an organization's providers.
+// The caller acts in the organization and signed in recently.
+func (s *Service) requireAdministrator(ctx context.Context, organizationID string) (*identity.Principal, error) {
+	if _, err := organization.RequireActing(ctx, organizationID); err != nil {
 		return nil, err
 	}
 	return s.requireFactor(ctx)
 }
 
-// administer changes an organization's providers in one transaction, under its lock.
-// It passes to the change the rights that the caller holds now.
-func (s *Service) administer(ctx context.Context, caller *identity.Principal,
+// withRights runs a change of an organization's providers in one transaction, under the
+// organization's lock. It passes the caller's current rights to the change.
+func (s *Service) withRights(ctx context.Context, caller *identity.Principal,
 	change func(ctx context.Context, tx postgres.Tx, holder organization.Grant) error,
 ) error {
 	scope := postgres.Scope{OrganizationID: caller.OrganizationID, UserID: caller.UserID}
 	return s.deps.Store.inTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
-		holder, err := s.deps.Rights.Caller(ctx, tx, caller)
+		holder, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 		if err != nil {
 			return err
 		}
@@ -171,9 +171,9 @@ func (s *Service) administer(ctx context.Context, caller *identity.Principal,
 	})
 }
 
-// lockProvider locks and returns a provider for a change. Control of a provider's issuer
-// is enough to join with its role, so a caller may not change a provider whose role
-// gives more than the caller holds.
+// lockProvider locks and returns a provider for a change. Control of a provider's
+// issuer is enough to join with its role. So a caller may not change a provider whose
+// role gives more than the caller has.
 func (s *Service) lockProvider(ctx context.Context, tx postgres.Tx, holder organization.Grant, organizationID, providerID string) (OrganizationProvider, error) {
 	p, err := s.deps.Store.lockProvider(ctx, tx, organizationID, providerID)
 	if err != nil {
@@ -184,7 +184,7 @@ func (s *Service) lockProvider(ctx context.Context, tx postgres.Tx, holder organ
 
 // coverRole refuses a provider whose role gives more than the holder has.
 func (s *Service) coverRole(ctx context.Context, tx postgres.Tx, holder organization.Grant, p OrganizationProvider) error {
-	given, err := s.deps.Rights.Of(ctx, tx, p.OrganizationID, "identityProvider.role", []string{p.Role})
+	given, err := s.deps.Rights.OfRoles(ctx, tx, p.OrganizationID, "identityProvider.role", []string{p.Role})
 	if err != nil {
 		return err
 	}

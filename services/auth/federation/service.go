@@ -8,61 +8,66 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/config"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/key"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
-	"github.com/gatehouse/gatehouse/services/auth/organization"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
+	"github.com/gatehouse/gatehouse/services/auth/token/key"
 )
 
-// The letters that tell a user, who may not have been the one.
+// The emails that inform a user, because somebody else may have made the change.
 const (
-	letterAdded   mailing.Kind = "identity_added"
-	letterRemoved mailing.Kind = "identity_removed"
+	mailAdded   mailing.Kind = "identity_added"
+	mailRemoved mailing.Kind = "identity_removed"
 )
 
 // Sessions opens sessions.
 type Sessions interface {
-	// Admit answers the tokens of a new session, or the challenge of the second factor.
+	// Admit returns the tokens of a new session, or the challenge of the second factor.
 	Admit(ctx context.Context, organizationID, userID string, shown ...string) (*authv1.TokenResponse, error)
 }
 
-// Accounts makes accounts.
+// Accounts creates accounts.
 type Accounts interface {
-	// Confirmed makes the account of somebody whose address is known to be theirs, in a
-	// transaction that it makes the new user's.
-	Confirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error)
-	// Unconfirmed makes the account of somebody who is said to have an address, in a
-	// transaction that it makes the new user's.
-	Unconfirmed(ctx context.Context, tx postgres.Tx, email, displayName string) (user.Account, error)
+	// CreateConfirmed creates the account of a user whose address is confirmed. It
+	// leaves the transaction in the new user's scope.
+	CreateConfirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error)
+	// CreateUnconfirmed creates the account of a user whose address is unconfirmed. It
+	// leaves the transaction in the new user's scope.
+	CreateUnconfirmed(ctx context.Context, tx postgres.Tx, email, displayName string) (user.Account, error)
 }
 
-// Addresses knows who has shown that an address is theirs.
+// Addresses is the room of addresses.
 type Addresses interface {
-	// Required tells whether users must, to sign in.
+	// Required reports whether an address must be confirmed before its user can sign
+	// in.
 	Required() bool
-	// TakeOver gives an account that nobody has confirmed to whoever has shown that its
-	// address is theirs, in a transaction that it makes that user's.
+	// TakeOver gives an unconfirmed account to the user who has proved to own its
+	// address. It leaves the transaction in that user's scope.
 	TakeOver(ctx context.Context, tx postgres.Tx, account user.Account) error
-	// Welcome writes to somebody who is to confirm the address.
-	Welcome(ctx context.Context, tx postgres.Tx, u user.User) error
+	// SendConfirmation queues the email with which a user confirms the address.
+	SendConfirmation(ctx context.Context, tx postgres.Tx, u user.User) error
 }
 
-// Letters takes letters in the transaction of what causes them.
-type Letters interface {
-	// Send has a letter sent when the transaction commits.
-	Send(ctx context.Context, tx postgres.Tx, l mailing.Letter) error
+// Mail queues emails.
+type Mail interface {
+	// Enqueue queues an email in the caller's transaction.
+	Enqueue(ctx context.Context, tx postgres.Tx, l mailing.Message) error
 }
 
-// Deps is what the room needs; all of it, except where it says so.
+// Deps is what the room needs.
 type Deps struct {
 	Store         *Store
 	Users         *user.Store
@@ -70,32 +75,30 @@ type Deps struct {
 	Rights        *organization.Rights
 	Sessions      Sessions
 	Accounts      Accounts
-	// Addresses is the room of addresses.
-	Addresses Addresses
-	// Enrolled lists the second factors of a user.
+	Addresses     Addresses
+	// Enrolled returns the second factors of a user.
 	Enrolled func(ctx context.Context, userID string) ([]string, error)
-	Letters  Letters
-	// Providers are those of the installation; there may be none.
-	Providers []Provider
-	// Redirects are where else than to the gateway users may be sent back to; there may
-	// be none.
-	Redirects []string
-	// PublicURL is where the gateway is.
+	Mail     Mail
+	// Providers are the providers of the installation.
+	Providers []Provider `deps:"optional"`
+	// Redirects are the addresses, beside the gateway, to which users may be sent back.
+	Redirects []string `deps:"optional"`
+	// PublicURL is the address of the gateway.
 	PublicURL string
-	// EgressAllow is where organizations' issuers may be beside the public internet; it
-	// may be nowhere.
-	EgressAllow []netip.Prefix
-	// SignUpClosed says that the installation's own providers bring nobody new; those
-	// of organizations do.
+	// EgressAllow lists the networks, beside the public internet, in which the issuers
+	// of organizations may be.
+	EgressAllow []netip.Prefix `deps:"optional"`
+	// SignUpClosed reports whether the installation's providers may not create
+	// accounts. The providers of organizations may.
 	SignUpClosed bool
-	// SecretKey is the installation's, of 32 bytes.
+	// SecretKey is the installation's secret of 32 bytes.
 	SecretKey []byte
 	Trail     *audit.Trail
 	Clock     clock.Clock
 }
 
-// Service implements the RPCs of sign-in by providers, of linking them, and of those
-// that organizations name.
+// Service implements the RPCs of sign-in with providers, of linking identities, and of
+// the providers of organizations.
 type Service struct {
 	authv1.UnsafeProviderServiceServer
 	authv1.UnsafeIdentityServiceServer
@@ -106,28 +109,44 @@ type Service struct {
 	box         *key.Box
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Store == nil || deps.Users == nil || deps.Organizations == nil || deps.Rights == nil || deps.Sessions == nil || deps.Accounts == nil || deps.Addresses == nil || deps.Enrolled == nil ||
-		deps.Letters == nil || deps.PublicURL == "" || deps.Trail == nil || deps.Clock == nil {
-		return nil, errors.New("federation: every dependency is required")
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("federation", d); err != nil {
+		return nil, err
 	}
-	connections, err := newConnections(deps.Clock, deps.EgressAllow)
+	connections, err := newConnections(d.Clock, d.EgressAllow)
 	if err != nil {
 		return nil, err
 	}
-	box, err := key.NewBox(deps.SecretKey, sealing)
+	box, err := key.NewBox(d.SecretKey, sealing)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{deps: deps, connections: connections, box: box}, nil
+	return &Service{deps: d, connections: connections, box: box}, nil
 }
 
-// Providers lists the installation's providers, for pages to offer.
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	authv1.RegisterProviderServiceServer(server, s)
+	authv1.RegisterIdentityServiceServer(server, s)
+	authv1.RegisterIdentityProviderServiceServer(server, s)
+}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table {
+	return []room.Table{{Name: "identities"}, {Name: "identity_providers"}, {Name: "provider_attempts"}}
+}
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete expired sign-ins at providers", Do: s.sweep}}
+}
+
+// Providers returns the installation's providers.
 func (s *Service) Providers() []Provider { return slices.Clone(s.deps.Providers) }
 
-// provider returns a provider by its id, or NOT_FOUND: the installation's, or an
-// organization's.
+// provider returns a provider of the installation or of an organization by its id, or
+// NOT_FOUND.
 func (s *Service) provider(ctx context.Context, providerID string) (Provider, error) {
 	if i := slices.IndexFunc(s.deps.Providers, func(p Provider) bool { return p.ID == providerID }); i >= 0 {
 		return s.deps.Providers[i], nil
@@ -135,7 +154,7 @@ func (s *Service) provider(ctx context.Context, providerID string) (Provider, er
 	if !id.Valid(providerID) {
 		return Provider{}, fault.NotFound(kindProvider)
 	}
-	owner, err := s.deps.Store.organizationProvider(ctx, providerID)
+	owner, err := s.deps.Store.anyProvider(ctx, providerID)
 	if err != nil {
 		return Provider{}, err
 	}
@@ -149,7 +168,7 @@ func (s *Service) provider(ctx context.Context, providerID string) (Provider, er
 	}, nil
 }
 
-// callback is the gateway's own address to come back to.
+// callback returns the gateway's own address for the callback of a provider.
 func (s *Service) callback(providerID string) string {
 	return strings.TrimRight(s.deps.PublicURL, "/") + "/v1/auth/providers/" + providerID + "/callback"
 }
@@ -161,13 +180,13 @@ func (s *Service) BeginProviderSignIn(ctx context.Context, req *authv1.BeginProv
 
 // FinishProviderSignIn implements the RPC.
 func (s *Service) FinishProviderSignIn(ctx context.Context, req *authv1.FinishProviderSignInRequest) (*authv1.TokenResponse, error) {
-	p, _, who, err := s.finish(ctx, req, false)
+	p, _, profile, err := s.finish(ctx, req, false)
 	if err != nil {
 		return nil, err
 	}
-	account, shown, err := s.account(ctx, p, who)
+	account, shown, err := s.account(ctx, p, profile)
 	if fault.Is(err, faultv1.Reason_REASON_ALREADY_EXISTS) || fault.Is(err, faultv1.Reason_REASON_EMAIL_TAKEN) {
-		account, shown, err = s.account(ctx, p, who) // the identity was linked, or its address signed up, at the same time
+		account, shown, err = s.account(ctx, p, profile) // the identity was linked or the address signed up at the same time
 	}
 	if err != nil {
 		return nil, err
@@ -175,28 +194,27 @@ func (s *Service) FinishProviderSignIn(ctx context.Context, req *authv1.FinishPr
 	return s.deps.Sessions.Admit(ctx, account.OrganizationID, account.UserID, shown...)
 }
 
-// account returns the account of whoever a provider tells of, which it makes where
-// there is none.
-func (s *Service) account(ctx context.Context, p Provider, who person) (account user.Account, shown []string, err error) {
-	// Carried past the transaction, whose letters are to leave.
+// account returns the account of a profile. It creates the account if there is none.
+func (s *Service) account(ctx context.Context, p Provider, profile identityProfile) (account user.Account, shown []string, err error) {
+	// A refusal is returned after the transaction, whose emails must be sent.
 	var refusal error
 	err = s.deps.Store.inTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
 		refusal, shown = nil, []string{identity.MethodFederated}
-		known, found, err := s.deps.Store.known(ctx, tx, p.ID, who)
+		known, found, err := s.deps.Store.identityUser(ctx, tx, p.ID, profile)
 		switch {
 		case err != nil:
 			return err
 		case found && p.owner != nil:
 			var bound bool
-			if account, bound, refusal, err = s.member(ctx, tx, p, known, who); bound {
+			if account, bound, refusal, err = s.knownMember(ctx, tx, p, known, profile); bound {
 				shown = append(shown, identity.MethodOrganization)
 			}
 		case found:
-			account, err = s.returning(ctx, tx, known, who)
+			account, err = s.knownAccount(ctx, tx, known, profile)
 		case p.owner != nil:
-			account, refusal, err = s.joiner(ctx, tx, p, who)
+			account, refusal, err = s.newMember(ctx, tx, p, profile)
 		default:
-			account, err = s.newcomer(ctx, tx, p, who)
+			account, err = s.newAccount(ctx, tx, p, profile)
 		}
 		return err
 	})
@@ -206,22 +224,23 @@ func (s *Service) account(ctx context.Context, p Provider, who person) (account 
 	return account, shown, err
 }
 
-// returning is the account of an identity that is known, in a transaction that it
-// makes its user's.
-func (s *Service) returning(ctx context.Context, tx postgres.Tx, known Identity, who person) (user.Account, error) {
-	u, err := s.use(ctx, tx, known, who)
+// knownAccount returns the account of a known identity. It leaves the transaction in
+// the user's scope.
+func (s *Service) knownAccount(ctx context.Context, tx postgres.Tx, known Identity, profile identityProfile) (user.Account, error) {
+	u, err := s.recordLogin(ctx, tx, known, profile)
 	if err != nil {
 		return user.Account{}, err
 	}
 	if s.deps.Addresses.Required() && !u.EmailVerified {
 		return user.Account{}, refused(errors.New("federation: the address is not confirmed"))
 	}
-	home, err := s.deps.Users.Home(ctx, tx, u.ID)
+	home, err := s.deps.Users.HomeOrganization(ctx, tx, u.ID)
 	return user.Account{UserID: u.ID, OrganizationID: home}, err
 }
 
-// use notes that an identity came, and returns its user, whose the transaction is then.
-func (s *Service) use(ctx context.Context, tx postgres.Tx, known Identity, who person) (user.User, error) {
+// recordLogin stores the login time of an identity and returns its user. It leaves the
+// transaction in the user's scope.
+func (s *Service) recordLogin(ctx context.Context, tx postgres.Tx, known Identity, profile identityProfile) (user.User, error) {
 	if err := postgres.Enter(ctx, tx, postgres.Scope{UserID: known.UserID}); err != nil {
 		return user.User{}, err
 	}
@@ -232,23 +251,23 @@ func (s *Service) use(ctx context.Context, tx postgres.Tx, known Identity, who p
 	if u.Disabled {
 		return u, refused(errors.New("federation: the account is disabled"))
 	}
-	return u, s.deps.Store.use(ctx, tx, known.ID, who.email, clock.Stamp(s.deps.Clock))
+	return u, s.deps.Store.recordLogin(ctx, tx, known.ID, profile.email, clock.Stamp(s.deps.Clock))
 }
 
-// newcomer is the account of somebody who is not known, with the identity linked. An
-// account that has the address is another's, unless nobody ever showed that it is
-// theirs.
-func (s *Service) newcomer(ctx context.Context, tx postgres.Tx, p Provider, who person) (user.Account, error) {
-	if who.email == "" || !who.verified {
+// newAccount returns the account of an unknown identity, with the identity linked. An
+// existing account with the address belongs to another user, unless its address was
+// never confirmed.
+func (s *Service) newAccount(ctx context.Context, tx postgres.Tx, p Provider, profile identityProfile) (user.Account, error) {
+	if profile.email == "" || !profile.verified {
 		return user.Account{}, unverified()
 	}
-	account, err := s.deps.Users.TxForSignIn(ctx, tx, who.email)
+	account, err := s.deps.Users.TxForSignIn(ctx, tx, profile.email)
 	switch {
 	case err != nil:
 	case account.UserID == "" && s.deps.SignUpClosed:
-		err = fault.New(faultv1.Reason_REASON_SIGN_UP_CLOSED, "sign-up is closed: it takes an invitation")
+		err = fault.New(faultv1.Reason_REASON_SIGN_UP_CLOSED, "sign-up is closed: an invitation is required")
 	case account.UserID == "":
-		account, err = s.deps.Accounts.Confirmed(ctx, tx, who.email, "", who.name)
+		account, err = s.deps.Accounts.CreateConfirmed(ctx, tx, profile.email, "", profile.name)
 	case account.Verified:
 		err = notLinked()
 	case account.Disabled:
@@ -259,21 +278,21 @@ func (s *Service) newcomer(ctx context.Context, tx postgres.Tx, p Provider, who 
 	if err != nil {
 		return account, err
 	}
-	return account, s.linkNow(ctx, tx, p, account, who)
+	return account, s.linkAndUse(ctx, tx, p, account, profile)
 }
 
-// linkNow links an identity that signs in with it.
-func (s *Service) linkNow(ctx context.Context, tx postgres.Tx, p Provider, account user.Account, who person) error {
+// linkAndUse links an identity that is signing in.
+func (s *Service) linkAndUse(ctx context.Context, tx postgres.Tx, p Provider, account user.Account, profile identityProfile) error {
 	now := clock.Stamp(s.deps.Clock)
-	_, err := s.link(ctx, tx, p, account, who, &now)
+	_, err := s.link(ctx, tx, p, account, profile, &now)
 	return err
 }
 
-// link adds an identity to an account, in a transaction of its user, and tells the
-// user.
-func (s *Service) link(ctx context.Context, tx postgres.Tx, p Provider, account user.Account, who person, used *time.Time) (Identity, error) {
+// link adds an identity to an account, in a transaction in its user's scope, and
+// informs the user.
+func (s *Service) link(ctx context.Context, tx postgres.Tx, p Provider, account user.Account, profile identityProfile, used *time.Time) (Identity, error) {
 	i := Identity{
-		ID: id.New(), UserID: account.UserID, Provider: p.ID, Issuer: who.issuer, Subject: who.subject, Email: who.email,
+		ID: id.New(), UserID: account.UserID, Provider: p.ID, Issuer: profile.issuer, Subject: profile.subject, Email: profile.email,
 		CreateTime: clock.Stamp(s.deps.Clock), LastUsedTime: used,
 	}
 	scope := postgres.Scope{OrganizationID: account.OrganizationID, UserID: account.UserID}
@@ -286,7 +305,7 @@ func (s *Service) link(ctx context.Context, tx postgres.Tx, p Provider, account 
 	if err := s.record(ctx, tx, scope, i, "linked"); err != nil {
 		return i, err
 	}
-	return i, s.tell(ctx, tx, account.UserID, letterAdded, p.letterName())
+	return i, s.notify(ctx, tx, account.UserID, mailAdded, p.mailName())
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, scope postgres.Scope, i Identity, verb string) error {
@@ -296,18 +315,18 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, scope postgres.Sco
 	})
 }
 
-// tell writes a letter to a user, in a transaction of that user.
-func (s *Service) tell(ctx context.Context, tx postgres.Tx, userID string, kind mailing.Kind, provider string) error {
+// notify queues an email to a user, in a transaction in the user's scope.
+func (s *Service) notify(ctx context.Context, tx postgres.Tx, userID string, kind mailing.Kind, provider string) error {
 	u, err := s.deps.Users.Get(ctx, tx, userID)
 	if err != nil {
 		return err
 	}
-	return s.deps.Letters.Send(ctx, tx, mailing.Letter{
+	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{
 		Kind: kind, Address: u.Email, Locale: u.Locale, Data: map[string]string{"provider": provider},
 	})
 }
 
-// Sweep removes the attempts from which nobody came back in time.
-func (s *Service) Sweep(ctx context.Context) error {
+// sweep deletes the attempts that were not finished in time.
+func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// providers is what may be asked of the list.
+// providers declares how the providers of an organization are ordered.
 var providers = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "identity providers",
 	ID:           "id",
@@ -26,8 +26,8 @@ func scanProvider(row pgx.CollectableRow) (OrganizationProvider, error) {
 	return p, err
 }
 
-// organizationProvider returns a provider by its id, whosever it is, or NOT_FOUND.
-func (s *Store) organizationProvider(ctx context.Context, id string) (OrganizationProvider, error) {
+// anyProvider returns a provider of any organization by its id, or NOT_FOUND.
+func (s *Store) anyProvider(ctx context.Context, id string) (OrganizationProvider, error) {
 	p, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, scanProvider, "SELECT "+providerColumns+" FROM identity_provider($1)", id)
 	return p, postgres.NotFound(err, kindProvider)
 }
@@ -39,14 +39,14 @@ func (s *Store) getProvider(ctx context.Context, organizationID, id string) (Org
 	return p, postgres.NotFound(err, kindProvider)
 }
 
-// lockProvider is getProvider in a transaction in which nobody else changes it.
+// lockProvider is getProvider in a transaction, and locks the row.
 func (s *Store) lockProvider(ctx context.Context, tx pgx.Tx, organizationID, id string) (OrganizationProvider, error) {
 	p, err := postgres.TxOne(ctx, tx, scanProvider,
 		"SELECT "+providerColumns+" FROM identity_providers WHERE organization_id = $1 AND id = $2 FOR UPDATE", organizationID, id)
 	return p, postgres.NotFound(err, kindProvider)
 }
 
-// countProviders returns how many providers an organization has.
+// countProviders returns the number of an organization's providers.
 func (s *Store) countProviders(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int], "SELECT count(*) FROM identity_providers WHERE organization_id = $1", organizationID)
 }

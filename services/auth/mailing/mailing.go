@@ -1,185 +1,178 @@
-// Package mailing is how the rooms of auth write to people.
+// Package mailing sends the emails of the auth service.
 //
-// A room hands a [Letter] to the [Office], in the transaction of what causes it:
-// the letter leaves if and only if that commits, and however long the mail server
-// is away. A job then has the [Postman] write it and send it, and tries again
-// while that fails.
+// A room queues a [Message] in the transaction of the change that causes it: the email is
+// sent if and only if that transaction commits, even when the mail server is down for
+// hours. A job composes and sends the email, and retries while that fails.
 //
-//	err := office.Send(ctx, tx, mailing.Letter{Kind: mailing.PasswordChanged, Address: u.Email, Locale: u.Locale})
+//	err := mail.Enqueue(ctx, tx, mailing.Message{Kind: mailPasswordChanged, Address: u.Email, Locale: u.Locale})
 //
-// What a letter says comes from the template of its kind, filled with the data of
-// the letter; or from a [Writer] that the room has registered for the kind, which
-// looks at how things stand when the letter is written. Whatever opens something
-// (the token of a link) is made by a writer, never before: it then lives as long
-// as promised from when it was sent, and rests nowhere but in the mail. The rest
-// waits in the job sealed, under a key that is not in the database.
+// The template of the kind gives the text, filled with the data of the message. For some
+// kinds a room registers a [Composer], which reads the current state when the email is
+// sent. A secret, such as the token of a link, is always made by a composer: its lifetime
+// then starts when the email is sent, and it is stored nowhere but in the email. The rest
+// of the message is in the job, sealed with a key that is not in the database.
 //
-// An address gets at most five letters of a kind in an hour. More are dropped
-// without a word, since who asks for a letter must not learn from it whether an
-// address is known here; known or not, asking is the same work.
+// An address gets at most five emails of a kind in an hour. More are dropped silently,
+// because the client that requested one must not learn whether the address has an
+// account. Queuing is the same work for any address.
 package mailing
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/clock"
-	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/jobs"
+	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/platform/postgres"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	"github.com/gatehouse/gatehouse/services/auth/user"
+	"github.com/gatehouse/gatehouse/platform/room"
+	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
 const (
-	// perHour is how many letters of a kind an address gets.
+	// perHour is the number of emails of a kind that an address gets in an hour.
 	perHour = 5
 	// attempts spread over about eleven hours.
 	attempts = 12
-	// keyBytes is the size of the keys that derive from the installation's secret.
-	keyBytes = 32
+	// workers is the number of emails that one process sends at once: a mail server
+	// accepts few connections from one client.
+	workers = 4
+	// stopTimeout bounds how long the emails being sent may take when the service stops.
+	stopTimeout = 10 * time.Second
 )
 
-// Kind is why a letter is written.
+// Kind is the reason for an email.
 type Kind string
 
-// Letter is a letter that somebody is to get.
-type Letter struct {
-	// ID is the letter's own; Send gives it one.
+// Message is an email to be sent.
+type Message struct {
+	// ID is set when the message is queued.
 	ID   string `json:"id"`
 	Kind Kind   `json:"kind"`
-	// Address is who gets it.
+	// Address is the recipient.
 	Address string `json:"address"`
-	// Locale is the reader's language (BCP 47); empty is English.
+	// Locale is the recipient's language (BCP 47). Empty means English.
 	Locale string `json:"locale,omitempty"`
-	// Data is what the template is filled with, or what the writer has to know.
+	// Data fills the template, or tells the composer what the email is about.
 	Data map[string]string `json:"data,omitempty"`
-	// Surplus says that it is one too many for its address.
-	Surplus bool `json:"surplus,omitempty"`
+	// OverLimit is set when the address already got its emails of this hour.
+	OverLimit bool `json:"surplus,omitempty"`
 }
 
-// deliver is the job that writes and sends a letter.
-type deliver struct {
-	jobs.System
-	ID     string `json:"id"`
-	Sealed []byte `json:"sealed"`
-}
-
-// Kind implements jobs.Args.
-func (deliver) Kind() string { return "deliver_letter" }
-
-// Sealer seals letters for the time in which they wait.
-type Sealer struct {
-	aead cipher.AEAD
-	// addressKey is what the addresses are hashed with that letters are counted by.
-	addressKey []byte
-}
-
-// NewSealer derives its keys from the installation's secret.
-func NewSealer(secretKey []byte) (*Sealer, error) {
-	sealing, err := hkdf.Key(sha256.New, secretKey, nil, "gatehouse/mailing/seal", keyBytes)
-	if err != nil {
-		return nil, fmt.Errorf("mailing: %w", err)
-	}
-	counting, err := hkdf.Key(sha256.New, secretKey, nil, "gatehouse/mailing/count", keyBytes)
-	if err != nil {
-		return nil, fmt.Errorf("mailing: %w", err)
-	}
-	block, err := aes.NewCipher(sealing)
-	if err != nil {
-		return nil, fmt.Errorf("mailing: %w", err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("mailing: %w", err)
-	}
-	return &Sealer{aead: aead, addressKey: counting}, nil
-}
-
-// seal returns a letter's job.
-func (s *Sealer) seal(l Letter) (deliver, error) {
-	raw, err := json.Marshal(l)
-	if err != nil {
-		return deliver{}, fmt.Errorf("mailing: %w", err)
-	}
-	sealed := s.aead.Seal(nil, nil, raw, []byte(l.ID)) //nolint:gosec // this GCM draws a nonce of its own
-	return deliver{ID: l.ID, Sealed: sealed}, nil
-}
-
-func (s *Sealer) open(job deliver) (Letter, error) {
-	var l Letter
-	raw, err := s.aead.Open(nil, nil, job.Sealed, []byte(job.ID))
-	if err == nil {
-		err = json.Unmarshal(raw, &l)
-	}
-	if err != nil {
-		// Another attempt would find the same.
-		return l, fault.Wrap(err, faultv1.Reason_REASON_INVALID_ARGUMENT, "the letter cannot be opened with this secret key")
-	}
-	return l, nil
-}
-
-// recipient is how an address is named where letters are counted.
-func (s *Sealer) recipient(address string) []byte {
-	mac := hmac.New(sha256.New, s.addressKey)
-	mac.Write([]byte(address))
-	return mac.Sum(nil)
-}
-
-// OfficeDeps is what an office needs; all of it.
-type OfficeDeps struct {
+// Deps is what the room needs.
+type Deps struct {
+	DB     *postgres.DB
 	Store  *Store
-	Sealer *Sealer
-	// Jobs is the queue whose workers deliver the letters.
-	Jobs *jobs.Client
-	// Bounded says whether an address gets only so many letters.
-	Bounded bool
+	Sender *notify.Sender
+	// SecretKey is the installation's secret of 32 bytes.
+	SecretKey []byte
+	// PublicURL is given to every template as home.
+	PublicURL string
+	// Limited reports whether the number of emails to an address is limited.
+	Limited bool
+	Log     *slog.Logger
+	Meter   metric.MeterProvider `deps:"optional"`
 	Clock   clock.Clock
 }
 
-// Office takes letters.
-type Office struct{ deps OfficeDeps }
-
-// NewOffice returns an office.
-func NewOffice(deps OfficeDeps) (*Office, error) {
-	if deps.Store == nil || deps.Sealer == nil || deps.Jobs == nil || deps.Clock == nil {
-		return nil, errors.New("mailing: every dependency is required")
-	}
-	return &Office{deps: deps}, nil
+// Service queues emails, and composes and sends them.
+type Service struct {
+	deps      Deps
+	sealer    *sealer
+	templates *notify.Templates
+	composers map[Kind]Composer
+	jobs      *jobs.Client
 }
 
-// Send takes a letter in the transaction of what causes it. A letter too many
-// for its address is dropped, but only by the postman: taking it is the same work.
-func (o *Office) Send(ctx context.Context, tx postgres.Tx, l Letter) error {
-	l.ID = id.New()
-	recipient := o.deps.Sealer.recipient(user.NormalizeEmail(l.Address))
-	n, err := o.deps.Store.count(ctx, tx, recipient, l.Kind, clock.Stamp(o.deps.Clock))
+// New returns the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("mailing", d); err != nil {
+		return nil, err
+	}
+	sealer, err := newSealer(d.SecretKey)
+	if err != nil {
+		return nil, err
+	}
+	templates, err := parseTemplates()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{deps: d, sealer: sealer, templates: templates, composers: map[Kind]Composer{}}
+	handlers := jobs.NewWorkers()
+	if err := jobs.Handle(handlers, s.deliver, jobs.WorkOptions{Timeout: deliverTimeout}); err != nil {
+		return nil, fmt.Errorf("mailing: %w", err)
+	}
+	if s.jobs, err = jobs.Open(d.DB, jobs.Options{
+		Workers: handlers, Queues: map[string]int{jobs.DefaultQueue: workers}, Log: d.Log, MeterProvider: d.Meter, Clock: d.Clock,
+	}); err != nil {
+		return nil, err
+	}
+	if !d.Sender.Reaches(notify.Email) {
+		d.Log.Warn("no mail server is set: emails stay queued until there is one")
+	}
+	return s, nil
+}
+
+// Register does nothing: the room has no RPCs.
+func (s *Service) Register(grpc.ServiceRegistrar) {}
+
+// Tables returns the tables that the room owns.
+func (s *Service) Tables() []room.Table { return []room.Table{{Name: "letter_counts"}} }
+
+// Sweeps returns the periodic deletion of expired rows.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete the counts of sent emails", Do: s.sweep}}
+}
+
+// Run sends emails until ctx ends. The emails that are being sent then get some time to
+// finish.
+func (s *Service) Run(ctx context.Context) error {
+	// Stop ends the jobs, not the end of ctx, so that a job may finish.
+	if err := s.jobs.Start(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	return s.jobs.Stop(stopCtx)
+}
+
+// Healthy reports whether emails are being sent.
+func (s *Service) Healthy() bool { return s.jobs.Healthy() }
+
+// Locales returns the languages of the emails (BCP 47).
+func (s *Service) Locales() []string { return s.templates.Locales() }
+
+// Enqueue queues an email in the caller's transaction. An email over the limit of its
+// address is queued too, so that the work is the same, and dropped when its job runs.
+func (s *Service) Enqueue(ctx context.Context, tx postgres.Tx, m Message) error {
+	m.ID = id.New()
+	hash := s.sealer.addressHash(user.NormalizeEmail(m.Address))
+	n, err := s.deps.Store.count(ctx, tx, hash, m.Kind, clock.Stamp(s.deps.Clock))
 	if err != nil {
 		return err
 	}
-	l.Surplus = o.deps.Bounded && n > perHour
-	job, err := o.deps.Sealer.seal(l)
+	m.OverLimit = s.deps.Limited && n > perHour
+	job, err := s.sealer.seal(m)
 	if err != nil {
 		return err
 	}
-	return o.deps.Jobs.Insert(ctx, tx, job, jobs.InsertOptions{MaxAttempts: attempts})
+	return s.jobs.Insert(ctx, tx, job, jobs.InsertOptions{MaxAttempts: attempts})
 }
 
-// Post is Send in a transaction of its own.
-func (o *Office) Post(ctx context.Context, l Letter) error {
-	return o.deps.Store.inTx(ctx, func(ctx context.Context, tx postgres.Tx) error { return o.Send(ctx, tx, l) })
+// EnqueueNow is [Service.Enqueue] in a transaction of its own.
+func (s *Service) EnqueueNow(ctx context.Context, m Message) error {
+	return s.deps.Store.inTx(ctx, func(ctx context.Context, tx postgres.Tx) error { return s.Enqueue(ctx, tx, m) })
 }
 
-// Sweep forgets the counts of hours that are over.
-func (o *Office) Sweep(ctx context.Context) error {
-	return o.deps.Store.forget(ctx, o.deps.Clock.Now().Add(-time.Hour))
+// sweep deletes the counts of past hours.
+func (s *Service) sweep(ctx context.Context) error {
+	return s.deps.Store.deleteCounts(ctx, s.deps.Clock.Now().Add(-time.Hour))
 }

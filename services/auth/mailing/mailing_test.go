@@ -11,7 +11,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -19,9 +18,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/migrations"
 )
 
-func sealer(t *testing.T, key string) *Sealer {
+func sealerFor(t *testing.T, key string) *sealer {
 	t.Helper()
-	s, err := NewSealer([]byte(key))
+	s, err := newSealer([]byte(key))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +31,8 @@ func sealer(t *testing.T, key string) *Sealer {
 // as the letter that it is.
 func TestS74LettersAreSealedForTheirOwnJob(t *testing.T) {
 	t.Parallel()
-	s := sealer(t, "one key")
-	letter := Letter{ID: "1", Kind: "sign_up", Address: "ada@example.org", Data: map[string]string{"passwordHash": "$argon2id$"}}
+	s := sealerFor(t, "one key")
+	letter := Message{ID: "1", Kind: "sign_up", Address: "ada@example.org", Data: map[string]string{"passwordHash": "$argon2id$"}}
 	job, err := s.seal(letter)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +47,7 @@ func TestS74LettersAreSealedForTheirOwnJob(t *testing.T) {
 	}
 	altered := deliver{ID: "1", Sealed: append([]byte{job.Sealed[0] ^ 1}, job.Sealed[1:]...)}
 	for name, try := range map[string]func() error{
-		"another key":  func() error { _, err := sealer(t, "another key").open(job); return err },
+		"another key":  func() error { _, err := sealerFor(t, "another key").open(job); return err },
 		"another job":  func() error { _, err := s.open(deliver{ID: "2", Sealed: job.Sealed}); return err },
 		"altered":      func() error { _, err := s.open(altered); return err },
 		"nothing left": func() error { _, err := s.open(deliver{ID: "1"}); return err },
@@ -61,8 +60,8 @@ func TestS74LettersAreSealedForTheirOwnJob(t *testing.T) {
 
 func TestAddressesAreCountedByKeyedHashes(t *testing.T) {
 	t.Parallel()
-	one, another := sealer(t, "one key").recipient("ada@example.org"), sealer(t, "another key").recipient("ada@example.org")
-	if string(one) == string(another) || string(one) != string(sealer(t, "one key").recipient("ada@example.org")) {
+	one, another := sealerFor(t, "one key").addressHash("ada@example.org"), sealerFor(t, "another key").addressHash("ada@example.org")
+	if string(one) == string(another) || string(one) != string(sealerFor(t, "one key").addressHash("ada@example.org")) {
 		t.Error("the hash is not one of the key and the address")
 	}
 }
@@ -70,11 +69,7 @@ func TestAddressesAreCountedByKeyedHashes(t *testing.T) {
 // Every letter has a subject and both forms, which hold the same.
 func TestEveryTemplateIsWhole(t *testing.T) {
 	t.Parallel()
-	outbox, err := notify.Open(notify.Config{Outbox: t.TempDir()}, clock.System())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := NewPostman(sealer(t, "key"), outbox, "https://gatehouse.example")
+	templates, err := parseTemplates()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +91,7 @@ func TestEveryTemplateIsWhole(t *testing.T) {
 		for _, place := range places.FindAllStringSubmatch(string(raw), -1) {
 			data[place[1]] = "https://gatehouse.example/" + place[1]
 		}
-		m, err := p.templates.Fill(notify.Email, name, "", data)
+		m, err := templates.Fill(notify.Email, name, "", data)
 		if err != nil || m.Subject == "" || m.Text == "" || !strings.Contains(m.HTML, "<html lang=") {
 			t.Errorf("%s: %v %+v", name, err, m)
 		}
@@ -120,19 +115,20 @@ func TestS88ALetterThatCannotBeWrittenFailsForGood(t *testing.T) {
 	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
 	sender, err := notify.Open(notify.Config{Outbox: t.TempDir()}, clock.System())
 	must(t, err)
-	s := sealer(t, "key")
-	p, err := NewPostman(s, sender, "https://gatehouse.example")
-	must(t, err)
-	workers := jobs.NewWorkers()
-	must(t, p.Register(workers))
 	logged := make(chan string, 1)
-	client, err := jobs.Open(db, jobs.Options{Workers: workers, Log: slog.New(slog.NewTextHandler(errorsTo(logged), &slog.HandlerOptions{Level: slog.LevelError}))})
+	s, err := New(Deps{
+		DB: db, Store: NewStore(db), Sender: sender, SecretKey: []byte("key"), PublicURL: "https://gatehouse.example", Clock: clock.System(),
+		Log: slog.New(slog.NewTextHandler(errorsTo(logged), &slog.HandlerOptions{Level: slog.LevelError})),
+	})
 	must(t, err)
-	must(t, client.Start(t.Context()))
-	t.Cleanup(func() { must(t, client.Stop(context.WithoutCancel(t.Context()))) })
-	office, err := NewOffice(OfficeDeps{Store: NewStore(db), Sealer: s, Jobs: client, Clock: clock.System()})
-	must(t, err)
-	must(t, office.Post(t.Context(), Letter{Kind: "unknown", Address: "ada@example.org"}))
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		must(t, <-done)
+	})
+	must(t, s.EnqueueNow(t.Context(), Message{Kind: "unknown", Address: "ada@example.org"}))
 	line := <-logged
 	if !strings.Contains(line, "permanent=true") || !strings.Contains(line, "deliver_letter") || strings.Contains(line, "ada@example.org") {
 		t.Errorf("the log says %s", line)

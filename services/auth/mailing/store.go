@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Store counts letters in Postgres.
+// Store counts emails in Postgres.
 type Store struct{ db *postgres.DB }
 
 // NewStore returns a store.
@@ -19,8 +19,9 @@ func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx
 	return s.db.InTx(ctx, postgres.Scope{}, fn)
 }
 
-// count counts one letter, and answers how many of its kind its reader got in
-// this hour. Letters to one reader wait for each other until the transaction ends.
+// count counts one email, and returns the number of emails of its kind to the recipient
+// in this hour. Until the transaction ends, no other transaction counts one for the same
+// recipient and kind.
 func (s *Store) count(ctx context.Context, tx pgx.Tx, recipient []byte, kind Kind, now time.Time) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int], `INSERT INTO letter_counts AS c (recipient, kind, begins_at, letters)
 		VALUES ($1, $2, $3, 1)
@@ -30,10 +31,11 @@ func (s *Store) count(ctx context.Context, tx pgx.Tx, recipient []byte, kind Kin
 		RETURNING letters`, recipient, string(kind), now)
 }
 
-// sweepMost bounds one statement of a sweep, so that it holds few locks.
+// sweepMost bounds one statement of a sweep, so that it locks few rows.
 const sweepMost = 1000
 
-func (s *Store) forget(ctx context.Context, before time.Time) error {
+// deleteCounts deletes the counts of hours that began before a time.
+func (s *Store) deleteCounts(ctx context.Context, before time.Time) error {
 	for {
 		n, err := postgres.Exec(ctx, s.db, postgres.Scope{}, `DELETE FROM letter_counts WHERE ctid IN (
 			SELECT ctid FROM letter_counts WHERE begins_at < $1 ORDER BY begins_at LIMIT $2 FOR UPDATE SKIP LOCKED)`, before, sweepMost)

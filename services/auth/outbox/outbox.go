@@ -2,15 +2,7 @@
 package outbox
 
 import (
-	"context"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/platform/paging"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 // most is one message more than a page has at most: it tells whether another
@@ -23,49 +15,4 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	ID:           "name",
 	Fields:       map[string]paging.Field{"name": {Column: "name", Type: paging.String, Order: true}},
 	DefaultOrder: "name desc",
-}
-
-// Service implements the RPCs of the outbox.
-type Service struct {
-	authv1.UnsafeOutboxServiceServer
-
-	outbox *notify.Outbox
-	tokens *paging.Tokens
-}
-
-// NewService returns the service. Without an outbox it answers as if it did not
-// exist.
-func NewService(outbox *notify.Outbox, tokens *paging.Tokens) *Service {
-	return &Service{outbox: outbox, tokens: tokens}
-}
-
-// ListOutbox implements the RPC.
-func (s *Service) ListOutbox(_ context.Context, req *authv1.ListOutboxRequest) (*authv1.ListOutboxResponse, error) {
-	if s.outbox == nil {
-		return nil, fault.New(faultv1.Reason_REASON_ROUTE_NOT_FOUND, "no route has this path")
-	}
-	page, err := list.Page(s.tokens, paging.From(req), 1)
-	if err != nil {
-		return nil, err
-	}
-	after := ""
-	if len(page.Args) > 0 {
-		after, _ = page.Args[0].(string)
-	}
-	found, err := s.outbox.List(after, most)
-	if err != nil {
-		return nil, err
-	}
-	found, next, err := paging.Cut(page, found, func(m notify.Written, _ string) any { return m.Cursor })
-	if err != nil {
-		return nil, err
-	}
-	out := &authv1.ListOutboxResponse{NextPageToken: next}
-	for _, m := range found {
-		out.Messages = append(out.Messages, &authv1.OutboxMessage{
-			Id: m.ID, Channel: string(m.Channel), To: m.To, Subject: m.Subject, Text: m.Text, Html: m.HTML,
-			CreateTime: timestamppb.New(m.Time),
-		})
-	}
-	return out, nil
 }

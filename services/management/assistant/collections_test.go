@@ -98,10 +98,10 @@ func TestS92AssistantNamesExistingCollections(t *testing.T) {
 			t.Errorf("%s: the collections are %v", name, out.GetCollectionIds())
 		}
 		for refusal, want := range map[error]faultv1.Reason{
-			fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "no knowledge.read"):   faultv1.Reason_REASON_PERMISSION_DENIED,
-			fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "no knowledge.read"):  faultv1.Reason_REASON_INSUFFICIENT_SCOPE,
-			fault.New(faultv1.Reason_REASON_UNAVAILABLE, "chat is down"):      faultv1.Reason_REASON_UNAVAILABLE,
-			fault.New(faultv1.Reason_REASON_DEADLINE_EXCEEDED, "chat is slow"): faultv1.Reason_REASON_UNAVAILABLE,
+			fault.New(faultv1.Reason_REASON_PERMISSION_DENIED, "no knowledge.read"):  faultv1.Reason_REASON_PERMISSION_DENIED,
+			fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "no knowledge.read"): faultv1.Reason_REASON_INSUFFICIENT_SCOPE,
+			fault.New(faultv1.Reason_REASON_UNAVAILABLE, "chat is down"):             faultv1.Reason_REASON_UNAVAILABLE,
+			fault.New(faultv1.Reason_REASON_DEADLINE_EXCEEDED, "chat is slow"):       faultv1.Reason_REASON_UNAVAILABLE,
 		} {
 			b.library.fail(refusal)
 			_, err := try(another)

@@ -1,0 +1,161 @@
+// Package factor is the room of second factors: what a user shows beside a
+// password, and what a sign-in waits for until it is shown.
+//
+// A sign-in of a user with a factor answers no token but a challenge, which
+// rests here as a hash. Trying to answer it is counted before the code is
+// judged, in one statement, so that however many tries come at once, five are
+// all; and a user's wrong codes are counted across challenges, since whoever
+// knows the password can begin new ones.
+//
+// An authenticator's code works once, and after it none of an earlier step (RFC
+// 6238 section 5.2): the last step only grows. Recovery codes are random, rest as
+// hashes, and go with their use. Enrolling the first factor ends the user's other
+// sessions, so that every session of a user with a factor has shown one.
+package factor
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/mailing"
+)
+
+// The ways to answer a challenge.
+const (
+	MethodTOTP         = "totp"
+	MethodPasskey      = "passkey"
+	MethodRecoveryCode = "recovery_code"
+)
+
+const (
+	// challengeTTL is how long a sign-in waits for its second factor.
+	challengeTTL = 5 * time.Minute
+	// pendingTTL is how long an authenticator waits to be confirmed.
+	pendingTTL = 15 * time.Minute
+	// A user's wrong codes within an hour, of whatever challenges.
+	maxWrong    = 10
+	wrongWindow = time.Hour
+	// notifyAt is how many wrong codes within the hour cause a mail to the user, once:
+	// one or two may be the user's own mistakes.
+	notifyAt = 3
+	// sealing is what the box of secrets is derived for.
+	sealing = "gatehouse/auth/totp"
+)
+
+// The letters that tell a user, who may not have been the one.
+const (
+	mailAdded      mailing.Kind = "factor_added"
+	mailRemoved    mailing.Kind = "factor_removed"
+	mailWrongCodes mailing.Kind = "factor_wrong"
+)
+
+// Methods lists the ways in which a user can answer a challenge; none when no
+// factor is enrolled.
+func (s *Service) Methods(ctx context.Context, userID string) ([]string, error) {
+	enrolled, err := s.deps.Store.enrolled(ctx, userID)
+	return enrolled.methods(), err
+}
+
+// Enrolled tells whether a user has a factor, in a transaction of that user.
+func (s *Service) Enrolled(ctx context.Context, tx postgres.Tx, userID string) (bool, error) {
+	has, err := s.deps.Store.enrolledIn(ctx, tx, userID)
+	return has.any(), err
+}
+
+// enrolled is what a user has enrolled.
+type enrolled struct {
+	totp          bool
+	passkeys      int
+	recoveryCodes int
+}
+
+func (e enrolled) any() bool { return e.totp || e.passkeys > 0 }
+
+func (e enrolled) methods() []string {
+	var out []string
+	if e.totp {
+		out = append(out, MethodTOTP)
+	}
+	if e.passkeys > 0 {
+		out = append(out, MethodPasskey)
+	}
+	if e.any() && e.recoveryCodes > 0 {
+		out = append(out, MethodRecoveryCode)
+	}
+	return out
+}
+
+// RequireFresh returns the caller of what cannot be undone: signed in freshly, and
+// where a factor is enrolled, with one.
+func (s *Service) RequireFresh(ctx context.Context) (*identity.Principal, error) {
+	p, _, err := s.requireFactor(ctx)
+	return p, err
+}
+
+// requireFactor returns the caller of what changes factors: signed in freshly,
+// and where a factor is enrolled, with one.
+func (s *Service) requireFactor(ctx context.Context) (*identity.Principal, enrolled, error) {
+	p, err := identity.RequireFresh(ctx, s.deps.Clock, identity.MaxAuthAge)
+	if err != nil {
+		return nil, enrolled{}, err
+	}
+	has, err := s.deps.Store.enrolled(ctx, p.UserID)
+	if err != nil {
+		return nil, has, err
+	}
+	if has.any() && !identity.ShowedFactor(p.Methods) {
+		return nil, has, identity.StepUpRequired()
+	}
+	return p, has, nil
+}
+
+func (s *Service) record(ctx context.Context, tx postgres.Tx, organizationID, userID, action string) error {
+	return s.deps.Trail.Append(ctx, tx, audit.Event{
+		OrganizationID: organizationID, ActorID: userID, Action: action, ResourceType: "user", ResourceID: userID,
+	})
+}
+
+// notify writes a letter to a user, in a transaction of that user.
+func (s *Service) notify(ctx context.Context, tx postgres.Tx, userID string, kind mailing.Kind) error {
+	u, err := s.deps.Users.Get(ctx, tx, userID)
+	if err != nil {
+		return err
+	}
+	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: kind, Address: u.Email, Locale: u.Locale})
+}
+
+// invalidFactor is the one answer to a wrong code and to a challenge that is over.
+func invalidFactor() error {
+	return fault.New(faultv1.Reason_REASON_FACTOR_INVALID, "the code is wrong or was used, or its challenge has ended")
+}
+
+// count counts a try of a user's factor as wrong until it turns out right; too many are
+// RATE_LIMITED. It returns the number of wrong tries within the hour, including this
+// one.
+func (s *Service) count(ctx context.Context, tx postgres.Tx, userID string) (wrong int, err error) {
+	now := s.deps.Clock.Now()
+	wrong, until, err := s.deps.Store.count(ctx, tx, userID, now)
+	if err == nil && !until.IsZero() {
+		return 0, tooManyWrong(until.Sub(now))
+	}
+	return wrong, err
+}
+
+// notifyWrongCodes sends a user a mail about wrong codes, in the transaction that counted
+// them, once there are more than a user enters by mistake. The count grows by one at a
+// time, so this happens once within the hour.
+func (s *Service) notifyWrongCodes(ctx context.Context, tx postgres.Tx, userID string, wrong int) error {
+	if wrong != notifyAt {
+		return nil
+	}
+	return s.notify(ctx, tx, userID, mailWrongCodes)
+}
+
+func tooManyWrong(retryAfter time.Duration) error {
+	return fault.New(faultv1.Reason_REASON_RATE_LIMITED, "more than %d wrong codes in an hour", maxWrong).WithRetryAfter(retryAfter)
+}

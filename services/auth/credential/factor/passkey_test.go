@@ -1,0 +1,325 @@
+package factor_test
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/rpctest"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth"
+	"github.com/gatehouse/gatehouse/services/auth/credential/factor/keystub"
+	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
+)
+
+// passkeyUser is a user with a passkey on a device.
+type passkeyUser struct {
+	*authtest.Bundle
+	clock *clock.Fake
+	email string
+	key   *keystub.Key
+	// tokens are those that the passkey was registered with.
+	tokens     *authv1.TokenResponse
+	registered *authv1.FinishPasskeyResponse
+}
+
+func setupPasskeyUser(t *testing.T, change ...func(*keystub.Key)) *passkeyUser {
+	t.Helper()
+	clk := clock.NewFake(time.Now())
+	h := &passkeyUser{Bundle: authtest.SetupWith(t, clk, auth.Config{}), clock: clk, email: "ada@example.org"}
+	h.tokens, _ = h.SignUp(t, h.email)
+	h.key = authtest.NewPasskey(t)
+	for _, c := range change {
+		c(h.key)
+	}
+	h.registered = h.RegisterPasskey(t, h.tokens, h.key)
+	return h
+}
+
+func TestAPasskeySignsInAlone(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change  func(*keystub.Key)
+		methods []string
+	}{
+		"bound to its device": {func(*keystub.Key) {}, []string{"hwk", "user", "mfa"}},
+		"synced":              {func(k *keystub.Key) { k.Synced = true }, []string{"swk", "user", "mfa"}},
+		"without a count":     {func(k *keystub.Key) { k.Count = 0 }, []string{"hwk", "user", "mfa"}},
+	} {
+		h := setupPasskeyUser(t, tc.change)
+		for range 2 {
+			tokens, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+			authtest.Must(t, err)
+			p := h.Principal(t, tokens)
+			if !slices.Equal(p.Methods, tc.methods) || tokens.GetUser().GetEmail() != h.email {
+				t.Errorf("%s: signed in with %v as %v", name, p.Methods, tokens.GetUser())
+			}
+		}
+		listed, err := h.Passkeys.ListPasskeys(authtest.With(t.Context(), h.tokens), &authv1.ListPasskeysRequest{})
+		authtest.Must(t, err)
+		if keys := listed.GetPasskeys(); len(keys) != 1 || keys[0].GetDisplayName() != "Phone" || keys[0].GetLastUsedTime() == nil ||
+			keys[0].GetSynced() != (tc.methods[0] == "swk") {
+			t.Errorf("%s: listed %v", name, keys)
+		}
+	}
+}
+
+func TestAPasskeyIsASecondFactor(t *testing.T) {
+	t.Parallel()
+	h := setupPasskeyUser(t)
+	h.key.Verified = false // the password is the other factor
+	challenge := h.SignIn(t, h.email).GetMfaChallenge()
+	if !slices.Equal(challenge.GetMethods(), []string{"passkey", "recovery_code"}) {
+		t.Errorf("the challenge takes %v", challenge.GetMethods())
+	}
+	tokens, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, challenge.GetId())))
+	authtest.Must(t, err)
+	if p := h.Principal(t, tokens); !slices.Equal(p.Methods, []string{"pwd", "hwk", "mfa"}) {
+		t.Errorf("signed in with %v", p.Methods)
+	}
+	// The challenge is answered, for codes and for passkeys.
+	_, err = h.Sessions.BeginPasskeySignIn(t.Context(), &authv1.BeginPasskeySignInRequest{MfaChallengeId: challenge.GetId()})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
+	// A recovery code stands in for it, once.
+	codes := h.registered.GetRecoveryCodes()
+	if len(codes) != 10 {
+		t.Fatalf("%d recovery codes", len(codes))
+	}
+	for i, want := range []faultv1.Reason{0, faultv1.Reason_REASON_FACTOR_INVALID} {
+		_, err = h.Sessions.SignInMfa(t.Context(), &authv1.SignInMfaRequest{
+			ChallengeId: h.SignIn(t, h.email).GetMfaChallenge().GetId(), Code: codes[0],
+		})
+		if i == 0 {
+			authtest.Must(t, err)
+		} else {
+			authtest.WantReason(t, err, want)
+		}
+	}
+}
+
+func TestS36WrongPasskeysCountAsWrongCodes(t *testing.T) {
+	t.Parallel()
+	h := setupPasskeyUser(t)
+	challenge := h.SignIn(t, h.email).GetMfaChallenge().GetId()
+	stranger := authtest.NewPasskey(t)
+	asked := make([]*authv1.PasskeyCeremony, 6)
+	for i := range asked {
+		asked[i] = h.BeginPasskeySignIn(t, challenge)
+	}
+	for i := range 5 {
+		h.WantPasskeyRefused(t, authtest.SignPasskey(t, stranger, asked[i]))
+	}
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, asked[5]))
+}
+
+func TestS40AChallengeIsAnsweredOnceAndInTime(t *testing.T) {
+	t.Parallel()
+	h := setupPasskeyUser(t)
+	answer := authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, ""))
+	errs := make([]error, 4)
+	var group sync.WaitGroup
+	for i := range errs {
+		group.Go(func() { _, errs[i] = h.FinishPasskeySignIn(t, answer) })
+	}
+	group.Wait()
+	if won := len(errs) - len(slices.DeleteFunc(errs, func(err error) bool { return err == nil })); won != 1 {
+		t.Errorf("one answer signed in %d times", won)
+	}
+	// Wrong answers end it too.
+	asked := h.BeginPasskeySignIn(t, "")
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, authtest.NewPasskey(t), asked))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, asked))
+	// What another question was asked for is no answer.
+	other, mine := authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")), h.BeginPasskeySignIn(t, "")
+	h.WantPasskeyRefused(t, &authv1.PasskeyAnswer{ChallengeId: mine.GetChallengeId(), Credential: other.GetCredential()})
+	late := h.BeginPasskeySignIn(t, "")
+	h.clock.Advance(5*time.Minute + time.Second)
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, late))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, &authv1.PasskeyCeremony{ChallengeId: "unknown", PublicKey: late.GetPublicKey()}))
+}
+
+func TestS40OriginRelyingPartyAndUserAreChecked(t *testing.T) {
+	t.Parallel()
+	h := setupPasskeyUser(t)
+	for name, spoil := range map[string]func(*keystub.Key){
+		"another origin":  func(k *keystub.Key) { k.Origin = "http://evil.test" },
+		"a suffix":        func(k *keystub.Key) { k.Origin = rpctest.Issuer + ".evil.test" },
+		"another scheme":  func(k *keystub.Key) { k.Origin = strings.Replace(rpctest.Issuer, "http:", "https:", 1) },
+		"another port":    func(k *keystub.Key) { k.Origin = rpctest.Issuer + ":8443" },
+		"another party":   func(k *keystub.Key) { k.RPID = "evil.test" },
+		"no verification": func(k *keystub.Key) { k.Verified = false },
+		"another user":    func(k *keystub.Key) { k.UserHandle = []byte(id.New()) },
+		"no user":         func(k *keystub.Key) { k.UserHandle = nil },
+		"a strange user":  func(k *keystub.Key) { k.UserHandle = []byte("'; DROP TABLE users") },
+		"another's flags": func(k *keystub.Key) { k.Synced = true },
+	} {
+		good := *h.key
+		spoil(h.key)
+		_, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+		if err == nil {
+			t.Errorf("%s was accepted", name)
+		} else {
+			authtest.WantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
+		}
+		count := h.key.Count
+		*h.key = good
+		h.key.Count = count
+	}
+	_, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	authtest.Must(t, err)
+}
+
+func TestS40AFallingSignCountIsRefusedAndWrittenDown(t *testing.T) {
+	t.Parallel()
+	h := setupPasskeyUser(t)
+	p := h.Principal(t, h.tokens)
+	_, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	authtest.Must(t, err)
+	h.key.Count -= 1 // as a copy would that did not sign meanwhile
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	authtest.WantActions(t, h.Bundle, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.passkey.created",
+		"auth.session.created", "auth.passkey.clone_suspected")
+	h.key.Count = 0
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	h.key.Count = 100
+	_, err = h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	authtest.Must(t, err)
+}
+
+func TestS38APasskeyIsNotSkippedEither(t *testing.T) {
+	t.Parallel()
+	h := authtest.Setup(t)
+	tokens, p := h.SignUp(t, "ada@example.org")
+	before := h.SignIn(t, "ada@example.org")
+	h.RegisterPasskey(t, tokens, authtest.NewPasskey(t))
+	_, err := h.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: before.GetRefreshToken()})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+	refreshed, err := h.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
+	authtest.Must(t, err)
+	if got := h.Principal(t, refreshed); got.SessionID != p.SessionID || !identity.ShowedFactor(got.Methods) {
+		t.Errorf("the session has shown %v", got.Methods)
+	}
+	if h.SignIn(t, "ada@example.org").GetAccessToken() != "" {
+		t.Error("a password alone was enough")
+	}
+}
+
+func TestS39RemovingAPasskeyNeedsAFactor(t *testing.T) {
+	t.Parallel()
+	h := setupPasskeyUser(t)
+	remove := func(tokens *authv1.TokenResponse, id string) error {
+		_, err := h.Passkeys.DeletePasskey(authtest.With(t.Context(), tokens), &authv1.DeletePasskeyRequest{Id: id})
+		return err
+	}
+	mine := h.registered.GetPasskey().GetId()
+	authtest.WantReason(t, remove(h.tokens, mine), faultv1.Reason_REASON_STEP_UP_REQUIRED)
+	_, err := h.Passkeys.BeginPasskey(authtest.With(t.Context(), h.tokens), &authv1.BeginPasskeyRequest{})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
+
+	bob, _ := h.SignUp(t, "bob@example.org")
+	bobs := authtest.NewPasskey(t)
+	theirs := h.RegisterPasskey(t, bob, bobs).GetPasskey().GetId()
+	stepUp := func(tokens *authv1.TokenResponse, key *keystub.Key) (*authv1.TokenResponse, error) {
+		return h.Sessions.StepUp(authtest.With(t.Context(), tokens), &authv1.StepUpRequest{
+			Credential: &authv1.StepUpRequest_Passkey{Passkey: authtest.SignPasskey(t, key, h.BeginPasskeySignIn(t, ""))},
+		})
+	}
+	_, err = stepUp(h.tokens, bobs)
+	authtest.WantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
+	fresh, err := stepUp(h.tokens, h.key)
+	authtest.Must(t, err)
+	if got := h.Principal(t, fresh); got.SessionID != h.Principal(t, h.tokens).SessionID || !slices.Contains(got.Methods, "hwk") {
+		t.Errorf("stepped up to %+v", got)
+	}
+	authtest.WantReason(t, remove(fresh, theirs), faultv1.Reason_REASON_NOT_FOUND)
+	authtest.WantReason(t, remove(fresh, id.New()), faultv1.Reason_REASON_NOT_FOUND)
+	// A second one comes without recovery codes, and keeps the first ones.
+	second := authtest.NewPasskey(t)
+	if codes := h.RegisterPasskey(t, fresh, second).GetRecoveryCodes(); len(codes) != 0 {
+		t.Errorf("%d new recovery codes", len(codes))
+	}
+	authtest.Must(t, remove(fresh, mine))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	left, err := h.Factors.GetFactors(authtest.With(t.Context(), fresh), &authv1.GetFactorsRequest{})
+	authtest.Must(t, err)
+	if !slices.Equal(left.GetMethods(), []string{"passkey", "recovery_code"}) {
+		t.Errorf("left are %v", left.GetMethods())
+	}
+}
+
+func TestRegisteringIsForWhomItWasAskedAndOnce(t *testing.T) {
+	t.Parallel()
+	h := setupPasskeyUser(t)
+	bob, _ := h.SignUp(t, "bob@example.org")
+	eve, _ := h.SignUp(t, "eve@example.org")
+	asked, err := h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
+	authtest.Must(t, err)
+	answer, err := authtest.NewPasskey(t).Register(asked.GetPublicKey().AsMap())
+	authtest.Must(t, err)
+	finish := func(tokens *authv1.TokenResponse, challenge string, answer map[string]any) error {
+		_, err := h.Passkeys.FinishPasskey(authtest.With(t.Context(), tokens), &authv1.FinishPasskeyRequest{ChallengeId: challenge, Credential: authtest.ToStruct(t, answer)})
+		return err
+	}
+	authtest.WantReason(t, finish(eve, asked.GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
+	authtest.WantReason(t, finish(bob, asked.GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
+	authtest.WantReason(t, finish(bob, h.BeginPasskeySignIn(t, "").GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
+	// A key that is registered elsewhere.
+	asked, err = h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
+	authtest.Must(t, err)
+	answer, err = h.key.Register(asked.GetPublicKey().AsMap())
+	authtest.Must(t, err)
+	authtest.WantReason(t, finish(bob, asked.GetChallengeId(), answer), faultv1.Reason_REASON_ALREADY_EXISTS)
+	asked, err = h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
+	authtest.Must(t, err)
+	authtest.WantReason(t, finish(bob, asked.GetChallengeId(), map[string]any{"id": "nonsense"}), faultv1.Reason_REASON_FACTOR_INVALID)
+}
+
+func TestS18PasskeysNeedAFreshSignIn(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(time.Now().Add(-8 * time.Minute))
+	b := authtest.SetupWith(t, clk, auth.Config{})
+	tokens, _ := b.SignUp(t, "ada@example.org")
+	clk.Advance(identity.MaxAuthAge + time.Second)
+	_, err := b.Passkeys.BeginPasskey(authtest.With(t.Context(), tokens), &authv1.BeginPasskeyRequest{})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
+}
+
+func TestS16APasskeyOfAnUnconfirmedAddressDoesNotSignIn(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), true)
+	p.Operator(t)
+	p.Database.AdminExec(t, "UPDATE auth.users SET email_verified = true")
+	tokens, key := p.SignIn(t, "root@example.org"), authtest.NewPasskey(t)
+	p.RegisterPasskey(t, tokens, key)
+	_, err := p.FinishPasskeySignIn(t, authtest.SignPasskey(t, key, p.BeginPasskeySignIn(t, "")))
+	authtest.Must(t, err)
+	p.Database.AdminExec(t, "UPDATE auth.users SET email_verified = false")
+	_, err = p.FinishPasskeySignIn(t, authtest.SignPasskey(t, key, p.BeginPasskeySignIn(t, "")))
+	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
+}
+
+func TestASecondFactorMoreLeavesTheOtherSessionsAlone(t *testing.T) {
+	t.Parallel()
+	h := setupPasskeyUser(t)
+	other, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	authtest.Must(t, err)
+	fresh, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
+	authtest.Must(t, err)
+	totp := &authtest.FactorUser{Bundle: h.Bundle, Clock: h.clock}
+	totp.Enroll(t, h.email, fresh)
+	h.RegisterPasskey(t, fresh, authtest.NewPasskey(t))
+	for _, tokens := range []*authv1.TokenResponse{other, h.tokens} {
+		_, err = h.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
+		authtest.Must(t, err)
+	}
+	methods := h.SignIn(t, h.email).GetMfaChallenge().GetMethods()
+	if !slices.Equal(methods, []string{"totp", "passkey", "recovery_code"}) {
+		t.Errorf("the challenge takes %v", methods)
+	}
+}

@@ -1,0 +1,219 @@
+package federation_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/mailtest"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth"
+	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
+)
+
+// claimsOf is somebody at the provider, with a verified address.
+func claimsOf(subject, address string) map[string]any {
+	return map[string]any{"sub": subject, "email": address, "email_verified": true, "name": "Ada Lovelace"}
+}
+
+func TestSomebodyNewGetsAnAccountAndComesBackToIt(t *testing.T) {
+	t.Parallel()
+	f := authtest.SetupFederated(t)
+	first, err := f.SignInAs(t, claimsOf("1", "Ada@Example.org"))
+	authtest.Must(t, err)
+	p := f.Principal(t, first)
+	u := first.GetUser()
+	if u.GetEmail() != "Ada@Example.org" || !u.GetEmailVerified() || u.GetDisplayName() != "Ada Lovelace" || !slices.Equal(p.Methods, []string{"fed"}) {
+		t.Errorf("signed in as %v with %v", u, p.Methods)
+	}
+	// The subject is who it is, whatever its address becomes.
+	f.Issuer.UserInfo = map[string]any{"sub": "1"}
+	for _, address := range []string{"ada@example.org", "other@example.org", ""} {
+		again, err := f.SignInAs(t, claimsOf("1", address))
+		authtest.Must(t, err)
+		if got := again.GetUser(); got.GetId() != u.GetId() || got.GetEmail() != "Ada@Example.org" {
+			t.Errorf("came callback as %v", got)
+		}
+	}
+	_, err = f.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: first.GetRefreshToken()})
+	authtest.Must(t, err)
+	authtest.WantActions(t, f.Bundle, p.OrganizationID, "auth.user.created", "auth.identity.linked", "auth.session.created", "auth.session.created",
+		"auth.session.created", "auth.session.created")
+	if n := f.Issuer.Asked("/.well-known/openid-configuration"); n != 1 {
+		t.Errorf("the provider was asked for its metadata %d times", n)
+	}
+	// S9: no password opens the account, and trying one is answered like any other.
+	_, err = f.Sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: "ada@example.org", Password: authtest.Password})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	// After an hour what the provider says of itself is asked anew.
+	f.Clock.Advance(time.Hour)
+	f.Begin(t)
+	if n := f.Issuer.Asked("/.well-known/openid-configuration"); n != 2 {
+		t.Errorf("the provider was asked for its metadata %d times", n)
+	}
+}
+
+// Of two who come back at once for the first time, both are signed in, to one account.
+func TestComingTwiceAtOnceMakesOneAccount(t *testing.T) {
+	t.Parallel()
+	f := authtest.SetupFederated(t)
+	const racers = 6
+	ids, errs := make([]string, racers), make([]error, racers)
+	var group sync.WaitGroup
+	for i := range racers {
+		callback := f.Callback(t, f.Begin(t), claimsOf("1", "ada@example.org"))
+		group.Go(func() {
+			var tokens *authv1.TokenResponse
+			tokens, errs[i] = f.Providers.FinishProviderSignIn(t.Context(), callback)
+			ids[i] = tokens.GetUser().GetId()
+		})
+	}
+	group.Wait()
+	for i, err := range errs {
+		if err != nil || ids[i] == "" || ids[i] != ids[0] {
+			t.Errorf("%q %v", ids[i], err)
+		}
+	}
+}
+
+// What an ID token must not be. The address is one that would make an account.
+// S58: a provider that does not work is 503, to be tried again; and what it says of
+// itself is not believed where it leads users or secrets astray.
+func TestAnAddressThatNobodyVouchesForMakesNoAccount(t *testing.T) {
+	t.Parallel()
+	f := authtest.SetupFederated(t)
+	for what, profile := range map[string]map[string]any{
+		"none":       {"sub": "1"},
+		"unverified": {"sub": "1", "email": "ada@example.org", "email_verified": false},
+		"unsaid":     {"sub": "1", "email": "ada@example.org"},
+		"a text":     {"sub": "1", "email": "ada@example.org", "email_verified": "false"},
+		"no address": {"sub": "1", "email": "Ada <ada@example.org>", "email_verified": true},
+	} {
+		f.Issuer.UserInfo = map[string]any{"sub": "1"}
+		if _, err := f.SignInAs(t, profile); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if n := authtest.AdminText(t, f.Bundle, "SELECT count(*)::text FROM auth.users"); n != "0" {
+		t.Errorf("%s accounts", n)
+	}
+	// Where the token has no address, userinfo may, of the same subject.
+	f.Issuer.UserInfo = map[string]any{"sub": "2", "email": "eve@example.org", "email_verified": true}
+	f.WantRefused(t, map[string]any{"sub": "1"}, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	f.Issuer.UserInfo["sub"], f.Issuer.UserInfo["email_verified"] = "1", "true"
+	tokens, err := f.SignInAs(t, map[string]any{"sub": "1"})
+	authtest.Must(t, err)
+	if tokens.GetUser().GetEmail() != "eve@example.org" {
+		t.Errorf("signed in as %v", tokens.GetUser())
+	}
+}
+
+// S38: a provider is no way around the second factor.
+func TestS38AProviderDoesNotSkipTheSecondFactor(t *testing.T) {
+	t.Parallel()
+	f := authtest.SetupFederated(t)
+	tokens, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
+	authtest.Must(t, err)
+	h := &authtest.FactorUser{Bundle: f.Bundle, Clock: f.Clock}
+	h.Enroll(t, authtest.Ada, tokens)
+	half, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
+	authtest.Must(t, err)
+	if half.GetAccessToken() != "" || half.GetRefreshToken() != "" || half.GetMfaChallenge().GetId() == "" {
+		t.Fatalf("a provider alone is answered %v", half)
+	}
+	whole, err := f.Sessions.SignInMfa(t.Context(), &authv1.SignInMfaRequest{ChallengeId: half.GetMfaChallenge().GetId(), Code: h.Code(t, 1)})
+	authtest.Must(t, err)
+	if p := f.Principal(t, whole); !slices.Equal(p.Methods, []string{"fed", "otp", "mfa"}) {
+		t.Errorf("signed in with %v", p.Methods)
+	}
+}
+
+// An account that has the address is not signed in to: an address is no proof.
+func TestAnAddressAloneLinksNothing(t *testing.T) {
+	t.Parallel()
+	f := authtest.SetupFederated(t)
+	f.SignUp(t, authtest.Ada)
+	f.Database.AdminExec(t, "UPDATE auth.users SET email_verified = true")
+	f.WantRefused(t, claimsOf("1", "ADA@example.org"), faultv1.Reason_REASON_IDENTITY_NOT_LINKED)
+	f.Database.AdminExec(t, "UPDATE auth.users SET email_verified = false, disabled = true")
+	f.WantRefused(t, claimsOf("1", authtest.Ada), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	if n := authtest.AdminText(t, f.Bundle, "SELECT count(*)::text FROM auth.identities"); n != "0" {
+		t.Errorf("%s identities", n)
+	}
+}
+
+func TestS21ADisabledUserDoesNotComeByAProvider(t *testing.T) {
+	t.Parallel()
+	f := authtest.SetupFederated(t)
+	_, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
+	authtest.Must(t, err)
+	authtest.Must(t, f.Service.DisableUser(t.Context(), authtest.Ada, true))
+	f.WantRefused(t, claimsOf("1", authtest.Ada), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+}
+
+// S16: whoever signed up first with another's address loses the account to whom the
+// provider vouches for, with all that could open it.
+func TestS16WhoeverComesByAProviderPutsTheSquatterOut(t *testing.T) {
+	t.Parallel()
+	f := authtest.SetupFederated(t, func(c *auth.Config) { c.VerifiedEmail = false })
+	squatter, p := f.SignUp(t, authtest.Ada)
+	f.LinkTo(t, squatter, claimsOf("squatter", "squatter@example.com"))
+	key, err := f.APIKeys.CreateApiKey(authtest.With(t.Context(), squatter), &authv1.CreateApiKeyRequest{
+		ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}},
+	})
+	authtest.Must(t, err)
+	h := &authtest.FactorUser{Bundle: f.Bundle, Clock: f.Clock}
+	h.Enroll(t, authtest.Ada, squatter)
+
+	tokens, err := f.SignInAs(t, claimsOf("1", "Ada@example.org"))
+	authtest.Must(t, err)
+	if u := tokens.GetUser(); u.GetId() != p.UserID || !u.GetEmailVerified() {
+		t.Fatalf("signed in as %v, with %v", u, tokens.GetMfaChallenge())
+	}
+	_, err = f.Sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: authtest.Ada, Password: authtest.Password})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	_, err = f.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: squatter.GetRefreshToken()})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+	stranger, err := f.SignInAs(t, claimsOf("squatter", "squatter@example.com"))
+	authtest.Must(t, err)
+	if stranger.GetUser().GetId() == p.UserID {
+		t.Error("the squatter's own identity still opens the account")
+	}
+	left := authtest.AdminText(t, f.Bundle, `SELECT (SELECT count(*) FROM auth.api_keys) || ' keys, ' || (SELECT count(*) FROM auth.totp_factors) || ' factors, '
+		|| (SELECT count(*) FROM auth.identities WHERE user_id = $1) || ' identity'`, p.UserID)
+	if left != "0 keys, 0 factors, 1 identity" || key.GetSecret() == "" {
+		t.Errorf("left are %s", left)
+	}
+}
+
+// S16: a reset puts out identities that a squatter linked, too.
+func TestS16AResetOfAnUnconfirmedAccountRemovesItsIdentities(t *testing.T) {
+	t.Parallel()
+	server := mailtest.Start(t)
+	f := authtest.SetupFederated(t, func(c *auth.Config) { c.Messages.SMTPURL = server.URL() })
+	p := &authtest.Mail{Bundle: f.Bundle, Server: server, Emails: authv1.NewEmailServiceClient(f.Conn)}
+	p.RunService(t)
+	squatter, _ := f.SignUp(t, authtest.Ada)
+	f.LinkTo(t, squatter, claimsOf("squatter", "squatter@example.com"))
+	p.ForgotPassword(t, authtest.Ada)
+	_, token := p.Link(t, authtest.Ada, "Choose a new password")
+	authtest.Must(t, p.ResetPassword(t, token, authtest.OtherPassword))
+	if n := authtest.AdminText(t, f.Bundle, "SELECT count(*)::text FROM auth.identities"); n != "0" {
+		t.Errorf("%s identities are left", n)
+	}
+	// Of an account that is confirmed, they stay.
+	mine := f.SignInWith(t, authtest.Ada, authtest.OtherPassword)
+	f.LinkTo(t, mine, claimsOf("1", authtest.Ada))
+	p.Server.Forget()
+	p.ForgotPassword(t, authtest.Ada)
+	_, token = p.Link(t, authtest.Ada, "Choose a new password")
+	authtest.Must(t, p.ResetPassword(t, token, authtest.Password))
+	again, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
+	authtest.Must(t, err)
+	if again.GetUser().GetId() != mine.GetUser().GetId() {
+		t.Errorf("came callback as %v", again.GetUser())
+	}
+}

@@ -1,0 +1,456 @@
+package federation_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/mailtest"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth"
+	"github.com/gatehouse/gatehouse/services/auth/federation/issuerstub"
+	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
+)
+
+func TestPeopleComeIntoAnOrganizationByItsIssuer(t *testing.T) {
+	t.Parallel()
+	e := authtest.SetupEnterprise(t)
+	tokens, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, err)
+	p := e.Principal(t, tokens)
+	if p.OrganizationID != e.OrganizationID || !slices.Equal(p.Roles, []string{"member"}) || !slices.Equal(p.Methods, []string{"fed"}) {
+		t.Errorf("came as %+v", p)
+	}
+	// What the organization says of an address confirms nothing.
+	if u := tokens.GetUser(); u.GetEmail() != "ada@acme.example" || u.GetEmailVerified() {
+		t.Errorf("came as %v", u)
+	}
+	again, err := e.SignInAs(t, claimsOf("1", "other@acme.example"))
+	authtest.Must(t, err)
+	if again.GetUser().GetId() != p.UserID {
+		t.Errorf("came callback as %v", again.GetUser())
+	}
+	_, err = e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Role = "viewer" }, "role")
+	authtest.Must(t, err)
+	second, err := e.SignInAs(t, claimsOf("2", "bob@acme.example"))
+	authtest.Must(t, err)
+	if p := e.Principal(t, second); !slices.Equal(p.Roles, []string{"viewer"}) {
+		t.Errorf("came as %v", p.Roles)
+	}
+	authtest.WantActions(t, e.Bundle, e.OrganizationID, "auth.organization.created", "auth.session.created", "auth.identity_provider.created", "auth.member.added",
+		"auth.session.created", "auth.session.created", "auth.identity_provider.updated", "auth.member.added", "auth.session.created")
+	// S21: who was removed does not come back by signing in.
+	_, err = e.Organizations.RemoveMember(authtest.With(t.Context(), e.Owner), &authv1.RemoveMemberRequest{OrganizationId: e.OrganizationID, UserId: p.UserID})
+	authtest.Must(t, err)
+	e.WantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	// S38: nor is a second factor skipped.
+	h := &authtest.FactorUser{Bundle: e.Bundle, Clock: e.Clock}
+	h.Enroll(t, "bob@acme.example", second)
+	half, err := e.SignInAs(t, claimsOf("2", "bob@acme.example"))
+	authtest.Must(t, err)
+	if half.GetAccessToken() != "" || half.GetMfaChallenge() == nil {
+		t.Errorf("an issuer alone is answered %v", half)
+	}
+}
+
+// S16, S41: an organization's issuer may be run by anybody, and say anything.
+func TestS16AHostileIssuerOpensNoForeignAccount(t *testing.T) {
+	t.Parallel()
+	e := authtest.SetupEnterprise(t)
+	other := authtest.EnterpriseOf(t, e.Federated, "boss@other.example")
+	_, err := other.Update(t, other.Owner, func(p *authv1.IdentityProvider) {
+		p.Domains = []string{"acme.example", "example.org", "other.example"}
+	}, "domains")
+	authtest.Must(t, err)
+	theirs, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, err)
+	e.SignUp(t, authtest.Ada)
+	before := authtest.AdminText(t, e.Bundle, "SELECT string_agg(u::text, ' ' ORDER BY id) FROM auth.users u")
+	for what, profile := range map[string]map[string]any{
+		"a member of another organization": claimsOf("1", "ada@acme.example"), // the same subject too
+		"its owner":                        claimsOf("2", "boss@acme.example"),
+		"an unconfirmed account":           claimsOf("3", "ADA@example.org"),
+		"its owner again":                  claimsOf("4", "boss@acme.example"),
+	} {
+		if _, err := other.SignInAs(t, profile); !fault.Is(err, faultv1.Reason_REASON_IDENTITY_NOT_LINKED) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, address := range []string{"eve@elsewhere.example", "eve@sub.acme.example", "eve@acme.example.evil.example", "", "eve"} {
+		other.Issuer.UserInfo = map[string]any{"sub": "5"}
+		other.WantRefused(t, claimsOf("5", address), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
+	}
+	if after := authtest.AdminText(t, e.Bundle, "SELECT string_agg(u::text, ' ' ORDER BY id) FROM auth.users u"); after != before {
+		t.Errorf("an account changed:\n%s\n%s", before, after)
+	}
+	// As the issuer that it is not, or at the other's provider, it is nobody.
+	other.Issuer.Spoil = func(_, claims map[string]any) { claims["iss"] = e.Issuer.URL }
+	other.WantRefused(t, claimsOf("1", "new@other.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	other.Issuer.Spoil = nil
+	begun := e.Begin(t)
+	code, err := other.Issuer.Authorize(begun.GetAuthorizationUrl(), claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, err)
+	_, err = e.Providers.FinishProviderSignIn(t.Context(), &authv1.FinishProviderSignInRequest{
+		Provider: e.Provider, State: begun.GetState(), Secret: begun.GetSecret(), Code: code,
+	})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
+	// With the other's issuer as its own, the same subject is still somebody else.
+	_, err = other.Update(t, other.Owner, func(p *authv1.IdentityProvider) { p.Issuer = e.Issuer.URL }, "issuer", "client_secret")
+	authtest.Must(t, err)
+	other.Issuer = e.Issuer
+	other.WantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_IDENTITY_NOT_LINKED)
+	stranger, err := other.SignInAs(t, claimsOf("1", "new@other.example"))
+	authtest.Must(t, err)
+	if p := other.Principal(t, stranger); p.UserID == theirs.GetUser().GetId() || p.OrganizationID != other.OrganizationID {
+		t.Errorf("came as %+v", p)
+	}
+}
+
+func TestAnAccountJoinsByAnIssuerThatItsUserLinks(t *testing.T) {
+	t.Parallel()
+	e := authtest.SetupEnterprise(t)
+	tokens, p := e.SignUp(t, "ada@elsewhere.example")
+	e.LinkTo(t, tokens, claimsOf("1", "ada@acme.example"))
+	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, err)
+	if got := e.Principal(t, came); got.UserID != p.UserID || got.OrganizationID != e.OrganizationID || !slices.Equal(got.Roles, []string{"member"}) {
+		t.Errorf("came as %+v", got)
+	}
+	// A member keeps its role.
+	e.LinkTo(t, e.Owner, claimsOf("2", "boss@acme.example"))
+	boss, err := e.SignInAs(t, claimsOf("2", "boss@acme.example"))
+	authtest.Must(t, err)
+	if got := e.Principal(t, boss); !slices.Equal(got.Roles, []string{"owner"}) {
+		t.Errorf("came as %v", got.Roles)
+	}
+}
+
+// S41, S18: whoever runs an organization's issuer can say that any of its members is
+// there. That opens this organization, and neither another one nor the account.
+func TestS41AnOrganizationsIssuerOpensThatOrganizationAlone(t *testing.T) {
+	t.Parallel()
+	e := authtest.SetupEnterprise(t)
+	tokens, p := e.SignUp(t, "ada@elsewhere.example")
+	e.LinkTo(t, tokens, claimsOf("1", "ada@acme.example"))
+	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, err)
+	home := func(tokens *authv1.TokenResponse) error {
+		_, err := e.Sessions.SwitchOrganization(authtest.With(t.Context(), tokens), &authv1.SwitchOrganizationRequest{OrganizationId: p.OrganizationID})
+		return err
+	}
+	for what, try := range map[string]func() error{
+		"her own organization": func() error { return home(came) },
+		"after a refresh":      func() error { return home(e.Refreshed(t, came)) },
+		"a key": func() error {
+			_, err := e.APIKeys.CreateApiKey(authtest.With(t.Context(), came), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
+			return err
+		},
+		"an authenticator": func() error {
+			_, err := e.Factors.CreateTotp(authtest.With(t.Context(), came), &authv1.CreateTotpRequest{})
+			return err
+		},
+		"another identity": func() error {
+			_, err := e.BeginLink(t, came)
+			return err
+		},
+	} {
+		if err := try(); !fault.Is(err, faultv1.Reason_REASON_STEP_UP_REQUIRED) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if came, err = e.SignInAs(t, claimsOf("1", "ada@acme.example")); err != nil {
+		t.Fatal(err)
+	}
+	// Nor by a client that is for her own organization's members.
+	oauth := authv1.NewOAuthServiceClient(e.Conn)
+	client, err := authv1.NewOAuthClientServiceClient(e.Conn).CreateOAuthClient(authtest.With(t.Context(), tokens), &authv1.CreateOAuthClientRequest{
+		OauthClient: &authv1.OAuthClient{DisplayName: "Reader", MembersOnly: true, RedirectUris: []string{authtest.AppURI}, Scopes: []string{"openid"}},
+	})
+	authtest.Must(t, err)
+	login, err := oauth.OpenLogin(authtest.With(t.Context(), came), &authv1.OpenLoginRequest{})
+	authtest.Must(t, err)
+	asked, err := oauth.Authorize(e.AsService(t, "auth"), &authv1.AuthorizeRequest{
+		Login: login.GetLogin(), ClientId: client.GetOauthClient().GetId(), RedirectUri: authtest.AppURI, ResponseType: "code",
+		CodeChallenge: strings.Repeat("x", 43), CodeChallengeMethod: "S256",
+	})
+	authtest.Must(t, err)
+	if asked.GetSignIn() == nil {
+		t.Errorf("a client asks %v", asked)
+	}
+	stepped, err := e.Sessions.StepUp(authtest.With(t.Context(), came), &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: authtest.Password}})
+	authtest.Must(t, err)
+	authtest.Must(t, home(stepped))
+	// Who has no other way to sign in is whom the issuer says.
+	_, err = e.SignInAs(t, claimsOf("2", "bob@acme.example"))
+	authtest.Must(t, err)
+	born, err := e.SignInAs(t, claimsOf("2", "bob@acme.example"))
+	authtest.Must(t, err)
+	if got := e.Principal(t, born).Methods; !slices.Equal(got, []string{"fed"}) {
+		t.Errorf("came with %v", got)
+	}
+}
+
+// S41: nor does it reach what is the user's own, or in other organizations.
+func TestS41AnOrganizationsIssuerActsInThatOrganizationAlone(t *testing.T) {
+	t.Parallel()
+	e := authtest.SetupEnterprise(t)
+	tokens, p := e.SignUp(t, "ada@elsewhere.example")
+	e.LinkTo(t, tokens, claimsOf("1", "ada@acme.example"))
+	gone, err := e.Organizations.CreateOrganization(authtest.With(t.Context(), tokens), &authv1.CreateOrganizationRequest{
+		Organization: &authv1.Organization{DisplayName: "Gone"},
+	})
+	authtest.Must(t, err)
+	_, err = e.Organizations.DeleteOrganization(authtest.With(t.Context(), tokens), &authv1.DeleteOrganizationRequest{Id: gone.GetId()})
+	authtest.Must(t, err)
+	made, err := e.APIKeys.CreateApiKey(authtest.With(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
+	authtest.Must(t, err)
+	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, err)
+	ctx, grants := authtest.With(t.Context(), came), authv1.NewGrantServiceClient(e.Conn)
+	for what, try := range map[string]func() error{
+		"restoring an organization": func() error {
+			_, err := e.Organizations.UndeleteOrganization(ctx, &authv1.UndeleteOrganizationRequest{Id: gone.GetId()})
+			return err
+		},
+		"making an organization": func() error {
+			_, err := e.Organizations.CreateOrganization(ctx, &authv1.CreateOrganizationRequest{Organization: &authv1.Organization{DisplayName: "New"}})
+			return err
+		},
+		"accepting an invitation": func() error {
+			_, err := e.Invitations.AcceptInvitation(ctx, &authv1.AcceptInvitationRequest{Token: "unknown"})
+			return err
+		},
+		"reading sessions": func() error {
+			_, err := e.UserSessions.ListUserSessions(ctx, &authv1.ListUserSessionsRequest{})
+			return err
+		},
+		"ending a session": func() error {
+			_, err := e.UserSessions.DeleteUserSession(ctx, &authv1.DeleteUserSessionRequest{Id: p.SessionID})
+			return err
+		},
+		"ending sessions": func() error {
+			_, err := e.UserSessions.EndUserSessions(ctx, &authv1.EndUserSessionsRequest{KeepCurrent: true})
+			return err
+		},
+		"reading keys": func() error {
+			_, err := e.APIKeys.ListApiKeys(ctx, &authv1.ListApiKeysRequest{})
+			return err
+		},
+		"ending a key": func() error {
+			_, err := e.APIKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: made.GetApiKey().GetId()})
+			return err
+		},
+		"reading consents": func() error {
+			_, err := grants.ListGrants(ctx, &authv1.ListGrantsRequest{})
+			return err
+		},
+		"taking a consent callback": func() error {
+			_, err := grants.DeleteGrant(ctx, &authv1.DeleteGrantRequest{Id: id.New()})
+			return err
+		},
+		"another name": func() error {
+			_, err := e.Accounts.UpdateMe(ctx, &authv1.UpdateMeRequest{
+				Me: &authv1.Me{DisplayName: "Eve"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
+			})
+			return err
+		},
+	} {
+		if err := try(); !fault.Is(err, faultv1.Reason_REASON_STEP_UP_REQUIRED) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	me, err := e.Accounts.GetMe(ctx, &authv1.GetMeRequest{})
+	authtest.Must(t, err)
+	if me.GetDisplayName() != "ada" || me.GetOrganizationId() != e.OrganizationID {
+		t.Errorf("she is %v", me)
+	}
+	_, err = e.Organizations.RemoveMember(ctx, &authv1.RemoveMemberRequest{OrganizationId: e.OrganizationID, UserId: p.UserID})
+	authtest.Must(t, err) // it acts in the organization
+}
+
+// S46: an organization's issuer opens nothing of the installation, whoever it says comes.
+func TestS46AnOrganizationsIssuerMakesNobodyOperator(t *testing.T) {
+	t.Parallel()
+	e := authtest.SetupEnterprise(t)
+	tokens, p := e.SignUp(t, "ada@elsewhere.example")
+	e.LinkTo(t, tokens, claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, e.Service.GrantOperator(t.Context(), "ada@elsewhere.example", true))
+	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, err)
+	for what, issued := range map[string]*authv1.TokenResponse{"at sign-in": came, "after a refresh": e.Refreshed(t, came)} {
+		if got := e.Principal(t, issued); got.UserID != p.UserID || got.HasRole("operator") {
+			t.Errorf("%s: came as %s with %v", what, got.UserID, got.Roles)
+		}
+	}
+	came, err = e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, err)
+	stepped, err := e.Sessions.StepUp(authtest.With(t.Context(), came), &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: authtest.Password}})
+	authtest.Must(t, err)
+	if got := e.Principal(t, stepped); !got.HasRole("operator") {
+		t.Errorf("with the password she is %v", got.Roles)
+	}
+}
+
+// S14: where addresses must be confirmed, an organization does not learn who has an
+// account; and the mail tells.
+func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {
+	t.Parallel()
+	server := mailtest.Start(t)
+	e := authtest.SetupEnterprise(t, func(c *auth.Config) { c.VerifiedEmail, c.Messages.SMTPURL = true, server.URL() })
+	e.RunService(t)
+	p := &authtest.Mail{Bundle: e.Bundle, Server: server, Emails: authv1.NewEmailServiceClient(e.Conn)}
+	var answers []string
+	for _, profile := range []map[string]any{claimsOf("1", "ada@acme.example"), claimsOf("2", "boss@acme.example")} {
+		_, err := e.SignInAs(t, profile)
+		authtest.WantReason(t, err, faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
+		answers = append(answers, fault.From(err).Detail())
+	}
+	if answers[0] != answers[1] {
+		t.Errorf("answered %q", answers)
+	}
+	if m := server.Wait(t, "boss@acme.example", "Somebody signed in with your address"); authtest.LinkPattern.MatchString(m.Text) {
+		t.Error("the notice has a link")
+	}
+	_, token := p.Link(t, "ada@acme.example", "Confirm your address")
+	e.WantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
+	if err := p.VerifyEmail(t, token); err != nil { // a newer mail may have left meanwhile
+		server.Forget()
+		e.WantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
+		_, token = p.Link(t, "ada@acme.example", "Confirm your address")
+		authtest.Must(t, p.VerifyEmail(t, token))
+	}
+	tokens, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, err)
+	if got := e.Principal(t, tokens); got.OrganizationID != e.OrganizationID {
+		t.Errorf("came as %+v", got)
+	}
+	e.WantRefused(t, claimsOf("2", "boss@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
+}
+
+// S65: an issuer inside is not reached, whoever names it.
+func TestS65IssuersInsideAreNotReached(t *testing.T) {
+	t.Parallel()
+	f := authtest.SetupFederated(t)
+	e := authtest.EnterpriseOf(t, f, "boss@acme.example")
+	_, err := e.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: e.Provider})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_EGRESS_DENIED)
+	for _, issuer := range []string{"https://169.254.169.254", "https://[::1]", "https://10.0.0.1:8443/x"} {
+		_, err := e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Issuer = issuer }, "issuer", "client_secret")
+		authtest.Must(t, err)
+		_, err = e.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: e.Provider})
+		authtest.WantReason(t, err, faultv1.Reason_REASON_EGRESS_DENIED)
+	}
+	if n := e.Issuer.Asked("/.well-known/openid-configuration"); n != 0 {
+		t.Errorf("asked %d times", n)
+	}
+	// The operator's own are.
+	_, err = f.SignInAs(t, claimsOf("1", authtest.Ada))
+	authtest.Must(t, err)
+	// What an issuer names is guarded as it is.
+	for _, name := range []string{"token_endpoint", "jwks_uri", "userinfo_endpoint"} {
+		g := authtest.SetupEnterprise(t)
+		g.Issuer.Metadata = func(m map[string]any) { m[name] = "https://169.254.169.254/x" }
+		g.WantRefused(t, map[string]any{"sub": "1"}, faultv1.Reason_REASON_EGRESS_DENIED)
+	}
+}
+
+// S73: the client's secret is never shown, rests sealed in its row, and is told to no
+// issuer but its own.
+func TestS73AClientsSecretIsForItsIssuerAlone(t *testing.T) {
+	t.Parallel()
+	e := authtest.SetupEnterprise(t)
+	got, err := e.IdentityProviders.GetIdentityProvider(authtest.With(t.Context(), e.Owner), &authv1.GetIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
+	authtest.Must(t, err)
+	listed, err := e.IdentityProviders.ListIdentityProviders(authtest.With(t.Context(), e.Owner), &authv1.ListIdentityProvidersRequest{OrganizationId: e.OrganizationID})
+	authtest.Must(t, err)
+	if !proto.Equal(got, e.Created) || len(listed.GetIdentityProviders()) != 1 || got.GetClientSecret() != "" || got.GetRole() != "member" || got.GetDomains()[0] != "acme.example" {
+		t.Errorf("%v, listed %v", got, listed)
+	}
+	stored := authtest.AdminText(t, e.Bundle, `SELECT string_agg(p::text || encode(sealed_secret, 'escape'), ' ') || (SELECT string_agg(a.changes::text, ' ')
+		FROM audit.events a) FROM auth.identity_providers p`)
+	if strings.Contains(stored, issuerstub.ClientSecret) {
+		t.Error("the secret rests in the clear")
+	}
+	for _, field := range []string{"issuer", "client_id"} {
+		_, err := e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Issuer, p.ClientId = "https://evil.example", "another" }, field)
+		if v := fault.From(err).Violations(); len(v) != 1 || v[0].Field != "identityProvider.clientSecret" {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	_, err = e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.DisplayName = "Renamed" }, "display_name", "client_secret")
+	authtest.Must(t, err)
+	// Of the secret the trail tells that it changed, and no more.
+	if got := authtest.AdminText(t, e.Bundle, "SELECT changes::text FROM audit.events WHERE action = 'auth.identity_provider.updated'"); !strings.Contains(got,
+		`"clientSecret": {"after": null, "before": null}`) || !strings.Contains(got, `"displayName": {"after": "Renamed"`) {
+		t.Errorf("the trail holds %s", got)
+	}
+	// Another row's content does not open.
+	e.Database.AdminExec(t, "UPDATE auth.identity_providers SET id = '"+id.New()+"'")
+	e.Provider = authtest.AdminText(t, e.Bundle, "SELECT id::text FROM auth.identity_providers")
+	_, err = e.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: e.Provider})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_INTERNAL)
+}
+
+func TestS46IdentityProvidersAreOfWhoAdministersTheOrganization(t *testing.T) {
+	t.Parallel()
+	e := authtest.SetupEnterprise(t)
+	other := authtest.EnterpriseOf(t, e.Federated, "boss@other.example")
+	member, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	authtest.Must(t, err)
+	same := func(*authv1.IdentityProvider) {}
+	for tokens, want := range map[*authv1.TokenResponse]faultv1.Reason{
+		member: faultv1.Reason_REASON_PERMISSION_DENIED, other.Owner: faultv1.Reason_REASON_NOT_FOUND,
+	} {
+		_, err := e.Create(t, tokens, e.NewProvider())
+		authtest.WantReason(t, err, want)
+		_, err = e.Update(t, tokens, same, "display_name")
+		authtest.WantReason(t, err, want)
+		_, err = e.IdentityProviders.GetIdentityProvider(authtest.With(t.Context(), tokens), &authv1.GetIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
+		authtest.WantReason(t, err, want)
+		_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), tokens), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
+		authtest.WantReason(t, err, want)
+	}
+	// Under its own organization another's id is as absent.
+	_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), other.Owner), &authv1.DeleteIdentityProviderRequest{OrganizationId: other.OrganizationID, Id: e.Provider})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
+	for field, spoil := range map[string]func(*authv1.IdentityProvider){
+		"displayName": func(p *authv1.IdentityProvider) { p.DisplayName = " " }, "issuer": func(p *authv1.IdentityProvider) { p.Issuer = "http://acme.example" },
+		"clientId": func(p *authv1.IdentityProvider) { p.ClientId = "" }, "domains": func(p *authv1.IdentityProvider) { p.Domains = nil },
+		"role": func(p *authv1.IdentityProvider) { p.Role = "owner" }, "domains[0]": func(p *authv1.IdentityProvider) { p.Domains = []string{"@x"} },
+	} {
+		p := e.NewProvider()
+		spoil(p)
+		_, err := e.Create(t, e.Owner, p)
+		if v := fault.From(err).Violations(); len(v) != 1 || v[0].Field != "identityProvider."+field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	_, err = e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Etag = "7" }, "display_name")
+	authtest.WantReason(t, err, faultv1.Reason_REASON_ETAG_MISMATCH)
+	for range 9 {
+		_, err = e.Create(t, e.Owner, e.NewProvider())
+		authtest.Must(t, err)
+	}
+	_, err = e.Create(t, e.Owner, e.NewProvider())
+	authtest.WantReason(t, err, faultv1.Reason_REASON_CONFLICT)
+
+	_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), e.Owner), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
+	authtest.Must(t, err)
+	_, err = e.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: e.Provider})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
+	if n := authtest.AdminText(t, e.Bundle, "SELECT count(*)::text FROM auth.identities"); n != "0" {
+		t.Errorf("%s identities are left", n)
+	}
+	// S18: a stolen session of an owner does not open a lasting way in.
+	e.Clock.Advance(identity.MaxAuthAge + time.Second)
+	_, err = e.Create(t, e.Owner, e.NewProvider())
+	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
+}

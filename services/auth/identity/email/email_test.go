@@ -1,0 +1,382 @@
+package email_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/mailtest"
+	"github.com/gatehouse/gatehouse/platform/notify"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth"
+	"github.com/gatehouse/gatehouse/services/auth/identity/email"
+	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
+)
+
+func TestS14SignUpAnswersAlikeAndTheMailTells(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), true)
+	p.RequestSignUp(t, authtest.Ada, authtest.Password)
+	page, token := p.Link(t, authtest.Ada, "Confirm your address")
+	if page != "/account/verify" {
+		t.Errorf("the link leads to %s", page)
+	}
+	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	authtest.Must(t, p.VerifyEmail(t, token))
+	authtest.WantReason(t, p.VerifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+	tokens := p.SignIn(t, authtest.Ada)
+	if u := tokens.GetUser(); !u.GetEmailVerified() || u.GetEmail() != authtest.Ada || u.GetDisplayName() != "Somebody" {
+		t.Errorf("signed in as %v", u)
+	}
+	// The same once more, in another spelling and with another password: nothing
+	// changes, and the mail tells.
+	p.RequestSignUp(t, "ADA@Example.org", authtest.OtherPassword)
+	notice := p.Server.Wait(t, "ADA@Example.org", "You have an account already")
+	if authtest.LinkPattern.MatchString(notice.Text) {
+		t.Error("the notice has a link")
+	}
+	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+}
+
+// Known or not, a request does the same in the database: it takes a letter.
+func TestS14AskingIsTheSameWorkForAnyAddress(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), false)
+	p.SignUp(t, authtest.Ada)
+	p.Server.Wait(t, authtest.Ada, "Confirm your address")
+	traces := func() string {
+		return authtest.AdminText(t, p.Bundle, `SELECT sum(letters) || ' letters, ' || (SELECT count(*) FROM jobs_auth.river_job) || ' jobs of '
+			|| (SELECT count(DISTINCT length(args::text)) FROM jobs_auth.river_job WHERE kind = 'deliver_letter' AND id > 1) || ' sizes'
+			FROM auth.letter_counts`)
+	}
+	for i, address := range []string{"eve@example.org", authtest.Ada} { // as long as each other
+		p.ForgotPassword(t, address)
+		_, err := p.Emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: address})
+		authtest.Must(t, err)
+		if got, want := traces(), []string{"3 letters, 3 jobs of 1 sizes", "5 letters, 5 jobs of 1 sizes"}[i]; got != want {
+			t.Errorf("asking for %s left %s, want %s", address, got, want)
+		}
+	}
+	p.Link(t, authtest.Ada, "Choose a new password")
+	for _, m := range p.Server.Mails() {
+		if m.To != authtest.Ada {
+			t.Errorf("a mail went to %s: %s", m.To, m.Subject)
+		}
+	}
+}
+
+func TestS15ResetTokensWorkOnceTheNewestForHalfAnHour(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(clock.System().Now())
+	p := authtest.SetupMail(t, clk, false)
+	p.SignUp(t, authtest.Ada)
+	p.ForgotPassword(t, authtest.Ada)
+	_, first := p.Link(t, authtest.Ada, "Choose a new password")
+	p.Server.Forget()
+	p.ForgotPassword(t, authtest.Ada)
+	_, second := p.Link(t, authtest.Ada, "Choose a new password")
+	authtest.WantReason(t, p.ResetPassword(t, first, authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.WantReason(t, p.ResetPassword(t, "anything", authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.WantReason(t, p.VerifyEmail(t, second), faultv1.Reason_REASON_TOKEN_INVALID)
+	// A password that is refused uses nothing up.
+	authtest.WantReason(t, p.ResetPassword(t, second, "ada@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT)
+	authtest.Must(t, p.ResetPassword(t, second, authtest.OtherPassword))
+	authtest.WantReason(t, p.ResetPassword(t, second, authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
+	p.Server.Forget()
+	p.ForgotPassword(t, authtest.Ada)
+	_, third := p.Link(t, authtest.Ada, "Choose a new password")
+	clk.Advance(email.ResetTTL)
+	authtest.WantReason(t, p.ResetPassword(t, third, authtest.Password), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
+}
+
+func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), false)
+	tokens, who := p.SignUp(t, authtest.Ada)
+	_, token := p.Link(t, authtest.Ada, "Confirm your address")
+	authtest.Must(t, p.VerifyEmail(t, token))
+	_, err := p.APIKeys.CreateApiKey(authtest.With(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "mine", Scopes: []string{"members.read"}}})
+	authtest.Must(t, err)
+	p.EnrollDirectly(t, who.UserID)
+	p.ForgotPassword(t, authtest.Ada)
+	_, token = p.Link(t, authtest.Ada, "Choose a new password")
+	authtest.Must(t, p.ResetPassword(t, token, authtest.OtherPassword))
+	p.Server.Wait(t, authtest.Ada, "Your password was reset")
+	_, err = p.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+	if n := authtest.AdminText(t, p.Bundle, "SELECT count(*)::text FROM auth.revocations WHERE session_id = $1", who.SessionID); n != "1" {
+		t.Errorf("%s revocations of the session", n)
+	}
+	if n := authtest.AdminText(t, p.Bundle, "SELECT count(*)::text FROM auth.api_keys"); n != "0" {
+		t.Errorf("%s API keys are left", n)
+	}
+	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	answer, err := p.Sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: authtest.Ada, Password: authtest.OtherPassword})
+	authtest.Must(t, err)
+	if answer.GetMfaChallenge().GetId() == "" || answer.GetAccessToken() != "" {
+		t.Error("the second factor is skipped after a reset")
+	}
+}
+
+func TestS15OfRacingResetsOneWins(t *testing.T) {
+	t.Parallel()
+	const racers = 8
+	p := authtest.SetupMail(t, clock.System(), false)
+	p.SignUp(t, authtest.Ada)
+	p.ForgotPassword(t, authtest.Ada)
+	_, token := p.Link(t, authtest.Ada, "Choose a new password")
+	errs := make([]error, racers)
+	var group sync.WaitGroup
+	for i := range racers {
+		group.Go(func() { errs[i] = p.ResetPassword(t, token, authtest.OtherPassword) })
+	}
+	group.Wait()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+			continue
+		}
+		authtest.WantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
+	}
+	if won != 1 {
+		t.Errorf("%d of %d won", won, racers)
+	}
+}
+
+// Where addresses need not be confirmed, somebody may sit on another's.
+func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
+	t.Parallel()
+	ways := map[string]struct {
+		ask     func(t *testing.T, p *authtest.Mail)
+		subject string
+	}{
+		"forgot": {func(t *testing.T, p *authtest.Mail) { t.Helper(); p.ForgotPassword(t, authtest.Ada) }, "Choose a new password"},
+		"resend": {func(t *testing.T, p *authtest.Mail) {
+			t.Helper()
+			_, err := p.Emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: authtest.Ada})
+			authtest.Must(t, err)
+		}, "Finish your sign-up"},
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := authtest.SetupMail(t, clock.System(), false)
+			squatter, who := p.SignUp(t, authtest.Ada)
+			_, err := p.APIKeys.CreateApiKey(authtest.With(t.Context(), squatter), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "theirs", Scopes: []string{"members.read"}}})
+			authtest.Must(t, err)
+			p.EnrollDirectly(t, who.UserID)
+			way.ask(t, p)
+			_, token := p.Link(t, authtest.Ada, way.subject)
+			authtest.Must(t, p.ResetPassword(t, token, authtest.OtherPassword))
+			authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+			_, err = p.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: squatter.GetRefreshToken()})
+			authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
+			answer, err := p.Sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: authtest.Ada, Password: authtest.OtherPassword})
+			authtest.Must(t, err)
+			if answer.GetAccessToken() == "" || !answer.GetUser().GetEmailVerified() {
+				t.Errorf("the owner is answered %v", answer)
+			}
+			if n := authtest.AdminText(t, p.Bundle, "SELECT ((SELECT count(*) FROM auth.api_keys) + (SELECT count(*) FROM auth.totp_factors))::text"); n != "0" {
+				t.Errorf("%s keys and factors of the squatter are left", n)
+			}
+		})
+	}
+}
+
+// Where they must be, each sign-up waits with its own password: the link that its
+// reader opens is the one that counts.
+func TestS16EachSignUpIsConfirmedByItsOwnLink(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), true)
+	p.RequestSignUp(t, authtest.Ada, authtest.Password)
+	_, squatters := p.Link(t, authtest.Ada, "Confirm your address")
+	p.Server.Forget()
+	p.RequestSignUp(t, authtest.Ada, authtest.OtherPassword)
+	_, owners := p.Link(t, authtest.Ada, "Confirm your address")
+	authtest.Must(t, p.VerifyEmail(t, owners))
+	authtest.WantReason(t, p.VerifyEmail(t, squatters), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
+}
+
+// An account from before confirming was required gets in by its mail alone.
+func TestS16AnUnconfirmedAccountIsRefusedUntilItsOwnerChoosesAPassword(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), true)
+	_, err := p.Service.EnsureOperator(t.Context())
+	authtest.Must(t, err)
+	p.Database.AdminExec(t, "UPDATE auth.users SET email_verified = false")
+	authtest.WantReason(t, p.TryPassword(t, "root@example.org", authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	_, err = p.Emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: "root@example.org"})
+	authtest.Must(t, err)
+	_, token := p.Link(t, "root@example.org", "Finish your sign-up")
+	authtest.Must(t, p.ResetPassword(t, token, authtest.OtherPassword))
+	authtest.Must(t, p.TryPassword(t, "root@example.org", authtest.OtherPassword))
+}
+
+// A sign-up whose mail was lost can ask for another one.
+func TestASignUpCanAskForAnotherMail(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), true)
+	p.RequestSignUp(t, authtest.Ada, authtest.Password)
+	_, first := p.Link(t, authtest.Ada, "Confirm your address")
+	_, err := p.Emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: authtest.Ada})
+	authtest.Must(t, err)
+	page, token := p.Link(t, authtest.Ada, "Finish your sign-up")
+	if page != "/account/reset" {
+		t.Errorf("the link leads to %s", page)
+	}
+	authtest.Must(t, p.ResetPassword(t, token, authtest.OtherPassword))
+	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
+	authtest.WantReason(t, p.VerifyEmail(t, first), faultv1.Reason_REASON_TOKEN_INVALID)
+}
+
+// A link that was asked for from within the account leaves all as it is.
+func TestConfirmingOnesOwnAddressKeepsTheSession(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), false)
+	tokens, _ := p.SignUp(t, authtest.Ada)
+	_, first := p.Link(t, authtest.Ada, "Confirm your address")
+	p.Server.Forget()
+	_, err := p.Emails.SendVerification(authtest.With(t.Context(), tokens), &authv1.SendVerificationRequest{})
+	authtest.Must(t, err)
+	_, second := p.Link(t, authtest.Ada, "Confirm your address")
+	authtest.WantReason(t, p.VerifyEmail(t, first), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.Must(t, p.VerifyEmail(t, second))
+	me, err := p.Accounts.GetMe(authtest.With(t.Context(), tokens), &authv1.GetMeRequest{})
+	authtest.Must(t, err)
+	if !me.GetEmailVerified() {
+		t.Error("the address is not confirmed")
+	}
+}
+
+func TestS18ANewAddressIsConfirmedThereAndAnnouncedAtTheOldOne(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), false)
+	tokens, _ := p.SignUp(t, authtest.Ada)
+	ctx := authtest.With(t.Context(), tokens)
+	_, err := p.Emails.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "new@example.org", Password: authtest.OtherPassword})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	p.ForgotPassword(t, authtest.Ada)
+	_, old := p.Link(t, authtest.Ada, "Choose a new password")
+	_, err = p.Emails.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "new@example.org", Password: authtest.Password})
+	authtest.Must(t, err)
+	_, token := p.Link(t, "new@example.org", "Confirm your new address")
+	p.Server.Wait(t, authtest.Ada, "A new address was asked for")
+	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.Password))
+	authtest.Must(t, p.VerifyEmail(t, token))
+	told := p.Server.Wait(t, authtest.Ada, "Your address was changed")
+	if !strings.Contains(told.Text, "new@example.org") {
+		t.Errorf("the old address is told %s", told.Text)
+	}
+	authtest.Must(t, p.TryPassword(t, "new@example.org", authtest.Password))
+	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
+	authtest.WantReason(t, p.ResetPassword(t, old, authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.WantReason(t, p.VerifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+}
+
+// S18: whoever changes the password because somebody else knows it takes back what that
+// one asked for, also where the mail is still to be written.
+func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
+	t.Parallel()
+	changed := func(t *testing.T, p *authtest.Mail, tokens *authv1.TokenResponse) {
+		t.Helper()
+		_, err := p.Accounts.ChangePassword(authtest.With(t.Context(), tokens), &authv1.ChangePasswordRequest{CurrentPassword: authtest.Password, NewPassword: authtest.OtherPassword})
+		authtest.Must(t, err)
+	}
+	ask := func(t *testing.T, p *authtest.Mail, tokens *authv1.TokenResponse) {
+		t.Helper()
+		_, err := p.Emails.ChangeEmail(authtest.With(t.Context(), tokens), &authv1.ChangeEmailRequest{NewEmail: "eve@example.org", Password: authtest.Password})
+		authtest.Must(t, err)
+	}
+	t.Run("mailed", func(t *testing.T) {
+		t.Parallel()
+		p := authtest.SetupMail(t, clock.System(), false)
+		tokens, _ := p.SignUp(t, authtest.Ada)
+		ask(t, p, p.SignIn(t, authtest.Ada))
+		_, token := p.Link(t, "eve@example.org", "Confirm your new address")
+		changed(t, p, tokens)
+		authtest.WantReason(t, p.VerifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+		authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
+	})
+	t.Run("waiting", func(t *testing.T) {
+		t.Parallel()
+		server := mailtest.Start(t)
+		b := authtest.SetupWith(t, clock.System(), auth.Config{Messages: notify.Config{SMTPURL: server.URL()}})
+		p := &authtest.Mail{Bundle: b, Server: server, Emails: authv1.NewEmailServiceClient(b.Conn)}
+		tokens, _ := p.SignUp(t, authtest.Ada)
+		ask(t, p, p.SignIn(t, authtest.Ada))
+		changed(t, p, tokens)
+		p.RunService(t)
+		server.Wait(t, authtest.Ada, "Your password was changed")
+		server.Wait(t, authtest.Ada, "A new address was asked for")
+		if tokens := authtest.AdminText(t, b, "SELECT coalesce(string_agg(address, ' '), '') FROM auth.mail_tokens WHERE purpose = 'change'"); tokens != "" {
+			_, token := p.Link(t, "eve@example.org", "Confirm your new address")
+			authtest.WantReason(t, p.VerifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
+		}
+		authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
+	})
+}
+
+func TestS14AsAddressAnothersIsAnsweredAlike(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), false)
+	p.SignUp(t, authtest.Ada)
+	tokens, _ := p.SignUp(t, "bea@example.org")
+	_, err := p.Emails.ChangeEmail(authtest.With(t.Context(), tokens), &authv1.ChangeEmailRequest{NewEmail: authtest.Ada, Password: authtest.Password})
+	authtest.Must(t, err)
+	if m := p.Server.Wait(t, authtest.Ada, "An address was asked for twice"); authtest.LinkPattern.MatchString(m.Text) {
+		t.Error("the owner of the address is sent a link")
+	}
+}
+
+func TestS73ADumpHoldsNoLinkThatWorks(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), true)
+	p.RequestSignUp(t, authtest.Ada, authtest.Password)
+	_, sent := p.Link(t, authtest.Ada, "Confirm your address")
+	dump := authtest.AdminText(t, p.Bundle, `SELECT (SELECT string_agg(m::text, ' ') FROM auth.mail_tokens m)
+		|| (SELECT string_agg(j::text, ' ') FROM jobs_auth.river_job j)`)
+	if strings.Contains(dump, sent) || strings.Contains(dump, authtest.Password) {
+		t.Error("a token rests in the clear")
+	}
+	stored := authtest.AdminText(t, p.Bundle, "SELECT encode(token_hash, 'hex') FROM auth.mail_tokens")
+	authtest.WantReason(t, p.VerifyEmail(t, stored), faultv1.Reason_REASON_TOKEN_INVALID)
+	authtest.Must(t, p.VerifyEmail(t, sent))
+}
+
+// S78: a letter about a user who may not sign in any more is not written.
+func TestS78LettersAboutADisabledUserAreNotWritten(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), false)
+	p.SignUp(t, authtest.Ada)
+	p.Server.Wait(t, authtest.Ada, "Confirm your address")
+	p.Server.Forget()
+	p.Database.AdminExec(t, "UPDATE auth.users SET disabled = true")
+	p.ForgotPassword(t, authtest.Ada)
+	p.WaitDelivered(t, 2)
+	if mails := p.Server.Mails(); len(mails) > 0 {
+		t.Errorf("got %v", mails)
+	}
+}
+
+// What is over goes: links that expired, and counts of hours that passed.
+func TestWhatIsOverIsRemoved(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(clock.System().Now())
+	p := authtest.SetupMail(t, clk, true)
+	p.RequestSignUp(t, authtest.Ada, authtest.Password)
+	p.Link(t, authtest.Ada, "Confirm your address")
+	const left = "SELECT ((SELECT count(*) FROM auth.mail_tokens) + (SELECT count(*) FROM auth.letter_counts))::text"
+	if n := authtest.AdminText(t, p.Bundle, left); n != "2" {
+		t.Errorf("%s rows are kept", n)
+	}
+	authtest.WaitFor(t, func() bool {
+		clk.Advance(email.VerifyTTL)
+		return authtest.AdminText(t, p.Bundle, left) == "0"
+	})
+}

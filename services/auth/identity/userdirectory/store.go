@@ -1,0 +1,28 @@
+package userdirectory
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/platform/postgres"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+)
+
+// Store reads users of every organization in Postgres.
+type Store struct{ db *postgres.DB }
+
+// NewStore returns a store.
+func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
+
+func scan(row pgx.CollectableRow) (*authv1.DirectoryUser, error) {
+	u := &authv1.DirectoryUser{}
+	err := row.Scan(&u.Id, &u.DisplayName, &u.Email, &u.EmailVerified, &u.Locale, &u.Disabled, &u.ServiceAccount)
+	return u, err
+}
+
+// users returns the users that exist among those with the ids.
+func (s *Store) users(ctx context.Context, ids []string) ([]*authv1.DirectoryUser, error) {
+	return postgres.QueryAll(ctx, s.db, postgres.Scope{}, scan,
+		"SELECT id::text, display_name, email, email_verified, locale, disabled, service FROM directory_users($1::uuid[])", ids)
+}

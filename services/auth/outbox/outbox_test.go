@@ -1,0 +1,18 @@
+package outbox_test
+
+import (
+	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
+)
+
+// Without an outbox, which only local has, it is as if there were no such route.
+func TestTheOutboxIsOfLocalAlone(t *testing.T) {
+	t.Parallel()
+	p := authtest.SetupMail(t, clock.System(), false)
+	_, err := authv1.NewOutboxServiceClient(p.Conn).ListOutbox(t.Context(), &authv1.ListOutboxRequest{})
+	authtest.WantReason(t, err, faultv1.Reason_REASON_ROUTE_NOT_FOUND)
+}
