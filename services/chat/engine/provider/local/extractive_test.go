@@ -89,8 +89,8 @@ func stream(t *testing.T, messages []llms.MessageContent, tools ...string) model
 	return result
 }
 
-// TestExtractive_LabeledQuestions_AreAnsweredOrDeclined labels questions with what the answer must hold, first; or nothing, where
-// the library does not answer, however many words it shares.
+// Each question has the text that the first sentence of the answer must contain. It is empty
+// when the library does not answer the question, even when the words are similar.
 func TestExtractive_LabeledQuestions_AreAnsweredOrDeclined(t *testing.T) {
 	t.Parallel()
 	labeled := map[string]string{
