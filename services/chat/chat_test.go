@@ -25,7 +25,9 @@ import (
 var shared = []string{"erasures_followed", "schema_migrations"}
 
 // noErasures is an empty feed.
-func noErasures(context.Context, time.Time, string) ([]erasure.Erasure, string, error) { return nil, "", nil }
+func noErasures(context.Context, time.Time, string) ([]erasure.Erasure, string, error) {
+	return nil, "", nil
+}
 
 func TestTables_AreAllTablesOfTheSchema(t *testing.T) {
 	t.Parallel()
