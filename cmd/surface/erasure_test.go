@@ -42,13 +42,15 @@ func erase(t *testing.T, i *inprocess.Installation, e erasure.Erasure) {
 	}
 }
 
+// noErasures is an empty feed of erasures.
+func noErasures(context.Context, time.Time, string) ([]erasure.Erasure, string, error) { return nil, "", nil }
+
 // managementService returns a service on the installation's database, without its peers.
 func managementService(t *testing.T, i *inprocess.Installation) *management.Service {
 	t.Helper()
 	service, err := management.New(management.Deps{
 		DB: i.Database.Open(t, managementmigrations.Role), SecretKey: make([]byte, 32),
-		Erasures: func(context.Context, time.Time, string) ([]erasure.Erasure, string, error) { return nil, "", nil },
-		Chat:     struct{ grpc.ClientConnInterface }{}, Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
+		Erasures: noErasures, Chat: struct{ grpc.ClientConnInterface }{}, Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +69,7 @@ func chatService(t *testing.T, i *inprocess.Installation) *chat.Service {
 	service, err := chat.New(chat.Config{
 		SecretKey: i.Database.SecretKey, Model: "local/extractive", Embedder: "local/hash-ngram-v1", Uploads: t.TempDir(),
 	}, chat.Deps{
-		DB: i.Database.Open(t, chatmigrations.Role), Management: peer, Auth: peer, Authorizer: authorizer,
+		DB: i.Database.Open(t, chatmigrations.Role), Management: peer, Auth: peer, Erasures: noErasures, Authorizer: authorizer,
 		Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
 	})

@@ -1,9 +1,11 @@
 package chat_test
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/chat"
@@ -20,6 +23,11 @@ import (
 
 // shared are the tables of the schema that belong to packages of platform.
 var shared = []string{"erasures_followed", "schema_migrations"}
+
+// noErasures is an empty feed.
+func noErasures(context.Context, time.Time, string) ([]erasure.Erasure, string, error) {
+	return nil, "", nil
+}
 
 func TestTables_AreAllTablesOfTheSchema(t *testing.T) {
 	t.Parallel()
@@ -30,7 +38,7 @@ func TestTables_AreAllTablesOfTheSchema(t *testing.T) {
 	}
 	peer := struct{ grpc.ClientConnInterface }{}
 	service, err := chat.New(chat.Config{SecretKey: pgtest.SecretKey(), Model: "local/extractive", Embedder: "local/hash-ngram-v1"}, chat.Deps{
-		DB: db, Management: peer, Auth: peer, Authorizer: authorizer, Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
+		DB: db, Management: peer, Auth: peer, Erasures: noErasures, Authorizer: authorizer, Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
 	})
 	if err != nil {
@@ -54,7 +62,7 @@ func TestTables_AreAllTablesOfTheSchema(t *testing.T) {
 func TestNew_MissingDependency_IsNamed(t *testing.T) {
 	t.Parallel()
 	if _, err := chat.New(chat.Config{}, chat.Deps{Clock: clock.System()}); err == nil || err.Error() != "chat: Deps.DB is required\nchat: Deps.Management is required\n"+
-		"chat: Deps.Auth is required\nchat: Deps.Authorizer is required\nchat: Deps.Log is required\nchat: Deps.Tracer is required\nchat: Deps.Meter is required" {
+		"chat: Deps.Auth is required\nchat: Deps.Erasures is required\nchat: Deps.Authorizer is required\nchat: Deps.Log is required\nchat: Deps.Tracer is required\nchat: Deps.Meter is required" {
 		t.Errorf("New returned %v", err)
 	}
 }

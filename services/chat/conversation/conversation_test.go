@@ -108,7 +108,7 @@ func TestConversation_CreateUpdateDelete_ChecksTheEtag(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestS41OthersFindNothing(t *testing.T) {
+func TestS41ConversationsOfOthersAreAbsent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	scope := newScope()

@@ -299,7 +299,7 @@ func TestS84WithheldToolIsNeitherShownNorCalled(t *testing.T) {
 	}
 }
 
-func TestRun_Failures(t *testing.T) {
+func TestRun_Failure_EndsTheRunWithItsText(t *testing.T) {
 	t.Parallel()
 
 	t.Run("a broken stream keeps its text, with the text that was held back", func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/lexical"
 )
 
-func TestWords_AndContent(t *testing.T) {
+func TestWords_SplitsAndFilters(t *testing.T) {
 	t.Parallel()
 	cases := map[string]string{
 		"The Company's rules, v2!":  "the company rules v2",

@@ -80,7 +80,7 @@ func (s *searcher) Search(_ context.Context, caller tool.Caller, query string, _
 	return s.passages, s.err
 }
 
-func TestTools_Call(t *testing.T) {
+func TestTools_Call_UsesTheCallersRights(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
 	isMistake := func(err error) bool {

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/collection"
 )
 
-func TestCollection_Apply(t *testing.T) {
+func TestCollection_Apply_ChangesOnlyTheMask(t *testing.T) {
 	t.Parallel()
 	before := collection.Collection{DisplayName: "Manuals", Description: "old"}
 	for _, tc := range []struct {

@@ -138,7 +138,7 @@ func TestListCollections_Pages_HaveAllInOrder(t *testing.T) {
 }
 
 // A collection of another organization must look exactly like an absent one.
-func TestS41OtherOrganizations(t *testing.T) {
+func TestS41CollectionsOfOthersAreAbsent(t *testing.T) {
 	t.Parallel()
 	f, owner, other := setup(t), member(t), member(t)
 	c := f.create(t, owner, "Manuals")

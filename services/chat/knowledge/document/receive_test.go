@@ -78,7 +78,7 @@ func TestS89SlowUploadsEnd(t *testing.T) {
 }
 
 // Parts that arrive in time are received. A client that leaves is not a timeout.
-func TestReceive_PartsInTimeAndClientLeaves(t *testing.T) {
+func TestReceive_PartsInTime_AreReceived(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		parts := receive(&slowStream{ctx: t.Context(), every: 10 * time.Second, parts: 3}, clock.System())

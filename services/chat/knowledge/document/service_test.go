@@ -58,7 +58,7 @@ func TestListDocuments_Pages_HaveAllOfTheCollection(t *testing.T) {
 }
 
 // Documents and collections of another organization must look exactly like absent ones.
-func TestS41OtherOrganizations(t *testing.T) {
+func TestS41DocumentsOfOthersAreAbsent(t *testing.T) {
 	t.Parallel()
 	f, owner, other := setup(t, embed.NewHash(), 0), member(t), member(t)
 	d := f.create(t, owner, f.collection(t, owner), "", "Secret.")

@@ -30,7 +30,7 @@ func dot(a, b []float32) float64 {
 	return sum
 }
 
-func TestHash_Vectors(t *testing.T) {
+func TestHash_VectorsAreStableUnitVectors(t *testing.T) {
 	t.Parallel()
 
 	t.Run("every text has a unit vector", func(t *testing.T) {

@@ -188,7 +188,7 @@ func TestS71SearchStaysInItsCollections(t *testing.T) {
 	}
 }
 
-func TestS71OtherOrganizations(t *testing.T) {
+func TestS71SearchFindsNoDocumentsOfOthers(t *testing.T) {
 	t.Parallel()
 	f, owner, other := setup(t), member(t), member(t)
 	d := f.index(t, owner, "Handbook", handbook)
