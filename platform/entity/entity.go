@@ -18,6 +18,7 @@
 package entity
 
 import (
+	"cmp"
 	"reflect"
 	"strconv"
 	"strings"
@@ -48,16 +49,22 @@ type Kind[T any] struct {
 	// Service and Type name the resource in the audit trail: the action is
 	// "service.type.verb", the resource type is Type ("service_account").
 	Service, Type string
+	// Title is what error texts call the resource; by default Type in words.
+	Title string
 	// Table maps the columns. T embeds [Meta].
 	Table postgres.Table[T]
 	// Fields are the fields that clients may change.
 	Fields patch.Fields[T]
+	// Brief leaves the fields out of the audit rows of creation and deletion.
+	Brief bool
 	// List declares the filters and the order of a list.
 	List paging.List
 }
 
 // Noun returns what error texts call the resource: "service account".
-func (k Kind[T]) Noun() string { return strings.ReplaceAll(k.Type, "_", " ") }
+func (k Kind[T]) Noun() string {
+	return cmp.Or(k.Title, strings.ReplaceAll(k.Type, "_", " "))
+}
 
 // Deps is what the room of an entity needs when it needs no other room.
 type Deps struct {
@@ -65,6 +72,15 @@ type Deps struct {
 	Tokens *paging.Tokens
 	Trail  *audit.Trail
 	Clock  clock.Clock
+}
+
+// difference returns the changes that the creation or deletion of a resource has in the audit
+// trail.
+func (k Kind[T]) difference(before, after T) map[string]audit.Change {
+	if k.Brief {
+		return map[string]audit.Change{}
+	}
+	return k.Fields.Changes(before, after)
 }
 
 // meta returns the embedded Meta of a resource.

@@ -158,7 +158,13 @@ func TestWriter_AStepFails_NothingIsWritten(t *testing.T) {
 		},
 		"check": func() error {
 			_, err := b.writer.Change(t.Context(), b.organization, entity.Change[note]{
-				ID: kept.ID, Etag: "stale", Verb: "updated", Edit: keep, Check: func(note) error { return errStep },
+				ID: kept.ID, Etag: "stale", Verb: "updated", Edit: keep, Check: fails,
+			})
+			return err
+		},
+		"begin": func() error {
+			_, err := b.writer.Change(t.Context(), b.organization, entity.Change[note]{
+				ID: kept.ID, Verb: "updated", Edit: keep, Begin: func(context.Context, postgres.Tx) error { return errStep },
 			})
 			return err
 		},
@@ -194,6 +200,18 @@ func TestWriter_StaleEtagOrOtherOrganization_IsRefused(t *testing.T) {
 		deleted := b.writer.Delete(t.Context(), tc.organization, entity.Removal[note]{ID: n.ID, Etag: tc.etag})
 		if fault.ReasonOf(changed) != tc.want || fault.ReasonOf(deleted) != tc.want {
 			t.Errorf("%s: Change returned %v and Delete %v, want %v", tc.name, changed, deleted, tc.want)
+		}
+	}
+}
+
+func TestWriter_AtMost_RefusesAnotherOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	limit := b.writer.AtMost(2, b.Count)
+	for n := range 3 {
+		_, err := b.writer.Create(t.Context(), b.organization, note{}, limit)
+		if want := n == 2; fault.Is(err, faultv1.Reason_REASON_CONFLICT) != want {
+			t.Errorf("with %d notes, Create returned %v", n, err)
 		}
 	}
 }

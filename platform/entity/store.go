@@ -39,6 +39,11 @@ func (s Store[T]) Lock(ctx context.Context, tx pgx.Tx, organizationID, id string
 	return found, postgres.NotFound(err, s.kind.Noun())
 }
 
+// Count returns the number of an organization's resources.
+func (s Store[T]) Count(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
+	return postgres.TxOne(ctx, tx, pgx.RowTo[int], "SELECT count(*) FROM "+s.kind.Table.Name()+" WHERE organization_id = $1", organizationID)
+}
+
 // Insert adds a resource.
 func (s Store[T]) Insert(ctx context.Context, tx pgx.Tx, of T) error {
 	return s.kind.Table.Insert(ctx, tx, of)

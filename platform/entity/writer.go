@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 // Rows is what a writer needs of a room's store. [Store] has it.
@@ -60,7 +61,7 @@ func (w *Writer[T]) Create(ctx context.Context, organizationID string, of T, bef
 			return err
 		}
 		var none T
-		return w.Record(ctx, tx, of, "created", w.kind.Fields.Changes(none, of))
+		return w.Record(ctx, tx, of, "created", w.kind.difference(none, of))
 	})
 	return of, err
 }
@@ -71,9 +72,11 @@ type Change[T any] struct {
 	ID, Etag string
 	// Verb is what the audit trail says was done: "updated".
 	Verb string
+	// Begin runs first in the transaction, when it is set.
+	Begin func(ctx context.Context, tx postgres.Tx) error
 	// Check runs before the etag is compared, when it is set: a resource that counts as
 	// deleted has no etag.
-	Check func(before T) error
+	Check Step[T]
 	// Edit returns the changed resource.
 	Edit func(ctx context.Context, tx postgres.Tx, before T) (T, error)
 	// Then writes what depends on the change, when it is set.
@@ -85,7 +88,7 @@ type Change[T any] struct {
 func (w *Writer[T]) Change(ctx context.Context, organizationID string, c Change[T]) (T, error) {
 	var after T
 	err := w.deps.Rows.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
-		before, err := w.locked(ctx, tx, organizationID, c.ID, c.Etag, c.Check)
+		before, err := w.locked(ctx, tx, organizationID, subject[T]{c.ID, c.Etag, c.Begin, c.Check})
 		if err != nil {
 			return err
 		}
@@ -109,8 +112,10 @@ func (w *Writer[T]) Change(ctx context.Context, organizationID string, c Change[
 
 // Removal describes the deletion of one resource.
 type Removal[T any] struct {
-	// ID and Etag are those of [Change].
+	// ID, Etag, Begin and Check are those of [Change].
 	ID, Etag string
+	Begin    func(ctx context.Context, tx postgres.Tx) error
+	Check    Step[T]
 	// Before runs before the row is deleted, when it is set. The changes that it returns
 	// are added to the audit trail.
 	Before func(ctx context.Context, tx postgres.Tx, of T) (map[string]audit.Change, error)
@@ -121,12 +126,12 @@ type Removal[T any] struct {
 // Delete locks a resource, compares its etag and deletes it.
 func (w *Writer[T]) Delete(ctx context.Context, organizationID string, r Removal[T]) error {
 	return w.deps.Rows.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
-		of, err := w.locked(ctx, tx, organizationID, r.ID, r.Etag, nil)
+		of, err := w.locked(ctx, tx, organizationID, subject[T]{r.ID, r.Etag, r.Begin, r.Check})
 		if err != nil {
 			return err
 		}
 		var none T
-		changes := w.kind.Fields.Changes(of, none)
+		changes := w.kind.difference(of, none)
 		if r.Before != nil {
 			added, err := r.Before(ctx, tx, of)
 			if err != nil {
@@ -148,18 +153,43 @@ func (w *Writer[T]) Delete(ctx context.Context, organizationID string, r Removal
 	})
 }
 
+// subject is the resource of a write, and what must hold of it.
+type subject[T any] struct {
+	id, etag string
+	begin    func(ctx context.Context, tx postgres.Tx) error
+	check    Step[T]
+}
+
 // locked returns a resource in the state that the client read, and locks its row.
-func (w *Writer[T]) locked(ctx context.Context, tx postgres.Tx, organizationID, resourceID, etag string, check func(T) error) (T, error) {
-	of, err := w.deps.Rows.Lock(ctx, tx, organizationID, resourceID)
+func (w *Writer[T]) locked(ctx context.Context, tx postgres.Tx, organizationID string, s subject[T]) (T, error) {
+	if s.begin != nil {
+		if err := s.begin(ctx, tx); err != nil {
+			var none T
+			return none, err
+		}
+	}
+	of, err := w.deps.Rows.Lock(ctx, tx, organizationID, s.id)
 	if err != nil {
 		return of, err
 	}
-	if check != nil {
-		if err := check(of); err != nil {
+	if s.check != nil {
+		if err := s.check(ctx, tx, of); err != nil {
 			return of, err
 		}
 	}
-	return of, fault.CheckEtag(w.kind.Noun(), etag, meta(&of).Etag())
+	return of, fault.CheckEtag(w.kind.Noun(), s.etag, meta(&of).Etag())
+}
+
+// AtMost returns a step of [Writer.Create] that refuses a resource when its organization has
+// that many. The caller makes sure that no other transaction adds one after the count.
+func (w *Writer[T]) AtMost(most int, count func(ctx context.Context, tx postgres.Tx, organizationID string) (int, error)) Step[T] {
+	return func(ctx context.Context, tx postgres.Tx, of T) error {
+		n, err := count(ctx, tx, meta(&of).OrganizationID)
+		if err == nil && n >= most {
+			return fault.New(faultv1.Reason_REASON_CONFLICT, "the organization has %d %ss: delete one first", n, w.kind.Noun())
+		}
+		return err
+	}
 }
 
 // Record adds a row to the audit trail, for a write that none of the other methods does.

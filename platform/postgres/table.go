@@ -35,7 +35,7 @@ import (
 type Table[T any] struct {
 	columns                                 []tableColumn
 	selection, lock, insert, update, remove string
-	where                                   string
+	name, where                             string
 }
 
 type tableColumn struct {
@@ -87,6 +87,7 @@ func (t *Table[T]) compile(name string) {
 			sets = append(sets, fmt.Sprintf("%s = $%d%s", c.name, len(keys)+len(sets)+1, c.cast))
 		}
 	}
+	t.name = name
 	t.where = " WHERE " + strings.Join(keys, " AND ")
 	t.selection = "SELECT " + strings.Join(selected, ", ") + " FROM " + name
 	t.lock = t.selection + t.where + " FOR UPDATE OF " + name
@@ -121,6 +122,9 @@ func parseColumn(table, tag string, index []int) tableColumn {
 
 // Select returns "SELECT columns FROM table", for [Table.Scan]. A condition may follow.
 func (t Table[T]) Select() string { return t.selection }
+
+// Name returns the name of the table.
+func (t Table[T]) Name() string { return t.name }
 
 // Scan reads a row that holds the table's columns in their order.
 func (t Table[T]) Scan(row pgx.CollectableRow) (T, error) {

@@ -11,7 +11,7 @@ import (
 
 // S21, S22: a disabled user neither signs in nor refreshes, its keys end, and the
 // feed of revocations says so; enabled again, it signs in again.
-func TestS22ADisabledUserLosesEverything(t *testing.T) {
+func TestS22DisabledUserLosesAccess(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, principal := b.SignUp(t, "ada@example.org")
@@ -38,7 +38,7 @@ func TestS22ADisabledUserLosesEverything(t *testing.T) {
 	authtest.WantReason(t, b.Service.DisableUser(t.Context(), "nobody@example.org", true), faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestLostFactorsAreReset(t *testing.T) {
+func TestResetFactors_UserSignsInWithPasswordAlone(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, principal := b.SignUp(t, "ada@example.org")
@@ -51,7 +51,7 @@ func TestLostFactorsAreReset(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
 }
 
-func TestOperatorsAreMadeAndUnmade(t *testing.T) {
+func TestGrantOperator_ChangesNewTokensAndRevokesOldOnes(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	_, before := b.SignUp(t, "ada@example.org")

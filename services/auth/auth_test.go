@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestRunMakesKeysSweepsAndEnds(t *testing.T) {
+func TestRun_CreatesKeysDeletesExpiredRowsAndStops(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	b.SignUp(t, "ada@example.org")
@@ -32,7 +32,7 @@ func TestRunMakesKeysSweepsAndEnds(t *testing.T) {
 	authtest.Must(t, <-done)
 }
 
-func TestConfigAndDependenciesAreChecked(t *testing.T) {
+func TestNew_InvalidConfigOrMissingDependency_IsRefused(t *testing.T) {
 	t.Parallel()
 	good := auth.Config{Issuer: rpctest.Issuer, SecretKey: pgtest.SecretKey(), PasswordWait: time.Second}
 	authtest.Must(t, good.Validate())

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestOperatorIsMadeOnce(t *testing.T) {
+func TestEnsureOperator_CalledTwice_CreatesOneOperator(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	for i, want := range []bool{true, false} {

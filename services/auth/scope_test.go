@@ -80,7 +80,7 @@ func (c *credentials) widen(ctx context.Context, permissions ...string) error {
 	return err //nolint:wrapcheck // the test asks for its reason
 }
 
-func TestS83AKeyWithMembersWriteAloneChangesNoRoles(t *testing.T) {
+func TestS83KeyWithMembersWriteCannotGiveRoles(t *testing.T) {
 	t.Parallel()
 	c := setupCredentials(t)
 	c.each(t, c.onlyMembers, func(t *testing.T, as func() context.Context) {
@@ -97,7 +97,7 @@ func TestS83AKeyWithMembersWriteAloneChangesNoRoles(t *testing.T) {
 	})
 }
 
-func TestS83AKeyWithRolesWriteAloneWidensNoRole(t *testing.T) {
+func TestS83KeyWithRolesWriteCannotWidenRole(t *testing.T) {
 	t.Parallel()
 	c := setupCredentials(t)
 	c.each(t, []string{"roles.write"}, func(t *testing.T, as func() context.Context) {
@@ -114,7 +114,7 @@ func TestS83AKeyWithRolesWriteAloneWidensNoRole(t *testing.T) {
 
 // Within its scopes, a key gives roles below those of its user. Only a first-party
 // session gives roles as high as the user's own.
-func TestS83ARoleAsHighAsOnesOwnTakesAFirstPartySession(t *testing.T) {
+func TestS83RoleAsHighAsOwnNeedsFirstPartySession(t *testing.T) {
 	t.Parallel()
 	c := setupCredentials(t)
 	c.each(t, c.everything, func(t *testing.T, as func() context.Context) {
@@ -139,7 +139,7 @@ func TestS83ARoleAsHighAsOnesOwnTakesAFirstPartySession(t *testing.T) {
 
 // Only an admin may change an identity provider whose users become admins. A caller who
 // sets its issuer could sign in through it as an admin.
-func TestS83AProviderOfAdminsIsChangedByNobodyWhoIsLess(t *testing.T) {
+func TestS83OnlyAdminChangesProviderOfAdmins(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
 	_, err := e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Role = "admin" }, "role")

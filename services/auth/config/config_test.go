@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestConfigTellsWhatIsOffered(t *testing.T) {
+func TestGetConfig_ReturnsCapabilities(t *testing.T) {
 	t.Parallel()
 	for _, closed := range []bool{false, true} {
 		b := authtest.SetupWith(t, clock.System(), auth.Config{SignUpClosed: closed, VerifiedEmail: closed, UploadBytes: 32, BodyBytes: 4, Version: "v1"})

@@ -1,5 +1,5 @@
-// Package erasure is the room of what is gone for good: users and organizations
-// whose rows the other services must erase. Other rooms tell it in the transaction
-// that ends them; the services follow it by the RPC of this room
-// (platform/erasure), since none of them may be called by auth.
+// Package erasure is the room of erasures: users and organizations whose rows the other
+// services must erase. A room adds an erasure in the transaction that deletes the user
+// or the organization. The services read the feed with the RPC of this room
+// (platform/erasure), because auth may not call them.
 package erasure

@@ -15,7 +15,7 @@ import (
 // Deps is what the room needs.
 type Deps struct{ Store *Store }
 
-// Service implements the RPC.
+// Service implements the RPC of erasures.
 type Service struct {
 	authv1.UnsafeErasureServiceServer
 

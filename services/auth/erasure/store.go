@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// list is what may be asked of the feed.
+// list declares how the feed is ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "erasures",
 	ID:           "id",
@@ -21,7 +21,7 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	DefaultOrder: "time",
 }
 
-// Store keeps erasures in Postgres.
+// Store stores erasures in Postgres.
 type Store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
@@ -33,8 +33,9 @@ func NewStore(db *postgres.DB, tokens *paging.Tokens, clk clock.Clock) *Store {
 	return &Store{db: db, tokens: tokens, clock: clk}
 }
 
-// AddUser has the other services erase what is a user's alone, in the transaction of
-// that user that ends the account. Organizations are added by what purges them.
+// AddUser makes the other services erase a user's personal data, in the transaction in
+// the user's scope that deletes the account. Organizations are added by the function
+// that purges them.
 func (s *Store) AddUser(ctx context.Context, tx pgx.Tx, userID string) error {
 	_, err := postgres.TxExec(ctx, tx, "INSERT INTO erasures (id, of_user, created_at) VALUES ($1, $2, $3)",
 		id.New(), userID, clock.Stamp(s.clock))

@@ -19,7 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestAnAttemptIsForItsBeginnerOnceAndForTenMinutes(t *testing.T) {
+func TestAttempt_WorksOnceForItsClientForTenMinutes(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t, func(c *auth.Config) {
 		other := c.Providers[0]
@@ -72,7 +72,7 @@ func TestAnAttemptIsForItsBeginnerOnceAndForTenMinutes(t *testing.T) {
 	}
 }
 
-func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
+func TestFinishSignIn_InvalidIDToken_IsRefused(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	authtest.Must(t, func() error { _, err := f.SignInAs(t, claimsOf("1", "ada@example.org")); return err }())
@@ -94,12 +94,12 @@ func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
 		"a subject that is no text": func(_, c map[string]any) { c["sub"] = "1\x00" },
 	}
 	for what, spoil := range spoilt {
-		f.Issuer.Spoil = spoil
+		f.Issuer.EditToken = spoil
 		if _, err := f.SignInAs(t, claimsOf("1", "ada@example.org")); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	f.Issuer.Spoil = nil
+	f.Issuer.EditToken = nil
 	for what, forge := range map[string]func(string) string{
 		"no token":     func(string) string { return "" },
 		"no algorithm": func(token string) string { return "eyJhbGciOiJub25lIn0" + token[strings.Index(token, "."):] },
@@ -111,12 +111,12 @@ func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
 		},
 		"no signature": func(token string) string { return token[:strings.LastIndex(token, ".")+1] },
 	} {
-		f.Issuer.Forge = forge
+		f.Issuer.ReplaceToken = forge
 		if _, err := f.SignInAs(t, claimsOf("1", "ada@example.org")); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	f.Issuer.Forge = nil
+	f.Issuer.ReplaceToken = nil
 	_, err := f.SignInAs(t, claimsOf("1", "ada@example.org"))
 	authtest.Must(t, err)
 	// S1: nor by an algorithm that the issuer names, with a key that both know.
@@ -126,7 +126,7 @@ func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
 	}
 	_, err = g.SignInAs(t, claimsOf("1", "ada@example.org"))
 	authtest.Must(t, err)
-	g.Issuer.Forge = func(token string) string {
+	g.Issuer.ReplaceToken = func(token string) string {
 		claims := jwt.MapClaims{}
 		_, _, err := jwt.NewParser().ParseUnverified(token, claims)
 		authtest.Must(t, err)
@@ -137,7 +137,7 @@ func TestIDTokensThatDoNotHoldSignNobodyIn(t *testing.T) {
 	g.WantRefused(t, claimsOf("1", "ada@example.org"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
-func TestTheIssuerIsComparedWhereItIsPromised(t *testing.T) {
+func TestFinishSignIn_IssParameter_IsComparedWherePromised(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	f.Issuer.Metadata = func(m map[string]any) { m["authorization_response_iss_parameter_supported"] = true }
@@ -148,7 +148,7 @@ func TestTheIssuerIsComparedWhereItIsPromised(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-func TestS58AProviderThatDoesNotWorkIsUnavailable(t *testing.T) {
+func TestS58BrokenProviderIsUnavailable(t *testing.T) {
 	t.Parallel()
 	for what, change := range map[string]func(map[string]any){
 		"another issuer":  func(m map[string]any) { m["issuer"] = "https://evil.example" },
@@ -170,7 +170,7 @@ func TestS58AProviderThatDoesNotWorkIsUnavailable(t *testing.T) {
 		f.Clock.Advance(wait)
 		_, err := f.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: "acme"})
 		authtest.WantReason(t, err, faultv1.Reason_REASON_IDENTITY_PROVIDER_UNAVAILABLE)
-		if n := f.Issuer.Asked("/.well-known/openid-configuration"); n != max(1, want) {
+		if n := f.Issuer.Requests("/.well-known/openid-configuration"); n != max(1, want) {
 			t.Errorf("asked %d times, want %d", n, max(1, want))
 		}
 	}
@@ -189,7 +189,7 @@ func TestS58AProviderThatDoesNotWorkIsUnavailable(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestUsersAreSentBackToListedPlacesAlone(t *testing.T) {
+func TestBeginSignIn_UnlistedRedirect_IsRefused(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	for redirect, want := range map[string]string{

@@ -11,7 +11,7 @@ import (
 
 // The installation's providers are offered; where sign-up is closed they bring nobody
 // new.
-func TestProvidersBringNobodyNewWhereSignUpIsClosed(t *testing.T) {
+func TestFinishSignIn_SignUpClosed_CreatesNoAccount(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t, func(cfg *auth.Config) { cfg.SignUpClosed = true })
 	got, err := authv1.NewConfigServiceClient(f.Conn).GetConfig(t.Context(), &authv1.GetConfigRequest{})

@@ -19,7 +19,7 @@ func claimsOf(subject, address string) map[string]any {
 	return map[string]any{"sub": subject, "email": address, "email_verified": true, "name": "Ada Lovelace"}
 }
 
-func TestSomebodyNewGetsAnAccountAndComesBackToIt(t *testing.T) {
+func TestFinishSignIn_UnknownIdentity_CreatesAccountOnce(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	first, err := f.SignInAs(t, claimsOf("1", "Ada@Example.org"))
@@ -42,7 +42,7 @@ func TestSomebodyNewGetsAnAccountAndComesBackToIt(t *testing.T) {
 	authtest.Must(t, err)
 	authtest.WantActions(t, f.Bundle, p.OrganizationID, "auth.user.created", "auth.identity.linked", "auth.session.created", "auth.session.created",
 		"auth.session.created", "auth.session.created")
-	if n := f.Issuer.Asked("/.well-known/openid-configuration"); n != 1 {
+	if n := f.Issuer.Requests("/.well-known/openid-configuration"); n != 1 {
 		t.Errorf("the provider was asked for its metadata %d times", n)
 	}
 	// S9: no password opens the account, and trying one is answered like any other.
@@ -51,13 +51,13 @@ func TestSomebodyNewGetsAnAccountAndComesBackToIt(t *testing.T) {
 	// After an hour what the provider says of itself is asked anew.
 	f.Clock.Advance(time.Hour)
 	f.Begin(t)
-	if n := f.Issuer.Asked("/.well-known/openid-configuration"); n != 2 {
+	if n := f.Issuer.Requests("/.well-known/openid-configuration"); n != 2 {
 		t.Errorf("the provider was asked for its metadata %d times", n)
 	}
 }
 
 // Of two who come back at once for the first time, both are signed in, to one account.
-func TestComingTwiceAtOnceMakesOneAccount(t *testing.T) {
+func TestFinishSignIn_ConcurrentFirstLogins_CreateOneAccount(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	const racers = 6
@@ -82,7 +82,7 @@ func TestComingTwiceAtOnceMakesOneAccount(t *testing.T) {
 // What an ID token must not be. The address is one that would make an account.
 // S58: a provider that does not work is 503, to be tried again; and what it says of
 // itself is not believed where it leads users or secrets astray.
-func TestAnAddressThatNobodyVouchesForMakesNoAccount(t *testing.T) {
+func TestFinishSignIn_UnverifiedAddress_CreatesNoAccount(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	for what, profile := range map[string]map[string]any{
@@ -112,7 +112,7 @@ func TestAnAddressThatNobodyVouchesForMakesNoAccount(t *testing.T) {
 }
 
 // S38: a provider is no way around the second factor.
-func TestS38AProviderDoesNotSkipTheSecondFactor(t *testing.T) {
+func TestS38ProviderDoesNotSkipSecondFactor(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	tokens, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
@@ -132,7 +132,7 @@ func TestS38AProviderDoesNotSkipTheSecondFactor(t *testing.T) {
 }
 
 // An account that has the address is not signed in to: an address is no proof.
-func TestAnAddressAloneLinksNothing(t *testing.T) {
+func TestFinishSignIn_AddressOfAccount_IsNotLinked(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	f.SignUp(t, authtest.Ada)
@@ -145,7 +145,7 @@ func TestAnAddressAloneLinksNothing(t *testing.T) {
 	}
 }
 
-func TestS21ADisabledUserDoesNotComeByAProvider(t *testing.T) {
+func TestS21DisabledUserCannotSignInWithProvider(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	_, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
@@ -156,7 +156,7 @@ func TestS21ADisabledUserDoesNotComeByAProvider(t *testing.T) {
 
 // S16: whoever signed up first with another's address loses the account to whom the
 // provider vouches for, with all that could open it.
-func TestS16WhoeverComesByAProviderPutsTheSquatterOut(t *testing.T) {
+func TestS16ProviderSignInRemovesSquattersCredentials(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t, func(c *auth.Config) { c.VerifiedEmail = false })
 	squatter, p := f.SignUp(t, authtest.Ada)
@@ -190,7 +190,7 @@ func TestS16WhoeverComesByAProviderPutsTheSquatterOut(t *testing.T) {
 }
 
 // S16: a reset puts out identities that a squatter linked, too.
-func TestS16AResetOfAnUnconfirmedAccountRemovesItsIdentities(t *testing.T) {
+func TestS16ResetOfUnconfirmedAccountRemovesIdentities(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
 	f := authtest.SetupFederated(t, func(c *auth.Config) { c.Messages.SMTPURL = server.URL() })

@@ -20,7 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestPeopleComeIntoAnOrganizationByItsIssuer(t *testing.T) {
+func TestOrganizationProvider_NewUser_JoinsOrganization(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
 	tokens, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
@@ -62,7 +62,7 @@ func TestPeopleComeIntoAnOrganizationByItsIssuer(t *testing.T) {
 }
 
 // S16, S41: an organization's issuer may be run by anybody, and say anything.
-func TestS16AHostileIssuerOpensNoForeignAccount(t *testing.T) {
+func TestS16HostileIssuerOpensNoOtherAccount(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
 	other := authtest.EnterpriseOf(t, e.Federated, "boss@other.example")
@@ -92,9 +92,9 @@ func TestS16AHostileIssuerOpensNoForeignAccount(t *testing.T) {
 		t.Errorf("an account changed:\n%s\n%s", before, after)
 	}
 	// As the issuer that it is not, or at the other's provider, it is nobody.
-	other.Issuer.Spoil = func(_, claims map[string]any) { claims["iss"] = e.Issuer.URL }
+	other.Issuer.EditToken = func(_, claims map[string]any) { claims["iss"] = e.Issuer.URL }
 	other.WantRefused(t, claimsOf("1", "new@other.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
-	other.Issuer.Spoil = nil
+	other.Issuer.EditToken = nil
 	begun := e.Begin(t)
 	code, err := other.Issuer.Authorize(begun.GetAuthorizationUrl(), claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
@@ -114,7 +114,7 @@ func TestS16AHostileIssuerOpensNoForeignAccount(t *testing.T) {
 	}
 }
 
-func TestAnAccountJoinsByAnIssuerThatItsUserLinks(t *testing.T) {
+func TestFinishIdentity_OrganizationProvider_JoinsOrganization(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
 	tokens, p := e.SignUp(t, "ada@elsewhere.example")
@@ -135,7 +135,7 @@ func TestAnAccountJoinsByAnIssuerThatItsUserLinks(t *testing.T) {
 
 // S41, S18: whoever runs an organization's issuer can say that any of its members is
 // there. That opens this organization, and neither another one nor the account.
-func TestS41AnOrganizationsIssuerOpensThatOrganizationAlone(t *testing.T) {
+func TestS41OrganizationProviderOpensOnlyItsOrganization(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
 	tokens, p := e.SignUp(t, "ada@elsewhere.example")
@@ -199,7 +199,7 @@ func TestS41AnOrganizationsIssuerOpensThatOrganizationAlone(t *testing.T) {
 }
 
 // S41: nor does it reach what is the user's own, or in other organizations.
-func TestS41AnOrganizationsIssuerActsInThatOrganizationAlone(t *testing.T) {
+func TestS41OrganizationProviderActsOnlyInItsOrganization(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
 	tokens, p := e.SignUp(t, "ada@elsewhere.example")
@@ -277,7 +277,7 @@ func TestS41AnOrganizationsIssuerActsInThatOrganizationAlone(t *testing.T) {
 }
 
 // S46: an organization's issuer opens nothing of the installation, whoever it says comes.
-func TestS46AnOrganizationsIssuerMakesNobodyOperator(t *testing.T) {
+func TestS46OrganizationProviderGivesNoOperatorRights(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
 	tokens, p := e.SignUp(t, "ada@elsewhere.example")
@@ -301,7 +301,7 @@ func TestS46AnOrganizationsIssuerMakesNobodyOperator(t *testing.T) {
 
 // S14: where addresses must be confirmed, an organization does not learn who has an
 // account; and the mail tells.
-func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {
+func TestS14IssuerCannotTestForAccounts(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
 	e := authtest.SetupEnterprise(t, func(c *auth.Config) { c.VerifiedEmail, c.Messages.SMTPURL = true, server.URL() })
@@ -336,7 +336,7 @@ func TestS14AnIssuerDoesNotLearnWhoHasAnAccount(t *testing.T) {
 }
 
 // S65: an issuer inside is not reached, whoever names it.
-func TestS65IssuersInsideAreNotReached(t *testing.T) {
+func TestS65InternalIssuersAreNotReached(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	e := authtest.EnterpriseOf(t, f, "boss@acme.example")
@@ -348,7 +348,7 @@ func TestS65IssuersInsideAreNotReached(t *testing.T) {
 		_, err = e.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: e.Provider})
 		authtest.WantReason(t, err, faultv1.Reason_REASON_EGRESS_DENIED)
 	}
-	if n := e.Issuer.Asked("/.well-known/openid-configuration"); n != 0 {
+	if n := e.Issuer.Requests("/.well-known/openid-configuration"); n != 0 {
 		t.Errorf("asked %d times", n)
 	}
 	// The operator's own are.
@@ -364,7 +364,7 @@ func TestS65IssuersInsideAreNotReached(t *testing.T) {
 
 // S73: the client's secret is never shown, rests sealed in its row, and is told to no
 // issuer but its own.
-func TestS73AClientsSecretIsForItsIssuerAlone(t *testing.T) {
+func TestS73ClientSecretIsSealedAndBoundToIssuer(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
 	got, err := e.IdentityProviders.GetIdentityProvider(authtest.With(t.Context(), e.Owner), &authv1.GetIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
@@ -399,7 +399,7 @@ func TestS73AClientsSecretIsForItsIssuerAlone(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INTERNAL)
 }
 
-func TestS46IdentityProvidersAreOfWhoAdministersTheOrganization(t *testing.T) {
+func TestS46OnlyAdministratorsManageIdentityProviders(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
 	other := authtest.EnterpriseOf(t, e.Federated, "boss@other.example")

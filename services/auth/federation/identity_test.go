@@ -28,7 +28,7 @@ import (
 )
 
 // S18: linking tells the account's own address, whatever the provider's is.
-func TestS18IdentitiesAreLinkedByWhoIsSignedInAndTold(t *testing.T) {
+func TestS18LinkingAnIdentityInformsUser(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
 	f := authtest.SetupFederated(t, func(c *auth.Config) { c.Messages.SMTPURL = server.URL() })
@@ -57,7 +57,7 @@ func TestS18IdentitiesAreLinkedByWhoIsSignedInAndTold(t *testing.T) {
 	authtest.WantActions(t, f.Bundle, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.identity.linked", "auth.session.created", "auth.identity.removed")
 }
 
-func TestAnIdentityIsOfOneAccount(t *testing.T) {
+func TestFinishIdentity_LinkedElsewhere_IsRefused(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	mine, _ := f.SignUp(t, authtest.Ada)
@@ -80,7 +80,7 @@ func TestAnIdentityIsOfOneAccount(t *testing.T) {
 }
 
 // S21: an attempt to link ends with the session that began it.
-func TestS21LinkingEndsWithItsSession(t *testing.T) {
+func TestS21LinkingEndsWithSession(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	tokens, _ := f.SignUp(t, authtest.Ada)
@@ -98,7 +98,7 @@ func TestS21LinkingEndsWithItsSession(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
-func TestS18IdentitiesNeedAFreshSignInWithTheFactor(t *testing.T) {
+func TestS18LinkingNeedsRecentSignInWithFactor(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	tokens, _ := f.SignUp(t, authtest.Ada)
@@ -118,7 +118,7 @@ func TestS18IdentitiesNeedAFreshSignInWithTheFactor(t *testing.T) {
 	authtest.WantReason(t, f.RemoveIdentity(t, fresh, linked.GetId()), faultv1.Reason_REASON_STEP_UP_REQUIRED)
 }
 
-func TestTheLastWayToSignInStays(t *testing.T) {
+func TestDeleteIdentity_LastCredential_IsRefused(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	tokens, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
@@ -138,7 +138,7 @@ func TestTheLastWayToSignInStays(t *testing.T) {
 }
 
 // However the last two go, also a passkey that signs in alone.
-func TestTheLastPasskeyStaysWhereNothingElseSignsIn(t *testing.T) {
+func TestDeletePasskey_LastCredential_IsRefused(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	tokens, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
@@ -160,7 +160,7 @@ func TestTheLastPasskeyStaysWhereNothingElseSignsIn(t *testing.T) {
 }
 
 // S73: a copy of the database holds nothing that finishes an attempt.
-func TestS73ADumpFinishesNoAttempt(t *testing.T) {
+func TestS73DatabaseCopyFinishesNoAttempt(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	begun := f.Begin(t)
@@ -176,7 +176,7 @@ func TestS73ADumpFinishesNoAttempt(t *testing.T) {
 
 // Microsoft's tenants say what they like of their users' addresses; and each is an
 // issuer of its own.
-func TestMicrosoftsTenantsVouchForNoAddresses(t *testing.T) {
+func TestMicrosoft_TenantAddress_IsNotVerified(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t, func(c *auth.Config) {
 		c.Providers[0].Kind = federation.Microsoft
@@ -241,7 +241,7 @@ func newGitHub(t *testing.T, emails *string) *httptest.Server {
 	return server
 }
 
-func TestGitHubsVerifiedPrimaryAddressCounts(t *testing.T) {
+func TestGitHub_UsesVerifiedPrimaryAddress(t *testing.T) {
 	t.Parallel()
 	emails := `[{"email": "public@example.org", "primary": false, "verified": true}, {"email": "octo@example.org", "primary": true, "verified": false}]`
 	server := newGitHub(t, &emails)
@@ -279,7 +279,7 @@ func TestGitHubsVerifiedPrimaryAddressCounts(t *testing.T) {
 }
 
 // Apple takes a secret that its client signs, and answers by a form.
-func TestApplesClientSignsItsSecret(t *testing.T) {
+func TestApple_ClientSignsSecretAndGetsForm(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	authtest.Must(t, err)
@@ -290,7 +290,7 @@ func TestApplesClientSignsItsSecret(t *testing.T) {
 		p.Kind, p.TeamID, p.KeyID = federation.Apple, "TEAM", "KEY"
 		p.ClientSecret = config.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 	})
-	f.Issuer.Secret = func(presented string) bool {
+	f.Issuer.CheckSecret = func(presented string) bool {
 		token, err := jwt.Parse(presented, func(*jwt.Token) (any, error) { return key.Public(), nil }, jwt.WithValidMethods([]string{"ES256"}),
 			jwt.WithIssuer("TEAM"), jwt.WithSubject(issuerstub.ClientID), jwt.WithAudience(f.Issuer.URL), jwt.WithExpirationRequired(),
 			jwt.WithTimeFunc(f.Clock.Now))
@@ -309,11 +309,11 @@ func TestApplesClientSignsItsSecret(t *testing.T) {
 	if tokens.GetUser().GetEmail() != authtest.Ada {
 		t.Errorf("came as %v", tokens.GetUser())
 	}
-	f.Issuer.Secret = func(string) bool { return false }
+	f.Issuer.CheckSecret = func(string) bool { return false }
 	f.WantRefused(t, profile, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
-func TestProvidersAreCheckedAllAtOnce(t *testing.T) {
+func TestCheck_ReportsEveryProblem(t *testing.T) {
 	t.Parallel()
 	good := federation.Provider{ID: "a", Kind: federation.OpenID, Issuer: "https://a.example", ClientID: "x"}
 	authtest.Must(t, federation.Check([]federation.Provider{good}, []string{"https://app.example/callback", "org.example.app:/x", "http://127.0.0.1/x"}))

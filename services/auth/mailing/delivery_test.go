@@ -14,7 +14,7 @@ import (
 
 // A letter too many is dropped without a word; letters of other kinds, and to
 // others, are not.
-func TestLettersToOneAddressAreBounded(t *testing.T) {
+func TestEnqueue_ManyEmailsToOneAddress_AreLimited(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := authtest.SetupMail(t, clk, false)
@@ -39,7 +39,7 @@ func TestLettersToOneAddressAreBounded(t *testing.T) {
 
 // While the mail server is away, sign-up works, and what waits for it holds
 // nothing that a dump or a log would give away.
-func TestS74LettersWaitSealedForAMailServerThatIsDown(t *testing.T) {
+func TestS74EmailsStaySealedWhileMailServerIsDown(t *testing.T) {
 	t.Parallel()
 	address := mailtest.Reserve(t)
 	p := authtest.SetupMailAt(t, clock.System(), auth.Config{VerifiedEmail: true}, mailtest.URLAt(address))

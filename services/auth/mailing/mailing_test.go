@@ -29,7 +29,7 @@ func sealerFor(t *testing.T, key string) *sealer {
 
 // S73, S74: what waits is of use only to who has the installation's key, and only
 // as the letter that it is.
-func TestS74LettersAreSealedForTheirOwnJob(t *testing.T) {
+func TestS74MessagesAreSealedForTheirJob(t *testing.T) {
 	t.Parallel()
 	s := sealerFor(t, "one key")
 	letter := Message{ID: "1", Kind: "sign_up", Address: "ada@example.org", Data: map[string]string{"passwordHash": "$argon2id$"}}
@@ -58,7 +58,7 @@ func TestS74LettersAreSealedForTheirOwnJob(t *testing.T) {
 	}
 }
 
-func TestAddressesAreCountedByKeyedHashes(t *testing.T) {
+func TestAddressHash_DependsOnKeyAndAddress(t *testing.T) {
 	t.Parallel()
 	one, another := sealerFor(t, "one key").addressHash("ada@example.org"), sealerFor(t, "another key").addressHash("ada@example.org")
 	if string(one) == string(another) || string(one) != string(sealerFor(t, "one key").addressHash("ada@example.org")) {
@@ -67,7 +67,7 @@ func TestAddressesAreCountedByKeyedHashes(t *testing.T) {
 }
 
 // Every letter has a subject and both forms, which hold the same.
-func TestEveryTemplateIsWhole(t *testing.T) {
+func TestTemplates_HaveSubjectAndBothForms(t *testing.T) {
 	t.Parallel()
 	templates, err := parseTemplates()
 	if err != nil {
@@ -110,7 +110,7 @@ func TestEveryTemplateIsWhole(t *testing.T) {
 }
 
 // S88: a letter that cannot be written ends its job at once, and the log says so.
-func TestS88ALetterThatCannotBeWrittenFailsForGood(t *testing.T) {
+func TestS88EmailWithoutTemplateFailsPermanently(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
 	sender, err := notify.Open(notify.Config{Outbox: t.TempDir()}, clock.System())

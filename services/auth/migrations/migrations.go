@@ -1,11 +1,11 @@
-// Package migrations holds the schema of the auth service: users, the
-// organizations they belong to, their sessions, and the keys that sign tokens.
+// Package migrations has the schema of the auth service: users, organizations,
+// sessions, and the keys that sign tokens.
 //
-// Row level security gives a transaction two views. With an organization in its
-// scope it sees that organization, its memberships, members and sessions. With
-// a user in its scope it sees that user, and the organizations the user belongs
-// to. What has to be answered before either is known (an address at sign-in, a
-// refresh token) goes through functions that answer that one question.
+// Row level security gives a transaction two views. With an organization in its scope,
+// it sees that organization, its memberships, members and sessions. With a user in its
+// scope, it sees that user and the user's organizations. What must be read before
+// either is known (an address at sign-in, a refresh token) is read by functions that
+// return only that.
 package migrations
 
 import (

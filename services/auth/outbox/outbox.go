@@ -1,15 +1,16 @@
-// Package outbox shows a developer what was written down instead of being sent.
+// Package outbox is the room in which a developer reads the emails that this
+// installation keeps instead of sending.
 package outbox
 
 import (
 	"github.com/gatehouse/gatehouse/platform/paging"
 )
 
-// most is one message more than a page has at most: it tells whether another
-// page follows.
+// most is one more than a page can have. The extra message shows that another page
+// follows.
 const most = 101
 
-// list is the outbox in the order of its files' names, which is that of time.
+// list declares the order: by the names of the files, which is the order of time.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "outbox",
 	ID:           "name",

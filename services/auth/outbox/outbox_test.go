@@ -10,7 +10,7 @@ import (
 )
 
 // Without an outbox, which only local has, it is as if there were no such route.
-func TestTheOutboxIsOfLocalAlone(t *testing.T) {
+func TestListOutbox_WithoutOutbox_IsNotFound(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	_, err := authv1.NewOutboxServiceClient(p.Conn).ListOutbox(t.Context(), &authv1.ListOutboxRequest{})

@@ -22,7 +22,7 @@ type Deps struct {
 	Tokens *paging.Tokens
 }
 
-// Service implements the RPCs of the outbox.
+// Service implements the RPC of the outbox.
 type Service struct {
 	authv1.UnsafeOutboxServiceServer
 

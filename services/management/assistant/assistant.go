@@ -6,6 +6,7 @@
 package assistant
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ type Assistant struct {
 
 // kind declares how assistants are stored, listed and changed.
 var kind = entity.Kind[Assistant]{ //nolint:gochecknoglobals // a constant table
-	Service: "management", Type: "assistant",
+	Service: "management", Type: "assistant", Brief: true,
 	Table:  postgres.MustTable[Assistant]("assistants"),
 	Fields: patch.Of[Assistant](),
 	List: paging.List{
@@ -69,8 +70,8 @@ func (a Assistant) Apply(patch Assistant, mask []string) (Assistant, error) {
 	return after, after.Validate()
 }
 
-// checkLive returns NOT_FOUND for a deleted assistant.
-func (a Assistant) checkLive() error {
+// requireLive returns NOT_FOUND for a deleted assistant.
+func requireLive(_ context.Context, _ postgres.Tx, a Assistant) error {
 	if a.DeleteTime != nil {
 		return fault.NotFound(kind.Noun())
 	}

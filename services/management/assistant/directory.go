@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gatehouse/gatehouse/platform/entity"
+	"github.com/gatehouse/gatehouse/platform/fault"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
@@ -20,8 +21,8 @@ type directory struct {
 // ResolveAssistant implements the RPC.
 func (d *directory) ResolveAssistant(ctx context.Context, req *managementv1.ResolveAssistantRequest) (*managementv1.Assistant, error) {
 	a, err := d.store.Get(ctx, req.GetOrganizationId(), req.GetId())
-	if err == nil {
-		err = a.checkLive()
+	if err == nil && a.DeleteTime != nil {
+		err = fault.NotFound(kind.Noun())
 	}
 	return entity.Reply(encode, a, err)
 }

@@ -113,7 +113,7 @@ func (s *Service) UpdateAssistant(ctx context.Context, req *managementv1.UpdateA
 		}
 	}
 	return s.change(ctx, entity.Change[Assistant]{
-		ID: patch.ID, Etag: rpcserver.Etag(ctx, req.GetAssistant().GetEtag()), Verb: "updated", Check: Assistant.checkLive,
+		ID: patch.ID, Etag: rpcserver.Etag(ctx, req.GetAssistant().GetEtag()), Verb: "updated", Check: requireLive,
 		Edit: func(_ context.Context, _ postgres.Tx, before Assistant) (Assistant, error) {
 			return before.Apply(patch, mask)
 		},
@@ -123,7 +123,7 @@ func (s *Service) UpdateAssistant(ctx context.Context, req *managementv1.UpdateA
 // DeleteAssistant implements the RPC.
 func (s *Service) DeleteAssistant(ctx context.Context, req *managementv1.DeleteAssistantRequest) (*managementv1.DeleteAssistantResponse, error) {
 	_, err := s.change(ctx, entity.Change[Assistant]{
-		ID: req.GetId(), Etag: rpcserver.Etag(ctx, req.GetEtag()), Verb: "deleted", Check: Assistant.checkLive,
+		ID: req.GetId(), Etag: rpcserver.Etag(ctx, req.GetEtag()), Verb: "deleted", Check: requireLive,
 		Edit: func(_ context.Context, _ postgres.Tx, a Assistant) (Assistant, error) {
 			now := clock.Stamp(s.deps.Clock)
 			a.DeleteTime = &now
@@ -139,7 +139,8 @@ func (s *Service) DeleteAssistant(ctx context.Context, req *managementv1.DeleteA
 // UndeleteAssistant implements the RPC.
 func (s *Service) UndeleteAssistant(ctx context.Context, req *managementv1.UndeleteAssistantRequest) (*managementv1.Assistant, error) {
 	return s.change(ctx, entity.Change[Assistant]{
-		ID: req.GetId(), Verb: "restored", Check: func(a Assistant) error { return a.CheckRestore(s.deps.Clock.Now()) },
+		ID: req.GetId(), Verb: "restored",
+		Check: func(_ context.Context, _ postgres.Tx, a Assistant) error { return a.CheckRestore(s.deps.Clock.Now()) },
 		Edit: func(_ context.Context, _ postgres.Tx, a Assistant) (Assistant, error) {
 			a.DeleteTime = nil
 			return a, nil

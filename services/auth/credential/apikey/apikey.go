@@ -1,6 +1,7 @@
-// Package apikey is the room of API keys: what a user's programs show instead of
-// its sign-in, and what a service account has alone (package serviceaccount).
-// Package platform/apikey has their form, and how services find out whose one is.
+// Package apikey is the room of API keys: the credentials of a user's programs, and the
+// only credentials of a service account (package serviceaccount). A key acts for its
+// user in one organization, within its scopes. Only a hash of its secret is stored.
+// Package platform/apikey has the format of keys, and their lookup by services.
 package apikey
 
 import (
@@ -10,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// maxPerUser bounds how many keys a user may have.
+// maxPerUser is the number of keys that a user may have.
 const maxPerUser = 100
 
 // kept is how long an expired key stays visible, so that its user can find out why a
@@ -21,7 +22,7 @@ const kept = 30 * 24 * time.Hour
 type Key struct {
 	ID, UserID, OrganizationID string
 	DisplayName                string
-	// Prefix is how the secret begins.
+	// Prefix is the beginning of the secret.
 	Prefix     string
 	Scopes     []string
 	CreateTime time.Time
@@ -29,11 +30,12 @@ type Key struct {
 	LastUsed   *time.Time
 }
 
-// Validate refuses scopes that are no permissions, and an end that is past.
+// Validate refuses scopes that are not permissions of the key's holder, and an expiry
+// in the past.
 func (k Key) Validate(permissions []string, now time.Time) error {
 	for _, scope := range k.Scopes {
 		if !slices.Contains(permissions, scope) {
-			return fault.Invalid("apiKey.scopes", "%q is no permission that the key's holder has", scope)
+			return fault.Invalid("apiKey.scopes", "%q is not a permission of the key's holder", scope)
 		}
 	}
 	if k.ExpireTime != nil && !k.ExpireTime.After(now) {

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestTheLifeOfAnAPIKey(t *testing.T) {
+func TestAPIKey_CreateRotateDelete(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, principal := b.SignUp(t, "ada@example.org")
@@ -50,7 +50,7 @@ func TestTheLifeOfAnAPIKey(t *testing.T) {
 }
 
 // S73: a dump holds no key that works.
-func TestS73OnlyTheHashOfAKeyRests(t *testing.T) {
+func TestS73KeysAreStoredHashed(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, _ := b.SignUp(t, "ada@example.org")
@@ -61,7 +61,7 @@ func TestS73OnlyTheHashOfAKeyRests(t *testing.T) {
 	}
 }
 
-func TestKeysThatCannotBeMade(t *testing.T) {
+func TestCreateApiKey_InvalidField_IsRefused(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, _ := b.SignUp(t, "ada@example.org")
@@ -78,7 +78,7 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 	}
 }
 
-func TestAKeyEndsByItself(t *testing.T) {
+func TestAPIKey_Expired_IsRefused(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, _ := b.SignUp(t, "ada@example.org")
@@ -89,7 +89,7 @@ func TestAKeyEndsByItself(t *testing.T) {
 }
 
 // S47: a key is never more than its owner now is.
-func TestS47AKeyFollowsItsOwner(t *testing.T) {
+func TestS47KeyFollowsRightsOfOwner(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	bob, bobs := b.SignUp(t, "bob@example.org")

@@ -9,6 +9,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
+// decode returns the key of a message.
 func decode(message *authv1.ApiKey) Key {
 	k := Key{DisplayName: message.GetDisplayName(), Scopes: slices.Sorted(slices.Values(message.GetScopes()))}
 	if message.GetExpireTime() != nil {
@@ -18,6 +19,7 @@ func decode(message *authv1.ApiKey) Key {
 	return k
 }
 
+// encode returns a key as the contract has it.
 func encode(k Key) *authv1.ApiKey {
 	out := &authv1.ApiKey{
 		Id: k.ID, DisplayName: k.DisplayName, Prefix: k.Prefix, Scopes: k.Scopes,

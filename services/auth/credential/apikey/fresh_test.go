@@ -13,7 +13,7 @@ import (
 )
 
 // S18: a session that was left open makes no key that outlives it.
-func TestS18NewKeysNeedAFreshSignIn(t *testing.T) {
+func TestS18NewKeysNeedRecentSignIn(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now().Add(-8 * time.Minute))
 	b := authtest.SetupWith(t, clk, auth.Config{})

@@ -14,15 +14,16 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// Holder is the user that a new key speaks for.
+// Holder is the user for whom a new key acts.
 type Holder struct {
 	OrganizationID, UserID string
-	// Permissions are what the key may be given.
+	// Permissions are those that the key may have.
 	Permissions []string
 }
 
-// RequireFresh returns the caller of what answers a secret, which outlives the
-// session: whoever finds a device unlocked must not take one along.
+// RequireFresh returns the caller of an RPC that returns a secret. It requires a recent
+// sign-in, because the secret outlives the session: somebody who finds an unlocked
+// device must not get one.
 func (s *Service) RequireFresh(ctx context.Context) (*identity.Principal, error) {
 	return identity.RequireFresh(ctx, s.deps.Store.clock, identity.MaxAuthAge)
 }
@@ -40,7 +41,7 @@ func (s *Service) List(ctx context.Context, userID string, req paging.Request) (
 	return out, nil
 }
 
-// Create makes a key of a holder, in a transaction of it in its organization.
+// Create creates a key for a holder, in a transaction in the holder's scope.
 func (s *Service) Create(ctx context.Context, tx postgres.Tx, holder Holder, described *authv1.ApiKey) (*authv1.ApiKeyWithSecret, error) {
 	k, now := decode(described), s.deps.Store.now()
 	if err := k.Validate(holder.Permissions, now); err != nil {
@@ -62,7 +63,7 @@ func (s *Service) Create(ctx context.Context, tx postgres.Tx, holder Holder, des
 	return &authv1.ApiKeyWithSecret{ApiKey: encode(k), Secret: secret}, s.record(ctx, tx, k, "created")
 }
 
-// Rotate gives a user's key another secret, in a transaction of the user.
+// Rotate replaces the secret of a user's key, in a transaction in the user's scope.
 func (s *Service) Rotate(ctx context.Context, tx postgres.Tx, userID, keyID string) (*authv1.ApiKeyWithSecret, error) {
 	secret := apikey.New()
 	k, err := s.deps.Store.rotate(ctx, tx, userID, keyID, apikey.Shown(secret), apikey.Hash(secret))
@@ -72,7 +73,7 @@ func (s *Service) Rotate(ctx context.Context, tx postgres.Tx, userID, keyID stri
 	return &authv1.ApiKeyWithSecret{ApiKey: encode(k), Secret: secret}, s.end(ctx, tx, k, "rotated")
 }
 
-// Delete ends a user's key, in a transaction of the user.
+// Delete deletes a user's key, in a transaction in the user's scope.
 func (s *Service) Delete(ctx context.Context, tx postgres.Tx, userID, keyID string) error {
 	k, err := s.deps.Store.remove(ctx, tx, userID, keyID)
 	if err != nil {
@@ -81,7 +82,7 @@ func (s *Service) Delete(ctx context.Context, tx postgres.Tx, userID, keyID stri
 	return s.end(ctx, tx, k, "deleted")
 }
 
-// DeleteAll ends every key of a user, and what was opened with them, in a
+// DeleteAll deletes every key of a user and ends what was opened with them, in a
 // transaction in the user's scope.
 func (s *Service) DeleteAll(ctx context.Context, tx postgres.Tx, userID string) error {
 	removed, err := s.deps.Store.removeAll(ctx, tx, userID)
@@ -96,14 +97,14 @@ func (s *Service) DeleteAll(ctx context.Context, tx postgres.Tx, userID string) 
 	return nil
 }
 
-// sweep deletes the keys that expired longer ago than they are kept. A key
-// stops working when it expires, long before it is deleted.
+// sweep deletes the keys that expired longer ago than they are kept. A key stops
+// working when it expires.
 func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx)
 }
 
-// end ends what was opened with a key, and writes the trail of the organization
-// that the key acts in.
+// end ends what was opened with a key, and writes the audit row of the organization in
+// which the key acts.
 func (s *Service) end(ctx context.Context, tx postgres.Tx, k Key, verb string) error {
 	if err := s.deps.Revocations.RevokeSession(ctx, tx, k.ID); err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
 )
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store       *Store
 	Authorizer  *authz.Authorizer
@@ -25,7 +25,8 @@ type Deps struct {
 	Trail       *audit.Trail
 }
 
-// Service implements the RPCs of API keys.
+// Service implements the RPCs of API keys, and the one with which services look up a
+// key.
 type Service struct {
 	authv1.UnsafeApiKeyServiceServer
 	authv1.UnsafeApiKeyDirectoryServiceServer

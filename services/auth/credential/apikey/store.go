@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// list is what may be asked of the list.
+// list declares how keys are ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "api keys",
 	ID:           "id",
@@ -26,7 +26,7 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 
 const columns = `organization_id::text, id::text, user_id::text, display_name, prefix, scopes, created_at, expires_at, last_used_at`
 
-// Store keeps API keys in Postgres.
+// Store stores API keys in Postgres.
 type Store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
@@ -48,8 +48,8 @@ func (s *Store) inTx(ctx context.Context, organizationID, userID string, fn func
 	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID, UserID: userID}, fn)
 }
 
-// count returns how many keys a user has, and keeps others from adding any
-// meanwhile.
+// count returns the number of a user's keys, and locks the user so that concurrent
+// creations wait.
 func (s *Store) count(ctx context.Context, tx pgx.Tx, userID string) (int, error) {
 	if _, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", userID); err != nil {
 		return 0, err
@@ -95,7 +95,7 @@ func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]
 	})
 }
 
-// Resolve answers whose the key with a hash is: the source of auth's own process.
+// Resolve returns the key with a hash, for the service that checks a request.
 func (s *Store) Resolve(ctx context.Context, hash [sha256.Size]byte) (apikey.Key, error) {
 	k, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (apikey.Key, error) {
 		var k apikey.Key

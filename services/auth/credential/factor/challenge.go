@@ -10,16 +10,16 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// Challenge is what a sign-in still lacks.
+// Challenge is a sign-in that waits for the second factor.
 type Challenge struct {
-	// ID names the sign-in; it is shown once.
+	// ID identifies the sign-in. It is returned once.
 	ID string
 	// Methods are the ways to answer.
 	Methods []string
 }
 
-// Challenge begins the wait for a user's second factor. What was shown so far
-// goes with it. The answer is false when no factor is enrolled.
+// Challenge creates the challenge of a user's sign-in, with the methods that were used
+// so far. It returns false when the user has no factor.
 func (s *Service) Challenge(ctx context.Context, userID string, shown []string) (Challenge, bool, error) {
 	has, err := s.deps.Store.enrolled(ctx, userID)
 	if err != nil || !has.any() {
@@ -30,16 +30,16 @@ func (s *Service) Challenge(ctx context.Context, userID string, shown []string) 
 	return Challenge{ID: id, Methods: has.methods()}, true, err
 }
 
-// Completed is a sign-in that lacks nothing any more.
+// Completed is a sign-in with all its factors.
 type Completed struct {
 	UserID, OrganizationID string
-	// Methods are all that was shown for it.
+	// Methods are all the methods that were used for it.
 	Methods []string
 }
 
-// AnswerChallenge judges the answer to a challenge, in a transaction without a scope,
-// which it leaves in that of the user. A refusal is no error of the
-// transaction: the try must be counted.
+// AnswerChallenge verifies the code for a challenge. The transaction has no scope at
+// first, and the user's scope afterwards. A refusal is not an error of the transaction,
+// because the attempt must be counted.
 func (s *Service) AnswerChallenge(ctx context.Context, tx postgres.Tx, challengeID, code string) (a Completed, refusal, err error) {
 	hash := digest(challengeID)
 	userID, shown, alive, err := s.deps.Store.countTry(ctx, tx, hash, s.deps.Clock.Now())
@@ -68,10 +68,10 @@ func (s *Service) AnswerChallenge(ctx context.Context, tx postgres.Tx, challenge
 	return Completed{UserID: userID, OrganizationID: organizationID, Methods: Combine(shown, identity.MethodOTP)}, nil, nil
 }
 
-// Check judges a code of a user, in a transaction of the user in an organization. A
-// refusal is no error of the transaction: a wrong code is counted there, and after
-// a few of them the user gets a mail, because somebody else may know the password.
-// Too many of them are RATE_LIMITED, which is an error.
+// Check verifies a user's code, in a transaction in the user's scope in an
+// organization. A refusal is not an error of the transaction: a wrong code is counted
+// there, and after a few of them the user gets an email, because somebody else may know
+// the password. Too many wrong codes are RATE_LIMITED, which is an error.
 func (s *Service) Check(ctx context.Context, tx postgres.Tx, organizationID, userID, code string) (refusal, err error) {
 	wrong, err := s.count(ctx, tx, userID)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Service) Check(ctx context.Context, tx postgres.Tx, organizationID, use
 	return nil, s.deps.Store.uncount(ctx, tx, userID)
 }
 
-// consume uses a code up, and tells whether it was good.
+// consume uses up a code, and reports whether it was right.
 func (s *Service) consume(ctx context.Context, tx postgres.Tx, organizationID, userID, code string) (bool, error) {
 	if !isTOTP(code) {
 		used, err := s.deps.Store.useRecoveryCode(ctx, tx, userID, digest(code))
@@ -103,11 +103,11 @@ func (s *Service) consume(ctx context.Context, tx postgres.Tx, organizationID, u
 	return s.useStep(ctx, tx, t, code)
 }
 
-// useStep uses the step of an authenticator's code up.
+// useStep uses up the step of an authenticator's code.
 func (s *Service) useStep(ctx context.Context, tx postgres.Tx, t authenticator, code string) (bool, error) {
 	secret, err := s.box.Open(t.sealed, t.id)
 	if err != nil {
-		return false, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the authenticator cannot be read")
+		return false, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the authenticator's secret cannot be opened")
 	}
 	step, ok := stepOf(string(secret), code, s.deps.Clock.Now())
 	if !ok {
@@ -116,7 +116,7 @@ func (s *Service) useStep(ctx context.Context, tx postgres.Tx, t authenticator, 
 	return s.deps.Store.useStep(ctx, tx, t.id, step)
 }
 
-// Combine adds what was shown now to what was shown before.
+// Combine adds new methods to those that were used before.
 func Combine(shown []string, now ...string) []string {
 	out := slices.Clone(shown)
 	for _, method := range now {

@@ -19,29 +19,29 @@ import (
 
 const (
 	issuer = "Gatehouse"
-	// stepSeconds and skew are RFC 6238's: a code is good a step before and after
-	// its own, as clocks differ.
+	// stepSeconds and skew are those of RFC 6238: a code is accepted one step early or
+	// late, because clocks differ.
 	stepSeconds = 30
 	skew        = 1
 
 	recoveryCodes = 10
-	// recoveryBytes is how much chance a recovery code holds: too much to be
-	// guessed from its hash.
+	// recoveryBytes is the randomness of a recovery code: enough that its hash cannot
+	// be searched.
 	recoveryBytes  = 10
 	challengeBytes = 32
 )
 
-// newSecret makes an authenticator's secret and the URI that carries it.
+// newSecret creates the secret of an authenticator and its URI.
 func newSecret(address string) (secret, uri string, err error) {
 	generated, err := totp.Generate(totp.GenerateOpts{Issuer: issuer, AccountName: address})
 	if err != nil {
-		return "", "", fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no secret could be made")
+		return "", "", fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the secret could not be created")
 	}
 	return generated.Secret(), generated.URL(), nil
 }
 
-// stepOf returns the step of a code of a secret around a time, or false when it
-// is none.
+// stepOf returns the step around now to which a code belongs, or false when the code is
+// wrong.
 func stepOf(secret, code string, now time.Time) (step int64, ok bool) {
 	current := now.Unix() / stepSeconds
 	for candidate := current - skew; candidate <= current+skew; candidate++ {
@@ -54,15 +54,15 @@ func stepOf(secret, code string, now time.Time) (step int64, ok bool) {
 	return step, ok
 }
 
-// normalize takes out of a code what people put in to read it.
+// normalize removes the characters that users add to a code for readability.
 func normalize(code string) string {
 	return strings.ToLower(strings.NewReplacer(" ", "", "-", "").Replace(code))
 }
 
-// isTOTP tells an authenticator's code from a recovery code, which is longer.
+// isTOTP reports whether a code is one of an authenticator. Recovery codes are longer.
 func isTOTP(normalized string) bool { return len(normalized) == otp.DigitsSix.Length() }
 
-// newRecoveryCodes makes recovery codes, and the hashes that are kept of them.
+// newRecoveryCodes creates recovery codes and their hashes.
 func newRecoveryCodes() (codes []string, hashes [][]byte) {
 	for range recoveryCodes {
 		raw := make([]byte, recoveryBytes)
@@ -74,7 +74,7 @@ func newRecoveryCodes() (codes []string, hashes [][]byte) {
 	return codes, hashes
 }
 
-// newChallenge returns the id of a challenge, and the hash that is kept of it.
+// newChallenge creates the id of a challenge and its hash.
 func newChallenge() (id string, hash []byte) {
 	raw := make([]byte, challengeBytes)
 	_, _ = rand.Read(raw) // never fails

@@ -1,16 +1,16 @@
-// Package factor is the room of second factors: what a user shows beside a
-// password, and what a sign-in waits for until it is shown.
+// Package factor is the room of second factors: what a user presents besides a
+// password.
 //
-// A sign-in of a user with a factor answers no token but a challenge, which
-// rests here as a hash. Trying to answer it is counted before the code is
-// judged, in one statement, so that however many tries come at once, five are
-// all; and a user's wrong codes are counted across challenges, since whoever
-// knows the password can begin new ones.
+// The sign-in of a user with a factor returns no tokens but a challenge, which is
+// stored as a hash. An attempt to answer it is counted in the same statement that reads
+// it, before the code is verified. So five attempts are the limit however many arrive
+// at once. A user's wrong codes are also counted across challenges, because an attacker
+// who knows the password can start new ones.
 //
-// An authenticator's code works once, and after it none of an earlier step (RFC
-// 6238 section 5.2): the last step only grows. Recovery codes are random, rest as
-// hashes, and go with their use. Enrolling the first factor ends the user's other
-// sessions, so that every session of a user with a factor has shown one.
+// A code of an authenticator works once, and after it no code of an earlier step (RFC
+// 6238 section 5.2). Recovery codes are random, stored as hashes, and deleted when
+// used. Enrolling the first factor ends the user's other sessions, so every session of
+// a user with a factor has used one.
 package factor
 
 import (
@@ -35,33 +35,34 @@ const (
 const (
 	// challengeTTL is how long a sign-in waits for its second factor.
 	challengeTTL = 5 * time.Minute
-	// pendingTTL is how long an authenticator waits to be confirmed.
+	// pendingTTL is how long a new authenticator can be confirmed.
 	pendingTTL = 15 * time.Minute
-	// A user's wrong codes within an hour, of whatever challenges.
+	// maxWrong is the number of a user's wrong codes in an hour, for all challenges
+	// together.
 	maxWrong    = 10
 	wrongWindow = time.Hour
-	// notifyAt is how many wrong codes within the hour cause a mail to the user, once:
-	// one or two may be the user's own mistakes.
+	// notifyAt is the number of wrong codes in the hour that causes an email to the
+	// user, once. One or two may be the user's own mistakes.
 	notifyAt = 3
-	// sealing is what the box of secrets is derived for.
+	// sealing is the purpose for which the key of authenticator secrets is derived.
 	sealing = "gatehouse/auth/totp"
 )
 
-// The letters that tell a user, who may not have been the one.
+// The emails that inform a user, because somebody else may have made the change.
 const (
 	mailAdded      mailing.Kind = "factor_added"
 	mailRemoved    mailing.Kind = "factor_removed"
 	mailWrongCodes mailing.Kind = "factor_wrong"
 )
 
-// Methods lists the ways in which a user can answer a challenge; none when no
-// factor is enrolled.
+// Methods returns the ways in which a user can answer a challenge. There are none when
+// no factor is enrolled.
 func (s *Service) Methods(ctx context.Context, userID string) ([]string, error) {
 	enrolled, err := s.deps.Store.enrolled(ctx, userID)
 	return enrolled.methods(), err
 }
 
-// Enrolled tells whether a user has a factor, in a transaction of that user.
+// Enrolled reports whether a user has a factor, in a transaction in the user's scope.
 func (s *Service) Enrolled(ctx context.Context, tx postgres.Tx, userID string) (bool, error) {
 	has, err := s.deps.Store.enrolledIn(ctx, tx, userID)
 	return has.any(), err
@@ -90,15 +91,15 @@ func (e enrolled) methods() []string {
 	return out
 }
 
-// RequireFresh returns the caller of what cannot be undone: signed in freshly, and
-// where a factor is enrolled, with one.
+// RequireFresh returns the caller of an action that cannot be undone. It requires a
+// recent sign-in, with a factor where one is enrolled.
 func (s *Service) RequireFresh(ctx context.Context) (*identity.Principal, error) {
 	p, _, err := s.requireFactor(ctx)
 	return p, err
 }
 
-// requireFactor returns the caller of what changes factors: signed in freshly,
-// and where a factor is enrolled, with one.
+// requireFactor returns the caller of a change of factors. It requires a recent
+// sign-in, with a factor where one is enrolled.
 func (s *Service) requireFactor(ctx context.Context) (*identity.Principal, enrolled, error) {
 	p, err := identity.RequireFresh(ctx, s.deps.Clock, identity.MaxAuthAge)
 	if err != nil {
@@ -120,7 +121,7 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, organizationID, us
 	})
 }
 
-// notify writes a letter to a user, in a transaction of that user.
+// notify queues an email to a user, in a transaction in the user's scope.
 func (s *Service) notify(ctx context.Context, tx postgres.Tx, userID string, kind mailing.Kind) error {
 	u, err := s.deps.Users.Get(ctx, tx, userID)
 	if err != nil {
@@ -129,14 +130,14 @@ func (s *Service) notify(ctx context.Context, tx postgres.Tx, userID string, kin
 	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: kind, Address: u.Email, Locale: u.Locale})
 }
 
-// invalidFactor is the one answer to a wrong code and to a challenge that is over.
+// invalidFactor is the one response to a wrong code and to an expired challenge.
 func invalidFactor() error {
 	return fault.New(faultv1.Reason_REASON_FACTOR_INVALID, "the code is wrong or was used, or its challenge has ended")
 }
 
-// count counts a try of a user's factor as wrong until it turns out right; too many are
-// RATE_LIMITED. It returns the number of wrong tries within the hour, including this
-// one.
+// count counts an attempt at a user's factor as wrong until it turns out to be right.
+// Too many are RATE_LIMITED. It returns the number of wrong attempts in the hour,
+// including this one.
 func (s *Service) count(ctx context.Context, tx postgres.Tx, userID string) (wrong int, err error) {
 	now := s.deps.Clock.Now()
 	wrong, until, err := s.deps.Store.count(ctx, tx, userID, now)
@@ -146,9 +147,9 @@ func (s *Service) count(ctx context.Context, tx postgres.Tx, userID string) (wro
 	return wrong, err
 }
 
-// notifyWrongCodes sends a user a mail about wrong codes, in the transaction that counted
+// notifyWrongCodes queues an email about wrong codes, in the transaction that counted
 // them, once there are more than a user enters by mistake. The count grows by one at a
-// time, so this happens once within the hour.
+// time, so this happens once in the hour.
 func (s *Service) notifyWrongCodes(ctx context.Context, tx postgres.Tx, userID string, wrong int) error {
 	if wrong != notifyAt {
 		return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestSignInWithASecondFactor(t *testing.T) {
+func TestSignIn_WithFactor_NeedsChallenge(t *testing.T) {
 	t.Parallel()
 	h := authtest.SetupFactorUser(t)
 	methods := h.SignIn(t, h.Email).GetMfaChallenge().GetMethods()
@@ -38,7 +38,7 @@ func TestSignInWithASecondFactor(t *testing.T) {
 	authtest.WantActions(t, h.Bundle, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.factor.enrolled", "auth.session.created")
 }
 
-func TestS35ATOTPCodeWorksOnceAndNoneBeforeIt(t *testing.T) {
+func TestS35TOTPCodeWorksOnceAndNoEarlierOne(t *testing.T) {
 	t.Parallel()
 	h := authtest.SetupFactorUser(t)
 	h.WantRefused(t, h.Challenge(t), h.Code(t, 0)) // it confirmed the authenticator
@@ -61,7 +61,7 @@ func TestS35ATOTPCodeWorksOnceAndNoneBeforeIt(t *testing.T) {
 	}
 }
 
-func TestS36FiveWrongCodesKillAChallenge(t *testing.T) {
+func TestS36FiveWrongCodesEndChallenge(t *testing.T) {
 	t.Parallel()
 	h := authtest.SetupFactorUser(t)
 	challenge := h.Challenge(t)
@@ -73,7 +73,7 @@ func TestS36FiveWrongCodesKillAChallenge(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-func TestS36TenWrongCodesInAnHourThrottle(t *testing.T) {
+func TestS36TenWrongCodesInAnHourAreLimited(t *testing.T) {
 	t.Parallel()
 	h := authtest.SetupFactorUser(t)
 	challenges := []string{h.Challenge(t), h.Challenge(t), h.Challenge(t), h.Challenge(t)}
@@ -105,7 +105,7 @@ func TestS36TenWrongCodesInAnHourThrottle(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-func TestS37AChallengeIsOnceAndForFiveMinutesAndForItsUser(t *testing.T) {
+func TestS37ChallengeWorksOnceForItsUserForFiveMinutes(t *testing.T) {
 	t.Parallel()
 	h := authtest.SetupFactorUser(t)
 	used, expired := h.Challenge(t), h.Challenge(t)
@@ -131,7 +131,7 @@ func TestS37AChallengeIsOnceAndForFiveMinutesAndForItsUser(t *testing.T) {
 	}
 }
 
-func TestS38NothingSkipsAnEnrolledFactor(t *testing.T) {
+func TestS38EnrolledFactorIsAlwaysRequired(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Now())
 	h := &authtest.FactorUser{Bundle: authtest.SetupWith(t, clk, auth.Config{}), Clock: clk}
@@ -160,7 +160,7 @@ func TestS38NothingSkipsAnEnrolledFactor(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 }
 
-func TestS39RecoveryCodesWorkOnceAndRestHashed(t *testing.T) {
+func TestS39RecoveryCodesWorkOnceAndAreStoredHashed(t *testing.T) {
 	t.Parallel()
 	h := authtest.SetupFactorUser(t)
 	if len(h.RecoveryCodes) != 10 {
@@ -188,7 +188,7 @@ func TestS39RecoveryCodesWorkOnceAndRestHashed(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-func TestS39RemovingAFactorNeedsOne(t *testing.T) {
+func TestS39RemovingFactorNeedsFactor(t *testing.T) {
 	t.Parallel()
 	h := authtest.SetupFactorUser(t)
 	_, err := h.Factors.CreateTotp(authtest.With(t.Context(), h.Tokens), &authv1.CreateTotpRequest{})
@@ -215,7 +215,7 @@ func TestS39RemovingAFactorNeedsOne(t *testing.T) {
 	}
 }
 
-func TestConfirmingTakesARightCodeInTime(t *testing.T) {
+func TestConfirmTotp_WrongOrLateCode_IsRefused(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Now().Add(-20 * time.Minute))
 	h := &authtest.FactorUser{Bundle: authtest.SetupWith(t, clk, auth.Config{}), Clock: clk, Email: "ada@example.org"}
@@ -244,7 +244,7 @@ func TestConfirmingTakesARightCodeInTime(t *testing.T) {
 	authtest.WantReason(t, confirm(), faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestS73TheAuthenticatorsSecretRestsSealedInItsRow(t *testing.T) {
+func TestS73AuthenticatorSecretIsSealed(t *testing.T) {
 	t.Parallel()
 	h := authtest.SetupFactorUser(t)
 	if authtest.AdminText(t, h.Bundle, "SELECT position(convert_to($1, 'UTF8') IN sealed)::text FROM auth.totp_factors", h.Secret) != "0" {
@@ -259,7 +259,7 @@ func TestS73TheAuthenticatorsSecretRestsSealedInItsRow(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INTERNAL)
 }
 
-func TestS18StepUpMakesTheSessionFresh(t *testing.T) {
+func TestS18StepUpRenewsSession(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Now().Add(-8 * time.Minute))
 	b := authtest.SetupWith(t, clk, auth.Config{})
@@ -294,7 +294,7 @@ func TestS18StepUpMakesTheSessionFresh(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
 }
 
-func TestUnansweredChallengesAreRemoved(t *testing.T) {
+func TestSweep_DeletesExpiredChallenges(t *testing.T) {
 	t.Parallel()
 	h := authtest.SetupFactorUser(t)
 	h.Challenge(t)
@@ -310,7 +310,7 @@ func TestUnansweredChallengesAreRemoved(t *testing.T) {
 	authtest.Must(t, <-done)
 }
 
-func TestS38ASignInBesideTheEnrollmentDoesNotSkipIt(t *testing.T) {
+func TestS38SignInDuringEnrollmentNeedsFactor(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	h := &authtest.FactorUser{Bundle: b, Clock: clock.NewFake(time.Now()), Email: "ada@example.org"}

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestS18AChangeOfFactorsIsTold(t *testing.T) {
+func TestS18ChangeOfFactorsInformsUser(t *testing.T) {
 	t.Parallel()
 	clk := clock.System()
 	p := authtest.SetupMail(t, clk, false)

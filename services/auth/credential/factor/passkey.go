@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// What a ceremony is for.
+	// The purposes of a ceremony.
 	purposeRegister = "register"
 	purposeSignIn   = "sign_in"
 	purposeFactor   = "factor"
@@ -27,16 +27,16 @@ const (
 	defaultPasskeyName = "Passkey"
 )
 
-// Passkeys implements the RPCs of passkeys, and judges them for sign-ins.
+// Passkeys implements the RPCs of passkeys, and verifies them for sign-ins.
 //
-// What a device is asked to sign rests in the database until it answers, and goes
-// with the answer, right or wrong. The relying party is the public URL's host,
-// and an answer counts only from the public URL's own origin.
+// The request to a device is stored until the device responds, and deleted then,
+// whether the response is right or wrong. The relying party is the host of the public
+// URL, and only responses from the origin of the public URL count.
 type Passkeys struct {
 	authv1.UnsafePasskeyServiceServer
 
 	factors *Service
-	// web is nil where the public URL has no name that a passkey could be bound to.
+	// web is nil where the public URL has no name to which a passkey could be bound.
 	web *webauthn.WebAuthn
 }
 
@@ -55,9 +55,9 @@ func newPasskeys(factors *Service, publicURL string) (*Passkeys, error) {
 	return &Passkeys{factors: factors, web: web}, nil
 }
 
-// relyingParty returns the name that passkeys are bound to and the origin that
-// they are used at; empty where the URL has an address alone, which WebAuthn does
-// not take. A machine's address of itself is called localhost.
+// relyingParty returns the host to which passkeys are bound and the origin at which
+// they are used. Both are empty where the URL has only an address, which WebAuthn does
+// not allow. A loopback address is called localhost.
 func relyingParty(publicURL string) (host, origin string, err error) {
 	u, err := url.Parse(publicURL)
 	if err != nil {
@@ -77,18 +77,18 @@ func relyingParty(publicURL string) (host, origin string, err error) {
 	return host, origin, nil
 }
 
-// Available tells whether passkeys can be used here.
+// Available reports whether passkeys can be used in this installation.
 func (p *Passkeys) Available() bool { return p.web != nil }
 
-// relyingParty returns the relying party, or says why there is none.
+// relyingParty returns the relying party, or the reason why there is none.
 func (p *Passkeys) relyingParty() (*webauthn.WebAuthn, error) {
 	if p.web == nil {
-		return nil, fault.New(faultv1.Reason_REASON_NOT_FOUND, "passkeys need a public URL with a name instead of an address")
+		return nil, fault.New(faultv1.Reason_REASON_NOT_FOUND, "passkeys need a public URL with a host name")
 	}
 	return p.web, nil
 }
 
-// webauthnUser is a user as the protocol sees one: by its id, which says nothing.
+// webauthnUser is a user in the WebAuthn protocol. The id reveals nothing.
 type webauthnUser struct {
 	id, email, displayName string
 	keys                   []webauthn.Credential
@@ -106,7 +106,7 @@ func (p webauthnUser) WebAuthnDisplayName() string { return p.displayName }
 // WebAuthnCredentials implements [webauthn.User].
 func (p webauthnUser) WebAuthnCredentials() []webauthn.Credential { return p.keys }
 
-// begin keeps what a device is asked until it answers.
+// begin stores a request to a device until the device responds.
 func (p *Passkeys) begin(ctx context.Context, purpose string, challengeHash []byte, state *webauthn.SessionData, options any) (*authv1.PasskeyCeremony, error) {
 	raw, err := json.Marshal(options)
 	if err != nil {
@@ -130,7 +130,8 @@ func (p *Passkeys) begin(ctx context.Context, purpose string, challengeHash []by
 	return &authv1.PasskeyCeremony{ChallengeId: id, PublicKey: publicKey}, nil
 }
 
-// ceremony is what a device was asked, for what, and for which sign-in.
+// ceremony is a request to a device, with its purpose and the hash of the sign-in's
+// challenge.
 type ceremony struct {
 	purpose       string
 	challengeHash []byte
@@ -145,7 +146,8 @@ func (c ceremony) session() (webauthn.SessionData, error) {
 	return state, nil
 }
 
-// shown is what a passkey's signature shows, as the amr claim says it.
+// shown returns the methods that a passkey's signature proves, as values of the amr
+// claim.
 func shown(flags protocol.AuthenticatorFlags) []string {
 	method := identity.MethodHardwareKey
 	if flags.HasBackupEligible() {
@@ -157,10 +159,10 @@ func shown(flags protocol.AuthenticatorFlags) []string {
 	return []string{method}
 }
 
-// notProven is the one answer to whatever is wrong with a passkey's answer; the
-// cause is for the log.
+// notProven is the one response to anything that is wrong with the response of a
+// passkey. The cause is logged.
 func notProven(cause error) error {
-	return fault.Wrap(cause, faultv1.Reason_REASON_FACTOR_INVALID, "the passkey was refused, or its challenge has ended")
+	return fault.Wrap(cause, faultv1.Reason_REASON_FACTOR_INVALID, "the passkey was refused, or its challenge has expired")
 }
 
 func unreadable(cause error) error {

@@ -16,9 +16,9 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// BeginSignIn asks for a passkey. For the challenge of a sign-in it asks for
-// those of its user; else for any, and then its device must verify who holds it,
-// as nothing else is shown.
+// BeginSignIn requests a passkey. For the challenge of a sign-in, one of its user's
+// passkeys is requested. Without a challenge, any passkey is, and its device must
+// verify the user, because there is no other factor.
 func (p *Passkeys) BeginSignIn(ctx context.Context, challengeID string) (*authv1.PasskeyCeremony, error) {
 	web, err := p.relyingParty()
 	if err != nil {
@@ -46,9 +46,9 @@ func (p *Passkeys) BeginSignIn(ctx context.Context, challengeID string) (*authv1
 	return p.begin(ctx, purposeFactor, hash, state, options.Response)
 }
 
-// FinishSignIn judges a passkey's answer, in a transaction without a scope, which
-// it leaves in that of the user. A refusal is no error of the transaction: what
-// was asked must be over, and a try counted.
+// FinishSignIn verifies the response of a device. The transaction has no scope at
+// first, and the user's scope afterwards. A refusal is not an error of the transaction,
+// because the request must be deleted and the attempt counted.
 func (p *Passkeys) FinishSignIn(ctx context.Context, tx postgres.Tx, challengeID string, credential *structpb.Struct) (a Completed, refusal, err error) {
 	asked, refusal, err := p.takeCeremony(ctx, tx, challengeID, purposeSignIn, purposeFactor)
 	if refusal != nil || err != nil {
@@ -70,7 +70,7 @@ func (p *Passkeys) FinishSignIn(ctx context.Context, tx postgres.Tx, challengeID
 	return a, refusal, err
 }
 
-// answerChallenge judges the passkey that answers a challenge of a sign-in.
+// answerChallenge verifies the passkey that answers the challenge of a sign-in.
 func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, asked ceremony, answer *protocol.ParsedCredentialAssertionData) (a Completed, refusal, err error) {
 	store, now := p.factors.deps.Store, p.factors.deps.Clock.Now()
 	userID, before, alive, err := store.countTry(ctx, tx, asked.challengeHash, now)
@@ -100,8 +100,8 @@ func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, asked ce
 	return a, nil, store.uncount(ctx, tx, userID)
 }
 
-// Check judges a user's passkey by itself, in a transaction of the user in an
-// organization, and answers what it shows.
+// Check verifies a user's passkey alone, in a transaction in the user's scope in an
+// organization. It returns the methods that the passkey proves.
 func (p *Passkeys) Check(ctx context.Context, tx postgres.Tx, organizationID, userID string, answer *authv1.PasskeyAnswer) (methods []string, refusal, err error) {
 	asked, refusal, err := p.takeCeremony(ctx, tx, answer.GetChallengeId(), purposeSignIn)
 	if refusal != nil || err != nil {
@@ -118,7 +118,7 @@ func (p *Passkeys) Check(ctx context.Context, tx postgres.Tx, organizationID, us
 	return shown(parsed.Response.AuthenticatorData.Flags), refusal, err
 }
 
-// takeCeremony ends what a device was asked, once.
+// takeCeremony uses up a request to a device.
 func (p *Passkeys) takeCeremony(ctx context.Context, tx postgres.Tx, challengeID string, purposes ...string) (asked ceremony, refusal, err error) {
 	if _, err := p.relyingParty(); err != nil {
 		return asked, nil, err
@@ -142,8 +142,8 @@ func parse(credential *structpb.Struct) (answer *protocol.ParsedCredentialAssert
 	return answer, nil
 }
 
-// enterUser narrows a transaction to a user where its sign-ins begin. The id may be
-// whatever a client said.
+// enterUser moves the transaction to a user's scope, in the organization in which the
+// user's sessions start. The id comes from the client and may be anything.
 func (p *Passkeys) enterUser(ctx context.Context, tx postgres.Tx, userID string) (a Completed, refusal, err error) {
 	if !id.Valid(userID) {
 		return a, notProven(errors.New("factor: no user's handle")), nil
@@ -162,9 +162,9 @@ func (p *Passkeys) enterUser(ctx context.Context, tx postgres.Tx, userID string)
 	return a, nil, postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: organizationID, UserID: userID})
 }
 
-// verify verifies a signature by the user's passkeys, and keeps what it tells of
-// its device. A count of signatures that does not grow tells of a copy of the
-// key: that is refused, and written down.
+// verify verifies a signature by one of the user's passkeys, and stores the new
+// signature count. A count that does not grow means that the key was copied: the
+// passkey is refused, and the audit trail records it.
 func (p *Passkeys) verify(ctx context.Context, tx postgres.Tx, a Completed, asked ceremony, answer *protocol.ParsedCredentialAssertionData) (refusal, err error) {
 	state, err := asked.session()
 	if err != nil {
@@ -196,6 +196,7 @@ func (p *Passkeys) verify(ctx context.Context, tx postgres.Tx, a Completed, aske
 	return nil, nil
 }
 
+// recordClone records that a passkey may have been copied.
 func (p *Passkeys) recordClone(ctx context.Context, tx postgres.Tx, a Completed) error {
 	return p.factors.deps.Trail.Append(ctx, tx, audit.Event{
 		OrganizationID: a.OrganizationID, ActorID: a.UserID, Action: "auth.passkey.clone_suspected", ResourceType: "user", ResourceID: a.UserID,

@@ -48,7 +48,7 @@ func (p *Passkeys) BeginPasskey(ctx context.Context, _ *authv1.BeginPasskeyReque
 	options, state, err := web.BeginRegistration(owner,
 		webauthn.WithExclusions(webauthn.Credentials(owner.keys).CredentialDescriptors()),
 		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{
-			// It must be found without knowing whose it is, to sign in alone.
+			// To sign in alone, it must be found without the user's id.
 			ResidentKey: protocol.ResidentKeyRequirementRequired, RequireResidentKey: protocol.ResidentKeyRequired(),
 			UserVerification: protocol.VerificationPreferred,
 		}))
@@ -58,7 +58,7 @@ func (p *Passkeys) BeginPasskey(ctx context.Context, _ *authv1.BeginPasskeyReque
 	return p.begin(ctx, purposeRegister, nil, state, options.Response)
 }
 
-// webauthnUser reads the caller with its passkeys.
+// webauthnUser returns the caller with its passkeys.
 func (p *Passkeys) webauthnUser(ctx context.Context, caller *identity.Principal) (owner webauthnUser, err error) {
 	store := p.factors.deps.Store
 	err = store.inTx(ctx, caller.OrganizationID, caller.UserID, func(ctx context.Context, tx postgres.Tx) error {
@@ -99,7 +99,7 @@ func (p *Passkeys) FinishPasskey(ctx context.Context, req *authv1.FinishPasskeyR
 		return err
 	})
 	if err = errors.Join(err, refusal); err != nil {
-		return nil, fault.From(err) // a refusal comes past the transaction, which ended what was asked
+		return nil, fault.From(err) // a refusal is returned after the transaction, which deleted the request
 	}
 	return out, nil
 }
@@ -129,7 +129,7 @@ func (p *Passkeys) verifyNew(ctx context.Context, tx postgres.Tx, userID string,
 	return key, shown(answer.Response.AttestationObject.AuthData.Flags), nil, nil
 }
 
-// register keeps a new passkey, and makes recovery codes with the first factor.
+// register stores a new passkey. With the first factor it creates recovery codes.
 func (p *Passkeys) register(ctx context.Context, tx postgres.Tx, caller *identity.Principal, k passkey, key *webauthn.Credential, methods []string) (recovery []string, err error) {
 	store := p.factors.deps.Store
 	has, err := store.enrolledIn(ctx, tx, caller.UserID)
@@ -183,7 +183,7 @@ func (p *Passkeys) DeletePasskey(ctx context.Context, req *authv1.DeletePasskeyR
 	}
 	store := p.factors.deps.Store
 	err = store.inTx(ctx, caller.OrganizationID, caller.UserID, func(ctx context.Context, tx postgres.Tx) error {
-		// Whoever removes two ways to sign in at once waits here.
+		// Concurrent removals of credentials wait here.
 		if err := p.factors.deps.Users.LockExclusive(ctx, tx, caller.UserID); err != nil {
 			return err
 		}

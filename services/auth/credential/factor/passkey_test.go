@@ -42,7 +42,7 @@ func setupPasskeyUser(t *testing.T, change ...func(*keystub.Key)) *passkeyUser {
 	return h
 }
 
-func TestAPasskeySignsInAlone(t *testing.T) {
+func TestPasskey_SignsInAlone(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		change  func(*keystub.Key)
@@ -70,7 +70,7 @@ func TestAPasskeySignsInAlone(t *testing.T) {
 	}
 }
 
-func TestAPasskeyIsASecondFactor(t *testing.T) {
+func TestPasskey_IsSecondFactor(t *testing.T) {
 	t.Parallel()
 	h := setupPasskeyUser(t)
 	h.key.Verified = false // the password is the other factor
@@ -118,7 +118,7 @@ func TestS36WrongPasskeysCountAsWrongCodes(t *testing.T) {
 	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, asked[5]))
 }
 
-func TestS40AChallengeIsAnsweredOnceAndInTime(t *testing.T) {
+func TestS40CeremonyWorksOnceAndInTime(t *testing.T) {
 	t.Parallel()
 	h := setupPasskeyUser(t)
 	answer := authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, ""))
@@ -175,7 +175,7 @@ func TestS40OriginRelyingPartyAndUserAreChecked(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-func TestS40AFallingSignCountIsRefusedAndWrittenDown(t *testing.T) {
+func TestS40FallingSignCountIsRefusedAndRecorded(t *testing.T) {
 	t.Parallel()
 	h := setupPasskeyUser(t)
 	p := h.Principal(t, h.tokens)
@@ -192,7 +192,7 @@ func TestS40AFallingSignCountIsRefusedAndWrittenDown(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-func TestS38APasskeyIsNotSkippedEither(t *testing.T) {
+func TestS38EnrolledPasskeyIsAlwaysRequired(t *testing.T) {
 	t.Parallel()
 	h := authtest.Setup(t)
 	tokens, p := h.SignUp(t, "ada@example.org")
@@ -210,7 +210,7 @@ func TestS38APasskeyIsNotSkippedEither(t *testing.T) {
 	}
 }
 
-func TestS39RemovingAPasskeyNeedsAFactor(t *testing.T) {
+func TestS39RemovingPasskeyNeedsFactor(t *testing.T) {
 	t.Parallel()
 	h := setupPasskeyUser(t)
 	remove := func(tokens *authv1.TokenResponse, id string) error {
@@ -253,7 +253,7 @@ func TestS39RemovingAPasskeyNeedsAFactor(t *testing.T) {
 	}
 }
 
-func TestRegisteringIsForWhomItWasAskedAndOnce(t *testing.T) {
+func TestFinishPasskey_WrongUserOrSecondUse_IsRefused(t *testing.T) {
 	t.Parallel()
 	h := setupPasskeyUser(t)
 	bob, _ := h.SignUp(t, "bob@example.org")
@@ -280,7 +280,7 @@ func TestRegisteringIsForWhomItWasAskedAndOnce(t *testing.T) {
 	authtest.WantReason(t, finish(bob, asked.GetChallengeId(), map[string]any{"id": "nonsense"}), faultv1.Reason_REASON_FACTOR_INVALID)
 }
 
-func TestS18PasskeysNeedAFreshSignIn(t *testing.T) {
+func TestS18PasskeysNeedRecentSignIn(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Now().Add(-8 * time.Minute))
 	b := authtest.SetupWith(t, clk, auth.Config{})
@@ -290,7 +290,7 @@ func TestS18PasskeysNeedAFreshSignIn(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 }
 
-func TestS16APasskeyOfAnUnconfirmedAddressDoesNotSignIn(t *testing.T) {
+func TestS16PasskeyOfUnconfirmedAddressCannotSignIn(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), true)
 	p.Operator(t)
@@ -304,7 +304,7 @@ func TestS16APasskeyOfAnUnconfirmedAddressDoesNotSignIn(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 }
 
-func TestASecondFactorMoreLeavesTheOtherSessionsAlone(t *testing.T) {
+func TestEnroll_AnotherFactor_KeepsOtherSessions(t *testing.T) {
 	t.Parallel()
 	h := setupPasskeyUser(t)
 	other, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))

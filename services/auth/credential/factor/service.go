@@ -20,32 +20,34 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/key"
 )
 
-// Sessions ends a user's sessions: one, or all but one.
+// Sessions ends a user's sessions.
 type Sessions interface {
+	// End ends one session, or all of them when sessionID is empty, except the session
+	// kept.
 	End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (ended int, err error)
 }
 
-// Mail takes letters in the transaction of what causes them.
+// Mail queues emails.
 type Mail interface {
-	// Enqueue has a letter sent when the transaction commits.
+	// Enqueue queues an email in the caller's transaction.
 	Enqueue(ctx context.Context, tx postgres.Tx, l mailing.Message) error
 }
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store    *Store
 	Users    *user.Store
 	Sessions Sessions
 	Mail     Mail
-	// SecretKey is the installation's, of 32 bytes.
+	// SecretKey is the installation's secret of 32 bytes.
 	SecretKey []byte
-	// PublicURL is the address that passkeys are bound to.
+	// PublicURL is the address to which passkeys are bound.
 	PublicURL string
 	Trail     *audit.Trail
 	Clock     clock.Clock
 }
 
-// Service implements the RPCs of second factors, and judges them for sign-ins.
+// Service implements the RPCs of second factors, and verifies them for sign-ins.
 type Service struct {
 	authv1.UnsafeFactorServiceServer
 
@@ -89,7 +91,7 @@ func (s *Service) Sweeps() []room.Sweep {
 	return []room.Sweep{{Name: "delete expired challenges and counts of wrong codes", Do: s.sweep}}
 }
 
-// sweep deletes expired challenges, and the counts of wrong codes from past hours.
+// sweep deletes expired challenges, and the counts of wrong codes of past hours.
 func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }
@@ -165,7 +167,7 @@ func (s *Service) ConfirmTotp(ctx context.Context, req *authv1.ConfirmTotpReques
 		return s.enroll(ctx, tx, p, !had.any(), identity.MethodOTP)
 	})
 	if err == nil {
-		err = refusal // past the transaction, which counted the code
+		err = refusal // after the transaction, which counted the code
 	}
 	if err != nil {
 		return nil, err
@@ -173,8 +175,8 @@ func (s *Service) ConfirmTotp(ctx context.Context, req *authv1.ConfirmTotpReques
 	return &authv1.RecoveryCodes{RecoveryCodes: codes}, nil
 }
 
-// confirmPending judges the code by which an authenticator is confirmed, and
-// confirms it.
+// confirmPending verifies the code of a new authenticator, and confirms the
+// authenticator.
 func (s *Service) confirmPending(ctx context.Context, tx postgres.Tx, userID, code string) (refusal, err error) {
 	now := s.deps.Clock.Now()
 	t, found, err := s.deps.Store.totp(ctx, tx, userID)
@@ -182,7 +184,7 @@ func (s *Service) confirmPending(ctx context.Context, tx postgres.Tx, userID, co
 		return nil, err
 	}
 	if !found || t.confirmed || now.Sub(t.created) > pendingTTL {
-		return nil, fault.NotFound("authenticator that waits to be confirmed")
+		return nil, fault.NotFound("authenticator to be confirmed")
 	}
 	wrong, err := s.count(ctx, tx, userID)
 	if err != nil {
@@ -204,8 +206,8 @@ func (s *Service) confirmPending(ctx context.Context, tx postgres.Tx, userID, co
 	return nil, s.deps.Store.uncount(ctx, tx, userID)
 }
 
-// enroll makes a new factor take effect: the caller's session has shown it. With
-// the first one the user's other sessions end, which have shown none.
+// enroll makes a new factor take effect. The caller's session has used it. The first
+// factor ends the user's other sessions, which have used none.
 func (s *Service) enroll(ctx context.Context, tx postgres.Tx, p *identity.Principal, first bool, methods ...string) error {
 	if err := s.deps.Store.addMethods(ctx, tx, p.SessionID, p.UserID, methods); err != nil {
 		return err
@@ -216,7 +218,7 @@ func (s *Service) enroll(ctx context.Context, tx postgres.Tx, p *identity.Princi
 	if !first {
 		return nil
 	}
-	// A sign-in that found no factor must be found, or find this one.
+	// A sign-in that found no factor either has its session ended below, or waits.
 	if err := s.deps.Users.LockExclusive(ctx, tx, p.UserID); err != nil {
 		return err
 	}

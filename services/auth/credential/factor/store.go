@@ -11,10 +11,10 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// sweepMost bounds one statement of a sweep, so that it holds few locks.
+// sweepMost bounds one statement of a sweep, so that it locks few rows.
 const sweepMost = 1000
 
-// Store keeps factors and challenges in Postgres.
+// Store stores factors and challenges in Postgres.
 type Store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
@@ -52,7 +52,7 @@ type authenticator struct {
 	created   time.Time
 }
 
-// totp returns a user's authenticator; false when there is none.
+// totp returns a user's authenticator. It returns false when there is none.
 func (s *Store) totp(ctx context.Context, tx pgx.Tx, userID string) (authenticator, bool, error) {
 	t, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (authenticator, error) {
 		var a authenticator
@@ -65,8 +65,8 @@ func (s *Store) totp(ctx context.Context, tx pgx.Tx, userID string) (authenticat
 	return t, err == nil, err
 }
 
-// putTOTP keeps an authenticator that waits to be confirmed, in place of another
-// such; false when one is confirmed.
+// putTOTP stores a new authenticator, and replaces an unconfirmed one. It returns false
+// when the user has a confirmed one.
 func (s *Store) putTOTP(ctx context.Context, tx pgx.Tx, userID string, t authenticator) (bool, error) {
 	n, err := postgres.TxExec(ctx, tx, `INSERT INTO totp_factors (id, user_id, sealed, created_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (user_id) DO UPDATE SET id = excluded.id, sealed = excluded.sealed, created_at = excluded.created_at, last_step = 0
@@ -74,20 +74,20 @@ func (s *Store) putTOTP(ctx context.Context, tx pgx.Tx, userID string, t authent
 	return n == 1, err
 }
 
-// useStep takes a code's step, of which each works once and none before it; false
-// when it is too late for it.
+// useStep uses up the step of a code. It returns false when this step or a later one
+// was used before.
 func (s *Store) useStep(ctx context.Context, tx pgx.Tx, id string, step int64) (bool, error) {
 	n, err := postgres.TxExec(ctx, tx, "UPDATE totp_factors SET last_step = $2 WHERE id = $1 AND last_step < $2", id, step)
 	return n == 1, err
 }
 
-// confirm makes an authenticator count; false when it did already.
+// confirm confirms an authenticator. It returns false when it was confirmed already.
 func (s *Store) confirm(ctx context.Context, tx pgx.Tx, id string, now time.Time) (bool, error) {
 	n, err := postgres.TxExec(ctx, tx, "UPDATE totp_factors SET confirmed_at = $2 WHERE id = $1 AND confirmed_at IS NULL", id, now)
 	return n == 1, err
 }
 
-// deleteTOTP removes a user's authenticator; false when there was none.
+// deleteTOTP deletes a user's authenticator. It returns false when there was none.
 func (s *Store) deleteTOTP(ctx context.Context, tx pgx.Tx, userID string) (bool, error) {
 	n, err := postgres.TxExec(ctx, tx, "DELETE FROM totp_factors WHERE user_id = $1", userID)
 	return n == 1, err
@@ -106,7 +106,7 @@ func (s *Store) putRecoveryCodes(ctx context.Context, tx pgx.Tx, userID string, 
 	return nil
 }
 
-// dropUselessCodes removes the recovery codes of a user who has no factor left.
+// dropUselessCodes deletes the recovery codes of a user without any other factor.
 func (s *Store) dropUselessCodes(ctx context.Context, tx pgx.Tx, userID string) error {
 	_, err := postgres.TxExec(ctx, tx, `DELETE FROM recovery_codes WHERE user_id = $1
 		AND NOT EXISTS (SELECT FROM totp_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL)
@@ -114,14 +114,14 @@ func (s *Store) dropUselessCodes(ctx context.Context, tx pgx.Tx, userID string) 
 	return err
 }
 
-// useRecoveryCode uses a recovery code up; false when there is none such.
+// useRecoveryCode uses up a recovery code. It returns false when the user has no such
+// code.
 func (s *Store) useRecoveryCode(ctx context.Context, tx pgx.Tx, userID string, hash []byte) (bool, error) {
 	n, err := postgres.TxExec(ctx, tx, "DELETE FROM recovery_codes WHERE user_id = $1 AND code_hash = $2", userID, hash)
 	return n == 1, err
 }
 
-// DeleteAll removes every factor of a user, in a transaction of that user, as if
-// none had been enrolled.
+// DeleteAll deletes every factor of a user, in a transaction in the user's scope.
 func (s *Store) DeleteAll(ctx context.Context, tx pgx.Tx, userID string) error {
 	for _, table := range []string{"totp_factors", "passkeys", "recovery_codes", "factor_challenges", "factor_tries"} {
 		if _, err := postgres.TxExec(ctx, tx, "DELETE FROM "+table+" WHERE user_id = $1", userID); err != nil {
@@ -137,7 +137,8 @@ func (s *Store) insertChallenge(ctx context.Context, userID string, hash []byte,
 	return err
 }
 
-// countTry counts a try of a challenge; false when it is over.
+// countTry counts an attempt at a challenge. It returns false when the challenge has
+// expired or was attempted too often.
 func (s *Store) countTry(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time) (userID string, shown []string, alive bool, err error) {
 	_, err = postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (bool, error) {
 		return true, row.Scan(&userID, &shown)
@@ -153,9 +154,9 @@ func (s *Store) deleteChallenge(ctx context.Context, tx pgx.Tx, hash []byte) err
 	return err
 }
 
-// count counts a code of a user as wrong before it is judged, so that tries at
-// once are bounded too. It returns how many there are within the window, including
-// this one, or the time until which no more are accepted.
+// count counts a code as wrong before it is verified, so that concurrent attempts are
+// limited too. It returns how many there are in the window, including this one, or the
+// time until which no more are accepted.
 func (s *Store) count(ctx context.Context, tx pgx.Tx, userID string, now time.Time) (wrong int, until time.Time, err error) {
 	wrong, err = postgres.TxOne(ctx, tx, pgx.RowTo[int], `INSERT INTO factor_tries AS t (user_id, begins_at, wrong) VALUES ($1, $2, 1)
 		ON CONFLICT (user_id) DO UPDATE SET
@@ -169,17 +170,17 @@ func (s *Store) count(ctx context.Context, tx pgx.Tx, userID string, now time.Ti
 	return 0, begins.Add(wrongWindow), err
 }
 
-// uncount takes a code back that turned out to be right.
+// uncount uncounts a code that turned out to be right.
 func (s *Store) uncount(ctx context.Context, tx pgx.Tx, userID string) error {
 	_, err := postgres.TxExec(ctx, tx, "UPDATE factor_tries SET wrong = wrong - 1 WHERE user_id = $1", userID)
 	return err
 }
 
-// addMethods adds to what a session's user has shown.
+// addMethods adds to the methods of a session.
 func (s *Store) addMethods(ctx context.Context, tx pgx.Tx, sessionID, userID string, methods []string) error {
 	shown, err := postgres.TxOne(ctx, tx, pgx.RowTo[[]string], "SELECT methods FROM sessions WHERE id = $1 AND user_id = $2 FOR UPDATE", sessionID, userID)
 	if errors.Is(err, postgres.ErrNoRows) {
-		return nil // it has just ended
+		return nil // the session has just ended
 	}
 	if err != nil {
 		return err

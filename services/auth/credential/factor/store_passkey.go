@@ -15,7 +15,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// list is what may be asked of the list.
+// list declares how passkeys are ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "passkeys",
 	ID:           "id",
@@ -58,13 +58,13 @@ func scanPasskey(row pgx.CollectableRow) (webauthn.Credential, error) {
 	return key, err
 }
 
-// passkeys returns a user's passkeys as the protocol needs them.
+// passkeys returns a user's passkeys as WebAuthn credentials.
 func (s *Store) passkeys(ctx context.Context, tx pgx.Tx, userID string) ([]webauthn.Credential, error) {
 	return postgres.TxAll(ctx, tx, scanPasskey, passkeyColumns, userID)
 }
 
-// challengeUser returns whose sign-in a challenge is, with the user's passkeys; none
-// when it is over.
+// challengeUser returns the user of a challenge, with the user's passkeys. There are
+// none when the challenge has expired.
 func (s *Store) challengeUser(ctx context.Context, hash []byte, now time.Time) (userID string, keys []webauthn.Credential, err error) {
 	userID, err = postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[string], "SELECT factor_challenge_user($1, $2)::text", hash, now)
 	if errors.Is(err, postgres.ErrNoRows) {
@@ -91,8 +91,8 @@ func (s *Store) insertPasskey(ctx context.Context, tx pgx.Tx, userID, rpID strin
 	return err
 }
 
-// usePasskey keeps what a signature told of its device; false when its count did
-// not grow past that of another signature. Devices that do not count say zero.
+// usePasskey stores the state of a passkey after a signature. It returns false when the
+// signature count did not grow. Devices that do not count send zero.
 func (s *Store) usePasskey(ctx context.Context, tx pgx.Tx, key *webauthn.Credential, now time.Time) (bool, error) {
 	record, err := postgres.JSON(key)
 	if err != nil {
@@ -104,14 +104,14 @@ func (s *Store) usePasskey(ctx context.Context, tx pgx.Tx, key *webauthn.Credent
 	return n == 1, err
 }
 
-// deletePasskey removes a passkey of a user; false when there is none such.
+// deletePasskey deletes a passkey of a user. It returns false when there was none.
 func (s *Store) deletePasskey(ctx context.Context, tx pgx.Tx, userID, id string) (bool, error) {
 	n, err := postgres.TxExec(ctx, tx, "DELETE FROM passkeys WHERE user_id = $1 AND id = $2", userID, id)
 	return n == 1, err
 }
 
-// signsIn tells whether anything signs a user in, in a transaction that holds the user:
-// a password, a passkey, or somebody at a provider.
+// signsIn reports whether a user has any credential to sign in: a password, a passkey,
+// or an identity at a provider. The transaction has locked the user.
 func (s *Store) signsIn(ctx context.Context, tx pgx.Tx, userID string) (bool, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM users WHERE id = $1 AND password_hash <> '')
 		OR EXISTS (SELECT FROM passkeys WHERE user_id = $1) OR EXISTS (SELECT FROM identities WHERE user_id = $1)`, userID)
@@ -124,8 +124,8 @@ func (s *Store) insertCeremony(ctx context.Context, hash []byte, c ceremony, exp
 	return err
 }
 
-// takeCeremony ends a ceremony and returns it; false when it is over, or was for
-// something else.
+// takeCeremony deletes a ceremony and returns it. It returns false when the ceremony
+// has expired or had another purpose.
 func (s *Store) takeCeremony(ctx context.Context, tx pgx.Tx, hash []byte, purposes []string, now time.Time) (ceremony, bool, error) {
 	c, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (ceremony, error) {
 		var c ceremony

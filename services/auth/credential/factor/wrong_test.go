@@ -14,7 +14,7 @@ const wrongCodes = "Wrong sign-in codes for your account"
 
 // S93: the user gets one mail an hour when somebody who knows the password tries
 // codes.
-func TestS93WrongCodesAfterARightPasswordAreTold(t *testing.T) {
+func TestS93WrongCodesInformUser(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Now())
 	p := authtest.SetupMail(t, clk, false)

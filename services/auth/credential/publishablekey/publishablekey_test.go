@@ -16,7 +16,7 @@ import (
 
 // S55: a key stands for its organization on pages of its origins, exactly, until it
 // is disabled or deleted.
-func TestS55TheLifeOfAPublishableKey(t *testing.T) {
+func TestS55PublishableKeyWorksOnItsOrigins(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -76,7 +76,7 @@ func TestS55TheLifeOfAPublishableKey(t *testing.T) {
 }
 
 // S44, S55: what a key cannot be is refused on its field.
-func TestS55PublishableKeysThatCannotBe(t *testing.T) {
+func TestS55InvalidPublishableKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, _ := b.SignUp(t, "ada@example.org")
@@ -117,7 +117,7 @@ func TestS55PublishableKeysThatCannotBe(t *testing.T) {
 
 // S41, S46: a key of another organization is as if absent, and who may only see keys
 // changes none.
-func TestS41ForeignPublishableKeysAreAbsent(t *testing.T) {
+func TestS41PublishableKeyOfOtherOrganizationIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")

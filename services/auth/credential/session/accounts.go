@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// Accounts makes accounts: a user with a personal organization that it owns.
+// Accounts creates accounts: a user with a personal organization.
 type Accounts struct {
 	store         *Store
 	users         *user.Store
@@ -23,19 +23,21 @@ type Accounts struct {
 	clock         clock.Clock
 }
 
-// NewAccounts returns a maker of accounts.
+// NewAccounts returns a creator of accounts.
 func NewAccounts(store *Store, users *user.Store, organizations *organization.Store, hasher *user.Hasher, trail *audit.Trail, clk clock.Clock) *Accounts {
 	return &Accounts{store: store, users: users, organizations: organizations, hasher: hasher, trail: trail, clock: clk}
 }
 
-// account is what becomes of a sign-up.
+// account is a new account.
 type account struct {
 	user         user.User
 	organization organization.Organization
-	// actorID is who makes it: the user itself, or empty for the caller.
+	// actorID is the actor in the audit trail: the user itself, or empty for the
+	// caller.
 	actorID string
 }
 
+// prepare returns the account of a sign-up, with its password hashed.
 func (a *Accounts) prepare(ctx context.Context, email, password, displayName string) (account, error) {
 	if err := user.CheckPassword(password, email); err != nil {
 		return account{}, err
@@ -46,7 +48,7 @@ func (a *Accounts) prepare(ctx context.Context, email, password, displayName str
 	return acc, err
 }
 
-// draft is an account that still lacks its password.
+// draft returns an account without a password.
 func (a *Accounts) draft(email, displayName string) account {
 	now, name, userID := clock.Stamp(a.clock), user.NameFor(displayName, email), id.New()
 	return account{
@@ -80,21 +82,23 @@ func (a *Accounts) insert(ctx context.Context, tx postgres.Tx, acc account) erro
 	})
 }
 
-// CreateConfirmed makes the account of somebody whose address is known to be theirs, in a
-// transaction that it makes the new user's; with an empty hash, an account that no
-// password opens. A taken address is EMAIL_TAKEN.
+// CreateConfirmed creates the account of a user whose address is confirmed. With an
+// empty hash, no password opens the account. It leaves the transaction in the new
+// user's scope. An address that has an account is EMAIL_TAKEN.
 func (a *Accounts) CreateConfirmed(ctx context.Context, tx postgres.Tx, email, passwordHash, displayName string) (user.Account, error) {
 	acc := a.draft(email, displayName)
 	acc.user.PasswordHash, acc.user.EmailVerified = passwordHash, true
 	return a.insertScoped(ctx, tx, acc)
 }
 
-// CreateUnconfirmed is [Accounts.Confirmed] for somebody who is only said to have the
-// address; no password opens the account.
+// CreateUnconfirmed is [Accounts.CreateConfirmed] for an unconfirmed address. No
+// password opens the account.
 func (a *Accounts) CreateUnconfirmed(ctx context.Context, tx postgres.Tx, email, displayName string) (user.Account, error) {
 	return a.insertScoped(ctx, tx, a.draft(email, displayName))
 }
 
+// insertScoped inserts an account in a transaction that it moves to the new user's
+// scope.
 func (a *Accounts) insertScoped(ctx context.Context, tx postgres.Tx, acc account) (user.Account, error) {
 	made := user.Account{UserID: acc.user.ID, Verified: acc.user.EmailVerified, Locale: acc.user.Locale, OrganizationID: acc.organization.ID}
 	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: made.OrganizationID, UserID: made.UserID}); err != nil {
@@ -103,10 +107,10 @@ func (a *Accounts) insertScoped(ctx context.Context, tx postgres.Tx, acc account
 	return made, a.insert(ctx, tx, acc)
 }
 
-// Create makes an account on the word of whoever runs the installation, outside
-// of sign-up: an operator's when operator is set.
+// Create creates an account for the administrator of the installation, outside of
+// sign-up. The user is an operator when operator is set.
 func (a *Accounts) Create(ctx context.Context, email, password, displayName string, operator bool) error {
-	// Others have their contract check this.
+	// The contracts check this for other callers.
 	if address, err := mail.ParseAddress(email); err != nil || address.Address != email {
 		return fault.Invalid("email", "must be an address")
 	}
@@ -114,7 +118,7 @@ func (a *Accounts) Create(ctx context.Context, email, password, displayName stri
 	return err
 }
 
-// CreateByOperator makes an account on an operator's word, outside of sign-up.
+// CreateByOperator creates an account for an operator, outside of sign-up.
 func (a *Accounts) CreateByOperator(ctx context.Context, email, password, displayName string) (user.User, error) {
 	return a.create(ctx, email, password, displayName, false)
 }
@@ -130,8 +134,8 @@ func (a *Accounts) create(ctx context.Context, email, password, displayName stri
 	})
 }
 
-// EnsureOperator makes an operator's account when the installation has no
-// operator yet, and tells whether it did.
+// EnsureOperator creates an operator's account when the installation has no operator
+// yet, and reports whether it did.
 func (a *Accounts) EnsureOperator(ctx context.Context, email, password string) (created bool, err error) {
 	if err := user.CheckPassword(password, email); err != nil {
 		return false, err
@@ -144,7 +148,7 @@ func (a *Accounts) EnsureOperator(ctx context.Context, email, password string) (
 		if err != nil || exists {
 			return err
 		}
-		// Only now: hashing takes 19 MiB, and every start comes through here.
+		// The password is hashed only when needed: hashing takes 19 MiB at each start.
 		if acc.user.PasswordHash, err = a.hasher.Hash(ctx, password); err != nil {
 			return err
 		}

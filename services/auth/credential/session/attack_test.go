@@ -17,7 +17,7 @@ import (
 
 // S17: whoever signs up with one address in several spellings at once has one
 // account, and no answer tells of a fault.
-func TestS17SpellingsOfOneAddressAreOneAccount(t *testing.T) {
+func TestS17SpellingsOfAddressAreOneAccount(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	spellings := []string{"Ada@example.org", "ada@example.org", "ADA@EXAMPLE.ORG", "ａda@example.org", "ada@ｅxample.org"}
@@ -41,7 +41,7 @@ func TestS17SpellingsOfOneAddressAreOneAccount(t *testing.T) {
 }
 
 // S21: whatever ends a session, nothing is refreshed from it.
-func TestS21NothingIsRefreshedAfterTheEnd(t *testing.T) {
+func TestS21EndedSessionCannotRefresh(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*testing.T, *authtest.Bundle, *authv1.TokenResponse) error{
 		"signed out": func(t *testing.T, b *authtest.Bundle, tokens *authv1.TokenResponse) error {
@@ -80,7 +80,7 @@ func TestS21NothingIsRefreshedAfterTheEnd(t *testing.T) {
 }
 
 // S25: a session has an age past which no refresh leads.
-func TestS25RefreshingDoesNotMakeASessionOlderThanItMayBe(t *testing.T) {
+func TestS25RefreshingDoesNotExtendSession(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	b := authtest.SetupWith(t, clk, auth.Config{})
@@ -101,7 +101,7 @@ func TestS25RefreshingDoesNotMakeASessionOlderThanItMayBe(t *testing.T) {
 }
 
 // S25: nor does going from one organization to another and back.
-func TestS25SwitchingDoesNotMakeASignInLastLonger(t *testing.T) {
+func TestS25SwitchingDoesNotExtendSession(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now().Add(-session.TTL / 2))
 	b := authtest.SetupWith(t, clk, auth.Config{})
@@ -120,7 +120,7 @@ func TestS25SwitchingDoesNotMakeASignInLastLonger(t *testing.T) {
 
 // S3: what refreshes, what signs programs in and what a service has are no
 // access tokens.
-func TestS3OtherSecretsAreNoAccessTokens(t *testing.T) {
+func TestS3OtherSecretsAreNotAccessTokens(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, _ := b.SignUp(t, "ada@example.org")

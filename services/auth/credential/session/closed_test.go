@@ -12,7 +12,7 @@ import (
 
 // Where sign-up is closed, an invitation opens it to the address that it was mailed
 // to, and whoever runs the installation makes accounts.
-func TestAClosedSignUpTakesAnInvitation(t *testing.T) {
+func TestSignUp_Closed_NeedsInvitation(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMailWith(t, clock.System(), auth.Config{SignUpClosed: true})
 	ask := func(address, token string) error {

@@ -12,31 +12,31 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/mailing"
 )
 
-// mailNewDevice tells a user of a sign-in, who may not have been the one.
+// mailNewDevice informs a user about a sign-in, because it may be somebody else's.
 const mailNewDevice mailing.Kind = "new_device"
 
 const (
-	// Addresses of one provider are near each other, and change from day to day.
+	// The addresses of one provider have a common prefix, and change from day to day.
 	nearIPv4 = 16
 	nearIPv6 = 32
 )
 
-// Mail takes letters in the transaction of what causes them.
+// Mail queues emails.
 type Mail interface {
-	// Enqueue has a letter sent when the transaction commits.
+	// Enqueue queues an email in the caller's transaction.
 	Enqueue(ctx context.Context, tx postgres.Tx, l mailing.Message) error
 }
 
-// device is where a session came from.
+// device is the device of a session.
 type device struct{ userAgent, address string }
 
-// resembles tells whether two sessions may well come from one device: the same program,
-// in whatever version, from somewhere near.
+// resembles reports whether two sessions may come from one device: the same program, in
+// any version, from a nearby address.
 func (d device) resembles(other device) bool {
 	return program(d.userAgent) == program(other.userAgent) && near(d.address, other.address)
 }
 
-// program is a user agent without its versions.
+// program returns a user agent without its versions.
 func program(userAgent string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' || r == '.' || r == '_' {
@@ -46,6 +46,7 @@ func program(userAgent string) string {
 	}, userAgent)
 }
 
+// near reports whether two addresses have a common prefix.
 func near(a, b string) bool {
 	ipA, errA := netip.ParseAddr(a)
 	ipB, errB := netip.ParseAddr(b)
@@ -60,9 +61,9 @@ func near(a, b string) bool {
 	return ipA.Is4() == ipB.Is4() && netip.PrefixFrom(ipA, bits).Contains(ipB)
 }
 
-// notifyNewDevice writes to the user of a session that is about to open when it comes from
-// another device than the sessions before. The first session of an account is no
-// news.
+// notifyNewDevice queues an email to the user of a new session when the session comes
+// from another device than the sessions before. The first session of an account causes
+// none.
 func (s *Service) notifyNewDevice(ctx context.Context, tx postgres.Tx, session Session, u user.User) error {
 	before, err := s.deps.Store.devices(ctx, tx, u.ID)
 	if err != nil {
@@ -83,8 +84,8 @@ func (s *Service) notifyNewDevice(ctx context.Context, tx postgres.Tx, session S
 	})
 }
 
-// describe says what a device is, in words of our own: whoever signs in chooses
-// the user agent, and must not write the letter by it.
+// describe names a device with fixed words. The client chooses the user agent, and must
+// not be able to write text into the email.
 func describe(userAgent string) string {
 	browser := firstName(userAgent, [][2]string{
 		{"Edg", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"},
@@ -103,6 +104,7 @@ func describe(userAgent string) string {
 	}
 }
 
+// firstName returns the name of the first entry whose mark is in a user agent.
 func firstName(userAgent string, names [][2]string) string {
 	for _, name := range names {
 		if strings.Contains(userAgent, name[0]) {

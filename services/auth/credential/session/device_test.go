@@ -9,7 +9,7 @@ const (
 	written = "Your account is blocked, visit http://evil.test"
 )
 
-func TestDevicesThatAreAlike(t *testing.T) {
+func TestDevice_Resembles(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		a, b device
@@ -31,7 +31,7 @@ func TestDevicesThatAreAlike(t *testing.T) {
 	}
 }
 
-func TestDescribeSaysNothingThatTheDeviceWrote(t *testing.T) {
+func TestDescribe_UsesOnlyFixedWords(t *testing.T) {
 	t.Parallel()
 	for agent, want := range map[string]string{
 		chrome: "Chrome on Windows", safari: "Safari on an iPhone", written: "an unknown program", "": "an unknown program",

@@ -31,11 +31,11 @@ func (s *Service) FinishPasskeySignIn(ctx context.Context, req *authv1.FinishPas
 	})
 }
 
-// finishChallenge opens the session of a sign-in that judge finds complete, in one
-// transaction with it. A refusal of judge is carried past the transaction, which
-// has counted the try.
-func (s *Service) finishChallenge(ctx context.Context, judge func(ctx context.Context, tx postgres.Tx) (a factor.Completed, refusal, err error)) (*authv1.TokenResponse, error) {
-	// The key comes first: once answered, a challenge must not go unanswered.
+// finishChallenge opens the session of a sign-in that verify completes, in the same
+// transaction. A refusal by verify is returned after the transaction, which counts the
+// attempt.
+func (s *Service) finishChallenge(ctx context.Context, verify func(ctx context.Context, tx postgres.Tx) (a factor.Completed, refusal, err error)) (*authv1.TokenResponse, error) {
+	// The key is read first, so that no challenge is used up without a response.
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (s *Service) finishChallenge(ctx context.Context, judge func(ctx context.Co
 	var refusal error
 	err = s.deps.Store.inTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
 		var a factor.Completed
-		if a, refusal, err = judge(ctx, tx); refusal != nil || err != nil {
+		if a, refusal, err = verify(ctx, tx); refusal != nil || err != nil {
 			return err
 		}
 		session = s.newSession(ctx, a.OrganizationID, a.UserID, a.Methods)
@@ -55,7 +55,7 @@ func (s *Service) finishChallenge(ctx context.Context, judge func(ctx context.Co
 			return err
 		}
 		if s.deps.Addresses.Required() && !u.EmailVerified {
-			return wrongCredentials() // as with a password
+			return wrongCredentials() // the same response as for a wrong password
 		}
 		if err := s.notifyNewDevice(ctx, tx, session, u); err != nil {
 			return err
@@ -69,8 +69,8 @@ func (s *Service) finishChallenge(ctx context.Context, judge func(ctx context.Co
 	return s.tokens(signing, session, holder, token)
 }
 
-// check judges a credential in the transaction that it renews a session in, and
-// answers what it shows.
+// check verifies a credential in the transaction that renews a session, and returns the
+// methods of the credential.
 type check func(ctx context.Context, tx postgres.Tx) (methods []string, refusal, err error)
 
 // StepUp implements the RPC.
@@ -99,9 +99,9 @@ func (s *Service) StepUp(ctx context.Context, req *authv1.StepUpRequest) (*authv
 	}
 }
 
-// checkPassword judges the caller's password outside of any transaction, as
-// hashing takes its time. It is not enough where a second factor is enrolled:
-// whoever took the session over may well know the password.
+// checkPassword verifies the caller's password. It runs outside of any transaction,
+// because hashing is slow. A password is not enough where a second factor is enrolled:
+// an attacker who took over the session may know the password.
 func (s *Service) checkPassword(ctx context.Context, p *identity.Principal, password string) error {
 	enrolled, err := s.deps.Factors.Methods(ctx, p.UserID)
 	if err != nil {
@@ -126,8 +126,8 @@ func (s *Service) checkPassword(ctx context.Context, p *identity.Principal, pass
 	return err
 }
 
-// stepUp renews the caller's session for a credential.
-func (s *Service) stepUp(ctx context.Context, p *identity.Principal, judge check) (*authv1.TokenResponse, error) {
+// stepUp renews the caller's session after a credential.
+func (s *Service) stepUp(ctx context.Context, p *identity.Principal, verify check) (*authv1.TokenResponse, error) {
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (s *Service) stepUp(ctx context.Context, p *identity.Principal, judge check
 	var refusal error
 	err = s.deps.Store.inTx(ctx, p.OrganizationID, p.UserID, func(ctx context.Context, tx postgres.Tx) error {
 		var methods []string
-		if methods, refusal, err = judge(ctx, tx); refusal != nil || err != nil {
+		if methods, refusal, err = verify(ctx, tx); refusal != nil || err != nil {
 			return err
 		}
 		session, holder, err = s.renew(ctx, tx, p, methods, hash)
@@ -150,6 +150,7 @@ func (s *Service) stepUp(ctx context.Context, p *identity.Principal, judge check
 	return s.tokens(signing, session, holder, token)
 }
 
+// renew stores the new methods and the new refresh token of a session.
 func (s *Service) renew(ctx context.Context, tx postgres.Tx, p *identity.Principal, methods []string, hash []byte) (Session, subject, error) {
 	now := s.deps.Clock.Now()
 	session, alive, err := s.deps.Store.current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, now)

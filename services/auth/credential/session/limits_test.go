@@ -63,7 +63,7 @@ func wantThrottled(t *testing.T, err error) {
 	}
 }
 
-func TestS11WrongPasswordsFromOneAddressLockThatAddressOutAlone(t *testing.T) {
+func TestS11WrongPasswordsLimitOnlyTheirAddress(t *testing.T) {
 	t.Parallel()
 	l := setupThrottled(t)
 	l.SignUp(t, "ada@example.org")
@@ -94,7 +94,7 @@ func TestS11WrongPasswordsFromOneAddressLockThatAddressOutAlone(t *testing.T) {
 	authtest.Must(t, l.trySignIn(t.Context(), "2001:db8::1", "ada@example.org", authtest.Password))
 }
 
-func TestRightPasswordsAreNotThrottled(t *testing.T) {
+func TestSignIn_RightPasswords_AreNotLimited(t *testing.T) {
 	t.Parallel()
 	l := setupThrottled(t)
 	l.SignUp(t, "ada@example.org")
@@ -103,7 +103,7 @@ func TestRightPasswordsAreNotThrottled(t *testing.T) {
 	}
 }
 
-func TestS12OnePasswordOverManyAccountsIsThrottled(t *testing.T) {
+func TestS12OnePasswordForManyAccountsIsLimited(t *testing.T) {
 	t.Parallel()
 	l := setupThrottled(t)
 	for name, address := range map[string]func(i int) string{
@@ -127,7 +127,7 @@ func TestS12OnePasswordOverManyAccountsIsThrottled(t *testing.T) {
 	authtest.Must(t, l.trySignIn(t.Context(), "2001:db8:0:2::1", "ada@example.org", authtest.Password))
 }
 
-func TestPasswordsOfAStepUpAreThrottled(t *testing.T) {
+func TestStepUp_WrongPasswords_AreLimited(t *testing.T) {
 	t.Parallel()
 	l := setupThrottled(t)
 	tokens, _ := l.SignUp(t, "ada@example.org")
@@ -141,7 +141,7 @@ func TestPasswordsOfAStepUpAreThrottled(t *testing.T) {
 }
 
 // S11: a password is guessed no faster by who is signed in, wherever it is asked for.
-func TestS11PasswordsOfTheSignedInAreThrottled(t *testing.T) {
+func TestS11WrongPasswordsOfSignedInUserAreLimited(t *testing.T) {
 	t.Parallel()
 	l := setupThrottled(t)
 	tokens, _ := l.SignUp(t, "ada@example.org")
@@ -177,7 +177,7 @@ func TestS11PasswordsOfTheSignedInAreThrottled(t *testing.T) {
 
 // S12: a network guesses at codes of mails no more than at passwords, however many
 // sign-ins it begins; others go on.
-func TestS12MailCodesOfOneNetworkAreThrottled(t *testing.T) {
+func TestS12EmailCodesOfNetworkAreLimited(t *testing.T) {
 	t.Parallel()
 	l := setupThrottled(t)
 	try := func(address string) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestASignInFromANewDeviceIsToldOnce(t *testing.T) {
+func TestSignIn_NewDevice_InformsUserOnce(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	l := &throttled{Bundle: p.Bundle, gateway: serviceToken(t, p.Bundle)}

@@ -104,7 +104,7 @@ func (r *rightsRace) wantNewRights(t *testing.T, tokens *authv1.TokenResponse, s
 
 // S22: a token that is issued while a change of rights commits either says what is
 // right after it, or loses its force by it.
-func TestS22NoTokenOutrunsAChangeOfRights(t *testing.T) {
+func TestS22ConcurrentTokenFollowsChangeOfRights(t *testing.T) {
 	t.Parallel()
 	for name, c := range changesOfRights() {
 		t.Run(name+" before", func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestS22NoTokenOutrunsAChangeOfRights(t *testing.T) {
 
 // S15: who knows the old password signs in no more once there is a new one, not even
 // beside the change, nor by half a sign-in from before.
-func TestS15NoSignInOutrunsANewPassword(t *testing.T) {
+func TestS15ConcurrentSignInFailsAfterNewPassword(t *testing.T) {
 	t.Parallel()
 	change := func(b *authtest.Bundle, tokens *authv1.TokenResponse) error {
 		_, err := b.Accounts.ChangePassword(authtest.With(t.Context(), tokens), &authv1.ChangePasswordRequest{

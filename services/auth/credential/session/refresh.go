@@ -16,15 +16,15 @@ func (s *Service) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*aut
 	return tokens, err
 }
 
-// RefreshFor uses up a refresh token of an OAuth client, of a user's own session
-// where clientID is empty, for tokens with what narrow leaves of the session's
-// scopes, in the same transaction. When narrow refuses, the token has not been used. A
-// token of another client does not work, and is not harmed.
+// RefreshFor uses up a refresh token of an OAuth client, or of a user's own session
+// where clientID is empty, and returns new tokens. In the same transaction narrow may
+// remove scopes of the session. When narrow fails, the token stays usable. A token of
+// another client is refused and stays usable.
 func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string,
 	narrow func(ctx context.Context, tx postgres.Tx, session *Session) error,
 ) (*authv1.TokenResponse, Session, error) {
 	var session Session
-	// The key comes first: once used up, a token must not go unanswered.
+	// The key is read first, so that no token is used up without a response.
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
 		return nil, session, err
@@ -32,8 +32,8 @@ func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string,
 	presented, now := securetoken.Hash(refreshToken), s.deps.Clock.Now()
 	token, successor := securetoken.New()
 	var holder subject
-	// A refusal is carried past the transaction: the revocation must be
-	// committed, not rolled back with the answer.
+	// A refusal is returned after the transaction, so that the revocation is
+	// committed.
 	var refusal error
 	err = s.deps.Store.inTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
 		var works bool
@@ -58,8 +58,8 @@ func (s *Service) RefreshFor(ctx context.Context, clientID, refreshToken string,
 	return tokens, session, err
 }
 
-// refuse tells a stolen or repeated token from an unknown one, and ends the
-// former's session with all that was opened from it.
+// refuse returns the refusal of a token that does not work. When the token was used
+// before, it ends the token's session with all sessions that were opened from it.
 func (s *Service) refuse(ctx context.Context, tx postgres.Tx, clientID string, presented []byte) (refusal, err error) {
 	ended, reused, err := s.deps.Store.revokeReused(ctx, tx, clientID, presented, s.deps.Clock.Now())
 	if err != nil {
@@ -88,8 +88,8 @@ func (s *Service) SignOut(ctx context.Context, req *authv1.SignOutRequest) (*aut
 	return &authv1.SignOutResponse{}, nil
 }
 
-// SignOutFor ends the session of an OAuth client's refresh token; one that is not
-// the client's is left alone.
+// SignOutFor ends the session of an OAuth client's refresh token. It ignores a token of
+// another client.
 func (s *Service) SignOutFor(ctx context.Context, clientID, refreshToken string) error {
 	return s.deps.Store.inTx(ctx, "", "", func(ctx context.Context, tx postgres.Tx) error {
 		session, ended, err := s.deps.Store.end(ctx, tx, clientID, securetoken.Hash(refreshToken), s.deps.Clock.Now())
@@ -100,7 +100,7 @@ func (s *Service) SignOutFor(ctx context.Context, clientID, refreshToken string)
 	})
 }
 
-// end takes the force from a session's access tokens, and records it.
+// end revokes a session's access tokens, and records the action.
 func (s *Service) end(ctx context.Context, tx postgres.Tx, session Session, verb string) error {
 	if err := s.deps.Revocations.RevokeSession(ctx, tx, session.ID); err != nil {
 		return err

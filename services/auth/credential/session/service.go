@@ -26,7 +26,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/securetoken"
 )
 
-// Deps is what the room needs; all of it, except where it says so.
+// Deps is what the room needs.
 type Deps struct {
 	Store         *Store
 	Users         *user.Store
@@ -35,13 +35,11 @@ type Deps struct {
 	Passwords     *Passwords
 	Factors       *factor.Service
 	Passkeys      *factor.Passkeys
-	// Invited admits whoever signs up; nil where anybody may.
+	// Invited reports whether a user may sign up. It is nil where anyone may.
 	Invited Invited `deps:"optional"`
-	// Throttle bounds wrong codes of mails; nil where rates are not limited.
-	Throttle *Throttle `deps:"optional"`
-	// Mail writes to those who sign in.
-	Mail Mail
-	// Addresses writes to those who sign up.
+	// Throttle limits wrong codes of emails. It is nil where rates are not limited.
+	Throttle    *Throttle `deps:"optional"`
+	Mail        Mail
 	Addresses   Addresses
 	Keys        *key.Ring
 	Issuer      string
@@ -57,21 +55,23 @@ type Service struct {
 	deps Deps
 }
 
-// Addresses lets people who sign up show that their address is theirs.
+// Addresses confirms that an address belongs to the user.
 type Addresses interface {
-	// Required tells whether they must, before there is an account.
+	// Required reports whether an address must be confirmed before its account is
+	// created.
 	Required() bool
-	// SignUp takes a sign-up of which the mail decides what becomes.
+	// SignUp accepts a sign-up that an email completes.
 	SignUp(ctx context.Context, address, passwordHash, displayName string) error
-	// SendConfirmation writes to somebody whose account is made in this transaction.
+	// SendConfirmation queues the email that confirms the address of a new account.
 	SendConfirmation(ctx context.Context, tx postgres.Tx, u user.User) error
-	// BeginSignIn has a mail sent that signs its reader in, if there is an account.
+	// BeginSignIn queues an email that signs its reader in, if the address has an
+	// account.
 	BeginSignIn(ctx context.Context, address string) (challengeID string, err error)
-	// FinishSignIn uses up what such a mail held, and answers whose it is.
-	FinishSignIn(ctx context.Context, shown email.Proof) (email.Reader, error)
+	// FinishSignIn uses up the proof of such an email, and returns its user.
+	FinishSignIn(ctx context.Context, methods email.Proof) (email.Reader, error)
 }
 
-// Invited tells whether an invitation with a token waits for an address.
+// Invited reports whether an invitation with a token is pending for an address.
 type Invited func(ctx context.Context, token, address string) (bool, error)
 
 // New returns the room.
@@ -107,7 +107,7 @@ func (s *Service) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv
 		return nil, err
 	}
 	if s.deps.Addresses.Required() {
-		// For a new and for a taken address, after the same work.
+		// The response and the work are the same for an address that has an account.
 		if err := s.deps.Addresses.SignUp(ctx, account.user.Email, account.user.PasswordHash, account.user.DisplayName); err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func (s *Service) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv
 	})
 }
 
-// admitSignUp refuses whoever may not sign up.
+// admitSignUp refuses users who may not sign up.
 func (s *Service) admitSignUp(ctx context.Context, req *authv1.SignUpRequest) error {
 	if s.deps.Invited == nil {
 		return nil
@@ -135,7 +135,7 @@ func (s *Service) admitSignUp(ctx context.Context, req *authv1.SignUpRequest) er
 		}
 	}
 	if !invited {
-		return fault.New(faultv1.Reason_REASON_SIGN_UP_CLOSED, "sign-up is closed: it takes an invitation to this address")
+		return fault.New(faultv1.Reason_REASON_SIGN_UP_CLOSED, "sign-up is closed: an invitation to this address is required")
 	}
 	return nil
 }
@@ -153,27 +153,26 @@ func (s *Service) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv
 	if !right || account.Disabled || (s.deps.Addresses.Required() && !account.Verified) {
 		return nil, wrongCredentials()
 	}
-	// It may have been changed while this one was judged.
-	still := func(u user.User) bool { return u.PasswordHash == account.PasswordHash }
-	return s.admit(ctx, account.OrganizationID, account.UserID, still, identity.MethodPassword)
+	// The password may have been changed while it was verified.
+	unchanged := func(u user.User) bool { return u.PasswordHash == account.PasswordHash }
+	return s.admit(ctx, account.OrganizationID, account.UserID, unchanged, identity.MethodPassword)
 }
 
-// Admit answers the tokens of a new session of a user who has shown a first
-// factor in whatever way, or the challenge of the second one where the user has
-// enrolled one.
-func (s *Service) Admit(ctx context.Context, organizationID, userID string, shown ...string) (*authv1.TokenResponse, error) {
-	return s.admit(ctx, organizationID, userID, func(user.User) bool { return true }, shown...)
+// Admit returns the tokens of a new session of a user who has presented a first factor,
+// or the challenge of the second factor where one is enrolled.
+func (s *Service) Admit(ctx context.Context, organizationID, userID string, methods ...string) (*authv1.TokenResponse, error) {
+	return s.admit(ctx, organizationID, userID, func(user.User) bool { return true }, methods...)
 }
 
-// admit is [Service.Admit] as long as what was shown still is the user's.
-func (s *Service) admit(ctx context.Context, organizationID, userID string, still func(user.User) bool, shown ...string) (*authv1.TokenResponse, error) {
-	challenge, lacking, err := s.deps.Factors.Challenge(ctx, userID, shown)
+// admit is [Service.Admit] on the condition that unchanged still holds for the user.
+func (s *Service) admit(ctx context.Context, organizationID, userID string, unchanged func(user.User) bool, methods ...string) (*authv1.TokenResponse, error) {
+	challenge, lacking, err := s.deps.Factors.Challenge(ctx, userID, methods)
 	if err != nil {
 		return nil, err
 	}
 	if lacking {
 		err := s.deps.Store.inTx(ctx, "", userID, func(ctx context.Context, tx postgres.Tx) error {
-			_, err := s.lockUnchanged(ctx, tx, userID, still)
+			_, err := s.lockUnchanged(ctx, tx, userID, unchanged)
 			return err
 		})
 		if err != nil {
@@ -182,22 +181,22 @@ func (s *Service) admit(ctx context.Context, organizationID, userID string, stil
 		return &authv1.TokenResponse{MfaChallenge: &authv1.MfaChallenge{Id: challenge.ID, Methods: challenge.Methods}}, nil
 	}
 	before := func(ctx context.Context, tx postgres.Tx, session *Session) error {
-		return s.checkAdmission(ctx, tx, session, still)
+		return s.checkAdmission(ctx, tx, session, unchanged)
 	}
-	tokens, err := s.begin(ctx, s.newSession(ctx, organizationID, userID, shown), before)
+	tokens, err := s.begin(ctx, s.newSession(ctx, organizationID, userID, methods), before)
 	if errors.Is(err, errEnrolled) {
-		return s.admit(ctx, organizationID, userID, still, shown...)
+		return s.admit(ctx, organizationID, userID, unchanged, methods...)
 	}
 	return tokens, err
 }
 
-// errEnrolled tells of a factor that was enrolled while its user signed in.
-var errEnrolled = errors.New("session: a factor was enrolled meanwhile")
+// errEnrolled reports a factor that was enrolled during the sign-in.
+var errEnrolled = errors.New("session: a factor was enrolled during the sign-in")
 
-// checkAdmission looks again, in the transaction of a new session, whether nothing is
-// lacking, and tells the user.
-func (s *Service) checkAdmission(ctx context.Context, tx postgres.Tx, session *Session, still func(user.User) bool) error {
-	u, err := s.lockUnchanged(ctx, tx, session.UserID, still)
+// checkAdmission checks again, in the transaction of a new session, that no second
+// factor is required, and informs the user about a new device.
+func (s *Service) checkAdmission(ctx context.Context, tx postgres.Tx, session *Session, unchanged func(user.User) bool) error {
+	u, err := s.lockUnchanged(ctx, tx, session.UserID, unchanged)
 	if err != nil {
 		return err
 	}
@@ -211,22 +210,21 @@ func (s *Service) checkAdmission(ctx context.Context, tx postgres.Tx, session *S
 	return s.notifyNewDevice(ctx, tx, *session, u)
 }
 
-// lockUnchanged keeps a user as it is until the transaction ends, and returns it as long as
-// what was shown still is its own.
-func (s *Service) lockUnchanged(ctx context.Context, tx postgres.Tx, userID string, still func(user.User) bool) (user.User, error) {
+// lockUnchanged locks a user, and returns the user if unchanged still holds.
+func (s *Service) lockUnchanged(ctx context.Context, tx postgres.Tx, userID string, unchanged func(user.User) bool) (user.User, error) {
 	if err := s.deps.Users.LockShared(ctx, tx, userID); err != nil {
 		return user.User{}, err
 	}
 	u, err := s.deps.Users.Get(ctx, tx, userID)
-	if err == nil && !still(u) {
+	if err == nil && !unchanged(u) {
 		err = wrongCredentials()
 	}
 	return u, err
 }
 
-// SwitchOrganization implements the RPC. The user showed no credential now, so
-// what was shown for this session, and when, goes with the new one, which ends when
-// this one does.
+// SwitchOrganization implements the RPC. The user presents no new credential. So the
+// new session gets the methods, the time of authentication and the expiry of the
+// current one.
 func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrganizationRequest) (*authv1.TokenResponse, error) {
 	p, err := identity.Require(ctx)
 	if err != nil {
@@ -241,8 +239,8 @@ func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrga
 	})
 }
 
-// current returns the caller's session as it stands. One that was begun without
-// the factor that its user has by now must show it first.
+// current returns the caller's session. If the user has enrolled a factor since it
+// started, the session must use the factor first.
 func (s *Service) current(ctx context.Context, tx postgres.Tx, p *identity.Principal) (Session, error) {
 	if err := s.deps.Users.LockShared(ctx, tx, p.UserID); err != nil {
 		return Session{}, err
@@ -264,11 +262,11 @@ func (s *Service) current(ctx context.Context, tx postgres.Tx, p *identity.Princ
 	return current, err
 }
 
-// begin opens a session and answers its tokens. before runs first in the same
+// begin opens a session and returns its tokens. before runs first in the same
 // transaction.
 func (s *Service) begin(ctx context.Context, session Session, before func(ctx context.Context, tx postgres.Tx, session *Session) error,
 ) (*authv1.TokenResponse, error) {
-	// The key comes first: once committed, a session must not go unanswered.
+	// The key is read first, so that no session is opened without a response.
 	signing, err := s.deps.Keys.Signing(ctx)
 	if err != nil {
 		return nil, err
@@ -290,8 +288,8 @@ func (s *Service) begin(ctx context.Context, session Session, before func(ctx co
 	return s.tokens(signing, session, holder, token)
 }
 
-// open stores a session with its first refresh token, in a transaction of its
-// user in its organization.
+// open stores a session with its first refresh token, in a transaction in its user's
+// scope.
 func (s *Service) open(ctx context.Context, tx postgres.Tx, session Session, hash []byte) (subject, error) {
 	h, err := s.lockSubject(ctx, tx, session)
 	if err != nil {
@@ -303,16 +301,17 @@ func (s *Service) open(ctx context.Context, tx postgres.Tx, session Session, has
 	return h, s.record(ctx, tx, session, "created")
 }
 
-// subject is whom a session's tokens speak for.
+// subject is the user and the rights of a session's tokens.
 type subject struct {
 	user               user.User
 	roles, permissions []string
-	// tokenID is that of the access token, made while the rights were held, at the
-	// time at: by it a revocation tells tokens from before from those after.
+	// tokenID is the id of the access token. It was created at the time at, while the
+	// rights were locked: a revocation uses it to tell older tokens from newer ones.
 	tokenID string
 	at      time.Time
 }
 
+// lockSubject locks and returns the user and the rights of a session's tokens.
 func (s *Service) lockSubject(ctx context.Context, tx postgres.Tx, session Session) (subject, error) {
 	if err := s.deps.Organizations.LockShared(ctx, tx, session.OrganizationID, session.UserID); err != nil {
 		return subject{}, err
@@ -329,7 +328,7 @@ func (s *Service) lockSubject(ctx context.Context, tx postgres.Tx, session Sessi
 		return subject{}, identity.Unauthenticated()
 	}
 	h.user, h.permissions = member.User, member.Permissions
-	// No organization's provider speaks for the installation.
+	// A provider of an organization must not give rights over the installation.
 	operator := member.User.Operator && session.ClientID == "" && !identity.BoundToOrganization(session.Methods)
 	h.roles = organization.TokenRoles(member.Roles, operator)
 	return h, nil

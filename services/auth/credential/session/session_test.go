@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestSignUpAndSignIn(t *testing.T) {
+func TestSignUp_ThenSignIn_ReturnsTokens(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, p := b.SignUp(t, "Ada@Example.org")
@@ -38,7 +38,7 @@ func TestSignUpAndSignIn(t *testing.T) {
 	authtest.WantActions(t, b, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.session.created")
 }
 
-func TestS9WrongCredentialsAreAnsweredAlike(t *testing.T) {
+func TestS9WrongCredentialsHaveSameResponse(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	b.SignUp(t, "ada@example.org")
@@ -76,7 +76,7 @@ func TestS20RefreshWorksOnceAndReuseEndsTheSession(t *testing.T) {
 }
 
 // S20: what a thief opened from a stolen session ends with it.
-func TestS20ReuseEndsWhatTheSessionOpened(t *testing.T) {
+func TestS20ReuseEndsOpenedSessions(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, p := b.SignUp(t, "ada@example.org")
@@ -123,7 +123,7 @@ func TestS20ReuseEndsWhatTheSessionOpened(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-func TestS19RacedRefreshHasOneWinner(t *testing.T) {
+func TestS19ConcurrentRefreshHasOneWinner(t *testing.T) {
 	t.Parallel()
 	const rounds, racers = 20, 8
 	b := authtest.Setup(t)
@@ -157,7 +157,7 @@ func TestS19RacedRefreshHasOneWinner(t *testing.T) {
 	}
 }
 
-func TestS21NothingIsRefreshedAfterSignOut(t *testing.T) {
+func TestS21SignedOutSessionCannotRefresh(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, p := b.SignUp(t, "ada@example.org")
@@ -170,7 +170,7 @@ func TestS21NothingIsRefreshedAfterSignOut(t *testing.T) {
 	authtest.WantActions(t, b, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.session.revoked")
 }
 
-func TestS73SecretsRestHashed(t *testing.T) {
+func TestS73TokensAreStoredHashed(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, _ := b.SignUp(t, "ada@example.org")

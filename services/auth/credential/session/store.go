@@ -10,14 +10,14 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Store keeps sessions in Postgres.
+// Store stores sessions in Postgres.
 type Store struct{ db *postgres.DB }
 
 // NewStore returns a store.
 func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
 
-// inTx runs fn in a transaction of a user in an organization; both may be empty
-// where a token has still to say whose it is.
+// inTx runs fn in a transaction in the scope of a user in an organization. Both are
+// empty where a token identifies them later.
 func (s *Store) inTx(ctx context.Context, organizationID, userID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID, UserID: userID}, fn)
 }
@@ -40,8 +40,8 @@ func (s *Store) insertToken(ctx context.Context, tx pgx.Tx, session Session, has
 	return err
 }
 
-// current returns a session that is alive, and holds it until the transaction
-// ends; false when it is not alive.
+// current returns an active session and locks it until the transaction ends. It returns
+// false when the session has ended.
 func (s *Store) current(ctx context.Context, tx pgx.Tx, organizationID, id, userID string, now time.Time) (Session, bool, error) {
 	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
 		out := Session{ID: id, OrganizationID: organizationID, UserID: userID}
@@ -56,8 +56,8 @@ func (s *Store) current(ctx context.Context, tx pgx.Tx, organizationID, id, user
 	return session, err == nil, err
 }
 
-// stepUp keeps what a session's user has shown and when, and replaces the refresh
-// token that works by another one.
+// stepUp stores the methods of a session and the time of authentication, and replaces
+// the valid refresh token.
 func (s *Store) stepUp(ctx context.Context, tx pgx.Tx, session Session, hash []byte) error {
 	if _, err := postgres.TxExec(ctx, tx, "UPDATE sessions SET methods = $3, auth_time = $4 WHERE organization_id = $1 AND id = $2",
 		session.OrganizationID, session.ID, session.Methods, session.AuthTime); err != nil {
@@ -71,11 +71,11 @@ func (s *Store) stepUp(ctx context.Context, tx pgx.Tx, session Session, hash []b
 	return s.insertToken(ctx, tx, session, hash, session.AuthTime)
 }
 
-// devicesMost bounds how far back a sign-in is compared.
+// devicesMost is the number of sessions with which a sign-in is compared.
 const devicesMost = 100
 
-// devices lists where a user's newest sessions came from, in a transaction of that
-// user.
+// devices returns the devices of a user's newest sessions, in a transaction in the
+// user's scope.
 func (s *Store) devices(ctx context.Context, tx pgx.Tx, userID string) ([]device, error) {
 	return postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (device, error) {
 		var d device
@@ -85,10 +85,9 @@ func (s *Store) devices(ctx context.Context, tx pgx.Tx, userID string) ([]device
 		WHERE user_id = $1 AND client_id IS NULL ORDER BY created_at DESC, id DESC LIMIT $2`, userID, devicesMost)
 }
 
-// rotate uses a refresh token of a client up, of users' own sessions where it is
-// empty, and stores its successor, in one statement. It answers false when the
-// token does not work, and otherwise leaves the transaction in the scope of the
-// session.
+// rotate uses up a refresh token of a client, or of a user's own session where clientID
+// is empty, and stores the next one, in one statement. It returns false when the token
+// is not valid. Otherwise it leaves the transaction in the scope of the session.
 func (s *Store) rotate(ctx context.Context, tx pgx.Tx, clientID string, presented, successor []byte, now time.Time) (Session, bool, error) {
 	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
 		s := Session{ClientID: clientID}
@@ -100,7 +99,8 @@ func (s *Store) rotate(ctx context.Context, tx pgx.Tx, clientID string, presente
 }
 
 // revokeReused ends the session of a client's refresh token that was used before, and
-// all that was opened from it. It answers whether the token was, and those that ended only now.
+// all sessions that were opened from it. It returns whether the token was used before,
+// and the sessions that it ended.
 func (s *Store) revokeReused(ctx context.Context, tx pgx.Tx, clientID string, presented []byte, now time.Time) (ended []Session, reused bool, err error) {
 	rows, err := postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (bool, error) {
 		s, alive := Session{ClientID: clientID}, false
@@ -114,8 +114,8 @@ func (s *Store) revokeReused(ctx context.Context, tx pgx.Tx, clientID string, pr
 	return ended, len(rows) > 0, err
 }
 
-// end ends the session of a client's refresh token; false when there was none to
-// end.
+// end ends the session of a client's refresh token. It returns false when the token is
+// not valid. Otherwise it leaves the transaction in the scope of the session.
 func (s *Store) end(ctx context.Context, tx pgx.Tx, clientID string, presented []byte, now time.Time) (Session, bool, error) {
 	session, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (Session, error) {
 		s := Session{ClientID: clientID}
@@ -125,11 +125,12 @@ func (s *Store) end(ctx context.Context, tx pgx.Tx, clientID string, presented [
 	return optional(session, err)
 }
 
-// scopeColumns is whose session a token turned out to be, and narrows the transaction to
-// its organization and user, for what follows in it.
+// scopeColumns select the session of a token, and move the transaction to the scope of
+// its user in its organization.
 const scopeColumns = `set_config('app.organization_id', organization_id::text, true), session_id::text,
 	set_config('app.user_id', user_id::text, true)`
 
+// optional returns false instead of an error for no row.
 func optional(session Session, err error) (Session, bool, error) {
 	if errors.Is(err, postgres.ErrNoRows) {
 		return Session{}, false, nil
@@ -137,7 +138,7 @@ func optional(session Session, err error) (Session, bool, error) {
 	return session, err == nil, err
 }
 
-// deleteExpired removes the sessions that ended by time, and answers how many.
+// deleteExpired deletes expired sessions, and returns how many.
 func (s *Store) deleteExpired(ctx context.Context, now time.Time) (deleted int64, err error) {
 	return postgres.Sweep(ctx, s.db, "delete_expired_sessions", now)
 }

@@ -12,17 +12,17 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
-// networkBits is what of an IPv6 address one customer of a network has: to count
-// the whole addresses would count nothing.
+// networkBits is the length of the prefix that a network gives to one customer.
+// Counting whole IPv6 addresses would limit nothing.
 const networkBits = 64
 
-// Throttle bounds wrong passwords: of an account from one network tightly, and of
-// all accounts from one network widely. Nothing is counted of an account alone:
-// else a stranger could lock its owner out. An account is what was typed, whether
-// there is one or not, so that the limit tells nothing either.
+// Throttle limits wrong passwords: tightly for an account from one network, and widely
+// for all accounts from one network. It does not limit an account alone, because then
+// anyone could lock its owner out. An account is the address as typed, whether it
+// exists or not, so the limit reveals nothing.
 //
-// A try counts before its password is judged, as many may come at once, and is
-// given back when the password was right.
+// An attempt counts before its password is verified, because many may arrive at once.
+// It is refunded when the password was right.
 type Throttle struct {
 	tight, wide *limit.Limiter
 }
@@ -40,20 +40,20 @@ func NewThrottle() (*Throttle, error) {
 	return &Throttle{tight: tight, wide: wide}, nil
 }
 
-// Passwords judges passwords, as ones of not too many of an account. A process needs
-// only one, wherever a password is asked for.
+// Passwords verifies passwords within the limits of a throttle. One is enough for a
+// process.
 type Passwords struct {
 	hasher   *user.Hasher
 	throttle *Throttle
 }
 
-// NewPasswords returns a judge; a nil throttle limits nothing.
+// NewPasswords returns a verifier of passwords. A nil throttle limits nothing.
 func NewPasswords(hasher *user.Hasher, throttle *Throttle) *Passwords {
 	return &Passwords{hasher: hasher, throttle: throttle}
 }
 
-// Verify tells whether a password has a hash, or answers RATE_LIMITED. The account is
-// how its passwords are counted.
+// Verify reports whether a hash is that of a password. Too many wrong passwords are
+// RATE_LIMITED; they are counted under account.
 func (p *Passwords) Verify(ctx context.Context, account, hash, password string) (right bool, err error) {
 	try, err := p.throttle.reserve(ctx, account)
 	if err != nil {
@@ -66,14 +66,14 @@ func (p *Passwords) Verify(ctx context.Context, account, hash, password string) 
 	return right, err
 }
 
-// attempt is one password that is about to be judged.
+// attempt is one password that is about to be verified.
 type attempt struct {
 	throttle         *Throttle
 	account, network string
 }
 
-// reserve counts a try of an account, or answers RATE_LIMITED. A nil throttle limits
-// nothing.
+// reserve counts an attempt for an account, or returns RATE_LIMITED. A nil throttle
+// limits nothing.
 func (t *Throttle) reserve(ctx context.Context, account string) (attempt, error) {
 	network := networkOf(identity.OriginFromContext(ctx).IPAddress)
 	out := attempt{throttle: t, account: account + " " + network, network: network}
@@ -90,7 +90,7 @@ func (t *Throttle) reserve(ctx context.Context, account string) (attempt, error)
 	return out, nil
 }
 
-// refund takes the try back, which was no wrong password.
+// refund uncounts an attempt that was not wrong.
 func (t attempt) refund(ctx context.Context) {
 	if t.throttle != nil {
 		t.throttle.tight.GiveBack(ctx, t.account)
@@ -102,8 +102,8 @@ func tooManyTries(after time.Duration) error {
 	return fault.New(faultv1.Reason_REASON_RATE_LIMITED, "too many wrong passwords or codes; wait before the next").WithRetryAfter(after)
 }
 
-// networkOf is the part of an address by which tries are counted: all of IPv4,
-// and of IPv6 the network.
+// networkOf returns the part of an address by which attempts are counted: the whole of
+// IPv4, and the network of IPv6.
 func networkOf(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
+// newSession returns a session of the request's device.
 func (s *Service) newSession(ctx context.Context, organizationID, userID string, methods []string) Session {
 	now, origin := s.deps.Clock.Now(), identity.OriginFromContext(ctx)
 	agent := []rune(origin.UserAgent)
@@ -19,7 +20,7 @@ func (s *Service) newSession(ctx context.Context, organizationID, userID string,
 	}
 }
 
-// tokens signs an access token and answers it beside the refresh token.
+// tokens signs an access token, and returns it with the refresh token.
 func (s *Service) tokens(signing identity.SigningKey, session Session, h subject, refreshToken string) (*authv1.TokenResponse, error) {
 	clientID := identity.FirstParty
 	if session.ClientID != "" {
@@ -31,7 +32,7 @@ func (s *Service) tokens(signing identity.SigningKey, session Session, h subject
 		IssuedAt: h.at, ExpiresAt: h.at.Add(AccessTTL), AuthTime: session.AuthTime, AMR: session.Methods,
 	})
 	if err != nil {
-		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no token could be signed")
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the token could not be signed")
 	}
 	return &authv1.TokenResponse{
 		AccessToken: access, RefreshToken: refreshToken, TokenType: "Bearer", ExpiresIn: int32(AccessTTL.Seconds()),

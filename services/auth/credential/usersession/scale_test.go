@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestManySessionsOfOneUser(t *testing.T) {
+func TestSessions_ManyOfOneUser_CostAsFew(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, p := b.SignUp(t, "ada@example.org")
@@ -52,7 +52,7 @@ func TestManySessionsOfOneUser(t *testing.T) {
 
 // A user's sign-ins are compared with its own, however many sessions clients have
 // opened for it since.
-func TestManySessionsOfClientsAreNotInTheWay(t *testing.T) {
+func TestSessions_ManyOfClients_AddNoCost(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, p := b.SignUp(t, "ada@example.org")

@@ -17,7 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
 )
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store       *Store
 	Revocations *revocation.Store
@@ -106,10 +106,10 @@ func (s *Service) end(ctx context.Context, userID, sessionID, kept string) (coun
 	return count, err
 }
 
-// End ends one session of a user, or all where none is named, except the one
-// that is kept, in a transaction in the user's scope: their refresh tokens at
-// once, their access tokens within seconds. It answers how many it ended. However
-// many those are, it takes few statements.
+// End ends one session of a user, or all of them when sessionID is empty, except the
+// session kept. It runs in a transaction in the user's scope. The refresh tokens are no
+// longer valid at once, the access tokens within seconds. It returns how many sessions
+// it ended, and runs few statements however many those are.
 func (s *Service) End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (count int, err error) {
 	groups, err := s.deps.Store.end(ctx, tx, userID, sessionID, kept, s.deps.Clock.Now())
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Service) End(ctx context.Context, tx postgres.Tx, userID, sessionID, ke
 	return count, nil
 }
 
-// record writes the trail of the organization that the sessions acted in.
+// record writes the audit rows of the organization in which the sessions acted.
 func (s *Service) record(ctx context.Context, tx postgres.Tx, userID string, g group) error {
 	if err := postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: g.OrganizationID, UserID: userID}); err != nil {
 		return err

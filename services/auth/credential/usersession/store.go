@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// list is what may be asked of the list.
+// list declares how sessions are ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "sessions",
 	ID:           "s.id",
@@ -32,7 +32,7 @@ func (s *Store) inTx(ctx context.Context, userID string, fn func(ctx context.Con
 	return s.db.InTx(ctx, postgres.Scope{UserID: userID}, fn)
 }
 
-// list returns a page of a user's sessions that are alive.
+// list returns a page of a user's active sessions.
 func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]Session, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Session]{
 		List: list, Tokens: s.tokens, Request: req,
@@ -56,14 +56,14 @@ func scan(row pgx.CollectableRow) (Session, error) {
 	return s, err
 }
 
-// end revokes one session of a user, or all, except one, and returns the ids of them
-// by organization.
+// end revokes one session of a user, or all of them, except the session kept. It
+// returns their ids by organization.
 func (s *Store) end(ctx context.Context, tx pgx.Tx, userID, sessionID, kept string, now time.Time) ([]group, error) {
-	// Whatever opens a session holds its user: it is found below, or finds this.
+	// Opening a session locks its user, so the session is either found below, or waits.
 	if _, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", userID); err != nil {
 		return nil, err
 	}
-	if sessionID == "" { // a sign-in that still lacks something is one of all
+	if sessionID == "" { // unfinished sign-ins end too
 		if _, err := postgres.TxExec(ctx, tx, "DELETE FROM factor_challenges WHERE user_id = $1", userID); err != nil {
 			return nil, err
 		}

@@ -1,16 +1,15 @@
-// Package usersession is the room in which a user sees where it is signed in,
-// and ends that.
+// Package usersession is the room in which users list and end their sessions.
 //
-// Sessions are made and kept by package session; this one only lists and ends
-// them, across the organizations that they act in: its queries run in the scope
-// of the user alone, to which row level security opens the user's own sessions.
+// Package session creates and stores the sessions. This package lists and ends them
+// across organizations: its queries run in the user's scope, in which row level
+// security shows the user's own sessions.
 package usersession
 
 import (
 	"time"
 )
 
-// Session is a sign-in as its user sees it.
+// Session is a session as its user sees it.
 type Session struct {
 	ID, OrganizationID   string
 	UserAgent, IPAddress string
@@ -19,7 +18,7 @@ type Session struct {
 	ExpireTime           time.Time
 }
 
-// group is sessions that ended together, of one organization.
+// group is the sessions of one organization that ended together.
 type group struct {
 	OrganizationID string
 	SessionIDs     []string

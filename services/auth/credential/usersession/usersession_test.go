@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestAUserSeesAndEndsItsSessions(t *testing.T) {
+func TestSessions_UserListsAndEndsThem(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	own, principal := b.SignUp(t, "ada@example.org")
@@ -50,7 +50,7 @@ func TestAUserSeesAndEndsItsSessions(t *testing.T) {
 }
 
 // S24: somebody else's session is not found, and goes on.
-func TestS24SomebodyElsesSessionIsNotFound(t *testing.T) {
+func TestS24OtherUsersSessionIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, _ := b.SignUp(t, "ada@example.org")
@@ -65,7 +65,7 @@ func TestS24SomebodyElsesSessionIsNotFound(t *testing.T) {
 
 // Sessions in another organization are the user's too, and what ends one is
 // written in the trail of the organization that it acted in.
-func TestSessionsOfAllOrganizationsAreShown(t *testing.T) {
+func TestListUserSessions_ReturnsAllOrganizations(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")

@@ -1,8 +1,8 @@
-// Package issuerstub is an OpenID Connect issuer for tests: one that does as it is
-// told, also what no honest one does.
+// Package issuerstub is an OpenID Connect issuer for tests. It does what a test
+// configures, including what no honest issuer does.
 //
-// It keeps the rules that a client's half of the exchange is tried by: a code works
-// once, for its client, with its redirect URI and its code verifier.
+// It enforces the rules by which the client's half of the exchange is tested: a code
+// works once, for its client, with its redirect URI and its code verifier.
 package issuerstub
 
 import (
@@ -28,63 +28,64 @@ const (
 	discovery = "/.well-known/openid-configuration"
 )
 
-// What the issuer's client is.
+// The issuer's one client.
 const (
 	// ClientID is the client's id.
 	ClientID = "gatehouse"
-	// ClientSecret is its secret.
+	// ClientSecret is the client's secret.
 	ClientSecret = "the client's secret"
 )
 
-// Issuer is an issuer; it serves its endpoints.
+// Issuer is an issuer that serves its endpoints.
 type Issuer struct {
-	// URL is where it is served, and what it calls itself.
+	// URL is the address of the issuer, and its name.
 	URL string
-	// Metadata changes what it says of itself.
+	// Metadata changes the issuer's metadata.
 	Metadata func(map[string]any)
-	// Spoil changes what an ID token says, its header and its claims.
-	Spoil func(header, claims map[string]any)
-	// Forge replaces an ID token.
-	Forge func(token string) string
-	// Secret judges what the client proves itself with, where it is not ClientSecret.
-	Secret func(presented string) bool
-	// UserInfo is what userinfo says; of the subject alone when nil.
+	// EditToken changes the header and the claims of an ID token.
+	EditToken func(header, claims map[string]any)
+	// ReplaceToken replaces an ID token.
+	ReplaceToken func(token string) string
+	// CheckSecret replaces the comparison with ClientSecret.
+	CheckSecret func(presented string) bool
+	// UserInfo is the response of userinfo. When it is nil, the response has only the
+	// subject.
 	UserInfo map[string]any
-	// Broken says that it has lost its keys.
+	// Broken makes the endpoint of the keys fail.
 	Broken bool
-	// Now is its time.
+	// Now is the issuer's clock.
 	Now func() time.Time
 
-	key    *ecdsa.PrivateKey
-	mu     sync.Mutex
-	grants map[string]grant
-	asked  map[string]int
+	key      *ecdsa.PrivateKey
+	mu       sync.Mutex
+	grants   map[string]grant
+	requests map[string]int
 }
 
-// grant is what a code stands for.
+// grant is the request and the claims of a code.
 type grant struct {
-	asked  url.Values
-	claims map[string]any
+	request url.Values
+	claims  map[string]any
 }
 
-// New returns an issuer; its URL is to be set.
+// New returns an issuer. The caller must set its URL.
 func New(now func() time.Time) (*Issuer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("issuerstub: %w", err)
 	}
-	return &Issuer{Now: now, key: key, grants: map[string]grant{}, asked: map[string]int{}}, nil
+	return &Issuer{Now: now, key: key, grants: map[string]grant{}, requests: map[string]int{}}, nil
 }
 
-// Asked tells how often an endpoint was asked.
-func (i *Issuer) Asked(path string) int {
+// Requests returns the number of requests to an endpoint.
+func (i *Issuer) Requests(path string) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.asked[path]
+	return i.requests[path]
 }
 
-// Authorize is a user who goes where an authorization URL leads, and agrees there;
-// it returns the code that the browser comes back with.
+// Authorize acts as a user who opens an authorization URL and consents. It returns the
+// code that the browser passes back.
 func (i *Issuer) Authorize(authorizationURL string, claims map[string]any) (code string, err error) {
 	u, err := url.Parse(authorizationURL)
 	if err != nil {
@@ -93,50 +94,50 @@ func (i *Issuer) Authorize(authorizationURL string, claims map[string]any) (code
 	q := u.Query()
 	if q.Get("response_type") != "code" || q.Get("client_id") != ClientID || q.Get("code_challenge_method") != "S256" ||
 		q.Get("state") == "" || q.Get("redirect_uri") == "" {
-		return "", fmt.Errorf("issuerstub: asked for %v", q)
+		return "", fmt.Errorf("issuerstub: the request is %v", q)
 	}
 	code = rand.Text()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.grants[code] = grant{asked: q, claims: claims}
+	i.grants[code] = grant{request: q, claims: claims}
 	return code, nil
 }
 
 // ServeHTTP implements [http.Handler].
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
-	i.asked[r.URL.Path]++
+	i.requests[r.URL.Path]++
 	i.mu.Unlock()
 	path := r.URL.Path
-	if strings.HasSuffix(path, discovery) { // also below a path
+	if strings.HasSuffix(path, discovery) { // the issuer may have a path
 		path = discovery
 	}
 	switch path {
 	case discovery:
-		answer(w, i.metadata())
+		respond(w, i.metadata())
 	case "/keys":
 		if i.Broken {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
-		answer(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: i.key.Public(), KeyID: keyID, Algorithm: string(jose.ES256), Use: "sig"}}})
+		respond(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: i.key.Public(), KeyID: keyID, Algorithm: string(jose.ES256), Use: "sig"}}})
 	case "/token":
 		tokens, err := i.redeem(r)
 		if err != nil {
 			w.WriteHeader(http.StatusBadRequest)
 			tokens = map[string]any{"error": "invalid_grant", "error_description": err.Error()}
 		}
-		answer(w, tokens)
+		respond(w, tokens)
 	case "/userinfo":
-		answer(w, i.UserInfo)
+		respond(w, i.UserInfo)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
 }
 
-func answer(w http.ResponseWriter, body any) {
+func respond(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body) // a client that goes away is its own business
+	_ = json.NewEncoder(w).Encode(body) // the client may have gone away
 }
 
 func (i *Issuer) metadata() map[string]any {
@@ -152,7 +153,7 @@ func (i *Issuer) metadata() map[string]any {
 
 func (i *Issuer) redeem(r *http.Request) (map[string]any, error) {
 	if err := r.ParseForm(); err != nil {
-		return nil, err //nolint:wrapcheck // told as it is
+		return nil, err
 	}
 	i.mu.Lock()
 	g, found := i.grants[r.PostForm.Get("code")]
@@ -161,23 +162,23 @@ func (i *Issuer) redeem(r *http.Request) (map[string]any, error) {
 	if !found {
 		return nil, errors.New("no such code")
 	}
-	if !i.proves(r) {
+	if !i.authenticates(r) {
 		return nil, errors.New("another client")
 	}
 	challenge := sha256.Sum256([]byte(r.PostForm.Get("code_verifier")))
-	if base64.RawURLEncoding.EncodeToString(challenge[:]) != g.asked.Get("code_challenge") {
+	if base64.RawURLEncoding.EncodeToString(challenge[:]) != g.request.Get("code_challenge") {
 		return nil, errors.New("another verifier")
 	}
-	if r.PostForm.Get("redirect_uri") != g.asked.Get("redirect_uri") {
+	if r.PostForm.Get("redirect_uri") != g.request.Get("redirect_uri") {
 		return nil, errors.New("another redirect URI")
 	}
 	token, err := i.idToken(g)
 	return map[string]any{"access_token": "the access token", "token_type": "Bearer", "id_token": token}, err
 }
 
-// proves tells whether a request is the client's, which writes its secret in either of
-// two places (RFC 6749 section 2.3.1).
-func (i *Issuer) proves(r *http.Request) bool {
+// authenticates reports whether a request has the client's secret in either of two
+// places (RFC 6749 section 2.3.1).
+func (i *Issuer) authenticates(r *http.Request) bool {
 	client, secret, basic := r.BasicAuth()
 	if basic {
 		secret, _ = url.QueryUnescape(secret)
@@ -187,8 +188,8 @@ func (i *Issuer) proves(r *http.Request) bool {
 	if client != ClientID {
 		return false
 	}
-	if i.Secret != nil {
-		return i.Secret(secret)
+	if i.CheckSecret != nil {
+		return i.CheckSecret(secret)
 	}
 	return secret == ClientSecret
 }
@@ -196,14 +197,14 @@ func (i *Issuer) proves(r *http.Request) bool {
 func (i *Issuer) idToken(g grant) (string, error) {
 	now := i.Now()
 	claims := map[string]any{
-		"iss": i.URL, "aud": ClientID, "nonce": g.asked.Get("nonce"), "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+		"iss": i.URL, "aud": ClientID, "nonce": g.request.Get("nonce"), "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 	}
 	for name, value := range g.claims {
 		claims[name] = value
 	}
 	header := map[string]any{"kid": keyID}
-	if i.Spoil != nil {
-		i.Spoil(header, claims)
+	if i.EditToken != nil {
+		i.EditToken(header, claims)
 	}
 	options := (&jose.SignerOptions{}).WithType("JWT")
 	for name, value := range header {
@@ -211,19 +212,19 @@ func (i *Issuer) idToken(g grant) (string, error) {
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: i.key}, options)
 	if err != nil {
-		return "", err //nolint:wrapcheck // told as it is
+		return "", err
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
-		return "", err //nolint:wrapcheck // told as it is
+		return "", err
 	}
 	signed, err := signer.Sign(payload)
 	if err != nil {
-		return "", err //nolint:wrapcheck // told as it is
+		return "", err
 	}
 	token, err := signed.CompactSerialize()
-	if err == nil && i.Forge != nil {
-		token = i.Forge(token)
+	if err == nil && i.ReplaceToken != nil {
+		token = i.ReplaceToken(token)
 	}
-	return token, err //nolint:wrapcheck // told as it is
+	return token, err
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestTheOwnAccountIsChanged(t *testing.T) {
+func TestUpdateMe_ChangesProfile(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, _ := b.SignUp(t, "ada@example.org")
@@ -47,7 +47,7 @@ func TestTheOwnAccountIsChanged(t *testing.T) {
 
 // S21: a new password ends the user's other sessions, and keeps the one that changed
 // it; the old password does not work any more.
-func TestANewPasswordEndsOtherSessions(t *testing.T) {
+func TestChangePassword_EndsOtherSessions(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	own, _ := b.SignUp(t, "ada@example.org")

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestS18DeletionNeedsAFreshSignIn(t *testing.T) {
+func TestS18DeletingAccountNeedsRecentSignIn(t *testing.T) {
 	t.Parallel()
 	// In the past, as tokens must not be from the future.
 	clk := clock.NewFake(clock.System().Now().Add(-identity.MaxAuthAge - time.Minute))
@@ -42,7 +42,7 @@ func TestS18DeletionNeedsAFreshSignIn(t *testing.T) {
 
 // S21: of a deleted account nothing opens anything any more, and what is left of it
 // names nobody.
-func TestS21ADeletedAccountIsGone(t *testing.T) {
+func TestS21DeletedAccountLosesAccessAndData(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := authtest.SetupMail(t, clk, false)
@@ -100,7 +100,7 @@ func TestS21ADeletedAccountIsGone(t *testing.T) {
 	}
 }
 
-func TestS45TheLastOwnerKeepsItsAccount(t *testing.T) {
+func TestS45LastOwnerCannotDeleteAccount(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, who := b.SignUp(t, "ada@example.org")

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestGetMe(t *testing.T) {
+func TestGetMe_ReturnsProfileAndOrganizations(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	_, ada := b.SignUp(t, "ada@example.org")

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestAPasswordChangeIsTold(t *testing.T) {
+func TestChangePassword_InformsUser(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	tokens, _ := p.SignUp(t, authtest.Ada)

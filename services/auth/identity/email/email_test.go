@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestS14SignUpAnswersAlikeAndTheMailTells(t *testing.T) {
+func TestS14SignUpResponseIsTheSameForTakenAddress(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), true)
 	p.RequestSignUp(t, authtest.Ada, authtest.Password)
@@ -41,7 +41,7 @@ func TestS14SignUpAnswersAlikeAndTheMailTells(t *testing.T) {
 }
 
 // Known or not, a request does the same in the database: it takes a letter.
-func TestS14AskingIsTheSameWorkForAnyAddress(t *testing.T) {
+func TestS14RequestingEmailIsSameWorkForAnyAddress(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	p.SignUp(t, authtest.Ada)
@@ -67,7 +67,7 @@ func TestS14AskingIsTheSameWorkForAnyAddress(t *testing.T) {
 	}
 }
 
-func TestS15ResetTokensWorkOnceTheNewestForHalfAnHour(t *testing.T) {
+func TestS15NewestResetTokenWorksOnceForHalfAnHour(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := authtest.SetupMail(t, clk, false)
@@ -92,7 +92,7 @@ func TestS15ResetTokensWorkOnceTheNewestForHalfAnHour(t *testing.T) {
 	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
 }
 
-func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
+func TestS15ResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	tokens, who := p.SignUp(t, authtest.Ada)
@@ -121,7 +121,7 @@ func TestS15AResetEndsSessionsAndKeysAndKeepsFactors(t *testing.T) {
 	}
 }
 
-func TestS15OfRacingResetsOneWins(t *testing.T) {
+func TestS15ConcurrentResetsSetOnePassword(t *testing.T) {
 	t.Parallel()
 	const racers = 8
 	p := authtest.SetupMail(t, clock.System(), false)
@@ -148,7 +148,7 @@ func TestS15OfRacingResetsOneWins(t *testing.T) {
 }
 
 // Where addresses need not be confirmed, somebody may sit on another's.
-func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
+func TestS16OwnerOfAddressRemovesSquattersCredentials(t *testing.T) {
 	t.Parallel()
 	ways := map[string]struct {
 		ask     func(t *testing.T, p *authtest.Mail)
@@ -189,7 +189,7 @@ func TestS16TheOwnerOfAnAddressPutsTheSquatterOut(t *testing.T) {
 
 // Where they must be, each sign-up waits with its own password: the link that its
 // reader opens is the one that counts.
-func TestS16EachSignUpIsConfirmedByItsOwnLink(t *testing.T) {
+func TestS16EachSignUpIsConfirmedByItsLink(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), true)
 	p.RequestSignUp(t, authtest.Ada, authtest.Password)
@@ -204,7 +204,7 @@ func TestS16EachSignUpIsConfirmedByItsOwnLink(t *testing.T) {
 }
 
 // An account from before confirming was required gets in by its mail alone.
-func TestS16AnUnconfirmedAccountIsRefusedUntilItsOwnerChoosesAPassword(t *testing.T) {
+func TestS16UnconfirmedAccountNeedsNewPassword(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), true)
 	_, err := p.Service.EnsureOperator(t.Context())
@@ -219,7 +219,7 @@ func TestS16AnUnconfirmedAccountIsRefusedUntilItsOwnerChoosesAPassword(t *testin
 }
 
 // A sign-up whose mail was lost can ask for another one.
-func TestASignUpCanAskForAnotherMail(t *testing.T) {
+func TestResendVerification_PendingSignUp_SendsAnotherEmail(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), true)
 	p.RequestSignUp(t, authtest.Ada, authtest.Password)
@@ -236,7 +236,7 @@ func TestASignUpCanAskForAnotherMail(t *testing.T) {
 }
 
 // A link that was asked for from within the account leaves all as it is.
-func TestConfirmingOnesOwnAddressKeepsTheSession(t *testing.T) {
+func TestSendVerification_KeepsSession(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	tokens, _ := p.SignUp(t, authtest.Ada)
@@ -254,7 +254,7 @@ func TestConfirmingOnesOwnAddressKeepsTheSession(t *testing.T) {
 	}
 }
 
-func TestS18ANewAddressIsConfirmedThereAndAnnouncedAtTheOldOne(t *testing.T) {
+func TestS18NewAddressIsConfirmedAndOldOneInformed(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	tokens, _ := p.SignUp(t, authtest.Ada)
@@ -281,7 +281,7 @@ func TestS18ANewAddressIsConfirmedThereAndAnnouncedAtTheOldOne(t *testing.T) {
 
 // S18: whoever changes the password because somebody else knows it takes back what that
 // one asked for, also where the mail is still to be written.
-func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
+func TestS18NewPasswordCancelsChangeOfAddress(t *testing.T) {
 	t.Parallel()
 	changed := func(t *testing.T, p *authtest.Mail, tokens *authv1.TokenResponse) {
 		t.Helper()
@@ -322,7 +322,7 @@ func TestS18ANewPasswordEndsAChangeOfAddress(t *testing.T) {
 	})
 }
 
-func TestS14AsAddressAnothersIsAnsweredAlike(t *testing.T) {
+func TestS14ChangeToTakenAddressHasSameResponse(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	p.SignUp(t, authtest.Ada)
@@ -334,7 +334,7 @@ func TestS14AsAddressAnothersIsAnsweredAlike(t *testing.T) {
 	}
 }
 
-func TestS73ADumpHoldsNoLinkThatWorks(t *testing.T) {
+func TestS73DatabaseCopyHasNoUsableLink(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), true)
 	p.RequestSignUp(t, authtest.Ada, authtest.Password)
@@ -350,7 +350,7 @@ func TestS73ADumpHoldsNoLinkThatWorks(t *testing.T) {
 }
 
 // S78: a letter about a user who may not sign in any more is not written.
-func TestS78LettersAboutADisabledUserAreNotWritten(t *testing.T) {
+func TestS78DisabledUserGetsNoEmail(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	p.SignUp(t, authtest.Ada)
@@ -365,7 +365,7 @@ func TestS78LettersAboutADisabledUserAreNotWritten(t *testing.T) {
 }
 
 // What is over goes: links that expired, and counts of hours that passed.
-func TestWhatIsOverIsRemoved(t *testing.T) {
+func TestSweep_DeletesExpiredLinksAndCounts(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := authtest.SetupMail(t, clk, true)

@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestAMailSignsInByItsCodeOrItsLink(t *testing.T) {
+func TestFinishSignIn_CodeOrLink_WorksOnce(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	before, who := p.SignUpConfirmed(t, authtest.Ada)
@@ -43,7 +43,7 @@ func TestAMailSignsInByItsCodeOrItsLink(t *testing.T) {
 
 // S14: for whatever address, the answer, what is written and what a wrong code does
 // are the same.
-func TestS14SigningInByMailIsTheSameForAnyAddress(t *testing.T) {
+func TestS14EmailSignInIsTheSameForAnyAddress(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	p.SignUp(t, "off@example.org")
@@ -72,7 +72,7 @@ func TestS14SigningInByMailIsTheSameForAnyAddress(t *testing.T) {
 
 // S16: whoever reads the mail of an address that was never confirmed puts out who
 // made the account.
-func TestS16SigningInByMailPutsTheSquatterOut(t *testing.T) {
+func TestS16EmailSignInRemovesSquattersCredentials(t *testing.T) {
 	t.Parallel()
 	for _, verified := range []bool{false, true} {
 		p := authtest.SetupMail(t, clock.System(), false)
@@ -107,7 +107,7 @@ func TestS16SigningInByMailPutsTheSquatterOut(t *testing.T) {
 
 // S36: five wrong codes kill a challenge, and ten within an hour are all of an
 // address, which does not keep its link out.
-func TestS36WrongMailCodesAreBounded(t *testing.T) {
+func TestS36WrongEmailCodesAreLimited(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := authtest.SetupMail(t, clk, false)
@@ -137,7 +137,7 @@ func TestS36WrongMailCodesAreBounded(t *testing.T) {
 }
 
 // S36: however many tries come at once, five are judged.
-func TestS36MailCodesTriedAtOnceAreFive(t *testing.T) {
+func TestS36ConcurrentEmailCodesAreLimited(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	p.SignUpConfirmed(t, authtest.Ada)
@@ -152,7 +152,7 @@ func TestS36MailCodesTriedAtOnceAreFive(t *testing.T) {
 	}
 }
 
-func TestS37AMailSignsInOnceInTimeForItsOwnChallenge(t *testing.T) {
+func TestS37EmailSignsInOnceForItsChallenge(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := authtest.SetupMail(t, clk, false)
@@ -204,7 +204,7 @@ func TestS37AMailSignsInOnceInTimeForItsOwnChallenge(t *testing.T) {
 	refused("a disabled user", err)
 }
 
-func TestS37OfRacingMailSignInsOneWins(t *testing.T) {
+func TestS37ConcurrentEmailSignInsOpenOneSession(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	p.SignUpConfirmed(t, authtest.Ada)
@@ -238,7 +238,7 @@ func TestS37OfRacingMailSignInsOneWins(t *testing.T) {
 	}
 }
 
-func TestS38AMailDoesNotSkipTheSecondFactor(t *testing.T) {
+func TestS38EmailDoesNotSkipSecondFactor(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	_, who := p.SignUpConfirmed(t, authtest.Ada)
@@ -254,7 +254,7 @@ func TestS38AMailDoesNotSkipTheSecondFactor(t *testing.T) {
 	}
 }
 
-func TestS73ADumpHoldsNoMailThatSignsIn(t *testing.T) {
+func TestS73DatabaseCopyHasNoUsableSignIn(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	p.SignUpConfirmed(t, authtest.Ada)
@@ -274,7 +274,7 @@ func TestS73ADumpHoldsNoMailThatSignsIn(t *testing.T) {
 }
 
 // What is over goes, once the hour is over in which wrong codes count.
-func TestSignInMailsThatAreOverGo(t *testing.T) {
+func TestSweep_DeletesExpiredSignIns(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := authtest.SetupMail(t, clk, false)

@@ -12,7 +12,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-func TestS10AFullQueueIsOverload(t *testing.T) {
+func TestS10FullQueueIsOverloaded(t *testing.T) {
 	t.Parallel()
 	h := NewHasher(time.Second)
 	h.waiting.Store(queueDepth)
@@ -25,7 +25,7 @@ func TestS10AFullQueueIsOverload(t *testing.T) {
 	}
 }
 
-func TestS10WaitingIsBounded(t *testing.T) {
+func TestS10WaitingTimeIsLimited(t *testing.T) {
 	t.Parallel()
 	h := NewHasher(time.Second)
 	for range cap(h.slots) {
@@ -42,7 +42,7 @@ func TestS10WaitingIsBounded(t *testing.T) {
 }
 
 // S9: where there is no account, the same work is done for as long.
-func TestS9TheHashOfNoAccountCostsTheSame(t *testing.T) {
+func TestS9UnknownAccountCostsTheSame(t *testing.T) {
 	t.Parallel()
 	h := NewHasher(time.Second)
 	hash, err := h.Hash(t.Context(), "correct horse")
@@ -63,7 +63,7 @@ func TestS9TheHashOfNoAccountCostsTheSame(t *testing.T) {
 }
 
 // S10: of 19 MiB each, as many hashes are made at once as leave others a processor.
-func TestS10HashesAtOnceAreBounded(t *testing.T) {
+func TestS10ConcurrentHashesAreLimited(t *testing.T) {
 	t.Parallel()
 	if h := NewHasher(time.Second); cap(h.slots) != max(1, runtime.GOMAXPROCS(0)-1) || memoryKiB > 19<<10+512 {
 		t.Errorf("%d hashes of %d KiB at once", cap(h.slots), memoryKiB)

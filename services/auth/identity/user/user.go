@@ -19,7 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/patch"
 )
 
-// is a person who can sign in.
+// User is a person who can sign in.
 type User struct {
 	ID            string
 	Email         string

@@ -21,7 +21,7 @@ func TestNormalizeEmail(t *testing.T) {
 }
 
 // S13: 12 to 128 characters, whatever they are, that few guesses do not find.
-func TestS13PasswordsThatAreEasyToGuessAreRefused(t *testing.T) {
+func TestS13EasyPasswordsAreRefused(t *testing.T) {
 	t.Parallel()
 	const address = "ada.lovelace@example.org"
 	for password, good := range map[string]bool{
@@ -38,7 +38,7 @@ func TestS13PasswordsThatAreEasyToGuessAreRefused(t *testing.T) {
 	}
 }
 
-func TestHasher(t *testing.T) {
+func TestHasher_HashAndVerify(t *testing.T) {
 	t.Parallel()
 	h := user.NewHasher(time.Second)
 	hash, err := h.Hash(t.Context(), "correct horse battery")

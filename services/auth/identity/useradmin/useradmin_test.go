@@ -17,7 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/migrations"
 )
 
-func TestOperatorsManageUsers(t *testing.T) {
+func TestUsers_OperatorManagesThem(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	operator, ctx := b.Operator(t), t.Context()
@@ -96,7 +96,7 @@ func TestOperatorsManageUsers(t *testing.T) {
 	b.SignUp(t, "ada@example.org")
 }
 
-func TestOperatorsListUsers(t *testing.T) {
+func TestListUsers_FiltersAndOrders(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	operator := b.Operator(t)
@@ -125,7 +125,7 @@ func TestOperatorsListUsers(t *testing.T) {
 
 // S46: what spans organizations is the operators' alone, whoever says so: the role in
 // the token, and the database behind it.
-func TestS46UsersAreTheOperatorsToManage(t *testing.T) {
+func TestS46OnlyOperatorsManageUsers(t *testing.T) {
 	t.Parallel()
 	b := authtest.SetupWith(t, clock.System(), auth.Config{})
 	ada, principal := b.SignUp(t, "ada@example.org")

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestUsersAreToldByTheirIDs(t *testing.T) {
+func TestBatchGetUsers_ReturnsExistingUsers(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -57,7 +57,7 @@ func newIDs(n int) []string {
 
 // S78: whoever works for a user later asks what the user may do then; who was removed
 // is left out, and so is a member of another organization.
-func TestS78MembershipsAreToldAsTheyAre(t *testing.T) {
+func TestS78BatchGetMembershipsReturnsCurrentRights(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -101,7 +101,7 @@ func TestS78MembershipsAreToldAsTheyAre(t *testing.T) {
 
 // S76: the directories answer the services of the suite alone: not nobody, not a user
 // however mighty, and not a service whose token is for another callee.
-func TestS76DirectoriesAreForServicesAlone(t *testing.T) {
+func TestS76OnlyServicesUseDirectories(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	operator := b.Operator(t)

@@ -22,7 +22,7 @@ func (c *consented) active(t *testing.T, token string) bool {
 
 // S25, S32: codes, access tokens and refresh tokens end by time, and are told of no
 // more.
-func TestS32WhatHasExpiredIsNotActive(t *testing.T) {
+func TestS32ExpiredTokensAreInactive(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	c := consentOn(t, authtest.SetupWith(t, clk, auth.Config{}))

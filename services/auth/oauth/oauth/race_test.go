@@ -141,7 +141,7 @@ func endsOfClients() map[string]authtest.Change[*consented] {
 
 // S21: whatever ends a client's access, no code that is exchanged at the same time
 // and no token that is issued then outlasts it, whichever comes first.
-func TestS21NoClientOutrunsItsEnd(t *testing.T) {
+func TestS21ConcurrentTokensEndWithClient(t *testing.T) {
 	t.Parallel()
 	for name, end := range endsOfClients() {
 		t.Run(name+" before a code", func(t *testing.T) {

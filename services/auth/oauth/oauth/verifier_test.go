@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestS27VerifiersAreOfTheLengthThatTheRFCWants(t *testing.T) {
+func TestS27CodeVerifiersHaveLengthOfRFC7636(t *testing.T) {
 	t.Parallel()
 	for length, want := range map[int]bool{0: false, 42: false, 43: true, 128: true, 129: false} {
 		verifier := strings.Repeat("v", length)

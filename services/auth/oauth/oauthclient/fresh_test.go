@@ -16,7 +16,7 @@ import (
 )
 
 // S18: a session that was left open sends no client's codes elsewhere.
-func TestS18ClientsAreChangedAfterAFreshSignIn(t *testing.T) {
+func TestS18ChangingClientNeedsRecentSignIn(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now().Add(-8 * time.Minute))
 	b := authtest.SetupWith(t, clk, auth.Config{})

@@ -45,7 +45,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 	return &authv1.AcceptInvitationResponse{OrganizationId: accepted.OrganizationID}, nil
 }
 
-// accept uses up an invitation for the user who has its token and its address, if its
+// accept uses up an invitation for the user with its token and its address, if its
 // inviter could still send it. It locks the organization first, as every change of the
 // inviter's rights does, and leaves the transaction in the organization's scope.
 func (s *Service) accept(ctx context.Context, tx postgres.Tx, hash []byte, mine user.User, now time.Time) (Invitation, error) {
@@ -64,23 +64,23 @@ func (s *Service) accept(ctx context.Context, tx postgres.Tx, hash []byte, mine 
 	if err != nil {
 		return i, err
 	}
-	stale, err := s.stale(ctx, tx, organizationID, []Invitation{i}, nil)
+	stale, err := s.unsendable(ctx, tx, organizationID, []Invitation{i}, nil)
 	if err == nil && len(stale) > 0 {
-		err = invalid()
+		err = invalidInvitation()
 	}
 	return i, err
 }
 
 // Withdraw deletes the invitations of an organization that their inviters could no
-// longer send. Every change that takes rights from a member calls it, in a
-// transaction that has locked the organization. The users in without count as
-// having no rights.
+// longer send. Every change that removes rights from a member calls it, in a
+// transaction that has locked the organization. The users in without count as having no
+// rights.
 func (s *Service) Withdraw(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error {
 	waiting, err := s.deps.Store.pendingList(ctx, tx, organizationID, s.deps.Clock.Now())
 	if err != nil || len(waiting) == 0 {
 		return err
 	}
-	stale, err := s.stale(ctx, tx, organizationID, waiting, without)
+	stale, err := s.unsendable(ctx, tx, organizationID, waiting, without)
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,8 @@ func (s *Service) Withdraw(ctx context.Context, tx postgres.Tx, organizationID s
 	return nil
 }
 
-// stale returns those of the invitations that their inviters could no longer send.
-func (s *Service) stale(ctx context.Context, tx postgres.Tx, organizationID string, invitations []Invitation, without []string) ([]Invitation, error) {
+// unsendable returns the invitations that their inviters could no longer send.
+func (s *Service) unsendable(ctx context.Context, tx postgres.Tx, organizationID string, invitations []Invitation, without []string) ([]Invitation, error) {
 	var inviters []string
 	var roles [][]string
 	for _, i := range invitations {

@@ -13,7 +13,7 @@ import (
 
 // S78: an invitation that waits for the mail server is not mailed once its
 // organization is deleted.
-func TestS78InvitationsOfADeletedOrganizationAreNotMailed(t *testing.T) {
+func TestS78InvitationOfDeletedOrganizationIsNotMailed(t *testing.T) {
 	t.Parallel()
 	address := mailtest.Reserve(t)
 	p := authtest.SetupMailAt(t, clock.System(), auth.Config{}, mailtest.URLAt(address))
@@ -35,7 +35,7 @@ func TestS78InvitationsOfADeletedOrganizationAreNotMailed(t *testing.T) {
 }
 
 // S78: nobody becomes a member whose account goes at the same time.
-func TestS78AnInvitationDoesNotOutrunTheEndOfAnAccount(t *testing.T) {
+func TestS78DeletedAccountCannotAcceptConcurrently(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	home, _ := p.SignUp(t, authtest.Ada)

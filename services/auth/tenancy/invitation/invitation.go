@@ -1,10 +1,10 @@
-// Package invitation brings people into an organization by a mail to their
-// address.
+// Package invitation is the room of invitations, which bring users into an organization
+// with an email to their address.
 //
-// The link in the mail works once, for a week, and only for somebody who is signed
-// in with the address that was invited: a mail that is passed on invites nobody
-// else. Of the link's token only the SHA-256 is kept; it is made when the mail is
-// written (package mailing).
+// The link in the email works once, for a week, and only for a user who is signed in
+// with the invited address. So a forwarded email invites nobody else. The link's token
+// is created when the email is composed (package mailing), and only its SHA-256 is
+// stored.
 package invitation
 
 import (
@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// TTL is how long an invitation waits.
+	// TTL is how long an invitation can be accepted.
 	TTL = 7 * 24 * time.Hour
 
 	// kept is how long an expired invitation stays visible.
 	kept = 30 * 24 * time.Hour
 
-	// maxPending bounds how many invitations of an organization wait.
+	// maxPending is the number of pending invitations that an organization may have.
 	maxPending = 500
 )
 
-// Invitation asks somebody into an organization.
+// Invitation invites an address into an organization.
 type Invitation struct {
 	ID, OrganizationID, InviterID string
 	Email                         string
@@ -33,7 +33,7 @@ type Invitation struct {
 	AcceptTime                    *time.Time
 }
 
-// state is what became of an invitation, at a time.
+// state returns the state of an invitation at a time.
 func (i Invitation) state(now time.Time) authv1.Invitation_State {
 	switch {
 	case i.AcceptTime != nil:

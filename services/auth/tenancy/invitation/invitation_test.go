@@ -14,7 +14,7 @@ import (
 )
 
 // An invitation works once, for the address that it was sent to alone.
-func TestAnInvitationMakesItsReaderAMember(t *testing.T) {
+func TestAcceptInvitation_AddsMember(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	ada, adas := p.SignUp(t, "ada@example.org")
@@ -54,7 +54,7 @@ func TestAnInvitationMakesItsReaderAMember(t *testing.T) {
 		"auth.invitation.created", "auth.invitation.accepted", "auth.session.created")
 }
 
-func TestInvitationsThatStopWorking(t *testing.T) {
+func TestAcceptInvitation_WithdrawnReplacedOrExpired_IsRefused(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	ada, adas := p.SignUp(t, "ada@example.org")
@@ -79,7 +79,7 @@ func TestInvitationsThatStopWorking(t *testing.T) {
 }
 
 // S45: nobody invites above its own role, and nobody without the permission.
-func TestS45InvitationsGiveNoMoreThanTheInviterHas(t *testing.T) {
+func TestS45InvitationCannotExceedInviter(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	_, adas := p.SignUp(t, "ada@example.org")
@@ -99,7 +99,7 @@ func TestS45InvitationsGiveNoMoreThanTheInviterHas(t *testing.T) {
 }
 
 // S73: a dump holds no invitation that works.
-func TestS73InvitationsRestHashed(t *testing.T) {
+func TestS73InvitationTokensAreStoredHashed(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	ada, _ := p.SignUp(t, "ada@example.org")

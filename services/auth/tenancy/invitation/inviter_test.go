@@ -63,7 +63,7 @@ func (in *inviting) wantWithdrawn(t *testing.T) {
 }
 
 // Every change that takes rights from an inviter withdraws its invitations.
-func TestS87AnInvitationEndsWithTheRightsOfItsInviter(t *testing.T) {
+func TestS87InvitationEndsWithRightsOfInviter(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		role string
@@ -128,7 +128,7 @@ func TestS87AnInvitationEndsWithTheRightsOfItsInviter(t *testing.T) {
 }
 
 // An invitation of a service account ends with the rights of the account.
-func TestS87AnInvitationEndsWithTheServiceAccountThatSentIt(t *testing.T) {
+func TestS87InvitationEndsWithServiceAccount(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(t *testing.T, in *inviting, a *authv1.ServiceAccount) error{
 		"disabled": func(t *testing.T, in *inviting, a *authv1.ServiceAccount) error {
@@ -174,7 +174,7 @@ func TestS87AnInvitationEndsWithTheServiceAccountThatSentIt(t *testing.T) {
 }
 
 // Accepting checks the inviter's rights by itself, however they ended.
-func TestS87AnInvitationIsNotAcceptedWithoutAnInviterWhoCouldSendIt(t *testing.T) {
+func TestS87AcceptingChecksRightsOfInviter(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "admin")
 	for name, lost := range map[string]string{
@@ -198,7 +198,7 @@ func TestS87AnInvitationIsNotAcceptedWithoutAnInviterWhoCouldSendIt(t *testing.T
 
 // An invitation stays when the inviter loses rights that the invitation did not
 // need.
-func TestAnInvitationStaysWhileItsInviterCouldSendIt(t *testing.T) {
+func TestInvitation_InviterLosesOtherRights_Stays(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "custom")
 	authtest.Must(t, in.UpdateMember(authtest.With(t.Context(), in.owner), in.org, in.inviterID, in.roleID, "viewer"))
@@ -209,7 +209,7 @@ func TestAnInvitationStaysWhileItsInviterCouldSendIt(t *testing.T) {
 
 // A member neither withdraws nor replaces an invitation that gives more than the
 // member holds.
-func TestS87AnInvitationAboveOnesOwnRightsStays(t *testing.T) {
+func TestS87MemberCannotWithdrawHigherInvitation(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "custom")
 	theirs, err := in.Invite(t, in.owner, "boss@example.org", "admin")
@@ -233,7 +233,7 @@ func TestS87AnInvitationAboveOnesOwnRightsStays(t *testing.T) {
 
 // An inviter who left while the organization was deleted invites nobody when it is
 // restored.
-func TestS87ARestoredOrganizationWithdrawsWhatNobodyCouldSend(t *testing.T) {
+func TestS87RestoringOrganizationChecksInvitations(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "admin")
 	_, elsewhere := in.CreateOrganization(t, in.owner, "Elsewhere")

@@ -10,32 +10,32 @@ import (
 )
 
 const (
-	// unconfirmedPerDay is how many invitations a day a user may send whose address is
-	// not confirmed, from all organizations together. Such an account costs nothing,
-	// and each invitation is a mail to a stranger with a name that the sender chose.
-	// The limit is enough for a small team to start with.
+	// unconfirmedPerDay is the number of invitations that a user with an unconfirmed
+	// address may send in a day, from all organizations together. Such an account costs
+	// nothing, and each invitation is an email to an unknown person with a name that
+	// the sender chose. The limit is enough for a small team to start with.
 	unconfirmedPerDay = 5
 
 	day = 24 * time.Hour
 )
 
-// sender is the user who sends an invitation, with the numbers of invitations
-// sent today.
+// sender is the user who sends an invitation, with the numbers of invitations sent
+// today.
 type sender struct {
-	// person is false for a service account.
-	person bool
-	// confirmed reports that a person with a confirmed address is responsible: the
+	// isPerson is false for a service account.
+	isPerson bool
+	// confirmed reports whether a person with a confirmed address is responsible: the
 	// sender, or for a service account an owner of its organization.
 	confirmed bool
-	// own counts the invitations of the sender, from all organizations; all counts
-	// those of the organization.
-	own, all int
+	// byUser counts the invitations of the sender, from all organizations.
+	// byOrganization counts those of the organization.
+	byUser, byOrganization int
 }
 
-// limit refuses an invitation when its sender or its organization has reached the
-// limit of the day, and counts it otherwise. Until the transaction ends, no other
+// enforceLimit refuses an invitation when its sender or its organization has reached
+// the limit of the day, and counts it otherwise. Until the transaction ends, no other
 // invitation of either is sent.
-func (s *Service) limit(ctx context.Context, tx postgres.Tx, i Invitation) error {
+func (s *Service) enforceLimit(ctx context.Context, tx postgres.Tx, i Invitation) error {
 	today := i.CreateTime.UTC().Truncate(day)
 	if s.deps.PerDay > 0 {
 		if err := s.checkLimits(ctx, tx, i, today); err != nil {
@@ -51,21 +51,21 @@ func (s *Service) checkLimits(ctx context.Context, tx postgres.Tx, i Invitation,
 	if err != nil {
 		return err
 	}
-	if !sent.person && !sent.confirmed {
-		// A limit for each account would not help: anybody can create any
+	if !sent.isPerson && !sent.confirmed {
+		// A limit for each account would not help, because anyone can create any
 		// number of them.
 		return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
-			"a service account sends invitations once an owner of the organization has confirmed an address")
+			"a service account can send invitations after an owner of the organization has confirmed an address")
 	}
 	tomorrow := today.Add(day).Sub(i.CreateTime)
-	if !sent.confirmed && sent.own >= unconfirmedPerDay {
+	if !sent.confirmed && sent.byUser >= unconfirmedPerDay {
 		return fault.New(faultv1.Reason_REASON_INVITATION_LIMIT,
-			"%d invitations a day may be sent from an account whose address is not confirmed: confirm it, or go on tomorrow", unconfirmedPerDay).
+			"an account with an unconfirmed address may send %d invitations a day: confirm the address, or continue tomorrow", unconfirmedPerDay).
 			WithRetryAfter(tomorrow)
 	}
-	if sent.all >= s.deps.PerDay {
+	if sent.byOrganization >= s.deps.PerDay {
 		return fault.New(faultv1.Reason_REASON_INVITATION_LIMIT,
-			"the organization has sent %d invitations today: go on tomorrow", sent.all).WithRetryAfter(tomorrow)
+			"the organization has sent %d invitations today: continue tomorrow", sent.byOrganization).WithRetryAfter(tomorrow)
 	}
 	return nil
 }

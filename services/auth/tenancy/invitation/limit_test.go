@@ -17,7 +17,7 @@ import (
 
 // S88: a name must be one line. A name that was stored before this rule adds no line to
 // a mail.
-func TestS88AnOrganizationsNameWritesNoMail(t *testing.T) {
+func TestS88OrganizationNameAddsNoLinesToEmail(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	ada, adas := p.SignUp(t, "ada@example.org")
@@ -40,7 +40,7 @@ func TestS88AnOrganizationsNameWritesNoMail(t *testing.T) {
 
 // S88: a user whose address is not confirmed sends few invitations a day. Withdrawn
 // ones count, and all organizations count together.
-func TestS88AnUnconfirmedAccountSendsFewInvitations(t *testing.T) {
+func TestS88UnconfirmedAccountIsLimited(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	ada, adas := p.SignUp(t, "ada@example.org")
@@ -68,7 +68,7 @@ func TestS88AnUnconfirmedAccountSendsFewInvitations(t *testing.T) {
 
 // S88: the limit of invitations a day holds for all members of an organization
 // together.
-func TestS88AnOrganizationSendsSoManyInvitationsADay(t *testing.T) {
+func TestS88OrganizationIsLimitedPerDay(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMailWith(t, clock.System(), auth.Config{InvitationsPerDay: 3})
 	ada, adas := p.SignUp(t, "ada@example.org")
@@ -87,7 +87,7 @@ func TestS88AnOrganizationSendsSoManyInvitationsADay(t *testing.T) {
 
 // S88: service accounts, of which anybody can create many, are no way around the
 // limit.
-func TestS88AServiceAccountOfUnconfirmedOwnersSendsNoInvitations(t *testing.T) {
+func TestS88ServiceAccountOfUnconfirmedOwnersCannotInvite(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	ada, adas := p.SignUp(t, "ada@example.org")

@@ -25,24 +25,24 @@ import (
 )
 
 const (
-	// mailKind is the kind of the mails of this room, and the name of their template.
+	// mailKind is the kind of the room's emails, and the name of their template.
 	mailKind mailing.Kind = "invitation"
-	// page is where their links lead.
+	// page is the page to which their links lead.
 	page = "/account/invitation"
 
 	dataOrganization = "organizationId"
 	dataInvitation   = "invitationId"
 )
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store         *Store
 	Users         *user.Store
 	Organizations *organization.Store
 	Rights        *organization.Rights
 	Mail          *mailing.Service
-	// PerDay is how many invitations an organization may send on a day. 0 means no
-	// limit, also for unconfirmed addresses.
+	// PerDay is the number of invitations that an organization may send in a day. 0
+	// means no limit, also for unconfirmed addresses.
 	PerDay    int
 	PublicURL string
 	Trail     *audit.Trail
@@ -116,16 +116,17 @@ func (s *Service) CreateInvitation(ctx context.Context, req *authv1.CreateInvita
 	return encode(i, now), nil
 }
 
+// invite checks and stores an invitation, and queues its email.
 func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.Principal, i Invitation) error {
-	// The user is locked before the organization, as everywhere, so that no
-	// deadlock arises.
+	// The user is locked before the organization, as everywhere, so that there is no
+	// deadlock.
 	if err := s.deps.Store.lockInviter(ctx, tx, i.InviterID); err != nil {
 		return err
 	}
 	if err := s.check(ctx, tx, caller, i); err != nil {
 		return err
 	}
-	if err := s.limit(ctx, tx, i); err != nil {
+	if err := s.enforceLimit(ctx, tx, i); err != nil {
 		return err
 	}
 	if err := s.deps.Store.replace(ctx, tx, i, user.NormalizeEmail(i.Email)); err != nil {
@@ -134,14 +135,14 @@ func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.P
 	if err := s.record(ctx, tx, i, "created"); err != nil {
 		return err
 	}
-	// Last, as the office counts letters outside of any organization.
+	// The email is queued last, because its count is outside of any organization.
 	return s.deps.Mail.Enqueue(ctx, tx, mailing.Message{Kind: mailKind, Address: i.Email, Data: map[string]string{
 		dataOrganization: i.OrganizationID, dataInvitation: i.ID,
 	}})
 }
 
-// check refuses an invitation that the inviter may not make, by its roles as they
-// are now, or that makes no sense.
+// check refuses an invitation that exceeds the inviter's current rights, or is not
+// possible.
 func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Principal, i Invitation) error {
 	inviter, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 	if err != nil {
@@ -151,7 +152,7 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 	if err != nil {
 		return err
 	}
-	before, err := s.replaced(ctx, tx, i)
+	before, err := s.replacedGrant(ctx, tx, i)
 	if err != nil {
 		return err
 	}
@@ -170,14 +171,14 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 		return err
 	}
 	if n >= maxPending {
-		return fault.New(faultv1.Reason_REASON_CONFLICT, "%d invitations wait: withdraw some first", n)
+		return fault.New(faultv1.Reason_REASON_CONFLICT, "%d invitations are pending: withdraw some first", n)
 	}
 	return nil
 }
 
-// replaced returns what the pending invitation for the same address gives. Creating
-// another invitation withdraws that one.
-func (s *Service) replaced(ctx context.Context, tx postgres.Tx, i Invitation) (organization.Grant, error) {
+// replacedGrant returns the rights of the pending invitation for the same address.
+// Creating another invitation withdraws that one.
+func (s *Service) replacedGrant(ctx context.Context, tx postgres.Tx, i Invitation) (organization.Grant, error) {
 	waiting, err := s.deps.Store.pendingFor(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email), s.deps.Clock.Now())
 	if err != nil || len(waiting) == 0 {
 		return organization.Grant{}, err
@@ -215,8 +216,8 @@ func (s *Service) DeleteInvitation(ctx context.Context, req *authv1.DeleteInvita
 	return &authv1.DeleteInvitationResponse{}, nil
 }
 
-// checkWithdraw refuses a holder who could not have sent a pending invitation. Anybody
-// may withdraw one that has ended, as it is of no more use.
+// checkWithdraw refuses a holder who could not have sent a pending invitation. Anyone
+// may withdraw an invitation that has ended, because it has no effect.
 func (s *Service) checkWithdraw(ctx context.Context, tx postgres.Tx, holder organization.Grant, i Invitation) error {
 	if i.state(s.deps.Clock.Now()) != authv1.Invitation_PENDING {
 		return nil
@@ -234,12 +235,12 @@ func (s *Service) sweep(ctx context.Context) error {
 	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
 }
 
-// Pending tells whether the invitation with a token waits for an address.
+// Pending reports whether the invitation with a token is pending for an address.
 func (s *Service) Pending(ctx context.Context, token, address string) (bool, error) {
 	return s.deps.Store.isPending(ctx, securetoken.Hash(token), user.NormalizeEmail(address), s.deps.Clock.Now())
 }
 
-// compose makes the token of an invitation and its mail, when it is sent.
+// compose creates the token of an invitation and its email, when the email is sent.
 func (s *Service) compose(ctx context.Context, l mailing.Message) (mailing.Content, error) {
 	token, hash := securetoken.New()
 	says, waits, err := s.deps.Store.setToken(ctx, l.Data[dataOrganization], l.Data[dataInvitation], hash, s.deps.Clock.Now())

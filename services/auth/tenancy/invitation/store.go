@@ -13,7 +13,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// list is what may be asked of the list.
+// list declares how invitations are ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "invitations",
 	ID:           "id",
@@ -23,7 +23,7 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 
 const columns = "organization_id::text, id::text, inviter_id::text, email, roles, created_at, expires_at, accepted_at"
 
-// Store keeps invitations in Postgres.
+// Store stores invitations in Postgres.
 type Store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
@@ -42,14 +42,14 @@ func (s *Store) inTx(ctx context.Context, scope postgres.Scope, fn func(ctx cont
 	return s.db.InTx(ctx, scope, fn)
 }
 
-// isMember tells whether somebody with an address belongs to the organization.
+// isMember reports whether a member of the organization has an address.
 func (s *Store) isMember(ctx context.Context, tx pgx.Tx, organizationID, address string) (bool, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[bool], `SELECT EXISTS (
 		SELECT FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1 AND u.email_normalized = $2)`,
 		organizationID, address)
 }
 
-// countPending returns how many invitations wait.
+// countPending returns the number of pending invitations.
 func (s *Store) countPending(ctx context.Context, tx pgx.Tx, organizationID string, now time.Time) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int],
 		"SELECT count(*) FROM invitations WHERE organization_id = $1 AND accepted_at IS NULL AND expires_at > $2", organizationID, now)
@@ -68,18 +68,18 @@ func (s *Store) pendingFor(ctx context.Context, tx pgx.Tx, organizationID, addre
 }
 
 // lockInviter locks the sender of an invitation, so that two invitations of one sender,
-// from whichever organizations, are counted one after the other.
+// from any organizations, are counted one after the other.
 func (s *Store) lockInviter(ctx context.Context, tx pgx.Tx, inviterID string) error {
 	_, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", inviterID)
 	return err
 }
 
-// sent returns the sender of an invitation, with the numbers of invitations
-// sent on a day.
+// sent returns the sender of an invitation, with the numbers of invitations sent on a
+// day.
 func (s *Store) sent(ctx context.Context, tx pgx.Tx, i Invitation, day time.Time) (sender, error) {
 	return postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (sender, error) {
 		var s sender
-		err := row.Scan(&s.person, &s.confirmed, &s.own, &s.all)
+		err := row.Scan(&s.isPerson, &s.confirmed, &s.byUser, &s.byOrganization)
 		return s, err
 	}, `SELECT EXISTS (SELECT FROM users u WHERE u.id = $2 AND u.kind = 'person'),
 		EXISTS (SELECT FROM users u WHERE u.id = $2 AND u.email_verified) OR
@@ -101,7 +101,7 @@ func (s *Store) count(ctx context.Context, tx pgx.Tx, i Invitation, day time.Tim
 	return err
 }
 
-// replace adds an invitation in the place of the one of its address that waits.
+// replace adds an invitation, and deletes the pending one for its address.
 func (s *Store) replace(ctx context.Context, tx pgx.Tx, i Invitation, address string) error {
 	if _, err := postgres.TxExec(ctx, tx, "DELETE FROM invitations WHERE organization_id = $1 AND email_normalized = $2 AND accepted_at IS NULL",
 		i.OrganizationID, address); err != nil {
@@ -136,11 +136,11 @@ func (s *Store) list(ctx context.Context, organizationID string, req paging.Requ
 	})
 }
 
-// mailContent is what the mail of an invitation says.
+// mailContent is the content of an invitation's email.
 type mailContent struct{ organization, inviter string }
 
-// setToken gives an invitation the token of its mail, and returns what the mail says;
-// false when the invitation does not wait anymore.
+// setToken sets the token of an invitation, and returns the content of its email. It
+// returns false when the invitation is no longer pending.
 func (s *Store) setToken(ctx context.Context, organizationID, id string, hash []byte, now time.Time) (mailContent, bool, error) {
 	l, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, func(row pgx.CollectableRow) (mailContent, error) {
 		var l mailContent
@@ -165,7 +165,7 @@ func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// isPending tells whether an invitation waits, for whoever has its token and its address.
+// isPending reports whether an invitation with a token is pending for an address.
 func (s *Store) isPending(ctx context.Context, hash []byte, address string, now time.Time) (bool, error) {
 	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], "SELECT waiting_invitation($1, $2, $3) IS NOT NULL", hash, address, now)
 }
@@ -177,23 +177,23 @@ func (s *Store) find(ctx context.Context, tx pgx.Tx, hash []byte, address string
 		return "", err
 	}
 	if organizationID == nil {
-		return "", invalid()
+		return "", invalidInvitation()
 	}
 	return *organizationID, nil
 }
 
-// accept uses up the invitation with a token and an address, in a transaction
-// of the organization.
+// accept uses up the invitation with a token and an address, in a transaction in the
+// organization's scope.
 func (s *Store) accept(ctx context.Context, tx pgx.Tx, organizationID string, hash []byte, address string, now time.Time) (Invitation, error) {
 	i, err := postgres.TxOne(ctx, tx, scan, `UPDATE invitations SET accepted_at = $4, token_hash = NULL
 		WHERE organization_id = $1 AND token_hash = $2 AND email_normalized = $3 AND accepted_at IS NULL AND expires_at > $4
 		RETURNING `+columns, organizationID, hash, address, now)
 	if errors.Is(err, postgres.ErrNoRows) {
-		return i, invalid()
+		return i, invalidInvitation()
 	}
 	return i, err
 }
 
-func invalid() error {
-	return fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the invitation is not valid for your address, or no longer: ask for another one")
+func invalidInvitation() error {
+	return fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "the invitation is not valid for your address, or has expired: request another one")
 }

@@ -6,6 +6,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
+// message returns an organization as the contract has it.
 func (o Organization) message() *authv1.Organization {
 	out := &authv1.Organization{
 		Id: o.ID, DisplayName: o.DisplayName, Personal: o.Personal, CreateTime: timestamppb.New(o.CreateTime),
@@ -18,6 +19,7 @@ func (o Organization) message() *authv1.Organization {
 	return out
 }
 
+// message returns a member as the contract has it.
 func (m Member) message() *authv1.Member {
 	return &authv1.Member{
 		UserId: m.User.ID, User: m.User.Message(), Roles: m.Roles,

@@ -13,8 +13,8 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// DeleteOrganization implements the RPC. It is not bound to the organization that
-// the caller acts in: an app leaves it first.
+// DeleteOrganization implements the RPC. The caller need not act in the organization,
+// because an app leaves it first.
 func (s *Service) DeleteOrganization(ctx context.Context, req *authv1.DeleteOrganizationRequest) (*authv1.DeleteOrganizationResponse, error) {
 	p, err := s.deps.Fresh(ctx)
 	if err != nil {
@@ -22,10 +22,10 @@ func (s *Service) DeleteOrganization(ctx context.Context, req *authv1.DeleteOrga
 	}
 	_, err = s.changeState(ctx, p, req.GetId(), "deleted", func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error) {
 		if o.DeleteTime != nil {
-			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "the organization is deleted already")
+			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "the organization is already deleted")
 		}
 		if o.Personal {
-			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "a personal organization goes with its user's account")
+			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "a personal organization is deleted with its user's account")
 		}
 		now := clock.Stamp(s.deps.Clock)
 		purge := now.Add(Grace)
@@ -38,8 +38,8 @@ func (s *Service) DeleteOrganization(ctx context.Context, req *authv1.DeleteOrga
 	return &authv1.DeleteOrganizationResponse{}, nil
 }
 
-// UndeleteOrganization implements the RPC. Nobody acts in the organization, so it
-// is not bound to where the caller does.
+// UndeleteOrganization implements the RPC. Nobody acts in a deleted organization, so
+// the caller acts in another one.
 func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.UndeleteOrganizationRequest) (*authv1.Organization, error) {
 	p, err := identity.RequireSelf(ctx)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.Undelete
 	}
 	o, err := s.changeState(ctx, p, req.GetId(), "restored", func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error) {
 		if o.DeleteTime == nil || !s.deps.Clock.Now().Before(*o.PurgeTime) {
-			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "the organization is not deleted, or cannot be restored any more")
+			return o, fault.New(faultv1.Reason_REASON_CONFLICT, "the organization is not deleted, or can no longer be restored")
 		}
 		o.DeleteTime, o.PurgeTime = nil, nil
 		if err := s.deps.Store.resume(ctx, tx, o.ID); err != nil {
@@ -63,9 +63,9 @@ func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.Undelete
 	return o.message(), nil
 }
 
-// suspend makes nobody act in an organization any more. Whoever is not a member finds
-// no way in: it is not asked anywhere whether an organization is deleted. The tokens
-// come after the memberships, which tokens that are being issued hold.
+// suspend ends all access to an organization. It suspends the memberships, so no other
+// code needs to check whether an organization is deleted. The tokens are revoked after
+// that, because tokens that are being issued lock the memberships.
 func (s *Service) suspend(ctx context.Context, tx postgres.Tx, organizationID string) error {
 	if err := s.deps.Store.suspend(ctx, tx, organizationID); err != nil {
 		return err
@@ -73,8 +73,8 @@ func (s *Service) suspend(ctx context.Context, tx postgres.Tx, organizationID st
 	return s.deps.Revocations.RevokeOrganization(ctx, tx, organizationID)
 }
 
-// changeState lets one of its owners delete or restore an organization, with the audit
-// row in the same transaction.
+// changeState lets an owner delete or restore an organization, and writes the audit row
+// in the same transaction.
 func (s *Service) changeState(ctx context.Context, p *identity.Principal, organizationID, verb string,
 	edit func(ctx context.Context, tx postgres.Tx, o Organization) (Organization, error),
 ) (o Organization, err error) {
@@ -104,14 +104,15 @@ func (s *Service) changeState(ctx context.Context, p *identity.Principal, organi
 	return o, err
 }
 
+// recordState writes the audit row of a deletion, a restoration or a purge.
 func (s *Service) recordState(ctx context.Context, tx postgres.Tx, organizationID, verb string) error {
 	return s.deps.Trail.Append(ctx, tx, audit.Event{
 		OrganizationID: organizationID, Action: "auth.organization." + verb, ResourceType: "organization", ResourceID: organizationID,
 	})
 }
 
-// purge removes the organizations whose grace is over, a bounded part in each
-// transaction.
+// purge deletes the organizations whose grace period has ended, a bounded number of
+// rows in each transaction.
 func (s *Service) purge(ctx context.Context) error {
 	for {
 		found, err := s.deps.Store.purge(ctx, s.deps.Clock.Now(), func(ctx context.Context, tx postgres.Tx, organizationID string) error {
@@ -126,9 +127,9 @@ func (s *Service) purge(ctx context.Context) error {
 	}
 }
 
-// LeaveAll ends all memberships of a user whose account ends, in a transaction in the
-// user's scope, which it changes. Its personal organization, of which it is the last
-// owner, is purged; whoever is the last owner of another one stays.
+// LeaveAll ends all memberships of a user whose account is being deleted. It runs in a
+// transaction in the user's scope, which it changes. The personal organization is
+// purged. The call fails when the user is the last owner of another organization.
 func (s *Service) LeaveAll(ctx context.Context, tx postgres.Tx, userID string) error {
 	return s.eachMembership(ctx, tx, userID, func(m Membership) error { return s.leave(ctx, tx, m, userID) })
 }
@@ -151,12 +152,13 @@ func (s *Service) eachMembership(ctx context.Context, tx postgres.Tx, userID str
 	return postgres.Enter(ctx, tx, postgres.Scope{UserID: userID})
 }
 
+// leave ends one membership.
 func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userID string) error {
 	o, err := s.deps.Store.lockAny(ctx, tx, m.OrganizationID)
 	if err != nil {
 		return err
 	}
-	// What was read before the lock may have changed.
+	// The roles may have changed before the lock.
 	if m.Roles, err = s.deps.Store.roles(ctx, tx, m.OrganizationID, userID); err != nil || len(m.Roles) == 0 {
 		return err
 	}
@@ -167,7 +169,7 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 	last := owners <= 1 && slices.Contains(m.Roles, RoleOwner)
 	if last && !o.Personal && o.DeleteTime == nil {
 		return fault.New(faultv1.Reason_REASON_LAST_OWNER,
-			"you are the last owner of %q (%s): hand it over or delete it first", o.DisplayName, o.ID)
+			"you are the last owner of %q (%s): make another member an owner, or delete it first", o.DisplayName, o.ID)
 	}
 	now := clock.Stamp(s.deps.Clock)
 	if last && o.Personal {
@@ -175,7 +177,7 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 		if err := s.deps.Store.save(ctx, tx, o); err != nil {
 			return err
 		}
-		// It may have other members, by invitation.
+		// It may have other members, who were invited.
 		if err := s.suspend(ctx, tx, o.ID); err != nil {
 			return err
 		}
@@ -193,14 +195,14 @@ func (s *Service) leave(ctx context.Context, tx postgres.Tx, m Membership, userI
 	return s.record(ctx, tx, left, "removed", m.Roles, nil)
 }
 
-// WithdrawSent withdraws the invitations that a user who is being disabled has sent, in all
-// its organizations. It runs in a transaction in the user's scope; it changes the
-// scope and restores it.
+// WithdrawSent withdraws the invitations that a user who is being disabled has sent, in
+// all organizations. It runs in a transaction in the user's scope; it changes the scope
+// and restores it.
 func (s *Service) WithdrawSent(ctx context.Context, tx postgres.Tx, userID string) error {
 	return s.eachMembership(ctx, tx, userID, func(m Membership) error {
 		o, err := s.deps.Store.lockAny(ctx, tx, m.OrganizationID)
 		if err != nil || o.DeleteTime != nil {
-			return err // restoring a deleted one checks its invitations
+			return err // restoring the organization checks its invitations
 		}
 		return s.deps.Withdraw(ctx, tx, o.ID, userID)
 	})

@@ -16,7 +16,7 @@ import (
 
 // S21, S22: nobody acts in a deleted organization, and everybody does again once an
 // owner restores it.
-func TestS22ADeletedOrganizationCanBeRestored(t *testing.T) {
+func TestS22DeletedOrganizationCanBeRestored(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	home, _ := b.SignUp(t, "ada@example.org")
@@ -86,7 +86,7 @@ func TestS22ADeletedOrganizationCanBeRestored(t *testing.T) {
 
 // A token that is issued while its organization goes loses its force with the others:
 // either it says that it is older, or it is refused.
-func TestS22WhatIsIssuedWhileAnOrganizationGoesEndsToo(t *testing.T) {
+func TestS22TokenIssuedDuringDeletionIsRevoked(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	home, _ := b.SignUp(t, "ada@example.org")
@@ -123,7 +123,7 @@ func TestS22WhatIsIssuedWhileAnOrganizationGoesEndsToo(t *testing.T) {
 	}
 }
 
-func TestAnOrganizationIsPurgedAfterItsGrace(t *testing.T) {
+func TestPurge_GracePeriodEnded_DeletesEverything(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
 	p := authtest.SetupMail(t, clk, false)
@@ -195,7 +195,7 @@ func TestAnOrganizationIsPurgedAfterItsGrace(t *testing.T) {
 }
 
 // An invitation that was mailed before the deletion brings nobody in.
-func TestADeletedOrganizationTakesNobodyIn(t *testing.T) {
+func TestAcceptInvitation_DeletedOrganization_IsRefused(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	home, _ := p.SignUp(t, authtest.Ada)

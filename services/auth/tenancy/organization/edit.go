@@ -16,11 +16,11 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
-// maxPerUser bounds how many organizations a user makes or belongs to by making
-// one: the own account shows as many.
+// maxPerUser is the number of organizations to which a user may belong by creating one.
+// The own account lists as many.
 const maxPerUser = 100
 
-// fields are those that a client may change, by their names in the contract.
+// fields are the fields that clients can change, by their names in the contract.
 var fields = patch.Fields[Organization]{ //nolint:gochecknoglobals // a constant table
 	"display_name": patch.At(func(o *Organization) *string { return &o.DisplayName }),
 }
@@ -92,7 +92,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrga
 	return after.message(), nil
 }
 
-// Validate checks what the contract cannot say.
+// Validate checks what the contract cannot express.
 func (o Organization) Validate() error {
 	if o.DisplayName == "" {
 		return fault.Invalid("organization.displayName", "must not be empty")

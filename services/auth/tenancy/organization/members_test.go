@@ -18,7 +18,7 @@ import (
 
 // S21, S45, S46: roles bound what members do to each other, at once; a member
 // that was removed is not refreshed.
-func TestMembersAndRoles(t *testing.T) {
+func TestMembers_RolesLimitChanges(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	adaTokens, ada := b.SignUp(t, "ada@example.org")
@@ -57,7 +57,7 @@ func TestMembersAndRoles(t *testing.T) {
 	}
 }
 
-func TestS45TheLastOwnerStays(t *testing.T) {
+func TestS45LastOwnerCannotLeave(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	adaTokens, ada := b.SignUp(t, "ada@example.org")
@@ -78,7 +78,7 @@ func TestS45TheLastOwnerStays(t *testing.T) {
 	}
 }
 
-func TestS45WhoeverBecomesTheLastOwnerMeanwhileStays(t *testing.T) {
+func TestS45ConcurrentDemotionLeavesOneOwner(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, ada := b.SignUp(t, "ada@example.org")
@@ -105,7 +105,7 @@ func TestS45WhoeverBecomesTheLastOwnerMeanwhileStays(t *testing.T) {
 	authtest.WantReason(t, <-left, faultv1.Reason_REASON_LAST_OWNER)
 }
 
-func TestS41AnotherOrganizationIsAbsent(t *testing.T) {
+func TestS41OtherOrganizationIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	_, ada := b.SignUp(t, "ada@example.org")
@@ -137,7 +137,7 @@ func TestS41AnotherOrganizationIsAbsent(t *testing.T) {
 	}
 }
 
-func TestListsPage(t *testing.T) {
+func TestLists_ReturnAllPages(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	adaTokens, ada := b.SignUp(t, "ada@example.org")
@@ -173,7 +173,7 @@ func TestListsPage(t *testing.T) {
 	}
 }
 
-func TestAnOrganizationIsMadeAndRenamed(t *testing.T) {
+func TestOrganization_CreateAndRename(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, _ := b.SignUp(t, "ada@example.org")

@@ -1,15 +1,15 @@
-// Package organization is the group of users that owns everything else, and who
-// belongs to it in which roles.
+// Package organization is the room of organizations, the groups of users to which
+// everything else belongs, and of their members.
 //
-// Every user has a personal organization from sign-up on. What a member may do
-// is said by its roles, which are built in or made by the organization (package
-// role). Nobody hands out or touches what is above its own ([Grant]), and an
-// organization keeps at least one owner. An organization that the caller does
-// not act in is answered exactly as one that does not exist.
+// Every user has a personal organization from sign-up on. The roles of members give
+// them permissions. Roles are built in or created by the organization (package role).
+// Nobody gives or changes what exceeds their own rights ([Grant]), and an organization
+// keeps at least one owner. An organization in which the caller does not act gets the
+// same response as one that does not exist.
 //
-// A deleted organization stays for a grace ([Grace]): its members see it, an owner
-// can take the deletion back, and otherwise it is as if it were gone. Then it is
-// purged, and other services erase what they keep of it (package erasure).
+// A deleted organization is kept for a grace period ([Grace]). Its members still see it
+// and an owner can restore it; otherwise it does not exist. It is then purged, and the
+// other services erase what they store for it (package erasure).
 package organization
 
 import (
@@ -25,13 +25,13 @@ import (
 // Grace is how long a deleted organization can be restored.
 const Grace = 30 * 24 * time.Hour
 
-// Roles of a member.
+// The built-in roles of a member.
 const (
 	RoleOwner  = "owner"
 	RoleAdmin  = "admin"
 	RoleMember = "member"
 	RoleViewer = "viewer"
-	// RoleOperator is no role of a member: a user's tokens hold it in every
+	// RoleOperator is not a role of a member. An operator's tokens have it in every
 	// organization.
 	RoleOperator = "operator"
 )
@@ -42,7 +42,7 @@ type Organization struct {
 	Personal               bool
 	Revision               int64
 	CreateTime, UpdateTime time.Time
-	// DeleteTime and PurgeTime are nil while members act in it.
+	// DeleteTime and PurgeTime are nil unless the organization is deleted.
 	DeleteTime, PurgeTime *time.Time
 }
 
@@ -50,11 +50,12 @@ type Organization struct {
 type Member struct {
 	OrganizationID string
 	User           user.User
-	// ServiceAccount says that the user is no person (package serviceaccount).
+	// ServiceAccount reports whether the user is a service account (package
+	// serviceaccount).
 	ServiceAccount bool
 	// Roles are names of built-in roles and ids of custom ones.
 	Roles []string
-	// Permissions are those that the custom ones give.
+	// Permissions are those of the custom roles.
 	Permissions            []string
 	CreateTime, UpdateTime time.Time
 }
@@ -65,12 +66,12 @@ type Membership struct {
 	Roles                       []string
 }
 
-// losesOwner tells whether a change takes the owner's role from a member.
+// losesOwner reports whether a change removes the owner's role from a member.
 func losesOwner(before, after []string) bool {
 	return slices.Contains(before, RoleOwner) && !slices.Contains(after, RoleOwner)
 }
 
-// TokenRoles are the roles that a user's tokens hold.
+// TokenRoles returns the roles in a user's tokens.
 func TokenRoles(roles []string, operator bool) []string {
 	out := slices.Clone(roles)
 	if operator {

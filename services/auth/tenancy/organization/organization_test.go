@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-func TestS45NobodyManagesWhoIsAbove(t *testing.T) {
+func TestS45CheckManage(t *testing.T) {
 	t.Parallel()
 	authorizer, err := authz.New()
 	if err != nil {

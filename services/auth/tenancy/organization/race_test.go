@@ -9,7 +9,7 @@ import (
 
 // When two owners demote each other at once, one succeeds. The other gets a conflict,
 // because its own roles have changed, and not a refusal for lack of rights.
-func TestTheLoserOfTwoDemotionsMeetsAConflict(t *testing.T) {
+func TestUpdateMember_OwnersDemoteEachOther_OneGetsConflict(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")

@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestManyMembersOfOneOrganization(t *testing.T) {
+func TestListMembers_ManyMembers_PagesCostTheSame(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, p := b.SignUp(t, "ada@example.org")

@@ -21,7 +21,7 @@ import (
 // fieldRoles is the field of requests that names roles.
 const fieldRoles = "roles"
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	Store       *Store
 	Rights      *Rights
@@ -30,8 +30,8 @@ type Deps struct {
 	// longer send, in a transaction that has locked the organization. The users in
 	// without count as having no rights.
 	Withdraw func(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error
-	// Fresh returns a caller who may do what cannot be undone: signed in freshly, with
-	// the second factor where there is one.
+	// Fresh returns the caller of an action that cannot be undone. It requires a recent
+	// sign-in, with the second factor where one is enrolled.
 	Fresh func(ctx context.Context) (*identity.Principal, error)
 	Trail *audit.Trail
 	Clock clock.Clock
@@ -113,8 +113,8 @@ func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersReques
 	return out, nil
 }
 
-// AddMember implements the RPC. It is the operators' alone, so it is not bound
-// to the organization that the caller acts in.
+// AddMember implements the RPC. Only operators may call it, so the caller need not act
+// in the organization.
 func (s *Service) AddMember(ctx context.Context, req *authv1.AddMemberRequest) (*authv1.Member, error) {
 	now := clock.Stamp(s.deps.Clock)
 	var added Member
@@ -164,8 +164,8 @@ func (s *Service) RemoveMember(ctx context.Context, req *authv1.RemoveMemberRequ
 	return &authv1.RemoveMemberResponse{}, nil
 }
 
-// change gives a member other roles, or removes it when there are none, with the
-// audit row in the same transaction.
+// change gives a member other roles, or removes the member when there are none, with
+// the audit row in the same transaction.
 func (s *Service) change(ctx context.Context, organizationID, userID string, roles []string) (Member, error) {
 	p, err := RequireActing(ctx, organizationID)
 	if err != nil {
@@ -192,6 +192,8 @@ func (s *Service) change(ctx context.Context, organizationID, userID string, rol
 	return target, err
 }
 
+// check refuses a change that exceeds the holder's rights or leaves no owner. Members
+// may always leave.
 func (s *Service) check(ctx context.Context, tx postgres.Tx, holder Grant, target Member, roles []string, leaving bool) error {
 	if !leaving {
 		after, err := s.deps.Rights.OfRoles(ctx, tx, target.OrganizationID, fieldRoles, roles)
@@ -215,6 +217,7 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, holder Grant, targe
 	return nil
 }
 
+// write stores the new roles of a member, and ends what the member lost.
 func (s *Service) write(ctx context.Context, tx postgres.Tx, target *Member, roles []string) error {
 	before, verb, keep := target.Roles, "updated", s.deps.Store.SaveMember
 	target.Roles, target.UpdateTime = roles, clock.Stamp(s.deps.Clock)
@@ -227,8 +230,8 @@ func (s *Service) write(ctx context.Context, tx postgres.Tx, target *Member, rol
 	if err := s.deps.Withdraw(ctx, tx, target.OrganizationID); err != nil {
 		return err
 	}
-	// Tokens say what their holder was allowed to do when they were issued. Last, as
-	// those that are being issued hold the membership.
+	// Tokens state the rights from when they were issued. They are revoked last, because
+	// tokens that are being issued lock the membership.
 	if err := s.deps.Revocations.RevokeMember(ctx, tx, target.OrganizationID, target.User.ID); err != nil {
 		return err
 	}
@@ -242,8 +245,8 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, m Member, verb str
 	})
 }
 
-// RequireActing returns the caller when it acts in an organization; any other is
-// answered as absent.
+// RequireActing returns the caller if it acts in an organization. Any other
+// organization does not exist for the caller.
 func RequireActing(ctx context.Context, organizationID string) (*identity.Principal, error) {
 	p, ok := identity.FromContext(ctx)
 	if !ok {

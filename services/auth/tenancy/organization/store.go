@@ -13,7 +13,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// organizationList and members are what may be asked of the lists.
+// organizationList and memberList declare how the lists are ordered.
 //
 //nolint:gochecknoglobals // constant tables
 var (
@@ -33,7 +33,7 @@ var (
 
 const (
 	columns = "o.id::text, o.display_name, o.personal, o.revision, o.created_at, o.updated_at, o.deleted_at, o.purge_at"
-	// those of a deleted organization too
+	// including the memberships of a deleted organization
 	selectOrganization = "SELECT " + columns + ` FROM organizations o JOIN (
 		SELECT organization_id, user_id FROM memberships UNION ALL SELECT organization_id, user_id FROM suspended_memberships
 		) m ON m.organization_id = o.id AND m.user_id = $1`
@@ -42,7 +42,7 @@ const (
 		FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1`
 )
 
-// Store keeps organizations and memberships in Postgres.
+// Store stores organizations and memberships in Postgres.
 type Store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
@@ -65,24 +65,24 @@ func scanMember(row pgx.CollectableRow) (Member, error) {
 	return m, err
 }
 
-// inTx runs fn in a transaction of an organization.
+// inTx runs fn in a transaction in an organization's scope.
 func (s *Store) inTx(ctx context.Context, organizationID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID}, fn)
 }
 
-// Insert adds an organization, in a transaction of it.
+// Insert adds an organization, in a transaction in its scope.
 func (s *Store) Insert(ctx context.Context, tx pgx.Tx, o Organization) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO organizations (id, display_name, personal, revision, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6)`, o.ID, o.DisplayName, o.Personal, o.Revision, o.CreateTime, o.UpdateTime)
 	return err
 }
 
-// create adds an organization with its owner, or nothing. A user who belongs to
-// too many is refused.
+// create adds an organization with its owner. It refuses a user who belongs to too
+// many.
 func (s *Store) create(ctx context.Context, o Organization, owner Member, then func(ctx context.Context, tx pgx.Tx) error) error {
 	scope := postgres.Scope{OrganizationID: o.ID, UserID: owner.User.ID}
 	return s.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
-		// Whoever makes two at once waits here.
+		// Concurrent creations by one user wait here.
 		if _, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", owner.User.ID); err != nil {
 			return err
 		}
@@ -103,22 +103,22 @@ func (s *Store) create(ctx context.Context, o Organization, owner Member, then f
 	})
 }
 
-// lockAny returns an organization, deleted or not, that nobody else can change
-// until the transaction ends.
+// lockAny returns an organization, deleted or not, and locks it until the transaction
+// ends.
 func (s *Store) lockAny(ctx context.Context, tx pgx.Tx, id string) (Organization, error) {
 	o, err := postgres.TxOne(ctx, tx, scanOrganization, "SELECT "+columns+" FROM organizations o WHERE o.id = $1 FOR UPDATE", id)
 	return o, postgres.NotFound(err, "organization")
 }
 
-// save writes what may change of an organization.
+// save writes the fields of an organization that can change.
 func (s *Store) save(ctx context.Context, tx pgx.Tx, o Organization) error {
 	_, err := postgres.TxExec(ctx, tx, `UPDATE organizations SET display_name = $2, revision = $3, updated_at = $4,
 		deleted_at = $5, purge_at = $6 WHERE id = $1`, o.ID, o.DisplayName, o.Revision, o.UpdateTime, o.DeleteTime, o.PurgeTime)
 	return err
 }
 
-// roles returns a user's roles in an organization, deleted or not; none for a
-// stranger.
+// roles returns a user's roles in an organization, deleted or not. It returns none for
+// a user who is not a member.
 func (s *Store) roles(ctx context.Context, tx pgx.Tx, organizationID, userID string) ([]string, error) {
 	roles, err := postgres.TxOne(ctx, tx, pgx.RowTo[[]string], `SELECT roles FROM memberships WHERE organization_id = $1 AND user_id = $2
 		UNION ALL SELECT roles FROM suspended_memberships WHERE organization_id = $1 AND user_id = $2`, organizationID, userID)
@@ -128,8 +128,8 @@ func (s *Store) roles(ctx context.Context, tx pgx.Tx, organizationID, userID str
 	return roles, err
 }
 
-// memberships lists the organizations that a user belongs to, deleted ones too, with
-// its roles, in a transaction of that user.
+// memberships returns the organizations of a user, including deleted ones, with the
+// user's roles, in a transaction in the user's scope.
 func (s *Store) memberships(ctx context.Context, tx pgx.Tx, userID string) ([]Membership, error) {
 	return postgres.TxAll(ctx, tx, func(row pgx.CollectableRow) (Membership, error) {
 		var m Membership
@@ -141,8 +141,8 @@ func (s *Store) memberships(ctx context.Context, tx pgx.Tx, userID string) ([]Me
 		) m ON m.organization_id = o.id ORDER BY o.id`, userID)
 }
 
-// suspend ends the memberships of an organization for as long as it is deleted, in a
-// transaction of it; resume brings them back.
+// suspend moves the memberships of an organization out of the way while the
+// organization is deleted, in a transaction in its scope. resume restores them.
 func (s *Store) suspend(ctx context.Context, tx pgx.Tx, organizationID string) error {
 	return s.move(ctx, tx, "memberships", "suspended_memberships", organizationID)
 }
@@ -158,12 +158,12 @@ func (s *Store) move(ctx context.Context, tx pgx.Tx, from, to, organizationID st
 	return err
 }
 
-// purgeMost bounds one step of a purge, so that it holds few locks.
+// purgeMost bounds one step of a purge, so that it locks few rows.
 const purgeMost = 1000
 
-// purge removes some of the rows of an organization whose grace is over, and with
-// the last of them the organization: then it calls done, in that transaction. It
-// answers false when none is due.
+// purge deletes some rows of an organization whose grace period has ended. When it
+// deletes the organization itself, it calls done in the same transaction. It returns
+// false when no organization is due.
 func (s *Store) purge(ctx context.Context, now time.Time, done func(ctx context.Context, tx pgx.Tx, organizationID string) error) (found bool, err error) {
 	err = s.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx pgx.Tx) error {
 		var organizationID string
@@ -182,7 +182,7 @@ func (s *Store) purge(ctx context.Context, now time.Time, done func(ctx context.
 	return found, err
 }
 
-// InsertMember adds a membership, in a transaction of its organization.
+// InsertMember adds a membership, in a transaction in its organization's scope.
 func (s *Store) InsertMember(ctx context.Context, tx pgx.Tx, m Member) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO memberships (organization_id, user_id, roles, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5)`, m.OrganizationID, m.User.ID, m.Roles, m.CreateTime, m.UpdateTime)
@@ -200,14 +200,14 @@ func (s *Store) InsertMember(ctx context.Context, tx pgx.Tx, m Member) error {
 	return err
 }
 
-// get returns an organization that a user belongs to.
+// get returns an organization of a user.
 func (s *Store) get(ctx context.Context, userID, organizationID string) (Organization, error) {
 	o, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: userID}, scanOrganization,
 		selectOrganization+" WHERE o.id = $2", userID, organizationID)
 	return o, postgres.NotFound(err, "organization")
 }
 
-// list returns a page of the organizations that a user belongs to.
+// list returns a page of a user's organizations.
 func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]Organization, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Organization]{
 		List: organizationList, Tokens: s.tokens, Request: req,
@@ -221,7 +221,7 @@ func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]
 	})
 }
 
-// members returns a page of an organization's members that are people.
+// members returns a page of an organization's members, without service accounts.
 func (s *Store) members(ctx context.Context, organizationID string, req paging.Request) ([]Member, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Member]{
 		List: memberList, Tokens: s.tokens, Request: req,
@@ -235,34 +235,34 @@ func (s *Store) members(ctx context.Context, organizationID string, req paging.R
 	})
 }
 
-// Member returns a member, in a transaction of its organization.
+// Member returns a member, in a transaction in the organization's scope.
 func (s *Store) Member(ctx context.Context, tx pgx.Tx, organizationID, userID string) (Member, error) {
 	m, err := postgres.TxOne(ctx, tx, scanMember, selectMember+" AND m.user_id = $2", organizationID, userID)
 	return m, postgres.NotFound(err, "member")
 }
 
-// LockShared keeps what a member holds as it is until the transaction of that user ends,
-// beside others that hold it: for issuing tokens, which what takes rights must find,
-// or be found by. What is held has to be read after this.
+// LockShared keeps the rights of a member unchanged until the transaction ends. Other
+// transactions may do the same. Issuing tokens takes this lock: a change of the rights
+// then either revokes the tokens, or is found by them. The rights must be read after
+// the lock.
 func (s *Store) LockShared(ctx context.Context, tx pgx.Tx, organizationID, userID string) error {
 	_, err := postgres.TxExec(ctx, tx, `SELECT FROM users u JOIN memberships m ON m.user_id = u.id
 		WHERE m.organization_id = $1 AND m.user_id = $2 FOR SHARE OF u, m`, organizationID, userID)
 	return err
 }
 
-// MembersByID returns those of some users who belong to an organization, service
-// accounts too.
+// MembersByID returns the members among some users, including service accounts.
 func (s *Store) MembersByID(ctx context.Context, organizationID string, userIDs []string) ([]Member, error) {
 	return postgres.QueryAll(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scanMember,
 		selectMember+" AND m.user_id = ANY ($2::uuid[])", organizationID, userIDs)
 }
 
-// membersIn is MembersByID in a transaction of the organization.
+// membersIn is [Store.MembersByID] in a transaction in the organization's scope.
 func (s *Store) membersIn(ctx context.Context, tx pgx.Tx, organizationID string, userIDs []string) ([]Member, error) {
 	return postgres.TxAll(ctx, tx, scanMember, selectMember+" AND m.user_id = ANY ($2::uuid[])", organizationID, userIDs)
 }
 
-// Lock lets one transaction at a time change who belongs to an organization.
+// Lock lets one transaction at a time change the members of an organization.
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, organizationID string) error {
 	_, err := postgres.TxOne(ctx, tx, pgx.RowTo[string], "SELECT id::text FROM organizations WHERE id = $1 AND deleted_at IS NULL FOR UPDATE", organizationID)
 	return postgres.NotFound(err, "organization")
@@ -274,29 +274,29 @@ func (s *Store) owners(ctx context.Context, tx pgx.Tx, organizationID string) (i
 		"SELECT count(*) FROM memberships WHERE organization_id = $1 AND 'owner' = ANY (roles)", organizationID)
 }
 
-// customRole is what a custom role gives.
+// customRole is a custom role with its permissions.
 type customRole struct {
 	ID          string
 	Permissions []string
 }
 
-// customRoles returns the custom ones among roles that the organization has.
+// customRoles returns the custom roles of the organization among roles.
 func (s *Store) customRoles(ctx context.Context, tx pgx.Tx, organizationID string, roles []string) ([]customRole, error) {
 	return postgres.TxAll(ctx, tx, pgx.RowToStructByPos[customRole],
 		"SELECT id::text, permissions FROM roles WHERE organization_id = $1 AND id::text = ANY ($2)", organizationID, roles)
 }
 
-// SaveMember writes a member's roles back.
+// SaveMember stores a member's roles.
 func (s *Store) SaveMember(ctx context.Context, tx pgx.Tx, m Member) error {
 	_, err := postgres.TxExec(ctx, tx, "UPDATE memberships SET roles = $3, updated_at = $4 WHERE organization_id = $1 AND user_id = $2",
 		m.OrganizationID, m.User.ID, m.Roles, m.UpdateTime)
 	return err
 }
 
-// DeleteMember ends a membership; the member's sessions in the organization can
-// no longer be refreshed.
+// DeleteMember deletes a membership. The member's sessions in the organization can no
+// longer be refreshed.
 func (s *Store) DeleteMember(ctx context.Context, tx pgx.Tx, m Member) error {
-	// The membership first: a session that is being opened holds it, and is found then.
+	// The membership is deleted first. A session that is being opened locks it, and is found below.
 	for _, table := range []string{"memberships", "suspended_memberships"} {
 		if _, err := postgres.TxExec(ctx, tx, "DELETE FROM "+table+" WHERE organization_id = $1 AND user_id = $2", m.OrganizationID, m.User.ID); err != nil {
 			return err

@@ -1,50 +1,56 @@
-// Package role is the room of the roles that organizations make themselves: named
-// sets of permissions, beside the four built-in ones.
+// Package role is the room of custom roles: named sets of permissions that an organization
+// defines, beside the four built-in roles.
 //
-// Members, invitations and service accounts hold a custom role by its id among
-// their roles. What it gives stands in the token (claim permissions), as services
-// judge a call without asking; so a change takes the force from the tokens of
-// those who hold the role. Nobody makes, changes or deletes a role that gives more
-// than they hold, and none gives what is the operators' alone.
+// The roles of members, invitations and service accounts contain a custom role by its id.
+// Access tokens contain the permissions of custom roles (claim permissions), so that
+// services can authorize a call without asking auth. Therefore a change of a role revokes the
+// tokens of its holders. A caller cannot create, change or delete a role with more
+// permissions than the caller has. No role has the permissions of operators.
 package role
 
 import (
-	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/patch"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-const (
-	// resourceType is what faults and the audit trail call a role.
-	resourceType = "role"
-
-	// maxPerOrganization bounds how many roles an organization has.
-	maxPerOrganization = 100
-)
+// maxPerOrganization bounds the number of an organization's roles.
+const maxPerOrganization = 100
 
 // Role is a named set of permissions.
 type Role struct {
-	OrganizationID, ID       string
-	DisplayName, Description string
-	Permissions              []string
-	Revision                 int64
-	CreateTime, UpdateTime   time.Time
+	entity.Meta
+
+	DisplayName string   `db:"display_name,patch"`
+	Description string   `db:"description,patch"`
+	Permissions []string `db:"permissions,patch"`
 }
 
-// Etag changes with each update.
-func (r Role) Etag() string { return strconv.FormatInt(r.Revision, 36) }
+// kind declares how roles are stored, listed and changed.
+var kind = entity.Kind[Role]{ //nolint:gochecknoglobals // a constant table
+	Service: "auth", Type: "role",
+	Table:  postgres.MustTable[Role]("roles"),
+	Fields: patch.Of[Role](),
+	List: paging.List{
+		Name:         "roles",
+		ID:           "id",
+		Fields:       map[string]paging.Field{"createTime": {Column: "created_at", Type: paging.Time, Order: true}},
+		DefaultOrder: "createTime",
+	},
+}
 
-// Grant is what the role gives.
+// Grant returns the rights that the role gives.
 func (r Role) Grant() organization.Grant { return organization.Grant{Permissions: r.Permissions} }
 
-// Validate checks what the contract cannot say; grantable tells of a permission
-// whether a role can give it.
+// Validate checks what the contract cannot. grantable reports whether a role can have a
+// permission.
 func (r Role) Validate(grantable func(permission string) bool) error {
 	if r.DisplayName == "" {
 		return fault.Invalid("role.displayName", "must not be empty")
@@ -61,15 +67,17 @@ func (r Role) Validate(grantable func(permission string) bool) error {
 	}
 	for _, permission := range r.Permissions {
 		if !grantable(permission) {
-			return fault.Invalid("role.permissions", "%q is no permission that a role can give", permission)
+			return fault.Invalid("role.permissions", "%q is not a permission that a role can have", permission)
 		}
 	}
 	return nil
 }
 
-// fields are those that a client may change, by their names in the contract.
-var fields = patch.Fields[Role]{ //nolint:gochecknoglobals // a constant table
-	"display_name": patch.At(func(r *Role) *string { return &r.DisplayName }),
-	"description":  patch.At(func(r *Role) *string { return &r.Description }),
-	"permissions":  patch.At(func(r *Role) *[]string { return &r.Permissions }),
+// Apply returns r with the fields of the mask taken from the patch.
+func (r Role) Apply(patch Role, mask []string, grantable func(permission string) bool) (Role, error) {
+	after, err := kind.Fields.Apply(r, patch, mask)
+	if err != nil {
+		return r, err
+	}
+	return after, after.Validate(grantable)
 }

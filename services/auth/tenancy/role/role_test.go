@@ -16,7 +16,7 @@ import (
 
 // S22: what a role gives is in the tokens and keys of those who have it, and a
 // change of it takes the force from what said otherwise.
-func TestS22TheLifeOfARole(t *testing.T) {
+func TestS22RoleChangesReachTokensAndKeys(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -78,7 +78,7 @@ func TestS22TheLifeOfARole(t *testing.T) {
 
 // A member who has another role keeps that one; an invitation loses a role as a
 // member does.
-func TestADeletedRoleLeavesNobodyWithoutOne(t *testing.T) {
+func TestDeleteRole_HoldersWithoutAnother_BecomeViewers(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -101,7 +101,7 @@ func TestADeletedRoleLeavesNobodyWithoutOne(t *testing.T) {
 
 // S45, S46: nobody makes, changes, deletes or gives a role that gives more than
 // they have.
-func TestS45RolesGiveNoMoreThanTheirMakerHas(t *testing.T) {
+func TestS45RoleCannotExceedCaller(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -150,7 +150,7 @@ func TestS45RolesGiveNoMoreThanTheirMakerHas(t *testing.T) {
 
 // S44, S45: what a role cannot be is refused on its field, and nothing but its
 // three fields can be changed.
-func TestRolesThatCannotBe(t *testing.T) {
+func TestCreateRole_InvalidField_IsRefused(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -199,7 +199,7 @@ func TestRolesThatCannotBe(t *testing.T) {
 
 // S41, S43: a role of another organization is as if absent: to read, to change,
 // and to give.
-func TestS41ForeignRolesAreAbsent(t *testing.T) {
+func TestS41RoleOfOtherOrganizationIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -242,7 +242,7 @@ func TestS41ForeignRolesAreAbsent(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestRolesPage(t *testing.T) {
+func TestListRoles_ReturnsAllPages(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")

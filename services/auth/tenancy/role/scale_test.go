@@ -25,7 +25,7 @@ func (c *counted) Invoke(ctx context.Context, method string, args, reply any, op
 
 // S22: a change that concerns thousands is heard whole, and asking again and again
 // while it is new takes few calls.
-func TestS22ARoleOfManyMembersIsHeardInFewCalls(t *testing.T) {
+func TestS22ManyRevocationsTakeFewCalls(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, p := b.SignUp(t, "ada@example.org")

@@ -1,53 +1,59 @@
-// Package serviceaccount is the room of the programs that belong to an
+// Package serviceaccount is the room of service accounts: programs that belong to an
 // organization rather than to a person.
 //
-// A service account is a user of another kind: a member of its one organization,
-// by which it has roles, and the holder of API keys (package apikey). It has no
-// address, no password and no factor, so that nothing signs it in; it is not among
-// the members that are listed or changed as people, and never an owner. Its keys
-// resolve like those of people: they follow its roles, and end with it.
+// A service account is a user of its own kind. It is a member of one organization, which
+// gives it roles, and it has API keys (package apikey). It has no email address, no password
+// and no factor, so it cannot sign in. It is not among the members that are listed or changed
+// as people, and never an owner. Its keys have the rights of its roles and are deleted with
+// it.
 //
-// Whoever has to do with a service account holds what the account holds: otherwise
-// a new key of a mightier account would be a way up.
+// A caller needs all rights of a service account to manage it. Otherwise the caller could
+// create a key with more rights than its own.
 package serviceaccount
 
 import (
 	"slices"
-	"strconv"
-	"time"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/patch"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
 const (
-	// resourceType is what the audit trail calls a service account, kind what faults do.
-	resourceType, kind = "service_account", "service account"
-
 	fieldRoles = "serviceAccount.roles"
 
-	// maxPerOrganization bounds how many service accounts an organization has.
+	// maxPerOrganization bounds the number of an organization's service accounts.
 	maxPerOrganization = 100
 )
 
 // ServiceAccount is a member of an organization that is a program.
 type ServiceAccount struct {
-	OrganizationID, ID string
-	DisplayName        string
-	// Roles are names of built-in roles and ids of custom ones.
-	Roles []string
-	// Permissions are those that the custom ones give.
-	Permissions            []string
-	Disabled               bool
-	Revision               int64
-	CreateTime, UpdateTime time.Time
+	entity.Meta
+
+	DisplayName string   `db:"display_name,patch"`
+	Roles       []string `db:"roles,patch"`      // names of built-in roles and ids of custom roles
+	Permissions []string `db:"permissions,read"` // those of the custom roles
+	Disabled    bool     `db:"disabled,patch"`
 }
 
-// Etag changes with each update.
-func (a ServiceAccount) Etag() string { return strconv.FormatInt(a.Revision, 36) }
+// kind declares how service accounts are read, listed and changed. The store writes them, as
+// each has a row in two tables.
+var kind = entity.Kind[ServiceAccount]{ //nolint:gochecknoglobals // a constant table
+	Service: "auth", Type: "service_account",
+	Table:  postgres.MustTable[ServiceAccount]("service_accounts"),
+	Fields: patch.Of[ServiceAccount](),
+	List: paging.List{
+		Name:         "service accounts",
+		ID:           "id",
+		Fields:       map[string]paging.Field{"createTime": {Column: "created_at", Type: paging.Time, Order: true}},
+		DefaultOrder: "createTime",
+	},
+}
 
-// member is the account's membership.
+// member returns the account's membership.
 func (a ServiceAccount) member() organization.Member {
 	m := organization.Member{
 		OrganizationID: a.OrganizationID, ServiceAccount: true, Roles: a.Roles, Permissions: a.Permissions,
@@ -57,7 +63,7 @@ func (a ServiceAccount) member() organization.Member {
 	return m
 }
 
-// Validate checks what the contract cannot say.
+// Validate checks what the contract cannot.
 func (a ServiceAccount) Validate() error {
 	if a.DisplayName == "" {
 		return fault.Invalid("serviceAccount.displayName", "must not be empty")
@@ -66,21 +72,14 @@ func (a ServiceAccount) Validate() error {
 		return fault.Invalid(fieldRoles, "must not be empty")
 	}
 	if slices.Contains(a.Roles, organization.RoleOwner) {
-		return fault.Invalid(fieldRoles, "a service account is never an owner")
+		return fault.Invalid(fieldRoles, "must not contain owner: a service account cannot be an owner")
 	}
 	return nil
 }
 
-// fields are those that a client may change, by their names in the contract.
-var fields = patch.Fields[ServiceAccount]{ //nolint:gochecknoglobals // a constant table
-	"display_name": patch.At(func(a *ServiceAccount) *string { return &a.DisplayName }),
-	"roles":        patch.At(func(a *ServiceAccount) *[]string { return &a.Roles }),
-	"disabled":     patch.At(func(a *ServiceAccount) *bool { return &a.Disabled }),
-}
-
 // Apply returns a with the fields of the mask taken from the patch.
 func (a ServiceAccount) Apply(patch ServiceAccount, mask []string) (ServiceAccount, error) {
-	after, err := fields.Apply(a, patch, mask)
+	after, err := kind.Fields.Apply(a, patch, mask)
 	if err != nil {
 		return a, err
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-func TestTheLifeOfAServiceAccount(t *testing.T) {
+func TestServiceAccount_CreateUpdateRotateDelete(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -77,7 +77,7 @@ func TestTheLifeOfAServiceAccount(t *testing.T) {
 
 // S22, S47: the keys of an account follow its roles, and end with its disabling and
 // with it; streams that they opened end by the feed.
-func TestS47ServiceKeysFollowTheirAccount(t *testing.T) {
+func TestS47ServiceKeysFollowAccount(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -124,7 +124,7 @@ func TestS47ServiceKeysFollowTheirAccount(t *testing.T) {
 }
 
 // S45: nobody makes an account that may more than they may, nor takes hold of one.
-func TestS45ServiceAccountsAreNoWayUp(t *testing.T) {
+func TestS45ServiceAccountCannotExceedCaller(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -173,7 +173,7 @@ func TestS45ServiceAccountsAreNoWayUp(t *testing.T) {
 
 // S44: a service account is nobody who is treated as a person: not listed, not
 // changed, not taken into another organization, and not a way to be an owner.
-func TestS44ServiceAccountsAreNoPeople(t *testing.T) {
+func TestS44ServiceAccountIsNotTreatedAsUser(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")
@@ -230,7 +230,7 @@ func TestS44ServiceAccountsAreNoPeople(t *testing.T) {
 }
 
 // S18: a key of a service account is made and rotated after a fresh sign-in alone.
-func TestS18ServiceKeysNeedAFreshSignIn(t *testing.T) {
+func TestS18ServiceKeysNeedRecentSignIn(t *testing.T) {
 	t.Parallel()
 	at := clock.NewFake(clock.System().Now().Add(-8 * time.Minute))
 	b := authtest.SetupWith(t, at, auth.Config{})
@@ -249,7 +249,7 @@ func TestS18ServiceKeysNeedAFreshSignIn(t *testing.T) {
 }
 
 // S41: an account of another organization, and its keys, are as if absent.
-func TestS41ForeignServiceAccountsAreAbsent(t *testing.T) {
+func TestS41ServiceAccountOfOtherOrganizationIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, adas := b.SignUp(t, "ada@example.org")

@@ -13,15 +13,15 @@ import (
 
 const keyIDBytes = 8
 
-// Box seals what a service keeps in rows of its database, with AES-256-GCM.
-// What is sealed tells which key it takes, and opens in its own row alone.
+// Box seals values in rows of the database with AES-256-GCM. A sealed value names its
+// key, and can be opened only in its own row.
 type Box struct {
 	aead  cipher.AEAD
 	keyID []byte
 }
 
-// NewBox derives a box from the installation's secret key. Boxes of different
-// purposes cannot open each other's content.
+// NewBox derives a box from the installation's secret key. Boxes of different purposes
+// cannot open each other's values.
 func NewBox(secretKey []byte, purpose string) (*Box, error) {
 	aead, keyID, err := derive(secretKey, purpose)
 	if err != nil {
@@ -38,12 +38,12 @@ func (b *Box) Seal(text []byte, rowID string) []byte {
 	return b.aead.Seal(sealed, nonce, text, b.bound(rowID))
 }
 
-// Open returns what Seal sealed. It fails for another row's content, for what
-// was altered, and for what another secret key sealed.
+// Open returns what Seal sealed. It fails for a value of another row, an altered value,
+// and a value that was sealed with another secret key.
 func (b *Box) Open(sealed []byte, rowID string) ([]byte, error) {
 	head := keyIDBytes + b.aead.NonceSize()
 	if len(sealed) < head {
-		return nil, errors.New("key: what is sealed is cut off")
+		return nil, errors.New("key: the sealed value is truncated")
 	}
 	if !bytes.Equal(sealed[:keyIDBytes], b.keyID) {
 		return nil, errors.New("key: sealed with another secret key")
@@ -57,8 +57,8 @@ func (b *Box) Open(sealed []byte, rowID string) ([]byte, error) {
 
 func (b *Box) bound(rowID string) []byte { return append(bytes.Clone(b.keyID), rowID...) }
 
-// derive returns the cipher of a purpose, and a name of its key that says
-// nothing about it.
+// derive returns the cipher of a purpose, and an id of its key that reveals nothing
+// about it.
 func derive(secretKey []byte, purpose string) (aead cipher.AEAD, keyID []byte, err error) {
 	if len(secretKey) != 32 {
 		return nil, nil, errors.New("key: the secret key must have 32 bytes")

@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/key"
 )
 
-func TestS73ABoxOpensInItsOwnRowAlone(t *testing.T) {
+func TestS73BoxOpensOnlyInItsRow(t *testing.T) {
 	t.Parallel()
 	secret, other := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
 	box := func(secret []byte, purpose string) *key.Box {

@@ -1,13 +1,13 @@
-// Package key holds the Ed25519 keys that sign tokens.
+// Package key is the room of the Ed25519 keys that sign tokens.
 //
-// One key signs at a time. Its successor is made a whole period before it
-// signs, and is in the published set from then on, so that every verifier knows
-// it before it meets it. A key that no longer signs stays published until the
-// last token it signed has expired.
+// One key signs at a time. Its successor is created a whole period before it signs, and
+// is published from then on, so every verifier knows it before it sees the first token.
+// A key that no longer signs stays published until the last token that it signed has
+// expired.
 //
-// The private half rests in the database sealed with AES-256-GCM, under a key
-// derived from the installation's secret key and bound to the row: who reads the
-// database signs nothing, and rows cannot be swapped.
+// The private half is stored sealed with AES-256-GCM, under a key that is derived from
+// the installation's secret key, and bound to the row. A reader of the database cannot
+// sign, and rows cannot be exchanged.
 package key
 
 import (
@@ -29,23 +29,22 @@ import (
 const (
 	// Period is how long a key signs.
 	Period = 30 * 24 * time.Hour
-	// Lead is how long a key is published before it signs, at least.
+	// Lead is the least time for which a key is published before it signs.
 	Lead = time.Hour
-	// Settled is how long a key must have been published before an administrator
-	// can make it sign ahead of its time: everybody who verifies has asked for the
-	// keys since.
+	// Settled is how long a key must have been published before an administrator can
+	// make it sign early. By then every verifier has read the keys again.
 	Settled = 2 * time.Minute
-	// Retention is how long a key is published after it last signed: longer
-	// than any token lives.
+	// Retention is how long a key stays published after it last signed. It is longer
+	// than the lifetime of any token.
 	Retention = time.Hour
 )
 
-// Key is a signing key as it rests.
+// Key is a signing key as it is stored.
 type Key struct {
 	ID, KID string
 	Public  ed25519.PublicKey
 	Sealed  []byte
-	// SignsAt is when the key takes over from its predecessor.
+	// SignsAt is when the key replaces its predecessor.
 	SignsAt, CreateTime time.Time
 }
 
@@ -61,7 +60,7 @@ func NewSealer(secretKey []byte) (*Sealer, error) {
 	return &Sealer{aead: aead}, nil
 }
 
-// Generate makes a new key that signs from a time on.
+// Generate creates a key that signs from signsAt on.
 func (s *Sealer) Generate(now, signsAt time.Time) (Key, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -78,11 +77,11 @@ func (s *Sealer) Generate(now, signsAt time.Time) (Key, error) {
 	return k, nil
 }
 
-// Open returns the key that a row seals. It fails when the row was altered, or
-// was sealed under another secret key.
+// Open returns the private key of a row. It fails when the row was altered, or was
+// sealed with another secret key.
 func (s *Sealer) Open(k Key) (identity.SigningKey, error) {
 	if len(k.Sealed) < s.aead.NonceSize() {
-		return identity.SigningKey{}, errors.New("key: the sealed key is cut off")
+		return identity.SigningKey{}, errors.New("key: the sealed key is truncated")
 	}
 	nonce, text := k.Sealed[:s.aead.NonceSize()], k.Sealed[s.aead.NonceSize():]
 	seed, err := s.aead.Open(nil, nonce, text, k.bound())
@@ -91,41 +90,41 @@ func (s *Sealer) Open(k Key) (identity.SigningKey, error) {
 	}
 	private := ed25519.NewKeyFromSeed(seed)
 	if !k.Public.Equal(private.Public()) {
-		return identity.SigningKey{}, fmt.Errorf("key: the public half of %s is another key's", k.KID)
+		return identity.SigningKey{}, fmt.Errorf("key: the public half of %s belongs to another key", k.KID)
 	}
 	return identity.SigningKey{ID: k.KID, Private: private}, nil
 }
 
 func (k Key) bound() []byte { return []byte(k.KID + "/" + k.ID) }
 
-// Next returns the key that takes over when an administrator asks for it now. It
-// is CONFLICT when that key is too new to be known to all.
+// Next returns the key that replaces the signing key when an administrator requests it
+// now. It is CONFLICT when that key is so new that a service may not have read it.
 func Next(keys []Key, now time.Time) (Key, error) {
 	if len(keys) == 0 || !keys[len(keys)-1].SignsAt.After(now) {
-		return Key{}, fault.New(faultv1.Reason_REASON_CONFLICT, "the next key is not made yet: start auth first")
+		return Key{}, fault.New(faultv1.Reason_REASON_CONFLICT, "the next key does not exist yet: start auth first")
 	}
 	next := keys[len(keys)-1]
 	if wait := next.CreateTime.Add(Settled).Sub(now); wait > 0 {
-		return Key{}, fault.New(faultv1.Reason_REASON_CONFLICT, "the next key was made just now, and not every service knows it: try again in %s",
+		return Key{}, fault.New(faultv1.Reason_REASON_CONFLICT, "the next key is new, and not every service has read it: try again in %s",
 			wait.Round(time.Second)).WithRetryAfter(wait)
 	}
 	return next, nil
 }
 
-// Plan says what a rotation has to do with keys, oldest first: when each new key
-// shall begin to sign, and which keys to remove.
+// Plan returns what a rotation does with the keys, oldest first: when each new key
+// begins to sign, and which keys to delete.
 func Plan(keys []Key, now time.Time) (begin []time.Time, remove []string) {
 	last := now
 	if len(keys) > 0 {
 		last = keys[len(keys)-1].SignsAt
 	}
-	// The first, or in place of one that is lost while its successor still waits.
+	// The first key, or a replacement for one that was lost before its successor signs.
 	if len(keys) == 0 || keys[0].SignsAt.After(now) {
 		begin = append(begin, now)
 	}
 	if !last.After(now) {
 		next := last.Add(Period)
-		// After a long stop the successor is late; it still is published before
+		// After a long downtime the successor is late. It is still published before
 		// it signs.
 		if earliest := now.Add(Lead); next.Before(earliest) {
 			next = earliest

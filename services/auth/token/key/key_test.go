@@ -24,7 +24,7 @@ func sealer(t *testing.T, secret []byte) *key.Sealer {
 	return s
 }
 
-func TestS73ASigningKeyRestsSealedInItsRow(t *testing.T) {
+func TestS73SigningKeyIsSealed(t *testing.T) {
 	t.Parallel()
 	s := sealer(t, pgtest.SecretKey())
 	now := clock.System().Now()
@@ -57,7 +57,7 @@ func TestS73ASigningKeyRestsSealedInItsRow(t *testing.T) {
 	}
 }
 
-func TestS7KeysArePublishedBeforeTheySignAndRemovedWhenNoTokenIsLeft(t *testing.T) {
+func TestS7KeyIsPublishedBeforeItSignsUntilItsTokensExpire(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
 	clk := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -109,7 +109,7 @@ func TestS7KeysArePublishedBeforeTheySignAndRemovedWhenNoTokenIsLeft(t *testing.
 
 // S7: an administrator can make the next key sign at once, but not one that a
 // service may not know yet; tokens of the key before stay good.
-func TestS7AKeyIsAdvancedOnceAllKnowIt(t *testing.T) {
+func TestS7NextKeyIsAdvancedAfterItWasPublished(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
 	clk := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -143,7 +143,7 @@ func TestS7AKeyIsAdvancedOnceAllKnowIt(t *testing.T) {
 
 // A key that is lost is replaced at once; one that cannot be unsealed is named with
 // what to do, and that helps.
-func TestALostOrAlteredKeyIsNamedAndReplaced(t *testing.T) {
+func TestCheck_AlteredKey_IsNamedAndReplaced(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, migrations.Set())
 	db := database.Open(t, migrations.Role)

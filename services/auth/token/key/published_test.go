@@ -12,7 +12,7 @@ import (
 )
 
 // S7: the key that signs next is published already.
-func TestPublishedKeysVerifyTokens(t *testing.T) {
+func TestGetJwks_KeysVerifyTokens(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	tokens, p := b.SignUp(t, "ada@example.org")

@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// fresh is how long the ring believes what it read.
+	// fresh is how long the ring uses the keys that it read.
 	fresh = 5 * time.Second
 	// unknownEvery bounds how often unknown key ids cause a read.
 	unknownEvery = time.Second
-	// readTimeout bounds a read, under which other callers wait.
+	// readTimeout bounds a read, for which other callers wait.
 	readTimeout = 5 * time.Second
 )
 
-// Ring is the keys in use by a process: it signs with the one whose time it is
-// and verifies with all. It implements identity.KeySource without a network.
+// Ring is the keys of a process. It signs with the current key and verifies with all.
+// It implements identity.KeySource without a network call.
 type Ring struct {
 	store  *Store
 	sealer *Sealer
@@ -33,19 +33,18 @@ type Ring struct {
 
 	mu   sync.Mutex
 	keys []Key
-	// opened is the unsealed key that signs.
+	// opened is the private key that signs.
 	opened identity.SigningKey
 	readAt time.Time
 }
 
-// NewRing returns a ring; it reads the keys when it is first asked.
+// NewRing returns a ring. It reads the keys when they are first needed.
 func NewRing(store *Store, sealer *Sealer, clk clock.Clock) *Ring {
 	return &Ring{store: store, sealer: sealer, clock: clk}
 }
 
-// Rotate makes the keys that are due and removes those that nothing needs any
-// more. It does nothing when nothing is due, and may run in any number of
-// processes at once.
+// Rotate creates the keys that are due and deletes those that are no longer needed. It
+// does nothing when nothing is due. Any number of processes may run it at once.
 func (r *Ring) Rotate(ctx context.Context) error {
 	err := r.store.change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
 		now := r.clock.Now()
@@ -72,9 +71,9 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	return r.read(ctx)
 }
 
-// Advance makes the next key sign from now on, and makes another one to follow
-// it. Tokens that the key until now has signed stay good until they expire. Each
-// auth process follows within seconds.
+// Advance makes the next key sign from now on, and creates its successor. Tokens that
+// the current key signed stay valid until they expire. Each auth process follows within
+// seconds.
 func (r *Ring) Advance(ctx context.Context) error {
 	err := r.store.change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
 		now := clock.Stamp(r.clock)
@@ -90,8 +89,8 @@ func (r *Ring) Advance(ctx context.Context) error {
 	return r.Rotate(ctx)
 }
 
-// Check opens every key that signs now or later, and says which cannot be and what
-// to do.
+// Check opens every key that signs now or later. Its error names those that cannot be
+// opened, and what to do.
 func (r *Ring) Check(ctx context.Context) error {
 	keys, err := r.store.list(ctx)
 	if err != nil {
@@ -101,21 +100,20 @@ func (r *Ring) Check(ctx context.Context) error {
 	var problems []error
 	for i, k := range keys {
 		if i+1 < len(keys) && !keys[i+1].SignsAt.After(now) {
-			continue // it only verifies
+			continue // the key only verifies
 		}
 		if _, err := r.sealer.Open(k); err != nil {
 			problems = append(problems, fmt.Errorf(`%w
-GATEHOUSE_SECRET_KEY is not the one that it was sealed with, or its row in auth.signing_keys was altered.
+GATEHOUSE_SECRET_KEY is not the one with which it was sealed, or its row in auth.signing_keys was altered.
 Restore either from a backup, or run: gatehouse keys discard %s
-which ends the tokens that it signed and makes another key; sessions go on`, err, k.KID))
+which invalidates the tokens that it signed and creates another key; sessions continue`, err, k.KID))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// Discard removes a key, whatever state it is in, and makes the ones that are
-// missing then. Tokens that it signed lose their force. An unknown one is
-// NOT_FOUND.
+// Discard deletes a key in any state, and creates the keys that are then missing. The
+// tokens that it signed are no longer valid. An unknown key is NOT_FOUND.
 func (r *Ring) Discard(ctx context.Context, kid string) error {
 	err := r.store.change(ctx, func(ctx context.Context, tx postgres.Tx, keys []Key) error {
 		for _, k := range keys {
@@ -173,7 +171,7 @@ func (r *Ring) Key(ctx context.Context, kid string) (ed25519.PublicKey, bool, er
 	return nil, false, nil
 }
 
-// Published returns the keys that verify tokens, the coming one included.
+// Published returns the keys that verify tokens, including the next one.
 func (r *Ring) Published(ctx context.Context) ([]Key, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -183,8 +181,8 @@ func (r *Ring) Published(ctx context.Context) ([]Key, error) {
 	return append([]Key(nil), r.keys...), nil
 }
 
-// refresh reads the keys when they were read longer ago than within. Keys that
-// are known go on working while the database does not answer.
+// refresh reads the keys when they were read longer ago than within. Known keys stay in
+// use while the database does not respond.
 func (r *Ring) refresh(ctx context.Context, within time.Duration) error {
 	if len(r.keys) > 0 && r.clock.Now().Sub(r.readAt) < within {
 		return nil
@@ -198,7 +196,7 @@ func (r *Ring) refresh(ctx context.Context, within time.Duration) error {
 func (r *Ring) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	// Also a failed read counts, so that an outage does not make every call wait.
+	// A failed read counts too, so that an outage does not make every call wait.
 	r.readAt = r.clock.Now()
 	keys, err := r.store.list(ctx)
 	if err != nil {

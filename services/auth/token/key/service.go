@@ -24,7 +24,7 @@ type Deps struct {
 	Clock clock.Clock
 }
 
-// Service implements the RPCs of keys.
+// Service implements the RPC of the public keys.
 type Service struct {
 	authv1.UnsafeKeyServiceServer
 

@@ -11,7 +11,7 @@ import (
 
 const query = `SELECT id::text, kid, public_key, sealed_private, signs_at, created_at FROM signing_keys ORDER BY signs_at, id`
 
-// Store keeps signing keys in Postgres.
+// Store stores signing keys in Postgres.
 type Store struct{ db *postgres.DB }
 
 // NewStore returns a store.
@@ -28,7 +28,7 @@ func (s *Store) list(ctx context.Context) ([]Key, error) {
 	return postgres.QueryAll(ctx, s.db, postgres.Scope{}, scan, query)
 }
 
-// change runs fn on all keys, while no other process changes them.
+// change runs fn with all keys, while no other process changes them.
 func (s *Store) change(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx, keys []Key) error) error {
 	return s.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := postgres.TxExec(ctx, tx, "SELECT pg_advisory_xact_lock(hashtext('gatehouse auth signing keys'))"); err != nil {
@@ -55,7 +55,7 @@ func (s *Store) signFrom(ctx context.Context, tx pgx.Tx, id string, at time.Time
 	return err
 }
 
-// delete removes keys.
+// delete deletes keys.
 func (s *Store) delete(ctx context.Context, tx pgx.Tx, ids []string) error {
 	_, err := postgres.TxExec(ctx, tx, "DELETE FROM signing_keys WHERE id = ANY($1::text[]::uuid[])", ids)
 	return err

@@ -1,4 +1,5 @@
-// Package revocation is the room of what ends access tokens before their time.
-// Other rooms tell it in the transaction of what they end; the services of the
-// suite follow it by the RPC of this room (platform/revocation).
+// Package revocation is the room of revocations, which invalidate access tokens before
+// they expire. A room that ends a session, a user or a membership adds a revocation in
+// the same transaction. The services read the feed with the RPC of this room
+// (platform/revocation).
 package revocation

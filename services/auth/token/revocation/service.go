@@ -14,7 +14,7 @@ import (
 // Deps is what the room needs.
 type Deps struct{ Store *Store }
 
-// Service implements the RPCs of revocations.
+// Service implements the RPC of revocations.
 type Service struct {
 	authv1.UnsafeRevocationServiceServer
 

@@ -16,7 +16,7 @@ import (
 
 const sweepMost = 1000
 
-// list is what may be asked of the feed.
+// list declares how the feed is ordered.
 var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "revocations",
 	ID:           "id",
@@ -29,7 +29,7 @@ const selection = `SELECT id::text, coalesce(session_id::text, ''), coalesce(use
 	coalesce(client_id::text, ''), created_at
 	FROM revocations WHERE created_at >= $1`
 
-// Store keeps revocations in Postgres.
+// Store stores revocations in Postgres.
 type Store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
@@ -46,7 +46,7 @@ func (s *Store) RevokeSession(ctx context.Context, tx pgx.Tx, sessionID string) 
 	return s.insert(ctx, tx, revocation.Revocation{SessionID: sessionID})
 }
 
-// RevokeSessions is [Store.EndSession] for many sessions at once.
+// RevokeSessions is [Store.RevokeSession] for many sessions.
 func (s *Store) RevokeSessions(ctx context.Context, tx pgx.Tx, sessionIDs []string) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, session_id, created_at)
 		SELECT r.id, r.session_id, $3 FROM unnest($1::uuid[], $2::uuid[]) AS r (id, session_id)`,
@@ -54,29 +54,29 @@ func (s *Store) RevokeSessions(ctx context.Context, tx pgx.Tx, sessionIDs []stri
 	return err
 }
 
-// RevokeUser revokes every token of a user up to now.
+// RevokeUser revokes every token that a user has now.
 func (s *Store) RevokeUser(ctx context.Context, tx pgx.Tx, userID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{UserID: userID})
 }
 
-// RevokeMember revokes a user's tokens for an organization up to now, in the
-// transaction that changes what the user may do there.
+// RevokeMember revokes a user's tokens for an organization, in the transaction that
+// changes the user's rights there.
 func (s *Store) RevokeMember(ctx context.Context, tx pgx.Tx, organizationID, userID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{UserID: userID, OrganizationID: organizationID})
 }
 
-// RevokeOrganization revokes every token for an organization up to now, in the
-// transaction after which nobody acts in it.
+// RevokeOrganization revokes every token for an organization, in the transaction that
+// deletes it.
 func (s *Store) RevokeOrganization(ctx context.Context, tx pgx.Tx, organizationID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{OrganizationID: organizationID})
 }
 
-// RevokeClient revokes every token of an OAuth client up to now.
+// RevokeClient revokes every token of an OAuth client.
 func (s *Store) RevokeClient(ctx context.Context, tx pgx.Tx, clientID string) error {
 	return s.insert(ctx, tx, revocation.Revocation{ClientID: clientID})
 }
 
-// RevokeMembers is [Store.EndMember] for many users at once.
+// RevokeMembers is [Store.RevokeMember] for many users.
 func (s *Store) RevokeMembers(ctx context.Context, tx pgx.Tx, organizationID string, userIDs []string) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO revocations (id, user_id, member_of, created_at)
 		SELECT r.id, r.user_id, $3, $4 FROM unnest($1::uuid[], $2::uuid[]) AS r (id, user_id)`,
@@ -91,7 +91,7 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, r revocation.Revocation) 
 	return err
 }
 
-// IsRevoked tells whether a token has been revoked, by the database itself.
+// IsRevoked reports whether a token has been revoked. It reads the database.
 func (s *Store) IsRevoked(ctx context.Context, p *identity.Principal) (bool, error) {
 	return postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM revocations r
 		WHERE r.created_at >= $1 AND (r.session_id::text = $2 OR r.created_at >= $3
@@ -106,7 +106,7 @@ func scan(row pgx.CollectableRow) (revocation.Revocation, error) {
 	return r, err
 }
 
-// list returns a page of what was revoked since a time.
+// list returns a page of the revocations since a time.
 func (s *Store) list(ctx context.Context, since time.Time, req paging.Request) ([]revocation.Revocation, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{}, paging.Query[revocation.Revocation]{
 		List: list, Tokens: s.tokens, Request: req, SQL: selection, Args: []any{since}, Scan: scan,
@@ -119,7 +119,7 @@ func (s *Store) list(ctx context.Context, since time.Time, req paging.Request) (
 	})
 }
 
-// Since lists all that was revoked since a time: the feed of auth's own process.
+// Since returns all revocations since a time. It is the feed for auth's own process.
 func (s *Store) Since(ctx context.Context, since time.Time) ([]revocation.Revocation, error) {
 	return postgres.QueryAll(ctx, s.db, postgres.Scope{}, scan, selection+" ORDER BY created_at, id", since)
 }

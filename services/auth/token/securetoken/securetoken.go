@@ -1,7 +1,7 @@
-// Package securetoken makes the tokens that mean nothing to who holds them: a refresh
-// token, the token of a link in a mail. The holder has the token, the database its
-// SHA-256, so that a copy of the database opens nothing. A token has 256 random
-// bits, which no search reaches: a slow hash or a salt would add nothing.
+// Package securetoken creates random tokens, such as refresh tokens and the tokens of
+// links. The client has the token, and the database its SHA-256, so a copy of the
+// database is of no use. A token has 256 random bits, too many to search. So a slow
+// hash or a salt would add nothing.
 package securetoken
 
 import (
@@ -12,8 +12,8 @@ import (
 
 const tokenBytes = 32
 
-// New returns a token, in URL-safe base64 (RFC 4648 section 5), and the hash that
-// is kept of it.
+// New returns a token in URL-safe base64 (RFC 4648 section 5), and the hash that is
+// stored.
 func New() (token string, hash []byte) {
 	raw := make([]byte, tokenBytes)
 	_, _ = rand.Read(raw) // never fails
@@ -21,7 +21,7 @@ func New() (token string, hash []byte) {
 	return token, Hash(token)
 }
 
-// Hash is what is kept of a token, to find it by.
+// Hash returns the hash with which a token is stored and found.
 func Hash(token string) []byte {
 	sum := sha256.Sum256([]byte(token))
 	return sum[:]

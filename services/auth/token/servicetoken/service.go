@@ -28,7 +28,7 @@ type Deps struct {
 	Clock     clock.Clock
 }
 
-// Service implements the RPCs of service tokens.
+// Service implements the RPC of service tokens.
 type Service struct {
 	authv1.UnsafeServiceTokenServiceServer
 
@@ -69,7 +69,7 @@ func (s *Service) IssueServiceToken(ctx context.Context, req *authv1.IssueServic
 	if !known {
 		want = s.unknown
 	}
-	// Digests are compared, so that the time tells nothing of the length either.
+	// Digests are compared, so that the time does not reveal the length either.
 	given := sha256.Sum256([]byte(req.GetClientSecret()))
 	if subtle.ConstantTimeCompare(given[:], want[:]) != 1 || !known {
 		return nil, identity.Unauthenticated()
@@ -86,7 +86,7 @@ func (s *Service) IssueServiceToken(ctx context.Context, req *authv1.IssueServic
 		Issuer: s.deps.Issuer, Service: req.GetClientId(), Audience: req.GetAudience(), IssuedAt: now, ExpiresAt: now.Add(TTL),
 	})
 	if err != nil {
-		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "no token could be signed")
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the token could not be signed")
 	}
 	return &authv1.IssueServiceTokenResponse{AccessToken: token, ExpiresIn: int32(TTL.Seconds())}, nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // S3, S76: a service's token is good for the one callee that it names.
-func TestServiceTokens(t *testing.T) {
+func TestServiceToken_IsValidForOneService(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	secret, err := rpcclient.ServiceSecret(pgtest.SecretKey(), "gateway")

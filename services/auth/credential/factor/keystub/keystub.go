@@ -1,5 +1,5 @@
-// Package keystub is a device with a passkey, in software, for tests: it answers
-// what a browser would, and can be made to answer wrongly, as no real device can.
+// Package keystub is a software device with a passkey, for tests. It responds as a
+// browser does, and can be made to respond wrongly, as no real device can.
 package keystub
 
 import (
@@ -22,19 +22,21 @@ const (
 	attested       = 0x40
 )
 
-// Key is a passkey on its device. Its fields may be changed between answers.
+// Key is a passkey on its device. Its fields may be changed between responses.
 type Key struct {
-	// Origin is the page that the device is used at.
+	// Origin is the origin of the page on which the device is used.
 	Origin string
-	// RPID is whom the device answers for; empty takes whoever asks.
+	// RPID is the relying party for which the device responds. When it is empty, the
+	// device uses the one in the request.
 	RPID string
-	// Verified says whether the device verifies who holds it.
+	// Verified reports whether the device verifies its user.
 	Verified bool
-	// Synced says whether the key is copied to other devices.
+	// Synced reports whether the key is copied to other devices.
 	Synced bool
-	// Count is how often it signed; a device that does not count stays at zero.
+	// Count is the number of signatures. It stays zero for a device that does not
+	// count.
 	Count uint32
-	// UserHandle is whose key it is, as it was told when the key was made.
+	// UserHandle is the user for whom the key was created.
 	UserHandle []byte
 
 	id      []byte
@@ -52,7 +54,7 @@ func New(origin string) (*Key, error) {
 	return &Key{Origin: origin, Verified: true, Count: 1, id: id, private: private}, nil
 }
 
-// options is what of a question the device reads.
+// options are the fields of a request that the device reads.
 type options struct {
 	Challenge string
 	RPID      string `json:"rpId"`
@@ -75,7 +77,7 @@ func read(publicKey map[string]any) (options, error) {
 	return o, nil
 }
 
-// Register makes the answer to creation options: the credential in JSON.
+// Register returns the response to creation options: the credential in JSON.
 func (k *Key) Register(publicKey map[string]any) (map[string]any, error) {
 	o, err := read(publicKey)
 	if err != nil {
@@ -89,7 +91,7 @@ func (k *Key) Register(publicKey map[string]any) (map[string]any, error) {
 		return nil, fmt.Errorf("keystub: %w", err)
 	}
 	data := k.data(o, attested)
-	data = append(data, make([]byte, 16)...)                      // the kind of device: unsaid
+	data = append(data, make([]byte, 16)...)                      // the model of the device: unknown
 	data = binary.BigEndian.AppendUint16(data, uint16(len(k.id))) //nolint:gosec // 32
 	data = append(data, k.id...)
 	// {1: 2, 3: -7, -1: 1, -2: x, -3: y}
@@ -106,7 +108,7 @@ func (k *Key) Register(publicKey map[string]any) (map[string]any, error) {
 	}), nil
 }
 
-// Sign makes the answer to request options.
+// Sign returns the response to request options.
 func (k *Key) Sign(publicKey map[string]any) (map[string]any, error) {
 	o, err := read(publicKey)
 	if err != nil {
@@ -134,7 +136,7 @@ func (k *Key) credential(response map[string]any) map[string]any {
 	}
 }
 
-// data is the authenticator's data, up to what is attested.
+// data returns the authenticator data up to the attested credential.
 func (k *Key) data(o options, flags byte) []byte {
 	rpID := o.RPID
 	if k.RPID != "" {

@@ -9,11 +9,10 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/securetoken"
 )
 
-// Delegate opens the session in which an OAuth client acts for a user, in a
-// transaction of that user in the organization, and returns what signs its tokens
-// once it is committed. Of the session, what says who acts for whom, with which
-// scopes, and how and when the user signed in is the caller's; the rest is set
-// here.
+// Delegate opens the session in which an OAuth client acts for a user, in a transaction
+// in the user's scope in the organization. It returns the function that signs the
+// session's tokens after the commit. The caller sets the ids, the scopes, the methods
+// and the time of authentication; the other fields are set here.
 func (s *Service) Delegate(ctx context.Context, tx postgres.Tx, session Session,
 ) (sign func(identity.SigningKey) (*authv1.TokenResponse, error), err error) {
 	opened := s.newSession(ctx, session.OrganizationID, session.UserID, session.Methods)

@@ -23,11 +23,11 @@ func (s *Service) FinishEmailSignIn(ctx context.Context, req *authv1.FinishEmail
 	if req.GetToken() == "" && req.GetChallengeId() == "" {
 		return nil, fault.Invalid("challengeId", "is required with a code")
 	}
-	// The key comes first: once used up, what the mail held must not go unanswered.
+	// The key is read first, so that no email is used up without a response.
 	if _, err := s.deps.Keys.Signing(ctx); err != nil {
 		return nil, err
 	}
-	// Only a code can be guessed. It is bounded by itself, and here by network.
+	// Only a code can be guessed. Attempts are limited by challenge, and here by network.
 	var guess attempt
 	if req.GetToken() == "" {
 		var err error
