@@ -50,6 +50,6 @@ func TestNew_InvalidConfigOrMissingDependency_IsRefused(t *testing.T) {
 		}
 	}
 	if _, err := auth.New(good, auth.Deps{}); err == nil {
-		t.Error("built without dependencies")
+		t.Error("New accepted missing dependencies")
 	}
 }

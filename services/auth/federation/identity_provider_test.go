@@ -27,41 +27,41 @@ func TestOrganizationProvider_NewUser_JoinsOrganization(t *testing.T) {
 	authtest.Must(t, err)
 	p := e.Principal(t, tokens)
 	if p.OrganizationID != e.OrganizationID || !slices.Equal(p.Roles, []string{"member"}) || !slices.Equal(p.Methods, []string{"fed"}) {
-		t.Errorf("came as %+v", p)
+		t.Errorf("signed in as %+v", p)
 	}
-	// What the organization says of an address confirms nothing.
+	// The organization's claim does not confirm an address.
 	if u := tokens.GetUser(); u.GetEmail() != "ada@acme.example" || u.GetEmailVerified() {
-		t.Errorf("came as %v", u)
+		t.Errorf("signed in as %v", u)
 	}
 	again, err := e.SignInAs(t, claimsOf("1", "other@acme.example"))
 	authtest.Must(t, err)
 	if again.GetUser().GetId() != p.UserID {
-		t.Errorf("came callback as %v", again.GetUser())
+		t.Errorf("signed in again as %v", again.GetUser())
 	}
 	_, err = e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Role = "viewer" }, "role")
 	authtest.Must(t, err)
 	second, err := e.SignInAs(t, claimsOf("2", "bob@acme.example"))
 	authtest.Must(t, err)
 	if p := e.Principal(t, second); !slices.Equal(p.Roles, []string{"viewer"}) {
-		t.Errorf("came as %v", p.Roles)
+		t.Errorf("signed in with %v", p.Roles)
 	}
 	authtest.WantActions(t, e.Bundle, e.OrganizationID, "auth.organization.created", "auth.session.created", "auth.identity_provider.created", "auth.member.added",
 		"auth.session.created", "auth.session.created", "auth.identity_provider.updated", "auth.member.added", "auth.session.created")
-	// S21: who was removed does not come back by signing in.
+	// S21: a removed member cannot return by signing in.
 	_, err = e.Organizations.RemoveMember(authtest.With(t.Context(), e.Owner), &authv1.RemoveMemberRequest{OrganizationId: e.OrganizationID, UserId: p.UserID})
 	authtest.Must(t, err)
 	e.WantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
-	// S38: nor is a second factor skipped.
+	// S38: a second factor is still required.
 	h := &authtest.FactorUser{Bundle: e.Bundle, Clock: e.Clock}
 	h.Enroll(t, "bob@acme.example", second)
 	half, err := e.SignInAs(t, claimsOf("2", "bob@acme.example"))
 	authtest.Must(t, err)
 	if half.GetAccessToken() != "" || half.GetMfaChallenge() == nil {
-		t.Errorf("an issuer alone is answered %v", half)
+		t.Errorf("an issuer alone returned %v", half)
 	}
 }
 
-// S16, S41: an organization's issuer may be run by anybody, and say anything.
+// S16, S41: anyone may run an organization's issuer, and make it assert anything.
 func TestS16HostileIssuerOpensNoOtherAccount(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
@@ -91,7 +91,7 @@ func TestS16HostileIssuerOpensNoOtherAccount(t *testing.T) {
 	if after := authtest.AdminText(t, e.Bundle, "SELECT string_agg(u::text, ' ' ORDER BY id) FROM auth.users u"); after != before {
 		t.Errorf("an account changed:\n%s\n%s", before, after)
 	}
-	// As the issuer that it is not, or at the other's provider, it is nobody.
+	// Tokens with another issuer's name, or for another provider, are refused.
 	other.Issuer.EditToken = func(_, claims map[string]any) { claims["iss"] = e.Issuer.URL }
 	other.WantRefused(t, claimsOf("1", "new@other.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	other.Issuer.EditToken = nil
@@ -102,7 +102,7 @@ func TestS16HostileIssuerOpensNoOtherAccount(t *testing.T) {
 		Provider: e.Provider, State: begun.GetState(), Secret: begun.GetSecret(), Code: code,
 	})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
-	// With the other's issuer as its own, the same subject is still somebody else.
+	// With the other organization's issuer as its own, the same subject is still another user.
 	_, err = other.Update(t, other.Owner, func(p *authv1.IdentityProvider) { p.Issuer = e.Issuer.URL }, "issuer", "client_secret")
 	authtest.Must(t, err)
 	other.Issuer = e.Issuer
@@ -110,7 +110,7 @@ func TestS16HostileIssuerOpensNoOtherAccount(t *testing.T) {
 	stranger, err := other.SignInAs(t, claimsOf("1", "new@other.example"))
 	authtest.Must(t, err)
 	if p := other.Principal(t, stranger); p.UserID == theirs.GetUser().GetId() || p.OrganizationID != other.OrganizationID {
-		t.Errorf("came as %+v", p)
+		t.Errorf("signed in as %+v", p)
 	}
 }
 
@@ -122,19 +122,19 @@ func TestFinishIdentity_OrganizationProvider_JoinsOrganization(t *testing.T) {
 	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
 	if got := e.Principal(t, came); got.UserID != p.UserID || got.OrganizationID != e.OrganizationID || !slices.Equal(got.Roles, []string{"member"}) {
-		t.Errorf("came as %+v", got)
+		t.Errorf("signed in as %+v", got)
 	}
-	// A member keeps its role.
+	// A member keeps the role.
 	e.LinkTo(t, e.Owner, claimsOf("2", "boss@acme.example"))
 	boss, err := e.SignInAs(t, claimsOf("2", "boss@acme.example"))
 	authtest.Must(t, err)
 	if got := e.Principal(t, boss); !slices.Equal(got.Roles, []string{"owner"}) {
-		t.Errorf("came as %v", got.Roles)
+		t.Errorf("signed in with %v", got.Roles)
 	}
 }
 
-// S41, S18: whoever runs an organization's issuer can say that any of its members is
-// there. That opens this organization, and neither another one nor the account.
+// S41, S18: the operator of an organization's issuer can sign in as any of its members.
+// That opens this organization, but neither another one nor the account.
 func TestS41OrganizationProviderOpensOnlyItsOrganization(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
@@ -169,7 +169,7 @@ func TestS41OrganizationProviderOpensOnlyItsOrganization(t *testing.T) {
 	if came, err = e.SignInAs(t, claimsOf("1", "ada@acme.example")); err != nil {
 		t.Fatal(err)
 	}
-	// Nor by a client that is for her own organization's members.
+	// A client for members of her own organization does not help either.
 	oauth := authv1.NewOAuthServiceClient(e.Conn)
 	client, err := authv1.NewOAuthClientServiceClient(e.Conn).CreateOAuthClient(authtest.With(t.Context(), tokens), &authv1.CreateOAuthClientRequest{
 		OauthClient: &authv1.OAuthClient{DisplayName: "Reader", MembersOnly: true, RedirectUris: []string{authtest.AppURI}, Scopes: []string{"openid"}},
@@ -183,22 +183,22 @@ func TestS41OrganizationProviderOpensOnlyItsOrganization(t *testing.T) {
 	})
 	authtest.Must(t, err)
 	if asked.GetSignIn() == nil {
-		t.Errorf("a client asks %v", asked)
+		t.Errorf("the client got %v", asked)
 	}
 	stepped, err := e.Sessions.StepUp(authtest.With(t.Context(), came), &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: authtest.Password}})
 	authtest.Must(t, err)
 	authtest.Must(t, home(stepped))
-	// Who has no other way to sign in is whom the issuer says.
+	// The session of a user without other credentials is not bound.
 	_, err = e.SignInAs(t, claimsOf("2", "bob@acme.example"))
 	authtest.Must(t, err)
 	born, err := e.SignInAs(t, claimsOf("2", "bob@acme.example"))
 	authtest.Must(t, err)
 	if got := e.Principal(t, born).Methods; !slices.Equal(got, []string{"fed"}) {
-		t.Errorf("came with %v", got)
+		t.Errorf("signed in with %v", got)
 	}
 }
 
-// S41: nor does it reach what is the user's own, or in other organizations.
+// S41: such a session reaches neither the user's own data nor other organizations.
 func TestS41OrganizationProviderActsOnlyInItsOrganization(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
@@ -273,10 +273,11 @@ func TestS41OrganizationProviderActsOnlyInItsOrganization(t *testing.T) {
 		t.Errorf("she is %v", me)
 	}
 	_, err = e.Organizations.RemoveMember(ctx, &authv1.RemoveMemberRequest{OrganizationId: e.OrganizationID, UserId: p.UserID})
-	authtest.Must(t, err) // it acts in the organization
+	authtest.Must(t, err) // the session acts in the organization
 }
 
-// S46: an organization's issuer opens nothing of the installation, whoever it says comes.
+// S46: an organization's issuer gives no rights over the installation, whoever signs
+// in.
 func TestS46OrganizationProviderGivesNoOperatorRights(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
@@ -287,7 +288,7 @@ func TestS46OrganizationProviderGivesNoOperatorRights(t *testing.T) {
 	authtest.Must(t, err)
 	for what, issued := range map[string]*authv1.TokenResponse{"at sign-in": came, "after a refresh": e.Refreshed(t, came)} {
 		if got := e.Principal(t, issued); got.UserID != p.UserID || got.HasRole("operator") {
-			t.Errorf("%s: came as %s with %v", what, got.UserID, got.Roles)
+			t.Errorf("%s: signed in as %s with %v", what, got.UserID, got.Roles)
 		}
 	}
 	came, err = e.SignInAs(t, claimsOf("1", "ada@acme.example"))
@@ -299,8 +300,8 @@ func TestS46OrganizationProviderGivesNoOperatorRights(t *testing.T) {
 	}
 }
 
-// S14: where addresses must be confirmed, an organization does not learn who has an
-// account; and the mail tells.
+// S14: where addresses must be confirmed, an organization cannot learn who has an
+// account. Only the email reveals it.
 func TestS14IssuerCannotTestForAccounts(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
@@ -314,14 +315,14 @@ func TestS14IssuerCannotTestForAccounts(t *testing.T) {
 		answers = append(answers, fault.From(err).Detail())
 	}
 	if answers[0] != answers[1] {
-		t.Errorf("answered %q", answers)
+		t.Errorf("the responses are %q", answers)
 	}
 	if m := server.Wait(t, "boss@acme.example", "Somebody signed in with your address"); authtest.LinkPattern.MatchString(m.Text) {
 		t.Error("the notice has a link")
 	}
 	_, token := p.Link(t, "ada@acme.example", "Confirm your address")
 	e.WantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
-	if err := p.VerifyEmail(t, token); err != nil { // a newer mail may have left meanwhile
+	if err := p.VerifyEmail(t, token); err != nil { // a newer email may have been sent
 		server.Forget()
 		e.WantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
 		_, token = p.Link(t, "ada@acme.example", "Confirm your address")
@@ -330,12 +331,12 @@ func TestS14IssuerCannotTestForAccounts(t *testing.T) {
 	tokens, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
 	if got := e.Principal(t, tokens); got.OrganizationID != e.OrganizationID {
-		t.Errorf("came as %+v", got)
+		t.Errorf("signed in as %+v", got)
 	}
 	e.WantRefused(t, claimsOf("2", "boss@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
 }
 
-// S65: an issuer inside is not reached, whoever names it.
+// S65: an internal issuer is not reached, whoever configures it.
 func TestS65InternalIssuersAreNotReached(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
@@ -349,12 +350,12 @@ func TestS65InternalIssuersAreNotReached(t *testing.T) {
 		authtest.WantReason(t, err, faultv1.Reason_REASON_EGRESS_DENIED)
 	}
 	if n := e.Issuer.Requests("/.well-known/openid-configuration"); n != 0 {
-		t.Errorf("asked %d times", n)
+		t.Errorf("%d requests", n)
 	}
-	// The operator's own are.
+	// The operator's providers are reached.
 	_, err = f.SignInAs(t, claimsOf("1", authtest.Ada))
 	authtest.Must(t, err)
-	// What an issuer names is guarded as it is.
+	// The addresses in an issuer's metadata are guarded too.
 	for _, name := range []string{"token_endpoint", "jwks_uri", "userinfo_endpoint"} {
 		g := authtest.SetupEnterprise(t)
 		g.Issuer.Metadata = func(m map[string]any) { m[name] = "https://169.254.169.254/x" }
@@ -362,8 +363,8 @@ func TestS65InternalIssuersAreNotReached(t *testing.T) {
 	}
 }
 
-// S73: the client's secret is never shown, rests sealed in its row, and is told to no
-// issuer but its own.
+// S73: the client secret is never returned, is sealed in its row, and is sent to no
+// other issuer.
 func TestS73ClientSecretIsSealedAndBoundToIssuer(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
@@ -377,7 +378,7 @@ func TestS73ClientSecretIsSealedAndBoundToIssuer(t *testing.T) {
 	stored := authtest.AdminText(t, e.Bundle, `SELECT string_agg(p::text || encode(sealed_secret, 'escape'), ' ') || (SELECT string_agg(a.changes::text, ' ')
 		FROM audit.events a) FROM auth.identity_providers p`)
 	if strings.Contains(stored, issuerstub.ClientSecret) {
-		t.Error("the secret rests in the clear")
+		t.Error("the secret is stored in plain text")
 	}
 	for _, field := range []string{"issuer", "client_id"} {
 		_, err := e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Issuer, p.ClientId = "https://evil.example", "another" }, field)
@@ -387,12 +388,12 @@ func TestS73ClientSecretIsSealedAndBoundToIssuer(t *testing.T) {
 	}
 	_, err = e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.DisplayName = "Renamed" }, "display_name", "client_secret")
 	authtest.Must(t, err)
-	// Of the secret the trail tells that it changed, and no more.
+	// The audit trail records that the secret changed, but not the secret.
 	if got := authtest.AdminText(t, e.Bundle, "SELECT changes::text FROM audit.events WHERE action = 'auth.identity_provider.updated'"); !strings.Contains(got,
 		`"clientSecret": {"after": null, "before": null}`) || !strings.Contains(got, `"displayName": {"after": "Renamed"`) {
-		t.Errorf("the trail holds %s", got)
+		t.Errorf("the audit trail has %s", got)
 	}
-	// Another row's content does not open.
+	// The value of another row cannot be opened.
 	e.Database.AdminExec(t, "UPDATE auth.identity_providers SET id = '"+id.New()+"'")
 	e.Provider = authtest.AdminText(t, e.Bundle, "SELECT id::text FROM auth.identity_providers")
 	_, err = e.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: e.Provider})
@@ -418,7 +419,7 @@ func TestS46OnlyAdministratorsManageIdentityProviders(t *testing.T) {
 		_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), tokens), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})
 		authtest.WantReason(t, err, want)
 	}
-	// Under its own organization another's id is as absent.
+	// A provider of another organization does not exist for the caller.
 	_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), other.Owner), &authv1.DeleteIdentityProviderRequest{OrganizationId: other.OrganizationID, Id: e.Provider})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	for field, spoil := range map[string]func(*authv1.IdentityProvider){
@@ -449,7 +450,7 @@ func TestS46OnlyAdministratorsManageIdentityProviders(t *testing.T) {
 	if n := authtest.AdminText(t, e.Bundle, "SELECT count(*)::text FROM auth.identities"); n != "0" {
 		t.Errorf("%s identities are left", n)
 	}
-	// S18: a stolen session of an owner does not open a lasting way in.
+	// S18: a stolen session of an owner cannot add a lasting way to sign in.
 	e.Clock.Advance(identity.MaxAuthAge + time.Second)
 	_, err = e.Create(t, e.Owner, e.NewProvider())
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)

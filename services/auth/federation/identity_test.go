@@ -27,7 +27,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S18: linking tells the account's own address, whatever the provider's is.
+// S18: the email about a link goes to the account's own address, whatever the
+// provider's address is.
 func TestS18LinkingAnIdentityInformsUser(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
@@ -39,12 +40,12 @@ func TestS18LinkingAnIdentityInformsUser(t *testing.T) {
 		t.Errorf("linked %v", linked)
 	}
 	if m := server.Wait(t, authtest.Ada, "Sign-in by ACME was set up"); !strings.Contains(m.Text, "ACME") {
-		t.Errorf("told %q", m.Text)
+		t.Errorf("the email is %q", m.Text)
 	}
 	came, err := f.SignInAs(t, claimsOf("1", "ada@elsewhere.example"))
 	authtest.Must(t, err)
 	if came.GetUser().GetId() != p.UserID {
-		t.Errorf("came as %v", came.GetUser())
+		t.Errorf("signed in as %v", came.GetUser())
 	}
 	listed, err := f.Identities.ListIdentities(authtest.With(t.Context(), tokens), &authv1.ListIdentitiesRequest{})
 	authtest.Must(t, err)
@@ -70,7 +71,7 @@ func TestFinishIdentity_LinkedElsewhere_IsRefused(t *testing.T) {
 		authtest.WantReason(t, err, faultv1.Reason_REASON_ALREADY_EXISTS)
 	}
 	authtest.WantReason(t, f.RemoveIdentity(t, eve, linked.GetId()), faultv1.Reason_REASON_NOT_FOUND)
-	// What was begun to link does not sign in, nor the other way around.
+	// An attempt to link cannot sign in, nor the reverse.
 	begun, err := f.BeginLink(t, eve)
 	authtest.Must(t, err)
 	_, err = f.Providers.FinishProviderSignIn(t.Context(), f.Callback(t, begun, claimsOf("2", "new@example.org")))
@@ -104,7 +105,7 @@ func TestS18LinkingNeedsRecentSignInWithFactor(t *testing.T) {
 	tokens, _ := f.SignUp(t, authtest.Ada)
 	linked := f.LinkTo(t, tokens, claimsOf("1", authtest.Ada))
 	h := &authtest.FactorUser{Bundle: f.Bundle, Clock: f.Clock}
-	h.Enroll(t, authtest.Ada, tokens) // the token from before has shown no factor
+	h.Enroll(t, authtest.Ada, tokens) // the previous token has used no factor
 	_, err := f.BeginLink(t, tokens)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 	authtest.WantReason(t, f.RemoveIdentity(t, tokens, linked.GetId()), faultv1.Reason_REASON_STEP_UP_REQUIRED)
@@ -131,13 +132,14 @@ func TestDeleteIdentity_LastCredential_IsRefused(t *testing.T) {
 	authtest.WantReason(t, f.RemoveIdentity(t, tokens, first), faultv1.Reason_REASON_LAST_CREDENTIAL)
 	_, err = f.SignInAs(t, claimsOf("1", authtest.Ada))
 	authtest.Must(t, err)
-	f.RegisterPasskey(t, tokens, authtest.NewPasskey(t)) // signs in alone
+	f.RegisterPasskey(t, tokens, authtest.NewPasskey(t)) // a passkey signs in alone
 	tokens, err = f.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 	authtest.Must(t, err)
 	authtest.Must(t, f.RemoveIdentity(t, tokens, first))
 }
 
-// However the last two go, also a passkey that signs in alone.
+// The last of two credentials stays when both are removed at once, also when it is a
+// passkey.
 func TestDeletePasskey_LastCredential_IsRefused(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
@@ -159,7 +161,7 @@ func TestDeletePasskey_LastCredential_IsRefused(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-// S73: a copy of the database holds nothing that finishes an attempt.
+// S73: a copy of the database cannot finish an attempt.
 func TestS73DatabaseCopyFinishesNoAttempt(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
@@ -169,13 +171,13 @@ func TestS73DatabaseCopyFinishesNoAttempt(t *testing.T) {
 	stored := authtest.AdminText(t, f.Bundle, "SELECT string_agg(a::text, ' ') FROM auth.provider_attempts a")
 	for _, secret := range []string{begun.GetState(), begun.GetSecret(), u.Query().Get("nonce")} {
 		if secret == "" || strings.Contains(stored, secret) || strings.Contains(begun.GetAuthorizationUrl(), begun.GetSecret()) {
-			t.Errorf("%q rests, or passes, in the clear: %s", secret, stored)
+			t.Errorf("%q is stored or sent in plain text: %s", secret, stored)
 		}
 	}
 }
 
-// Microsoft's tenants say what they like of their users' addresses; and each is an
-// issuer of its own.
+// Microsoft's tenants set the addresses of their users freely, and each is its own
+// issuer.
 func TestMicrosoft_TenantAddress_IsNotVerified(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t, func(c *auth.Config) {
@@ -204,20 +206,20 @@ func TestMicrosoft_TenantAddress_IsNotVerified(t *testing.T) {
 	tokens, err := f.SignInAs(t, of(base+"/"+tenant+"/v2.0", tenant, map[string]any{"xms_edov": "1"}))
 	authtest.Must(t, err)
 	if tokens.GetUser().GetEmail() != authtest.Ada {
-		t.Errorf("came as %v", tokens.GetUser())
+		t.Errorf("signed in as %v", tokens.GetUser())
 	}
-	// The same subject of another tenant is somebody else.
+	// The same subject of another tenant is another user.
 	f.WantRefused(t, of(base+"/"+other+"/v2.0", other, map[string]any{"xms_edov": true}), faultv1.Reason_REASON_IDENTITY_NOT_LINKED)
 }
 
-// newGitHub is GitHub's half of a sign-in, as its documentation has it.
+// newGitHub serves GitHub's half of a sign-in, as its documentation describes it.
 func newGitHub(t *testing.T, emails *string) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /login/oauth/access_token", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if r.PostFormValue("code") != "good" || r.PostFormValue("client_secret") != issuerstub.ClientSecret || len(r.PostFormValue("code_verifier")) != 43 {
-			// GitHub refuses with 200.
+			// GitHub returns errors with the status 200.
 			_, _ = w.Write([]byte(`{"error": "bad_verification_code", "error_description": "The code passed is incorrect or expired."}`))
 			return
 		}
@@ -257,7 +259,7 @@ func TestGitHub_UsesVerifiedPrimaryAddress(t *testing.T) {
 		u, err := url.Parse(begun.GetAuthorizationUrl())
 		authtest.Must(t, err)
 		if q := u.Query(); u.Path != "/login/oauth/authorize" || q.Get("code_challenge_method") != "S256" || q.Get("scope") != "read:user user:email" || q.Has("nonce") {
-			t.Errorf("sent to %s", u)
+			t.Errorf("the authorization URL is %s", u)
 		}
 		return f.Providers.FinishProviderSignIn(t.Context(), &authv1.FinishProviderSignInRequest{
 			Provider: "github", State: begun.GetState(), Secret: begun.GetSecret(), Code: code,
@@ -271,14 +273,14 @@ func TestGitHub_UsesVerifiedPrimaryAddress(t *testing.T) {
 	tokens, err := come("good")
 	authtest.Must(t, err)
 	if u := tokens.GetUser(); u.GetEmail() != "octo@example.org" || u.GetDisplayName() != "octocat" {
-		t.Errorf("came as %v", u)
+		t.Errorf("signed in as %v", u)
 	}
 	if got := authtest.AdminText(t, f.Bundle, "SELECT subject FROM auth.identities"); got != "583231" {
-		t.Errorf("known as %s", got)
+		t.Errorf("the identity is %s", got)
 	}
 }
 
-// Apple takes a secret that its client signs, and answers by a form.
+// Apple requires a secret that the client signs, and responds with a form.
 func TestApple_ClientSignsSecretAndGetsForm(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -300,14 +302,14 @@ func TestApple_ClientSignsSecretAndGetsForm(t *testing.T) {
 	u, err := url.Parse(begun.GetAuthorizationUrl())
 	authtest.Must(t, err)
 	if q := u.Query(); q.Get("response_mode") != "form_post" || q.Get("scope") != "openid name email" {
-		t.Errorf("sent to %s", u)
+		t.Errorf("the authorization URL is %s", u)
 	}
 	profile := claimsOf("1", authtest.Ada)
 	profile["email_verified"] = "true" // as Apple writes it
 	tokens, err := f.Providers.FinishProviderSignIn(t.Context(), f.Callback(t, begun, profile))
 	authtest.Must(t, err)
 	if tokens.GetUser().GetEmail() != authtest.Ada {
-		t.Errorf("came as %v", tokens.GetUser())
+		t.Errorf("signed in as %v", tokens.GetUser())
 	}
 	f.Issuer.CheckSecret = func(string) bool { return false }
 	f.WantRefused(t, profile, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
@@ -331,6 +333,6 @@ func TestCheck_ReportsEveryProblem(t *testing.T) {
 	}
 	raw, _ := json.Marshal(federation.Provider{ClientSecret: config.NewSecret("hunter2")})
 	if strings.Contains(string(raw), "hunter2") {
-		t.Error("a secret prints")
+		t.Error("a secret is printed")
 	}
 }

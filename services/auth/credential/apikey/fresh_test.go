@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S18: a session that was left open makes no key that outlives it.
+// S18: a session that was left open cannot create a key that outlives it.
 func TestS18NewKeysNeedRecentSignIn(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now().Add(-8 * time.Minute))
@@ -25,7 +25,7 @@ func TestS18NewKeysNeedRecentSignIn(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 	_, err = b.APIKeys.RotateApiKey(ctx, &authv1.RotateApiKeyRequest{Id: made.GetApiKey().GetId()})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
-	// Ending one needs no more than being there.
+	// Deleting a key needs only a session.
 	_, err = b.APIKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: made.GetApiKey().GetId()})
 	authtest.Must(t, err)
 }

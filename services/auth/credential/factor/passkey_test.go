@@ -24,7 +24,7 @@ type passkeyUser struct {
 	clock *clock.Fake
 	email string
 	key   *keystub.Key
-	// tokens are those that the passkey was registered with.
+	// tokens are those with which the passkey was registered.
 	tokens     *authv1.TokenResponse
 	registered *authv1.FinishPasskeyResponse
 }
@@ -76,17 +76,17 @@ func TestPasskey_IsSecondFactor(t *testing.T) {
 	h.key.Verified = false // the password is the other factor
 	challenge := h.SignIn(t, h.email).GetMfaChallenge()
 	if !slices.Equal(challenge.GetMethods(), []string{"passkey", "recovery_code"}) {
-		t.Errorf("the challenge takes %v", challenge.GetMethods())
+		t.Errorf("the challenge accepts %v", challenge.GetMethods())
 	}
 	tokens, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, challenge.GetId())))
 	authtest.Must(t, err)
 	if p := h.Principal(t, tokens); !slices.Equal(p.Methods, []string{"pwd", "hwk", "mfa"}) {
 		t.Errorf("signed in with %v", p.Methods)
 	}
-	// The challenge is answered, for codes and for passkeys.
+	// The challenge is used up, for codes and for passkeys.
 	_, err = h.Sessions.BeginPasskeySignIn(t.Context(), &authv1.BeginPasskeySignInRequest{MfaChallengeId: challenge.GetId()})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
-	// A recovery code stands in for it, once.
+	// A recovery code replaces the passkey, once.
 	codes := h.registered.GetRecoveryCodes()
 	if len(codes) != 10 {
 		t.Fatalf("%d recovery codes", len(codes))
@@ -129,13 +129,13 @@ func TestS40CeremonyWorksOnceAndInTime(t *testing.T) {
 	}
 	group.Wait()
 	if won := len(errs) - len(slices.DeleteFunc(errs, func(err error) bool { return err == nil })); won != 1 {
-		t.Errorf("one answer signed in %d times", won)
+		t.Errorf("one response signed in %d times", won)
 	}
-	// Wrong answers end it too.
+	// A wrong response uses it up too.
 	asked := h.BeginPasskeySignIn(t, "")
 	h.WantPasskeyRefused(t, authtest.SignPasskey(t, authtest.NewPasskey(t), asked))
 	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, asked))
-	// What another question was asked for is no answer.
+	// A response to a ceremony of another purpose is refused.
 	other, mine := authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")), h.BeginPasskeySignIn(t, "")
 	h.WantPasskeyRefused(t, &authv1.PasskeyAnswer{ChallengeId: mine.GetChallengeId(), Credential: other.GetCredential()})
 	late := h.BeginPasskeySignIn(t, "")
@@ -181,7 +181,7 @@ func TestS40FallingSignCountIsRefusedAndRecorded(t *testing.T) {
 	p := h.Principal(t, h.tokens)
 	_, err := h.FinishPasskeySignIn(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
 	authtest.Must(t, err)
-	h.key.Count -= 1 // as a copy would that did not sign meanwhile
+	h.key.Count -= 1 // as a copy that did not sign since
 	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
 	authtest.WantActions(t, h.Bundle, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.passkey.created",
 		"auth.session.created", "auth.passkey.clone_suspected")
@@ -203,10 +203,10 @@ func TestS38EnrolledPasskeyIsAlwaysRequired(t *testing.T) {
 	refreshed, err := h.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 	authtest.Must(t, err)
 	if got := h.Principal(t, refreshed); got.SessionID != p.SessionID || !identity.ShowedFactor(got.Methods) {
-		t.Errorf("the session has shown %v", got.Methods)
+		t.Errorf("the session has used %v", got.Methods)
 	}
 	if h.SignIn(t, "ada@example.org").GetAccessToken() != "" {
-		t.Error("a password alone was enough")
+		t.Error("a password alone was accepted")
 	}
 }
 
@@ -239,7 +239,7 @@ func TestS39RemovingPasskeyNeedsFactor(t *testing.T) {
 	}
 	authtest.WantReason(t, remove(fresh, theirs), faultv1.Reason_REASON_NOT_FOUND)
 	authtest.WantReason(t, remove(fresh, id.New()), faultv1.Reason_REASON_NOT_FOUND)
-	// A second one comes without recovery codes, and keeps the first ones.
+	// A second factor creates no recovery codes, and keeps the existing ones.
 	second := authtest.NewPasskey(t)
 	if codes := h.RegisterPasskey(t, fresh, second).GetRecoveryCodes(); len(codes) != 0 {
 		t.Errorf("%d new recovery codes", len(codes))
@@ -269,7 +269,7 @@ func TestFinishPasskey_WrongUserOrSecondUse_IsRefused(t *testing.T) {
 	authtest.WantReason(t, finish(eve, asked.GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
 	authtest.WantReason(t, finish(bob, asked.GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
 	authtest.WantReason(t, finish(bob, h.BeginPasskeySignIn(t, "").GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
-	// A key that is registered elsewhere.
+	// A key that another user registered.
 	asked, err = h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
 	authtest.Must(t, err)
 	answer, err = h.key.Register(asked.GetPublicKey().AsMap())
@@ -320,6 +320,6 @@ func TestEnroll_AnotherFactor_KeepsOtherSessions(t *testing.T) {
 	}
 	methods := h.SignIn(t, h.email).GetMfaChallenge().GetMethods()
 	if !slices.Equal(methods, []string{"totp", "passkey", "recovery_code"}) {
-		t.Errorf("the challenge takes %v", methods)
+		t.Errorf("the challenge accepts %v", methods)
 	}
 }

@@ -30,8 +30,8 @@ func TestS14SignUpResponseIsTheSameForTakenAddress(t *testing.T) {
 	if u := tokens.GetUser(); !u.GetEmailVerified() || u.GetEmail() != authtest.Ada || u.GetDisplayName() != "Somebody" {
 		t.Errorf("signed in as %v", u)
 	}
-	// The same once more, in another spelling and with another password: nothing
-	// changes, and the mail tells.
+	// A second sign-up with another spelling and another password changes nothing.
+	// Only the email reports it.
 	p.RequestSignUp(t, "ADA@Example.org", authtest.OtherPassword)
 	notice := p.Server.Wait(t, "ADA@Example.org", "You have an account already")
 	if authtest.LinkPattern.MatchString(notice.Text) {
@@ -40,7 +40,8 @@ func TestS14SignUpResponseIsTheSameForTakenAddress(t *testing.T) {
 	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword), faultv1.Reason_REASON_INVALID_CREDENTIALS)
 }
 
-// Known or not, a request does the same in the database: it takes a letter.
+// A request does the same in the database whether the address has an account or not: it
+// queues an email.
 func TestS14RequestingEmailIsSameWorkForAnyAddress(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
@@ -51,18 +52,18 @@ func TestS14RequestingEmailIsSameWorkForAnyAddress(t *testing.T) {
 			|| (SELECT count(DISTINCT length(args::text)) FROM jobs_auth.river_job WHERE kind = 'deliver_letter' AND id > 1) || ' sizes'
 			FROM auth.letter_counts`)
 	}
-	for i, address := range []string{"eve@example.org", authtest.Ada} { // as long as each other
+	for i, address := range []string{"eve@example.org", authtest.Ada} { // addresses of equal length
 		p.ForgotPassword(t, address)
 		_, err := p.Emails.ResendVerification(t.Context(), &authv1.ResendVerificationRequest{Email: address})
 		authtest.Must(t, err)
 		if got, want := traces(), []string{"3 letters, 3 jobs of 1 sizes", "5 letters, 5 jobs of 1 sizes"}[i]; got != want {
-			t.Errorf("asking for %s left %s, want %s", address, got, want)
+			t.Errorf("the request for %s left %s, want %s", address, got, want)
 		}
 	}
 	p.Link(t, authtest.Ada, "Choose a new password")
 	for _, m := range p.Server.Mails() {
 		if m.To != authtest.Ada {
-			t.Errorf("a mail went to %s: %s", m.To, m.Subject)
+			t.Errorf("%s got the email %s", m.To, m.Subject)
 		}
 	}
 }
@@ -80,7 +81,7 @@ func TestS15NewestResetTokenWorksOnceForHalfAnHour(t *testing.T) {
 	authtest.WantReason(t, p.ResetPassword(t, first, authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
 	authtest.WantReason(t, p.ResetPassword(t, "anything", authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
 	authtest.WantReason(t, p.VerifyEmail(t, second), faultv1.Reason_REASON_TOKEN_INVALID)
-	// A password that is refused uses nothing up.
+	// A refused password does not use up the token.
 	authtest.WantReason(t, p.ResetPassword(t, second, "ada@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT)
 	authtest.Must(t, p.ResetPassword(t, second, authtest.OtherPassword))
 	authtest.WantReason(t, p.ResetPassword(t, second, authtest.OtherPassword), faultv1.Reason_REASON_TOKEN_INVALID)
@@ -143,11 +144,12 @@ func TestS15ConcurrentResetsSetOnePassword(t *testing.T) {
 		authtest.WantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
 	}
 	if won != 1 {
-		t.Errorf("%d of %d won", won, racers)
+		t.Errorf("%d of %d resets succeeded", won, racers)
 	}
 }
 
-// Where addresses need not be confirmed, somebody may sit on another's.
+// Where addresses need not be confirmed, somebody may sign up with another person's
+// address.
 func TestS16OwnerOfAddressRemovesSquattersCredentials(t *testing.T) {
 	t.Parallel()
 	ways := map[string]struct {
@@ -178,7 +180,7 @@ func TestS16OwnerOfAddressRemovesSquattersCredentials(t *testing.T) {
 			answer, err := p.Sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: authtest.Ada, Password: authtest.OtherPassword})
 			authtest.Must(t, err)
 			if answer.GetAccessToken() == "" || !answer.GetUser().GetEmailVerified() {
-				t.Errorf("the owner is answered %v", answer)
+				t.Errorf("the owner's sign-in returned %v", answer)
 			}
 			if n := authtest.AdminText(t, p.Bundle, "SELECT ((SELECT count(*) FROM auth.api_keys) + (SELECT count(*) FROM auth.totp_factors))::text"); n != "0" {
 				t.Errorf("%s keys and factors of the squatter are left", n)
@@ -187,8 +189,8 @@ func TestS16OwnerOfAddressRemovesSquattersCredentials(t *testing.T) {
 	}
 }
 
-// Where they must be, each sign-up waits with its own password: the link that its
-// reader opens is the one that counts.
+// Where addresses must be confirmed, each sign-up is pending with its own password. The
+// link that its reader opens decides which one counts.
 func TestS16EachSignUpIsConfirmedByItsLink(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), true)
@@ -203,7 +205,8 @@ func TestS16EachSignUpIsConfirmedByItsLink(t *testing.T) {
 	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
 }
 
-// An account from before confirming was required gets in by its mail alone.
+// An account from before confirming was required can be used only after its owner used
+// an email.
 func TestS16UnconfirmedAccountNeedsNewPassword(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), true)
@@ -218,7 +221,7 @@ func TestS16UnconfirmedAccountNeedsNewPassword(t *testing.T) {
 	authtest.Must(t, p.TryPassword(t, "root@example.org", authtest.OtherPassword))
 }
 
-// A sign-up whose mail was lost can ask for another one.
+// The client can request another email for a sign-up whose email was lost.
 func TestResendVerification_PendingSignUp_SendsAnotherEmail(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), true)
@@ -235,7 +238,7 @@ func TestResendVerification_PendingSignUp_SendsAnotherEmail(t *testing.T) {
 	authtest.WantReason(t, p.VerifyEmail(t, first), faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
-// A link that was asked for from within the account leaves all as it is.
+// A link that was requested from within the account only confirms the address.
 func TestSendVerification_KeepsSession(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
@@ -271,7 +274,7 @@ func TestS18NewAddressIsConfirmedAndOldOneInformed(t *testing.T) {
 	authtest.Must(t, p.VerifyEmail(t, token))
 	told := p.Server.Wait(t, authtest.Ada, "Your address was changed")
 	if !strings.Contains(told.Text, "new@example.org") {
-		t.Errorf("the old address is told %s", told.Text)
+		t.Errorf("the email to the old address is %s", told.Text)
 	}
 	authtest.Must(t, p.TryPassword(t, "new@example.org", authtest.Password))
 	authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
@@ -279,8 +282,8 @@ func TestS18NewAddressIsConfirmedAndOldOneInformed(t *testing.T) {
 	authtest.WantReason(t, p.VerifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
-// S18: whoever changes the password because somebody else knows it takes back what that
-// one asked for, also where the mail is still to be written.
+// S18: a user who changes the password because somebody else knows it also cancels that
+// person's change of address, even when its email is still queued.
 func TestS18NewPasswordCancelsChangeOfAddress(t *testing.T) {
 	t.Parallel()
 	changed := func(t *testing.T, p *authtest.Mail, tokens *authv1.TokenResponse) {
@@ -293,7 +296,7 @@ func TestS18NewPasswordCancelsChangeOfAddress(t *testing.T) {
 		_, err := p.Emails.ChangeEmail(authtest.With(t.Context(), tokens), &authv1.ChangeEmailRequest{NewEmail: "eve@example.org", Password: authtest.Password})
 		authtest.Must(t, err)
 	}
-	t.Run("mailed", func(t *testing.T) {
+	t.Run("the email was sent", func(t *testing.T) {
 		t.Parallel()
 		p := authtest.SetupMail(t, clock.System(), false)
 		tokens, _ := p.SignUp(t, authtest.Ada)
@@ -303,7 +306,7 @@ func TestS18NewPasswordCancelsChangeOfAddress(t *testing.T) {
 		authtest.WantReason(t, p.VerifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
 		authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.OtherPassword))
 	})
-	t.Run("waiting", func(t *testing.T) {
+	t.Run("the email is queued", func(t *testing.T) {
 		t.Parallel()
 		server := mailtest.Start(t)
 		b := authtest.SetupWith(t, clock.System(), auth.Config{Messages: notify.Config{SMTPURL: server.URL()}})
@@ -330,7 +333,7 @@ func TestS14ChangeToTakenAddressHasSameResponse(t *testing.T) {
 	_, err := p.Emails.ChangeEmail(authtest.With(t.Context(), tokens), &authv1.ChangeEmailRequest{NewEmail: authtest.Ada, Password: authtest.Password})
 	authtest.Must(t, err)
 	if m := p.Server.Wait(t, authtest.Ada, "An address was asked for twice"); authtest.LinkPattern.MatchString(m.Text) {
-		t.Error("the owner of the address is sent a link")
+		t.Error("the owner of the address got a link")
 	}
 }
 
@@ -342,14 +345,14 @@ func TestS73DatabaseCopyHasNoUsableLink(t *testing.T) {
 	dump := authtest.AdminText(t, p.Bundle, `SELECT (SELECT string_agg(m::text, ' ') FROM auth.mail_tokens m)
 		|| (SELECT string_agg(j::text, ' ') FROM jobs_auth.river_job j)`)
 	if strings.Contains(dump, sent) || strings.Contains(dump, authtest.Password) {
-		t.Error("a token rests in the clear")
+		t.Error("a token is stored in plain text")
 	}
 	stored := authtest.AdminText(t, p.Bundle, "SELECT encode(token_hash, 'hex') FROM auth.mail_tokens")
 	authtest.WantReason(t, p.VerifyEmail(t, stored), faultv1.Reason_REASON_TOKEN_INVALID)
 	authtest.Must(t, p.VerifyEmail(t, sent))
 }
 
-// S78: a letter about a user who may not sign in any more is not written.
+// S78: an email about a disabled user is not sent.
 func TestS78DisabledUserGetsNoEmail(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
@@ -360,11 +363,11 @@ func TestS78DisabledUserGetsNoEmail(t *testing.T) {
 	p.ForgotPassword(t, authtest.Ada)
 	p.WaitDelivered(t, 2)
 	if mails := p.Server.Mails(); len(mails) > 0 {
-		t.Errorf("got %v", mails)
+		t.Errorf("sent %v", mails)
 	}
 }
 
-// What is over goes: links that expired, and counts of hours that passed.
+// Expired links are deleted, and the counts of past hours.
 func TestSweep_DeletesExpiredLinksAndCounts(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
@@ -373,7 +376,7 @@ func TestSweep_DeletesExpiredLinksAndCounts(t *testing.T) {
 	p.Link(t, authtest.Ada, "Confirm your address")
 	const left = "SELECT ((SELECT count(*) FROM auth.mail_tokens) + (SELECT count(*) FROM auth.letter_counts))::text"
 	if n := authtest.AdminText(t, p.Bundle, left); n != "2" {
-		t.Errorf("%s rows are kept", n)
+		t.Errorf("%s rows are left", n)
 	}
 	authtest.WaitFor(t, func() bool {
 		clk.Advance(email.VerifyTTL)

@@ -25,7 +25,7 @@ func TestUsers_OperatorManagesThem(t *testing.T) {
 	made, err := b.UserAdmin().CreateUser(op, &authv1.CreateUserRequest{Email: "ada@example.org", Password: authtest.Password, DisplayName: "Ada"})
 	authtest.Must(t, err)
 	if !made.GetEmailVerified() || made.GetDisabled() || made.GetDisplayName() != "Ada" {
-		t.Errorf("made %v", made)
+		t.Errorf("created %v", made)
 	}
 	_, err = b.UserAdmin().CreateUser(op, &authv1.CreateUserRequest{Email: "ADA@example.org", Password: authtest.Password})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_EMAIL_TAKEN)
@@ -68,7 +68,7 @@ func TestUsers_OperatorManagesThem(t *testing.T) {
 		found = found || r.UserID == made.GetId()
 	}
 	if !found {
-		t.Error("no service hears of it")
+		t.Error("the feed has no erasure")
 	}
 	authtest.Must(t, b.SetDisabled(t, operator, made.GetId(), false))
 	b.SignIn(t, "ada@example.org")
@@ -92,7 +92,7 @@ func TestUsers_OperatorManagesThem(t *testing.T) {
 	} {
 		authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	}
-	// The address is free again.
+	// The address can be used again.
 	b.SignUp(t, "ada@example.org")
 }
 
@@ -123,8 +123,8 @@ func TestListUsers_FiltersAndOrders(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
 }
 
-// S46: what spans organizations is the operators' alone, whoever says so: the role in
-// the token, and the database behind it.
+// S46: only operators may read and change users of other organizations. The role in the
+// token and the policy of the database both enforce it.
 func TestS46OnlyOperatorsManageUsers(t *testing.T) {
 	t.Parallel()
 	b := authtest.SetupWith(t, clock.System(), auth.Config{})
@@ -138,10 +138,10 @@ func TestS46OnlyOperatorsManageUsers(t *testing.T) {
 		seen, err := postgres.QueryOne(t.Context(), db, postgres.Scope{UserID: who}, pgx.RowTo[int], "SELECT count(*) FROM users")
 		authtest.Must(t, err)
 		if seen != want {
-			t.Errorf("the database shows %d users, want %d", seen, want)
+			t.Errorf("the database returns %d users, want %d", seen, want)
 		}
 	}
-	// A token from when somebody was an operator shows no more than the database does.
+	// A token of a former operator gets no more than the database allows.
 	operator := b.Operator(t)
 	authtest.Must(t, b.Service.GrantOperator(t.Context(), "root@example.org", false))
 	_, err = b.UserAdmin().GetUser(authtest.With(t.Context(), operator), &authv1.GetUserRequest{Id: other.UserID})

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/oauth/oauth"
 )
 
+// active reports whether introspection finds a token active.
 func (c *consented) active(t *testing.T, token string) bool {
 	t.Helper()
 	told, err := c.oauth.IntrospectToken(c.gateway, &authv1.ClientTokenRequest{Client: c.credentials(), Token: token})
@@ -20,8 +21,8 @@ func (c *consented) active(t *testing.T, token string) bool {
 	return told.GetActive()
 }
 
-// S25, S32: codes, access tokens and refresh tokens end by time, and are told of no
-// more.
+// S25, S32: codes, access tokens and refresh tokens expire, and introspection then
+// returns nothing about them.
 func TestS32ExpiredTokensAreInactive(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
@@ -33,13 +34,13 @@ func TestS32ExpiredTokensAreInactive(t *testing.T) {
 	}
 	clk.Advance(session.AccessTTL + time.Minute)
 	if c.active(t, tokens.GetAccessToken()) || !c.active(t, tokens.GetRefreshToken()) {
-		t.Error("after a quarter of an hour the access token alone has ended")
+		t.Error("after a quarter of an hour, not exactly the access token has expired")
 	}
 	tokens, err = c.refresh(t, tokens)
 	authtest.Must(t, err)
 	clk.Advance(session.TTL)
 	if c.active(t, tokens.GetRefreshToken()) {
-		t.Error("a refresh token is active when its session is over")
+		t.Error("a refresh token is active after its session ended")
 	}
 	_, err = c.refresh(t, tokens)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_OAUTH_INVALID_GRANT)

@@ -13,14 +13,14 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// consented is a user who lets a client act, and a code of that.
+// consented is a user who gave a grant to a client, with a code of it.
 type consented struct {
 	*authtest.Bundle
 	oauth   authv1.OAuthServiceClient
 	clients authv1.OAuthClientServiceClient
 	grants  authv1.GrantServiceClient
 	asAda   context.Context
-	// gateway calls as the gateway does, by a credential of the beginning.
+	// gateway calls as the gateway does.
 	gateway context.Context
 	client  *authv1.OAuthClientWithSecret
 	code    string
@@ -85,11 +85,11 @@ func (c *consented) clientCredentials(t *testing.T) (*authv1.OAuthTokens, error)
 	return c.oauth.IssueToken(c.gateway, &authv1.IssueTokenRequest{Client: c.credentials(), GrantType: "client_credentials"})
 }
 
-// wantDead fails where a client has tokens by which it may do what it was allowed before.
+// wantDead fails the test when a client has usable tokens with the rights from before.
 func (c *consented) wantDead(t *testing.T, tokens *authv1.OAuthTokens, err error) {
 	t.Helper()
 	if err != nil {
-		return // what ended it came first
+		return // the change came first
 	}
 	p, err := c.Verifier.Access(t.Context(), tokens.GetAccessToken())
 	authtest.Must(t, err)
@@ -100,7 +100,7 @@ func (c *consented) wantDead(t *testing.T, tokens *authv1.OAuthTokens, err error
 		revoked = revoked || f.SessionID == p.SessionID || !p.IssueTime.After(f.Time) && (f.ClientID == p.ClientID || f.UserID == p.UserID)
 	}
 	if !revoked {
-		t.Errorf("a token with %v has its force", p.Scopes)
+		t.Errorf("a token with %v is still valid", p.Scopes)
 	}
 	if tokens.GetRefreshToken() == "" {
 		return
@@ -110,7 +110,8 @@ func (c *consented) wantDead(t *testing.T, tokens *authv1.OAuthTokens, err error
 	}
 }
 
-// What takes from a client or ends its sessions, with the action that it records.
+// endsOfClients returns the changes that remove rights from a client or end its
+// sessions.
 func endsOfClients() map[string]authtest.Change[*consented] {
 	return map[string]authtest.Change[*consented]{
 		"consent": {Action: "auth.grant.deleted", Do: func(_ context.Context, c *consented) error {
@@ -139,8 +140,8 @@ func endsOfClients() map[string]authtest.Change[*consented] {
 	}
 }
 
-// S21: whatever ends a client's access, no code that is exchanged at the same time
-// and no token that is issued then outlasts it, whichever comes first.
+// S21: whatever ends a client's access, a code that is exchanged at the same time and a
+// token that is then issued do not outlast it, whichever comes first.
 func TestS21ConcurrentTokensEndWithClient(t *testing.T) {
 	t.Parallel()
 	for name, end := range endsOfClients() {

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S18: a session that was left open sends no client's codes elsewhere.
+// S18: a session that was left open cannot send a client's codes to another address.
 func TestS18ChangingClientNeedsRecentSignIn(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now().Add(-8 * time.Minute))
@@ -45,17 +45,17 @@ func TestS18ChangingClientNeedsRecentSignIn(t *testing.T) {
 	kept, err := clients.GetOAuthClient(ctx, &authv1.GetOAuthClientRequest{Id: clientID})
 	authtest.Must(t, err)
 	if uris := kept.GetRedirectUris(); len(uris) != 1 || uris[0] != "https://new.example/" {
-		t.Errorf("codes go to %v", uris)
+		t.Errorf("codes are sent to %v", uris)
 	}
 	stepped, err := b.Sessions.StepUp(ctx, authtest.StepUpPassword(authtest.Password))
 	authtest.Must(t, err)
 	authtest.Must(t, move(authtest.With(t.Context(), stepped), "https://newer.example/"))
-	// Ending one needs no more than being there.
+	// Deleting a client needs only a session.
 	_, err = clients.DeleteOAuthClient(ctx, &authv1.DeleteOAuthClientRequest{Id: clientID})
 	authtest.Must(t, err)
-	// The trail names the fields as the API's clients do.
+	// The audit trail names the fields as the API does.
 	if got := authtest.AdminText(t, b, "SELECT string_agg(DISTINCT field, ' ') FROM audit.events, jsonb_object_keys(changes) AS field WHERE resource_id = $1",
 		clientID); got != "redirectUris" {
-		t.Errorf("the trail names %q", got)
+		t.Errorf("the audit trail has %q", got)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// inviting is an organization in which somebody who may invite has invited a second
-// address, whose token is known.
+// inviting is an organization in which a member with the permission has invited a
+// second address. The token of the invitation is known.
 type inviting struct {
 	*authtest.Mail
 	owner, operator, inviter *authv1.TokenResponse
@@ -53,16 +53,16 @@ func setupInviting(t *testing.T, role string) *inviting {
 func (in *inviting) wantWithdrawn(t *testing.T) {
 	t.Helper()
 	if n := authtest.AdminText(t, in.Bundle, "SELECT count(*)::text FROM auth.invitations"); n != "0" {
-		t.Errorf("%s invitations wait", n)
+		t.Errorf("%s invitations are pending", n)
 	}
 	if n := authtest.AdminText(t, in.Bundle, "SELECT count(*)::text FROM audit.events WHERE action = 'auth.invitation.withdrawn'"); n != "1" {
-		t.Errorf("the trail holds %s withdrawals", n)
+		t.Errorf("the audit trail has %s withdrawals", n)
 	}
 	_, err := in.AcceptInvitation(t, in.second, in.token)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
-// Every change that takes rights from an inviter withdraws its invitations.
+// Every change that removes rights from an inviter withdraws the inviter's invitations.
 func TestS87InvitationEndsWithRightsOfInviter(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -173,7 +173,7 @@ func TestS87InvitationEndsWithServiceAccount(t *testing.T) {
 	}
 }
 
-// Accepting checks the inviter's rights by itself, however they ended.
+// Accepting checks the current rights of the inviter, however they were lost.
 func TestS87AcceptingChecksRightsOfInviter(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "admin")
@@ -207,8 +207,8 @@ func TestInvitation_InviterLosesOtherRights_Stays(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-// A member neither withdraws nor replaces an invitation that gives more than the
-// member holds.
+// A member can neither withdraw nor replace an invitation that gives more than the
+// member has.
 func TestS87MemberCannotWithdrawHigherInvitation(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "custom")
@@ -231,8 +231,8 @@ func TestS87MemberCannotWithdrawHigherInvitation(t *testing.T) {
 	authtest.Must(t, withdraw(in.inviter, mine.GetId()))
 }
 
-// An inviter who left while the organization was deleted invites nobody when it is
-// restored.
+// The invitations of an inviter who left while the organization was deleted are
+// withdrawn when it is restored.
 func TestS87RestoringOrganizationChecksInvitations(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "admin")

@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// S21, S22: nobody acts in a deleted organization, and everybody does again once an
-// owner restores it.
+// S21, S22: nobody acts in a deleted organization. After an owner restores it, all
+// members do again.
 func TestS22DeletedOrganizationCanBeRestored(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -57,12 +57,12 @@ func TestS22DeletedOrganizationCanBeRestored(t *testing.T) {
 	found, err := b.Service.Revocations(t.Context(), b.Principal(t, home).IssueTime)
 	authtest.Must(t, err)
 	if last := found[len(found)-1]; last.OrganizationID != org || last.UserID != "" {
-		t.Errorf("the feed says %+v", found)
+		t.Errorf("the feed has %+v", found)
 	}
 	me, err := b.Accounts.GetMe(authtest.With(t.Context(), home), &authv1.GetMeRequest{})
 	authtest.Must(t, err)
 	if len(me.GetOrganizations()) != 1 {
-		t.Errorf("one can switch to %v", me.GetOrganizations())
+		t.Errorf("the user can switch to %v", me.GetOrganizations())
 	}
 
 	_, err = b.UndeleteOrganization(authtest.With(t.Context(), stranger), org)
@@ -80,12 +80,12 @@ func TestS22DeletedOrganizationCanBeRestored(t *testing.T) {
 	authtest.Must(t, err)
 	if actions := authtest.AdminText(t, b, "SELECT string_agg(action, ' ' ORDER BY time, id) FROM audit.events WHERE resource_id = $1", org); actions !=
 		"auth.organization.created auth.organization.deleted auth.organization.restored" {
-		t.Errorf("the trail holds %s", actions)
+		t.Errorf("the audit trail has %s", actions)
 	}
 }
 
-// A token that is issued while its organization goes loses its force with the others:
-// either it says that it is older, or it is refused.
+// A token that is issued while its organization is deleted is revoked with the others,
+// or is refused.
 func TestS22TokenIssuedDuringDeletionIsRevoked(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -187,14 +187,14 @@ func TestPurge_GracePeriodEnded_DeletesEverything(t *testing.T) {
 		t.Error("its service account is left")
 	}
 	if n := authtest.AdminText(t, p.Bundle, "SELECT count(*)::text FROM auth.organizations WHERE deleted_at IS NOT NULL AND id = $1", young); n != "1" {
-		t.Error("the other one went too")
+		t.Error("the other organization was purged too")
 	}
 	if n := authtest.AdminText(t, p.Bundle, "SELECT count(*)::text FROM audit.events WHERE organization_id = $1 AND action = 'auth.organization.purged'", old); n != "1" {
-		t.Errorf("%s rows of the trail tell of it", n)
+		t.Errorf("the audit trail has %s rows about the purge", n)
 	}
 }
 
-// An invitation that was mailed before the deletion brings nobody in.
+// An invitation that was sent before the deletion cannot be accepted.
 func TestAcceptInvitation_DeletedOrganization_IsRefused(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)

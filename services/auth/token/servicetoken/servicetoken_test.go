@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S3, S76: a service's token is good for the one callee that it names.
+// S3, S76: a service token is valid only for the callee that it names.
 func TestServiceToken_IsValidForOneService(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
