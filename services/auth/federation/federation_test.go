@@ -177,9 +177,9 @@ func TestS16ProviderSignInRemovesSquattersCredentials(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	_, err = f.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: squatter.GetRefreshToken()})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
-	stranger, err := f.SignInAs(t, claimsOf("squatter", "squatter@example.com"))
+	outsider, err := f.SignInAs(t, claimsOf("squatter", "squatter@example.com"))
 	authtest.Must(t, err)
-	if stranger.GetUser().GetId() == p.UserID {
+	if outsider.GetUser().GetId() == p.UserID {
 		t.Error("the squatter's identity still opens the account")
 	}
 	left := authtest.AdminText(t, f.Bundle, `SELECT (SELECT count(*) FROM auth.api_keys) || ' keys, ' || (SELECT count(*) FROM auth.totp_factors) || ' factors, '

@@ -8,7 +8,7 @@
 //
 // The template of the kind gives the text, filled with the data of the message. For some
 // kinds a room registers a [Composer], which reads the current state when the email is
-// sent. A secret, such as the token of a link, is always made by a composer: its lifetime
+// sent. A secret, such as the token of a link, is always created by a composer: its lifetime
 // then starts when the email is sent, and it is stored nowhere but in the email. The rest
 // of the message is in the job, sealed with a key that is not in the database.
 //

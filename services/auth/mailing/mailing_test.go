@@ -32,8 +32,8 @@ func sealerFor(t *testing.T, key string) *sealer {
 func TestS74MessagesAreSealedForTheirJob(t *testing.T) {
 	t.Parallel()
 	s := sealerFor(t, "one key")
-	letter := Message{ID: "1", Kind: "sign_up", Address: "ada@example.org", Data: map[string]string{"passwordHash": "$argon2id$"}}
-	job, err := s.seal(letter)
+	message := Message{ID: "1", Kind: "sign_up", Address: "ada@example.org", Data: map[string]string{"passwordHash": "$argon2id$"}}
+	job, err := s.seal(message)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestS74MessagesAreSealedForTheirJob(t *testing.T) {
 			t.Errorf("%q can be read", plain)
 		}
 	}
-	if opened, err := s.open(job); err != nil || opened.Address != letter.Address || opened.Data["passwordHash"] != "$argon2id$" {
+	if opened, err := s.open(job); err != nil || opened.Address != message.Address || opened.Data["passwordHash"] != "$argon2id$" {
 		t.Errorf("%v %+v", err, opened)
 	}
 	altered := deliver{ID: "1", Sealed: append([]byte{job.Sealed[0] ^ 1}, job.Sealed[1:]...)}

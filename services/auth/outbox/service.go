@@ -16,7 +16,7 @@ import (
 
 // Deps is what the room needs.
 type Deps struct {
-	// Outbox holds the kept messages. It is nil where the installation sends them; the
+	// Outbox has the kept messages. It is nil where the installation sends them; the
 	// RPC then answers as if it did not exist.
 	Outbox *notify.Outbox `deps:"optional"`
 	Tokens *paging.Tokens

@@ -70,22 +70,22 @@ func (s *Store) organizationName(ctx context.Context, tx pgx.Tx, id string) (str
 }
 
 func (s *Store) insertConsent(ctx context.Context, tx pgx.Tx, clientID string, r request, ticket, login []byte, until time.Time) error {
-	kept, err := postgres.JSON(r)
+	stored, err := postgres.JSON(r)
 	if err != nil {
 		return err
 	}
 	_, err = postgres.TxExec(ctx, tx, `INSERT INTO oauth_consents (organization_id, ticket_hash, login_hash, client_id, request, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6)`, r.OrganizationID, ticket, login, clientID, kept, until)
+		VALUES ($1, $2, $3, $4, $5, $6)`, r.OrganizationID, ticket, login, clientID, stored, until)
 	return err
 }
 
 // useConsent uses up a consent request. It returns false when the request belongs to
 // another browser or has expired.
 func (s *Store) useConsent(ctx context.Context, tx pgx.Tx, ticket, login []byte, now time.Time) (clientID string, r request, found bool, err error) {
-	var kept []byte
+	var stored []byte
 	clientID, err = postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (string, error) {
 		var id string
-		err := row.Scan(&id, &kept)
+		err := row.Scan(&id, &stored)
 		return id, err
 	}, "SELECT client_id::text, request::text FROM take_oauth_consent($1, $2, $3)", ticket, login, now)
 	if errors.Is(err, postgres.ErrNoRows) {
@@ -94,7 +94,7 @@ func (s *Store) useConsent(ctx context.Context, tx pgx.Tx, ticket, login []byte,
 	if err != nil {
 		return "", r, false, err
 	}
-	if err := json.Unmarshal(kept, &r); err != nil {
+	if err := json.Unmarshal(stored, &r); err != nil {
 		return "", r, false, fmt.Errorf("oauth: a stored request: %w", err)
 	}
 	return clientID, r, true, nil

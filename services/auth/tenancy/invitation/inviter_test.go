@@ -180,7 +180,7 @@ func TestS87AcceptingChecksRightsOfInviter(t *testing.T) {
 	for name, lost := range map[string]string{
 		"disabled": "UPDATE auth.users SET disabled = true WHERE email = 'inviter@example.org'",
 		"demoted":  "UPDATE auth.memberships SET roles = '{member}' WHERE user_id = '" + in.inviterID + "'",
-		"gone":     "DELETE FROM auth.memberships WHERE user_id = '" + in.inviterID + "'",
+		"left":     "DELETE FROM auth.memberships WHERE user_id = '" + in.inviterID + "'",
 	} {
 		in.Database.AdminExec(t, lost)
 		if _, err := in.AcceptInvitation(t, in.second, in.token); err == nil {

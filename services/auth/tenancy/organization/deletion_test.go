@@ -23,11 +23,11 @@ func TestS22DeletedOrganizationCanBeRestored(t *testing.T) {
 	org, owner := b.CreateOrganization(t, home, "Engines")
 	admin := b.Join(t, b.Operator(t), org, "bob@example.org", "admin")
 	secret := b.CreateKey(t, owner, "chat.read").GetSecret()
-	stranger, strange := b.SignUp(t, "eve@example.org")
+	outsider, outside := b.SignUp(t, "eve@example.org")
 
-	authtest.WantReason(t, b.DeleteOrganization(authtest.With(t.Context(), stranger), org), faultv1.Reason_REASON_NOT_FOUND)
+	authtest.WantReason(t, b.DeleteOrganization(authtest.With(t.Context(), outsider), org), faultv1.Reason_REASON_NOT_FOUND)
 	authtest.WantReason(t, b.DeleteOrganization(authtest.With(t.Context(), admin), org), faultv1.Reason_REASON_PERMISSION_DENIED)
-	authtest.WantReason(t, b.DeleteOrganization(authtest.With(t.Context(), stranger), strange.OrganizationID), faultv1.Reason_REASON_CONFLICT)
+	authtest.WantReason(t, b.DeleteOrganization(authtest.With(t.Context(), outsider), outside.OrganizationID), faultv1.Reason_REASON_CONFLICT)
 	_, err := b.UndeleteOrganization(authtest.With(t.Context(), owner), org)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 
@@ -65,7 +65,7 @@ func TestS22DeletedOrganizationCanBeRestored(t *testing.T) {
 		t.Errorf("the user can switch to %v", me.GetOrganizations())
 	}
 
-	_, err = b.UndeleteOrganization(authtest.With(t.Context(), stranger), org)
+	_, err = b.UndeleteOrganization(authtest.With(t.Context(), outsider), org)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	_, err = b.UndeleteOrganization(authtest.With(t.Context(), admin), org)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
