@@ -12,7 +12,7 @@ WAYS := -skip '^TestDrill' ./surface ./oauth ./e2e
 BIN := $(CURDIR)/.bin
 CLIENT := clients/typescript
 PROVIDER := tools/provider
-GENERATED := proto/gen $(CLIENT)/src/gen gateway/pages
+GENERATED := proto/gen $(CLIENT)/src/gen $(CLIENT)/src/index.ts gateway/services_gen.go gateway/pages
 # What keeps unused code out of the binaries (docs/decisions/0015).
 TAGS := -tags grpcnotrace
 # The detector makes Argon2 five times as dear, which is most of what tests would do
@@ -62,7 +62,12 @@ generate: $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Regener
 	@$(BIN)/buf generate
 	@$(BIN)/buf generate --template $(CLIENT)/buf.gen.yaml
 	@cd proto && go run $(TAGS) ./internal/openapigen
+	@cd proto && go run $(TAGS) ./internal/servicegen
 	@cd gateway/pages && $(BIN)/templ fmt -log-level error . && $(BIN)/templ generate -log-level error
+
+.PHONY: entity
+entity: setup $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Add an entity: make entity NAME=prompt SERVICE=management
+	@cd tools/entity && GOWORK=off go run . -name "$(NAME)" -plural "$(PLURAL)" -service "$(SERVICE)"
 
 .PHONY: check-generated
 check-generated: $(BIN)/.installed ## Fail when committed generated files are stale
@@ -76,6 +81,7 @@ lint: $(BIN)/.installed $(BIN)/golangci-lint $(CLIENT)/node_modules/.package-loc
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
 	@cd $(CLIENT) && npm run check --silent
 	@cd tools/containers && GOWORK=off go test -count=1 ./...
+	@cd tools/entity && GOWORK=off go vet ./... && GOWORK=off go test -count=1 ./...
 
 .PHONY: format
 format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the code, and mend what lint can mend

@@ -5,19 +5,21 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// maxLogged bounds what the log keeps of a text that the client chose.
-const maxLogged = 200
+// statusClientGone is the status that nginx introduced for a client that closed its
+// connection.
+const statusClientGone = 499
 
-// logRequest writes the one line of a request. It holds the path but never the
-// query, which may hold what somebody looked for.
-func (g *Gateway) logRequest(r *http.Request, rec *recorder, x *exchange, elapsed time.Duration) {
+// logRequest writes the log line of a request. It contains the path but never the query,
+// which may have personal data, such as the terms of a search.
+func (t *telemetry) logRequest(r *http.Request, rec *recorder, x *exchange, elapsed time.Duration) {
 	attributes := []slog.Attr{
 		slog.String("request_id", x.requestID),
-		slog.String("protocol", x.protocol),
+		slog.String("protocol", x.protocol.name()),
 		slog.String("method", methodName(r.Method)),
 		slog.String("path", clip(r.URL.Path)),
 		slog.String("route", x.route),
@@ -33,18 +35,17 @@ func (g *Gateway) logRequest(r *http.Request, rec *recorder, x *exchange, elapse
 			attributes = append(attributes, slog.String("error", x.fault.Error()))
 		}
 	}
-	g.deps.Log.LogAttrs(r.Context(), levelOf(rec.status, x.fault), "request", attributes...)
+	t.log.LogAttrs(r.Context(), levelOf(rec.status, x.fault), "request", attributes...)
 }
 
-// levelOf decides, in one place, what is worth a person's attention. A fault
-// of ours is an error. A client that is refused for its credential, its rate
-// or its size is a warning, since many of them are an attack. What clients ask
-// wrongly or too late is their day's work, and ours.
+// levelOf returns the log level of a request. A failure of Gatehouse is an error. A
+// client that is refused for its credential, its rate or its size is a warning, because
+// many of them may be an attack. All other errors of clients are normal.
 func levelOf(status int, f *fault.Fault) slog.Level {
 	if f != nil {
 		status = fault.SpecOf(f.Reason()).HTTPStatus
 		if f.Reason() == faultv1.Reason_REASON_UNAVAILABLE {
-			return slog.LevelWarn // a backend that is away logs its own reason
+			return slog.LevelWarn // a service that cannot be reached logs its own reason
 		}
 	}
 	switch {
@@ -59,8 +60,8 @@ func levelOf(status int, f *fault.Fault) slog.Level {
 }
 
 func clip(s string) string {
-	if len(s) > maxLogged {
-		return s[:maxLogged] + "…"
+	if len(s) > httpio.MaxText {
+		return s[:httpio.MaxText] + "…"
 	}
 	return s
 }

@@ -14,9 +14,10 @@ import (
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 )
 
-// S91: a request that states its length twice ends its connection, so that no
-// other request is smuggled in behind it. Requests that state one length keep it.
-func TestS91TwoLengthsEndTheConnection(t *testing.T) {
+// S91: the gateway closes the connection after a request that states its length twice, so
+// that no other request can be smuggled in after it. Requests with one length keep it
+// open.
+func TestS91TwoLengthsCloseTheConnection(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	const chunked = "2\r\n{}\r\n0\r\n\r\n"
@@ -43,7 +44,7 @@ func TestS91TwoLengthsEndTheConnection(t *testing.T) {
 			answers := bufio.NewReader(conn)
 			const plain = "GET /v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n"
 			request := "POST /v1/knowledge:search HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Type: application/json\r\n" + c.headers + "\r\n" + c.body
-			// First an ordinary one, so that the connection is not new.
+			// First an ordinary request, so that the connection is not new.
 			if err := exchangeRaw(conn, answers, plain); err != nil {
 				t.Fatal(err)
 			}
@@ -58,8 +59,8 @@ func TestS91TwoLengthsEndTheConnection(t *testing.T) {
 	}
 }
 
-// exchangeRaw sends a request as it is and reads the response, which must not be
-// a failure.
+// exchangeRaw sends the bytes of a request and reads the response, which must not be an
+// error.
 func exchangeRaw(conn net.Conn, answers *bufio.Reader, request string) error {
 	if _, err := io.WriteString(conn, request); err != nil {
 		return err
@@ -73,12 +74,12 @@ func exchangeRaw(conn net.Conn, answers *bufio.Reader, request string) error {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered %d", response.StatusCode)
+		return fmt.Errorf("status %d", response.StatusCode)
 	}
 	return nil
 }
 
-// S91: a form that two readers would read differently is refused.
+// S91: a form that two programs may read differently is refused.
 func TestS91RepeatedPartsOfAFormAreRefused(t *testing.T) {
 	t.Parallel()
 	d := &double{}
@@ -91,7 +92,7 @@ func TestS91RepeatedPartsOfAFormAreRefused(t *testing.T) {
 		"two dispositions":            {section(disposition(title)+"\r\n"+disposition(file), "x"), "title"},
 		"a parameter twice":           {section(disposition(title+`; name="file"`), "x") + section(disposition(file), "x"), "file"},
 		"a file name twice":           {section(disposition(file+`; filename="b.txt"`), "x"), "file"},
-		"a file name in two spelling": {section(disposition(file+`; filename*=UTF-8''b.txt`), "x"), "file"},
+		"a file name in two encoding": {section(disposition(file+`; filename*=UTF-8''b.txt`), "x"), "file"},
 		"two content types":           {section(disposition(file)+"\r\nContent-Type: text/plain\r\nContent-Type: text/html", "x"), "file"},
 		"no name":                     {section(disposition("form-data"), "x"), "file"},
 	} {
@@ -104,12 +105,12 @@ func TestS91RepeatedPartsOfAFormAreRefused(t *testing.T) {
 	}
 	other := section(disposition(`form-data; name="file"; filename*=UTF-8''%C3%BC.txt`), "x") + "--b--\r\n"
 	if a := h.call("POST", uploadPath, other, "Content-Type", "multipart/form-data; boundary=b"); a.StatusCode != http.StatusOK || d.header.GetFileName() != "ü.txt" {
-		t.Errorf("a file name in one spelling: %d %s, %q", a.StatusCode, a.body, d.header.GetFileName())
+		t.Errorf("a file name in one encoding: %d %s, %q", a.StatusCode, a.body, d.header.GetFileName())
 	}
 }
 
-// S91: a body must not name another resource than its path does.
-func TestS91BodiesAgreeWithTheirPath(t *testing.T) {
+// S91: a body must not name another resource than the path.
+func TestS91ABodyThatNamesAnotherResourceIsRefused(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{send: func(*chatv1.SendMessageRequest, watchStream) error { return nil }}, inMemory)
 	const patch, message = "/v1/assistants/Ab-1", "/v1/conversations/Ab-1/messages:stream"

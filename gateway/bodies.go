@@ -11,8 +11,7 @@ import (
 )
 
 const (
-	// maxBodies is how many bytes of request bodies are held at once, beside what each
-	// request may have without being counted.
+	// maxBodies is how many counted bytes of request bodies are in memory at once.
 	maxBodies = 32 << 20
 	// maxBodiesOfClient is the part of maxBodies that one client address may fill, so
 	// that no client alone keeps others from sending large bodies.
@@ -20,14 +19,14 @@ const (
 	// uncounted is how much of each body is not counted, in bytes: almost every request
 	// is smaller.
 	uncounted = 64 << 10
-	// bodyRetry is how long a refused client waits before it tries again.
+	// bodyRetry is how long a refused client waits before it retries.
 	bodyRetry = time.Second
 )
 
-// bodies counts the bytes of request bodies that are held in memory, from their arrival
-// until the answer begins, or at the latest until the request ends. A body is held whole,
-// here or in the service, until it is decoded. Uploads are not counted: they are passed on
-// and spooled to disk.
+// bodies counts the bytes of request bodies in memory, from their arrival until the
+// response begins, or at the latest until the request ends. A body is in memory as a
+// whole, here or in the service, until it is decoded. Uploads are not counted: they are
+// passed on and spooled to disk.
 type bodies struct {
 	mu    sync.Mutex
 	total int
@@ -36,7 +35,7 @@ type bodies struct {
 
 func newBodies() *bodies { return &bodies{of: map[string]int{}} }
 
-// take counts n more bytes of a client, or refuses them.
+// take counts n more bytes of a client. It reports false when there is no room for them.
 func (b *bodies) take(client string, n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -48,7 +47,8 @@ func (b *bodies) take(client string, n int) bool {
 	return true
 }
 
-func (b *bodies) give(client string, n int) {
+// release ends the counting of n bytes of a client.
+func (b *bodies) release(client string, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.total -= n
@@ -57,8 +57,8 @@ func (b *bodies) give(client string, n int) {
 	}
 }
 
-// count counts the body of a request from here on. The returned function gives back
-// what was counted, when the body is needed no more. It may be called again.
+// count counts the body of a request while it is read. The caller calls release when the
+// body is no longer needed. It may be called again.
 func (b *bodies) count(r *http.Request) (release func()) {
 	if !hasBody(r) {
 		return func() {}
@@ -73,7 +73,7 @@ type countedBody struct {
 	io.ReadCloser
 	bodies *bodies
 	client string
-	left   int // how much more is not counted
+	left   int // how many more bytes are not counted
 
 	mu    sync.Mutex
 	held  int
@@ -89,23 +89,23 @@ func (c *countedBody) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if more == 0 || c.ended {
-		return n, err //nolint:wrapcheck // io.EOF must stay as it is
+		return n, err
 	}
 	if !c.bodies.take(c.client, more) {
 		return 0, fault.New(faultv1.Reason_REASON_OVERLOADED, "too many large requests at once").WithRetryAfter(bodyRetry)
 	}
 	c.held += more
-	return n, err //nolint:wrapcheck // as above
+	return n, err
 }
 
-// release gives back what was counted. A proxy may still read for a moment after that;
-// those bytes are not counted.
+// release ends the counting. A proxy may still read afterwards; those bytes are not
+// counted.
 func (c *countedBody) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
 	if c.held > 0 {
-		c.bodies.give(c.client, c.held)
+		c.bodies.release(c.client, c.held)
 		c.held = 0
 	}
 }

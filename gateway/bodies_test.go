@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/gatehouse/gatehouse/gateway"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -19,9 +20,8 @@ import (
 
 // unfinished is a body of 4 MiB whose end does not arrive until finish is closed.
 type unfinished struct {
-	rest    io.Reader
-	arrived func()
-	finish  chan struct{}
+	rest   io.Reader
+	finish chan struct{}
 }
 
 func (u *unfinished) Read(p []byte) (int, error) {
@@ -29,25 +29,24 @@ func (u *unfinished) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	u.arrived()
 	<-u.finish
 	return 0, io.EOF
 }
 
-// S89: large requests that never end leave room for others. One client gets no more
-// than its part, and gets it back when its requests have ended.
-func TestS89BodiesAreBoundedTogether(t *testing.T) {
+// S89: large requests that never end leave room for others. One client gets at most its
+// part, which is available again when its requests have ended.
+func TestS89AllBodiesTogetherAreBounded(t *testing.T) {
 	t.Parallel()
-	const size, many = 4<<20 - 1024, 12
+	const size, many, room = 4<<20 - 1024, 12, 4
 	h := start(t, &double{})
 	text := `{"title":"x","content":"` + strings.Repeat("a", size-64) + `"}`
 	path := "/v1/collections/0198c0de-0000-7000-8000-000000000001/documents"
-	var arriving, answering sync.WaitGroup
+	var answering sync.WaitGroup
 	finish := make(chan struct{})
-	refusals := make([]string, many) // how each was refused, or ""
+	refusals := make([]string, many) // the reason of each refusal, or ""
 	for n := range many {
-		arriving.Add(1)
-		body := &unfinished{rest: bytes.NewReader([]byte(text)), arrived: sync.OnceFunc(arriving.Done), finish: finish}
+		body := &unfinished{rest: bytes.NewReader([]byte(text)), finish: finish}
+		ended := make(chan struct{})
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+path, body)
 		if err != nil {
 			t.Fatal(err)
@@ -55,27 +54,33 @@ func TestS89BodiesAreBoundedTogether(t *testing.T) {
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Authorization", "Bearer somebody")
 		answering.Go(func() {
+			defer close(ended)
 			refusals[n] = tryLarge(h.client, req)
-			body.arrived() // a refusal ends the sending early
 		})
+		// The next request begins when this one has all of its bytes here, or is refused.
+		// Requests that arrive together could refuse each other.
+		if n < room {
+			h.eventually("the body to arrive", func() bool { return h.gateway.BodiesHeld() >= (n+1)*(len(text)-gateway.Uncounted) })
+		} else {
+			within(t, ended, "the refusal")
+		}
 	}
-	arriving.Wait()
 	if a := h.call("POST", path, `{"title":"x","content":"small"}`); a.StatusCode == http.StatusServiceUnavailable {
 		t.Errorf("a small request beside them: %d %s", a.StatusCode, a.body)
 	}
 	close(finish)
 	answering.Wait()
-	refused, told := 0, 0
+	refused, explained := 0, 0
 	for _, why := range refusals {
 		switch why {
 		case "":
 		case overloaded:
-			refused, told = refused+1, told+1
+			refused, explained = refused+1, explained+1
 		default: // the gateway closes a connection whose body it does not read
 			refused++
 		}
 	}
-	if room := 16 / 4; refused != many-room || told == 0 {
+	if refused != many-room || explained == 0 {
 		t.Errorf("%d of %d large requests at once were refused, with room for %d: %q", refused, many, room, refusals)
 	}
 	if a := h.call("POST", path, text); a.StatusCode == http.StatusServiceUnavailable {
@@ -85,7 +90,7 @@ func TestS89BodiesAreBoundedTogether(t *testing.T) {
 
 const overloaded = "503 OVERLOADED"
 
-// tryLarge sends a request and returns how it was refused, or "" when it was not.
+// tryLarge sends a request. It returns the reason of the refusal, or "".
 func tryLarge(client *http.Client, req *http.Request) string {
 	resp, err := client.Do(req)
 	if err != nil {
@@ -105,8 +110,8 @@ func tryLarge(client *http.Client, req *http.Request) string {
 	}
 }
 
-// S89: where there is no room, every protocol says so, and when to try again.
-func TestS89NoRoomIsToldInEveryProtocol(t *testing.T) {
+// S89: when there is no room, the response says so and when to retry, in every protocol.
+func TestS89OverloadIsReportedInEveryProtocol(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d)
@@ -115,9 +120,9 @@ func TestS89NoRoomIsToldInEveryProtocol(t *testing.T) {
 	web := sent{"gRPC-Web text", searchRPC, base64.StdEncoding.EncodeToString([]byte(framed(0, text))), false, []string{"Content-Type", "application/grpc-web-text"}}
 	for _, s := range append(inEveryProtocol(searchRPC, "/v1/knowledge:search", text), web) {
 		a, outcome := h.outcome(s)
-		told := says(outcome, "OVERLOADED", "unavailable", 14)
+		refused := refusedWith(outcome, "OVERLOADED", "unavailable", 14)
 		details := a.Header.Get("Retry-After") + a.Header.Get("Grpc-Status-Details-Bin") + a.Trailer.Get("Grpc-Status-Details-Bin")
-		if !told || details == "" && !strings.Contains(outcome, "grpc-status-details-bin") && !strings.Contains(outcome, "google.rpc.RetryInfo") {
+		if !refused || details == "" && !strings.Contains(outcome, "grpc-status-details-bin") && !strings.Contains(outcome, "google.rpc.RetryInfo") {
 			t.Errorf("%s: %d %.600s %v", s.name, a.StatusCode, outcome, a.Header)
 		}
 	}
@@ -130,8 +135,8 @@ func TestS89NoRoomIsToldInEveryProtocol(t *testing.T) {
 	}
 }
 
-// S89: a stream of events does not count the message that began it.
-func TestS89StreamsHoldNoBodies(t *testing.T) {
+// S89: after a stream of events has begun, its message is no longer counted.
+func TestS89StreamsDoNotCountTheirBodies(t *testing.T) {
 	t.Parallel()
 	d := &double{send: func(_ *chatv1.SendMessageRequest, stream watchStream) error {
 		if err := accept(stream); err != nil {

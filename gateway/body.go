@@ -7,36 +7,32 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
-	"time"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 const (
-	// BodyLimit is the largest body of a request, in bytes, except for uploads,
-	// and for RPCs that anybody may call, which rpcserver.PublicLimit bounds.
+	// BodyLimit is the largest body of a request, in bytes. Uploads may be larger
+	// (UploadLimit). RPCs that need no credential have a smaller limit
+	// (rpcserver.PublicLimit).
 	BodyLimit = 4 << 20
-	// bodyTimeout is how long a client may take to send a body.
-	bodyTimeout = 30 * time.Second
-	// answerTimeout is how long a client may take to read an answer.
-	answerTimeout = 2 * time.Minute
 	// blockSize is the unit in which a body is read.
 	blockSize = 32 << 10
 )
 
-// takeBody reads the body of a JSON route and checks what grpc-gateway does
-// not: its type, its size, and that it is one JSON object with nothing behind
-// it. An absent body counts as {}. What follows decodes from memory.
-func (g *Gateway) takeBody(w http.ResponseWriter, r *http.Request, route *route) error {
+// takeBody reads the body of a JSON route into memory. It checks what grpc-gateway does
+// not check: the type and the size of the body, and that it is one JSON object with
+// nothing after it. An absent body counts as {}.
+func takeBody(w http.ResponseWriter, r *http.Request, route *route) error {
 	body, err := readBody(w, r, route.bodyLimit(), func() error {
 		if route.public {
 			return nil
 		}
-		return g.mayCall(w, r, route.method)
+		return mayCall(w, r, route.method)
 	})
 	if err != nil {
 		return err
@@ -44,7 +40,7 @@ func (g *Gateway) takeBody(w http.ResponseWriter, r *http.Request, route *route)
 	body = bytes.TrimSpace(body)
 	switch {
 	case route.body == "" && len(body) > 0:
-		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "this route takes no body")
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "this route has no body")
 	case route.body == "":
 		r.Body = http.NoBody
 		return nil
@@ -71,8 +67,8 @@ func isJSON(contentType string) bool {
 	return charset == "" || strings.EqualFold(charset, "utf-8")
 }
 
-// checkJSON checks that a body is one JSON object of a bounded shape, in time that
-// grows with its size alone.
+// checkJSON checks that a body is one JSON object of a bounded shape, in time
+// proportional to its size.
 func checkJSON(body []byte, most int) error {
 	if f := checkShape(body, most); f != nil {
 		return f
@@ -91,10 +87,10 @@ func checkJSON(body []byte, most int) error {
 	return nil
 }
 
-// readBody reads a body up to a limit. It gathers blocks from a pool, since a slice
-// that grows would cost several times the limit, and anybody may send a body before
-// we know who asks. Before it holds more than costlySize, it calls large once, which
-// reports whether the caller may send so much.
+// readBody reads a body up to a limit. It uses blocks from a pool. A slice that grows
+// would cost several times the limit, and clients send bodies before they are
+// authenticated. Before it holds more than costlySize, it calls large once, which
+// returns an error when the caller may not send so much.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, large func() error) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil, nil
@@ -103,9 +99,9 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, large func() 
 		return nil, fault.New(faultv1.Reason_REASON_UNSUPPORTED_MEDIA_TYPE, "a body must not be compressed")
 	}
 	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
+		return nil, httpio.TooLarge(limit)
 	}
-	stopTimer := readDeadline(w, bodyTimeout)
+	stopTimer := httpio.ReadDeadline(w, httpio.BodyTimeout)
 	defer stopTimer()
 	limited := http.MaxBytesReader(w, r.Body, limit)
 	var blocks []*block
@@ -130,15 +126,15 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, large func() 
 		case errors.Is(err, io.EOF):
 			return join(blocks, size), nil
 		case err != nil:
-			return nil, bodyError(err)
+			return nil, httpio.BodyError(err)
 		}
 	}
 }
 
 type block [blockSize]byte
 
-// blockPool lends blocks; it holds no state.
-var blockPool = sync.Pool{New: func() any { return new(block) }} //nolint:gochecknoglobals // as said
+// blockPool lends blocks.
+var blockPool = sync.Pool{New: func() any { return new(block) }} //nolint:gochecknoglobals // a pool has no state of its own
 
 func join(blocks []*block, size int) []byte {
 	out := make([]byte, 0, size)
@@ -146,45 +142,4 @@ func join(blocks []*block, size int) []byte {
 		out = append(out, b[:min(blockSize, size-len(out))]...)
 	}
 	return out
-}
-
-// readDeadline gives the client d to send its body. The returned function
-// takes the limit off again: a deadline that passes later would look like a
-// client that went away.
-func readDeadline(w http.ResponseWriter, d time.Duration) func() {
-	controller := http.NewResponseController(w)
-	// A connection that knows no deadlines is bounded by the request's end.
-	_ = controller.SetReadDeadline(socketDeadline(d))
-	return func() { _ = controller.SetReadDeadline(time.Time{}) }
-}
-
-// writeDeadline gives the client answerTimeout to take an answer that is not a
-// stream. The returned function takes the limit off the connection again.
-func writeDeadline(w http.ResponseWriter) func() {
-	controller := http.NewResponseController(w)
-	_ = controller.SetWriteDeadline(socketDeadline(answerTimeout)) // as above
-	return func() { _ = controller.SetWriteDeadline(time.Time{}) }
-}
-
-// bodyError tells why a body could not be read.
-func bodyError(err error) error {
-	var tooMuch *http.MaxBytesError
-	var ours *fault.Fault
-	switch {
-	case errors.As(err, &tooMuch):
-		return tooLarge(tooMuch.Limit)
-	case errors.As(err, &ours):
-		return ours
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fault.Wrap(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED, "the body did not arrive in time")
-	default:
-		return fault.Wrap(err, faultv1.Reason_REASON_CANCELLED, "the body ended early")
-	}
-}
-
-func tooLarge(limit int64) error {
-	if limit < 1<<20 {
-		return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the body is over %d KiB", limit>>10)
-	}
-	return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the body is over %d MiB", limit>>20)
 }

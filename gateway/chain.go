@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
+	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -12,56 +15,45 @@ import (
 
 const (
 	headerRequestID = "X-Request-Id"
-	// maxRequestID bounds a client's own request id.
+	// maxRequestID bounds the request id that a client chose, in bytes.
 	maxRequestID = 64
-	// maxHeaders bounds how many header fields a request may have; their size
-	// is bounded by the server.
+	// maxHeaders bounds how many header fields a request may have. The server bounds
+	// their size.
 	maxHeaders = 100
 )
 
-// link is one stage around the routes.
-type link func(http.Handler) http.Handler
+// link is one stage of the chain. It does its work and calls the next one.
+type link func(next http.Handler) http.Handler
 
-// chain returns the routes with every link around them, the first outermost.
-//
-// Order matters: the request id and the recorder come first, so that whatever
-// happens later is logged under an id; headers that protect browsers are set
-// before anything can answer; what costs nothing to refuse is refused before
-// the limiter counts, and the limiter before anything that costs.
-func (g *Gateway) chain(routes http.Handler) http.Handler {
-	links := []link{
-		g.identify,
-		g.observe,
-		g.recover,
-		g.protect,
-		g.cors,
-		g.screen,
-		g.limitAddress,
-	}
+// chain returns a handler behind links, the first of which is the outermost.
+func chain(handler http.Handler, links ...link) http.Handler {
 	for i := len(links) - 1; i >= 0; i-- {
-		routes = links[i](routes)
+		handler = links[i](handler)
 	}
-	return routes
+	return handler
 }
 
-// identify gives the request its id and its client address.
-func (g *Gateway) identify(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{
-			requestID: requestID(r.Header),
-			client:    clientAddress(r, g.config.TrustedProxyHops),
-			userAgent: printable(r.UserAgent()),
-			protocol:  protocolOf(r),
-			start:     g.deps.Clock.Now(),
-			header:    w.Header(),
-		}
-		w.Header().Set(headerRequestID, x.requestID)
-		next.ServeHTTP(w, r.WithContext(withExchange(r.Context(), x)))
-	})
+// identify finds the protocol of a request, and gives the request its id and the
+// address of its client.
+func identify(all protocols, trustedHops int, clk clock.Clock) link {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			x := &exchange{
+				requestID: requestID(r.Header),
+				client:    clientAddress(r, trustedHops),
+				userAgent: httpio.Printable(r.UserAgent()),
+				protocol:  all.of(r),
+				start:     clk.Now(),
+				header:    w.Header(),
+			}
+			w.Header().Set(headerRequestID, x.requestID)
+			next.ServeHTTP(w, r.WithContext(withExchange(r.Context(), x)))
+		})
+	}
 }
 
-// requestID takes the client's id over when it is sane: one header, short, and
-// of characters that are safe in every log.
+// requestID returns the id that the client chose when it is one short header with
+// characters that are safe in every log. Otherwise it returns a new id.
 func requestID(h http.Header) string {
 	values := h.Values(headerRequestID)
 	if len(values) != 1 || len(values[0]) == 0 || len(values[0]) > maxRequestID {
@@ -76,41 +68,46 @@ func requestID(h http.Header) string {
 	return values[0]
 }
 
-// recover turns a panic into an answer and a log line with its stack.
-func (g *Gateway) recover(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			value := recover()
-			if value == nil {
-				return
-			}
-			if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(value) // net/http's own way to cut a connection
-			}
-			g.deps.Log.ErrorContext(r.Context(), "panic", "value", value, "stack", string(debug.Stack()),
-				"request_id", exchangeOf(r.Context()).requestID)
-			if rec, ok := w.(*recorder); ok && rec.status != 0 {
-				panic(http.ErrAbortHandler) // half an answer is out: cut it, so that nobody takes it for a whole one
-			}
-			g.fail(w, r, fault.New(faultv1.Reason_REASON_INTERNAL, "an internal error occurred"))
-		}()
-		next.ServeHTTP(w, r)
-	})
+// recoverPanics turns a panic into an error for the client and a log line with its
+// stack.
+func recoverPanics(log *slog.Logger) link {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() {
+				value := recover()
+				if value == nil {
+					return
+				}
+				if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+					panic(value) // how a handler tells net/http to close the connection
+				}
+				log.ErrorContext(r.Context(), "panic", "value", value, "stack", string(debug.Stack()),
+					"request_id", exchangeOf(r.Context()).requestID)
+				if rec, ok := w.(*recorder); ok && rec.status != 0 {
+					// A part of the response was sent. Closing the connection shows the client
+					// that it is incomplete.
+					panic(http.ErrAbortHandler)
+				}
+				fail(w, r, fault.New(faultv1.Reason_REASON_INTERNAL, "an internal error occurred"))
+			}()
+			next.ServeHTTP(w, r)
+		})
+	}
 }
 
-// screen refuses what no route may ever see: doubtful paths, doubtful
-// credentials, doubtful encodings, too many headers.
-func (g *Gateway) screen(next http.Handler) http.Handler {
+// screen refuses requests with ambiguous paths, credentials or encodings, and with too
+// many headers. No route ever sees them.
+func screen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if f := screen(r); f != nil {
-			g.fail(w, r, f)
+		if f := checkHead(r); f != nil {
+			fail(w, r, f)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func screen(r *http.Request) *fault.Fault {
+func checkHead(r *http.Request) *fault.Fault {
 	count := 0
 	for _, values := range r.Header {
 		count += len(values)

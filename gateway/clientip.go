@@ -7,15 +7,14 @@ import (
 	"strings"
 )
 
-// ipv6Prefix is what one customer of a network provider gets: to a limiter,
-// all of its addresses are one client.
+// ipv6Prefix is the length of the prefix that a network provider assigns to one
+// customer. The limiter counts all addresses with the same prefix as one client.
 const ipv6Prefix = 64
 
-// clientAddress returns the address of the client. It is the peer of the
-// connection, unless hops proxies of ours stand in front: then it is the
-// hops-th entry from the right of all X-Forwarded-For headers, read as one
-// list, since each of our proxies appended the address that it saw. What lies
-// further left, the client wrote itself.
+// clientAddress returns the address of the client. Without trusted proxies it is the peer
+// of the connection. Behind hops trusted proxies it is the hops-th entry from the right
+// of all X-Forwarded-For headers, read as one list, because each of these proxies appends
+// the address of its peer. The client itself may have written the entries before it.
 func clientAddress(r *http.Request, hops int) netip.Addr {
 	peer := peerAddress(r.RemoteAddr)
 	if hops <= 0 {
@@ -32,8 +31,8 @@ func clientAddress(r *http.Request, hops int) netip.Addr {
 	return addr
 }
 
-// peerAddress reads an address with or without a port. An address of another
-// kind of network, such as an in-memory one, is the zero Addr.
+// peerAddress parses an address with or without a port. It returns the zero Addr for an
+// address of another kind of network, such as one in memory.
 func peerAddress(s string) netip.Addr {
 	if host, _, err := net.SplitHostPort(s); err == nil {
 		s = host
@@ -45,7 +44,7 @@ func peerAddress(s string) netip.Addr {
 	return addr.Unmap().WithZone("")
 }
 
-// limitKey is the address as the limiter counts it.
+// limitKey returns the key under which the limiter counts an address.
 func limitKey(addr netip.Addr) string {
 	if !addr.Is6() {
 		return addr.String()
@@ -57,7 +56,7 @@ func limitKey(addr netip.Addr) string {
 	return prefix.String()
 }
 
-// addressText is the address as the services get it: empty when unknown.
+// addressText returns the address for the services and the log. It is "" when unknown.
 func addressText(addr netip.Addr) string {
 	if !addr.IsValid() {
 		return ""

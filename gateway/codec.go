@@ -5,11 +5,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// jsonCodec is vanguard's, but for a message that cannot be read: it is its
-// sender's mistake, and is not told in the words of a library.
+// jsonCodec is the codec of vanguard with other errors: a message that cannot be read is
+// a mistake of the client, and the text of a library's error is not sent to clients.
 type jsonCodec struct {
 	*vanguard.JSONCodec
-	most int // of the values of a message
+	most int // the most values that a message may have
 }
 
 func newJSONCodec(most int) func(vanguard.TypeResolver) vanguard.Codec {

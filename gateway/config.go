@@ -18,38 +18,37 @@ import (
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 )
 
-// defaultDrain is how long a stopping gateway waits for requests in flight.
+// defaultDrain is how long a gateway that stops waits for open requests.
 const defaultDrain = 20 * time.Second
 
-// defaultQuota is what one client address may do. It is wide, since an office
-// shares an address; the services limit each caller more tightly.
+// defaultQuota is the rate limit of one client address. It is high, because all users of
+// an office share an address. The services have lower limits for each caller.
 var defaultQuota = limit.Quota{Name: "address", PerMinute: 6000, Burst: 600} //nolint:gochecknoglobals // a constant
 
-// Config is what differs between installations.
+// Config is the configuration of a gateway.
 type Config struct {
-	// PublicURL is where clients find the gateway, for example
-	// "https://gatehouse.example.com". Over https, browsers are told to stay
-	// there (HSTS).
+	// PublicURL is the address at which clients reach the gateway, for example
+	// "https://gatehouse.example.com". With https, the gateway tells browsers to use
+	// https alone (HSTS).
 	PublicURL string
 	// CORSOrigins are the exact origins whose pages may call the API. "*" is
 	// refused.
 	CORSOrigins []string
-	// TrustedProxyHops is how many proxies in front may add to
-	// X-Forwarded-For. With 0 the header is ignored.
+	// TrustedProxyHops is how many trusted proxies are in front of the gateway, each of
+	// which appends to X-Forwarded-For. With 0 the header is ignored.
 	TrustedProxyHops int
-	// RateLimits says whether client addresses are limited, and open streams
-	// with them.
+	// RateLimits enables the limits on requests of a client address and on open streams.
 	RateLimits bool
-	// Local loosens what is only dangerous on a network: PublicURL may be
-	// plain http.
+	// Local is for a gateway on a developer's machine. It allows plain http in
+	// PublicURL.
 	Local bool
-	// Version is told by /version and by the pages.
+	// Version is the version that /version and the pages show.
 	Version string
-	// AddressQuota is what one client address may do; 6000 a minute with a
-	// burst of 600 when zero.
+	// AddressQuota is the rate limit of one client address. When zero, it is 6000 requests
+	// a minute with a burst of 600.
 	AddressQuota limit.Quota
-	// DrainTimeout bounds how long Run waits for requests in flight after its
-	// context ended; 20 s when zero.
+	// DrainTimeout bounds how long Run waits for open requests after its context has
+	// ended. When zero, it is 20 s.
 	DrainTimeout time.Duration
 }
 
@@ -82,13 +81,13 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// loopback tells whether a host is this machine, to which nothing is in between.
+// loopback reports whether a host is this machine.
 func loopback(host string) bool {
 	address, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
-// withDefaults fills in what was left zero.
+// withDefaults returns the configuration with defaults for the fields that are zero.
 func (c Config) withDefaults() Config {
 	if c.AddressQuota.PerMinute == 0 {
 		c.AddressQuota = defaultQuota
@@ -108,14 +107,14 @@ type Deps struct {
 	// serves gatehouse.knowledge.v1 too. The name of each is the audience of
 	// the service tokens for it.
 	Auth, Management, Chat rpcclient.Peer
-	// Tokens gives the gateway its own credentials towards the services.
+	// Tokens issues the service tokens with which the gateway calls the services.
 	Tokens rpcclient.TokenSource
-	// Log gets one line per request.
+	// Log receives one line per request.
 	Log *slog.Logger
-	// Tracer and Meter are where requests are traced and counted.
+	// Tracer and Meter trace and count requests.
 	Tracer trace.TracerProvider
 	Meter  metric.MeterProvider
-	// Clock paces the heartbeats of streams and measures requests.
+	// Clock is for the pings of streams and the duration of requests.
 	Clock clock.Clock
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/gateway"
 )
 
-// panicking is a source of tokens with a bug.
+// panicking is a source of tokens that panics.
 type panicking struct{}
 
 func (panicking) Token(context.Context, string) (string, error) { panic("boom") }
@@ -29,7 +29,7 @@ func (plainEncoder) Encode(iterator attribute.Iterator) string {
 	return strings.Join(out, " ")
 }
 
-func TestValidateNamesEverythingThatIsWrong(t *testing.T) {
+func TestValidate_InvalidConfig_NamesEveryProblem(t *testing.T) {
 	t.Parallel()
 	err := gateway.Config{
 		PublicURL: "http://example.com", CORSOrigins: []string{"*", "https://a.example/", "https://ok.example", "null", "https://u@b.example"},
@@ -45,7 +45,7 @@ func TestValidateNamesEverythingThatIsWrong(t *testing.T) {
 	}
 	for _, bad := range []string{"", "gatehouse.example", "ftp://x", "https://x/path", "https://x?q=1"} {
 		if (gateway.Config{PublicURL: bad}).Validate() == nil {
-			t.Errorf("public URL %q is taken", bad)
+			t.Errorf("public URL %q is accepted", bad)
 		}
 	}
 	for _, good := range []gateway.Config{
@@ -57,7 +57,7 @@ func TestValidateNamesEverythingThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestNewNamesWhatIsMissing(t *testing.T) {
+func TestNew_MissingDeps_NamesEach(t *testing.T) {
 	t.Parallel()
 	_, err := gateway.New(gateway.Config{PublicURL: "https://x.example"}, gateway.Deps{})
 	for _, want := range []string{"Auth", "Management", "Chat", "Tokens", "Log", "Tracer", "Meter", "Clock"} {

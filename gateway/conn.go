@@ -8,21 +8,21 @@ import (
 	"sync/atomic"
 )
 
-// A request of HTTP/1 that states its length twice, by Content-Length and by
-// Transfer-Encoding, may be a smuggled one: a proxy in front may have believed the
-// other length. net/http drops the Content-Length without a notice. So the gateway
-// watches the bytes of a connection on their way to net/http, and ends the
+// A request of HTTP/1 that states its length twice, with Content-Length and with
+// Transfer-Encoding, may be an attack (request smuggling): a proxy in front may use the
+// other length. net/http ignores the Content-Length and does not report it. So the
+// gateway watches the bytes that net/http reads from a connection, and closes the
 // connection after such a request (RFC 9112 section 6.1).
 
 // watchedListener watches the connections that it accepts.
 type watchedListener struct{ net.Listener }
 
-// Accept implements [net.Listener]. net/http must see a TLS connection as it is,
-// so a TLS connection is not watched.
+// Accept implements [net.Listener]. It does not watch a TLS connection, because net/http
+// must see its type.
 func (l watchedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // net/http compares the error
+		return nil, err
 	}
 	if _, secure := conn.(interface{ HandshakeContext(context.Context) error }); secure {
 		return conn, nil
@@ -30,23 +30,23 @@ func (l watchedListener) Accept() (net.Conn, error) {
 	return &watchedConn{Conn: conn}, nil
 }
 
-// watchedConn finds header sections that state two lengths. A body may look like
-// such a section; then the connection ends without need, which does no harm. One
+// watchedConn finds header sections that state two lengths. A body may look like such a
+// section. Then the connection is closed without need, which is harmless. Only one
 // goroutine reads at a time.
 type watchedConn struct {
 	net.Conn
 	// twoLengths is set when a section states both.
 	twoLengths atomic.Bool
 
-	passed bool   // the connection speaks HTTP/2
+	passed bool   // the connection uses HTTP/2
 	begun  bool   // the first line has begun
 	line   []byte // the beginning of the current line, long enough to name a field
 	length bool   // the current section states Content-Length
 	coding bool   // it states Transfer-Encoding
 }
 
-// namedBytes is how much of a line is kept: the length of the longer of the two
-// names, with its colon.
+// namedBytes is how many bytes of a line are kept: the length of the longer name with its
+// colon.
 const namedBytes = len("transfer-encoding:")
 
 // Read implements [net.Conn].
@@ -55,14 +55,14 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	if !c.passed {
 		c.watch(p[:n])
 	}
-	return n, err //nolint:wrapcheck // net.Conn: the caller compares the error
+	return n, err
 }
 
 // CloseWrite lets net/http end a response before it closes the connection, so
 // that the client can read the response.
 func (c *watchedConn) CloseWrite() error {
 	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return conn.CloseWrite() //nolint:wrapcheck // net.Conn: the caller compares the error
+		return conn.CloseWrite()
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (c *watchedConn) watch(data []byte) {
 	}
 }
 
-// endLine examines a line that has ended. An empty one ends a section.
+// endLine checks a complete line. An empty line ends a section.
 func (c *watchedConn) endLine() {
 	line := bytes.ToLower(bytes.TrimRight(c.line, "\r"))
 	c.line = c.line[:0]
@@ -115,8 +115,8 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, conn)
 }
 
-// endAmbiguous ends the connection after the response when the request stated
-// its length twice, or when that could not be seen.
+// endAmbiguous closes the connection after the response when the request stated its
+// length twice, or when the connection was not watched.
 func endAmbiguous(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {

@@ -40,9 +40,9 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// Pages load nothing from elsewhere, and no script or style of theirs is
-// inline: the policy would block it.
-func TestPagesKeepToTheirPolicy(t *testing.T) {
+// Pages load nothing from other origins, and have no inline script or style. The policy
+// would block both.
+func TestPages_LoadNothingFromOtherOrigins(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|<script[^>]*>[^<]|javascript:`)
@@ -50,7 +50,7 @@ func TestPagesKeepToTheirPolicy(t *testing.T) {
 	for _, path := range []string{"/", "/docs", "/docs/errors"} {
 		body := h.call("GET", path, "").body
 		if found := inline.FindString(body); found != "" {
-			t.Errorf("%s holds %q", path, found)
+			t.Errorf("%s has %q", path, found)
 		}
 		for _, match := range loads.FindAllStringSubmatch(body, -1) {
 			if target := match[1]; strings.HasPrefix(target, "#") {
@@ -60,12 +60,12 @@ func TestPagesKeepToTheirPolicy(t *testing.T) {
 			}
 		}
 		if !strings.Contains(body, `<html lang="en">`) || !strings.Contains(body, `<main id="main"`) || strings.Count(body, "<h1") != 1 {
-			t.Errorf("%s lacks its language, its main part or its one heading", path)
+			t.Errorf("%s has no language, no main part or not exactly one heading", path)
 		}
 	}
 }
 
-func TestEveryReasonIsExplained(t *testing.T) {
+func TestErrorsPage_ExplainsEveryReason(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	body := h.call("GET", "/docs/errors", "").body

@@ -21,8 +21,8 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
-// double serves every contract that the tests need, on a real gRPC server. A
-// test replaces the behavior that it is about.
+// double implements every service that the tests need, on a real gRPC server. A test
+// replaces the functions that it is about.
 type double struct {
 	authv1.UnimplementedAccountServiceServer
 	authv1.UnimplementedEmailServiceServer
@@ -52,11 +52,11 @@ type double struct {
 	upload          func(grpc.ServerStream) error
 	send            func(*chatv1.SendMessageRequest, grpc.ServerStreamingServer[chatv1.RunEvent]) error
 
-	// refuse is what the double returns when it is asked whether a caller may
-	// call; nil allows all.
+	// refuse is the error when the gateway asks whether a caller may make a call. When
+	// nil, every caller may.
 	refuse error
-	// asked counts such questions.
-	asked atomic.Int32
+	// authorized counts these requests of the gateway.
+	authorized atomic.Int32
 
 	mu       sync.Mutex
 	metadata metadata.MD
@@ -67,7 +67,7 @@ type double struct {
 	calls    int
 }
 
-// saw returns the metadata of the newest call.
+// saw returns the metadata of the last call.
 func (d *double) saw() metadata.MD {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -81,20 +81,20 @@ func (d *double) note(ctx context.Context) {
 	d.metadata, d.calls = md, d.calls+1
 }
 
-// server returns a gRPC server that maps faults as the real ones do.
+// server returns a gRPC server that maps faults as the real servers do.
 func (d *double) server() *grpc.Server {
 	s := grpc.NewServer(
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-			if onlyAsks(ctx) {
-				return &emptypb.Empty{}, wire(d.refusal())
+			if authorizeOnly(ctx) {
+				return &emptypb.Empty{}, wire(d.authorize())
 			}
 			d.note(ctx)
 			resp, err := next(ctx, req)
 			return resp, wire(err)
 		}),
 		grpc.StreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			if onlyAsks(ss.Context()) {
-				return wire(d.refusal())
+			if authorizeOnly(ss.Context()) {
+				return wire(d.authorize())
 			}
 			d.note(ss.Context())
 			return wire(next(srv, ss))
@@ -116,15 +116,15 @@ func (d *double) server() *grpc.Server {
 	return s
 }
 
-// onlyAsks reports whether the gateway only asks if the caller may call.
-func onlyAsks(ctx context.Context) bool {
+// authorizeOnly reports whether the gateway only asks whether the caller may make the call.
+func authorizeOnly(ctx context.Context) bool {
 	md, _ := metadata.FromIncomingContext(ctx)
 	return len(md.Get(rpcserver.MetadataAuthorizeOnly)) > 0
 }
 
-// refusal returns the reply to the question whether a caller may call.
-func (d *double) refusal() error {
-	d.asked.Add(1)
+// authorize decides whether a caller may make a call.
+func (d *double) authorize() error {
+	d.authorized.Add(1)
 	if d.refuse != nil {
 		return d.refuse
 	}
@@ -260,7 +260,7 @@ func delta(seq int32, text string) *chatv1.RunEvent {
 	}
 }
 
-// completed is the event that ends a run.
+// completed is the last event of a run.
 func completed(seq int32) *chatv1.RunEvent {
 	return &chatv1.RunEvent{
 		RunId: "run", Seq: seq,

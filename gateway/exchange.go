@@ -9,32 +9,32 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// exchange is what the links of the chain know about one request and its
-// answer. The first link makes it; it is used by the request's goroutine alone.
+// exchange is the state of one request and its response, which the links of the chain
+// share. The first link creates it. Only the goroutine of the request uses it.
 type exchange struct {
 	requestID string
 	client    netip.Addr
 	userAgent string
-	protocol  string
-	// route is the pattern that was matched, never the raw path: it names
-	// metrics and spans, which must stay few.
+	protocol  protocol
+	// route is the pattern that was matched, never the raw path. It is in the names of
+	// metrics and spans, of which there must be few.
 	route string
-	// method is the RPC behind the route, and nil for pages.
+	// method is the RPC of the route. It is nil for a path of the site.
 	method *method
-	// bodyField is the field of the request that the JSON body fills, or "" when
-	// it fills the request itself.
+	// bodyField is the field of the request message that the JSON body fills. It is ""
+	// when the body fills the message itself.
 	bodyField string
-	// body is the request's JSON, kept to explain what is wrong with it.
+	// body is the JSON body. It is kept to explain what is wrong with it.
 	body []byte
-	// releaseBody gives back what was counted of the body; nil when nothing was
-	// counted.
+	// releaseBody ends the counting of the body. It is nil when nothing was counted.
 	releaseBody func()
-	// cookies say that the answer's refresh token goes into a cookie.
-	cookies *cookies
-	// fault is how the request failed, for the log.
+	// session is set when the refresh token of the response goes into a cookie.
+	session *cookieSession
+	// fault is why the request failed, for the log.
 	fault *fault.Fault
 	start time.Time
-	// header is the client's answer, for what must replace a header there.
+	// header is the header of the response to the client. The proxy writes to another
+	// one.
 	header http.Header
 }
 
@@ -51,8 +51,8 @@ func withExchange(ctx context.Context, x *exchange) context.Context {
 	return context.WithValue(ctx, exchangeKey{}, x)
 }
 
-// exchangeOf returns the exchange of a request. Outside of the chain, where
-// there is none, it returns an empty one.
+// exchangeOf returns the exchange of a request. Outside of the chain it returns an
+// empty one.
 func exchangeOf(ctx context.Context) *exchange {
 	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
 		return x
@@ -60,7 +60,7 @@ func exchangeOf(ctx context.Context) *exchange {
 	return &exchange{}
 }
 
-// recorder notes status and size of an answer. It unwraps, so that flushing
+// recorder records the status and the size of a response. It unwraps, so that flushes
 // and deadlines reach the connection.
 type recorder struct {
 	http.ResponseWriter
@@ -83,7 +83,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	}
 	n, err := r.ResponseWriter.Write(p)
 	r.bytes += int64(n)
-	return n, err //nolint:wrapcheck // io.Writer: the caller compares the error
+	return n, err
 }
 
 // Unwrap lets [http.ResponseController] reach the connection.

@@ -16,10 +16,10 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// explain walks a body that could not be decoded beside the message that it
-// should be, and names every field that does not fit, by its full path in
-// JSON's spelling. The decoder names one, by its innermost name. The walk runs
-// for refused bodies alone.
+// explain returns the fault for a body that could not be decoded. It compares the body
+// with the message of the route, and lists every field that does not fit, with its full
+// path in JSON. The decoder itself names only one field, without its path. explain runs
+// only for refused bodies.
 func explain(route *route, body []byte) *fault.Fault {
 	if route == nil || route.bodyMessage() == nil || len(body) == 0 {
 		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "a parameter of the request is malformed")
@@ -41,7 +41,7 @@ func explain(route *route, body []byte) *fault.Fault {
 
 type explainer struct{ found fault.Collector }
 
-func (e *explainer) complain(path, message string) { e.found.Add(path, message) }
+func (e *explainer) add(path, message string) { e.found.Add(path, message) }
 
 func (e *explainer) message(path string, m protoreflect.MessageDescriptor, value any) {
 	if value == nil || e.wellKnown(path, m, value) {
@@ -49,15 +49,15 @@ func (e *explainer) message(path string, m protoreflect.MessageDescriptor, value
 	}
 	object, ok := value.(map[string]any)
 	if !ok {
-		e.complain(path, "must be an object")
+		e.add(path, "must be an object")
 		return
 	}
-	names, more := fewNames(object, m)
+	names, more := namesToCheck(object, m)
 	for _, name := range names {
 		inner := strings.TrimPrefix(path+"."+name, ".")
 		field := fieldByName(m, name)
 		if field == nil {
-			e.complain(inner, "unknown field")
+			e.add(inner, "unknown field")
 			continue
 		}
 		e.field(inner, field, object[name])
@@ -65,11 +65,11 @@ func (e *explainer) message(path string, m protoreflect.MessageDescriptor, value
 	e.found.Count(more)
 }
 
-// fewNames returns the names in an object that need an explanation, sorted: all
-// that the message has, and of the unknown ones the first that a fault would
-// list. It also returns how many more unknown names there are. Sorting a hundred
-// thousand names would cost more than decoding them.
-func fewNames(object map[string]any, m protoreflect.MessageDescriptor) (names []string, more int) {
+// namesToCheck returns the names in an object that are to be checked, sorted: all names that
+// the message has, and the first unknown names, up to the number that a fault lists. It
+// also returns how many more unknown names there are. Sorting a hundred thousand names
+// would cost more than decoding them.
+func namesToCheck(object map[string]any, m protoreflect.MessageDescriptor) (names []string, more int) {
 	var unknown []string
 	for name := range object {
 		switch {
@@ -94,11 +94,11 @@ func fewNames(object map[string]any, m protoreflect.MessageDescriptor) (names []
 func (e *explainer) field(path string, field protoreflect.FieldDescriptor, value any) {
 	switch {
 	case value == nil:
-		return // null is the absent value of every field
+		return // every field may be null, which means absent
 	case field.IsMap():
 		object, ok := value.(map[string]any)
 		if !ok {
-			e.complain(path, "must be an object")
+			e.add(path, "must be an object")
 		}
 		for key, item := range object {
 			e.single(path+"."+key, field.MapValue(), item)
@@ -106,7 +106,7 @@ func (e *explainer) field(path string, field protoreflect.FieldDescriptor, value
 	case field.IsList():
 		list, ok := value.([]any)
 		if !ok {
-			e.complain(path, "must be an array")
+			e.add(path, "must be an array")
 		}
 		for i, item := range list {
 			e.single(fmt.Sprintf("%s[%d]", path, i), field, item)
@@ -118,7 +118,7 @@ func (e *explainer) field(path string, field protoreflect.FieldDescriptor, value
 
 func (e *explainer) single(path string, field protoreflect.FieldDescriptor, value any) {
 	if value == nil {
-		e.complain(path, "must not be null")
+		e.add(path, "must not be null")
 		return
 	}
 	if field.Message() != nil {
@@ -126,11 +126,11 @@ func (e *explainer) single(path string, field protoreflect.FieldDescriptor, valu
 		return
 	}
 	if message := checkValue(field, value); message != "" {
-		e.complain(path, message)
+		e.add(path, message)
 	}
 }
 
-// checkValue tells what is wrong with a JSON value for a scalar field, or "".
+// checkValue returns what is wrong with a JSON value for a scalar field, or "".
 func checkValue(field protoreflect.FieldDescriptor, value any) string {
 	text, isText := value.(string)
 	switch field.Kind() {
@@ -166,9 +166,8 @@ func checkValue(field protoreflect.FieldDescriptor, value any) string {
 	return ""
 }
 
-// checkNumber tells what is wrong with a number for a kind of field, or "".
-// Whole numbers may be spelled with a fraction of zero or an exponent, as
-// protobuf's JSON allows.
+// checkNumber returns what is wrong with a number for a kind of field, or "". A whole
+// number may have a fraction of zero or an exponent, as protobuf's JSON allows.
 func checkNumber(kind protoreflect.Kind, text string) string {
 	bits, signed, whole := 64, true, true
 	switch kind {
@@ -206,22 +205,22 @@ func isWholeFloat(text string, bits int) bool {
 	return err == nil && strings.ContainsAny(text, ".eE") && f == float64(int64(f)) && f < limit && f >= -limit
 }
 
-// wellKnown explains the messages that JSON spells in a way of their own. It
-// reports whether m is one.
+// wellKnown checks the messages that have a special form in JSON. It reports whether m is
+// one of them.
 func (e *explainer) wellKnown(path string, m protoreflect.MessageDescriptor, value any) bool {
 	text, isText := value.(string)
 	switch m.FullName() {
 	case "google.protobuf.Timestamp":
 		if _, err := time.Parse(time.RFC3339Nano, text); err != nil {
-			e.complain(path, "must be a time as RFC 3339 spells it")
+			e.add(path, "must be a time in the format of RFC 3339")
 		}
 	case "google.protobuf.Duration", "google.protobuf.FieldMask":
 		if !isText {
-			e.complain(path, "must be a string")
+			e.add(path, "must be a string")
 		}
 	case "google.protobuf.Struct":
 		if _, ok := value.(map[string]any); !ok {
-			e.complain(path, "must be an object")
+			e.add(path, "must be an object")
 		}
 	case "google.protobuf.Value":
 	default:

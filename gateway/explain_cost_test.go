@@ -10,7 +10,7 @@ import (
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 )
 
-// allocated is how many bytes a call allocates.
+// allocated returns how many bytes a call allocates.
 func allocated(call func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -19,11 +19,11 @@ func allocated(call func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// S82: to explain what is wrong with a body takes work that grows with its size, and
-// not with the square of it.
+// S82: the work to explain what is wrong with a body is linear in its size, not
+// quadratic.
 //
-//nolint:paralleltest // what is allocated is measured
-func TestS82ExplanationsGrowWithTheBody(t *testing.T) {
+//nolint:paralleltest // it measures allocations
+func TestS82ExplainingABodyIsLinear(t *testing.T) {
 	search := &route{method: &method{input: (&knowledgev1.SearchRequest{}).ProtoReflect().Descriptor()}, body: "*"}
 	for name, body := range map[string]func(n int) []byte{
 		"unknown fields": func(n int) []byte {
@@ -40,10 +40,10 @@ func TestS82ExplanationsGrowWithTheBody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const n = 1000
 			one, four := body(n), body(4*n)
-			_ = explain(search, one) // what is made once
+			_ = explain(search, one) // for what is allocated once
 			little := allocated(func() { _ = explain(search, one) })
 			much := allocated(func() { _ = explain(search, four) })
-			// Maps and slices grow by doubling, so twice the size is allowed for.
+			// Maps and slices grow by doubling, so twice the size is allowed.
 			if much > 8*little {
 				t.Errorf("4 times the body allocates %d bytes instead of %d", much, little)
 			}

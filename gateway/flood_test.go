@@ -17,15 +17,15 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
-// Types and flags of HTTP/2 frames (RFC 9113 section 6), and what to send that no
-// client library would.
+// Types and flags of HTTP/2 frames (RFC 9113 section 6). No client library sends what these
+// tests send.
 const (
 	frameHeaders, frameReset, frameSettings = 1, 3, 4
 	endOfStream, endOfHeaders               = 1, 4
 	cancelCode                              = 8
 )
 
-// frameOf is an HTTP/2 frame.
+// frameOf returns an HTTP/2 frame.
 func frameOf(kind, flags byte, stream uint32, payload []byte) []byte {
 	head := make([]byte, 9)
 	binary.BigEndian.PutUint32(head, uint32(len(payload))<<8)
@@ -34,9 +34,8 @@ func frameOf(kind, flags byte, stream uint32, payload []byte) []byte {
 	return append(head, payload...)
 }
 
-// flood opens many streams for GET /v1/me on one connection, and resets each at
-// once where that is asked for. It ends when all are sent, or when the gateway
-// has had enough.
+// flood opens many streams for GET /v1/me on one connection. With reset, it resets each of
+// them at once. It returns when all are sent, or when the gateway closes the connection.
 func (h *harness) flood(streams int, reset bool) net.Conn {
 	h.t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(h.t.Context(), "tcp", h.address)
@@ -61,8 +60,8 @@ func (h *harness) flood(streams int, reset bool) net.Conn {
 	return conn
 }
 
-// S59: ten thousand streams of one client, reset at once or left open, keep few
-// calls busy, and others are served.
+// S59: ten thousand streams of one client, reset at once or left open, make only few calls
+// to the services, and other clients are served.
 func TestS59FloodsAreCapped(t *testing.T) {
 	t.Parallel()
 	for name, reset := range map[string]bool{"resets": true, "open streams": false} {
@@ -101,11 +100,11 @@ func TestS59FloodsAreCapped(t *testing.T) {
 	}
 }
 
-// S52: what is small on the wire and large in memory is refused, however it is
-// framed, without being unpacked.
+// S52: a body that is small on the wire and large in memory is refused in every framing,
+// without being decompressed.
 //
 //nolint:paralleltest // it measures the heap
-func TestS52CompressedBodiesAreNotUnpacked(t *testing.T) {
+func TestS52CompressedBodiesAreNotDecompressed(t *testing.T) {
 	h := start(t, &double{}, inMemory)
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
@@ -155,7 +154,7 @@ func TestS52CompressedBodiesAreNotUnpacked(t *testing.T) {
 				t.Fatal(err)
 			}
 			runtime.ReadMemStats(&after)
-			// What each protocol calls a message that is too large, wherever it says so.
+			// The error of each protocol for a message that is too large.
 			answer := string(body) + "grpc-status: " + response.Header.Get("Grpc-Status") + response.Trailer.Get("Grpc-Status")
 			if !strings.Contains(answer, c.refusal) {
 				t.Errorf("%d %q %v, want %q", response.StatusCode, body, response.Header, c.refusal)

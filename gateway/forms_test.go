@@ -13,7 +13,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// sendForm sends a form as a browser does from a page.
+// sendForm sends a form as a browser does.
 func (h *harness) sendForm(path, site string, values url.Values) (*http.Response, string) {
 	h.t.Helper()
 	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.url+path, strings.NewReader(values.Encode()))
@@ -34,8 +34,8 @@ func (h *harness) sendForm(path, site string, values url.Values) (*http.Response
 	return resp, string(body)
 }
 
-// Following a link uses nothing up: mail filters and previews follow it too.
-func TestALinkOnlyShowsItsForm(t *testing.T) {
+// Opening a link does not use it up, because mail filters and previews open it too.
+func TestForm_Get_ShowsFormWithoutCall(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d, inMemory)
@@ -70,8 +70,8 @@ func TestALinkOnlyShowsItsForm(t *testing.T) {
 	}
 }
 
-// An invitation's page shows the code and takes nothing.
-func TestAnInvitationShowsItsCode(t *testing.T) {
+// The page of an invitation shows the code and has no form.
+func TestInvitation_ShowsCode(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	a := h.call("GET", "/account/invitation?code=abc-123", "")
@@ -83,7 +83,7 @@ func TestAnInvitationShowsItsCode(t *testing.T) {
 	}
 }
 
-func TestFormsAreCarriedOut(t *testing.T) {
+func TestForm_Post_CallsService(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	var verified, password string
@@ -105,22 +105,22 @@ func TestFormsAreCarriedOut(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	if log := h.log.String(); strings.Contains(log, "abc") || strings.Contains(log, "a b&c") {
-		t.Errorf("the log holds what was entered: %s", log)
+		t.Errorf("the log has the input: %s", log)
 	}
 }
 
-func TestFormsTellWhatIsWrong(t *testing.T) {
+func TestForm_PostFails_ShowsProblem(t *testing.T) {
 	t.Parallel()
 	d := &double{}
-	gone := fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "gone")
-	d.verify = func(*authv1.VerifyEmailRequest) error { return gone }
+	invalid := fault.New(faultv1.Reason_REASON_TOKEN_INVALID, "expired")
+	d.verify = func(*authv1.VerifyEmailRequest) error { return invalid }
 	d.reset = func(req *authv1.ResetPasswordRequest) error {
 		if req.GetPassword() == "weak" {
 			return fault.Invalid("password", "is too easy to guess")
 		}
-		return gone
+		return invalid
 	}
-	d.finishMail = func(string) (*authv1.TokenResponse, error) { return nil, gone }
+	d.finishMail = func(string) (*authv1.TokenResponse, error) { return nil, invalid }
 	h := start(t, d, inMemory)
 	for _, path := range []string{"/account/verify", "/account/reset", "/account/sign-in"} {
 		resp, body := h.sendForm(path, "same-origin", url.Values{"code": {"abc"}, "password": {"any"}})
@@ -134,8 +134,8 @@ func TestFormsTellWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Another site's page cannot send a form here, nor can a form be a bomb.
-func TestFormsAreTakenFromTheirOwnPageAlone(t *testing.T) {
+// A form of another site or a large form is refused.
+func TestForm_FromAnotherSite_IsRefused(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d, inMemory)
@@ -155,9 +155,8 @@ func TestFormsAreTakenFromTheirOwnPageAlone(t *testing.T) {
 	}
 }
 
-// The session of a link is kept in cookies, which no page's script reads, and its
-// browser is sent on.
-func TestALinkSignsInByCookie(t *testing.T) {
+// A link that signs in stores the session in cookies and redirects the browser.
+func TestSignInLink_SetsCookiesAndRedirects(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	d.finishMail = func(token string) (*authv1.TokenResponse, error) {
@@ -181,8 +180,8 @@ func TestALinkSignsInByCookie(t *testing.T) {
 	}
 }
 
-// S38: a link of a user with a second factor leads to where that is asked for.
-func TestALinkAsksForTheSecondFactor(t *testing.T) {
+// S38: the link of a user with a second factor leads to the page that asks for it.
+func TestSignInLink_SecondFactor_RedirectsToChallenge(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	d.finishMail = func(string) (*authv1.TokenResponse, error) {

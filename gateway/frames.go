@@ -13,31 +13,27 @@ import (
 const (
 	// maxChunk is the largest chunk of an upload that the contract allows, in bytes.
 	maxChunk = 1 << 20
-	// chunkSlack is for what surrounds a chunk in its message.
+	// chunkSlack is for the other bytes of a message with a chunk.
 	chunkSlack = 4 << 10
 )
 
-// frames is the body of a call that streams messages to its service. It refuses a
-// message by the length that stands before it: the service checks a chunk only when
-// all of its message has come, so large ones would fill the memory.
+// frames is the body of a call that streams messages to its service. It refuses a large
+// message by the length in its prefix. The service checks a chunk only when the whole
+// message has arrived, so large messages would fill the memory.
 type frames struct {
 	io.ReadCloser
-	limit    int64  // of a message
-	encoding string // of messages that are compressed
+	limit    int64  // of a message, in bytes
+	encoding string // of compressed messages
 
 	head  [framePrefix]byte
-	ready []byte // what was read and is to be passed on
-	left  int64  // how much of the message at hand is to come
+	ready []byte // bytes that were read and not yet returned
+	left  int64  // how many bytes of the current message are not yet read
 }
 
-func newFrames(r *http.Request) *frames {
-	f := &frames{ReadCloser: r.Body, limit: maxChunk + chunkSlack}
-	if strings.Contains(strings.ToLower(r.Header.Get("Content-Type")), "json") {
+func newFrames(r *http.Request, encoding string) *frames {
+	f := &frames{ReadCloser: r.Body, limit: maxChunk + chunkSlack, encoding: encoding}
+	if strings.Contains(contentType(r), "json") {
 		f.limit = maxChunk/3*4 + chunkSlack // JSON holds bytes as base64
-	}
-	f.encoding = r.Header.Get("Grpc-Encoding")
-	if exchangeOf(r.Context()).protocol == protocolConnect {
-		f.encoding = r.Header.Get("Connect-Content-Encoding")
 	}
 	return f
 }
@@ -56,23 +52,23 @@ func (f *frames) Read(p []byte) (int, error) {
 	}
 	n, err := f.ReadCloser.Read(p[:min(int64(len(p)), f.left)])
 	f.left -= int64(n)
-	return n, err //nolint:wrapcheck // io.Reader: the caller compares the error
+	return n, err
 }
 
-// next begins the next message. A compressed one is read whole, since only its end
-// tells how large it is.
+// next begins the next message. It reads a compressed message as a whole, because its
+// size after decompression is unknown before that.
 func (f *frames) next() error {
 	n, err := io.ReadFull(f.ReadCloser, f.head[:])
 	f.ready = f.head[:n]
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil // the service says what is wrong with it
+		return nil // the service reports what is wrong with it
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // io.EOF must stay as it is
+		return err
 	}
 	length := frameLength(f.head[:])
 	if length > f.limit {
-		return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "a message of this stream holds %d MiB at most", maxChunk>>20)
+		return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "a message of this stream has at most %d MiB", maxChunk>>20)
 	}
 	if f.head[0]&1 == 0 || f.encoding == "" || f.encoding == identityEncoding {
 		f.left = length
@@ -80,7 +76,7 @@ func (f *frames) next() error {
 	}
 	message, err := io.ReadAll(io.LimitReader(f.ReadCloser, length))
 	if err != nil {
-		return err //nolint:wrapcheck // as above
+		return err
 	}
 	if err := limitUnpacked(message, f.encoding, f.limit); err != nil {
 		return err

@@ -1,219 +1,200 @@
-// Package gateway is the one public port of Gatehouse. It speaks every protocol
-// that clients speak, to the services, which speak gRPC alone.
+// Package gateway is the one public port of Gatehouse. Clients call it with REST, SSE,
+// gRPC-Web, Connect or gRPC. It calls the services with gRPC.
 //
-//	gw, err := gateway.New(config, deps)   // everything that may fail
+//	gw, err := gateway.New(config, deps)   // everything that can fail
 //	defer gw.Close()
 //	err = gw.Run(ctx, listener)            // until ctx ends, then drains
 //
-// A request passes one chain, the same for every protocol (chain.go):
+// # The chain
 //
-//	request id → trace, metrics, log → recover → security headers → CORS →
-//	screen (paths, credentials, header count) → limit by address → route
+// Every request passes the same chain of links, whatever its protocol:
 //
-// The route decides who carries it on:
+//	identify          chain.go      its protocol, its id and the address of its client
+//	observe           telemetry.go  a trace, metrics and a log line
+//	recoverPanics     chain.go
+//	protect           protect.go    security headers
+//	cors              cors.go
+//	screen            chain.go      ambiguous paths, credentials and encodings (screen.go)
+//	limitAddress      ratelimit.go
 //
-//	/gatehouse.*   application/grpc         native.go    passed through as HTTP/2
-//	               application/grpc-web*    grpcweb.go   reframed, then passed through
-//	               anything else            connectrpc.go translated, then passed through
-//	/v1, /.well-known  JSON                 rest.go      grpc-gateway, made strict
-//	               text/event-stream        sse.go       run events
-//	               multipart/form-data      upload.go    files
-//	               navigation               provider.go  sign-in by identity providers
-//	/, /docs, /openapi.json, /version       documents.go for people
-//	/account/*                              forms.go     where links in mails lead
+// The links share the state of a request in an exchange (exchange.go), which is in the
+// context of the request.
 //
-// What may be reached is read from the contracts (methods.go): a service is
-// public when its proto says so, and everything else does not exist here. Who
-// may call is not decided here at all. The gateway checks no token and knows no
-// role; each service verifies the caller itself. What the gateway vouches for
-// is the origin: it strips whatever a client sends as x-gatehouse-*, and sets
-// the client's address, the request's id and its own service token
-// (upstream.go), on every call of every protocol.
+// # The protocols
 //
-// Failures are faults (platform/fault) and are told in the caller's protocol by
-// one function (errors.go): problem details to REST, a status with details to
-// the others.
+// After the chain, the protocol of the request serves it. A protocol implements the
+// interface protocol (protocol.go). The first of this list that accepts a request serves
+// it:
 //
-// Streams end in three ways, and a reader can tell them apart only by whether
-// it saw a terminal event: the run ended; something behind the gateway broke;
-// the gateway stops. In the last two the reader comes back and goes on.
+//	grpcWeb       grpcweb.go     application/grpc-web*; becomes gRPC frame by frame
+//	nativeGRPC    native.go      application/grpc
+//	connectRPC    connectrpc.go  /gatehouse.*; translated to gRPC by a library
+//	rest          rest.go        all other requests
+//
+// The first three are calls of RPCs. They share calls (protocol.go), which finds the RPC
+// and refuses callers who may not make a costly call, and proxy (proxy.go), which passes
+// a call in the format of gRPC to its service.
+//
+// REST is grpc-gateway with more checks, except for:
+//
+//	the site        package site  pages for people, and the OAuth endpoints
+//	eventStreams    sse.go        the events of runs, as text/event-stream
+//	exports         export.go     the export of an account, as one JSON document
+//	uploads         upload.go     files, as multipart/form-data
+//
+// # Shared parts
+//
+//	table      methods.go   every public RPC and REST route, from the contracts
+//	upstreams  upstream.go  the connections to the services
+//	streams    streams.go   the open streams: their number, and their end
+//	bodies     bodies.go    the bytes of request bodies in memory
+//
+// # What it decides
+//
+// A service is public when its contract says so. The gateway does not expose other
+// services at all. It does not decide who may call: it verifies no token and knows no
+// role, and each service authenticates the caller itself. But the services trust the
+// gateway for the origin of a request. On every call of every protocol it removes the
+// headers x-gatehouse-* of the client, and sets the address of the client, the id of the
+// request and its own service token (upstream.go).
+//
+// Errors are faults (platform/fault). The function fail (protocol.go) responds with one
+// in the form of the caller's protocol: a problem for REST, a status with details for the
+// others.
+//
+// A stream ends when its run finishes, when a service behind the gateway fails, or when
+// the gateway stops. A reader that received no terminal event knows that it is one of
+// the last two, reconnects and resumes.
 package gateway
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log" //nolint:depguard // net/http needs it
+	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"strings"
 	"time"
 
-	"connectrpc.com/connect"
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/protobuf/reflect/protoreflect"
-
-	"github.com/gatehouse/gatehouse/gateway/pages"
+	"github.com/gatehouse/gatehouse/gateway/site"
 	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/limit"
-	"github.com/gatehouse/gatehouse/platform/rpcclient"
-	"github.com/gatehouse/gatehouse/platform/rpcserver"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
-	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
 const (
 	// headerTimeout is how long a client may take to send its headers.
 	headerTimeout = 5 * time.Second
-	// idleTimeout closes connections that nobody uses.
+	// idleTimeout closes connections without requests.
 	idleTimeout = 2 * time.Minute
 	// maxHeaderBytes bounds the headers of a request.
 	maxHeaderBytes = 32 << 10
-	// streamsPerConnection bounds what one HTTP/2 connection asks at once.
+	// streamsPerConnection bounds the concurrent requests of one HTTP/2 connection.
 	streamsPerConnection = 250
-	// connectionTimeout finds HTTP/2 peers that are gone without a word.
+	// connectionTimeout detects HTTP/2 peers that disappeared without closing the
+	// connection.
 	connectionTimeout = 30 * time.Second
 )
-
-// errDraining is the cause with which streams end when the gateway stops.
-var errDraining = errors.New("the gateway is stopping")
 
 // Gateway is the public port. Make one with [New].
 type Gateway struct {
 	config    Config
-	deps      Deps
-	origins   map[string]struct{}
-	limiter   *limit.Limiter // nil when rates are not limited
-	streams   *streamCounter
+	log       *slog.Logger
+	upstreams *upstreams
+	streams   *streams
 	bodies    *bodies
-	telemetry *telemetry
-	upstreams []*upstream
-	auth      *upstream
-	chat      *upstream
-	table     *table
-	rest      *runtime.ServeMux
-	proxy     *httputil.ReverseProxy
-	connect   http.Handler
-	// connectPublic serves the methods that anybody may call.
-	connectPublic http.Handler
-	site          pages.Site
-	documents     *documents
-	forms         *forms
-	oauth         map[string]endpoint // by path
-	rpcErrors     *connect.ErrorWriter
-	handler       http.Handler
-	// readerTimeout cuts readers of streams that take nothing.
-	readerTimeout time.Duration
-
-	draining   context.Context //nolint:containedctx // its end is the signal
-	beginDrain context.CancelFunc
+	handler   http.Handler
 }
 
-// New builds a gateway. Nothing is dialed before the first request.
+// New builds a gateway. It connects to the services at the first request.
 func New(config Config, deps Deps) (*Gateway, error) {
 	if err := errors.Join(config.Validate(), deps.check()); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
+	config = config.withDefaults()
+	telemetry, err := newTelemetry(deps)
+	if err != nil {
+		return nil, err
+	}
+	upstreams, err := newUpstreams(deps)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	g := &Gateway{
-		config:        config.withDefaults(),
-		deps:          deps,
-		origins:       map[string]struct{}{},
-		streams:       &streamCounter{open: map[streamKey]int{}},
-		bodies:        newBodies(),
-		forms:         newForms(),
-		rpcErrors:     connect.NewErrorWriter(),
-		readerTimeout: readerTimeout,
+		config: config, log: deps.Log, upstreams: upstreams,
+		streams: newStreams(config.RateLimits, telemetry.streams), bodies: newBodies(),
 	}
-	for _, origin := range config.CORSOrigins {
-		g.origins[origin] = struct{}{}
+	protocols, err := g.protocols(deps)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("gateway: %w", err), g.Close())
 	}
-	g.draining, g.beginDrain = context.WithCancel(context.Background()) //nolint:forbidigo // it is the gateway's own, and ends with Close
-	if err := g.build(); err != nil {
-		return nil, errors.Join(err, g.Close())
+	links := []link{
+		// First, so that whatever happens later is logged with an id.
+		identify(protocols, config.TrustedProxyHops, deps.Clock),
+		telemetry.observe,
+		recoverPanics(deps.Log),
+		// Before any link that may respond.
+		protect(strings.HasPrefix(config.PublicURL, "https://")),
+		newOrigins(config.CORSOrigins).cors,
+		// A refusal here costs nothing, so it comes before the limiter counts.
+		screen,
 	}
+	if config.RateLimits {
+		limit, err := limitAddress(config.AddressQuota)
+		if err != nil {
+			return nil, errors.Join(err, g.Close())
+		}
+		links = append(links, limit)
+	}
+	g.handler = chain(protocols, links...)
 	return g, nil
 }
 
-// build wires what may fail, in the order in which it needs each other.
-func (g *Gateway) build() (err error) {
-	if g.telemetry, err = newTelemetry(g.deps.Tracer, g.deps.Meter); err != nil {
-		return err
+// protocols builds the protocols, in the order in which they are asked to accept a
+// request.
+func (g *Gateway) protocols(deps Deps) (protocols, error) {
+	table, err := newTable(g.upstreams)
+	if err != nil {
+		return nil, err
 	}
-	if g.config.RateLimits {
-		if g.limiter, err = limit.New(g.config.AddressQuota); err != nil {
-			return fmt.Errorf("gateway: %w", err)
-		}
+	calls := &calls{table: table, bodies: g.bodies}
+	status := newStatusWriter(deps.Log)
+	proxy := newProxy(g.streams, status, deps.Log)
+	connect, err := newConnectRPC(calls, proxy, status)
+	if err != nil {
+		return nil, err
 	}
-	if err = g.connectUpstreams(); err != nil {
-		return err
-	}
-	if g.rest, err = g.newREST(); err != nil {
-		return fmt.Errorf("gateway: %w", err)
-	}
-	g.proxy = g.newProxy()
-	if g.connect, err = g.newConnect(BodyLimit, maxValues); err != nil {
-		return fmt.Errorf("gateway: %w", err)
-	}
-	if g.connectPublic, err = g.newConnect(rpcserver.PublicLimit, maxPublicValues); err != nil {
-		return fmt.Errorf("gateway: %w", err)
-	}
-	g.site = pages.Site{Version: g.config.Version, PublicURL: strings.TrimRight(g.config.PublicURL, "/"), Local: g.config.Local}
-	if g.documents, err = newDocuments(g.draining, g.site); err != nil {
-		return fmt.Errorf("gateway: %w", err)
-	}
-	g.oauth = g.oauthEndpoints()
-	g.handler = g.chain(http.HandlerFunc(g.dispatch))
-	return nil
-}
-
-// connectUpstreams prepares the services and reads which of them serves what.
-func (g *Gateway) connectUpstreams() error {
-	dial := func(peer rpcclient.Peer) (*upstream, error) {
-		u, err := newUpstream(peer, g.deps.Tokens)
-		if err == nil {
-			g.upstreams = append(g.upstreams, u)
-		}
-		return u, err
-	}
-	auth, authErr := dial(g.deps.Auth)
-	management, managementErr := dial(g.deps.Management)
-	chat, chatErr := dial(g.deps.Chat)
-	if err := errors.Join(authErr, managementErr, chatErr); err != nil {
-		return fmt.Errorf("gateway: %w", err)
-	}
-	g.auth, g.chat = auth, chat
-	var err error
-	g.table, err = newTable(map[protoreflect.FullName]*upstream{
-		authv1.File_gatehouse_auth_v1_session_proto.Package():               auth,
-		managementv1.File_gatehouse_management_v1_assistant_proto.Package(): management,
-		chatv1.File_gatehouse_chat_v1_run_proto.Package():                   chat,
-		knowledgev1.File_gatehouse_knowledge_v1_document_proto.Package():    chat,
+	cookies := site.NewCookies(g.config.PublicURL)
+	pages, err := site.New(g.streams.draining, site.Deps{
+		PublicURL: g.config.PublicURL, Version: g.config.Version, Local: g.config.Local,
+		Auth: g.upstreams.byName["auth"].conn, Cookies: cookies, Fail: fail,
+		Record: func(r *http.Request, f *fault.Fault) { exchangeOf(r.Context()).fault = f },
 	})
 	if err != nil {
-		return fmt.Errorf("gateway: %w", err)
+		return nil, err
 	}
-	return nil
+	sessions := browserSessions{origins: newOrigins(g.config.CORSOrigins), cookies: cookies}
+	rest, err := newREST(pages, table, g.upstreams, g.streams, g.bodies, sessions, deps.Clock)
+	if err != nil {
+		return nil, err
+	}
+	return protocols{
+		&grpcWeb{calls: calls, proxy: proxy, status: status},
+		&nativeGRPC{calls: calls, proxy: proxy, status: status},
+		connect,
+		rest,
+	}, nil
 }
 
-// Handler returns the whole gateway as a handler, for embedding and tests.
-func (g *Gateway) Handler() http.Handler { return g.handler }
-
-// Close gives back the connections to the services. Call it after Run.
+// Close closes the connections to the services. Call it after Run.
 func (g *Gateway) Close() error {
-	g.beginDrain()
-	var problems []error
-	for _, u := range g.upstreams {
-		problems = append(problems, u.close())
-	}
-	return errors.Join(problems...)
+	g.streams.drain()
+	return g.upstreams.close()
 }
 
-// Run serves until ctx ends. Then it ends open streams, which their readers
-// resume elsewhere, waits for the other requests within the drain timeout, and
-// returns nil if all of them could finish.
+// Run serves until ctx ends. Then it ends open streams, which their readers resume at
+// another gateway, and waits for the other requests within the drain timeout. It returns
+// nil when all of them finished.
 func (g *Gateway) Run(ctx context.Context, listener net.Listener) error {
 	server := g.server()
 	served := make(chan error, 1)
@@ -223,12 +204,12 @@ func (g *Gateway) Run(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("gateway: serve: %w", err)
 	case <-ctx.Done():
 	}
-	g.beginDrain()
+	g.streams.drain()
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.DrainTimeout)
 	defer cancel()
 	err := server.Shutdown(deadline)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("gateway: requests were cut: %w", err), server.Close())
+		err = errors.Join(fmt.Errorf("gateway: requests were aborted: %w", err), server.Close())
 	}
 	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, fmt.Errorf("gateway: serve: %w", ended))
@@ -236,9 +217,9 @@ func (g *Gateway) Run(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// server speaks HTTP/1 and HTTP/2, with TLS where the listener has it. It sets
-// no timeout on whole requests, which streams would run into; reading and
-// writing have deadlines of their own.
+// server returns the server for HTTP/1 and HTTP/2. The listener may use TLS. The server
+// has no timeout for whole requests, because streams would exceed it. Reads and writes
+// have their own deadlines.
 func (g *Gateway) server() *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -256,26 +237,12 @@ func (g *Gateway) server() *http.Server {
 			SendPingTimeout:      connectionTimeout,
 			WriteByteTimeout:     connectionTimeout,
 		},
-		ErrorLog: serverLog(g.deps.Log),
+		ErrorLog: serverLog(g.log),
 	}
 }
 
-// untilDrain returns a context that also ends when the gateway stops. Streams
-// run under it; other requests are waited for instead.
-func (g *Gateway) untilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	unbind := context.AfterFunc(g.draining, func() { cancel(errDraining) })
-	return ctx, func() {
-		unbind()
-		cancel(context.Canceled)
-	}
-}
-
-// drainError returns err, or what to say instead when it came from the drain.
-func drainError(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), errDraining) {
-		return fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE, "this gateway is stopping").
-			WithRetryAfter(time.Second)
-	}
-	return err
+// serverLog returns the log of net/http. Its messages are mostly about clients, such as
+// failed handshakes and broken connections.
+func serverLog(logger *slog.Logger) *log.Logger {
+	return slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
 }

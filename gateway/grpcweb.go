@@ -1,21 +1,56 @@
 package gateway
 
 import (
+	"bufio"
 	"encoding/base64"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
+	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// trailerFlag marks the last frame of a gRPC-Web answer, which holds what gRPC
-// sends as HTTP trailers: browsers show those to nobody.
+// trailerFlag marks the last frame of a gRPC-Web response. It contains what gRPC sends
+// as HTTP trailers, which a script in a browser cannot read.
 const trailerFlag = 0x80
 
-// serveGRPCWeb turns a gRPC-Web call, binary or text, into a gRPC call. The
-// messages are framed alike in both, so nothing here knows their types: text
-// is base64 around the frames (admit has decoded the request's), and the trailers
-// become one more frame.
-func (g *Gateway) serveGRPCWeb(w http.ResponseWriter, r *http.Request) {
+// grpcWeb is gRPC-Web, binary or text. A call is turned into a gRPC call without
+// decoding its messages, because the frames are the same: text is base64 around the
+// frames, and the trailers become one more frame.
+type grpcWeb struct {
+	grpcFormat
+	calls  *calls
+	proxy  *proxy
+	status statusWriter
+}
+
+// name implements [protocol].
+func (*grpcWeb) name() string { return "grpc-web" }
+
+// accepts implements [protocol].
+func (*grpcWeb) accepts(r *http.Request) bool {
+	return strings.HasPrefix(contentType(r), "application/grpc-web")
+}
+
+// decode implements [messageFormat]. It decodes base64.
+func (*grpcWeb) decode(r *http.Request) {
+	if !isWebText(r) {
+		return
+	}
+	// The decoder checks the padding only of what one read returns, so it reads through
+	// a buffer.
+	text := bufio.NewReader(base64.NewDecoder(base64.StdEncoding, r.Body))
+	r.Body = prefixedBody{Reader: text, Closer: r.Body}
+}
+
+// serve implements [protocol].
+func (p *grpcWeb) serve(w http.ResponseWriter, r *http.Request) {
+	release, admitted := p.calls.admit(w, r, p)
+	if !admitted {
+		return
+	}
+	defer release()
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		w.WriteHeader(http.StatusMethodNotAllowed)
@@ -25,29 +60,36 @@ func (g *Gateway) serveGRPCWeb(w http.ResponseWriter, r *http.Request) {
 	call.ContentLength = -1
 	call.Header.Del("Content-Length")
 	if err := limitMessage(w, call); err != nil {
-		g.fail(w, r, err)
+		fail(w, r, err)
 		return
 	}
 	web := newWebWriter(w, r)
-	// HTTP/1 would otherwise read the whole request before the first answer.
-	// Over HTTP/2 it is so already, and the call says that it is not needed.
+	// Without full duplex, HTTP/1 would read the whole request before the response
+	// begins. HTTP/2 always has it, and returns an error here.
 	_ = web.controller.EnableFullDuplex()
-	g.passThrough(web, call)
+	p.proxy.ServeHTTP(web, call)
+	web.finish()
+}
+
+// fail implements [protocol].
+func (p *grpcWeb) fail(w http.ResponseWriter, r *http.Request, f *fault.Fault) {
+	web := newWebWriter(w, r)
+	p.status.write(web, asGRPC(r), f)
 	web.finish()
 }
 
 func isWebText(r *http.Request) bool {
-	return strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "application/grpc-web-text")
+	return strings.HasPrefix(contentType(r), "application/grpc-web-text")
 }
 
-// webWriter writes a gRPC answer as gRPC-Web. It must not unwrap: a flush that
-// reached past it would be harmless, but a write would not.
+// webWriter writes a gRPC response as gRPC-Web. It does not unwrap, because a write to
+// the writer below it would skip the translation.
 type webWriter struct {
 	client     http.ResponseWriter
 	controller *http.ResponseController
 	text       bool
 	header     http.Header
-	// early are trailers that came as headers: the call failed before any
+	// early are trailers that were set as headers, because the call failed before any
 	// message.
 	early   http.Header
 	started bool
@@ -93,45 +135,45 @@ func (w *webWriter) WriteHeader(status int) {
 // Write implements [http.ResponseWriter].
 func (w *webWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	// A connection that knows no deadlines is bounded by the call's end.
-	_ = w.controller.SetWriteDeadline(socketDeadline(readerTimeout))
+	// A connection without deadlines is bounded by the end of the call.
+	_ = w.controller.SetWriteDeadline(httpio.SocketDeadline(readerTimeout))
 	out := p
 	if w.text {
 		out = base64.StdEncoding.AppendEncode(nil, p)
 	}
 	if _, err := w.client.Write(out); err != nil {
 		w.failed = err
-		return 0, err //nolint:wrapcheck // io.Writer: the caller compares the error
+		return 0, err
 	}
 	return len(p), nil
 }
 
-// FlushError lets each message out as it comes.
+// FlushError sends each message when it is written.
 func (w *webWriter) FlushError() error {
-	return w.controller.Flush() //nolint:wrapcheck // http.ResponseController's contract
+	return w.controller.Flush()
 }
 
 // finish writes the trailers as the last frame.
 func (w *webWriter) finish() {
 	w.WriteHeader(http.StatusOK)
 	if w.failed != nil {
-		return // the client is gone
+		return // the client closed the connection
 	}
 	var block []byte
 	for name, values := range w.trailers() {
 		for _, value := range values {
-			// Google's client reads lower-case names alone.
+			// The client of Google reads only names in lower case.
 			block = append(block, strings.ToLower(name)+": "+value+"\r\n"...)
 		}
 	}
 	if _, err := w.Write(frame(trailerFlag, block)); err != nil {
 		return
 	}
-	_ = w.FlushError() // nobody is left to tell
+	_ = w.FlushError() // the client may have closed the connection
 }
 
-// trailers gathers what the proxy set: names that it announced, names behind
-// the prefix of net/http, and those of an answer that was trailers alone.
+// trailers returns the trailers that the proxy set: those that it announced, those
+// with the prefix of net/http, and those of a response that had only trailers.
 func (w *webWriter) trailers() http.Header {
 	out := w.early
 	for _, list := range w.header.Values("Trailer") {
@@ -149,7 +191,7 @@ func (w *webWriter) trailers() http.Header {
 	}
 	if len(out.Values("Grpc-Status")) == 0 {
 		out.Set("Grpc-Status", "14")
-		out.Set("Grpc-Message", "the answer ended early")
+		out.Set("Grpc-Message", "the response ended early")
 	}
 	return out
 }

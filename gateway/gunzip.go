@@ -7,12 +7,13 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// gunzip unpacks a message and ends where it grows past the limit: vanguard
-// measures messages as they come, before and after it unpacks them but not
-// meanwhile.
+// gunzip decompresses a message, and returns an error when the result exceeds the limit.
+// vanguard checks the size of a message before and after decompression, but not during
+// it.
 type gunzip struct {
 	gzip.Reader
 	limit, left int64
@@ -37,7 +38,7 @@ func (g *gunzip) Reset(r io.Reader) error {
 func (g *gunzip) Read(p []byte) (int, error) {
 	n, err := g.Reader.Read(p)
 	if g.left -= int64(n); g.left < 0 {
-		return n, connectError(fault.From(tooLarge(g.limit)))
+		return n, connectError(fault.From(httpio.TooLarge(g.limit)))
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return n, connectError(unreadable())

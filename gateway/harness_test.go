@@ -24,7 +24,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 )
 
-// patience bounds every wait of a test. Nothing is expected to take it.
+// patience bounds every wait of a test. No wait should take that long.
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,9 +47,9 @@ type harness struct {
 	clock   *clock.Fake
 	log     *logBuffer
 	reader  *metric.ManualReader
-	// services stops the double, as if its process had died.
+	// services stops the double, as if its process had crashed.
 	services func()
-	// stop ends the gateway's context; done tells how Run ended.
+	// stop ends the context of the gateway. done receives the result of Run.
 	stop context.CancelFunc
 	done chan error
 }
@@ -93,15 +93,15 @@ type setting struct {
 	tokens        rpcclient.TokenSource
 }
 
-// limited turns the rate limits on, as they are outside of load tests.
+// limited enables the rate limits.
 func limited(s *setting) { s.config.RateLimits = true }
 
-// impatient cuts readers early.
+// impatient disconnects slow readers after d.
 func impatient(d time.Duration) func(*setting) {
 	return func(s *setting) { s.readerTimeout = d }
 }
 
-// inMemory puts the services behind bufconn, as the all-in-one process does.
+// inMemory connects the gateway and the services in memory, as in the all-in-one process.
 func inMemory(s *setting) { s.inMemory = true }
 
 // configured changes the gateway's configuration.
@@ -165,12 +165,12 @@ func start(t *testing.T, d *double, options ...func(*setting)) *harness {
 	return h
 }
 
-// someone is the credential of requests that state none. The double accepts
-// every credential.
+// someone is the credential of requests that have none. The double accepts every
+// credential.
 const someone = "Bearer someone"
 
-// asSomeone sends a request with a credential. A request that states an empty one
-// has none.
+// asSomeone adds a credential to a request that has none. It sends a request with an
+// empty credential without one.
 type asSomeone struct{ *http.Transport }
 
 func (a asSomeone) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -203,13 +203,13 @@ func (h *harness) request(method, path, body string, headers ...string) *http.Re
 	return r
 }
 
-// answer is an answer that was read to its end.
-type answer struct {
+// reply is a response that was read to its end.
+type reply struct {
 	*http.Response
 	body string
 }
 
-func (h *harness) do(r *http.Request) answer {
+func (h *harness) do(r *http.Request) reply {
 	h.t.Helper()
 	response, err := h.client.Do(r)
 	if err != nil {
@@ -220,16 +220,16 @@ func (h *harness) do(r *http.Request) answer {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return answer{response, string(body)}
+	return reply{response, string(body)}
 }
 
-func (h *harness) call(method, path, body string, headers ...string) answer {
+func (h *harness) call(method, path, body string, headers ...string) reply {
 	h.t.Helper()
 	return h.do(h.request(method, path, body, headers...))
 }
 
-// problem reads an answer that must be problem details.
-func (a answer) problem(t *testing.T) fault.Problem {
+// problem returns the problem in a response. It fails the test when there is none.
+func (a reply) problem(t *testing.T) fault.Problem {
 	t.Helper()
 	if got := a.Header.Get("Content-Type"); got != fault.ProblemContentType {
 		t.Fatalf("Content-Type %q, want a problem; status %d, body %s", got, a.StatusCode, a.body)
@@ -239,7 +239,7 @@ func (a answer) problem(t *testing.T) fault.Problem {
 		t.Fatal(err)
 	}
 	if p.Status != a.StatusCode {
-		t.Errorf("the problem says %d, the answer %d", p.Status, a.StatusCode)
+		t.Errorf("the problem has status %d, the response %d", p.Status, a.StatusCode)
 	}
 	if p.RequestID == "" || p.RequestID != a.Header.Get("X-Request-Id") {
 		t.Errorf("requestId %q, header %q", p.RequestID, a.Header.Get("X-Request-Id"))
@@ -247,14 +247,14 @@ func (a answer) problem(t *testing.T) fault.Problem {
 	return p
 }
 
-// within fails the test when nothing comes in time.
+// within returns the next value of a channel. It fails the test when none arrives in time.
 func within[T any](t *testing.T, c <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-c:
 		return v
 	case <-time.After(patience):
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timed out waiting for %s", what)
 		panic("unreachable")
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -30,12 +29,12 @@ func TestS54ClientAddress(t *testing.T) {
 		want, key  string
 	}{
 		{"the peer by default", "192.0.2.7:5000", []string{"6.6.6.6"}, 0, "192.0.2.7", "192.0.2.7"},
-		{"what our proxy saw", "10.0.0.1:1", []string{"6.6.6.6, 192.0.2.8"}, 1, "192.0.2.8", "192.0.2.8"},
+		{"the entry of the trusted proxy", "10.0.0.1:1", []string{"6.6.6.6, 192.0.2.8"}, 1, "192.0.2.8", "192.0.2.8"},
 		{"two proxies", "10.0.0.1:1", []string{"6.6.6.6, 192.0.2.8, 10.0.0.2"}, 2, "192.0.2.8", "192.0.2.8"},
 		{"several headers are one list", "10.0.0.1:1", []string{"6.6.6.6", "192.0.2.8", "10.0.0.2"}, 2, "192.0.2.8", "192.0.2.8"},
 		{"fewer entries than hops", "10.0.0.1:1", []string{"6.6.6.6"}, 2, "10.0.0.1", "10.0.0.1"},
 		{"no header", "10.0.0.1:1", nil, 1, "10.0.0.1", "10.0.0.1"},
-		{"rubbish", "10.0.0.1:1", []string{"unknown"}, 1, "10.0.0.1", "10.0.0.1"},
+		{"an invalid address", "10.0.0.1:1", []string{"unknown"}, 1, "10.0.0.1", "10.0.0.1"},
 		{"with a port", "10.0.0.1:1", []string{"192.0.2.8:443"}, 1, "192.0.2.8", "192.0.2.8"},
 		{"IPv4 in IPv6", "[::ffff:192.0.2.9]:1", nil, 0, "192.0.2.9", "192.0.2.9"},
 		{"IPv6 counts by its /64", "[2001:db8:1:2:3::4]:1", nil, 0, "2001:db8:1:2:3::4", "2001:db8:1:2::/64"},
@@ -53,9 +52,9 @@ func TestS54ClientAddress(t *testing.T) {
 	}
 }
 
-// S86: a principal has one bucket, however it spells its header, and two
-// principals never share one.
-func TestS86TheBucketOfStreamsIsThePrincipal(t *testing.T) {
+// S86: a principal has one bucket, whatever the form of its header. Two principals never
+// share one.
+func TestS86StreamsAreCountedByPrincipal(t *testing.T) {
 	t.Parallel()
 	token := func(claims, signature string) string {
 		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + "." + signature
@@ -69,7 +68,7 @@ func TestS86TheBucketOfStreamsIsThePrincipal(t *testing.T) {
 		x := &exchange{client: netip.MustParseAddr(peer)}
 		return streamKeyOf(r.WithContext(withExchange(t.Context(), x)))
 	}
-	const here, elsewhere = "192.0.2.1", "192.0.2.2"
+	const here, there = "192.0.2.1", "192.0.2.2"
 	for _, c := range []struct {
 		name         string
 		one, another streamKey
@@ -79,15 +78,15 @@ func TestS86TheBucketOfStreamsIsThePrincipal(t *testing.T) {
 		{"more spaces", key("Bearer "+ada, here), key("  Bearer   "+ada+" ", here), true},
 		{"another token of the same user", key("Bearer "+ada, here), key("Bearer "+token(`{"jti":"2","sub":"ada"}`, "y"), here), true},
 		{"an API key in another case of the scheme", key("Bearer gh_key", here), key("bearer gh_key", here), true},
-		{"an API key from elsewhere", key("Bearer gh_key", here), key("Bearer gh_key", elsewhere), true},
+		{"an API key from another address", key("Bearer gh_key", here), key("Bearer gh_key", there), true},
 		{"no credential", key("", here), key("", here), true},
 		{"another user", key("Bearer "+ada, here), key("Bearer "+eve, here), false},
-		{"a subject that may be forged elsewhere", key("Bearer "+ada, here), key("Bearer "+ada, elsewhere), false},
+		{"the same subject at another address", key("Bearer "+ada, here), key("Bearer "+ada, there), false},
 		{"another API key", key("Bearer gh_key", here), key("Bearer gh_kez", here), false},
-		{"no credential from elsewhere", key("", here), key("", elsewhere), false},
-		{"no token and a token", key("", here), key("Bearer "+ada, here), false},
-		{"no JSON in a token", key("Bearer a.b.c", here), key("Bearer a.b.d", here), false},
-		{"no subject in a token", key("Bearer "+token(`{}`, "x"), here), key("Bearer "+token(`{}`, "y"), here), false},
+		{"no credential from another address", key("", here), key("", there), false},
+		{"no credential and a token", key("", here), key("Bearer "+ada, here), false},
+		{"a token without JSON", key("Bearer a.b.c", here), key("Bearer a.b.d", here), false},
+		{"a token without a subject", key("Bearer "+token(`{}`, "x"), here), key("Bearer "+token(`{}`, "y"), here), false},
 	} {
 		if (c.one == c.another) != c.same {
 			t.Errorf("%s: one bucket is %v", c.name, c.one == c.another)
@@ -95,15 +94,11 @@ func TestS86TheBucketOfStreamsIsThePrincipal(t *testing.T) {
 	}
 }
 
-// S91: on every route whose path names a resource, a body that names another one
-// is refused, and the fault names the field.
+// S91: on every route whose path names a resource, a body that names another one is
+// refused, and the fault names the field.
 func TestS91EveryRouteComparesItsBodyWithItsPath(t *testing.T) {
 	t.Parallel()
-	upstreams := map[protoreflect.FullName]*upstream{}
-	for _, m := range catalog.Methods() {
-		upstreams[m.Descriptor.ParentFile().Package()] = &upstream{}
-	}
-	all, err := newTable(upstreams)
+	all, err := newTable(&upstreams{byName: map[string]*upstream{"auth": {}, "management": {}, "chat": {}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +117,7 @@ func TestS91EveryRouteComparesItsBodyWithItsPath(t *testing.T) {
 			for _, spelling := range []string{field.JSONName(), string(field.Name())} {
 				body := `{"` + spelling + `":"another"}`
 				if f := fault.From(checkPathIDs(route, []byte(body), map[string]string{param: "this"})); f == nil || f.Violations()[0].Field != field.JSONName() {
-					t.Errorf("%s takes %s: %v", name, body, f)
+					t.Errorf("%s accepts %s: %v", name, body, f)
 				}
 				if err := checkPathIDs(route, []byte(body), map[string]string{param: "ANOTHER"}); err != nil {
 					t.Errorf("%s: %v", name, err)
@@ -149,8 +144,8 @@ func TestParseTimeout(t *testing.T) {
 	}
 }
 
-// S56: a path that passes has one reading.
-func FuzzScreenedPathsHaveOneReading(f *testing.F) {
+// S56: all programs read a path alike that passes the check.
+func FuzzPlainPath_IsUnambiguous(f *testing.F) {
 	for _, seed := range []string{"/v1/me", "//", "/a/../b", "/%2e%2e/", "/a%2fb", "/a;b", "/\\", "/%252e", "/v1/runs/x:cancel"} {
 		f.Add(seed)
 	}
@@ -159,7 +154,7 @@ func FuzzScreenedPathsHaveOneReading(f *testing.F) {
 		if err != nil || !plainPath(u) {
 			return
 		}
-		// Decoding once more, or cleaning, must change nothing.
+		// Decoding again, or cleaning, must change nothing.
 		again, err := url.PathUnescape(u.Path)
 		if err != nil || again != u.Path || strings.Contains(u.Path, "//") || strings.Contains(u.Path, "/../") {
 			t.Errorf("%q is read as %q and as %q", path, u.Path, again)
@@ -167,7 +162,7 @@ func FuzzScreenedPathsHaveOneReading(f *testing.F) {
 	})
 }
 
-func FuzzExplainNeverPanics(f *testing.F) {
+func FuzzExplain_ReturnsDetail(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"displayName":1}`, `{"tools":[null,1]}`, `{"createTime":5,"temperature":"x"}`, `{"a":{"b":[]}}`} {
 		f.Add([]byte(seed))
 	}
@@ -177,14 +172,13 @@ func FuzzExplainNeverPanics(f *testing.F) {
 			return
 		}
 		if f := explain(create, body); f == nil || f.Detail() == "" {
-			t.Errorf("%q is refused without a word", body)
+			t.Errorf("%q is refused without a detail", body)
 		}
 	})
 }
 
-// What is framed as an event reads back as the same event, whatever text it
-// holds.
-func FuzzEventFraming(f *testing.F) {
+// An event that is written and read again is the same event, whatever its text.
+func FuzzEventWriter_RoundTrips(f *testing.F) {
 	for _, seed := range []string{"", "a\nb", "\r\n\r\n", "data: x\n\n", "\u2028\u2029\x00", "<&>\"\\"} {
 		f.Add(seed, int32(1))
 	}
@@ -203,7 +197,7 @@ func FuzzEventFraming(f *testing.F) {
 			MessageDelta struct{ Text string }
 		}
 		if err := json.Unmarshal([]byte(strings.TrimPrefix(lines[2], "data: ")), &data); err != nil || data.MessageDelta.Text != text || data.Seq != seq {
-			t.Errorf("%q came back as %q, %v", text, data.MessageDelta.Text, err)
+			t.Errorf("%q was read as %q, %v", text, data.MessageDelta.Text, err)
 		}
 	})
 }

@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -12,15 +15,24 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
+// publicService is a service that the gateway exposes. publicServices, which is
+// generated from the contracts, lists them.
+type publicService struct {
+	name string
+	// backend names the service process that serves it: auth, management or chat.
+	backend string
+	// register adds its REST routes to a mux. It is nil when the service has none.
+	register func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error
+}
+
 // method is one RPC that the gateway exposes.
 type method struct {
 	fullName string
 	service  string
-	// upstream serves it.
 	upstream *upstream
-	// public reports whether anybody may call it.
+	// public reports whether it needs no credential.
 	public bool
-	// streams tells whether an answer may stay open for long.
+	// streams reports whether a call may stay open for long.
 	streams bool
 	// uploads reports whether a request is a stream, which is passed on as it
 	// arrives.
@@ -28,7 +40,7 @@ type method struct {
 	input   protoreflect.MessageDescriptor
 }
 
-// bodyLimit is the largest message that the method reads here, in bytes.
+// bodyLimit returns the largest message of the method that the gateway reads, in bytes.
 func (m *method) bodyLimit() int64 {
 	if m.public {
 		return rpcserver.PublicLimit
@@ -40,35 +52,39 @@ func (m *method) bodyLimit() int64 {
 type route struct {
 	*method
 	verb, pattern string
-	// body names the field of the request that the JSON body fills: "*" for
-	// the request itself, "" when there is no body.
+	// body names the field of the request message that the JSON body fills: "*" for
+	// the message itself, "" when there is no body.
 	body string
 	// params are the fields that the path fills.
 	params map[string]bool
 }
 
-// table is everything that can be reached through the gateway.
+// table contains every RPC and every REST route of the public services.
 type table struct {
 	methods map[string]*method // by full name
 	routes  map[string]*route  // by verb and pattern
 }
 
-// newTable reads the contracts. A public service in a package that no upstream
-// serves is an error: it would be dead.
-func newTable(upstreams map[protoreflect.FullName]*upstream) (*table, error) {
+// newTable reads the contracts. It returns an error for a public service that no
+// upstream serves, or that publicServices does not list.
+func newTable(upstreams *upstreams) (*table, error) {
+	serving := map[string]*upstream{}
+	for _, s := range publicServices() {
+		serving[s.name] = upstreams.byName[s.backend]
+	}
 	t := &table{methods: map[string]*method{}, routes: map[string]*route{}}
 	for _, m := range catalog.Methods() {
 		if !m.Public {
 			continue
 		}
-		service := m.Descriptor.Parent()
-		up := upstreams[service.ParentFile().Package()]
+		service := string(m.Descriptor.Parent().FullName())
+		up := serving[service]
 		if up == nil {
-			return nil, fmt.Errorf("no upstream serves %s", service.FullName())
+			return nil, fmt.Errorf("no upstream serves %s: run make generate, and see proto/internal/servicegen", service)
 		}
 		known := &method{
 			fullName: m.FullMethod,
-			service:  string(service.FullName()),
+			service:  service,
 			upstream: up,
 			public:   m.Access.GetPublic(),
 			streams:  m.Descriptor.IsStreamingServer() || m.Descriptor.IsStreamingClient(),
@@ -97,7 +113,7 @@ func (t *table) addRoutes(known *method, m catalog.Method) {
 	}
 }
 
-// pathParams lists the fields in a pattern such as "/v1/runs/{run_id}/events".
+// pathParams returns the fields in a pattern such as "/v1/runs/{run_id}/events".
 func pathParams(pattern string) map[string]bool {
 	params := map[string]bool{}
 	for rest := pattern; ; {
@@ -112,8 +128,8 @@ func pathParams(pattern string) map[string]bool {
 	}
 }
 
-// bodyMessage is what the JSON body of the route must be, or nil when the
-// route takes none.
+// bodyMessage describes the JSON body of the route. It is nil when the route has no
+// body.
 func (r *route) bodyMessage() protoreflect.MessageDescriptor {
 	switch r.body {
 	case "":

@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/proto/openapi"
 )
 
-// document is what the tests read of the OpenAPI description.
+// document is the part of the OpenAPI description that the tests read.
 type document struct {
 	OpenAPI string `json:"openapi"`
 	Paths   map[string]map[string]struct {
@@ -43,15 +43,15 @@ func loadDocument(t *testing.T) *openapi3.T {
 	return loaded
 }
 
-func TestOpenAPIIsValid(t *testing.T) {
+func TestOpenAPI_IsValid(t *testing.T) {
 	t.Parallel()
 	if err := loadDocument(t).Validate(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
-// The description is of every public route, and of nothing else.
-func TestOpenAPIMatchesTheContracts(t *testing.T) {
+// The description contains every public route, and no other.
+func TestOpenAPI_DescribesEveryPublicRoute(t *testing.T) {
 	t.Parallel()
 	described := map[string]int{}
 	for path, operations := range readDocument(t).Paths {
@@ -73,8 +73,8 @@ func TestOpenAPIMatchesTheContracts(t *testing.T) {
 	}
 }
 
-// Every route that is described is served, and by no other path's handler.
-func TestOpenAPIRoutesAreServed(t *testing.T) {
+// Every described route is served, by its own handler.
+func TestOpenAPI_EveryRouteIsServed(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	param := regexp.MustCompile(`\{\w+\}`)
@@ -88,8 +88,8 @@ func TestOpenAPIRoutesAreServed(t *testing.T) {
 	}
 }
 
-// An answer of the gateway fits its own description.
-func TestAnswersFitTheDescription(t *testing.T) {
+// The responses of the gateway match their description.
+func TestOpenAPI_ResponsesMatchDescription(t *testing.T) {
 	t.Parallel()
 	router, err := gorillamux.NewRouter(loadDocument(t))
 	if err != nil {

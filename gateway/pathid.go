@@ -12,10 +12,9 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// checkPathIDs refuses a body that names another resource than its path does.
-// grpc-gateway follows the path, but a reader of the body, such as a proxy with
-// rules or a person with a log, would take the other resource for the one that is
-// meant. Ids are compared without regard to case, and an empty id is ignored.
+// checkPathIDs refuses a body that names another resource than the path. grpc-gateway
+// uses the id in the path. A proxy or a person that reads only the body would take the
+// other resource for the one in use. The comparison ignores case and empty ids.
 func checkPathIDs(route *route, body []byte, params map[string]string) error {
 	if route.bodyMessage() == nil || len(params) == 0 {
 		return nil
@@ -26,12 +25,12 @@ func checkPathIDs(route *route, body []byte, params map[string]string) error {
 		if route.body != "*" {
 			inner, below := strings.CutPrefix(param, route.body+".")
 			if !below {
-				continue // the path alone fills it
+				continue // only the path fills this field
 			}
 			path = inner
 		}
-		said, ok := textAt(route.bodyMessage(), body, path)
-		if ok && said != "" && !strings.EqualFold(said, params[param]) {
+		given, ok := textAt(route.bodyMessage(), body, path)
+		if ok && given != "" && !strings.EqualFold(given, params[param]) {
 			broken.Add(fault.FieldName(path), "must equal the value in the path, or be absent")
 		}
 	}
@@ -41,8 +40,8 @@ func checkPathIDs(route *route, body []byte, params map[string]string) error {
 	return nil
 }
 
-// textAt returns the text at a dotted path of a message that is JSON. It reports
-// false when the path leads to no text; the decoder of the body explains that.
+// textAt returns the text at a dotted path of a JSON message. It reports false when there
+// is no text. The decoder of the body reports that as an error.
 func textAt(m protoreflect.MessageDescriptor, body []byte, path string) (string, bool) {
 	head, rest, nested := strings.Cut(path, ".")
 	field := catalog.FieldAt(m, head)

@@ -58,15 +58,15 @@ func signedIn() *authv1.TokenResponse {
 	return &authv1.TokenResponse{AccessToken: "the-access", RefreshToken: "the-refresh", TokenType: "Bearer"}
 }
 
-// navigate opens a page as a browser does, and goes no further.
-func (h *harness) navigate(method, path, body string, headers ...string) answer {
+// navigate opens a page as a browser does, and follows no redirect.
+func (h *harness) navigate(method, path, body string, headers ...string) reply {
 	h.t.Helper()
 	h.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return h.call(method, path, body, headers...)
 }
 
-// cookie is a cookie of an answer, as it was set.
-func (a answer) cookie(name string) (value, raw string) {
+// cookie returns a cookie that a response sets.
+func (a reply) cookie(name string) (value, raw string) {
 	for _, c := range a.Cookies() {
 		if c.Name == name {
 			return c.Value, c.Raw
@@ -75,7 +75,7 @@ func (a answer) cookie(name string) (value, raw string) {
 	return "", ""
 }
 
-// begin opens the start route, and returns the cookie that the browser has then.
+// begin opens the start route, and returns the cookie that it sets.
 func (h *harness) begin(returnTo string) string {
 	h.t.Helper()
 	a := h.navigate("GET", acme+"/start?"+url.Values{"returnTo": {returnTo}}.Encode(), "")
@@ -85,13 +85,13 @@ func (h *harness) begin(returnTo string) string {
 	}
 	for _, want := range []string{"HttpOnly", "SameSite=Lax", "Path=/v1/auth/providers;", "Max-Age=600"} {
 		if !strings.Contains(raw, want) {
-			h.t.Errorf("the cookie %s lacks %s", raw, want)
+			h.t.Errorf("the cookie %s does not have %s", raw, want)
 		}
 	}
 	return "gh_attempt=" + value
 }
 
-func TestABrowserSignsInByAProvider(t *testing.T) {
+func TestProvider_SignIn_SetsSessionCookies(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	var got *authv1.FinishProviderSignInRequest
@@ -118,12 +118,12 @@ func TestABrowserSignsInByAProvider(t *testing.T) {
 		t.Errorf("the attempt stays: %s", raw)
 	}
 	if log := h.log.String(); strings.Contains(log, "the-code") || strings.Contains(log, "the-secret") || !strings.Contains(log, "{provider}/callback") {
-		t.Errorf("the log holds %s", log)
+		t.Errorf("the log has %s", log)
 	}
 }
 
-// Login CSRF: what comes back to a browser that began nothing signs nobody in.
-func TestAnotherBrowsersAnswerSignsNobodyIn(t *testing.T) {
+// Login CSRF: a callback in a browser that has not started a sign-in is refused.
+func TestProvider_CallbackWithoutCookie_IsRefused(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d, inMemory)
@@ -145,9 +145,9 @@ func TestAnotherBrowsersAnswerSignsNobodyIn(t *testing.T) {
 	}
 }
 
-// A form that another site's page sends brings no cookie: the browser is turned
-// around, and comes back with it.
-func TestAnAnswerByAFormIsTurnedAround(t *testing.T) {
+// A browser sends no cookie with a form of another site. It is redirected, and sends the
+// cookie with the next request.
+func TestProvider_CallbackByForm_RedirectsToGet(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d, inMemory)
@@ -168,8 +168,8 @@ func TestAnAnswerByAFormIsTurnedAround(t *testing.T) {
 	}
 }
 
-// S38: where a second factor is enrolled, the page asks for it, without a script.
-func TestS38ABrowserShowsItsSecondFactor(t *testing.T) {
+// S38: when a second factor is enrolled, the page asks for it, without a script.
+func TestS38AProviderSignInAsksForTheSecondFactor(t *testing.T) {
 	t.Parallel()
 	d := &double{finishProvider: func(*authv1.FinishProviderSignInRequest) (*authv1.TokenResponse, error) {
 		return &authv1.TokenResponse{MfaChallenge: &authv1.MfaChallenge{Id: "the-challenge", Methods: []string{"passkey", "recovery_code"}}}, nil
@@ -201,7 +201,7 @@ func TestS38ABrowserShowsItsSecondFactor(t *testing.T) {
 	}
 	values.Set("factor", " 123456 ")
 	resp, _ = h.sendForm("/account/challenge", "same-origin", values)
-	if value, _ := (answer{Response: resp}).cookie("gh_refresh"); resp.StatusCode != 303 || resp.Header.Get("Location") != "/chat" || value != "the-refresh" {
+	if value, _ := (reply{Response: resp}).cookie("gh_refresh"); resp.StatusCode != 303 || resp.Header.Get("Location") != "/chat" || value != "the-refresh" {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 	if resp, _ := h.sendForm("/account/challenge", "cross-site", values); resp.StatusCode != 403 {
@@ -209,7 +209,7 @@ func TestS38ABrowserShowsItsSecondFactor(t *testing.T) {
 	}
 }
 
-func TestABrowserIsSentToPathsOfThisOriginAlone(t *testing.T) {
+func TestProvider_ReturnTo_StaysOnThisOrigin(t *testing.T) {
 	t.Parallel()
 	d := &double{finishProvider: func(*authv1.FinishProviderSignInRequest) (*authv1.TokenResponse, error) { return signedIn(), nil }}
 	h := start(t, d, inMemory)
@@ -217,7 +217,8 @@ func TestABrowserIsSentToPathsOfThisOriginAlone(t *testing.T) {
 		"/a/b?c=d#e": "/a/b?c=d#e", "": "/", "/": "/", "a": "/", "//evil.example": "/", `/\evil.example`: "/", "https://evil.example": "/",
 		"/\t/evil.example": "/", "/a\r\nSet-Cookie: b=c": "/", " //evil.example": "/", "javascript:alert(1)": "/", "/\x7f/evil.example": "/",
 	} {
-		// The double takes what the contract would refuse: the cookie is the browser's.
+		// The double accepts a path that the contract refuses, because the browser can change
+		// its cookie.
 		a := h.navigate("GET", acme+"/callback?state=the-state&code=the-code", "", "Cookie", h.begin(path))
 		if got := a.Header.Get("Location"); got != want {
 			t.Errorf("%q leads to %q", path, got)
@@ -225,7 +226,7 @@ func TestABrowserIsSentToPathsOfThisOriginAlone(t *testing.T) {
 	}
 }
 
-func TestABrowserLinksAProvider(t *testing.T) {
+func TestProvider_LinksIdentity(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	var got *authv1.FinishIdentityRequest

@@ -14,10 +14,10 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// checkQuery refuses, by name, every query parameter that the route does not
-// have, and every value that its field cannot hold. grpc-gateway would ignore
-// the former, and a filter that is misspelled must not list everything. It
-// returns the query with the names in field masks as the services spell them.
+// checkQuery refuses unknown query parameters and values that do not fit their field, and
+// names each. grpc-gateway would ignore unknown parameters, and then a misspelled filter
+// would list everything. It returns the query in which the paths of field masks have the
+// names of the contract.
 func checkQuery(route *route, raw string) (string, error) {
 	if raw == "" {
 		return "", nil
@@ -50,25 +50,26 @@ func checkQuery(route *route, raw string) (string, error) {
 	return query.Encode(), nil
 }
 
-// checkParameter tells what is wrong with a parameter, or "", and how the
-// services spell it.
-func (r *route) checkParameter(field protoreflect.FieldDescriptor, text string) (spelled, problem string) {
+// checkParameter returns a parameter as the services expect it, and what is wrong with it
+// or "".
+func (r *route) checkParameter(field protoreflect.FieldDescriptor, text string) (converted, problem string) {
 	if m := field.Message(); m == nil || m.FullName() != "google.protobuf.FieldMask" {
 		return text, checkText(field, text)
 	}
 	paths := strings.Split(text, ",")
 	for i, path := range paths {
-		spelling, ok := maskPath(r.bodyMessage(), path)
+		name, ok := maskPath(r.bodyMessage(), path)
 		if !ok {
 			return text, "names no field: " + strconv.Quote(path)
 		}
-		paths[i] = spelling
+		paths[i] = name
 	}
 	return strings.Join(paths, ","), ""
 }
 
-// maskPath spells a path of a field mask, which JSON writes in lowerCamelCase,
-// as the contract does. "*" stands for all of them (AIP-134).
+// maskPath converts a path of a field mask from the lowerCamelCase of JSON to the names
+// of the contract. It reports false when a field does not exist. "*" means all fields
+// (AIP-134).
 func maskPath(m protoreflect.MessageDescriptor, path string) (string, bool) {
 	if path == "*" {
 		return path, true
@@ -87,7 +88,7 @@ func maskPath(m protoreflect.MessageDescriptor, path string) (string, bool) {
 	return strings.Join(names, "."), true
 }
 
-// fieldByName finds a field by its name in JSON, or else in the contract.
+// fieldByName returns the field with a name in JSON, or else in the contract.
 func fieldByName(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
 	if field := m.Fields().ByJSONName(name); field != nil {
 		return field
@@ -95,8 +96,8 @@ func fieldByName(m protoreflect.MessageDescriptor, name string) protoreflect.Fie
 	return m.Fields().ByName(protoreflect.Name(name))
 }
 
-// queryField returns the field of the request that a query parameter sets: one
-// that neither the path nor the body fills.
+// queryField returns the field of the request that a query parameter sets. Fields that
+// the path or the body fills have no parameter.
 func (r *route) queryField(name string) protoreflect.FieldDescriptor {
 	if r.body == "*" {
 		return nil
@@ -108,7 +109,7 @@ func (r *route) queryField(name string) protoreflect.FieldDescriptor {
 	return field
 }
 
-// checkText tells what is wrong with the text of a field's value, or "".
+// checkText returns what is wrong with a value that is given as text, or "".
 func checkText(field protoreflect.FieldDescriptor, text string) string {
 	if !utf8.ValidString(text) {
 		return "must be valid UTF-8"
@@ -129,15 +130,15 @@ func checkText(field protoreflect.FieldDescriptor, text string) string {
 	case protoreflect.DoubleKind, protoreflect.FloatKind:
 		return checkNumber(field.Kind(), text)
 	default:
-		if strings.ContainsAny(text, ".eE") { // JSON may spell 1 as 1.0; a query may not
+		if strings.ContainsAny(text, ".eE") { // JSON allows 1.0 for 1; a query does not
 			return "must be a whole number"
 		}
 		return checkNumber(field.Kind(), text)
 	}
 }
 
-// enumNames lists what may be said of an enum: its values but the zero one,
-// which only stands for nothing said.
+// enumNames returns the values of an enum, without the zero value, which means that none
+// is set.
 func enumNames(enum protoreflect.EnumDescriptor) []string {
 	var names []string
 	for i := range enum.Values().Len() {

@@ -18,7 +18,7 @@ func message(text string) *chatv1.ExportRecord {
 	return &chatv1.ExportRecord{Record: &chatv1.ExportRecord_Message{Message: &chatv1.Message{Content: text}}}
 }
 
-// exportOf asks for an export, and reads what comes of it.
+// exportOf requests an export and reads the response.
 func (h *harness) exportOf() (*http.Response, string, error) {
 	h.t.Helper()
 	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.url+"/v1/me:export", strings.NewReader("{}"))
@@ -35,7 +35,7 @@ func (h *harness) exportOf() (*http.Response, string, error) {
 	return resp, string(body), err
 }
 
-func TestAnExportIsOneDocument(t *testing.T) {
+func TestExport_IsOneDocument(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d, inMemory)
@@ -64,8 +64,9 @@ func TestAnExportIsOneDocument(t *testing.T) {
 	}
 }
 
-// What breaks on the way cuts the answer off: nobody takes half for the whole.
-func TestAnExportThatBreaksIsCutOff(t *testing.T) {
+// When the stream breaks, the gateway closes the connection, so that the client sees that
+// the document is incomplete.
+func TestExport_StreamBreaks_ClosesConnection(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	d.export = func(stream grpc.ServerStreamingServer[chatv1.ExportRecord]) error {

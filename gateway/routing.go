@@ -11,38 +11,20 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// matched returns the route that the mux chose.
-func (g *Gateway) matched(r *http.Request) *route {
+// matched returns the route that the mux chose, or nil for one that no contract has.
+func (t *table) matched(r *http.Request) *route {
 	pattern, ok := runtime.HTTPPattern(r.Context())
 	if !ok {
 		return nil
 	}
-	return g.table.routes[r.Method+" "+strings.ReplaceAll(pattern.String(), "=*}", "}")]
+	return t.routes[r.Method+" "+strings.ReplaceAll(pattern.String(), "=*}", "}")]
 }
 
-// routingError answers what no route took.
-func (g *Gateway) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler,
-	w http.ResponseWriter, r *http.Request, status int,
-) {
-	if _, probing := r.Context().Value(probeKey{}).(*probe); probing {
-		return
-	}
-	last := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-	// "{id}:verb" matches "{id}" too. No id holds a colon, so what follows one
-	// is a verb that does not exist, and not a method that is not allowed.
-	if status != http.StatusMethodNotAllowed || strings.Contains(last, ":") && !g.hasVerb(last) {
-		g.fail(w, r, fault.New(faultv1.Reason_REASON_ROUTE_NOT_FOUND, "no route has this path"))
-		return
-	}
-	allowed := g.allowed(r)
-	w.Header().Set("Allow", allowed)
-	g.fail(w, r, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "this path has %s", allowed))
-}
-
-// hasVerb tells whether any route ends in the verb of a path's last segment.
-func (g *Gateway) hasVerb(segment string) bool {
+// hasVerb reports whether any route ends with the verb of a path segment, such as
+// ":cancel" in "{id}:cancel".
+func (t *table) hasVerb(segment string) bool {
 	verb := segment[strings.LastIndexByte(segment, ':'):]
-	for _, r := range g.table.routes {
+	for _, r := range t.routes {
 		if strings.HasSuffix(r.pattern, verb) {
 			return true
 		}
@@ -50,22 +32,41 @@ func (g *Gateway) hasVerb(segment string) bool {
 	return strings.HasSuffix(uploadPattern, verb)
 }
 
-// headKey marks a HEAD request, which the routes see as GET.
+// routingError responds to a request that matches no route.
+func (a *rest) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler,
+	w http.ResponseWriter, r *http.Request, status int,
+) {
+	if _, probing := r.Context().Value(probeKey{}).(*probe); probing {
+		return
+	}
+	last := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	// "{id}:verb" matches "{id}" too. No id contains a colon, so the text after one is a
+	// verb. When no route has that verb, the path does not exist.
+	if status != http.StatusMethodNotAllowed || strings.Contains(last, ":") && !a.table.hasVerb(last) {
+		fail(w, r, fault.New(faultv1.Reason_REASON_ROUTE_NOT_FOUND, "no route has this path"))
+		return
+	}
+	allowed := a.allowed(r)
+	w.Header().Set("Allow", allowed)
+	fail(w, r, fault.New(faultv1.Reason_REASON_METHOD_NOT_ALLOWED, "this path has %s", allowed))
+}
+
+// headKey marks a HEAD request, which the mux handles as GET.
 type headKey struct{}
 
 type probeKey struct{}
 
-// probe asks the mux whether a route matches, without running it.
+// probe finds out whether a route matches, without calling its handler.
 type probe struct{ matched, streams bool }
 
-// allowed lists the methods that a path has.
-func (g *Gateway) allowed(r *http.Request) string {
+// allowed returns the methods of a path, for the Allow header.
+func (a *rest) allowed(r *http.Request) string {
 	var methods []string
 	for _, verb := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		p := &probe{}
-		asked := r.WithContext(context.WithValue(r.Context(), probeKey{}, p))
-		asked.Method = verb
-		g.rest.ServeHTTP(discard{}, asked)
+		attempt := r.WithContext(context.WithValue(r.Context(), probeKey{}, p))
+		attempt.Method = verb
+		a.mux.ServeHTTP(discard{}, attempt)
 		if !p.matched {
 			continue
 		}
@@ -77,7 +78,7 @@ func (g *Gateway) allowed(r *http.Request) string {
 	return strings.Join(methods, ", ")
 }
 
-// discard is an answer that nobody reads.
+// discard is a response writer that drops the response.
 type discard struct{}
 
 // Header implements [http.ResponseWriter].

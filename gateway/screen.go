@@ -6,30 +6,26 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/httpio"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// maxCredential bounds the Authorization header. Anything longer is refused
-// before anybody decodes it.
+// maxCredential bounds the Authorization header, in bytes. A longer one is refused before
+// it is decoded.
 const maxCredential = 8 << 10
 
-// maxParameters bounds the parameters of a query. A query with more is refused
-// before it is decoded.
-const maxParameters = 200
-
-// plainPath tells whether a path has one reading only. Two programs that read
-// "a//b", "a/%2e%2e/b", "a%2Fb" or "a;x/b" differently can be played against
-// each other, one checking a rule and the other serving the resource; no route
-// of ours needs any of them.
+// plainPath reports whether all programs read a path alike. Programs differ in how they
+// read "a//b", "a/%2e%2e/b", "a%2Fb" or "a;x/b". When one program checks a rule and another
+// one serves the resource, an attacker can use the difference. No route needs such paths.
 func plainPath(u *url.URL) bool {
 	if !utf8.ValidString(u.Path) || !strings.HasPrefix(u.Path, "/") {
 		return false
 	}
 	escaped := strings.ToLower(u.EscapedPath())
-	for _, doubtful := range []string{"//", ";", "\\", "%2e", "%2f", "%5c", "%3b", "%25"} {
-		if strings.Contains(escaped, doubtful) {
+	for _, ambiguous := range []string{"//", ";", "\\", "%2e", "%2f", "%5c", "%3b", "%25"} {
+		if strings.Contains(escaped, ambiguous) {
 			return false
 		}
 	}
@@ -41,11 +37,11 @@ func plainPath(u *url.URL) bool {
 	return strings.IndexFunc(u.Path, func(c rune) bool { return c < ' ' || c == 0x7f }) < 0
 }
 
-// screenQuery bounds a query, and refuses a credential in it: a query ends up in
-// logs and histories (RFC 9700 section 4.3.2).
+// screenQuery bounds a query, and refuses a credential in it, because logs and the
+// histories of browsers store queries (RFC 9700 section 4.3.2).
 func screenQuery(r *http.Request) *fault.Fault {
-	if strings.Count(r.URL.RawQuery, "&") >= maxParameters {
-		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "more than %d query parameters", maxParameters)
+	if strings.Count(r.URL.RawQuery, "&") >= httpio.MaxParameters {
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "more than %d query parameters", httpio.MaxParameters)
 	}
 	if !strings.Contains(r.URL.RawQuery, "=") {
 		return nil
@@ -54,21 +50,21 @@ func screenQuery(r *http.Request) *fault.Fault {
 	for _, name := range []string{"access_token", "accessToken", "authorization", "api_key", "apiKey", "token"} {
 		if query.Has(name) {
 			return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED,
-				"a credential belongs into the Authorization header, not into the query")
+				"send the credential in the Authorization header, not in the query")
 		}
 	}
 	return nil
 }
 
 const (
-	// ticketParam is the query parameter that holds a ticket.
+	// ticketParam is the query parameter for a ticket.
 	ticketParam = "ticket"
 	maxTicket   = 128
 )
 
 // takeTicket moves a ticket from the query of a run's events to the Authorization
-// header. A browser's EventSource can send no header. From here on the ticket is a
-// credential like any other: nothing logs it, traces it or puts it into an error.
+// header, because the EventSource of a browser cannot send headers. After that the ticket
+// is a credential like any other: it is in no log, trace or error.
 func takeTicket(r *http.Request) *fault.Fault {
 	if !strings.Contains(r.URL.RawQuery, ticketParam) || r.Method != http.MethodGet ||
 		!strings.HasPrefix(r.URL.Path, "/v1/runs/") || !strings.HasSuffix(r.URL.Path, "/events") {
@@ -92,8 +88,8 @@ func takeTicket(r *http.Request) *fault.Fault {
 	return nil
 }
 
-// screenCredential refuses a credential that is ambiguous or leaks. Two headers
-// are ambiguous: two readers may believe different ones.
+// screenCredential refuses ambiguous credentials, and credentials in places that leak.
+// Two headers are ambiguous, because two programs may use different ones.
 func screenCredential(r *http.Request) *fault.Fault {
 	values := r.Header.Values("Authorization")
 	if len(values) > 1 {
@@ -108,9 +104,10 @@ func screenCredential(r *http.Request) *fault.Fault {
 	return screenQuery(r)
 }
 
-// screenEncoding refuses headers that name an encoding twice, and a Connect GET whose
-// message is compressed. Of two headers we would believe the first and a service the
-// last, and who can call is asked only before a message that we see is compressed.
+// screenEncoding refuses two headers for the same encoding, and a compressed message in a
+// Connect GET. Of two headers the gateway would use the first and a service the last. Then
+// the gateway could take a compressed message for a plain one, and would not ask the
+// service whether the caller may make the call.
 func screenEncoding(r *http.Request) *fault.Fault {
 	for _, name := range encodingHeaders() {
 		if len(r.Header.Values(name)) > 1 {
@@ -128,7 +125,7 @@ func screenEncoding(r *http.Request) *fault.Fault {
 	return nil
 }
 
-// identityEncoding is the name of no compression at all.
+// identityEncoding is the name of the encoding without compression.
 const identityEncoding = "identity"
 
 // encodingHeaders are the headers that name how a message is compressed.
@@ -136,8 +133,8 @@ func encodingHeaders() []string {
 	return []string{"Content-Encoding", "Grpc-Encoding", "Connect-Content-Encoding"}
 }
 
-// isPacked reports whether a message may be compressed. It counts as compressed unless
-// every encoding header is empty or says identity.
+// isPacked reports whether a message may be compressed. It returns false only when every
+// encoding header is empty or identity.
 func isPacked(h http.Header) bool {
 	for _, name := range encodingHeaders() {
 		for _, encoding := range h.Values(name) {

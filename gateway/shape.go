@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// maxNesting is how deep the objects and arrays of a text of JSON may nest.
+	// maxNesting is how deep the objects and arrays of a JSON text may nest.
 	maxNesting = 64
-	// maxValues is how many values a text of JSON may hold. A value costs up to a
-	// thousand times as much to decode as a byte of text, and no contract needs
-	// more.
+	// maxValues is how many values a JSON text may have. Decoding a value costs up to a
+	// thousand times as much as decoding a byte of text, and no contract needs more
+	// values.
 	maxValues = 10_000
-	// maxPublicValues is the same for methods that anybody may call.
+	// maxPublicValues is the same for methods that need no credential.
 	maxPublicValues = 1_000
-	// maxNamed bounds how much of a field's name is repeated, in bytes.
+	// maxNamed bounds how much of the name of a field an error repeats, in bytes.
 	maxNamed = 100
 )
 
-// mostValues is how many values the method's message may hold as JSON.
+// mostValues returns how many values the message of the method may have as JSON.
 func (m *method) mostValues() int {
 	if m.public {
 		return maxPublicValues
@@ -29,9 +29,8 @@ func (m *method) mostValues() int {
 	return maxValues
 }
 
-// checkShape refuses a text of JSON that nests too deep or holds too many values.
-// It reads the text once and allocates nothing. It leaves it to the decoder to
-// refuse text that is not JSON.
+// checkShape refuses a JSON text that nests too deep or has too many values. It reads the
+// text once and allocates nothing. The decoder refuses text that is not JSON.
 func checkShape(text []byte, most int) *fault.Fault {
 	var name []byte // of the field of the outermost object
 	depth, values := 0, 1
@@ -55,14 +54,14 @@ func checkShape(text []byte, most int) *fault.Fault {
 			return fault.Invalid(nameOf(name), "nests deeper than %d levels", maxNesting)
 		}
 		if values > most {
-			return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the body holds more than %d values", most)
+			return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the body has more than %d values", most)
 		}
 	}
 	return nil
 }
 
-// nameOf shortens a field's name, which the client chose, so that a response
-// may repeat it.
+// nameOf shortens the name of a field, which the client chose, so that an error can repeat
+// it.
 func nameOf(name []byte) string {
 	return cmp.Or(strings.ToValidUTF8(string(name[:min(len(name), maxNamed)]), ""), "body")
 }

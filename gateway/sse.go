@@ -21,49 +21,59 @@ import (
 )
 
 const (
-	// pingInterval is the longest silence of a stream: proxies close what says
-	// nothing.
+	// pingInterval is the longest time in which a stream sends nothing. Proxies close
+	// connections on which nothing is sent.
 	pingInterval = 15 * time.Second
-	// readerTimeout cuts a reader that takes nothing.
-	readerTimeout = 30 * time.Second
-	// eventsAhead is how many events wait between the service and a reader.
+	// eventsAhead is how many events are queued between the service and a reader.
 	eventsAhead = 16
-	// runFinished is the header by which a service says that the run has ended
-	// and the reader has seen all of it.
+	// runFinished is the header with which a service reports that the run has finished
+	// and the reader has received all of its events.
 	runFinished = "x-gatehouse-run-finished"
 )
 
 // eventStream is what the generated clients return for a stream of events.
 type eventStream = grpc.ServerStreamingClient[chatv1.RunEvent]
 
-// sendMessage serves POST …/messages:stream.
-func (g *Gateway) sendMessage(mux *runtime.ServeMux) runtime.HandlerFunc {
-	client := chatv1.NewConversationServiceClient(g.chat.conn)
-	return g.events(mux, func(ctx context.Context, r *http.Request, params map[string]string) (eventStream, error) {
-		req := &chatv1.SendMessageRequest{}
-		x := exchangeOf(ctx)
-		if err := (protojson.UnmarshalOptions{}).Unmarshal(x.body, req); err != nil {
-			return nil, explain(g.matched(r), x.body)
-		}
-		req.ConversationId = params["conversation_id"]
-		return client.SendMessage(ctx, req)
-	})
+// eventStreams serves the REST routes that send run events as text/event-stream.
+type eventStreams struct {
+	mux     *runtime.ServeMux
+	table   *table
+	conn    grpc.ClientConnInterface // to chat
+	streams *streams
+	clock   clock.Clock
 }
 
-// watchRun serves GET /v1/runs/{run_id}/events.
-func (g *Gateway) watchRun(mux *runtime.ServeMux) runtime.HandlerFunc {
-	client := chatv1.NewRunServiceClient(g.chat.conn)
-	return g.events(mux, func(ctx context.Context, r *http.Request, params map[string]string) (eventStream, error) {
-		after, err := position(r)
-		if err != nil {
-			return nil, err
-		}
-		return client.WatchRun(ctx, &chatv1.WatchRunRequest{RunId: params["run_id"], AfterSeq: after})
-	})
+// routes returns the handlers by verb and pattern.
+func (s *eventStreams) routes() map[string]runtime.HandlerFunc {
+	return map[string]runtime.HandlerFunc{
+		"POST /v1/conversations/{conversation_id}/messages:stream": s.serve(s.sendMessage),
+		"GET /v1/runs/{run_id}/events":                             s.serve(s.watchRun),
+	}
 }
 
-// position is where a reader wants to go on. The header wins: EventSource sends
-// it when it reconnects to an URL that still holds the first position.
+// sendMessage opens the stream of POST …/messages:stream.
+func (s *eventStreams) sendMessage(ctx context.Context, r *http.Request, params map[string]string) (eventStream, error) {
+	req := &chatv1.SendMessageRequest{}
+	x := exchangeOf(ctx)
+	if err := (protojson.UnmarshalOptions{}).Unmarshal(x.body, req); err != nil {
+		return nil, explain(s.table.matched(r), x.body)
+	}
+	req.ConversationId = params["conversation_id"]
+	return chatv1.NewConversationServiceClient(s.conn).SendMessage(ctx, req)
+}
+
+// watchRun opens the stream of GET /v1/runs/{run_id}/events.
+func (s *eventStreams) watchRun(ctx context.Context, r *http.Request, params map[string]string) (eventStream, error) {
+	after, err := position(r)
+	if err != nil {
+		return nil, err
+	}
+	return chatv1.NewRunServiceClient(s.conn).WatchRun(ctx, &chatv1.WatchRunRequest{RunId: params["run_id"], AfterSeq: after})
+}
+
+// position returns the number of the event after which a reader resumes. The header
+// has priority: EventSource sends it when it reconnects to a URL that still has the
+// first position.
 func position(r *http.Request) (int32, error) {
 	name, text := "Last-Event-ID", r.Header.Get("Last-Event-ID")
 	if text == "" {
@@ -85,56 +95,56 @@ func position(r *http.Request) (int32, error) {
 // openEvents opens the stream of a request at the service.
 type openEvents func(ctx context.Context, r *http.Request, params map[string]string) (eventStream, error)
 
-// events serves any stream of run events as text/event-stream.
+// serve returns the handler of a stream of run events.
 //
-// The service accepts the reader by a header of its own, or by its first event.
-// Until then a failure is a problem with its own status. Afterwards there are
-// no errors: a stream that breaks ends without its terminal event, and the
-// client comes back with Last-Event-ID. When the client leaves, only the call
-// to the service ends: a run outlives its readers.
-func (g *Gateway) events(mux *runtime.ServeMux, open openEvents) runtime.HandlerFunc {
+// The service accepts the reader by a header of its own, or by its first event. Before
+// that, a failure is a problem with its own status. Afterwards the gateway reports no
+// errors: a stream that breaks ends without its terminal event, and the client resumes
+// with Last-Event-ID. When the client disconnects, only the call to the service ends.
+// The run continues without readers.
+func (s *eventStreams) serve(open openEvents) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		leave, refused := g.openStream(r)
-		if refused != nil {
-			g.fail(w, r, refused)
+		ctx, leave, err := s.streams.enter(r)
+		if err != nil {
+			fail(w, r, err)
 			return
 		}
 		defer leave()
-		ctx, cancel := g.untilDrain(r.Context())
+		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		x := exchangeOf(ctx)
-		ctx, err := runtime.AnnotateContext(ctx, mux, r, x.method.fullName, runtime.WithHTTPPathPattern(x.route))
+		ctx, err = runtime.AnnotateContext(ctx, s.mux, r, x.method.fullName, runtime.WithHTTPPathPattern(x.route))
 		if err != nil {
-			g.fail(w, r, err)
+			fail(w, r, err)
 			return
 		}
 		feed, header, err := startFeed(ctx, cancel, func() (eventStream, error) { return open(ctx, r, params) })
 		serviceHeaders(w.Header(), header)
 		if err != nil {
-			g.fail(w, r, drainError(ctx, err))
+			fail(w, r, drainError(ctx, err))
 			return
 		}
 		defer feed.close()
-		// A stream stays open for long, and its request is needed no more.
+		// The stream may stay open for long and does not need its request again.
 		x.release()
 		x.body, r.Body = nil, http.NoBody
 		if feed.finished && feed.ended() {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		g.copyEvents(ctx, w, feed)
+		s.copyEvents(ctx, w, feed)
 	}
 }
 
-// copyEvents writes events until the feed ends, the reader leaves, or the
-// gateway stops.
-func (g *Gateway) copyEvents(ctx context.Context, w http.ResponseWriter, feed *feed) {
-	out := newEventWriter(w, g.readerTimeout)
+// copyEvents writes events until the feed ends, the reader disconnects, or the gateway
+// stops.
+func (s *eventStreams) copyEvents(ctx context.Context, w http.ResponseWriter, feed *feed) {
+	out := newEventWriter(w, s.streams.readerTimeout)
 	defer out.release()
 	if out.open() != nil {
 		return
 	}
-	ping := g.deps.Clock.NewTimer(pingInterval)
+	ping := s.clock.NewTimer(pingInterval)
 	defer ping.Stop()
 	for {
 		var err error
@@ -165,10 +175,9 @@ type feed struct {
 	cancel   context.CancelFunc
 }
 
-// startFeed opens a stream and waits until the service has accepted it. It
-// returns the headers of the service in either case. They do not mean that the
-// stream was accepted: a refusal has headers too, such as the caller's rate
-// limit.
+// startFeed opens a stream and waits until the service has accepted it. It returns the
+// headers of the service in either case. Headers alone do not mean that the stream was
+// accepted: a refusal has headers too, such as the caller's rate limit.
 func startFeed(ctx context.Context, cancel context.CancelFunc, open func() (eventStream, error)) (*feed, metadata.MD, error) {
 	stream, err := open()
 	if err != nil {
@@ -176,7 +185,7 @@ func startFeed(ctx context.Context, cancel context.CancelFunc, open func() (even
 	}
 	header, err := stream.Header()
 	if err != nil {
-		return nil, nil, err //nolint:wrapcheck // a status, which fault.From understands
+		return nil, nil, err
 	}
 	f := &feed{finished: len(header.Get(runFinished)) > 0, events: make(chan *chatv1.RunEvent, eventsAhead), cancel: cancel}
 	if len(header.Get(rpcserver.MetadataStreamAccepted)) == 0 {
@@ -185,7 +194,7 @@ func startFeed(ctx context.Context, cancel context.CancelFunc, open func() (even
 		case errors.Is(err, io.EOF):
 			return nil, header, fault.New(faultv1.Reason_REASON_INTERNAL, "an internal error occurred")
 		case err != nil:
-			return nil, header, err //nolint:wrapcheck // as above
+			return nil, header, err
 		}
 		f.events <- first // its buffer is empty
 	}
@@ -198,7 +207,7 @@ func (f *feed) receive(ctx context.Context, stream eventStream) {
 	for {
 		event, err := stream.Recv()
 		if err != nil {
-			return // its end or its break: to the reader they are the same
+			return // the stream ended or broke, which a reader sees alike
 		}
 		select {
 		case f.events <- event:
@@ -208,19 +217,16 @@ func (f *feed) receive(ctx context.Context, stream eventStream) {
 	}
 }
 
-// ended waits for the feed's end, and tells whether it came before any event.
+// ended waits for an event or for the end of the feed. It reports whether the feed
+// ended.
 func (f *feed) ended() bool {
 	_, more := <-f.events
 	return !more
 }
 
-// close ends the call and waits until nothing of it is left.
+// close ends the call and waits for its goroutine.
 func (f *feed) close() {
 	f.cancel()
-	for range f.events { // drained for its end
+	for range f.events { // until the goroutine closes it
 	}
 }
-
-// socketDeadline is when a write must have happened. Sockets run on the
-// machine's time, whatever clock the gateway was given.
-func socketDeadline(d time.Duration) time.Time { return clock.System().Now().Add(d) }

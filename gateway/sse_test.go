@@ -5,13 +5,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -53,7 +51,7 @@ func block(t *testing.T, r *bufio.Reader) string {
 	}
 }
 
-func TestEventsToTheLetter(t *testing.T) {
+func TestEvents_Format(t *testing.T) {
 	t.Parallel()
 	arguments, err := structpb.NewStruct(map[string]any{"b": 1, "a": "<&> \u2028 ✓"})
 	if err != nil {
@@ -114,7 +112,7 @@ func compactJSON(t *testing.T, event *chatv1.RunEvent) string {
 	return out.String()
 }
 
-func TestEventsResume(t *testing.T) {
+func TestEvents_Resume(t *testing.T) {
 	t.Parallel()
 	d := &double{watch: func(req *chatv1.WatchRunRequest, stream watchStream) error {
 		switch {
@@ -162,7 +160,7 @@ func TestEventsResume(t *testing.T) {
 	}
 }
 
-func TestEventsRefusals(t *testing.T) {
+func TestEvents_InvalidRequests_AreRefused(t *testing.T) {
 	t.Parallel()
 	d := &double{
 		send: func(*chatv1.SendMessageRequest, watchStream) error {
@@ -192,7 +190,7 @@ func TestEventsRefusals(t *testing.T) {
 	}
 }
 
-func TestEventsPing(t *testing.T) {
+func TestEvents_Ping(t *testing.T) {
 	t.Parallel()
 	proceed := make(chan struct{})
 	d := &double{watch: func(_ *chatv1.WatchRunRequest, stream watchStream) error {
@@ -205,7 +203,7 @@ func TestEventsPing(t *testing.T) {
 	h := start(t, d, inMemory)
 	_, events := h.open("GET", "/v1/runs/run/events", "")
 	if got := block(t, events); got != "retry: 1000\n" {
-		t.Errorf("first came %q", got)
+		t.Errorf("the first block is %q", got)
 	}
 	for range 3 {
 		if err := h.clock.WaitForTimers(t.Context(), 1); err != nil {
@@ -213,17 +211,17 @@ func TestEventsPing(t *testing.T) {
 		}
 		h.clock.Advance(15 * time.Second)
 		if got := block(t, events); got != ": ping\n" {
-			t.Errorf("after 15 s of silence came %q", got)
+			t.Errorf("after 15 s without events, the block is %q", got)
 		}
 	}
 	close(proceed)
 	if got := block(t, events); !strings.HasPrefix(got, "id: 1\nevent: run.completed\n") {
-		t.Errorf("then came %q", got)
+		t.Errorf("the next block is %q", got)
 	}
 }
 
-// S72: hanging up ends what was asked for and nothing else.
-func TestDisconnectEndsTheCallAndNothingElse(t *testing.T) {
+// S72: when a client disconnects, only its call ends.
+func TestEvents_Disconnect_EndsOnlyTheCall(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
 	d := &double{watch: func(_ *chatv1.WatchRunRequest, stream watchStream) error {
@@ -241,14 +239,14 @@ func TestDisconnectEndsTheCallAndNothingElse(t *testing.T) {
 		t.Errorf("%d streams open, want 1", got)
 	}
 	response.Body.Close()
-	_ = within(t, ended, "the end of the call") // canceled, as every call that is left
+	_ = within(t, ended, "the end of the call") // canceled, as every call that its client leaves
 	h.eventually("the gauge to fall", func() bool { return h.gauge() == 0 })
 	if a := h.call("GET", "/v1/me", ""); a.StatusCode != 200 {
 		t.Errorf("afterwards %d", a.StatusCode)
 	}
 }
 
-func TestUpstreamDiesInAStream(t *testing.T) {
+func TestEvents_ServiceDies_StreamEnds(t *testing.T) {
 	t.Parallel()
 	d := &double{watch: func(_ *chatv1.WatchRunRequest, stream watchStream) error {
 		if err := accept(stream); err != nil {
@@ -266,108 +264,7 @@ func TestUpstreamDiesInAStream(t *testing.T) {
 	}
 }
 
-// A reader that takes nothing must not hold on to the call that feeds it.
-func TestS59SlowReaderIsCut(t *testing.T) {
-	t.Parallel()
-	ended := make(chan struct{})
-	d := &double{watch: func(_ *chatv1.WatchRunRequest, stream watchStream) error {
-		defer close(ended)
-		if err := accept(stream); err != nil {
-			return err
-		}
-		text := strings.Repeat("x", 64<<10)
-		for seq := int32(1); ; seq++ {
-			if err := stream.Send(delta(seq, text)); err != nil {
-				return err
-			}
-		}
-	}}
-	h := start(t, d, inMemory, impatient(100*time.Millisecond))
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := fmt.Fprintf(conn, "GET /v1/runs/run/events HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	within(t, ended, "the slow reader to be cut")
-}
-
-func TestStopEndsStreamsAndFinishesTheRest(t *testing.T) {
-	t.Parallel()
-	d := &double{watch: func(_ *chatv1.WatchRunRequest, stream watchStream) error {
-		if err := accept(stream); err != nil {
-			return err
-		}
-		<-stream.Context().Done()
-		return stream.Context().Err()
-	}}
-	h := start(t, d)
-	_, events := h.open("GET", "/v1/runs/run/events", "")
-	block(t, events)
-	h.stop()
-	if rest, err := events.ReadString(0); err == nil || rest != "" || err.Error() != "EOF" {
-		t.Errorf("the stream ended with %q, %v; want a clean end without an event", rest, err)
-	}
-	if err := within(t, h.done, "the gateway to stop"); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestS59OpenStreamsAreBounded(t *testing.T) {
-	t.Parallel()
-	d := &double{watch: func(_ *chatv1.WatchRunRequest, stream watchStream) error {
-		if err := accept(stream); err != nil {
-			return err
-		}
-		<-stream.Context().Done()
-		return nil
-	}}
-	h := start(t, d, inMemory, limited)
-	for range 100 {
-		_, events := h.open("GET", "/v1/runs/run/events", "", "Authorization", "Bearer one")
-		block(t, events)
-	}
-	a := h.call("GET", "/v1/runs/run/events", "", "Authorization", "Bearer one")
-	if a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {
-		t.Errorf("stream 101: %d %s", a.StatusCode, a.body)
-	}
-	_, events := h.open("GET", "/v1/runs/run/events", "", "Authorization", "Bearer two")
-	block(t, events)
-}
-
-// gauge is how many streams the gateway says are open.
-func (h *harness) gauge() int64 {
-	var data metricdata.ResourceMetrics
-	if err := h.reader.Collect(h.t.Context(), &data); err != nil {
-		h.t.Fatal(err)
-	}
-	for _, scope := range data.ScopeMetrics {
-		for _, m := range scope.Metrics {
-			if sum, ok := m.Data.(metricdata.Sum[int64]); ok && m.Name == "gatehouse_streams_open" {
-				return sum.DataPoints[0].Value
-			}
-		}
-	}
-	return 0
-}
-
-// eventually polls for what no event announces.
-func (h *harness) eventually(what string, holds func() bool) {
-	h.t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.After(patience); !holds(); {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			h.t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-func TestAStreamSaysThatItHasNoHead(t *testing.T) {
+func TestEvents_Head_IsNotAllowed(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	for _, method := range []string{"OPTIONS", "HEAD", "PUT"} {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -10,26 +11,30 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gatehouse/gatehouse/platform/clock"
 )
 
 const scopeName = "github.com/gatehouse/gatehouse/gateway"
 
-// durationBuckets are those that OpenTelemetry advises for
+// durationBuckets are the buckets that OpenTelemetry recommends for
 // http.server.request.duration, in seconds.
 //
 //nolint:gochecknoglobals // a constant table
 var durationBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 
-// telemetry holds the gateway's instruments.
+// telemetry traces, measures and logs requests.
 type telemetry struct {
 	tracer     trace.Tracer
 	propagator propagation.TraceContext
 	duration   metric.Float64Histogram
 	streams    metric.Int64UpDownCounter
+	log        *slog.Logger
+	clock      clock.Clock
 }
 
-func newTelemetry(tracer trace.TracerProvider, meters metric.MeterProvider) (*telemetry, error) {
-	meter := meters.Meter(scopeName)
+func newTelemetry(deps Deps) (*telemetry, error) {
+	meter := deps.Meter.Meter(scopeName)
 	duration, err := meter.Float64Histogram("http.server.request.duration", metric.WithUnit("s"),
 		metric.WithDescription("Duration of HTTP server requests."),
 		metric.WithExplicitBucketBoundaries(durationBuckets...))
@@ -37,30 +42,30 @@ func newTelemetry(tracer trace.TracerProvider, meters metric.MeterProvider) (*te
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	streams, err := meter.Int64UpDownCounter("gatehouse_streams_open", metric.WithUnit("{stream}"),
-		metric.WithDescription("Streams that clients hold open."))
+		metric.WithDescription("Open streams of clients."))
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	return &telemetry{tracer: tracer.Tracer(scopeName), duration: duration, streams: streams}, nil
+	return &telemetry{
+		tracer: deps.Tracer.Tracer(scopeName), duration: duration, streams: streams, log: deps.Log, clock: deps.Clock,
+	}, nil
 }
 
-// observe traces, measures and logs each request, also one that ends in a
+// observe is a link that traces, measures and logs each request, also one that ends in a
 // panic.
-func (g *Gateway) observe(next http.Handler) http.Handler {
+func (t *telemetry) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := g.telemetry.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-		ctx, span := g.telemetry.tracer.Start(ctx, methodName(r.Method), trace.WithSpanKind(trace.SpanKindServer))
+		ctx := t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx, span := t.tracer.Start(ctx, methodName(r.Method), trace.WithSpanKind(trace.SpanKindServer))
 		rec := &recorder{ResponseWriter: w}
 		r = r.WithContext(ctx)
-		defer func() {
-			g.finish(rec, r, span)
-		}()
+		defer func() { t.finish(rec, r, span) }()
 		next.ServeHTTP(rec, r)
 	})
 }
 
-// finish closes the books on one request.
-func (g *Gateway) finish(rec *recorder, r *http.Request, span trace.Span) {
+// finish records the outcome of a request.
+func (t *telemetry) finish(rec *recorder, r *http.Request, span trace.Span) {
 	x := exchangeOf(r.Context())
 	if rec.status == 0 {
 		rec.status = http.StatusOK
@@ -68,7 +73,7 @@ func (g *Gateway) finish(rec *recorder, r *http.Request, span trace.Span) {
 			rec.status = statusClientGone
 		}
 	}
-	elapsed := g.deps.Clock.Now().Sub(x.start)
+	elapsed := t.clock.Now().Sub(x.start)
 	attributes := []attribute.KeyValue{
 		attribute.String("http.request.method", methodName(r.Method)),
 		attribute.String("url.scheme", schemeOf(r)),
@@ -88,12 +93,12 @@ func (g *Gateway) finish(rec *recorder, r *http.Request, span trace.Span) {
 	span.SetAttributes(attributes...)
 	span.SetAttributes(attribute.String("gatehouse.request.id", x.requestID))
 	span.End()
-	g.telemetry.duration.Record(r.Context(), elapsed.Seconds(), metric.WithAttributes(attributes...))
-	g.logRequest(r, rec, x, elapsed)
+	t.duration.Record(r.Context(), elapsed.Seconds(), metric.WithAttributes(attributes...))
+	t.logRequest(r, rec, x, elapsed)
 }
 
-// methodName keeps the methods that metrics are named after few: a client may
-// send any word.
+// methodName returns the HTTP method for names of metrics. It returns one name for all
+// unknown methods, because a client may send any word.
 func methodName(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
@@ -111,5 +116,5 @@ func schemeOf(r *http.Request) string {
 	return "http"
 }
 
-// milliseconds is how durations show in the log.
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 } //nolint:mnd // µs in a ms
+// milliseconds returns a duration as the log shows it.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

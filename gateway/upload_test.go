@@ -44,7 +44,7 @@ func form(t *testing.T, parts ...part) (body, contentType string) {
 	return out.String(), w.FormDataContentType()
 }
 
-// S61: of a file's path only its last name is kept.
+// S61: only the last part of a file's path is kept.
 func TestUpload(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
@@ -65,8 +65,8 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-// S52: files without end.
-func TestUploadRefusals(t *testing.T) {
+// S52: endless files.
+func TestUpload_InvalidForms_AreRefused(t *testing.T) {
 	t.Parallel()
 	h := start(t, &double{}, inMemory)
 	file := part{name: "file", fileName: "a.txt", body: "text"}
@@ -84,7 +84,7 @@ func TestUploadRefusals(t *testing.T) {
 		{name: "a field behind the file", parts: []part{file, {name: "title", body: "t"}}, status: 400, want: `"field":"title"`},
 		{name: "two files", parts: []part{file, file}, status: 400, want: `"field":"file"`},
 		{name: "a title without end", parts: []part{{name: "title", body: strings.Repeat("t", 5000)}, file}, status: 400, want: `"field":"title"`},
-		{name: "a form that was cut", parts: []part{file}, cut: 20, status: 400, want: `"field":"file"`},
+		{name: "an incomplete form", parts: []part{file}, cut: 20, status: 400, want: `"field":"file"`},
 		{name: "no boundary", parts: []part{file}, header: "multipart/form-data", status: 400, want: `"field":"file"`},
 		{name: "a title that is not UTF-8", parts: []part{{name: "title", body: "caf\xe9"}, file}, status: 400, want: `"field":"title"`},
 		{name: "a content type that is not UTF-8", parts: []part{{name: "contentType", body: "\xff"}, file}, status: 400, want: `"field":"contentType"`},

@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -16,27 +18,65 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 const (
-	// maxAnswer admits the largest answer that a service gives over REST: the
-	// extracted text of a document.
-	maxAnswer = UploadLimit + 1<<20
-	// redial bounds how long a service that came back stays unnoticed.
+	// maxResponse is the largest response of a service over REST, in bytes: the extracted
+	// text of a document.
+	maxResponse = UploadLimit + 1<<20
+	// redial bounds how long the gateway waits before it tries to reach a service again.
 	redial = 2 * time.Second
 	// dialTimeout bounds one attempt to reach a service.
 	dialTimeout = 3 * time.Second
-	// pingTimeout is how long a service may take to answer a ping.
+	// pingTimeout is how long a service may take to respond to a ping.
 	pingTimeout = 10 * time.Second
 )
 
-// upstream is one service behind the gateway, reached in two ways over the
-// same dialer: by generated clients for REST and SSE, and by raw HTTP/2 for
-// the protocols that are passed through.
+// upstreams are the services behind the gateway.
+type upstreams struct {
+	byName map[string]*upstream // auth, management, chat
+}
+
+func newUpstreams(deps Deps) (*upstreams, error) {
+	u := &upstreams{byName: map[string]*upstream{}}
+	for name, peer := range map[string]rpcclient.Peer{"auth": deps.Auth, "management": deps.Management, "chat": deps.Chat} {
+		up, err := newUpstream(peer, deps.Tokens)
+		if err != nil {
+			return nil, errors.Join(err, u.close())
+		}
+		u.byName[name] = up
+	}
+	return u, nil
+}
+
+func (u *upstreams) close() error {
+	var problems []error
+	for _, up := range u.byName {
+		problems = append(problems, up.close())
+	}
+	return errors.Join(problems...)
+}
+
+// register adds the generated REST routes of every public service to a mux.
+func (u *upstreams) register(mux *runtime.ServeMux) error {
+	for _, s := range publicServices() {
+		if s.register == nil {
+			continue // none of its RPCs has a REST route
+		}
+		// The handlers close the connection when this context ends. But the gateway closes
+		// it itself.
+		if err := s.register(context.Background(), mux, u.byName[s.backend].conn); err != nil { //nolint:forbidigo // it must not end
+			return fmt.Errorf("register %s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// upstream is one service behind the gateway. Both of its connections use the same
+// dialer: conn is for the generated clients of REST and SSE, raw is for the calls that
+// are passed through as HTTP/2.
 type upstream struct {
 	peer       rpcclient.Peer
 	tokens     rpcclient.TokenSource
@@ -49,12 +89,12 @@ func newUpstream(peer rpcclient.Peer, tokens rpcclient.TokenSource) (*upstream, 
 	u := &upstream{peer: peer, tokens: tokens}
 	params := backoff.DefaultConfig
 	params.BaseDelay, params.MaxDelay = 100*time.Millisecond, redial
-	conn, err := grpc.NewClient("passthrough:///"+peer.Name, //nolint:forbidigo // it forwards others' calls, with their deadlines and retries
+	conn, err := grpc.NewClient("passthrough:///"+peer.Name, //nolint:forbidigo // it forwards the calls of clients, with their deadlines and retries
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return peer.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: params, MinConnectTimeout: dialTimeout}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: connectionTimeout, Timeout: pingTimeout}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxResponse)),
 		grpc.WithUnaryInterceptor(u.unary),
 		grpc.WithStreamInterceptor(u.stream),
 	)
@@ -68,7 +108,7 @@ func newUpstream(peer rpcclient.Peer, tokens rpcclient.TokenSource) (*upstream, 
 		Protocols:          protocols,
 		DisableCompression: true,
 		IdleConnTimeout:    idleTimeout,
-		// Not more often than the services allow, which would close on us.
+		// Not more often than the services allow; they would close the connection.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: connectionTimeout, PingTimeout: pingTimeout},
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -87,16 +127,15 @@ func (u *upstream) close() error {
 	return nil
 }
 
-// credentials are the metadata that only the gateway may set: its own token,
-// by which the service believes the rest, and where the request came from.
+// credentials returns the metadata that only the gateway may set: its own token, because
+// of which the service trusts the rest, and the origin of the request.
 func (u *upstream) credentials(ctx context.Context) (map[string]string, error) {
 	token, err := u.tokens.Token(ctx, u.peer.Name)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE, "the service cannot be reached now").
-			WithRetryAfter(time.Second)
+		return nil, unreachable(err)
 	}
 	x := exchangeOf(ctx)
 	out := map[string]string{
@@ -144,15 +183,4 @@ func (u *upstream) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.C
 		return nil, err
 	}
 	return open(ctx, desc, cc, name, opts...)
-}
-
-// printable cuts a text of the client's down to what metadata may hold.
-func printable(s string) string {
-	out := make([]byte, 0, min(len(s), maxLogged))
-	for i := 0; i < len(s) && len(out) < maxLogged; i++ {
-		if s[i] >= ' ' && s[i] < 0x7f {
-			out = append(out, s[i])
-		}
-	}
-	return string(out)
 }

@@ -1,18 +1,25 @@
 package surface_test
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/erasure"
-	chaterasure "github.com/gatehouse/gatehouse/services/chat/erasure"
+	"github.com/gatehouse/gatehouse/services/chat"
 	chatmigrations "github.com/gatehouse/gatehouse/services/chat/migrations"
-	managementerasure "github.com/gatehouse/gatehouse/services/management/erasure"
+	"github.com/gatehouse/gatehouse/services/management"
 	managementmigrations "github.com/gatehouse/gatehouse/services/management/migrations"
 )
 
@@ -25,14 +32,51 @@ func erase(t *testing.T, i *inprocess.Installation, e erasure.Erasure) {
 	t.Helper()
 	for range 2 { // twice, as the feed does
 		for name, do := range map[string]error{
-			"chat":       chaterasure.NewStore(i.Database.Open(t, chatmigrations.Role)).Erase(t.Context(), e),
-			"management": managementerasure.NewStore(i.Database.Open(t, managementmigrations.Role)).Erase(t.Context(), e),
+			"chat":       chatService(t, i).Erase(t.Context(), e),
+			"management": managementService(t, i).Erase(t.Context(), e),
 		} {
 			if do != nil {
 				t.Fatalf("%s: %v", name, do)
 			}
 		}
 	}
+}
+
+// noErasures is an empty feed of erasures.
+func noErasures(context.Context, time.Time, string) ([]erasure.Erasure, string, error) { return nil, "", nil }
+
+// managementService returns a service on the installation's database, without its peers.
+func managementService(t *testing.T, i *inprocess.Installation) *management.Service {
+	t.Helper()
+	service, err := management.New(management.Deps{
+		DB: i.Database.Open(t, managementmigrations.Role), SecretKey: make([]byte, 32),
+		Erasures: noErasures, Chat: struct{ grpc.ClientConnInterface }{}, Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
+}
+
+// chatService returns a service on the installation's database, without its peers.
+func chatService(t *testing.T, i *inprocess.Installation) *chat.Service {
+	t.Helper()
+	authorizer, err := authz.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := struct{ grpc.ClientConnInterface }{}
+	service, err := chat.New(chat.Config{
+		SecretKey: i.Database.SecretKey, Model: "local/extractive", Embedder: "local/hash-ngram-v1", Uploads: t.TempDir(),
+	}, chat.Deps{
+		DB: i.Database.Open(t, chatmigrations.Role), Management: peer, Auth: peer, Erasures: noErasures, Authorizer: authorizer,
+		Clock: clock.System(), Log: slog.New(slog.DiscardHandler),
+		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
 }
 
 // rows counts the rows of each tenant table that a condition holds of.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,7 +20,6 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
-	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 	"github.com/gatehouse/gatehouse/services/chat/engine/modelstub"
 )
 
@@ -55,7 +55,7 @@ func TestARequestWithAnIdempotencyKeyIsCarriedOutOnce(t *testing.T) {
 	for _, m := range remembered {
 		message := requests[string(m.Descriptor.Name())]
 		if message == nil {
-			t.Errorf("%s: valid() makes no request of it", m.FullMethod)
+			t.Errorf("%s: neither a fixture nor valid() has a request of it", m.FullMethod)
 			continue
 		}
 		once(t, i, operator, m, message)
@@ -68,12 +68,10 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 	t.Helper()
 	collection := i.Create(t, s, "/v1/collections", map[string]string{"displayName": "One"})
 	conversation := i.Create(t, s, "/v1/conversations", map[string]string{"title": "One"})
-	assistant := i.Create(t, s, "/v1/assistants", map[string]string{"displayName": "One"})
-	inprocess.Decode(t, i.Request(t, s, http.MethodDelete, "/v1/assistants/"+assistant, nil), &struct{}{})
 	var started struct{ Run struct{ ID string } }
 	inprocess.Decode(t, i.Request(t, s, http.MethodPost, "/v1/conversations/"+conversation+"/messages",
 		map[string]string{"content": "Talk."}), &started)
-	return map[string]proto.Message{
+	requests := map[string]proto.Message{
 		"AddMember": &authv1.AddMemberRequest{
 			OrganizationId: s.OrganizationID, UserId: member.UserID, Roles: []string{"viewer"},
 		},
@@ -83,34 +81,25 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 		"CreateInvitation": &authv1.CreateInvitationRequest{
 			OrganizationId: s.OrganizationID, Email: "new@example.com", Roles: []string{"viewer"},
 		},
-		"CreateRole": &authv1.CreateRoleRequest{
-			OrganizationId: s.OrganizationID, Role: &authv1.Role{DisplayName: "New", Permissions: []string{"chat.read"}},
-		},
-		"CreatePublishableKey": &authv1.CreatePublishableKeyRequest{
-			PublishableKey: &authv1.PublishableKey{DisplayName: "New", Origins: []string{"https://www.example.com"}},
-		},
-		"CreateServiceAccount": &authv1.CreateServiceAccountRequest{
-			OrganizationId: s.OrganizationID, ServiceAccount: &authv1.ServiceAccount{DisplayName: "New", Roles: []string{"viewer"}},
-		},
 		"CreateOrganization": &authv1.CreateOrganizationRequest{Organization: &authv1.Organization{DisplayName: "New"}},
 		// After ChangePassword, in the order of names.
 		"ChangeEmail": &authv1.ChangeEmailRequest{
 			NewEmail: "other@example.com", Password: "another " + inprocess.AdminPassword,
 		},
 		"UndeleteOrganization": &authv1.UndeleteOrganizationRequest{Id: deletedOrganization(t, i, s)},
-		"CreateConversation":   &chatv1.CreateConversationRequest{Conversation: &chatv1.Conversation{Title: "New"}},
 		"CreateUser":           &authv1.CreateUserRequest{Email: "made@example.com", Password: "another " + inprocess.AdminPassword},
 		"CancelRun":            &chatv1.CancelRunRequest{Id: started.Run.ID},
-		"CreateCollection":     &knowledgev1.CreateCollectionRequest{Collection: &knowledgev1.Collection{DisplayName: "New"}},
 		"CreateDocument": &knowledgev1.CreateDocumentRequest{
 			CollectionId: collection, Title: "New", Content: "Some text.", ContentType: "text/plain",
 		},
 		"UploadDocument": &knowledgev1.UploadDocumentRequest{Part: &knowledgev1.UploadDocumentRequest_Header_{
 			Header: &knowledgev1.UploadDocumentRequest_Header{CollectionId: collection},
 		}},
-		"CreateAssistant":   &managementv1.CreateAssistantRequest{Assistant: &managementv1.Assistant{DisplayName: "New"}},
-		"UndeleteAssistant": &managementv1.UndeleteAssistantRequest{Id: assistant},
 	}
+	for _, f := range fixtures(t) {
+		maps.Copy(requests, f.repeated(t, i, s))
+	}
+	return requests
 }
 
 func deletedOrganization(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
@@ -134,24 +123,18 @@ func once(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalo
 		t.Errorf("%s again: %d %s, replayed %q; the first answer was %s", m.FullMethod, second.status, second.body, second.replayed, first.body)
 	}
 	other := proto.Clone(message)
-	if changed[string(m.Descriptor.Name())] == "" {
-		t.Fatalf("%s: changed names no field of it", m.FullMethod)
-	}
-	set(other.ProtoReflect(), changed[string(m.Descriptor.Name())], id.New())
+	set(other.ProtoReflect(), changedField(t, string(m.Descriptor.Name())), id.New())
 	if third := keyed(t, i, s, m, other, key); third.status != http.StatusUnprocessableEntity {
 		t.Errorf("%s with another body: %d %s", m.FullMethod, third.status, third.body)
 	}
 }
 
-// changed is the field by which another request differs.
+// changed is the field in which another request differs, by RPC. The RPCs of most entities
+// have theirs in testdata/fixtures.
 var changed = map[string]string{
 	"AddMember": "user_id", "CreateInvitation": "organization_id", "CreateOrganization": "organization.display_name",
-	"CreateRole":           "role.display_name",
-	"CreateServiceAccount": "service_account.display_name",
-	"CreatePublishableKey": "publishable_key.display_name",
-	"ChangeEmail":          "password", "ChangePassword": "new_password", "CreateConversation": "conversation.title", "CancelRun": "id",
-	"CreateCollection": "collection.display_name", "CreateDocument": "title", "UploadDocument": "header.title",
-	"CreateUser": "password", "CreateAssistant": "assistant.display_name", "UndeleteAssistant": "id", "UndeleteOrganization": "id",
+	"ChangeEmail": "password", "ChangePassword": "new_password", "CancelRun": "id", "CreateDocument": "title",
+	"UploadDocument": "header.title", "CreateUser": "password", "UndeleteOrganization": "id",
 }
 
 type answer struct {

@@ -11,7 +11,6 @@ import (
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/services/auth"
-	"github.com/gatehouse/gatehouse/services/chat/ticket"
 )
 
 // expiring is a column with the time until which, or since which, a row is
@@ -94,7 +93,7 @@ func TestWhatEndsByTimeIsSwept(t *testing.T) {
 	sweep()
 	for _, c := range columns {
 		if left := count(c); left > 0 && lasting[c] == "" {
-			t.Errorf("%s.%s: nobody sweeps the %d rows that ended (see auth.Service.Sweep and ticket.Tickets.Sweep)", c.Table, c.Column, left)
+			t.Errorf("%s.%s: nobody sweeps the %d rows that ended (see auth.Service.Sweep and the Sweeps of the rooms of chat)", c.Table, c.Column, left)
 		}
 	}
 }
@@ -113,16 +112,13 @@ func sweeper(t *testing.T, i *inprocess.Installation) func() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tickets, err := ticket.New(ticket.Deps{DB: i.Database.Open(t, "chat"), Clock: clock.System(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	chat := chatService(t, i)
 	return func() {
 		t.Helper()
 		if err := service.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tickets.Sweep(t.Context()); err != nil {
+		if err := chat.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

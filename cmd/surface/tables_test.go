@@ -81,7 +81,7 @@ func TestS50RowLevelSecurityAloneKeepsOrganizationsApart(t *testing.T) {
 		name := pgx.Identifier{table.Schema, table.Name}.Sanitize()
 		theirs := query(t, i.Database, pgx.RowTo[int], "SELECT count(*) FROM "+name+" WHERE organization_id = $1", owner.OrganizationID)[0]
 		if theirs == 0 {
-			t.Errorf("%s: populate() in walk_test.go makes no row, so that nothing is shown", name)
+			t.Errorf("%s: neither a fixture nor populate() in walk_test.go makes a row, so that nothing is shown", name)
 		}
 		for who, scope := range map[string]postgres.Scope{
 			"another organization": {OrganizationID: stranger.OrganizationID, UserID: stranger.UserID},

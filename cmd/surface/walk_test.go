@@ -35,14 +35,12 @@ type resources map[string]string
 func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) resources {
 	t.Helper()
 	r := resources{"organization": s.OrganizationID}
-	var assistant struct{ ID string }
-	inprocess.Decode(t, i.RequestWith(t, s, http.MethodPost, "/v1/assistants", map[string]string{"displayName": "Theirs"},
-		map[string]string{"Idempotency-Key": "key"}), &assistant)
-	r["assistant"] = assistant.ID
-	r["collection"] = i.Create(t, s, "/v1/collections", map[string]string{"displayName": "Theirs"})
+	for _, f := range fixtures(t) {
+		r[f.Resource] = f.create(t, i, s)
+	}
+	r["service_account"] = r["serviceaccount"] // as the requests about its keys call it
 	r["document"] = i.Create(t, s, "/v1/collections/"+r["collection"]+"/documents",
 		map[string]string{"title": "Warranty", "content": "# Warranty\n\nIt lasts three years.", "contentType": "text/markdown"})
-	r["conversation"] = i.Create(t, s, "/v1/conversations", map[string]string{"title": "Theirs"})
 	var started struct{ Run struct{ ID string } }
 	resp := i.Request(t, s, http.MethodPost, "/v1/conversations/"+r["conversation"]+"/messages", map[string]string{"content": "How long?"})
 	inprocess.Decode(t, resp, &started)
@@ -57,10 +55,6 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 		"displayName": "Theirs", "issuer": "https://theirs.example", "clientId": "x", "domains": []string{"theirs.example"},
 	})
 	r["passkey"] = passkey(t, i, s) // from here on signing in needs it
-	r["role"] = i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/roles", map[string]any{"displayName": "Theirs", "permissions": []string{"chat.read"}})
-	r["publishablekey"] = i.Create(t, s, "/v1/publishable-keys", map[string]any{"displayName": "Theirs", "origins": []string{"https://www.example.com"}})
-	r["serviceaccount"] = i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/service-accounts", map[string]any{"displayName": "Theirs", "roles": []string{"viewer"}})
-	r["service_account"] = r["serviceaccount"] // as the requests about its keys call it
 	r["identity"] = identityOf(t, i, s)
 	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/invitations", map[string]any{"email": "new@example.com", "roles": []string{"viewer"}})
 	// Only a deleted organization has such, in which nobody could make the rest.

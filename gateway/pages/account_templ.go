@@ -9,7 +9,7 @@ package pages
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-// Verify confirms an address by the link of a mail.
+// Verify confirms an email address.
 func (s Site) Verify(l Link) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -48,13 +48,13 @@ func (s Site) Verify(l Link) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-			} else if l.Gone {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It was used before, has expired, or is incomplete. Sign in to see whether the address is confirmed already, or ask for another mail.</p>")
+			} else if l.Invalid {
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It was used before, has expired, or is incomplete. Sign in to see whether the address is already confirmed, or request another email.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "<h1>Confirm your address</h1><p class=\"lead\">Confirm that you asked for this, and that the address is yours. If you did not ask, close this page: nothing happens.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "<h1>Confirm your address</h1><p class=\"lead\">Confirm that you requested this and that the address is yours. If you did not request it, close this page. Then nothing changes.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -94,7 +94,7 @@ func (s Site) Verify(l Link) templ.Component {
 	})
 }
 
-// Reset sets a new password by the link of a mail.
+// Reset sets a new password.
 func (s Site) Reset(l Link) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -133,13 +133,13 @@ func (s Site) Reset(l Link) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-			} else if l.Gone {
-				templ_7745c5c3_Err = goneLink().Render(ctx, templ_7745c5c3_Buffer)
+			} else if l.Invalid {
+				templ_7745c5c3_Err = invalidLink().Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, "<h1>Choose a password</h1><p class=\"lead\">It replaces the one from before and signs you out everywhere.</p><form method=\"post\" action=\"/account/reset\"><input type=\"hidden\" name=\"code\" value=\"")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, "<h1>Choose a password</h1><p class=\"lead\">It replaces your old password and signs you out everywhere.</p><form method=\"post\" action=\"/account/reset\"><input type=\"hidden\" name=\"code\" value=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -167,7 +167,7 @@ func (s Site) Reset(l Link) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "><p id=\"rule\" class=\"note\">12 to 128 characters; a few words that do not belong together are best.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "><p id=\"rule\" class=\"note\">12 to 128 characters. A few unrelated words are best.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -194,7 +194,7 @@ func (s Site) Reset(l Link) templ.Component {
 	})
 }
 
-// SignInByLink signs in by the link of a mail.
+// SignInByLink signs the user in who opened the link.
 func (s Site) SignInByLink(l Link) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -228,13 +228,13 @@ func (s Site) SignInByLink(l Link) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if l.Gone {
-				templ_7745c5c3_Err = goneLink().Render(ctx, templ_7745c5c3_Buffer)
+			if l.Invalid {
+				templ_7745c5c3_Err = invalidLink().Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 18, "<h1>Sign in</h1><p class=\"lead\">Sign in here, in this browser, to the account whose mail you opened. If you did not ask for it, close this page: nothing happens.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 18, "<h1>Sign in</h1><p class=\"lead\">Sign in with this browser to the account that received the email. If you did not request it, close this page. Then nothing changes.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -308,13 +308,13 @@ func (s Site) Invitation(l Link) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if l.Gone {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It is incomplete. Open the link in the mail once more, or ask for another invitation.</p>")
+			if l.Invalid {
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It is incomplete. Open the link in the email again, or request another invitation.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "<h1>Your invitation</h1><p class=\"lead\">Sign in with the address that the mail came to, or make an account with it, and enter this code where your app asks for an invitation. It works once.</p><pre><code>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "<h1>Your invitation</h1><p class=\"lead\">Sign in with the address that received the email, or create an account with it. Then enter this code where your app asks for an invitation. It works once.</p><pre><code>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -346,7 +346,7 @@ func (s Site) Invitation(l Link) templ.Component {
 	})
 }
 
-// Challenge takes the second factor that a sign-in lacks.
+// Challenge asks for the second factor of a sign-in.
 func (s Site) Challenge(l Link) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -380,17 +380,17 @@ func (s Site) Challenge(l Link) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if l.Gone {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It is incomplete. Begin to sign in again.</p>")
+			if l.Invalid {
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It is incomplete. Sign in again.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "<h1>Show your second factor</h1><p class=\"lead\">You are almost signed in. This waits for five minutes; after that, begin again.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "<h1>Show your second factor</h1><p class=\"lead\">You are almost signed in. You have five minutes; after that, sign in again.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if l.takes("passkey") {
+				if l.accepts("passkey") {
 					templ_7745c5c3_Err = passkeyFactor(l.Code, l.ReturnTo).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -439,7 +439,7 @@ func (s Site) Challenge(l Link) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = codeOfFactor("factor", l.takes("totp"), l.Problem).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = codeOfFactor("factor", l.accepts("totp"), l.Problem).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -458,7 +458,7 @@ func (s Site) Challenge(l Link) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = s.layout(l.outcome("", "Second factor"), challengeScripts(l.takes("passkey"))...).Render(templ.WithChildren(ctx, templ_7745c5c3_Var14), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = s.layout(l.outcome("", "Second factor"), challengeScripts(l.accepts("passkey"))...).Render(templ.WithChildren(ctx, templ_7745c5c3_Var14), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -466,7 +466,7 @@ func (s Site) Challenge(l Link) templ.Component {
 	})
 }
 
-func goneLink() templ.Component {
+func invalidLink() templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -483,7 +483,7 @@ func goneLink() templ.Component {
 		}
 		ctx = templ.InitializeContext(ctx)
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It was used before, has expired, or is not the newest. Ask for another mail where you sign in.</p>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<h1>This link is not valid</h1><p class=\"lead\" role=\"alert\">It was used before, has expired, or is not the newest. Request another email where you sign in.</p>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -491,7 +491,7 @@ func goneLink() templ.Component {
 	})
 }
 
-// trouble says what was wrong with what a form sent, if anything.
+// trouble shows a problem. It shows nothing when the problem is "".
 func trouble(problem string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

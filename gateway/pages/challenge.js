@@ -1,4 +1,4 @@
-// Signs in with a passkey: alone, or as what a sign-in still lacks.
+// Signs in with a passkey: as the only credential, or as the second factor of a sign-in.
 const button = document.getElementById("passkey");
 const problem = document.getElementById("passkey-problem");
 
@@ -13,19 +13,19 @@ async function post(path, body) {
 }
 
 async function sign() {
-  const asked = await post("/v1/auth/passkeys:begin", { mfaChallengeId: button.dataset.challenge });
+  const challenge = await post("/v1/auth/passkeys:begin", { mfaChallengeId: button.dataset.challenge });
   const credential = await navigator.credentials.get({
-    publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked.publicKey),
+    publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(challenge.publicKey),
   });
   const tokens = await post("/v1/auth/passkeys:finish", {
-    challengeId: asked.challengeId,
+    challengeId: challenge.challengeId,
     credential: credential.toJSON(),
     session: "COOKIE",
   });
   const to = button.dataset.returnTo;
   if (to.startsWith("/oauth2/authorize?")) {
-    const kept = await fetch("/oauth2/login", { method: "POST", headers: { Authorization: `Bearer ${tokens.accessToken}` } });
-    if (!kept.ok) throw new Error(`/oauth2/login: ${kept.status}`);
+    const login = await fetch("/oauth2/login", { method: "POST", headers: { Authorization: `Bearer ${tokens.accessToken}` } });
+    if (!login.ok) throw new Error(`/oauth2/login: ${login.status}`);
   }
   location.assign(to);
 }

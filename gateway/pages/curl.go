@@ -7,7 +7,7 @@ func (s Site) curlSignIn() string {
 }
 
 func (s Site) curlAsk() string {
-	return `export TOKEN=…   # accessToken of the answer above
+	return `export TOKEN=…   # accessToken of the response above
 
 curl -s -X POST ` + s.PublicURL + `/v1/conversations -H "Authorization: Bearer $TOKEN"
 

@@ -1,9 +1,9 @@
-// Draws /openapi.json as a page. Text is only ever set as text, never as markup.
+// Shows /openapi.json as a page. Text is only inserted as text, never as markup.
 'use strict';
 
 const verbs = ['get', 'post', 'patch', 'put', 'delete'];
 
-/** Makes an element with properties and children. */
+/** Returns an element with attributes and children. */
 function el(tag, props = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
@@ -14,14 +14,14 @@ function el(tag, props = {}, ...children) {
   return node;
 }
 
-/** The paragraphs of a text. */
+/** Returns the paragraphs of a text. */
 function paragraphs(text) {
   return (text || '').split('\n\n').filter(Boolean).map((p) => el('p', {}, p));
 }
 
 const nameOf = (ref) => ref.slice(ref.lastIndexOf('/') + 1);
 
-/** Says what a value is, with links to the messages it holds. */
+/** Returns the type of a value, with links to its messages. */
 function typeOf(schema) {
   if (schema.$ref) return [el('a', { href: '#schema-' + nameOf(schema.$ref) }, nameOf(schema.$ref))];
   if (schema.anyOf) {
@@ -34,7 +34,7 @@ function typeOf(schema) {
   return [schema.format ? `${kind} (${schema.format})` : kind];
 }
 
-/** Says what a value must be. */
+/** Returns the limits of a value as text. */
 function limitsOf(schema) {
   const inner = schema.anyOf ? schema.anyOf[0] : schema;
   const words = [];
@@ -47,7 +47,7 @@ function limitsOf(schema) {
   say('maxItems', (n) => `at most ${n} entries`);
   say('uniqueItems', () => 'no entry twice');
   say('pattern', (p) => `matches ${p}`);
-  if (schema.readOnly) words.push('only in answers');
+  if (schema.readOnly) words.push('only in responses');
   return words.join('; ');
 }
 
@@ -72,22 +72,22 @@ function properties(schema) {
   return rows.length ? table(['Field', 'Type', 'Meaning'], rows) : el('p', { class: 'note' }, 'No fields.');
 }
 
-/** What a body or an answer holds. */
+/** Returns the content of a body or a response. */
 function content(media) {
   return Object.entries(media || {}).map(([type, { schema }]) => el('div', {},
     el('p', {}, el('code', {}, type), ' ', ...(schema.properties ? [] : typeOf(schema))),
     schema.properties ? properties(schema) : null));
 }
 
-const rules = { public: 'anybody', authenticated: 'signed in' };
+const rules = { public: 'everyone', authenticated: 'signed in' };
 
-function answers(operation, doc) {
+function responses(operation, doc) {
   const rows = Object.entries(operation.responses).map(([status, response]) => {
     const found = response.$ref ? doc.components.responses[nameOf(response.$ref)] : response;
     return el('tr', {}, el('th', { scope: 'row' }, status),
       el('td', {}, found.description, ...(response.$ref ? [] : content(found.content))));
   });
-  return table(['Status', 'Answer'], rows);
+  return table(['Status', 'Response'], rows);
 }
 
 function route(verb, path, operation, doc) {
@@ -97,7 +97,7 @@ function route(verb, path, operation, doc) {
     el('p', { class: 'note' }, 'Over gRPC: ', el('code', {}, operation['x-gatehouse-rpc'])));
   if (parameters.length) inside.append(el('h4', {}, 'Parameters'), table(['Name', 'In', 'Type', 'Meaning'], parameters));
   if (operation.requestBody) inside.append(el('h4', {}, 'Body'), ...content(operation.requestBody.content));
-  inside.append(el('h4', {}, 'Answers'), answers(operation, doc));
+  inside.append(el('h4', {}, 'Responses'), responses(operation, doc));
   const node = el('details', { class: 'route', id: operation.operationId },
     el('summary', {}, el('span', { class: 'verb ' + verb }, verb), el('code', {}, path),
       el('span', { class: 'gist' }, operation.summary), el('span', { class: 'rule' }, rule)), inside);
@@ -137,7 +137,7 @@ function draw(doc) {
   document.getElementById('schemas').hidden = false;
 }
 
-/** Opens what the address points at. */
+/** Opens the route or message that the address names. */
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (target instanceof HTMLDetailsElement) {
@@ -163,7 +163,7 @@ async function main() {
   const status = document.getElementById('status');
   try {
     const response = await fetch('/openapi.json');
-    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    if (!response.ok) throw new Error(`the server returned ${response.status}`);
     draw(await response.json());
     status.textContent = '';
   } catch (error) {

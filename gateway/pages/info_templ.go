@@ -41,7 +41,7 @@ func (s Site) Start() templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<main id=\"main\" class=\"start\"><h1>Gatehouse is running</h1><p class=\"lead\">Accounts, assistants, documents and conversations, on one port. Speak to it by REST, gRPC, gRPC-Web or Connect.</p><ul class=\"cards\"><li><a href=\"/docs\"><strong>API</strong><span>Every route with its fields, limits and rules.</span></a></li><li><a href=\"/docs/errors\"><strong>Errors</strong><span>Every reason for which a call can fail, and what to do.</span></a></li><li><a href=\"/openapi.json\"><strong>OpenAPI</strong><span>The same for machines, version 3.1.</span></a></li><li><a href=\"/.well-known/jwks.json\"><strong>Keys</strong><span>The keys that verify access tokens.</span></a></li></ul><h2>Sign in</h2><p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<main id=\"main\" class=\"start\"><h1>Gatehouse is running</h1><p class=\"lead\">Accounts, assistants, documents and conversations, on one port. Call it with REST, gRPC, gRPC-Web or Connect.</p><ul class=\"cards\"><li><a href=\"/docs\"><strong>API</strong><span>Every route with its fields, limits and rules.</span></a></li><li><a href=\"/docs/errors\"><strong>Errors</strong><span>Every reason for which a call can fail, and what to do.</span></a></li><li><a href=\"/openapi.json\"><strong>OpenAPI</strong><span>The same for programs, version 3.1.</span></a></li><li><a href=\"/.well-known/jwks.json\"><strong>Keys</strong><span>The keys that verify access tokens.</span></a></li></ul><h2>Sign in</h2><p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -51,12 +51,12 @@ func (s Site) Start() templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "With the account that an operator gave you, or a new one if sign-up is open. ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "Use the account that an operator gave you, or a new one if sign-up is open. ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "Both answer an access token, which every other route takes as a bearer token.</p><pre tabindex=\"0\" aria-label=\"Sign in with curl\"><code>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "Both return an access token. Send it as a bearer token to every other route.</p><pre tabindex=\"0\" aria-label=\"Sign in with curl\"><code>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -69,14 +69,14 @@ func (s Site) Start() templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "</code></pre><h2>Ask something</h2><p>A message is answered as a stream of events. When the connection breaks, go on where it broke: send the last <code>id</code> as <code>Last-Event-ID</code> to <code>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "</code></pre><h2>Ask something</h2><p>The answer to a message is a stream of events. To resume after the connection broke, send the last <code>id</code> as <code>Last-Event-ID</code> to <code>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var4 string
 			templ_7745c5c3_Var4, templ_7745c5c3_Err = templ.JoinStringErrs("/v1/runs/{id}/events")
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `info.templ`, Line: 33, Col: 97}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `info.templ`, Line: 33, Col: 92}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var4))
 			if templ_7745c5c3_Err != nil {
@@ -95,7 +95,7 @@ func (s Site) Start() templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "</code></pre><h2>Is it well?</h2><p><a href=\"/version\">/version</a> tells what runs here. Health, readiness and metrics are on the operations port, which is not public: <code>/livez</code>, <code>/readyz</code>, <code>/metrics</code>.</p></main>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "</code></pre><h2>Is it healthy?</h2><p><a href=\"/version\">/version</a> shows the version. Health, readiness and metrics are on the operations port, which is not public: <code>/livez</code>, <code>/readyz</code>, <code>/metrics</code>.</p></main>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -109,7 +109,7 @@ func (s Site) Start() templ.Component {
 	})
 }
 
-// Docs shows the API. Its script draws it from the OpenAPI document.
+// Docs shows the API. Its script builds the page from the OpenAPI document.
 func (s Site) Docs() templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -139,7 +139,7 @@ func (s Site) Docs() templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<div class=\"split\"><nav class=\"side\" aria-label=\"Routes\"><label for=\"filter\">Find a route</label> <input id=\"filter\" type=\"search\" autocomplete=\"off\" placeholder=\"path, name or permission\"><div id=\"toc\"></div></nav><main id=\"main\"><h1>API</h1><div id=\"about\"></div><p id=\"status\" role=\"status\">Reading the description…</p><noscript><p>This page is drawn by a script. The same description, for machines, is at <a href=\"/openapi.json\">/openapi.json</a>.</p></noscript><div id=\"routes\"></div><section id=\"schemas\" hidden><h2>Messages</h2><div id=\"schema-list\"></div></section></main></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<div class=\"split\"><nav class=\"side\" aria-label=\"Routes\"><label for=\"filter\">Find a route</label> <input id=\"filter\" type=\"search\" autocomplete=\"off\" placeholder=\"path, name or permission\"><div id=\"toc\"></div></nav><main id=\"main\"><h1>API</h1><div id=\"about\"></div><p id=\"status\" role=\"status\">Reading the description…</p><noscript><p>This page needs a script. The same description, for programs, is at <a href=\"/openapi.json\">/openapi.json</a>.</p></noscript><div id=\"routes\"></div><section id=\"schemas\" hidden><h2>Messages</h2><div id=\"schema-list\"></div></section></main></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -183,7 +183,7 @@ func (s Site) Errors(reasons []Reason) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "<main id=\"main\"><h1>Errors</h1><p class=\"lead\">A call that fails says why by a <em>reason</em>. Reasons are stable: switch on them, not on texts.</p><p>REST answers a problem (RFC 9457) with the reason in <code>reason</code>, the fields that are wrong in <code>violations</code>, and the <code>requestId</code> that finds the call in the logs. gRPC, gRPC-Web and Connect carry the same as details of the status: <code>ErrorInfo</code>, <code>BadRequest</code> and <code>RetryInfo</code>.</p><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"All reasons\"><table><thead><tr><th scope=\"col\">Reason</th><th scope=\"col\">HTTP</th><th scope=\"col\">gRPC</th><th scope=\"col\">Meaning</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "<main id=\"main\"><h1>Errors</h1><p class=\"lead\">A call that fails returns a <em>reason</em>. Reasons are stable: use them in programs, not the texts.</p><p>REST returns a problem (RFC 9457) with the reason in <code>reason</code>, the invalid fields in <code>violations</code>, and the <code>requestId</code> with which an operator finds the call in the logs. gRPC, gRPC-Web and Connect return the same as details of the status: <code>ErrorInfo</code>, <code>BadRequest</code> and <code>RetryInfo</code>.</p><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"All reasons\"><table><thead><tr><th scope=\"col\">Reason</th><th scope=\"col\">HTTP</th><th scope=\"col\">gRPC</th><th scope=\"col\">Meaning</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

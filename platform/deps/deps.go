@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 )
 
 // Check returns an error for each field of a struct that has no value. The error names
@@ -29,11 +30,12 @@ import (
 // nor is a field with the tag `deps:"optional"`.
 func Check(owner string, deps any) error {
 	value := reflect.ValueOf(deps)
+	name, _, _ := strings.Cut(value.Type().Name(), "[") // without the arguments of a generic type
 	var missing []error
 	for i := range value.NumField() {
 		field := value.Type().Field(i)
 		if field.Tag.Get("deps") != "optional" && empty(value.Field(i)) {
-			missing = append(missing, fmt.Errorf("%s: %s.%s is required", owner, value.Type().Name(), field.Name))
+			missing = append(missing, fmt.Errorf("%s: %s.%s is required", owner, name, field.Name))
 		}
 	}
 	return errors.Join(missing...)

@@ -14,12 +14,8 @@ import (
 	"log/slog"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/postgres"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
 const (
@@ -30,7 +26,6 @@ const (
 	// pageTimeout bounds what is done for one page, and askTimeout the question.
 	pageTimeout = 5 * time.Minute
 	askTimeout  = 10 * time.Second
-	pageSize    = 100
 )
 
 // Erasure names what is gone: a user, or an organization.
@@ -44,25 +39,6 @@ type Erasure struct {
 // Source answers a page of the erasures since a time, oldest first, and the token of
 // the next page; none at the end.
 type Source func(ctx context.Context, since time.Time, pageToken string) (found []Erasure, next string, err error)
-
-// Remote reads the feed over a connection to auth, which carries this service's
-// credential.
-func Remote(auth grpc.ClientConnInterface) Source {
-	client := authv1.NewErasureServiceClient(auth)
-	return func(ctx context.Context, since time.Time, pageToken string) ([]Erasure, string, error) {
-		page, err := client.ListErasures(ctx, &authv1.ListErasuresRequest{
-			SinceTime: timestamppb.New(since), PageSize: pageSize, PageToken: pageToken,
-		})
-		if err != nil {
-			return nil, "", err //nolint:wrapcheck // a status, which fault.From understands
-		}
-		var out []Erasure
-		for _, e := range page.GetErasures() {
-			out = append(out, Erasure{ID: e.GetId(), UserID: e.GetUserId(), OrganizationID: e.GetOrganizationId(), Time: e.GetTime().AsTime()})
-		}
-		return out, page.GetNextPageToken(), nil
-	}
-}
 
 // Deps is what a follower needs; all of it.
 type Deps struct {

@@ -240,11 +240,11 @@ func (s *session) Logout() error { return nil }
 func parse(r io.Reader) (Mail, error) {
 	message, err := mail.ReadMessage(r)
 	if err != nil {
-		return Mail{}, err //nolint:wrapcheck // a test shows it
+		return Mail{}, err
 	}
 	m := Mail{MessageID: message.Header.Get("Message-Id"), Automatic: message.Header.Get("Auto-Submitted")}
 	if m.Subject, err = new(mime.WordDecoder).DecodeHeader(message.Header.Get("Subject")); err != nil {
-		return Mail{}, err //nolint:wrapcheck // a test shows it
+		return Mail{}, err
 	}
 	kind, params, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/alternative" {
@@ -257,11 +257,11 @@ func parse(r io.Reader) (Mail, error) {
 			return m, nil
 		}
 		if err != nil {
-			return Mail{}, err //nolint:wrapcheck // a test shows it
+			return Mail{}, err
 		}
 		body, err := io.ReadAll(decoded(part, part.Header.Get("Content-Transfer-Encoding")))
 		if err != nil {
-			return Mail{}, err //nolint:wrapcheck // a test shows it
+			return Mail{}, err
 		}
 		if strings.HasPrefix(part.Header.Get("Content-Type"), "text/html") {
 			m.HTML = string(body)

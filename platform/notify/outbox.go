@@ -79,7 +79,7 @@ func (o *Outbox) check(context.Context) error { return nil }
 // those that stay. A file's name begins with its time, by which files sort.
 func (o *Outbox) write(messageID string, now time.Time, raw []byte) error {
 	if err := os.MkdirAll(o.folder, folderRights); err != nil {
-		return err //nolint:wrapcheck // wrapped by the caller
+		return err
 	}
 	names, err := o.names()
 	if err != nil {
@@ -88,16 +88,16 @@ func (o *Outbox) write(messageID string, now time.Time, raw []byte) error {
 	name := now.UTC().Format("20060102T150405.000000") + "_" + messageID + suffix
 	temporary := filepath.Join(o.folder, "."+name)
 	if err := os.WriteFile(temporary, raw, fileRights); err != nil {
-		return err //nolint:wrapcheck // wrapped by the caller
+		return err
 	}
 	if err := os.Rename(temporary, filepath.Join(o.folder, name)); err != nil {
-		return err //nolint:wrapcheck // wrapped by the caller
+		return err
 	}
 	for i, old := range names {
 		// An earlier copy of the same message, or one too many.
 		if strings.Contains(old, messageID) || i+1 >= kept {
 			if err := os.Remove(filepath.Join(o.folder, old)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err //nolint:wrapcheck // wrapped by the caller
+				return err
 			}
 		}
 	}

@@ -148,7 +148,7 @@ func (m *mailer) client(ctx context.Context) (*gomail.Client, error) {
 	if m.plain {
 		options = append(options, gomail.WithDialContextFunc(cut(ctx)))
 	}
-	return gomail.NewClient(m.host, options...) //nolint:wrapcheck // wrapped by the caller
+	return gomail.NewClient(m.host, options...)
 }
 
 // cut dials so that the end of ctx ends the connection too. The library minds ctx
@@ -159,7 +159,7 @@ func cut(ctx context.Context) gomail.DialContextFunc {
 		if err == nil {
 			context.AfterFunc(ctx, func() { _ = conn.Close() }) // Send ends ctx when it returns
 		}
-		return conn, err //nolint:wrapcheck // the library wraps it
+		return conn, err
 	}
 }
 

@@ -66,7 +66,7 @@ func ParseTemplates(files fs.FS) (*Templates, error) {
 func (t *Templates) add(files fs.FS, name string) error {
 	raw, err := fs.ReadFile(files, name)
 	if err != nil {
-		return err //nolint:wrapcheck // wrapped by the caller
+		return err
 	}
 	key := strings.TrimSuffix(name, path.Ext(name))
 	p := t.pages[key]
@@ -106,7 +106,7 @@ func (p *page) setText(raw string) (err error) {
 }
 
 func parse(raw string) (*fasttemplate.Template, error) {
-	return fasttemplate.NewTemplate(raw, "{{", "}}") //nolint:wrapcheck // wrapped by the caller
+	return fasttemplate.NewTemplate(raw, "{{", "}}")
 }
 
 // Locales lists the languages of which there is any template, by name.
@@ -160,7 +160,7 @@ func plain(value string) string { return value }
 // fill puts values into a template. One that the data lacks is a mistake, not an
 // empty place in a mail.
 func fill(t *fasttemplate.Template, data map[string]string, escape func(string) string) (string, error) {
-	return t.ExecuteFuncStringWithErr(func(w io.Writer, tag string) (int, error) { //nolint:wrapcheck // wrapped by the caller
+	return t.ExecuteFuncStringWithErr(func(w io.Writer, tag string) (int, error) {
 		name, isURL := strings.CutPrefix(tag, "url ")
 		value, found := data[name]
 		if !found {

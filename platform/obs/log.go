@@ -45,7 +45,7 @@ func (t traced) Handle(ctx context.Context, r slog.Record) error {
 	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
 		r.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
 	}
-	return t.Handler.Handle(ctx, r) //nolint:wrapcheck // a handler's error has no caller to explain itself to
+	return t.Handler.Handle(ctx, r)
 }
 
 // WithAttrs implements [slog.Handler].

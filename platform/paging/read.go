@@ -3,6 +3,7 @@ package paging
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,10 +21,36 @@ type Query[T any] struct {
 	// Args are the parameters of SQL. Page tokens are bound to them: one of
 	// another organization, or another parent, is refused.
 	Args []any
+	// Table maps the rows, when SQL selects its columns. It makes Scan and Value
+	// needless.
+	Table postgres.Table[T]
 	// Scan reads a row.
 	Scan pgx.RowToFunc[T]
 	// Value is as for [Cut].
 	Value func(row T, field string) any
+}
+
+// scan returns Scan, or that of the table.
+func (q Query[T]) scan() pgx.RowToFunc[T] {
+	if q.Scan != nil {
+		return q.Scan
+	}
+	return q.Table.Scan
+}
+
+// value returns Value, or what reads the values of the table by the columns that the
+// list declares. A qualifier before a column ("u.created_at") does not count.
+func (q Query[T]) value() func(row T, field string) any {
+	if q.Value != nil {
+		return q.Value
+	}
+	return func(row T, field string) any {
+		column := q.List.ID
+		if declared, ok := q.List.Fields[field]; ok {
+			column = declared.Column
+		}
+		return q.Table.Value(row, column[strings.LastIndexByte(column, '.')+1:])
+	}
 }
 
 // Read reads one page and returns the token of the next one, which is empty at
@@ -38,11 +65,11 @@ func Read[T any](ctx context.Context, db *postgres.DB, scope postgres.Scope, q Q
 		return nil, "", err
 	}
 	args := append(append(make([]any, 0, len(q.Args)+len(page.Args)), q.Args...), page.Args...)
-	rows, err := postgres.QueryAll(ctx, db, scope, q.Scan, q.SQL+" AND "+page.Where+page.Tail, args...)
+	rows, err := postgres.QueryAll(ctx, db, scope, q.scan(), q.SQL+" AND "+page.Where+page.Tail, args...)
 	if err != nil {
 		return nil, "", err
 	}
-	return Cut(page, rows, q.Value)
+	return Cut(page, rows, q.value())
 }
 
 // From takes a list request out of an RPC's request, whose fields the contracts

@@ -1,21 +1,28 @@
-// Package patch takes over what a client wants changed of a resource.
+// Package patch applies the update of a client to a resource.
 //
-// A room lists once which fields of its type clients may change, by their names in
-// the contract:
+// A room declares once which fields of its type clients may change. The option patch of
+// the tag db marks them, when the column has the name of the field in the contract:
+//
+//	type Prompt struct {
+//		DisplayName string `db:"display_name,patch"`
+//	}
+//
+//	var fields = patch.Of[Prompt]()
+//
+// Other rooms list them by their names in the contract:
 //
 //	var fields = patch.Fields[Prompt]{
 //		"display_name": patch.At(func(p *Prompt) *string { return &p.DisplayName }),
-//		"tools":        patch.At(func(p *Prompt) *[]string { return &p.Tools }),
 //	}
 //
-// What is not in the list, an update mask may not name; what is in it, the audit
-// trail shows when it changed.
+// An update mask may name only these fields, and the audit trail shows how they changed.
 package patch
 
 import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -24,18 +31,30 @@ import (
 // Fields are the fields of T that clients may change, by their names in the contract.
 type Fields[T any] map[string]Field[T]
 
-// Field is one of them; [At] makes it.
+// Field is one field of T. [At] and [Of] return it.
 type Field[T any] struct {
 	at func(*T) reflect.Value
 }
 
-// At is the field whose place in a T the function returns.
+// Of returns the fields of T whose tag db has the option patch, by their columns.
+func Of[T any]() Fields[T] {
+	out := Fields[T]{}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[T]()) {
+		column, options, _ := strings.Cut(field.Tag.Get("db"), ",")
+		if slices.Contains(strings.Split(options, ","), "patch") {
+			out[column] = Field[T]{at: func(of *T) reflect.Value { return reflect.ValueOf(of).Elem().FieldByIndex(field.Index) }}
+		}
+	}
+	return out
+}
+
+// At returns the field that place points to.
 func At[T, V any](place func(*T) *V) Field[T] {
 	return Field[T]{at: func(of *T) reflect.Value { return reflect.ValueOf(place(of)).Elem() }}
 }
 
-// Mask returns the update mask that was given or, when none was, the fields that the
-// patch fills (AIP-134).
+// Mask returns the given update mask. When it is empty, Mask returns the fields that have
+// a value in the patch (AIP-134).
 func (f Fields[T]) Mask(patch T, given []string) []string {
 	if len(given) > 0 {
 		return given
@@ -49,8 +68,8 @@ func (f Fields[T]) Mask(patch T, given []string) []string {
 	return filled
 }
 
-// Apply returns the resource with the fields of the mask taken from the patch. The
-// fault for one that may not be changed names updateMask.
+// Apply returns the resource with the fields of the mask set to those of the patch. A mask
+// that names another field is a fault for updateMask.
 func (f Fields[T]) Apply(resource, patch T, mask []string) (T, error) {
 	for _, name := range mask {
 		field, ok := f[name]
@@ -75,7 +94,7 @@ func (f Fields[T]) Changes(before, after T) map[string]audit.Change {
 	return out
 }
 
-// empty tells whether a field holds nothing; to the contract, an empty list is as none.
+// empty reports whether a field has no value. The contract treats an empty list as none.
 func empty(value reflect.Value) bool {
 	return value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0
 }

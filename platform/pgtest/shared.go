@@ -54,7 +54,7 @@ var sharedCluster = sync.OnceValues(startShared)
 // sharedDir is one for each user and checkout: whoever has done with the tests of
 // one must not end the cluster of another's.
 func sharedDir() string {
-	_, source, _, _ := runtime.Caller(0) //nolint:dogsled // the file alone tells the checkout
+	_, source, _, _ := runtime.Caller(0)
 	return filepath.Join(os.TempDir(), fmt.Sprintf("gatehouse-pgtest-%d-%08x", os.Geteuid(), crc32.ChecksumIEEE([]byte(source))))
 }
 

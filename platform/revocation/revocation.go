@@ -24,6 +24,10 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
+// PageSize is the number of revocations in a page. One change may revoke the tokens of
+// thousands of users, and a feed requests the last seconds again every second.
+const PageSize = 5000
+
 const (
 	// MaxAge is how old what is known of revocations may be: auth may be down for
 	// as long before others refuse too.

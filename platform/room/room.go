@@ -114,10 +114,13 @@ func (l List) Sweep(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// Run runs the background work of every room until ctx ends or one fails. It returns
-// when all have returned.
-func (l List) Run(ctx context.Context) error {
+// Run runs the background work of every room, and that of the other runners, until ctx
+// ends or one fails. It returns when all have returned.
+func (l List) Run(ctx context.Context, others ...Runner) error {
 	group, groupCtx := errgroup.WithContext(ctx)
+	for _, runner := range others {
+		group.Go(func() error { return runner.Run(groupCtx) })
+	}
 	for _, r := range l {
 		if runner, ok := r.(Runner); ok {
 			group.Go(func() error { return runner.Run(groupCtx) })

@@ -139,7 +139,7 @@ func (c *chain) read(ctx context.Context, message any, rule authz.Rule) error {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
-		return err //nolint:wrapcheck // fault.From knows it
+		return err
 	}
 	return c.validate(message)
 }

@@ -61,7 +61,7 @@ func newLateCodec() (lateCodec, error) {
 func (c lateCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	m, ok := v.(proto.Message)
 	if !ok || !strings.HasPrefix(string(m.ProtoReflect().Descriptor().FullName()), ownMessages) {
-		return c.CodecV2.Unmarshal(data, v) //nolint:wrapcheck // gRPC words it
+		return c.CodecV2.Unmarshal(data, v)
 	}
 	size := data.Len()
 	head := protowire.AppendTag(nil, undecoded, protowire.BytesType)
@@ -88,7 +88,7 @@ func decode(ctx context.Context, message any, rule authz.Rule) error {
 		return fault.New(faultv1.Reason_REASON_PAYLOAD_TOO_LARGE, "the message is over %d KiB", maxPublic>>10)
 	}
 	if err := ctx.Err(); err != nil {
-		return err //nolint:wrapcheck // fault.From knows it
+		return err
 	}
 	left := maxFields
 	if !fewFields(raw, m.ProtoReflect().Descriptor(), &left) {
@@ -165,5 +165,5 @@ func unreadable(err error, raw []byte, m protoreflect.Message) error {
 
 func unmarshalAlone(field []byte, m protoreflect.Message) error {
 	options := proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxDepth}
-	return options.Unmarshal(field, m.New().Interface()) //nolint:wrapcheck // only whether it fails matters
+	return options.Unmarshal(field, m.New().Interface())
 }

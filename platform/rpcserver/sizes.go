@@ -80,12 +80,12 @@ func sizeOf(field protoreflect.FieldDescriptor, rules *validate.FieldRules) fiel
 	case field.IsMap():
 		pairs := rules.GetMap()
 		if pairs != nil {
-			size.maxItems = pairs.MaxPairs //nolint:protogetter // nil is no bound
+			size.maxItems = pairs.MaxPairs
 		}
 		size.value, size.key = textOf(field.MapValue(), pairs.GetValues()), textOf(field.MapKey(), pairs.GetKeys())
 	case field.IsList():
 		if items := rules.GetRepeated(); items != nil {
-			size.maxItems = items.MaxItems //nolint:protogetter // as above
+			size.maxItems = items.MaxItems
 		}
 		size.value = textOf(field, rules.GetRepeated().GetItems())
 	default:
@@ -103,11 +103,11 @@ func textOf(field protoreflect.FieldDescriptor, rules *validate.FieldRules) text
 	switch field.Kind() {
 	case protoreflect.StringKind:
 		if text := rules.GetString(); text != nil {
-			size = textSize{maxLength: text.MaxLen, maxBytes: text.MaxBytes} //nolint:protogetter // nil is no bound
+			size = textSize{maxLength: text.MaxLen, maxBytes: text.MaxBytes}
 		}
 	case protoreflect.BytesKind:
 		if raw := rules.GetBytes(); raw != nil {
-			size.maxBytes = raw.MaxLen //nolint:protogetter // as above
+			size.maxBytes = raw.MaxLen
 		}
 	default:
 		return size

@@ -43,7 +43,7 @@ func (s *checkedStream) Context() context.Context { return s.ctx }
 // RecvMsg implements [grpc.ServerStream].
 func (s *checkedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
-		return err //nolint:wrapcheck // io.EOF must stay as it is
+		return err
 	}
 	s.mu.Lock()
 	s.last = m
@@ -54,7 +54,7 @@ func (s *checkedStream) RecvMsg(m any) error {
 // SendHeader implements [grpc.ServerStream].
 func (s *checkedStream) SendHeader(md metadata.MD) error {
 	s.accepted = true
-	return s.ServerStream.SendHeader(metadata.Join(md, acceptance())) //nolint:wrapcheck // a status
+	return s.ServerStream.SendHeader(metadata.Join(md, acceptance()))
 }
 
 // SendMsg implements [grpc.ServerStream].
@@ -62,10 +62,10 @@ func (s *checkedStream) SendMsg(m any) error {
 	if !s.accepted {
 		s.accepted = true
 		if err := s.SetHeader(acceptance()); err != nil {
-			return err //nolint:wrapcheck // a status
+			return err
 		}
 	}
-	return s.ServerStream.SendMsg(m) //nolint:wrapcheck // a status
+	return s.ServerStream.SendMsg(m)
 }
 
 func acceptance() metadata.MD { return metadata.Pairs(MetadataStreamAccepted, "1") }

@@ -121,7 +121,7 @@ func wireCredentials(b base) (credentials, error) {
 		return credentials{}, err
 	}
 	publishableKeys, err := publishablekey.New(publishablekey.Deps{
-		Store: publishablekey.NewStore(b.DB, b.tokens), Trail: b.trail, Clock: b.Clock,
+		DB: b.DB, Tokens: b.tokens, Trail: b.trail, Clock: b.Clock,
 	})
 	if err != nil {
 		return credentials{}, err
@@ -187,14 +187,14 @@ func wireTenancy(b base, c credentials) (tenancy, error) {
 		return tenancy{}, err
 	}
 	roles, err := role.New(role.Deps{
-		Store: role.NewStore(b.DB, b.tokens), Rights: b.rights, Authorizer: b.Authorizer, Revocations: b.revocations,
+		DB: b.DB, Tokens: b.tokens, Rights: b.rights, Authorizer: b.Authorizer, Revocations: b.revocations,
 		Withdraw: c.invitations.Withdraw, Trail: b.trail, Clock: b.Clock,
 	})
 	if err != nil {
 		return tenancy{}, err
 	}
 	serviceAccounts, err := serviceaccount.New(serviceaccount.Deps{
-		Store: serviceaccount.NewStore(b.DB, b.tokens, b.organizations), Rights: b.rights, Keys: c.apiKeys, Revocations: b.revocations,
+		DB: b.DB, Tokens: b.tokens, Organizations: b.organizations, Rights: b.rights, Keys: c.apiKeys, Revocations: b.revocations,
 		Withdraw: c.invitations.Withdraw, Trail: b.trail, Clock: b.Clock,
 	})
 	if err != nil {

@@ -13,15 +13,15 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 )
 
-// wordPace is how long the local model waits before each word: without it the
-// answer comes at once, and nobody sees that it streams.
+// wordPace is how long the local model waits before each word. Without the wait, the whole
+// answer would be there at once, and no user would see that it streams.
 const wordPace = 8 * time.Millisecond
 
 // models are the models and the embedder of an installation.
 type models struct {
 	registry *model.Registry
 	embedder embed.Embedder
-	remote   *openai.Provider // nil when none is configured
+	remote   *openai.Provider // nil when it is not configured
 }
 
 func openModels(cfg Config, deps Deps) (*models, error) {
@@ -58,8 +58,8 @@ func (m *models) engine(deps Deps, searcher tool.Searcher) (*engine.Engine, erro
 	})
 }
 
-// watch watches the providers of the models until ctx ends.
-func (m *models) watch(ctx context.Context) error {
+// Run checks the remote provider until ctx ends, after it has failed.
+func (m *models) Run(ctx context.Context) error {
 	if m.remote != nil {
 		m.remote.Watch(ctx)
 	}

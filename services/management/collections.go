@@ -9,12 +9,12 @@ import (
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 )
 
-// collectionsTimeout bounds a call to chat, for which a write waits.
+// collectionsTimeout bounds a call to chat. A write waits for it.
 const collectionsTimeout = 3 * time.Second
 
-// collections asks chat, which stores collections, whether they exist. It asks on
-// behalf of the caller, and only when an assistant is written that names collections.
-// Chat does not call back (decision 0022).
+// collections checks collections with chat, which stores them. It calls on behalf of the
+// caller, and only when an assistant names collections. Chat never calls management for
+// this (decision 0022).
 type collections struct {
 	client knowledgev1.CollectionDirectoryServiceClient
 }
@@ -28,5 +28,5 @@ func (c collections) Missing(ctx context.Context, ids []string) ([]string, error
 	bounded, cancel := context.WithTimeout(ctx, collectionsTimeout)
 	defer cancel()
 	out, err := c.client.CheckCollections(bounded, &knowledgev1.CheckCollectionsRequest{CollectionIds: ids})
-	return out.GetMissingCollectionIds(), err //nolint:wrapcheck // a status, which fault.From understands
+	return out.GetMissingCollectionIds(), err
 }

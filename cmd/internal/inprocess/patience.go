@@ -42,7 +42,7 @@ func (p patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	for try := 1; ; try++ {
 		resp, err := p.next.RoundTrip(req)
 		if err != nil || resp.StatusCode != http.StatusTooManyRequests || try == maxTries {
-			return resp, err //nolint:wrapcheck // a transport returns errors as they are
+			return resp, err
 		}
 		after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 		wait := time.Duration(after) * time.Second

@@ -9,10 +9,10 @@ import (
 
 	"github.com/gatehouse/gatehouse/gateway"
 	"github.com/gatehouse/gatehouse/platform/egress"
-	"github.com/gatehouse/gatehouse/platform/erasure"
 	"github.com/gatehouse/gatehouse/platform/health"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/auth"
+	"github.com/gatehouse/gatehouse/services/auth/authclient"
 	authmigrations "github.com/gatehouse/gatehouse/services/auth/migrations"
 	"github.com/gatehouse/gatehouse/services/chat"
 	chatmigrations "github.com/gatehouse/gatehouse/services/chat/migrations"
@@ -129,7 +129,7 @@ func (p *Process) addChat(ctx context.Context) error {
 		RunsPerUser: p.settings.RunsPerUser, RunsPerOrganization: p.settings.RunsPerOrganization,
 		Uploads: filepath.Join(p.settings.DataDir, "uploads"),
 	}, chat.Deps{
-		DB: db, Auth: authConn, Management: managementConn, Authorizer: p.authorizer, Clock: p.clock, Log: p.telemetry.Log,
+		DB: db, Auth: authConn, Erasures: authclient.Erasures(authConn), Management: managementConn, Authorizer: p.authorizer, Clock: p.clock, Log: p.telemetry.Log,
 		Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
 	})
 	if err != nil {
@@ -172,7 +172,7 @@ func (p *Process) addManagement(ctx context.Context) error {
 		return err
 	}
 	service, err := management.New(management.Deps{
-		DB: db, SecretKey: p.key, Erasures: erasure.Remote(authConn), Chat: chatConn, Clock: p.clock, Log: p.telemetry.Log,
+		DB: db, SecretKey: p.key, Erasures: authclient.Erasures(authConn), Chat: chatConn, Clock: p.clock, Log: p.telemetry.Log,
 	})
 	if err != nil {
 		return err

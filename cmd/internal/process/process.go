@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/platform/revocation"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
+	"github.com/gatehouse/gatehouse/services/auth/authclient"
 )
 
 // Names of the parts that a process may be made of.
@@ -216,7 +217,7 @@ func (p *Process) dial(service string, tokens rpcclient.TokenSource) (*grpc.Clie
 }
 
 // tokens returns the source of this part's service tokens.
-func (p *Process) tokens(part string) (*rpcclient.Tokens, error) {
+func (p *Process) tokens(part string) (*authclient.Tokens, error) {
 	conn, err := p.dial(Auth, nil)
 	if err != nil {
 		return nil, err
@@ -225,7 +226,7 @@ func (p *Process) tokens(part string) (*rpcclient.Tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rpcclient.NewTokens(conn, part, secret, p.clock), nil
+	return authclient.NewTokens(conn, part, secret, p.clock), nil
 }
 
 // Run runs the process until ctx ends, and stops it.

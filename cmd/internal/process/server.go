@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/revocation"
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
+	"github.com/gatehouse/gatehouse/services/auth/authclient"
 )
 
 // follow makes the process ask sources what has lost its force, and whose API
@@ -38,7 +39,7 @@ func (p *Process) followAuth(tokens rpcclient.TokenSource) error {
 	if err != nil {
 		return err
 	}
-	return p.follow(revocation.Remote(conn), apikey.Remote(conn))
+	return p.follow(authclient.Revocations(conn), authclient.APIKeys(conn))
 }
 
 // serve adds a service's server to the process, with its database for what the
@@ -52,7 +53,7 @@ func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, ke
 		if err != nil {
 			return err
 		}
-		keys = identity.NewKeys(rpcclient.PublishedKeys(conn), p.clock)
+		keys = identity.NewKeys(authclient.Keys(conn), p.clock)
 	}
 	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: p.settings.PublicURL, Service: service}, keys, p.clock)
 	if err != nil {

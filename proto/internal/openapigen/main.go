@@ -43,6 +43,7 @@ import (
 
 const (
 	ownPackages  = "gatehouse."
+	template     = "gatehouse.template.v1" // what make entity copies; no server has it
 	buildTimeout = 2 * time.Minute
 )
 
@@ -106,7 +107,7 @@ func readImage(buf, root string) ([]protoreflect.FileDescriptor, error) {
 	}
 	var files []protoreflect.FileDescriptor
 	for _, file := range set.GetFile() {
-		if !strings.HasPrefix(file.GetPackage(), ownPackages) {
+		if !strings.HasPrefix(file.GetPackage(), ownPackages) || file.GetPackage() == template {
 			continue
 		}
 		descriptor, err := registry.FindFileByPath(file.GetName())

@@ -1,19 +1,20 @@
 // Package conversation is the room of conversations and of their messages.
 //
-//	conversation.go  the types and their rules, without a database or an RPC
-//	store.go         the queries of conversations
-//	store_message.go       messages: their queries and their form in the contract
-//	service.go       the RPCs: decode, call, encode
+//	conversation.go   the types and their rules, without a database or an RPC
+//	service.go        the RPCs
+//	codec.go          between the type and the contract
+//	store.go          the queries of conversations
+//	store_message.go  the queries of messages
+//	store_erase.go    erasure
 //
-// A conversation belongs to the user who made it, and to nobody else: others,
-// the owners of the organization too, get NOT_FOUND. Each query asks for the
-// user, and row level security asks once more.
+// A conversation belongs to the user who created it. Other users receive NOT_FOUND, also
+// the owners of the organization. Each query has the user as a condition, and row level
+// security checks it again.
 //
-// What answers a message is a run, and runs are another room. This one knows
-// it by the interface [Messenger], so that it needs neither models nor
-// goroutines of its own. Deleting a conversation deletes its runs with it; the
-// process that executes one notices at its next write that there is nothing
-// left to write to, and stops.
+// A message is answered by a run, and runs are another room. This room uses it through
+// the interface [Messenger], so that it needs neither models nor goroutines of its own.
+// Deleting a conversation deletes its runs with it. A process that executes such a run
+// learns at its next write that the run is deleted, and stops.
 package conversation
 
 import (
@@ -26,7 +27,7 @@ import (
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 )
 
-// resourceType is what faults call a conversation.
+// resourceType is the name of a conversation in faults.
 const resourceType = "conversation"
 
 // Conversation is an exchange between a user and an assistant.
@@ -41,11 +42,11 @@ type Conversation struct {
 	CreateTime      time.Time
 	UpdateTime      time.Time
 	LastMessageTime *time.Time
-	// Active is the run that is answering now, or nil.
+	// Active is the live run, or nil.
 	Active *ActiveRun
 }
 
-// ActiveRun is what a conversation tells of its live run.
+// ActiveRun is the part of a live run that its conversation shows.
 type ActiveRun struct {
 	ID      string
 	State   chatv1.Run_State
@@ -55,7 +56,7 @@ type ActiveRun struct {
 // Etag changes with each update.
 func (c Conversation) Etag() string { return strconv.FormatInt(c.Revision, 36) }
 
-// fields are those that a client may change, by their names in the contract.
+// fields are the fields that a client may change, by their names in the contract.
 var fields = patch.Fields[Conversation]{ //nolint:gochecknoglobals // a constant table
 	"title":          patch.At(func(c *Conversation) *string { return &c.Title }),
 	"assistant_id":   patch.At(func(c *Conversation) *string { return &c.AssistantID }),
@@ -71,10 +72,10 @@ func (c Conversation) Apply(patch Conversation, mask []string) (Conversation, er
 	return after, after.Validate()
 }
 
-// Validate checks what the contract cannot say.
+// Validate checks what the contract cannot.
 func (c Conversation) Validate() error {
 	if strings.ContainsRune(c.Title, 0) {
-		return fault.Invalid("conversation.title", "must not hold the character NUL")
+		return fault.Invalid("conversation.title", "must not contain the character NUL")
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 )
 
-// mute is a messenger that is never spoken to here.
+// mute is a messenger that the tests do not use.
 type mute struct{}
 
 func (mute) StartMessage(context.Context, *chatv1.SendMessageRequest) (*chatv1.StartMessageResponse, error) {
@@ -49,7 +49,7 @@ func setup(t *testing.T) *bundle {
 	tokens, err := paging.NewTokens(pgtest.SecretKey())
 	must(t, err)
 	store := conversation.NewStore(db, tokens)
-	service, err := conversation.NewService(conversation.Deps{Store: store, Messenger: mute{}, Clock: clock.System()})
+	service, err := conversation.New(conversation.Deps{Store: store, Messenger: mute{}, Clock: clock.System()})
 	must(t, err)
 	return &bundle{db: db, store: store, service: service}
 }
@@ -75,7 +75,7 @@ func wantReason(t *testing.T, err error, want faultv1.Reason) {
 	}
 }
 
-func TestLifeOfAConversation(t *testing.T) {
+func TestConversation_CreateUpdateDelete_ChecksTheEtag(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := as(t, newScope())
@@ -108,16 +108,16 @@ func TestLifeOfAConversation(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestS41OthersFindNothing(t *testing.T) {
+func TestS41ConversationsOfOthersAreAbsent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	scope := newScope()
 	made, err := b.service.CreateConversation(as(t, scope), &chatv1.CreateConversationRequest{})
 	must(t, err)
 	for name, other := range map[string]postgres.Scope{
-		"a colleague":                   {OrganizationID: scope.OrganizationID, UserID: id.New()},
-		"the user, elsewhere":           {OrganizationID: id.New(), UserID: scope.UserID},
-		"somebody else, somewhere else": newScope(),
+		"a colleague":                           {OrganizationID: scope.OrganizationID, UserID: id.New()},
+		"the user, in another organization":     {OrganizationID: id.New(), UserID: scope.UserID},
+		"another user, in another organization": newScope(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -141,7 +141,7 @@ func TestS41OthersFindNothing(t *testing.T) {
 	}
 }
 
-func TestConversationsArePaged(t *testing.T) {
+func TestListConversations_SecondPage_HasTheRest(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := as(t, newScope())
@@ -158,7 +158,7 @@ func TestConversationsArePaged(t *testing.T) {
 	}
 }
 
-func TestMessagesComeOldestFirst(t *testing.T) {
+func TestListMessages_Pages_AreOldestFirst(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	scope := newScope()

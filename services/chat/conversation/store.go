@@ -11,11 +11,11 @@ import (
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 )
 
-// CancelChannel announces the id of a run that is to stop.
+// CancelChannel announces the id of a run that must stop.
 const CancelChannel = "chat_run_cancel"
 
-// list is what may be asked of a list of conversations.
-var list = paging.List{ //nolint:gochecknoglobals // a constant table
+// listing declares the filters and the order of a list of conversations.
+var listing = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name: "conversations",
 	ID:   "id",
 	Fields: map[string]paging.Field{
@@ -27,8 +27,8 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	DefaultOrder: "createTime desc",
 }
 
-// selection reads conversations with their live runs. The run's columns have
-// names of their own, so that conditions need no qualifiers.
+// selection selects conversations with their live runs. The columns of the run have
+// distinct names, so that conditions need no qualifiers.
 const selection = `SELECT organization_id::text, user_id::text, id::text, title, coalesce(assistant_id::text, ''),
 	collection_ids::text[], revision, created_at, updated_at, last_message_at, run_id, run_state, run_seq
 	FROM conversations LEFT JOIN LATERAL (
@@ -61,8 +61,8 @@ func scan(row pgx.CollectableRow) (Conversation, error) {
 	return c, err
 }
 
-// Insert adds a conversation.
-func (s *Store) Insert(ctx context.Context, c Conversation) error {
+// insert adds a conversation.
+func (s *Store) insert(ctx context.Context, c Conversation) error {
 	_, err := postgres.Exec(ctx, s.db, postgres.Scope{OrganizationID: c.OrganizationID, UserID: c.UserID},
 		`INSERT INTO conversations (organization_id, id, user_id, title, assistant_id, collection_ids, revision, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, nullif($5, '')::uuid, $6::text[]::uuid[], $7, $8, $9)`,
@@ -70,22 +70,22 @@ func (s *Store) Insert(ctx context.Context, c Conversation) error {
 	return err
 }
 
-// Get returns a conversation of a user.
+// Get returns a conversation of a user, or NOT_FOUND.
 func (s *Store) Get(ctx context.Context, scope postgres.Scope, id string) (Conversation, error) {
 	c, err := postgres.QueryOne(ctx, s.db, scope, scan, selection+" AND id = $3", scope.OrganizationID, scope.UserID, id)
 	return c, postgres.NotFound(err, resourceType)
 }
 
-// Lock returns a conversation of a user and keeps others from changing it
-// until the transaction ends.
+// Lock returns a conversation of a user, or NOT_FOUND, and locks it until the transaction
+// ends.
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, scope postgres.Scope, id string) (Conversation, error) {
 	c, err := postgres.TxOne(ctx, tx, scan, selection+" AND id = $3 FOR NO KEY UPDATE OF conversations",
 		scope.OrganizationID, scope.UserID, id)
 	return c, postgres.NotFound(err, resourceType)
 }
 
-// Change reads a conversation, has edit change it, and writes it back.
-func (s *Store) Change(ctx context.Context, scope postgres.Scope, id string, edit func(Conversation) (Conversation, error)) (Conversation, error) {
+// change locks a conversation, calls edit and stores the conversation that edit returns.
+func (s *Store) change(ctx context.Context, scope postgres.Scope, id string, edit func(Conversation) (Conversation, error)) (Conversation, error) {
 	var c Conversation
 	err := s.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
 		before, err := s.Lock(ctx, tx, scope, id)
@@ -104,9 +104,9 @@ func (s *Store) Change(ctx context.Context, scope postgres.Scope, id string, edi
 	return c, err
 }
 
-// Delete deletes a conversation, its messages and its runs. A live one is told
-// to stop.
-func (s *Store) Delete(ctx context.Context, scope postgres.Scope, id, etag string) error {
+// delete deletes a conversation, its messages and its runs. A live run is announced on
+// [CancelChannel].
+func (s *Store) delete(ctx context.Context, scope postgres.Scope, id, etag string) error {
 	return s.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
 		c, err := s.Lock(ctx, tx, scope, id)
 		if err != nil {
@@ -126,17 +126,18 @@ func (s *Store) Delete(ctx context.Context, scope postgres.Scope, id, etag strin
 	})
 }
 
-// List returns a page of a user's conversations.
-func (s *Store) List(ctx context.Context, scope postgres.Scope, req paging.Request) ([]Conversation, string, error) {
+// list returns a page of a user's conversations.
+func (s *Store) list(ctx context.Context, scope postgres.Scope, req paging.Request) ([]Conversation, string, error) {
 	return paging.Read(ctx, s.db, scope, paging.Query[Conversation]{
-		List: list, Tokens: s.tokens, Request: req,
+		List: listing, Tokens: s.tokens, Request: req,
 		SQL: selection, Args: []any{scope.OrganizationID, scope.UserID}, Scan: scan, Value: sortValue,
 	})
 }
 
-// Page is [Store.List] in the form of the contract.
+// Page returns a page of a user's conversations in an organization, and the token of the
+// next page.
 func (s *Store) Page(ctx context.Context, scope postgres.Scope, req paging.Request) ([]*chatv1.Conversation, string, error) {
-	items, next, err := s.List(ctx, scope, req)
+	items, next, err := s.list(ctx, scope, req)
 	out := make([]*chatv1.Conversation, len(items))
 	for i, c := range items {
 		out[i] = encode(c)

@@ -16,11 +16,11 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// historyLimit bounds how many messages are read for a model; the engine cuts
+// historyLimit is how many messages are read for a model. The engine shortens the history
 // further, by tokens.
 const historyLimit = 100
 
-// messages is the order of a conversation's messages.
+// messages declares the order of a list of messages.
 var messages = paging.List{ //nolint:gochecknoglobals // a constant table
 	Name:         "messages",
 	ID:           "id",
@@ -32,8 +32,8 @@ const messageSelection = `SELECT id::text, conversation_id::text, coalesce(paren
 	coalesce(run_id::text, ''), created_at FROM messages
 	WHERE organization_id = $1 AND user_id = $2 AND conversation_id = $3`
 
-// scanMessage reads a message in the form of the contract: it has no rules of
-// its own that would call for another.
+// scanMessage reads a message directly in the form of the contract, as messages have no
+// rules of their own.
 func scanMessage(row pgx.CollectableRow) (*chatv1.Message, error) {
 	var (
 		m       chatv1.Message
@@ -53,9 +53,9 @@ func scanMessage(row pgx.CollectableRow) (*chatv1.Message, error) {
 	return &m, nil
 }
 
-// AddMessage stores a user's message at the end of a conversation that the
-// transaction has locked. An untitled conversation is titled by it. Its time
-// becomes later than that of the message before it, whatever clock that was by.
+// AddMessage stores a user's message at the end of a conversation that the transaction has
+// locked. The message becomes the title of a conversation without one. Its time becomes
+// later than the time of the message before, which another machine may have written.
 func (s *Store) AddMessage(ctx context.Context, tx pgx.Tx, scope postgres.Scope, m *chatv1.Message) error {
 	at, err := postgres.TxOne(ctx, tx, pgx.RowTo[time.Time], `INSERT INTO messages
 		(organization_id, id, user_id, conversation_id, parent_id, role, content, created_at)

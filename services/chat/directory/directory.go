@@ -1,20 +1,19 @@
-// Package directory asks management about assistants, and remembers the
-// answers.
+// Package directory reads assistants from management and caches them.
 //
-// An answer is kept for a minute, and dropped at once when management
-// announces a change over Postgres ([Directory.Forget], bound to
-// [Channel]). A lost announcement therefore costs a minute.
+// An assistant is cached for a minute. It is removed at once when management announces a
+// change over Postgres: [Directory.Forget] handles the announcements of [Channel]. So
+// after a lost announcement an assistant is outdated for a minute at most.
 package directory
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
@@ -26,11 +25,17 @@ const (
 	entries = 4096
 )
 
-// Directory answers about assistants. It is safe for concurrent use.
+// Deps is what a directory needs.
+type Deps struct {
+	// Client calls the management service.
+	Client managementv1.AssistantDirectoryServiceClient
+	Clock  clock.Clock
+}
+
+// Directory finds assistants. It is safe for concurrent use.
 type Directory struct {
-	client managementv1.AssistantDirectoryServiceClient
-	clock  clock.Clock
-	known  *lru.Cache[string, entry]
+	deps  Deps
+	cache *lru.Cache[string, entry]
 }
 
 type entry struct {
@@ -39,39 +44,39 @@ type entry struct {
 	until          time.Time
 }
 
-// New returns a directory over a connection to management.
-func New(client managementv1.AssistantDirectoryServiceClient, clk clock.Clock) (*Directory, error) {
-	if client == nil || clk == nil {
-		return nil, errors.New("directory: every dependency is required")
+// New returns a directory with an empty cache.
+func New(d Deps) (*Directory, error) {
+	if err := deps.Check("directory", d); err != nil {
+		return nil, err
 	}
-	known, err := lru.New[string, entry](entries)
+	cache, err := lru.New[string, entry](entries)
 	if err != nil {
 		return nil, err
 	}
-	return &Directory{client: client, clock: clk, known: known}, nil
+	return &Directory{deps: d, cache: cache}, nil
 }
 
-// Resolve returns an assistant of an organization that is not deleted. Whoever
-// gets it must not change it. The fault of an absent one, or of another
-// organization's, is NOT_FOUND.
+// Resolve returns an assistant of an organization. It returns NOT_FOUND for an assistant
+// that is deleted or belongs to another organization. All callers share the returned
+// value, so they must not change it.
 func (d *Directory) Resolve(ctx context.Context, organizationID, id string) (*managementv1.Assistant, error) {
 	id = strings.ToLower(id) // announcements use lower case
-	if e, ok := d.known.Get(id); ok && e.organizationID == organizationID && d.clock.Now().Before(e.until) {
+	if e, ok := d.cache.Get(id); ok && e.organizationID == organizationID && d.deps.Clock.Now().Before(e.until) {
 		return e.assistant, nil
 	}
-	// Taken before the call: an answer that was read before a change must not
-	// outlive the announcement of it for longer than the time to live.
-	until := d.clock.Now().Add(ttl)
-	assistant, err := d.client.ResolveAssistant(ctx, &managementv1.ResolveAssistantRequest{OrganizationId: organizationID, Id: id})
+	// The time is taken before the call. If the call reads the assistant before a change
+	// and returns after its announcement, the old assistant expires in time nevertheless.
+	until := d.deps.Clock.Now().Add(ttl)
+	assistant, err := d.deps.Client.ResolveAssistant(ctx, &managementv1.ResolveAssistantRequest{OrganizationId: organizationID, Id: id})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // a status, which fault.From understands
+		return nil, err // a status, which fault.From converts
 	}
-	d.known.Add(id, entry{organizationID: organizationID, assistant: assistant, until: until})
+	d.cache.Add(id, entry{organizationID: organizationID, assistant: assistant, until: until})
 	return assistant, nil
 }
 
-// Forget drops what is known of an assistant.
-func (d *Directory) Forget(_ context.Context, id string) { d.known.Remove(id) }
+// Forget removes an assistant from the cache.
+func (d *Directory) Forget(_ context.Context, id string) { d.cache.Remove(id) }
 
-// ForgetAll drops everything, for when announcements may have been missed.
-func (d *Directory) ForgetAll(context.Context) { d.known.Purge() }
+// ForgetAll empties the cache, when announcements may have been missed.
+func (d *Directory) ForgetAll(context.Context) { d.cache.Purge() }

@@ -14,23 +14,23 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/directory"
 )
 
-// management counts what it is asked.
+// management counts the calls.
 type management struct {
-	asked int
+	calls int
 }
 
 func (m *management) ResolveAssistant(_ context.Context, req *managementv1.ResolveAssistantRequest, _ ...grpc.CallOption) (*managementv1.Assistant, error) {
-	m.asked++
+	m.calls++
 	if req.GetOrganizationId() != "mine" {
 		return nil, status.Error(codes.NotFound, "no such assistant")
 	}
 	return &managementv1.Assistant{Id: req.GetId()}, nil
 }
 
-func TestResolveRemembersUntilToldOtherwise(t *testing.T) {
+func TestResolve_IsCachedUntilForgottenOrExpired(t *testing.T) {
 	t.Parallel()
 	m, clk := &management{}, clock.NewFake(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))
-	d, err := directory.New(m, clk)
+	d, err := directory.New(directory.Deps{Client: m, Clock: clk})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +39,8 @@ func TestResolveRemembersUntilToldOtherwise(t *testing.T) {
 		if _, err := d.Resolve(t.Context(), "mine", "a1"); err != nil {
 			t.Fatal(err)
 		}
-		if m.asked != want {
-			t.Errorf("%s: asked %d times, want %d", when, m.asked, want)
+		if m.calls != want {
+			t.Errorf("%s: %d calls, want %d", when, m.calls, want)
 		}
 	}
 	resolve(1, "first")
@@ -53,9 +53,11 @@ func TestResolveRemembersUntilToldOtherwise(t *testing.T) {
 	resolve(4, "after a minute")
 }
 
-func TestS42ResolveNeverAnswersAnotherOrganizationFromMemory(t *testing.T) {
+func TestS42ResolveReturnsNoCachedAssistantToAnotherOrganization(t *testing.T) {
 	t.Parallel()
-	d, err := directory.New(&management{}, clock.NewFake(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+	d, err := directory.New(directory.Deps{
+		Client: &management{}, Clock: clock.NewFake(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +65,6 @@ func TestS42ResolveNeverAnswersAnotherOrganizationFromMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := d.Resolve(t.Context(), "theirs", "a1"); status.Code(err) != codes.NotFound {
-		t.Errorf("answered %v", err)
+		t.Errorf("returned %v, want NOT_FOUND", err)
 	}
 }

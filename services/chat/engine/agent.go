@@ -10,20 +10,20 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/model"
 )
 
-// Agent is a way to answer, as data: what the model is told, and what it may use.
+// Agent describes a way to answer: the prompt of the model, and the tools that it may use.
 type Agent struct {
 	Name string
-	// Reason says, to the reader of a run, why this agent answers.
+	// Reason explains to the readers of a run why this agent answers.
 	Reason string
 	// Prompt is the system message. "{date}" in it becomes the date of the run.
 	Prompt string
-	// Tools are the names of those it uses; nil means all.
+	// Tools are the names of the tools that it uses; nil means all.
 	Tools []string
 }
 
 func (a Agent) has(name string) bool { return a.Tools == nil || slices.Contains(a.Tools, name) }
 
-// Generator is the agent that writes a grounded answer.
+// Generator returns the agent that writes an answer based on documents.
 func Generator() Agent {
 	return Agent{
 		Name:   "generator",
@@ -38,7 +38,7 @@ Where you have the tool calculator, use it for every calculation. Answer in the 
 	}
 }
 
-// messages are what the model is sent first: the system message, and as much of the
+// messages returns the first messages to the model: the system message, and as much of the
 // conversation as the budget allows.
 func (e *Engine) messages(req Request) []llms.MessageContent {
 	system := strings.ReplaceAll(e.agent.Prompt, "{date}", e.deps.Clock.Now().Format(time.DateOnly))
@@ -51,7 +51,7 @@ func (e *Engine) messages(req Request) []llms.MessageContent {
 			messages = append(messages, llms.TextParts(llms.ChatMessageTypeHuman, turn.Content))
 			continue
 		}
-		// Numbers of old citations would be taken for passages of this run.
+		// The numbers of old citations would look like passages of this run.
 		if text := strings.TrimSpace(stripMarkers(turn.Content)); text != "" {
 			messages = append(messages, llms.TextParts(llms.ChatMessageTypeAI, text))
 		}
@@ -59,8 +59,9 @@ func (e *Engine) messages(req Request) []llms.MessageContent {
 	return messages
 }
 
-// recent is the end of a conversation that fits a budget, beginning with a user's turn. The
-// last message is sent whatever its length: the model must judge it, not we.
+// recent returns the end of a conversation that fits a budget. It starts with a turn of the
+// user. The last message is always included, even when it is longer than the budget: then
+// the model refuses it.
 func recent(history []Turn, budget int64) []Turn {
 	from, spent := len(history)-1, int64(0)
 	for i := len(history) - 1; i >= 0; i-- {

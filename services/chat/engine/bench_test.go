@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/provider/openai"
 )
 
-// BenchmarkRun is the cost of a run of 500 tokens through the provider and the citer, the
-// server's part included.
+// BenchmarkRun measures a run of 500 tokens through the provider and the citer, including the
+// server.
 func BenchmarkRun(b *testing.B) {
 	const tokens = 500
 	server := httptest.NewServer(modelstub.New(modelstub.Options{Default: modelstub.Echo(tokens, 0)}))

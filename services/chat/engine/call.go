@@ -18,31 +18,32 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
-// callTools makes the calls that the model asked for, one after the other, and returns the
-// messages that tell it so: its own, then one for each result.
+// callTools makes the calls that the model has requested, one after the other. It returns
+// the messages for the model: the model's own message with the calls, and one message for
+// each result.
 func (r *run) callTools(ctx context.Context, offered []llms.Tool) ([]llms.MessageContent, error) {
-	asked := llms.MessageContent{Role: llms.ChatMessageTypeAI}
+	requested := llms.MessageContent{Role: llms.ChatMessageTypeAI}
 	if r.last.Text != "" {
-		asked.Parts = append(asked.Parts, llms.TextPart(r.last.Text))
+		requested.Parts = append(requested.Parts, llms.TextPart(r.last.Text))
 	}
-	var answers []llms.MessageContent
+	var results []llms.MessageContent
 	for _, call := range r.last.ToolCalls {
 		call.ID = r.uniqueID(call.ID)
 		arguments, valid := compactObject(call.Arguments)
-		asked.Parts = append(asked.Parts, llms.ToolCall{ID: call.ID, Type: "function", FunctionCall: &llms.FunctionCall{Name: call.Name, Arguments: string(arguments)}})
+		requested.Parts = append(requested.Parts, llms.ToolCall{ID: call.ID, Type: "function", FunctionCall: &llms.FunctionCall{Name: call.Name, Arguments: string(arguments)}})
 		content, err := r.callTool(ctx, call, arguments, valid, offered)
 		if err != nil {
 			return nil, err
 		}
-		answers = append(answers, llms.MessageContent{Role: llms.ChatMessageTypeTool, Parts: []llms.ContentPart{
+		results = append(results, llms.MessageContent{Role: llms.ChatMessageTypeTool, Parts: []llms.ContentPart{
 			llms.ToolCallResponse{ToolCallID: call.ID, Name: call.Name, Content: content},
 		}})
 	}
-	return append([]llms.MessageContent{asked}, answers...), nil
+	return append([]llms.MessageContent{requested}, results...), nil
 }
 
-// uniqueID keeps a call's id apart from those before it: some models count from one in each
-// step.
+// uniqueID returns an id for a call that differs from the ids of all earlier calls. Some
+// models count from one in each step.
 func (r *run) uniqueID(id string) string {
 	unique := id
 	for n := 2; unique == "" || r.callIDs[unique]; n++ {
@@ -52,7 +53,7 @@ func (r *run) uniqueID(id string) string {
 	return unique
 }
 
-// compactObject reads arguments as a JSON object.
+// compactObject returns arguments as a compact JSON object, and reports whether they are one.
 func compactObject(arguments string) (json.RawMessage, bool) {
 	var object map[string]json.RawMessage
 	var compact bytes.Buffer
@@ -62,7 +63,7 @@ func compactObject(arguments string) (json.RawMessage, bool) {
 	return compact.Bytes(), true
 }
 
-// callTool makes one call, tells of it, and returns what the model is to read.
+// callTool makes one call, emits its events, and returns the result as the model reads it.
 func (r *run) callTool(ctx context.Context, call model.ToolCall, arguments json.RawMessage, valid bool, offered []llms.Tool) (string, error) {
 	if err := r.out.Emit(ctx, ToolStarted{CallID: call.ID, Name: call.Name, Arguments: arguments}); err != nil {
 		return "", err
@@ -92,7 +93,7 @@ func (r *run) callTool(ctx context.Context, call model.ToolCall, arguments json.
 	return content, r.out.Emit(ctx, ToolFinished{CallID: call.ID, Result: event})
 }
 
-// execute runs a tool within its time, in a span of its own.
+// execute runs a tool with a deadline and in a new span.
 func (r *run) execute(ctx context.Context, t tool.Tool, call model.ToolCall, arguments json.RawMessage) (tool.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.engine.deps.Budget.ToolTime)
 	defer cancel()
@@ -106,8 +107,8 @@ func (r *run) execute(ctx context.Context, t tool.Tool, call model.ToolCall, arg
 	return result, err
 }
 
-// failed tells of a failure. A mistake goes back to the model; anything else ends the run,
-// because an answer without what the tool would have said would be a guess.
+// failed emits the failure of a call. It returns a mistake to the model. Any other failure
+// ends the run, because an answer without the result of the tool would be a guess.
 func (r *run) failed(ctx context.Context, call model.ToolCall, err error) (string, error) {
 	var mistake *tool.Mistake
 	if !errors.As(err, &mistake) {
@@ -126,8 +127,9 @@ func (r *run) failed(ctx context.Context, call model.ToolCall, err error) (strin
 	return string(content), r.out.Emit(ctx, ToolFinished{CallID: call.ID, Error: mistake.Message})
 }
 
-// present is a result for the model, and for the reader of the run. The passages' texts are
-// left out of the latter: the citations hold what matters of them.
+// present returns a result in the form for the model, and in the form for the readers of the
+// run. The latter does not contain the texts of the passages, because citations contain the
+// quoted parts.
 func (r *run) present(result tool.Result) (content string, event json.RawMessage, err error) {
 	if result.Passages == nil {
 		return string(result.Data), result.Data, nil

@@ -9,45 +9,44 @@ import (
 )
 
 const (
-	// noAnswerMarker is how a model says that the passages do not answer.
+	// noAnswerMarker is what a model writes when the passages do not answer the question.
 	noAnswerMarker = "[NO_ANSWER]"
-	// maxMarker is the length of the longest thing that is still taken for a marker: a list
-	// of numbers.
+	// maxMarker is the length of the longest marker, a list of numbers.
 	maxMarker = 32
-	// maxSpace is how much space before a possible marker is held back with it.
+	// maxSpace is how many spaces before a possible marker are held back with it.
 	maxSpace = 8
 )
 
-// citer is the writer of an answer. It passes text on as it comes, but for what may be the
-// beginning of a marker: that it holds until it knows.
+// citer writes an answer. It passes text on as it arrives. It holds back the start of a
+// possible marker until it knows whether it is one.
 type citer struct {
 	out    Emitter
 	ledger *ledger
 
 	content   strings.Builder
 	citations []Citation
-	// invented says that a marker without a passage was removed, noAnswer that the model
-	// declared to have no answer.
+	// invented reports that a marker without a passage was removed. noAnswer reports that
+	// the model has declared that it has no answer.
 	invented bool
 	noAnswer bool
 
-	// held is text that may be space before a marker, and the beginning of one.
+	// held is text that may be the space before a marker and the start of the marker.
 	held string
 	code codeState
-	// fresh says that a new call of the model began, whose text is a new paragraph.
+	// fresh reports that a new call of the model has started. Its text is a new paragraph.
 	fresh bool
-	// cited is where the last marker ended, in bytes of the content, and claim is the text
-	// that it was for: further markers right behind it are for the same.
+	// cited is the position in the content after the last marker, in bytes. claim is the
+	// text that the last marker is for. A marker directly after it is for the same text.
 	cited int
 	claim string
 }
 
-// begin tells that the next text comes from another call of the model.
+// begin must be called before the text of each call of the model.
 func (c *citer) begin() {
 	c.fresh, c.code = true, codeState{}
 }
 
-// write takes a piece of the model's text.
+// write adds a piece of the model's text.
 func (c *citer) write(ctx context.Context, text string) error {
 	text = c.held + text
 	c.held = ""
@@ -66,7 +65,7 @@ func (c *citer) write(ctx context.Context, text string) error {
 			c.held = text
 			text = ""
 		case markerNone:
-			// The bracket is text, and what follows is looked at again.
+			// The bracket is text. The text after it is examined again.
 			ready.WriteString(text[:space+1])
 			text = text[space+1:]
 		case markerWhole:
@@ -79,8 +78,8 @@ func (c *citer) write(ctx context.Context, text string) error {
 	return c.emit(ctx, ready.String())
 }
 
-// plain is the length of the text before the next thing that may be a marker, with the space
-// before it, or that may be such space. Code has no markers.
+// plain returns the length of the text before the next possible marker and its space. Code
+// has no markers.
 func (c *citer) plain(text string) int {
 	space := 0
 	for i := range len(text) {
@@ -104,14 +103,14 @@ func (c *citer) plain(text string) int {
 	return len(text)
 }
 
-// mark handles a complete marker: it cites, and writes the marker with the answer's own
-// numbers; or it removes what cites nothing.
+// mark handles a complete marker. It cites the passages and writes the marker with the
+// numbers of the answer. It removes a number that belongs to no passage.
 func (c *citer) mark(ctx context.Context, ready *strings.Builder, space string, m marker) error {
 	if m.noAnswer {
 		c.noAnswer = true
 		return nil
 	}
-	// The citation's claim is the text until here, so that text must be in the content.
+	// The claim of the citation is the text up to here, so the content must contain it.
 	if err := c.emit(ctx, ready.String()); err != nil {
 		return err
 	}
@@ -137,8 +136,8 @@ func (c *citer) mark(ctx context.Context, ready *strings.Builder, space string, 
 	return err
 }
 
-// cite returns the index of the citation of a passage for the text before it, and tells of it
-// if it is new.
+// cite returns the index of the citation of a passage for the text before the marker. It
+// emits the citation when it is new.
 func (c *citer) cite(ctx context.Context, passage tool.Passage) (int, error) {
 	if since := strings.TrimSpace(c.content.String()[c.cited:]); since != "" && strings.Trim(since, ".,;:") != "" {
 		c.claim = since
@@ -159,14 +158,15 @@ func (c *citer) cite(ctx context.Context, passage tool.Passage) (int, error) {
 	return citation.Index, c.out.Emit(ctx, citation)
 }
 
-// flush writes what is held back: nothing follows that could make it a marker.
+// flush writes the text that is held back, because no text follows that could complete a
+// marker.
 func (c *citer) flush(ctx context.Context) error {
 	held := c.held
 	c.held = ""
 	return c.emit(ctx, held)
 }
 
-// emit adds text to the answer and tells of it.
+// emit adds text to the answer and emits it.
 func (c *citer) emit(ctx context.Context, text string) error {
 	if text == "" {
 		return nil
@@ -197,9 +197,9 @@ const (
 	markerWhole
 )
 
-// readMarker reads a marker at the start of a text: "[2]", "[1, 3]" or "[NO_ANSWER]". It is
-// open when the text ends before it is known. Empty text is open, too: it stands behind held
-// space.
+// readMarker reads a marker at the start of a text: "[2]", "[1, 3]" or "[NO_ANSWER]". The
+// state is open when more text is needed to decide. An empty text is open too: it is the
+// end of the text after held space.
 func readMarker(text string) (marker, markerState) {
 	if text == "" || strings.HasPrefix(noAnswerMarker, text) {
 		if text == noAnswerMarker {
@@ -233,7 +233,7 @@ func markerNumbers(list string) ([]int, bool) {
 	for _, field := range strings.Split(list, ",") {
 		field = strings.TrimSpace(field)
 		number, err := strconv.Atoi(field)
-		// Longer ones are years and the like.
+		// Longer numbers are years, for example.
 		if err != nil || len(field) > 3 {
 			return nil, false
 		}
@@ -242,17 +242,17 @@ func markerNumbers(list string) ([]int, bool) {
 	return numbers, true
 }
 
-// codeState follows backticks: text between two runs of the same length is code. One that is
-// not closed ends with its line, unless it is a fence.
+// codeState tracks backticks. Text between two sequences of backticks of the same length is
+// code. Code that is not closed ends with its line, unless it started with a fence.
 type codeState struct {
-	// open is the length of the run that began the code; 0 outside.
+	// open is the length of the sequence that started the code; 0 outside of code.
 	open int
-	// ticks is the length of the run that is being read.
+	// ticks is the length of the sequence that is being read.
 	ticks    int
 	previous struct{ open, ticks int }
 }
 
-// next takes a byte and says whether it belongs to code.
+// next reads a byte and reports whether it belongs to code.
 func (s *codeState) next(b byte) bool {
 	s.previous.open, s.previous.ticks = s.open, s.ticks
 	if b == '`' {
@@ -274,7 +274,7 @@ func (s *codeState) next(b byte) bool {
 	return s.open > 0
 }
 
-// undo takes back the last byte, which will be read again.
+// undo reverts the last byte, which will be read again.
 func (s *codeState) undo() { s.open, s.ticks = s.previous.open, s.previous.ticks }
 
 func (s *codeState) inside() bool { return s.open > 0 || s.ticks > 0 }

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
-// recorder keeps events, and checks the order of citations and markers.
+// recorder records events.
 type recorder struct {
 	events []Event
 	fail   error
@@ -57,7 +57,7 @@ func passageOf(chunk string, start int, text string) tool.Passage {
 	return tool.Passage{DocumentID: "d", ChunkID: chunk, Title: "T", Text: text, StartOffset: start, EndOffset: start + utf8.RuneCountInString(text)}
 }
 
-func TestCiter(t *testing.T) {
+func TestCiter_MarkersBecomeCitations(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		text, want string
@@ -75,7 +75,7 @@ func TestCiter(t *testing.T) {
 		"invented":                       {text: "So it is [7]. And [0] so [999].", want: "So it is. And so.", invented: true},
 		"one of a list is invented":      {text: "Leave is 30 days [1,9].", want: "Leave is 30 days [1].", quotes: "Staff have 30 days of leave.", invented: true},
 		"a year is no marker":            {text: "Since [2019] and [ ] and [1x] and [1", want: "Since [2019] and [ ] and [1x] and [1"},
-		"code is left alone":             {text: "Use `a[1]` or ``b`[9]`` here.\n```\nx [2]\n```\nEnd [1]", want: "Use `a[1]` or ``b`[9]`` here.\n```\nx [2]\n```\nEnd [1]", quotes: "Staff have 30 days of leave."},
+		"code is not changed":            {text: "Use `a[1]` or ``b`[9]`` here.\n```\nx [2]\n```\nEnd [1]", want: "Use `a[1]` or ``b`[9]`` here.\n```\nx [2]\n```\nEnd [1]", quotes: "Staff have 30 days of leave."},
 		"a lone backtick ends its line":  {text: "a ` b\nHotels [2]", want: "a ` b\nHotels [1]", quotes: "Hotels cost up to 140 euros."},
 		"no answer":                      {text: "The passages do not say. [NO_ANSWER]", want: "The passages do not say.", noAnswer: true},
 		"space is kept":                  {text: "a  b \n  c ", want: "a  b \n  c "},
@@ -102,7 +102,7 @@ func TestCiter(t *testing.T) {
 	}
 }
 
-// cuts are the text whole, byte by byte, and in two at every place.
+// cuts returns the text in one piece, in single bytes, and in two pieces for each position.
 func cuts(text string) [][]string {
 	all := [][]string{{text}, strings.Split(text, "")}
 	for i := 1; i < len(text); i++ {
@@ -113,8 +113,8 @@ func cuts(text string) [][]string {
 	return all
 }
 
-// checkCitations asserts that each citation comes before its marker, and that its quote is
-// what stands at its offsets.
+// checkCitations checks that each citation is emitted before its marker, and that its quote
+// is the text at its offsets.
 func checkCitations(t *testing.T, events []Event, l *ledger) {
 	t.Helper()
 	known := 0
@@ -131,7 +131,7 @@ func checkCitations(t *testing.T, events []Event, l *ledger) {
 				t.Fatal("an empty delta")
 			}
 			if next := fmt.Sprintf("days [%d]", known+1); strings.Contains(e.Text, next) {
-				t.Fatalf("%q comes before its citation", e.Text)
+				t.Fatalf("%q is emitted before its citation", e.Text)
 			}
 		}
 	}
@@ -152,14 +152,14 @@ func checkQuote(t *testing.T, c Citation, l *ledger) {
 	t.Fatalf("citation of an unknown chunk %q", c.ChunkID)
 }
 
-func TestStripMarkers(t *testing.T) {
+func TestStripMarkers_LeavesCode(t *testing.T) {
 	t.Parallel()
 	if got := stripMarkers("It is so [1][2]. See `a[1]` [x] [12, 3]."); got != "It is so. See `a[1]` [x]." {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestLedger(t *testing.T) {
+func TestLedger_NumbersPassagesOnce(t *testing.T) {
 	t.Parallel()
 	l := &ledger{}
 	wrong := passageOf("c9", 0, "text")
@@ -170,12 +170,12 @@ func TestLedger(t *testing.T) {
 		t.Errorf("%+v %+v", first, second)
 	}
 	if !l.suspicious {
-		t.Error("the instruction is not noticed")
+		t.Error("the instruction is not detected")
 	}
 }
 
-// FuzzCiter checks that no text, however cut, makes the deltas differ from the content, or a
-// citation from its document.
+// FuzzCiter checks that the deltas are the content, and that citations fit their documents,
+// for any text in pieces of any size.
 func FuzzCiter(f *testing.F) {
 	f.Add("Leave is 30 days [1]. `x[1", 9)
 	f.Add("``[1] [1,2]```[NO_ANSWER][", 3)

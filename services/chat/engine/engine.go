@@ -1,30 +1,30 @@
-// Package engine answers a message: it picks an agent, runs the loop of model and tools
-// within a budget, and tells what happens as it happens.
+// Package engine answers a message. It runs an agent: a loop of calls of a model and of
+// tools, within a budget. It emits events during the loop.
 //
-// It knows no provider, no HTTP and no database. Models come from a [model.Registry],
-// tools are [tool.Tool]s, and whoever runs it takes the events through an [Emitter] and
-// keeps the [Outcome].
+// It depends on no provider, no HTTP and no database. Models are found in a
+// [model.Registry], and tools are of type [tool.Tool]. The caller receives the events
+// through an [Emitter], and stores the [Outcome].
 //
-// # What holds for every run
+// # Guarantees for every run
 //
 //   - The concatenation of all MessageDelta texts is Outcome.Content, also when the run
-//     fails or is cancelled: text that a reader saw is never taken back.
-//   - A Citation event comes before the delta that holds its marker "[n]", and n is its
-//     index, counted from 1 in the order of appearance. Models number passages their own
-//     way; the engine renumbers.
-//   - A citation's quote stands verbatim in the document at its offsets. It is the sentence
-//     of the cited passage that says what the citing sentence says: that very sentence
-//     where the model quotes, the most similar one where it paraphrases.
-//   - A marker for which there is no passage is removed from the text, and the answer is
-//     flagged UNGROUNDED. Code is left alone: what looks like a marker in it is an index.
-//   - Every tool.started is followed by its tool.finished, unless the run is cancelled.
+//     fails or is canceled. Text that a reader has seen is never revoked.
+//   - A Citation event is emitted before the delta with its marker "[n]". The number n is the
+//     citation's index, which counts from 1 in the order of appearance. Models number
+//     passages in other ways, so the engine changes the numbers.
+//   - The quote of a citation is a verbatim part of the document at its offsets. It is the
+//     sentence of the cited passage that supports the citing sentence: the same sentence
+//     when the model quotes, and the most similar one when it paraphrases.
+//   - A marker for which there is no passage is removed from the text, and the answer has the
+//     flag UNGROUNDED. Text in code is not changed, because brackets are an index there.
+//   - Every tool.started is followed by its tool.finished, unless the run is canceled.
 //
 // # Retrieval
 //
-// The engine does not search on its own account. Every model is offered knowledge_search and
-// told to use it before it states facts; so a greeting costs no search, a follow-up is searched
-// in words that make sense, and a second search is possible. What is found is put to the model
-// as data, as JSON, in the tool's result.
+// The engine does not search by itself. It gives every model the tool knowledge_search, and
+// the prompt requires its use before facts are stated. So a greeting costs no search, the
+// model can write a good query for a follow-up question, and it can search again. The model
+// receives the results of a search as data, in JSON.
 package engine
 
 import (
@@ -38,28 +38,30 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/chat/engine/model"
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
-// Budget bounds a run. A zero field takes its default.
+// Budget bounds a run. A zero field has its default.
 type Budget struct {
-	// Steps is the number of calls of the model; the last one is offered no tools, so that
-	// it must answer. 6 by default.
+	// Steps is the number of calls of the model. The last call has no tools, so that the
+	// model must answer. 6 by default.
 	Steps int
-	// ToolCalls is the number of calls of tools; beyond it none are offered. 16 by default.
+	// ToolCalls is the number of calls of tools. Later calls of the model have no tools. 16
+	// by default.
 	ToolCalls int
 	// Time bounds the whole run; five minutes by default.
 	Time time.Duration
 	// ToolTime bounds each call of a tool; 30 seconds by default.
 	ToolTime time.Duration
-	// Tokens is the sum of input and output beyond which no more tools are offered; 100,000
-	// by default.
+	// Tokens is the sum of input and output after which calls of the model have no tools;
+	// 100,000 by default.
 	Tokens int64
-	// HistoryTokens is how much of the conversation is sent along, newest first; 12,000 by
-	// default, by estimate.
+	// HistoryTokens is the estimated number of tokens of the conversation that are sent,
+	// newest first; 12,000 by default.
 	HistoryTokens int64
 }
 
@@ -85,43 +87,43 @@ func (b Budget) withDefaults() Budget {
 	return b
 }
 
-// Deps is what an engine is made of.
+// Deps is what an engine needs.
 type Deps struct {
 	Models *model.Registry
-	// Tools may be offered to models; an assistant may have fewer.
-	Tools  []tool.Tool
+	// Tools are the tools that models may use. An assistant may have fewer.
+	Tools  []tool.Tool `deps:"optional"`
 	Clock  clock.Clock
 	Tracer trace.Tracer
 	Budget Budget
 }
 
-// Engine answers messages. It keeps nothing between runs and is safe for concurrent use.
+// Engine answers messages. It keeps no state between runs and is safe for concurrent use.
 type Engine struct {
 	deps  Deps
 	agent Agent
 	tools map[string]tool.Tool
 }
 
-// New makes an engine. A tool that needs approval is refused: the loop has no way to wait
-// for it.
-func New(deps Deps) (*Engine, error) {
-	if deps.Models == nil || deps.Clock == nil || deps.Tracer == nil {
-		return nil, fault.New(faultv1.Reason_REASON_INTERNAL, "The engine needs models, a clock and a tracer.")
+// New returns an engine. It refuses a tool that needs approval, because the loop cannot wait
+// for one.
+func New(d Deps) (*Engine, error) {
+	if err := deps.Check("engine", d); err != nil {
+		return nil, err
 	}
-	deps.Budget = deps.Budget.withDefaults()
-	e := &Engine{deps: deps, agent: Generator(), tools: make(map[string]tool.Tool, len(deps.Tools))}
-	for _, t := range deps.Tools {
+	d.Budget = d.Budget.withDefaults()
+	e := &Engine{deps: d, agent: Generator(), tools: make(map[string]tool.Tool, len(d.Tools))}
+	for _, t := range d.Tools {
 		if _, twice := e.tools[t.Name()]; twice || t.Risk() == tool.RiskWrite || !json.Valid(t.Schema()) {
-			return nil, fault.New(faultv1.Reason_REASON_INTERNAL, "The tool %q is there twice, needs approval, or has no valid schema.", t.Name())
+			return nil, fault.New(faultv1.Reason_REASON_INTERNAL, "The tool %q is listed twice, needs approval, or has no valid schema.", t.Name())
 		}
 		e.tools[t.Name()] = t
 	}
 	return e, nil
 }
 
-// Run answers the last message of a conversation. On an error the outcome holds what there
-// was until then: text, citations and usage. Errors are faults; a cancelled context gives
-// CANCELLED.
+// Run answers the last message of a conversation. With an error it also returns the outcome
+// until then: text, citations and usage. Errors are faults; the fault of a canceled context
+// is CANCELLED.
 func (e *Engine) Run(ctx context.Context, req Request, out Emitter) (Outcome, error) {
 	if err := req.validate(); err != nil {
 		return Outcome{}, err
@@ -148,8 +150,8 @@ func (e *Engine) Run(ctx context.Context, req Request, out Emitter) (Outcome, er
 	return r.close(), err
 }
 
-// offered returns the tools of a run, in the engine's order.
-func (e *Engine) offered(req Request) []llms.Tool {
+// available returns the tools of a run, in the engine's order.
+func (e *Engine) available(req Request) []llms.Tool {
 	var tools []llms.Tool
 	for _, t := range e.deps.Tools {
 		if req.has(t.Name()) && e.agent.has(t.Name()) {

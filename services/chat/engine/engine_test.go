@@ -27,7 +27,7 @@ import (
 
 const document = "# Leave\n\nStaff have 30 days of leave a year. Leave expires on 31 March.\n"
 
-// searcher finds the document, or fails.
+// searcher finds the document, or nothing, or fails.
 type searcher struct {
 	err  error
 	none bool
@@ -40,7 +40,7 @@ func (s searcher) Search(context.Context, tool.Caller, string, int) ([]tool.Pass
 	return []tool.Passage{{DocumentID: "d1", ChunkID: "c1", Title: "Handbook", Text: document, EndOffset: utf8.RuneCountInString(document)}}, nil
 }
 
-// recorder keeps the events of a run.
+// recorder records the events of a run.
 type recorder struct {
 	events []engine.Event
 	each   func(engine.Event) error
@@ -64,7 +64,7 @@ func (r *recorder) text() string {
 	return b.String()
 }
 
-// kinds is the order of events, with runs of deltas as one.
+// kinds returns the kinds of the events in order. Consecutive deltas count as one.
 func (r *recorder) kinds() string {
 	var kinds []string
 	for _, event := range r.events {
@@ -130,7 +130,7 @@ func (b *bundle) run(ctx context.Context, assistant engine.Assistant, texts ...s
 	return b.engine.Run(ctx, engine.Request{History: history, Assistant: assistant}, b.out)
 }
 
-// checkOutcome asserts what holds for every run.
+// checkOutcome checks the guarantees for every run.
 func checkOutcome(t *testing.T, b *bundle, outcome engine.Outcome) {
 	t.Helper()
 	if b.out.text() != outcome.Content {
@@ -149,7 +149,7 @@ func search(query string) []modelstub.ToolCall {
 	return []modelstub.ToolCall{{ID: "c", Name: tool.KnowledgeSearchName, Arguments: `{"query": "` + query + `"}`}}
 }
 
-func TestLocal(t *testing.T) {
+func TestRun_LocalModel_AnswersOrSearches(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		question, content, kinds string
@@ -180,10 +180,10 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-func TestModel(t *testing.T) {
+func TestRun_Model_UsesTools(t *testing.T) {
 	t.Parallel()
 
-	t.Run("searches, reads the passages as data, and is cited", func(t *testing.T) {
+	t.Run("it searches, receives the passages as data, and is cited", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, searcher{}, engine.Budget{},
 			modelstub.Reply{Text: []string{"Let me look."}, ToolCalls: search("leave")},
@@ -212,7 +212,7 @@ func TestModel(t *testing.T) {
 		}
 	})
 
-	t.Run("flags what is not grounded", func(t *testing.T) {
+	t.Run("an ungrounded answer has a flag", func(t *testing.T) {
 		t.Parallel()
 		for _, text := range []string{"It is 30 days.", "It is 30 days [5]."} {
 			b := setup(t, searcher{}, engine.Budget{}, modelstub.Reply{ToolCalls: search("x")}, modelstub.Reply{Text: []string{text}, Finish: "length"})
@@ -223,7 +223,7 @@ func TestModel(t *testing.T) {
 		}
 	})
 
-	t.Run("mistakes go back to it", func(t *testing.T) {
+	t.Run("mistakes are returned to the model", func(t *testing.T) {
 		t.Parallel()
 		calls := []modelstub.ToolCall{
 			{ID: "a", Name: "calculator", Arguments: `{"expression":"1/0"}`}, {ID: "a", Name: "calculator", Arguments: `{"expression`}, {ID: "b", Name: "rm", Arguments: "{}"},
@@ -261,7 +261,7 @@ func TestModel(t *testing.T) {
 		}
 	})
 
-	t.Run("an assistant without tools offers none", func(t *testing.T) {
+	t.Run("an assistant without tools has none", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, searcher{}, engine.Budget{}, modelstub.Reply{Text: []string{"hi"}})
 		if _, err := b.run(t.Context(), engine.Assistant{Model: "openai/m", Tools: []string{}}, "Hello"); err != nil {
@@ -273,9 +273,8 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// S84: the model of a run can neither see nor call a tool that the run has no
-// right to.
-func TestS84AWithheldToolIsNeitherOfferedNorCalled(t *testing.T) {
+// S84: the model of a run can neither see nor call a tool that the run must not use.
+func TestS84WithheldToolIsNeitherShownNorCalled(t *testing.T) {
 	t.Parallel()
 	b := setup(t, searcher{}, engine.Budget{}, modelstub.Reply{ToolCalls: search("leave")}, modelstub.Reply{Text: []string{"I do not know."}})
 	outcome, err := b.engine.Run(t.Context(), engine.Request{
@@ -300,10 +299,10 @@ func TestS84AWithheldToolIsNeitherOfferedNorCalled(t *testing.T) {
 	}
 }
 
-func TestFailures(t *testing.T) {
+func TestRun_Failure_EndsTheRunWithItsText(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a broken stream keeps its text, with what was held back", func(t *testing.T) {
+	t.Run("a broken stream keeps its text, with the text that was held back", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, searcher{}, engine.Budget{}, modelstub.Reply{Text: []string{"Half an answer [", "never"}, Break: modelstub.Reset, BreakAfter: 1})
 		outcome, err := b.run(t.Context(), stubModel, "Leave?")
@@ -316,7 +315,7 @@ func TestFailures(t *testing.T) {
 		}
 	})
 
-	t.Run("a cancelled run keeps its text", func(t *testing.T) {
+	t.Run("a canceled run keeps its text", func(t *testing.T) {
 		t.Parallel()
 		hold := make(chan struct{})
 		defer close(hold)
@@ -364,7 +363,7 @@ func TestFailures(t *testing.T) {
 		}
 	})
 
-	t.Run("what cannot be run is refused", func(t *testing.T) {
+	t.Run("invalid requests are refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, searcher{}, engine.Budget{}, modelstub.Reply{})
 		if _, err := b.run(t.Context(), engine.Assistant{Model: "nobody/x"}, "x"); !fault.Is(err, faultv1.Reason_REASON_MODEL_NOT_CONFIGURED) {

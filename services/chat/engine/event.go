@@ -5,22 +5,22 @@ import (
 	"encoding/json"
 )
 
-// Emitter takes the events of a run, in order, on the goroutine of the run. An error of it
-// ends the run.
+// Emitter receives the events of a run.
 type Emitter interface {
+	// Emit receives the next event, on the goroutine of the run. An error ends the run.
 	Emit(ctx context.Context, event Event) error
 }
 
 // Event is one of AgentSelected, ToolStarted, ToolFinished, MessageDelta and Citation.
 type Event interface{ isEvent() }
 
-// AgentSelected says which agent answers, and why.
+// AgentSelected reports which agent answers, and why.
 type AgentSelected struct {
 	Agent  string
 	Reason string
 }
 
-// ToolStarted says that a tool is called.
+// ToolStarted reports the start of a call of a tool.
 type ToolStarted struct {
 	// CallID is unique within the run.
 	CallID string
@@ -29,7 +29,7 @@ type ToolStarted struct {
 	Arguments json.RawMessage
 }
 
-// ToolFinished says what a call came to: either Result, which is compact JSON, or Error,
+// ToolFinished reports the end of a call: either Result, which is compact JSON, or Error,
 // which is a sentence.
 type ToolFinished struct {
 	CallID string
@@ -40,15 +40,15 @@ type ToolFinished struct {
 // MessageDelta is a piece of the answer. It is never empty.
 type MessageDelta struct{ Text string }
 
-// Citation says what a marker in the answer stands for.
+// Citation is the source of a statement in the answer, for a marker.
 type Citation struct {
 	// Index is the number in the marker, from 1.
 	Index      int
 	DocumentID string
 	ChunkID    string
 	Title      string
-	// StartOffset and EndOffset are those of Quote in the document's extracted text, in
-	// code points.
+	// StartOffset and EndOffset are the offsets of Quote in the document's extracted text,
+	// in code points.
 	StartOffset int
 	EndOffset   int
 	Quote       string

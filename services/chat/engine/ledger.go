@@ -7,17 +7,18 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
-// ledger numbers the passages of a run. A passage that two searches find has one number.
+// ledger numbers the passages of a run. A passage has one number, even when two searches
+// find it.
 type ledger struct {
 	passages []tool.Passage
-	// searched says that a search was made, whatever it found.
+	// searched reports that a search was made, even one without results.
 	searched bool
-	// suspicious says that a passage reads like an instruction.
+	// suspicious reports that a passage reads like an instruction.
 	suspicious bool
 }
 
-// add takes the passages of a search and numbers them. One whose offsets contradict its text
-// is left out: it could be cited, but its citation would be wrong.
+// add numbers the passages of a search. It leaves out a passage whose offsets do not fit its
+// text, because its citation would be wrong.
 func (l *ledger) add(passages []tool.Passage) []tool.Numbered {
 	l.searched = true
 	numbered := make([]tool.Numbered, 0, len(passages))
@@ -41,7 +42,7 @@ func (l *ledger) number(p tool.Passage) int {
 	return len(l.passages)
 }
 
-// passage finds a passage by its number.
+// passage returns the passage with a number.
 func (l *ledger) passage(number int) (tool.Passage, bool) {
 	if number < 1 || number > len(l.passages) {
 		return tool.Passage{}, false
@@ -49,8 +50,8 @@ func (l *ledger) passage(number int) (tool.Passage, bool) {
 	return l.passages[number-1], true
 }
 
-// commands says whether a text speaks to the model rather than to a reader. It only raises a
-// flag: tools run with the caller's rights whatever a text says.
+// commands reports whether a text seems to give instructions to the model. This only sets a
+// flag. Tools have the rights of the caller in any case.
 func commands(text string) bool {
 	text = strings.Join(strings.Fields(strings.ToLower(text)), " ")
 	for _, phrase := range []string{

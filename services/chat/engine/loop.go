@@ -34,7 +34,7 @@ func (r *run) loop(ctx context.Context) error {
 		return err
 	}
 	messages := r.engine.messages(r.request)
-	tools := r.engine.offered(r.request)
+	tools := r.engine.available(r.request)
 	for step := 1; ; step++ {
 		if r.spent(step) {
 			tools = nil
@@ -45,14 +45,14 @@ func (r *run) loop(ctx context.Context) error {
 		if len(r.last.ToolCalls) == 0 || len(tools) == 0 {
 			break
 		}
-		answers, err := r.callTools(ctx, tools)
+		results, err := r.callTools(ctx, tools)
 		if err != nil {
 			return err
 		}
-		messages = append(messages, answers...)
+		messages = append(messages, results...)
 	}
 	if r.citer.content.Len() == 0 && r.citer.noAnswer {
-		// It said so by the marker alone.
+		// The model wrote only the marker.
 		return r.citer.emit(ctx, "The knowledge base does not answer this.")
 	}
 	if r.citer.content.Len() == 0 {
@@ -61,7 +61,7 @@ func (r *run) loop(ctx context.Context) error {
 	return nil
 }
 
-// spent says whether the budget allows this call of the model to be the last one only.
+// spent reports whether this call of the model must be the last one by the budget.
 func (r *run) spent(step int) bool {
 	budget := r.engine.deps.Budget
 	return step >= budget.Steps || r.calls >= budget.ToolCalls || r.outcome.Usage.InputTokens+r.outcome.Usage.OutputTokens >= budget.Tokens
@@ -78,15 +78,15 @@ func (r *run) ask(ctx context.Context, messages []llms.MessageContent, tools []l
 		r.outcome.Model = result.Model
 	}
 	r.fellBack = r.fellBack || result.Fallback
-	// What is held back is visible text now, however the call ended. The context may have
-	// ended, and the emitter must take it nonetheless.
+	// The text that is held back belongs to the answer, also when the call has failed. The
+	// emitter must receive it even when the context has ended.
 	if flushErr := r.citer.flush(context.WithoutCancel(ctx)); err == nil {
 		err = flushErr
 	}
 	return err
 }
 
-// close makes the outcome.
+// close returns the outcome.
 func (r *run) close() Outcome {
 	o := r.outcome
 	o.Content, o.Citations = r.citer.content.String(), r.citer.citations

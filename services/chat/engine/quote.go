@@ -7,12 +7,12 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/split"
 )
 
-// maxClaim is how much text before a marker is looked at, in bytes.
+// maxClaim is how many bytes of the text before a marker are compared.
 const maxClaim = 4000
 
-// bestQuote is the sentence of a passage that a claim rests on: the one that the claim ends
-// with, word for word, else the one most like the claim's last sentence. There always is one,
-// if only the passage's first: the model said that it used the passage.
+// bestQuote returns the sentence of a passage that supports a claim. It is the sentence with
+// which the claim ends, word for word, or else the one most similar to the last sentence of
+// the claim. There is always one, because the model has stated that it used the passage.
 func bestQuote(claim, passage string) split.Sentence {
 	sentences := split.Sentences(passage)
 	if len(sentences) == 0 {
@@ -34,7 +34,8 @@ func bestQuote(claim, passage string) split.Sentence {
 	return sentences[mostAlike(lastSentence(claim), sentences)]
 }
 
-// flatten makes text comparable: its space collapsed, and no punctuation at its end.
+// flatten returns a text in a form for comparison: with single spaces, and without
+// punctuation at the end.
 func flatten(text string) string {
 	return strings.TrimRight(strings.Join(strings.Fields(text), " "), ".!?…;:, ")
 }
@@ -47,8 +48,8 @@ func lastSentence(claim string) string {
 	return sentences[len(sentences)-1].Text
 }
 
-// mostAlike is the index of the sentence that shares most with a claim, by the Dice
-// coefficient of their stems; headings only count when there is nothing else.
+// mostAlike returns the index of the sentence that is most similar to a claim, by the Dice
+// coefficient of their stems. Headings count only when there is no other sentence.
 func mostAlike(claim string, sentences []split.Sentence) int {
 	wanted := make(map[string]bool)
 	for _, stem := range lexical.Stems(claim) {

@@ -9,13 +9,13 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
-// Role is who wrote a turn.
+// Role is the author of a turn.
 type Role int
 
 const (
-	// RoleUser is the person.
+	// RoleUser is the user.
 	RoleUser Role = iota + 1
-	// RoleAssistant is us.
+	// RoleAssistant is the model.
 	RoleAssistant
 )
 
@@ -25,30 +25,30 @@ type Turn struct {
 	Content string
 }
 
-// Assistant is how the organization wants to be answered.
+// Assistant is the configuration of answers that the organization has chosen.
 type Assistant struct {
-	// Instructions are added to the agent's own.
+	// Instructions are added to the agent's prompt.
 	Instructions string
-	// Model is a full name; empty means the default.
+	// Model is the full name of a model; empty means the default.
 	Model string
-	// FallbackModels are asked in turn when the model fails before its first word.
+	// FallbackModels are called in this order when the model fails before its first word.
 	FallbackModels []string
-	// Temperature is left to the model when nil.
+	// Temperature is the default of the model when it is nil.
 	Temperature *float64
-	// Tools are the names of those that may be used; nil means all.
+	// Tools are the names of the tools that may be used; nil means all.
 	Tools []string
 }
 
 func (a Assistant) has(name string) bool { return a.Tools == nil || slices.Contains(a.Tools, name) }
 
-// Request is a run to make.
+// Request is what an engine is to answer.
 type Request struct {
 	// History is the conversation, oldest first; it ends with the user's message.
 	History   []Turn
 	Assistant Assistant
 	Caller    tool.Caller
-	// Withheld holds the names of tools that this run may not use, whatever its
-	// assistant allows.
+	// Withheld has the names of tools that this run must not use, even when its assistant
+	// allows them.
 	Withheld []string
 }
 
@@ -66,19 +66,19 @@ func (r Request) validate() error {
 	return nil
 }
 
-// Flag says something about an answer that its reader should know.
+// Flag is something that the reader of an answer should know.
 type Flag string
 
 // The flags that the engine sets.
 const (
 	// FlagNoAnswer: the knowledge base does not answer the question, and the text says so.
 	FlagNoAnswer Flag = "NO_ANSWER"
-	// FlagUngrounded: a search was made, but the answer cites nothing of it, or it cited
-	// what does not exist.
+	// FlagUngrounded: a search was made, but the answer cites no result of it, or a
+	// passage that does not exist.
 	FlagUngrounded Flag = "UNGROUNDED"
 	// FlagTruncated: the answer reached the model's limit.
 	FlagTruncated Flag = "TRUNCATED"
-	// FlagFallbackModel: another model answered than was asked for.
+	// FlagFallbackModel: another model than the requested one has answered.
 	FlagFallbackModel Flag = "FALLBACK_MODEL"
 	// FlagInjection: a passage reads like an instruction to the model.
 	FlagInjection Flag = "PROMPT_INJECTION_SUSPECTED"
@@ -86,12 +86,12 @@ const (
 	FlagExtractive Flag = "EXTRACTIVE"
 )
 
-// Outcome is what a run came to.
+// Outcome is the result of a run.
 type Outcome struct {
 	Content   string
 	Citations []Citation
 	Flags     []Flag
-	// Model is the full name of the one that answered.
+	// Model is the full name of the model that has answered.
 	Model string
 	Usage model.Usage
 }

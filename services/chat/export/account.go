@@ -7,13 +7,13 @@ import (
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 )
 
-// What follows asks auth in the caller's name. Its errors are statuses, which
-// fault.From understands.
+// The methods in this file call auth with the caller's credential. Their errors are
+// statuses, which fault.From converts.
 
 func (x *exporter) account(ctx context.Context) error {
 	me, err := authv1.NewAccountServiceClient(x.service.deps.Auth).GetMe(ctx, &authv1.GetMeRequest{})
 	if err != nil {
-		return err //nolint:wrapcheck // as said above
+		return err
 	}
 	return x.send(&chatv1.ExportRecord{Record: &chatv1.ExportRecord_Account{Account: me}})
 }
@@ -30,7 +30,7 @@ func (x *exporter) organizations(ctx context.Context) error {
 				return "", err
 			}
 		}
-		return page.GetNextPageToken(), err //nolint:wrapcheck // as said above
+		return page.GetNextPageToken(), err
 	})
 }
 
@@ -43,7 +43,7 @@ func (x *exporter) sessions(ctx context.Context) error {
 				return "", err
 			}
 		}
-		return page.GetNextPageToken(), err //nolint:wrapcheck // as said above
+		return page.GetNextPageToken(), err
 	})
 }
 
@@ -56,7 +56,7 @@ func (x *exporter) keys(ctx context.Context) error {
 				return "", err
 			}
 		}
-		return page.GetNextPageToken(), err //nolint:wrapcheck // as said above
+		return page.GetNextPageToken(), err
 	})
 }
 
@@ -69,7 +69,7 @@ func (x *exporter) passkeys(ctx context.Context) error {
 				return "", err
 			}
 		}
-		return page.GetNextPageToken(), err //nolint:wrapcheck // as said above
+		return page.GetNextPageToken(), err
 	})
 }
 
@@ -82,7 +82,7 @@ func (x *exporter) grants(ctx context.Context) error {
 				return "", err
 			}
 		}
-		return page.GetNextPageToken(), err //nolint:wrapcheck // as said above
+		return page.GetNextPageToken(), err
 	})
 }
 
@@ -95,6 +95,6 @@ func (x *exporter) identities(ctx context.Context) error {
 				return "", err
 			}
 		}
-		return page.GetNextPageToken(), err //nolint:wrapcheck // as said above
+		return page.GetNextPageToken(), err
 	})
 }

@@ -1,44 +1,50 @@
-// Package export gives users a copy of what the installation keeps of them.
+// Package export is the room of exports: a user receives a copy of all that the
+// installation stores about the user.
 //
-// Chat composes it, as it may ask auth about the account: by the public RPCs, in the
-// user's own name. It is read and sent page by page, so that neither the largest
-// account nor the slowest reader holds more than a page in memory; a reader that
-// takes nothing holds no connection of the database.
+// The room is in chat because chat may call auth. It reads the account through auth's
+// public RPCs, with the credential of the user. Records are read and sent page by page.
+// So no account, however large, and no reader, however slow, occupies more memory than one
+// page, and a reader that stops reading occupies no database connection.
 package export
 
 import (
 	"context"
-	"errors"
 
 	"google.golang.org/grpc"
 
+	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// pageSize is how much is held at once.
+// pageSize is how many records are in memory at once.
 const pageSize = 100
 
-// Conversations reads what users and assistants said.
+// Conversations reads the conversations of a user.
 type Conversations interface {
-	// Page returns a page of a user's conversations in an organization.
+	// Page returns a page of a user's conversations in an organization, and the token of
+	// the next page.
 	Page(ctx context.Context, scope postgres.Scope, req paging.Request) ([]*chatv1.Conversation, string, error)
-	// Messages returns a page of a conversation's messages, oldest first.
+	// Messages returns a page of a conversation's messages, oldest first, and the token of
+	// the next page.
 	Messages(ctx context.Context, scope postgres.Scope, conversationID string, req paging.Request) ([]*chatv1.Message, string, error)
 }
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
+	DB *postgres.DB
 	// Auth is a connection to the auth service that carries the caller's credential.
 	Auth          grpc.ClientConnInterface
 	Conversations Conversations
-	Store         *Store
+	Trail         *audit.Trail
 	Clock         clock.Clock
 }
 
@@ -46,16 +52,25 @@ type Deps struct {
 type Service struct {
 	chatv1.UnsafeExportServiceServer
 
-	deps Deps
+	deps  Deps
+	store store
 }
 
-// NewService returns the service.
-func NewService(deps Deps) (*Service, error) {
-	if deps.Auth == nil || deps.Conversations == nil || deps.Store == nil || deps.Clock == nil {
-		return nil, errors.New("export: every dependency is required")
+// New builds the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("export", d); err != nil {
+		return nil, err
 	}
-	return &Service{deps: deps}, nil
+	return &Service{deps: d, store: store{db: d.DB, trail: d.Trail}}, nil
 }
+
+// Register adds the room's RPC to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	chatv1.RegisterExportServiceServer(server, s)
+}
+
+// Tables returns nothing, because the room owns no table.
+func (*Service) Tables() []room.Table { return nil }
 
 // ExportMe implements the RPC.
 func (s *Service) ExportMe(_ *chatv1.ExportMeRequest, stream grpc.ServerStreamingServer[chatv1.ExportRecord]) error {
@@ -71,7 +86,7 @@ func (s *Service) ExportMe(_ *chatv1.ExportMeRequest, stream grpc.ServerStreamin
 	if len(factors.GetMethods()) > 0 && !identity.ShowedFactor(p.Methods) {
 		return identity.StepUpRequired()
 	}
-	if err := s.deps.Store.record(ctx, postgres.Scope{OrganizationID: p.OrganizationID, UserID: p.UserID}); err != nil {
+	if err := s.store.record(ctx, postgres.Scope{OrganizationID: p.OrganizationID, UserID: p.UserID}); err != nil {
 		return err
 	}
 	if err := stream.SendHeader(nil); err != nil {
@@ -96,15 +111,15 @@ type exporter struct {
 	service *Service
 	stream  grpc.ServerStreamingServer[chatv1.ExportRecord]
 	userID  string
-	// active are the organizations that the user can act in.
+	// active are the ids of the organizations that are not deleted.
 	active []string
 }
 
 func (x *exporter) send(record *chatv1.ExportRecord) error {
-	return x.stream.Send(record) //nolint:wrapcheck // the end of the stream
+	return x.stream.Send(record)
 }
 
-// pages calls for each page of a list, from the first to the last.
+// pages calls fetch for each page of a list, from the first to the last.
 func pages(fetch func(pageToken string) (next string, err error)) error {
 	for token, first := "", true; first || token != ""; first = false {
 		var err error
@@ -138,8 +153,8 @@ func (x *exporter) conversations(ctx context.Context) error {
 }
 
 func (x *exporter) conversation(ctx context.Context, scope postgres.Scope, c *chatv1.Conversation) error {
-	held := &chatv1.ExportedConversation{OrganizationId: scope.OrganizationID, Conversation: c}
-	if err := x.send(&chatv1.ExportRecord{Record: &chatv1.ExportRecord_Conversation{Conversation: held}}); err != nil {
+	exported := &chatv1.ExportedConversation{OrganizationId: scope.OrganizationID, Conversation: c}
+	if err := x.send(&chatv1.ExportRecord{Record: &chatv1.ExportRecord_Conversation{Conversation: exported}}); err != nil {
 		return err
 	}
 	err := pages(func(token string) (string, error) {
@@ -155,7 +170,7 @@ func (x *exporter) conversation(ctx context.Context, scope postgres.Scope, c *ch
 		return next, nil
 	})
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
-		return nil // deleted meanwhile
+		return nil // deleted since the page was read
 	}
 	return err
 }

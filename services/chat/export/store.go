@@ -9,16 +9,14 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Store writes down that something was exported.
-type Store struct {
+// store records exports.
+type store struct {
 	db    *postgres.DB
 	trail *audit.Trail
 }
 
-// NewStore returns a store.
-func NewStore(db *postgres.DB, trail *audit.Trail) *Store { return &Store{db: db, trail: trail} }
-
-func (s *Store) record(ctx context.Context, scope postgres.Scope) error {
+// record adds an export to the audit trail.
+func (s *store) record(ctx context.Context, scope postgres.Scope) error {
 	return s.db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
 		return s.trail.Append(ctx, tx, audit.Event{
 			OrganizationID: scope.OrganizationID, Action: "chat.user.exported", ResourceType: "user", ResourceID: scope.UserID,

@@ -1,8 +1,7 @@
-// Package migrations holds the schema of the chat service.
+// Package migrations contains the schema of the chat service.
 //
-// The files are numbered and applied in that order, each once. What one of them
-// has created on a database of somebody's is never edited: a later file alters
-// it.
+// The files are applied in the order of their numbers, each once. A file is never edited
+// after it was released: a later file changes what it has created.
 package migrations
 
 import (
@@ -20,9 +19,9 @@ const Dimensions = 384
 //go:embed *.sql
 var files embed.FS
 
-// Set returns the service's migrations, with the settings that its vector
-// search relies on. A cached generic plan, or an index scan that stops before it
-// has enough of the organization's rows, would find too little and say nothing.
+// Set returns the service's migrations, with the settings that its vector search needs. With
+// a cached generic plan, or with an index scan that stops before it has enough rows of the
+// organization, a search would silently find too few results.
 func Set() postgres.MigrationSet {
 	return postgres.MigrationSet{
 		Role: Role,

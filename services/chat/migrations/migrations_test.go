@@ -8,9 +8,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 )
 
-// S43, S48: every table of an organization must force row level security, and every
-// function that steps around it must be pinned and owned by the right role.
-func TestS48Tenancy(t *testing.T) {
+// S43, S48: every table of an organization must force row level security. Every function
+// that bypasses it must have a fixed search path and the right owner.
+func TestS48TablesForceRowLevelSecurity(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, migrations.Set())
 	if err := postgres.CheckTenancy(t.Context(), database.AdminURL); err != nil {

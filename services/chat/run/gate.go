@@ -3,17 +3,16 @@ package run
 import (
 	"context"
 	"sync"
-
-	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// startsAtOnce is how many transactions of one user, and of one organization, may start
-// runs at once in a process. They wait for each other in the database, and each holds a
-// connection that others need, so further starts wait here instead.
+// startsAtOnce is how many transactions that start runs a process executes at once for
+// one user, and for one organization. Such transactions wait for each other in the
+// database, and each occupies a connection, so further starts wait here instead.
 const startsAtOnce = 4
 
-// gates lets a few callers with the same key through at once; the others wait. The zero
-// value is ready.
+// gates lets a few callers with the same key proceed at once; the others wait. The zero
+// value is ready to use. Any goroutine may use it: mu guards the map and the counters, and
+// is not held while a caller waits.
 type gates struct {
 	mu   sync.Mutex
 	held map[string]*gate
@@ -24,7 +23,7 @@ type gate struct {
 	callers int // inside and waiting; the last one removes the gate
 }
 
-// enter waits for a place until ctx ends.
+// enter waits until the caller may proceed, or ctx ends. The caller calls leave at the end.
 func (g *gates) enter(ctx context.Context, key string) (leave func(), err error) {
 	g.mu.Lock()
 	if g.held == nil {
@@ -54,25 +53,4 @@ func (g *gates) enter(ctx context.Context, key string) (leave func(), err error)
 		forget()
 		return nil, context.Cause(ctx)
 	}
-}
-
-// queue waits for the turn of a start before it takes a connection. It enters the gates
-// always in this order, so that no two starts wait for each other.
-func (m *Manager) queue(ctx context.Context, scope postgres.Scope) (leave func(), err error) {
-	if m.cfg.PerUser <= 0 && m.cfg.PerOrganization <= 0 {
-		return func() {}, nil
-	}
-	leaveUser, err := m.starts.enter(ctx, "user "+scope.UserID)
-	if err != nil {
-		return nil, err
-	}
-	leaveOrganization, err := m.starts.enter(ctx, "organization "+scope.OrganizationID)
-	if err != nil {
-		leaveUser()
-		return nil, err
-	}
-	return func() {
-		leaveOrganization()
-		leaveUser()
-	}, nil
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestGatesLetAFewThrough(t *testing.T) {
+func TestGates_Enter_BoundsTheCallersOfAKey(t *testing.T) {
 	t.Parallel()
 	var g gates
 	var leaves []func()
@@ -21,7 +21,7 @@ func TestGatesLetAFewThrough(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(left)
 	if _, err := g.enter(ctx, "key"); !errors.Is(err, left) {
-		t.Errorf("one more than fits: %v", err)
+		t.Errorf("one more than allowed: %v", err)
 	}
 	other, err := g.enter(t.Context(), "another key")
 	if err != nil {

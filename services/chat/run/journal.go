@@ -18,20 +18,23 @@ import (
 
 const (
 	journalLock = "lock"
-	// maxRecord bounds what is believed of a record's length: an event's text is
-	// a few words, a tool's result some kilobytes.
+	// maxRecord bounds the length of a record that is read. The text of an event is a few
+	// words, and a tool's result some kilobytes.
 	maxRecord = 16 << 20
 )
 
-// journal keeps the events that readers of this process have seen and that the
-// database does not hold yet, at most a batch of them. The kernel keeps what
-// was written to a file when its writer is killed, so no sync is needed; what
-// ends the whole machine ends the readers' connections too, but may cost them
-// that batch.
+// journal contains the events that readers of this process have seen and that the
+// database does not have yet: at most those of one batch. The kernel keeps the written
+// part of a file when its writer is killed, so no sync is needed. When the whole machine
+// stops, the readers' connections end too, and that batch may be lost.
 //
-// It is a folder named after the owner of the runs, with two files. Events go
-// to one, until a batch begins: from then on they go to the other, which held
-// what an earlier batch has stored. A lock tells whether the owner lives.
+// A journal is a folder named after the owner of the runs, with two files. Events are
+// written to one file until a batch begins. Then they are written to the other file,
+// whose events an earlier batch has stored. A file lock shows that the owner is alive.
+//
+// Any goroutine may add events: mu guards the files. Only the goroutine of the batcher
+// calls turn, and closes or removes the journal at the end. The methods add, turn, remove
+// and close do nothing on a nil journal.
 type journal struct {
 	mu     sync.Mutex
 	dir    string
@@ -39,7 +42,7 @@ type journal struct {
 	files  [2]*os.File
 	turned int
 	buf    []byte
-	failed error // why events are missing from it, until the next turn
+	failed error // why events are missing from the file, until the next turn
 }
 
 // record is an event of a run in a journal.
@@ -49,9 +52,9 @@ type record struct {
 	payload []byte
 }
 
-// openJournal begins the journal of an owner in a folder of its own below dir.
+// openJournal creates the journal of an owner in a folder of its own below dir.
 func openJournal(dir, owner string) (*journal, error) {
-	// Under a name that recovery skips until the lock is held.
+	// The folder has a name that recovery skips until the lock is held.
 	making := filepath.Join(dir, "."+owner)
 	if err := os.MkdirAll(making, 0o700); err != nil {
 		return nil, fmt.Errorf("journal of runs: %w", err)
@@ -68,7 +71,7 @@ func openJournal(dir, owner string) (*journal, error) {
 	return j, nil
 }
 
-// open takes the lock, which fails when the owner lives, and opens the files.
+// open takes the lock and opens the files. It fails when the owner is alive.
 func (j *journal) open(flags int) (err error) {
 	if j.lock, err = filelock.Try(filepath.Join(j.dir, journalLock)); err != nil {
 		return err
@@ -81,9 +84,8 @@ func (j *journal) open(flags int) (err error) {
 	return nil
 }
 
-// add writes an event to the journal before a reader sees it. It does nothing without a
-// journal, or after a record that could not be written whole: later records would not
-// be read.
+// add writes an event to the journal. It does nothing after a record that could not be
+// written completely, because later records could not be read.
 func (j *journal) add(r record) {
 	if j == nil {
 		return
@@ -103,8 +105,9 @@ func (j *journal) add(r record) {
 	}
 }
 
-// turn begins a batch, which will hold all that was added before, after one
-// that was stored. It answers why events were not written down, if any.
+// turn begins a batch that will store all events that were added before. The batch before
+// it must be stored. It returns an error when events could not be written since the last
+// turn.
 func (j *journal) turn() error {
 	if j == nil {
 		return nil
@@ -116,16 +119,16 @@ func (j *journal) turn() error {
 	return errors.Join(failed, j.files[j.turned].Truncate(0))
 }
 
-// remove ends the journal: all that it held is stored.
+// remove deletes the journal, whose events are all stored.
 func (j *journal) remove() error {
 	if j == nil {
 		return nil
 	}
-	// The lock goes last.
+	// The lock is released last.
 	return errors.Join(os.RemoveAll(j.dir), j.close())
 }
 
-// close leaves the journal to whoever comes next.
+// close leaves the journal to the next process.
 func (j *journal) close() error {
 	if j == nil {
 		return nil
@@ -142,11 +145,11 @@ func (j *journal) close() error {
 	return errors.Join(failures...)
 }
 
-// abandoned opens the journals below dir whose owners have died, by owner.
+// abandoned opens the journals below dir whose owners are not alive, by owner.
 func abandoned(dir string) (map[string]*journal, error) {
 	folders, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = nil // nobody has noted anything yet
+		err = nil // no process has written a journal yet
 	}
 	found := map[string]*journal{}
 	for _, folder := range folders {
@@ -156,9 +159,9 @@ func abandoned(dir string) (map[string]*journal, error) {
 		j := &journal{dir: filepath.Join(dir, folder.Name())}
 		if err := j.open(0); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
-				_ = os.RemoveAll(j.dir) // half removed
+				_ = os.RemoveAll(j.dir) // its removal was not completed
 			}
-			_ = j.close() // else its owner lives, or somebody else was quicker
+			_ = j.close() // otherwise the owner is alive, or another process opened it first
 			continue
 		}
 		found[folder.Name()] = j
@@ -166,8 +169,8 @@ func abandoned(dir string) (map[string]*journal, error) {
 	return found, err
 }
 
-// records reads what a journal holds. A record that was cut, as the machine
-// ended, ends its file.
+// records reads the records of a journal. A truncated record, after which the writer was
+// killed, ends its file.
 func (j *journal) records() ([]record, error) {
 	var out []record
 	for _, file := range j.files {
@@ -200,7 +203,7 @@ func readFields(r *bufio.Reader, n int) ([][]byte, error) {
 			return nil, err
 		}
 		if size > maxRecord {
-			return nil, fmt.Errorf("a field of %d bytes", size)
+			return nil, fmt.Errorf("a field has %d bytes, more than %d", size, maxRecord)
 		}
 		fields[i] = make([]byte, size)
 		if _, err := io.ReadFull(r, fields[i]); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
 
-// attempt asks past row level security which attempt of a run is made.
+// attempt returns the attempt of a run. It reads as the administrator.
 func attempt(t *testing.T, url, runID string) int {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -26,13 +26,13 @@ func attempt(t *testing.T, url, runID string) int {
 	return n
 }
 
-// A process that was asleep longer than its lease wakes up, and goes on before it
-// hears that its run was taken over.
-func TestReadersSeeNothingThatTheLogOfATakenRunDoesNotHold(t *testing.T) {
+// A process was suspended for longer than its lease. It resumes, and continues before it
+// learns that another process owns its run.
+func TestLease_RunWasTakenOver_ReadersSeeOnlyStoredEvents(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope()
 	clk := clock.NewFake(clock.System().Now())
-	// Nothing is stored before it stops.
+	// It stores nothing before it stops.
 	here := newReplicaOn(t, database.Open(t, migrations.Role), clk, eng, run.Config{Flush: time.Hour, Lease: time.Minute})
 	runID := here.ask(t, scope, "Hello").GetRun().GetId()
 	at, near := here.follow(t, scope, runID, 3)
@@ -49,17 +49,17 @@ func TestReadersSeeNothingThatTheLogOfATakenRunDoesNotHold(t *testing.T) {
 	}
 	clk.Advance(time.Minute)
 	if seen := text((<-near).events); seen != "one two " {
-		t.Errorf("a reader at the former owner saw %q, the log says %v", seen, log)
+		t.Errorf("a reader at the former owner saw %q, stored is %v", seen, log)
 	}
 }
 
-func TestALateWriterKeepsItsRun(t *testing.T) {
+func TestLease_WriterIsLate_KeepsItsRun(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope()
 	here := newReplica(t, database, eng, run.Config{Flush: time.Hour, Lease: 300 * time.Millisecond})
 	runID := here.ask(t, scope, "Hello").GetRun().GetId()
 	_, near := here.follow(t, scope, runID, 3)
-	waitUntil(t, "its own sweep finds the run", func() bool { return attempt(t, database.AdminURL, runID) > 1 })
+	waitUntil(t, "its own sweeper claims the run", func() bool { return attempt(t, database.AdminURL, runID) > 1 })
 	close(eng.gate)
 	here.stop()
 	events := (<-near).events
@@ -76,7 +76,7 @@ func TestALateWriterKeepsItsRun(t *testing.T) {
 	}
 }
 
-func TestOwnersHaveTheTimeOfALeaseAfterAnOutage(t *testing.T) {
+func TestLease_DatabaseWasUnavailable_OwnersHaveTimeToRenew(t *testing.T) {
 	t.Parallel()
 	cluster, eng, scope := pgtest.NewCluster(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope()
 	owner := newReplicaOn(t, pgtest.OpenConfig(t, cluster.Config(), migrations.Role), clock.System(), eng,
@@ -90,16 +90,16 @@ func TestOwnersHaveTheTimeOfALeaseAfterAnOutage(t *testing.T) {
 	_ = conn.Close(t.Context())
 	cluster.Stop(t)
 	newReplicaOn(t, db, clk, eng, run.Config{Lease: time.Minute})
-	must(t, clk.WaitForTimers(t.Context(), 2)) // its writer waits, and its sweep, which found no database
+	must(t, clk.WaitForTimers(t.Context(), 2)) // the batcher waits, and the sweeper, which found no database
 	cluster.Start(t)
-	waitUntil(t, "the database is back", func() bool { return db.Ping(t.Context()) == nil })
+	waitUntil(t, "the database is available", func() bool { return db.Ping(t.Context()) == nil })
 	sweep := func() int {
 		clk.Advance(20 * time.Second)
 		must(t, clk.WaitForTimers(t.Context(), 2))
 		return attempt(t, cluster.URL(), runID)
 	}
 	if n := sweep(); n != 1 {
-		t.Errorf("the run was taken at once, as attempt %d", n)
+		t.Errorf("the run was claimed at once, as attempt %d", n)
 	}
-	waitUntil(t, "the run is taken later", func() bool { return sweep() == 2 })
+	waitUntil(t, "the run is claimed later", func() bool { return sweep() == 2 })
 }

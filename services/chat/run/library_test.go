@@ -14,14 +14,13 @@ import (
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
-	"github.com/gatehouse/gatehouse/services/chat/conversation"
 	"github.com/gatehouse/gatehouse/services/chat/engine"
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
 
-// library is an organization's assistants and collections, and an engine that records
-// its requests.
+// library is the assistant and the collections of an organization, and an engine that
+// records its requests.
 type library struct {
 	assistant   *managementv1.Assistant
 	collections []string
@@ -55,28 +54,24 @@ func (l *library) last() engine.Request {
 	return l.requests[len(l.requests)-1]
 }
 
-// newLibrary returns a library of two collections, of which the assistant names the first,
-// and a replica that answers from it, with the rights of the contracts.
+// newLibrary returns a library with two collections, the first of which the assistant
+// names, and a replica that uses it and checks the rules of the contracts.
 func newLibrary(t *testing.T) (*library, *replica) {
 	t.Helper()
 	collections := id.NewEach(2)
 	l := &library{collections: collections, assistant: &managementv1.Assistant{
 		Id: id.New(), Instructions: "Be brief.", CollectionIds: collections[:1],
 	}}
-	r := newReplica(t, pgtest.New(t, migrations.Set()), l, run.Config{})
 	rights, err := authz.New()
 	must(t, err)
-	r.service, err = run.NewService(run.ServiceDeps{
-		Manager: r.manager, Models: models(t), Assistants: l, Collections: l, Tickets: r.tickets, Rights: rights,
+	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
+	r := newReplicaOn(t, db, clock.System(), l, run.Config{}, func(deps *run.Deps) {
+		deps.Assistants, deps.Collections, deps.Rights = l, l, rights
 	})
-	must(t, err)
-	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
-	must(t, err)
 	return l, r
 }
 
-// key returns the context of a caller with an API key of an owner, with some
-// scopes.
+// key returns the context of a caller with an owner's API key that has some scopes.
 func key(t *testing.T, scope postgres.Scope, scopes ...string) context.Context {
 	t.Helper()
 	return identity.NewContext(t.Context(), &identity.Principal{
@@ -84,7 +79,7 @@ func key(t *testing.T, scope postgres.Scope, scopes ...string) context.Context {
 	})
 }
 
-// custom returns the context of a signed-in caller whose one role gives some
+// custom returns the context of a signed-in caller with one custom role that has some
 // permissions.
 func custom(t *testing.T, scope postgres.Scope, permissions ...string) context.Context {
 	t.Helper()

@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
 
-// S90: neither a user nor an organization starts more runs than they may have at once,
-// however many starts come together, on however many replicas.
+// S90: a user and an organization have no more runs at once than they may, even when many
+// starts are concurrent on several replicas.
 func TestS90RunsAtOnceAreLimited(t *testing.T) {
 	t.Parallel()
 	const limit, tries = 3, 8
@@ -56,7 +56,7 @@ func TestS90RunsAtOnceAreLimited(t *testing.T) {
 					}
 					wantReason(t, err, faultv1.Reason_REASON_RATE_LIMITED)
 					if fault.From(err).RetryAfter() <= 0 {
-						t.Error("the refusal does not say when to come again")
+						t.Error("the refusal does not say when to retry")
 					}
 				})
 			}
@@ -65,9 +65,9 @@ func TestS90RunsAtOnceAreLimited(t *testing.T) {
 				t.Fatalf("%d of %d runs started, want %d", len(started), tries, limit)
 			}
 			if n := count(t, database, "SELECT count(*) FROM chat.messages"); n != limit {
-				t.Errorf("%d messages are stored, the refused ones too", n)
+				t.Errorf("%d messages are stored, with refused ones", n)
 			}
-			// When one has ended, another may start.
+			// After one has ended, another may start.
 			_, err := replicas[0].service.CancelRun(as(t, scopes[0]), &chatv1.CancelRunRequest{Id: started[0].GetId()})
 			must(t, err)
 			replicas[0].watch(t, scopes[0], started[0].GetId(), 0)

@@ -14,7 +14,7 @@ import (
 
 // Resources that a conversation or its assistant names may be deleted later. The
 // conversation continues without them, and its runs list them as missing.
-func TestAConversationOutlivesWhatItNames(t *testing.T) {
+func TestSendMessage_StoredReferenceIsDeleted_RunSkipsIt(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name             string
@@ -71,13 +71,13 @@ func TestAConversationOutlivesWhatItNames(t *testing.T) {
 			}
 			asked := l.last()
 			if len(asked.Caller.CollectionIDs) != tc.searches || (len(asked.Withheld) > 0) != tc.without || (asked.Assistant.Instructions != "") != tc.withInstructions {
-				t.Errorf("the engine was asked for %+v", asked)
+				t.Errorf("the engine received %+v", asked)
 			}
 		})
 	}
 }
 
-func TestWhatARequestNamesMustExist(t *testing.T) {
+func TestStartMessage_NamedResourceIsAbsent_IsRefused(t *testing.T) {
 	t.Parallel()
 	l, r := newLibrary(t)
 	ctx := key(t, newScope(), "chat.read", "chat.write", "knowledge.read", "assistants.read")
@@ -95,7 +95,7 @@ func TestWhatARequestNamesMustExist(t *testing.T) {
 	}
 }
 
-func TestSpellingsOfACollectionAreOne(t *testing.T) {
+func TestSendMessage_CollectionInTwoSpellings_IsSearchedOnce(t *testing.T) {
 	t.Parallel()
 	l, r := newLibrary(t)
 	ctx := key(t, newScope(), "chat.read", "chat.write", "knowledge.read", "assistants.read")
@@ -109,9 +109,9 @@ func TestSpellingsOfACollectionAreOne(t *testing.T) {
 	}
 }
 
-// Everybody who asks for an assistant gets the same one, so a run must not write into its
-// list of collections, nor behind it: another run would search there.
-func TestARunLeavesItsAssistantAsItIs(t *testing.T) {
+// All callers share one assistant value. So a run must not write into its list of
+// collections, nor into the capacity behind the list: another run would search there.
+func TestSendMessage_AssistantIsShared_IsNotChanged(t *testing.T) {
 	t.Parallel()
 	l, r := newLibrary(t)
 	shared := make([]string, 1, 4)
@@ -132,7 +132,7 @@ func TestARunLeavesItsAssistantAsItIs(t *testing.T) {
 }
 
 // A client may send back a deleted assistant and a deleted collection that it has read.
-func TestAConversationIsSavedWithWhatIsGone(t *testing.T) {
+func TestUpdateConversation_NamesDeletedResources_KeepsThem(t *testing.T) {
 	t.Parallel()
 	l, r := newLibrary(t)
 	ctx := key(t, newScope(), "chat.read", "chat.write", "knowledge.read", "assistants.read")

@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
 
-// skewed is the clock of a machine that is ahead of others.
+// skewed is the clock of a machine that is ahead of other machines.
 type skewed struct {
 	clock.Clock
 	by time.Duration
@@ -24,9 +24,9 @@ type skewed struct {
 
 func (s skewed) Now() time.Time { return s.Clock.Now().Add(s.by) }
 
-// Clocks of replicas differ, by less than a person notices and by more than a
-// program takes to go on with a conversation.
-func TestMessagesKeepTheirOrderOnReplicasWhoseClocksDiffer(t *testing.T) {
+// The clocks of replicas differ, by more than the time that a program needs for the next
+// message of a conversation.
+func TestMessages_ClocksOfReplicasDiffer_KeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	database, scope := pgtest.New(t, migrations.Set()), newScope()
 	eng, err := engine.New(engine.Deps{

@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
-// The permissions for the resources that a run reaches beside its conversation. They
-// are checked when a run starts; its stored answer is the same for all its readers.
+// The permissions for the resources that a run uses beside its conversation. They are
+// checked when the run starts. Its stored answer is the same for all its readers.
 const (
 	useAssistants = "assistants.read"
 	useKnowledge  = "knowledge.read"
@@ -31,7 +31,7 @@ type plan struct {
 	missingAssistant   string
 }
 
-// Check implements the conversations' interface to this room.
+// Check implements [conversation.Messenger].
 func (s *Service) Check(ctx context.Context, scope postgres.Scope, assistantID string, collectionIDs []string) error {
 	if assistantID != "" {
 		if _, err := s.assistant(ctx, scope, assistantID, "conversation.assistantId"); err != nil {
@@ -44,8 +44,7 @@ func (s *Service) Check(ctx context.Context, scope postgres.Scope, assistantID s
 	return nil
 }
 
-// prepare decides how a message is answered, or returns the reason why it
-// cannot be.
+// prepare returns how a message is answered, or why it cannot be.
 func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest) (plan, error) {
 	p := plan{request: engine.Request{Caller: tool.Caller{OrganizationID: scope.OrganizationID, UserID: scope.UserID}}}
 	collections, err := s.chooseAssistant(ctx, scope, c, req, &p)
@@ -58,14 +57,14 @@ func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversat
 	if req.GetModel() != "" {
 		p.request.Assistant.Model = req.GetModel()
 	}
-	_, err = s.models.Model(p.request.Assistant.Model, p.request.Assistant.FallbackModels...)
+	_, err = s.deps.Models.Model(p.request.Assistant.Model, p.request.Assistant.FallbackModels...)
 	return p, err
 }
 
 // chooseAssistant puts the assistant of the request, or else of the conversation, into
-// the plan, and returns its collections. The conversation's assistant may be deleted;
-// then the default assistant answers, as in a conversation without one. All runs with the
-// assistant share the returned slice, so nobody may change it.
+// the plan, and returns its collections. When the conversation's assistant was deleted,
+// the default assistant answers, as in a conversation without one. All runs with the
+// assistant share the returned slice, so the caller must not change it.
 func (s *Service) chooseAssistant(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest, p *plan,
 ) ([]string, error) {
 	assistantID, stored := req.GetAssistantId(), false
@@ -91,8 +90,8 @@ func (s *Service) chooseAssistant(ctx context.Context, scope postgres.Scope, c c
 }
 
 // chooseCollections puts the collections of the request, or else the stored ones, into
-// the plan. A caller without the right to read documents gets no search. Neither does a
-// run whose stored collections are all deleted, because an empty list would search all
+// the plan. A run of a caller who may not read documents has no search tool. Neither has
+// a run whose stored collections are all deleted, because an empty list would search all
 // collections.
 func (s *Service) chooseCollections(ctx context.Context, scope postgres.Scope, stored, named []string, p *plan) error {
 	if len(named) > 0 {
@@ -104,7 +103,7 @@ func (s *Service) chooseCollections(ctx context.Context, scope postgres.Scope, s
 		return nil
 	}
 	stored = id.Distinct(stored)
-	missing, err := s.collections.Missing(ctx, scope, stored)
+	missing, err := s.deps.Collections.Missing(ctx, scope, stored)
 	if err != nil {
 		return err
 	}
@@ -120,24 +119,26 @@ func (p *plan) withholdSearch() {
 	p.request.Withheld = append(p.request.Withheld, tool.KnowledgeSearchName)
 }
 
-// assistant returns an assistant that a field names, or that the conversation has.
+// assistant returns an assistant that the caller may use. field is the field that names
+// it, for the fault.
 func (s *Service) assistant(ctx context.Context, scope postgres.Scope, assistantID, field string) (*managementv1.Assistant, error) {
 	if err := s.require(ctx, useAssistants, field); err != nil {
 		return nil, err
 	}
-	a, err := s.assistants.Resolve(ctx, scope.OrganizationID, assistantID)
+	a, err := s.deps.Assistants.Resolve(ctx, scope.OrganizationID, assistantID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return nil, fault.From(err).WithViolation(field, "names an assistant that does not exist")
 	}
 	return a, err
 }
 
-// checkCollections refuses collections that a field names and the caller may not read.
+// checkCollections refuses collections that do not exist, or that the caller may not read.
+// field is the field that names them, for the fault.
 func (s *Service) checkCollections(ctx context.Context, scope postgres.Scope, ids []string, field string) error {
 	if err := s.require(ctx, useKnowledge, field); err != nil {
 		return err
 	}
-	missing, err := s.collections.Missing(ctx, scope, ids)
+	missing, err := s.deps.Collections.Missing(ctx, scope, ids)
 	if err == nil && len(missing) > 0 {
 		err = fault.NotFound("collection").WithViolation(field, "names a collection that does not exist")
 	}
@@ -145,12 +146,13 @@ func (s *Service) checkCollections(ctx context.Context, scope postgres.Scope, id
 }
 
 func (s *Service) may(ctx context.Context, permission string) bool {
-	return s.rights.Require(ctx, permission) == nil
+	return s.deps.Rights.Require(ctx, permission) == nil
 }
 
-// require refuses a caller who may not use a permission, and names the field that needs it.
+// require refuses a caller who does not have a permission, and names the field that needs
+// it.
 func (s *Service) require(ctx context.Context, permission, field string) error {
-	err := s.rights.Require(ctx, permission)
+	err := s.deps.Rights.Require(ctx, permission)
 	if err == nil {
 		return nil
 	}

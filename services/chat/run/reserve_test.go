@@ -20,12 +20,12 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/run"
 )
 
-// counting is an engine that sends as many words as each order states, at once, until
-// the orders end.
+// counting is an engine that sends numbers as words: for each order, as many as the order
+// states. It ends when orders is closed.
 type counting struct{ orders chan int }
 
 func (c *counting) Run(ctx context.Context, _ engine.Request, out engine.Emitter) (engine.Outcome, error) {
-	var said int
+	var sent int
 	for {
 		select {
 		case n, more := <-c.orders:
@@ -33,8 +33,8 @@ func (c *counting) Run(ctx context.Context, _ engine.Request, out engine.Emitter
 				return engine.Outcome{}, nil
 			}
 			for range n {
-				said++
-				if err := out.Emit(ctx, engine.MessageDelta{Text: fmt.Sprintf("%d ", said)}); err != nil {
+				sent++
+				if err := out.Emit(ctx, engine.MessageDelta{Text: fmt.Sprintf("%d ", sent)}); err != nil {
 					return engine.Outcome{}, err
 				}
 			}
@@ -44,14 +44,13 @@ func (c *counting) Run(ctx context.Context, _ engine.Request, out engine.Emitter
 	}
 }
 
-// lose makes a run look as if its process had died longer than a lease ago.
+// lose expires the lease of a run, as if its process had been killed.
 func lose(t *testing.T, database *pgtest.Database, runID string) {
 	t.Helper()
 	database.AdminExec(t, "UPDATE chat.runs SET lease_until = now() - interval '1 second' WHERE id = $1", runID)
 }
 
-// hold locks a run, so that it cannot be written until the returned function is
-// called.
+// hold locks a run, so that nothing can be written to it until release is called.
 func hold(t *testing.T, database *pgtest.Database, runID string) (release func()) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database.AdminURL)
@@ -66,7 +65,7 @@ func hold(t *testing.T, database *pgtest.Database, runID string) (release func()
 	}
 }
 
-func TestNoReaderSeesANumberThatIsNotReserved(t *testing.T) {
+func TestReservation_WriteIsBlocked_ReadersSeeNoLaterEvent(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &counting{orders: make(chan int)}, newScope()
 	r := newReplica(t, database, eng, run.Config{Block: 8, Lease: time.Hour})
@@ -75,7 +74,7 @@ func TestNoReaderSeesANumberThatIsNotReserved(t *testing.T) {
 	at, seen := r.follow(t, scope, runID, 8) // run.started and seven words
 	eng.orders <- 100
 	<-at
-	eng.orders <- 1 // so all hundred are in the log, of which eight or nine are reserved
+	eng.orders <- 1 // so all hundred are in the log; eight or nine of them are reserved
 	err := r.service.WatchRun(&chatv1.WatchRunRequest{RunId: runID, AfterSeq: 50}, &stream{ctx: as(t, scope)})
 	wantReason(t, err, faultv1.Reason_REASON_UNAVAILABLE)
 	release()
@@ -86,8 +85,8 @@ func TestNoReaderSeesANumberThatIsNotReserved(t *testing.T) {
 	}
 }
 
-// A model that is faster than the writer's pause is not held up by it.
-func TestTheWriterIsWokenBeforeTheReservationEnds(t *testing.T) {
+// A model that is faster than the pause between writes is not delayed by it.
+func TestReservation_ModelIsFast_WritesStartEarly(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &counting{orders: make(chan int)}, newScope()
 	r := newReplica(t, database, eng, run.Config{Block: 4, Flush: time.Hour, Lease: time.Hour})
@@ -96,11 +95,11 @@ func TestTheWriterIsWokenBeforeTheReservationEnds(t *testing.T) {
 	eng.orders <- 40
 	<-at
 	close(eng.orders)
-	r.stop() // which stores the end
+	r.stop() // stores the end
 	checkLog(t, (<-seen).events)
 }
 
-func TestTheLossOfTheJournal(t *testing.T) {
+func TestReservation_ProcessAndJournalAreLost_EndIsPastSeenEvents(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name   string
@@ -137,8 +136,7 @@ func TestTheLossOfTheJournal(t *testing.T) {
 			if got.GetLastSeq() != end || got.GetState() != chatv1.Run_INTERRUPTED {
 				t.Errorf("the run is %v, its end is event %d", got, end)
 			}
-			// The first process continues after all; what it shows and writes changes
-			// nothing.
+			// The first process continues nevertheless. Its events change nothing.
 			close(eng.orders)
 			here.stop()
 			checkPositions(t, there, scope, runID, seen, end)
@@ -146,20 +144,20 @@ func TestTheLossOfTheJournal(t *testing.T) {
 	}
 }
 
-// checkPositions reads a lost run from each position. Every reader sees the events that
-// were stored, with the contents that others saw, and the end.
+// checkPositions reads a lost run from each position. Every reader sees the stored events,
+// with the contents that other readers have seen, and the end.
 func checkPositions(t *testing.T, r *replica, scope postgres.Scope, runID string, seen []*chatv1.RunEvent, end int32) {
 	t.Helper()
 	for after := range end + 3 {
 		s := r.watch(t, scope, runID, after)
 		if after >= end {
 			if len(s.events) != 0 || len(s.header.Get("x-gatehouse-run-finished")) != 1 {
-				t.Errorf("past the end, after %d, came %v with %v", after, s.events, s.header)
+				t.Errorf("past the end, after %d, the reader received %v with %v", after, s.events, s.header)
 			}
 			continue
 		}
 		if n := len(s.events); n == 0 || s.events[n-1].GetSeq() != end || s.events[n-1].GetRunInterrupted() == nil {
-			t.Fatalf("after %d came %v", after, s.events)
+			t.Fatalf("after %d the reader received %v", after, s.events)
 		}
 		for _, event := range s.events {
 			if n := int(event.GetSeq()); n <= len(seen) && !bytes.Equal(raw(t, []*chatv1.RunEvent{event}), raw(t, seen[n-1:n])) {
@@ -169,9 +167,9 @@ func checkPositions(t *testing.T, r *replica, scope postgres.Scope, runID string
 	}
 }
 
-// A process that was stopped for longer than its lease serves its readers before it
+// A process that was suspended for longer than its lease serves its readers before it
 // learns that another process has ended its run.
-func TestReadersOfAStoppedProcessSeeTheEnd(t *testing.T) {
+func TestReservation_ProcessResumesAfterItsLease_ReadersSeeTheEnd(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &counting{orders: make(chan int)}, newScope()
 	clk := clock.NewFake(clock.System().Now())
@@ -183,20 +181,20 @@ func TestReadersOfAStoppedProcessSeeTheEnd(t *testing.T) {
 	lose(t, database, runID)
 	there := newReplica(t, database, eng, run.Config{Lease: 300 * time.Millisecond})
 	ended := there.watch(t, scope, runID, 6).events
-	// It resumes: its clock, which did not move, lets it show what is reserved.
+	// It resumes. Its clock did not move, so it shows the reserved events.
 	eng.orders <- 5
-	clk.Advance(time.Minute) // its writer learns that the run is lost
+	clk.Advance(time.Minute) // its batcher learns that the run is lost
 	events := (<-near).events
 	if n := len(events); !bytes.Equal(raw(t, events[n-1:]), raw(t, ended)) || len(ended) != 1 {
-		t.Errorf("the reader of the stopped process saw %v, the run ended with %v", events, ended)
+		t.Errorf("the reader of the suspended process saw %v, the run ended with %v", events, ended)
 	}
 	checkLog(t, events)
 	close(eng.orders)
 }
 
-// Whenever a process is lost, with its journal or without, no number is used for two
+// A process is lost at any time, with or without its journal. No number is used for two
 // events, and every reader sees an end.
-func TestNumbersAreUniqueWheneverAProcessIsLost(t *testing.T) {
+func TestReservation_ProcessIsLostAtAnyTime_NumbersAreUnique(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, migrations.Set())
 	seed := uint64(clock.System().Now().UnixNano())
@@ -214,29 +212,29 @@ func loseOnce(t *testing.T, database *pgtest.Database, random *rand.Rand) {
 	here := newReplicaOn(t, database.Open(t, migrations.Role), clk, eng,
 		run.Config{Block: 2 + random.Int32N(12), Flush: time.Minute, Lease: 1000 * time.Hour, Journal: journal})
 	runID := here.ask(t, scope, "Hello").GetRun().GetId()
-	said := 0
+	sent := 0
 	for range random.IntN(5) {
 		n := random.IntN(10)
 		eng.orders <- n
-		said += n
+		sent += n
 		if random.IntN(2) == 0 {
 			clk.Advance(time.Minute)
 		}
 	}
-	seen := here.seen(t, scope, runID, 1+random.IntN(said+1))
+	seen := here.seen(t, scope, runID, 1+random.IntN(sent+1))
 	cfg, kept := run.Config{Lease: 300 * time.Millisecond}, random.IntN(2) == 0
 	if kept {
-		cfg.Journal = dead(t, journal)
+		cfg.Journal = killed(t, journal)
 	}
 	there := newReplica(t, database, eng, cfg)
 	waitUntil(t, "the run is taken over", func() bool {
-		lose(t, database, runID) // again, in case a write was under way
+		lose(t, database, runID) // again, in case a write was in progress
 		return attempt(t, database.AdminURL, runID) > 1
 	})
 	log := there.watch(t, scope, runID, 0).events
 	end := checkLog(t, log)
 	if end.GetRunInterrupted().GetMessage().GetContent() != text(log) {
-		t.Errorf("the log says %q, its end %v", text(log), end)
+		t.Errorf("the log contains %q, its end %v", text(log), end)
 	}
 	if kept && (len(log) <= len(seen) || !bytes.Equal(raw(t, log[:len(seen)]), raw(t, seen))) {
 		t.Errorf("with the journal kept, a reader saw %v, stored is %v", seen, log)

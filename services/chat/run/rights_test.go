@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine"
 )
 
-// visit is a call on a conversation that reaches another resource.
+// visit is a call on a conversation that also reaches another resource.
 type visit struct {
 	l *library
 	r *replica
@@ -39,7 +39,7 @@ func (v visit) update(t *testing.T, c *chatv1.Conversation, path string) error {
 	return err
 }
 
-// ask has a message answered in a conversation.
+// ask sends a message in a new conversation.
 func (v visit) ask(t *testing.T, c *chatv1.Conversation, req *chatv1.SendMessageRequest) error {
 	t.Helper()
 	made, err := v.create(v.full, c)
@@ -48,11 +48,11 @@ func (v visit) ask(t *testing.T, c *chatv1.Conversation, req *chatv1.SendMessage
 	return v.r.conversations.SendMessage(req, &stream{ctx: v.ctx})
 }
 
-// indirect is every path of the room by which a call reaches a resource that its own rule
-// does not name. docs/architecture.md shows it.
+// indirect lists every path of the room by which a call reaches a resource that its own
+// rule does not name. docs/architecture.md contains the same table.
 var indirect = []struct {
 	path, right, without string
-	field                string // which the refusal names; empty where there is none
+	field                string // the field that the refusal names; empty when the call is not refused
 	call                 func(*testing.T, visit) error
 }{
 	{"a conversation is made or changed with `assistantId`", "assistants.read", "403", "conversation.assistantId", func(t *testing.T, v visit) error {
@@ -103,7 +103,7 @@ var indirect = []struct {
 
 // S84: a conversation gives no caller access to a resource that the caller may not
 // read otherwise.
-func TestS84AConversationGivesNoRightBesideItsOwn(t *testing.T) {
+func TestS84ConversationGivesNoOtherRight(t *testing.T) {
 	t.Parallel()
 	rights := []string{"chat.read", "chat.write", "knowledge.read", "assistants.read"}
 	for _, tc := range indirect {
@@ -137,10 +137,10 @@ func TestS84AConversationGivesNoRightBesideItsOwn(t *testing.T) {
 	}
 }
 
-func checkSearch(t *testing.T, name string, asked engine.Request, offered bool) {
+func checkSearch(t *testing.T, name string, req engine.Request, offered bool) {
 	t.Helper()
-	if withheld := slices.Contains(asked.Withheld, "knowledge_search"); withheld == offered || !offered && len(asked.Caller.CollectionIDs) > 0 {
-		t.Errorf("%s: the engine was asked for %+v", name, asked)
+	if withheld := slices.Contains(req.Withheld, "knowledge_search"); withheld == offered || !offered && len(req.Caller.CollectionIDs) > 0 {
+		t.Errorf("%s: the engine received %+v", name, req)
 	}
 }
 
@@ -153,9 +153,9 @@ func checkRefusal(t *testing.T, name string, err error, reason faultv1.Reason, f
 	}
 }
 
-// A key that may read conversations reads stored answers whole, with their citations: they
-// are the user's own, and every reader sees the same bytes.
-func TestStoredAnswersShowAllTheirReadersTheSame(t *testing.T) {
+// A key that may read conversations reads stored answers completely, with their citations.
+// The answers are the user's own, and every reader sees the same bytes.
+func TestWatchRun_KeyHasChatReadOnly_SeesTheWholeAnswer(t *testing.T) {
 	t.Parallel()
 	_, r := newLibrary(t)
 	scope := newScope()
@@ -171,7 +171,7 @@ func TestStoredAnswersShowAllTheirReadersTheSame(t *testing.T) {
 	}
 }
 
-func TestTheDocumentationShowsTheIndirectPaths(t *testing.T) {
+func TestIndirectPaths_Documentation_ListsThem(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../../docs/architecture.md")
 	must(t, err)

@@ -3,269 +3,26 @@ package run_test
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
-	"go.uber.org/goleak"
-	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
-	"github.com/gatehouse/gatehouse/platform/identity"
-	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
-	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
-	"github.com/gatehouse/gatehouse/services/chat/conversation"
 	"github.com/gatehouse/gatehouse/services/chat/engine"
-	"github.com/gatehouse/gatehouse/services/chat/engine/model"
-	"github.com/gatehouse/gatehouse/services/chat/engine/provider/local"
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 	"github.com/gatehouse/gatehouse/services/chat/run"
-	"github.com/gatehouse/gatehouse/services/chat/ticket"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// gated says two words, then waits for the gate, then says two more.
-type gated struct {
-	gate chan struct{}
-	fail error
-}
-
-func (g *gated) Run(ctx context.Context, _ engine.Request, out engine.Emitter) (engine.Outcome, error) {
-	result := engine.Outcome{Model: "test/gated", Usage: model.Usage{InputTokens: 3, OutputTokens: 4}}
-	say := func(words ...string) error {
-		for _, word := range words {
-			if err := out.Emit(ctx, engine.MessageDelta{Text: word}); err != nil {
-				return err
-			}
-			result.Content += word
-		}
-		return nil
-	}
-	if err := say("one ", "two "); err != nil {
-		return result, err
-	}
-	select {
-	case <-g.gate:
-	case <-ctx.Done():
-		return result, fault.From(ctx.Err())
-	}
-	if g.fail != nil {
-		return result, g.fail
-	}
-	return result, say("three ", "four")
-}
-
-type nobody struct{}
-
-func (nobody) Resolve(context.Context, string, string) (*managementv1.Assistant, error) {
-	return nil, fault.NotFound("assistant")
-}
-
-func (nobody) Missing(_ context.Context, _ postgres.Scope, ids []string) ([]string, error) {
-	return ids, nil
-}
-
-func (nobody) Require(context.Context, string) error { return nil }
-
-// replica is one process on a database.
-type replica struct {
-	manager       *run.Manager
-	service       *run.Service
-	conversations *conversation.Service
-	store         *conversation.Store
-	tickets       *ticket.Tickets
-	stop          func()
-}
-
-func newReplica(t *testing.T, database *pgtest.Database, eng run.Engine, cfg run.Config) *replica {
-	t.Helper()
-	return newReplicaOn(t, database.Open(t, migrations.Role), clock.System(), eng, cfg)
-}
-
-// pauses counts how often somebody began to wait.
-type pauses struct {
-	clock.Clock
-
-	n atomic.Int32
-}
-
-func (p *pauses) After(d time.Duration) <-chan time.Time {
-	p.n.Add(1)
-	return p.Clock.After(d)
-}
-
-// newReplicaOn returns a replica whose first sweep is over: what happens to leases
-// afterwards is not its doing before the next one.
-func newReplicaOn(t *testing.T, db *postgres.DB, clk clock.Clock, eng run.Engine, cfg run.Config) *replica {
-	t.Helper()
-	waits := &pauses{Clock: clk}
-	tokens, err := paging.NewTokens(pgtest.SecretKey())
-	must(t, err)
-	registry, listener := models(t), db.NewListener()
-	r := &replica{store: conversation.NewStore(db, tokens)}
-	r.manager, err = run.NewManager(cfg, run.Deps{
-		DB: db, Conversations: r.store, Listener: listener, Engine: eng, Clock: waits,
-		Log: slog.New(slog.DiscardHandler), Meter: metricnoop.NewMeterProvider().Meter("test"),
-	})
-	must(t, err)
-	r.tickets, err = ticket.New(ticket.Deps{DB: db, Clock: clock.System(), Log: slog.New(slog.DiscardHandler)})
-	must(t, err)
-	r.service, err = run.NewService(run.ServiceDeps{
-		Manager: r.manager, Models: registry, Assistants: nobody{}, Collections: nobody{}, Tickets: r.tickets, Rights: nobody{},
-	})
-	must(t, err)
-	r.conversations, err = conversation.NewService(conversation.Deps{Store: r.store, Messenger: r.service, Clock: clock.System()})
-	must(t, err)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return listener.Run(ctx) })
-	group.Go(func() error { return r.manager.Run(ctx) })
-	r.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := group.Wait(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(r.stop)
-	waitUntil(t, "its writer and its sweep wait", func() bool { return waits.n.Load() >= 2 })
-	return r
-}
-
-func models(t *testing.T) *model.Registry {
-	t.Helper()
-	registry, err := model.NewRegistry("local/extractive", map[string]model.Provider{"local": local.New(local.Options{})})
-	must(t, err)
-	return registry
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantReason(t *testing.T, err error, want faultv1.Reason) {
-	t.Helper()
-	if got := fault.ReasonOf(err); got != want {
-		t.Errorf("got %v (%v), want %v", got, err, want)
-	}
-}
-
-func newScope() postgres.Scope { return postgres.Scope{OrganizationID: id.New(), UserID: id.New()} }
-
-func as(t *testing.T, scope postgres.Scope, pairs ...string) context.Context {
-	t.Helper()
-	ctx := identity.NewContext(t.Context(), &identity.Principal{OrganizationID: scope.OrganizationID, UserID: scope.UserID})
-	return metadata.NewIncomingContext(ctx, metadata.Pairs(pairs...))
-}
-
-func (r *replica) ask(t *testing.T, scope postgres.Scope, content string) *chatv1.StartMessageResponse {
-	t.Helper()
-	c, err := r.conversations.CreateConversation(as(t, scope), &chatv1.CreateConversationRequest{})
-	must(t, err)
-	out, err := r.conversations.StartMessage(as(t, scope), &chatv1.SendMessageRequest{ConversationId: c.GetId(), Content: content})
-	must(t, err)
-	return out
-}
-
-// stream is the server's side of a stream, of which the events are kept.
-type stream struct {
-	grpc.ServerStream
-	ctx    context.Context
-	header metadata.MD
-	events []*chatv1.RunEvent
-	each   func(*chatv1.RunEvent)
-}
-
-func (s *stream) Context() context.Context { return s.ctx }
-
-func (s *stream) SendHeader(header metadata.MD) error { s.header = header; return nil }
-
-func (s *stream) Send(event *chatv1.RunEvent) error {
-	s.events = append(s.events, event)
-	if s.each != nil {
-		s.each(event)
-	}
-	return nil
-}
-
-func (r *replica) watch(t *testing.T, scope postgres.Scope, runID string, after int32) *stream {
-	t.Helper()
-	s := &stream{ctx: as(t, scope)}
-	must(t, r.service.WatchRun(&chatv1.WatchRunRequest{RunId: runID, AfterSeq: after}, s))
-	return s
-}
-
-// follow watches in the background and tells when an event of a number came.
-func (r *replica) follow(t *testing.T, scope postgres.Scope, runID string, until int32) (reached <-chan struct{}, result <-chan *stream) {
-	t.Helper()
-	at, out := make(chan struct{}), make(chan *stream, 1)
-	s := &stream{ctx: as(t, scope), each: func(event *chatv1.RunEvent) {
-		if event.GetSeq() == until {
-			close(at)
-		}
-	}}
-	go func() {
-		if err := r.service.WatchRun(&chatv1.WatchRunRequest{RunId: runID}, s); err != nil {
-			t.Error(err)
-		}
-		out <- s
-	}()
-	return at, out
-}
-
-func text(events []*chatv1.RunEvent) string {
-	var b strings.Builder
-	for _, event := range events {
-		b.WriteString(event.GetMessageDelta().GetText())
-	}
-	return b.String()
-}
-
-func raw(t *testing.T, events []*chatv1.RunEvent) []byte {
-	t.Helper()
-	var all []byte
-	for _, event := range events {
-		one, err := proto.MarshalOptions{Deterministic: true}.Marshal(event)
-		must(t, err)
-		all = append(append(all, one...), '\n')
-	}
-	return all
-}
-
-func checkLog(t *testing.T, events []*chatv1.RunEvent) *chatv1.RunEvent {
-	t.Helper()
-	if len(events) < 2 || events[0].GetRunStarted() == nil {
-		t.Fatalf("the log does not begin with run.started: %v", events)
-	}
-	for i, event := range events {
-		// A gap is possible only before the end of a run whose process was lost.
-		gap := event.GetRunInterrupted() != nil && event.GetSeq() > int32(i+1)
-		if event.GetSeq() != int32(i+1) && !gap {
-			t.Fatalf("event %d has the number %d", i+1, event.GetSeq())
-		}
-	}
-	return events[len(events)-1]
-}
-
-func TestAnswerOfTheLocalModel(t *testing.T) {
+func TestSendMessage_LocalModel_AnswersAndReplays(t *testing.T) {
 	t.Parallel()
 	eng, err := engine.New(engine.Deps{
 		Models: models(t), Tools: []tool.Tool{tool.Calculator()}, Clock: clock.System(), Tracer: tracenoop.NewTracerProvider().Tracer("test"),
@@ -283,7 +40,7 @@ func TestAnswerOfTheLocalModel(t *testing.T) {
 	listed, err := r.conversations.ListMessages(as(t, scope), &chatv1.ListMessagesRequest{ConversationId: started.GetRun().GetConversationId()})
 	must(t, err)
 	if n := len(listed.GetMessages()); n != 2 || listed.GetMessages()[1].GetContent() != message.GetContent() {
-		t.Errorf("the conversation holds %v", listed.GetMessages())
+		t.Errorf("the conversation contains %v", listed.GetMessages())
 	}
 	replayed := r.watch(t, scope, started.GetRun().GetId(), 0).events
 	if !bytes.Equal(raw(t, events), raw(t, replayed)) {
@@ -292,19 +49,19 @@ func TestAnswerOfTheLocalModel(t *testing.T) {
 	for after := range end.GetSeq() {
 		rest := r.watch(t, scope, started.GetRun().GetId(), after).events
 		if !bytes.Equal(raw(t, rest), raw(t, events[after:])) {
-			t.Errorf("after %d came %v", after, rest)
+			t.Errorf("after %d the reader received %v", after, rest)
 		}
 	}
-	over := r.watch(t, scope, started.GetRun().GetId(), end.GetSeq())
-	if len(over.events) != 0 || len(over.header.Get("x-gatehouse-run-finished")) != 1 {
-		t.Errorf("past the end came %v with %v", over.events, over.header)
+	past := r.watch(t, scope, started.GetRun().GetId(), end.GetSeq())
+	if len(past.events) != 0 || len(past.header.Get("x-gatehouse-run-finished")) != 1 {
+		t.Errorf("past the end the reader received %v with %v", past.events, past.header)
 	}
 	_, err = r.service.CancelRun(as(t, scope), &chatv1.CancelRunRequest{Id: started.GetRun().GetId()})
 	wantReason(t, err, faultv1.Reason_REASON_RUN_FINISHED)
 }
 
-// S72: what was used before a cancellation is kept.
-func TestReplicasFollowAndCancelTheSameRun(t *testing.T) {
+// S72: the tokens that were used before a cancellation are counted.
+func TestCancelRun_OnAnotherReplica_EndsTheRun(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope()
 	here, there := newReplica(t, database, eng, run.Config{}), newReplica(t, database, eng, run.Config{})
@@ -316,7 +73,7 @@ func TestReplicasFollowAndCancelTheSameRun(t *testing.T) {
 	err := here.service.WatchRun(&chatv1.WatchRunRequest{RunId: runID, AfterSeq: 99}, &stream{ctx: as(t, scope)})
 	wantReason(t, err, faultv1.Reason_REASON_UNAVAILABLE)
 	if after := fault.From(err).RetryAfter(); after <= 0 {
-		t.Error("a reader that is ahead is not told when to come again")
+		t.Error("the refusal of a reader that is ahead does not say when to retry")
 	}
 	_, err = there.service.CancelRun(as(t, scope), &chatv1.CancelRunRequest{Id: runID})
 	must(t, err)
@@ -325,7 +82,7 @@ func TestReplicasFollowAndCancelTheSameRun(t *testing.T) {
 		t.Errorf("ended with %v", end)
 	}
 	if !bytes.Equal(raw(t, a.events), raw(t, b.events)) {
-		t.Error("the replicas told different stories")
+		t.Error("the readers of two replicas saw different events")
 	}
 	stored, err := there.service.GetRun(as(t, scope), &chatv1.GetRunRequest{Id: runID})
 	must(t, err)
@@ -341,19 +98,19 @@ func TestS72RunOutlivesItsReaders(t *testing.T) {
 	c, err := r.conversations.CreateConversation(as(t, scope), &chatv1.CreateConversationRequest{})
 	must(t, err)
 	ctx, leave := context.WithCancel(as(t, scope))
-	gone := &stream{ctx: ctx, each: func(*chatv1.RunEvent) { leave() }}
+	first := &stream{ctx: ctx, each: func(*chatv1.RunEvent) { leave() }}
 	req := &chatv1.SendMessageRequest{ConversationId: c.GetId(), Content: "Hello"}
-	wantReason(t, r.conversations.SendMessage(req, gone), faultv1.Reason_REASON_CANCELLED)
+	wantReason(t, r.conversations.SendMessage(req, first), faultv1.Reason_REASON_CANCELLED)
 	_, err = r.conversations.StartMessage(as(t, scope), req)
 	wantReason(t, err, faultv1.Reason_REASON_RUN_IN_PROGRESS)
 	close(eng.gate)
-	events := r.watch(t, scope, gone.events[0].GetRunId(), 0).events
+	events := r.watch(t, scope, first.events[0].GetRunId(), 0).events
 	if end := checkLog(t, events); end.GetRunCompleted().GetMessage().GetContent() != "one two three four" {
 		t.Errorf("ended with %v", end)
 	}
 }
 
-func TestIdempotencyKeyFollowsTheSameRun(t *testing.T) {
+func TestSendMessage_SameIdempotencyKey_FollowsTheSameRun(t *testing.T) {
 	t.Parallel()
 	eng, scope := &gated{gate: make(chan struct{})}, newScope()
 	close(eng.gate)
@@ -375,7 +132,7 @@ func TestIdempotencyKeyFollowsTheSameRun(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_IDEMPOTENCY_MISMATCH)
 }
 
-func TestFailureKeepsTheText(t *testing.T) {
+func TestRun_EngineFails_KeepsTheText(t *testing.T) {
 	t.Parallel()
 	eng := &gated{gate: make(chan struct{}), fail: fault.New(faultv1.Reason_REASON_PROVIDER_UNAVAILABLE, "the provider is away")}
 	close(eng.gate)
@@ -388,8 +145,8 @@ func TestFailureKeepsTheText(t *testing.T) {
 	}
 }
 
-// S41, S68: nobody reads or cancels another's run.
-func TestOthersFindNoRun(t *testing.T) {
+// S41, S68: a run can be neither read nor canceled by another user.
+func TestRun_CallerIsAnotherUser_IsNotFound(t *testing.T) {
 	t.Parallel()
 	eng, scope := &gated{gate: make(chan struct{})}, newScope()
 	r := newReplica(t, pgtest.New(t, migrations.Set()), eng, run.Config{Grace: time.Millisecond})
@@ -410,7 +167,7 @@ func TestOthersFindNoRun(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_MODEL_NOT_CONFIGURED)
 }
 
-func TestStopInterruptsWhatDoesNotEnd(t *testing.T) {
+func TestService_Stops_InterruptsRemainingRuns(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope()
 	here, there := newReplica(t, database, eng, run.Config{Grace: time.Millisecond}), newReplica(t, database, eng, run.Config{})
@@ -423,14 +180,14 @@ func TestStopInterruptsWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
-// S72: a process that dies leaves no run open.
-func TestExpiredLeaseIsInterruptedWithItsText(t *testing.T) {
+// S72: the run of a killed process ends.
+func TestRun_LeaseExpires_IsInterruptedWithItsText(t *testing.T) {
 	t.Parallel()
 	database, eng, scope := pgtest.New(t, migrations.Set()), &gated{gate: make(chan struct{})}, newScope()
 	here := newReplica(t, database, eng, run.Config{Lease: time.Hour, Block: 100})
 	there := newReplica(t, database, eng, run.Config{Lease: 300 * time.Millisecond})
 	runID := here.ask(t, scope, "Hello").GetRun().GetId()
-	// What the other replica sees is stored.
+	// The events that the other replica sees are stored.
 	at, far := there.follow(t, scope, runID, 3)
 	<-at
 	database.AdminExec(t, "UPDATE chat.runs SET lease_until = now() - interval '1 second' WHERE id = $1", runID)
@@ -439,7 +196,7 @@ func TestExpiredLeaseIsInterruptedWithItsText(t *testing.T) {
 	if end.GetRunInterrupted().GetMessage().GetContent() != "one two " || end.GetSeq() != 104 {
 		t.Errorf("ended with %v", end)
 	}
-	// The first owner lives and goes on; what it writes is dropped.
+	// The first owner is alive and continues; its writes are dropped.
 	close(eng.gate)
 	here.stop()
 	if after := there.watch(t, scope, runID, 0).events; !bytes.Equal(raw(t, after), raw(t, s.events)) {
@@ -447,18 +204,18 @@ func TestExpiredLeaseIsInterruptedWithItsText(t *testing.T) {
 	}
 }
 
-func TestDeletingTheConversationEndsItsRun(t *testing.T) {
+func TestDeleteConversation_RunIsLive_EndsIt(t *testing.T) {
 	t.Parallel()
 	eng, scope := &gated{gate: make(chan struct{})}, newScope()
 	r := newReplica(t, pgtest.New(t, migrations.Set()), eng, run.Config{})
 	started := r.ask(t, scope, "Hello").GetRun()
-	at, gone := make(chan struct{}), make(chan error, 1)
+	at, watched := make(chan struct{}), make(chan error, 1)
 	s := &stream{ctx: as(t, scope), each: func(event *chatv1.RunEvent) {
 		if event.GetSeq() == 3 {
 			close(at)
 		}
 	}}
-	go func() { gone <- r.service.WatchRun(&chatv1.WatchRunRequest{RunId: started.GetId()}, s) }()
+	go func() { watched <- r.service.WatchRun(&chatv1.WatchRunRequest{RunId: started.GetId()}, s) }()
 	<-at
 	c, err := r.conversations.GetConversation(as(t, scope), &chatv1.GetConversationRequest{Id: started.GetConversationId()})
 	must(t, err)
@@ -467,10 +224,10 @@ func TestDeletingTheConversationEndsItsRun(t *testing.T) {
 	}
 	_, err = r.conversations.DeleteConversation(as(t, scope), &chatv1.DeleteConversationRequest{Id: started.GetConversationId()})
 	must(t, err)
-	wantReason(t, <-gone, faultv1.Reason_REASON_NOT_FOUND)
+	wantReason(t, <-watched, faultv1.Reason_REASON_NOT_FOUND)
 }
 
-func TestS59SlowReaderHoldsUpNobody(t *testing.T) {
+func TestS59SlowReaderDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	eng, scope := &gated{gate: make(chan struct{})}, newScope()
 	close(eng.gate)
@@ -485,19 +242,5 @@ func TestS59SlowReaderHoldsUpNobody(t *testing.T) {
 	must(t, <-done)
 	if !bytes.Equal(raw(t, quick), raw(t, slow.events)) {
 		t.Errorf("the slow reader saw %v", slow.events)
-	}
-}
-
-func waitUntil(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline, tick := time.NewTimer(20*time.Second), time.NewTicker(5*time.Millisecond)
-	defer deadline.Stop()
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("not in time: %s", what)
-		}
 	}
 }

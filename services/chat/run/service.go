@@ -2,14 +2,18 @@ package run
 
 import (
 	"context"
-	"errors"
+	"log/slog"
 	"strings"
 
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
@@ -17,10 +21,10 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/model"
 )
 
-// headerFinished tells a reader that it has seen the end of the run.
+// headerFinished is set on a stream whose reader has already seen the end of the run.
 const headerFinished = "x-gatehouse-run-finished"
 
-// Assistants finds assistants, which another service keeps.
+// Assistants reads assistants, which belong to another service.
 type Assistants interface {
 	// Resolve returns an assistant of an organization, or NOT_FOUND.
 	Resolve(ctx context.Context, organizationID, id string) (*managementv1.Assistant, error)
@@ -32,47 +36,63 @@ type Collections interface {
 	Missing(ctx context.Context, scope postgres.Scope, ids []string) ([]string, error)
 }
 
-// Rights decides what a caller may do; *authz.Authorizer does.
+// Rights checks the permissions of callers; *authz.Authorizer implements it.
 type Rights interface {
-	// Require refuses a caller who may not use a permission.
+	// Require returns a fault when the caller does not have a permission.
 	Require(ctx context.Context, permission string) error
 }
 
-// ServiceDeps is what the RPCs need; all of it.
-type ServiceDeps struct {
-	Manager     *Manager
+// Deps is what the room needs.
+type Deps struct {
+	Config        Config
+	DB            *postgres.DB
+	Conversations *conversation.Store
+	// Listener receives the announcements of other processes. The caller runs it for as
+	// long as [Service.Run] executes.
+	Listener    *postgres.Listener
+	Engine      Engine
 	Models      *model.Registry
 	Assistants  Assistants
 	Collections Collections
 	Tickets     Tickets
 	Rights      Rights
+	Clock       clock.Clock
+	Log         *slog.Logger
+	Meter       metric.Meter
 }
 
-// Service implements the RPCs of runs, and those of conversations that start
-// them.
+// Service implements the RPCs of runs, and those of conversations that start runs.
 type Service struct {
 	chatv1.UnsafeRunServiceServer
 
-	manager     *Manager
-	models      *model.Registry
-	assistants  Assistants
-	collections Collections
-	tickets     Tickets
-	rights      Rights
+	deps    Deps
+	manager *manager
 }
 
 var _ conversation.Messenger = (*Service)(nil)
 
-// NewService returns the service.
-func NewService(deps ServiceDeps) (*Service, error) {
-	if deps.Manager == nil || deps.Models == nil || deps.Assistants == nil || deps.Collections == nil || deps.Tickets == nil || deps.Rights == nil {
-		return nil, errors.New("run: every dependency is required")
+// New builds the room. Its runs are stored while [Service.Run] executes.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("run", d); err != nil {
+		return nil, err
 	}
-	return &Service{
-		manager: deps.Manager, models: deps.Models, assistants: deps.Assistants, collections: deps.Collections,
-		tickets: deps.Tickets, rights: deps.Rights,
-	}, nil
+	m, err := newManager(d)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{deps: d, manager: m}, nil
 }
+
+// Register adds the room's RPCs to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) { chatv1.RegisterRunServiceServer(server, s) }
+
+// Tables returns the tables of the room. Their rows are deleted with the conversations.
+func (s *Service) Tables() []room.Table { return []room.Table{{Name: "run_events"}, {Name: "runs"}} }
+
+// Run stores the events of this process's runs, and ends the runs of lost processes, until
+// ctx ends. Then it waits for the runs of this process for [Config.Grace], interrupts those
+// that remain, and returns after their end is stored.
+func (s *Service) Run(ctx context.Context) error { return s.manager.run(ctx) }
 
 // GetRun implements the RPC.
 func (s *Service) GetRun(ctx context.Context, req *chatv1.GetRunRequest) (*chatv1.Run, error) {
@@ -80,7 +100,7 @@ func (s *Service) GetRun(ctx context.Context, req *chatv1.GetRunRequest) (*chatv
 	if err != nil {
 		return nil, err
 	}
-	return s.manager.Get(ctx, scope, req.GetId())
+	return s.manager.get(ctx, scope, req.GetId())
 }
 
 // CancelRun implements the RPC.
@@ -89,7 +109,7 @@ func (s *Service) CancelRun(ctx context.Context, req *chatv1.CancelRunRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return s.manager.Cancel(ctx, scope, req.GetId())
+	return s.manager.cancel(ctx, scope, req.GetId())
 }
 
 // WatchRun implements the RPC.
@@ -101,7 +121,7 @@ func (s *Service) WatchRun(req *chatv1.WatchRunRequest, stream grpc.ServerStream
 	if err := checkTicket(stream.Context(), req.GetRunId()); err != nil {
 		return err
 	}
-	return s.manager.Watch(stream.Context(), scope, req.GetRunId(), req.GetAfterSeq(), reader(stream, metadata.MD{}))
+	return s.manager.watcher.watch(stream.Context(), scope, req.GetRunId(), req.GetAfterSeq(), reader(stream, metadata.MD{}))
 }
 
 // SendMessage implements the RPC of ConversationService.
@@ -119,7 +139,7 @@ func (s *Service) SendMessage(req *chatv1.SendMessageRequest, stream grpc.Server
 	if replayed {
 		header.Set(rpcserver.HeaderReplayed, "true")
 	}
-	return s.manager.Watch(ctx, scope, started.GetRun().GetId(), 0, reader(stream, header))
+	return s.manager.watcher.watch(ctx, scope, started.GetRun().GetId(), 0, reader(stream, header))
 }
 
 // StartMessage implements the RPC of ConversationService.
@@ -135,7 +155,7 @@ func (s *Service) StartMessage(ctx context.Context, req *chatv1.SendMessageReque
 	return out, err
 }
 
-// reader is the reader at the other end of a stream.
+// reader returns the reader of a gRPC stream.
 func reader(stream grpc.ServerStreamingServer[chatv1.RunEvent], header metadata.MD) Reader {
 	return Reader{
 		Accept: func(finished bool) error {
@@ -148,30 +168,37 @@ func reader(stream grpc.ServerStreamingServer[chatv1.RunEvent], header metadata.
 	}
 }
 
-// start stores a message and starts the run that answers it, or finds the run
-// that the same key started before.
-func (s *Service) start(ctx context.Context, scope postgres.Scope, req *chatv1.SendMessageRequest) (*chatv1.StartMessageResponse, bool, error) {
+// start stores a message and starts the run that answers it. When an earlier request has
+// used the same idempotency key, it returns the run of that request, and reports that it
+// was replayed.
+func (s *Service) start(ctx context.Context, scope postgres.Scope, req *chatv1.SendMessageRequest,
+) (out *chatv1.StartMessageResponse, replayed bool, err error) {
 	if strings.ContainsRune(req.GetContent(), 0) {
-		return nil, false, fault.Invalid("content", "must not hold the character NUL")
+		return nil, false, fault.Invalid("content", "must not contain the character NUL")
 	}
-	key, err := rpcserver.IdempotencyKey(ctx)
+	key, err := keyOf(ctx, req)
 	if err != nil {
 		return nil, false, err
 	}
-	sum, err := hash(req)
+	c, err := s.deps.Conversations.Get(ctx, scope, req.GetConversationId())
 	if err != nil {
 		return nil, false, err
 	}
-	c, err := s.manager.conversations.Get(ctx, scope, req.GetConversationId())
-	if err != nil {
-		return nil, false, err
-	}
-	if before, err := s.manager.byKey(ctx, scope, c.ID, key, sum); err != nil || before != nil {
-		return before, true, err
+	if out, replayed, err = s.manager.starter.previous(ctx, scope, c.ID, key); err != nil || replayed {
+		return out, replayed, err
 	}
 	p, err := s.prepare(ctx, scope, c, req)
 	if err != nil {
 		return nil, false, err
 	}
-	return s.manager.start(ctx, scope, req, p, key, sum)
+	return s.manager.starter.start(ctx, scope, req, p, key)
+}
+
+func keyOf(ctx context.Context, req *chatv1.SendMessageRequest) (idempotencyKey, error) {
+	value, err := rpcserver.IdempotencyKey(ctx)
+	if err != nil {
+		return idempotencyKey{}, err
+	}
+	sum, err := hash(req)
+	return idempotencyKey{value: value, requestHash: sum}, err
 }

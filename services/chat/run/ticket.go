@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/ticket"
 )
 
-// Tickets issues tickets for the streams of runs; package ticket does.
+// Tickets issues tickets for the streams of runs; *ticket.Service implements it.
 type Tickets interface {
 	// Issue returns a ticket for a run of the calling user.
 	Issue(ctx context.Context, scope postgres.Scope, runID string) (string, error)
@@ -26,15 +26,15 @@ func (s *Service) CreateEventsTicket(ctx context.Context, req *chatv1.CreateEven
 	if _, err := s.manager.get(ctx, scope, req.GetRunId()); err != nil {
 		return nil, err
 	}
-	issued, err := s.tickets.Issue(ctx, scope, req.GetRunId())
+	issued, err := s.deps.Tickets.Issue(ctx, scope, req.GetRunId())
 	if err != nil {
 		return nil, err
 	}
 	return &chatv1.CreateEventsTicketResponse{Ticket: issued, ExpiresIn: int32(ticket.Lifetime.Seconds())}, nil
 }
 
-// checkTicket refuses a ticket for another run. The ticket is used up
-// nevertheless.
+// checkTicket refuses a caller whose ticket is for another run. The ticket cannot be used
+// again in either case.
 func checkTicket(ctx context.Context, runID string) error {
 	principal, err := identity.Require(ctx)
 	if err != nil {

@@ -36,7 +36,8 @@ func (s *store) redeem(ctx context.Context, hash []byte, now time.Time) (runID s
 	return found.RunID, found.Principal, err
 }
 
-// sweep deletes expired tickets and returns their number.
-func (s *store) sweep(ctx context.Context, now time.Time) (deleted int64, err error) {
-	return postgres.Sweep(ctx, s.db, "delete_expired_event_tickets", now)
+// sweep deletes the tickets that have expired.
+func (s *store) sweep(ctx context.Context, now time.Time) error {
+	_, err := postgres.Sweep(ctx, s.db, "delete_expired_event_tickets", now)
+	return err
 }

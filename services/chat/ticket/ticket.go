@@ -1,10 +1,12 @@
-// Package ticket issues and redeems tickets: credentials that open the stream of one
-// run's events, once and within [Lifetime], for clients that cannot send a header. A
-// browser's EventSource is such a client.
+// Package ticket is the room of tickets. A ticket is a credential that opens the stream of
+// one run's events, once and within [Lifetime]. It is for clients that cannot send a
+// header, such as the EventSource of a browser.
 //
-// A ticket speaks for the caller who asked for it: it has that caller's rights and
-// session, so a stream that it opens ends when the session does. Only its hash is
-// stored.
+// A ticket has the rights and the session of the caller who requested it. So a stream that
+// it opens ends when the session ends. Only the hash of a ticket is stored.
+//
+// The room has no RPC of its own: the room of runs issues tickets, and the server that
+// authenticates callers redeems them.
 package ticket
 
 import (
@@ -13,15 +15,18 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
@@ -37,59 +42,83 @@ const (
 	sweepInterval = time.Minute
 )
 
-// Deps is what the package needs; all fields are required.
+// Deps is what the room needs.
 type Deps struct {
 	DB    *postgres.DB
 	Clock clock.Clock
 	Log   *slog.Logger
 }
 
-// Tickets issues and redeems tickets. It is safe for concurrent use.
-type Tickets struct {
-	store *store
-	clock clock.Clock
-	log   *slog.Logger
+// Service issues and redeems tickets. It is safe for concurrent use.
+type Service struct {
+	deps  Deps
+	store store
 }
 
-// New returns tickets over deps, or an error when a dependency is missing.
-func New(deps Deps) (*Tickets, error) {
-	if deps.DB == nil || deps.Clock == nil || deps.Log == nil {
-		return nil, errors.New("ticket: every dependency is required")
+// New builds the room.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("ticket", d); err != nil {
+		return nil, err
 	}
-	return &Tickets{store: &store{db: deps.DB}, clock: deps.Clock, log: deps.Log}, nil
+	return &Service{deps: d, store: store{db: d.DB}}, nil
 }
 
-// Issue returns a ticket for a run of the calling user. The caller of Issue has checked
-// the right to that run.
-func (t *Tickets) Issue(ctx context.Context, scope postgres.Scope, runID string) (string, error) {
+// Register does nothing, because the room has no RPC.
+func (*Service) Register(grpc.ServiceRegistrar) {}
+
+// Tables returns the tables of the room. Their rows are deleted with the runs.
+func (*Service) Tables() []room.Table { return []room.Table{{Name: "event_tickets"}} }
+
+// Sweeps returns the deletion of expired tickets.
+func (s *Service) Sweeps() []room.Sweep {
+	return []room.Sweep{{Name: "delete expired tickets", Do: s.sweep}}
+}
+
+// Run deletes expired tickets until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	for clock.Sleep(ctx, s.deps.Clock, sweepInterval) == nil {
+		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+			s.deps.Log.WarnContext(ctx, "expired tickets could not be deleted", "error", err)
+		}
+	}
+	return nil
+}
+
+func (s *Service) sweep(ctx context.Context) error {
+	return s.store.sweep(ctx, s.deps.Clock.Now())
+}
+
+// Issue returns a ticket for a run of the calling user. The caller of Issue must have
+// checked that the user may read the run.
+func (s *Service) Issue(ctx context.Context, scope postgres.Scope, runID string) (string, error) {
 	principal, err := identity.Require(ctx)
 	if err != nil {
 		return "", err
 	}
 	kept := *principal
-	kept.Token = "" // a stream calls no other service
+	kept.Token = "" // a stream makes no call to another service
 	raw, err := json.Marshal(kept)
 	if err != nil {
-		return "", fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the ticket cannot be made")
+		return "", fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "the ticket cannot be created")
 	}
 	secret := make([]byte, secretBytes)
 	_, _ = rand.Read(secret) // never fails
 	ticket := prefix + base64.RawURLEncoding.EncodeToString(secret)
-	return ticket, t.store.insert(ctx, scope, runID, hash(ticket), raw, clock.Stamp(t.clock).Add(Lifetime))
+	return ticket, s.store.insert(ctx, scope, runID, hash(ticket), raw, clock.Stamp(s.deps.Clock).Add(Lifetime))
 }
 
 // Opens reports whether an RPC takes tickets. Only the stream of events does.
-func (*Tickets) Opens(fullMethod string) bool {
+func (*Service) Opens(fullMethod string) bool {
 	return fullMethod == chatv1.RunService_WatchRun_FullMethodName
 }
 
-// Redeem uses up a ticket and returns the principal for whom it speaks, bound
-// to its run, or UNAUTHENTICATED.
-func (t *Tickets) Redeem(ctx context.Context, ticket string) (*identity.Principal, error) {
+// Redeem deletes a ticket and returns the principal who requested it, bound to its run, or
+// UNAUTHENTICATED.
+func (s *Service) Redeem(ctx context.Context, ticket string) (*identity.Principal, error) {
 	if !strings.HasPrefix(ticket, prefix) || len(ticket) != len(prefix)+base64.RawURLEncoding.EncodedLen(secretBytes) {
 		return nil, identity.Unauthenticated()
 	}
-	runID, raw, err := t.store.redeem(ctx, hash(ticket), t.clock.Now())
+	runID, raw, err := s.store.redeem(ctx, hash(ticket), s.deps.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -104,19 +133,4 @@ func (t *Tickets) Redeem(ctx context.Context, ticket string) (*identity.Principa
 func hash(ticket string) []byte {
 	sum := sha256.Sum256([]byte(ticket))
 	return sum[:]
-}
-
-// Run deletes expired tickets until ctx ends.
-func (t *Tickets) Run(ctx context.Context) error {
-	for clock.Sleep(ctx, t.clock, sweepInterval) == nil {
-		if _, err := t.Sweep(ctx); err != nil && ctx.Err() == nil {
-			t.log.WarnContext(ctx, "expired tickets could not be deleted", "error", err)
-		}
-	}
-	return nil
-}
-
-// Sweep deletes expired tickets and returns their number.
-func (t *Tickets) Sweep(ctx context.Context) (int64, error) {
-	return t.store.sweep(ctx, t.clock.Now())
 }

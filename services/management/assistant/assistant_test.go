@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/management/assistant"
 )
 
-func TestApplyTakesTheMaskAlone(t *testing.T) {
+func TestApply_Mask_ChangesOnlyItsFields(t *testing.T) {
 	t.Parallel()
 	before := assistant.Assistant{DisplayName: "Help desk", Description: "old", Model: "local/extractive"}
 	patch := assistant.Assistant{DisplayName: "ignored", Description: "new"}
@@ -18,11 +18,11 @@ func TestApplyTakesTheMaskAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after.DisplayName != "Help desk" || after.Description != "new" || after.Model != "local/extractive" {
-		t.Errorf("applied as %+v", after)
+		t.Errorf("Apply returned %+v", after)
 	}
 }
 
-func TestApplyRefuses(t *testing.T) {
+func TestApply_BadInput_NamesTheField(t *testing.T) {
 	t.Parallel()
 	valid := assistant.Assistant{DisplayName: "Help desk"}
 	for _, tc := range []struct {
@@ -43,7 +43,7 @@ func TestApplyRefuses(t *testing.T) {
 	}
 }
 
-func TestCheckRestoreHoldsTheWindow(t *testing.T) {
+func TestCheckRestore_OutsideTheWindow_IsRefused(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	ago := func(d time.Duration) *time.Time { at := now.Add(-d); return &at }

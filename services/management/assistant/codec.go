@@ -3,20 +3,21 @@ package assistant
 import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/id"
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
 func decode(in *managementv1.Assistant) Assistant {
 	return Assistant{
-		ID:            in.GetId(),
+		Meta:          entity.Meta{ID: in.GetId()},
 		DisplayName:   in.GetDisplayName(),
 		Description:   in.GetDescription(),
 		Instructions:  in.GetInstructions(),
 		Model:         in.GetModel(),
 		Temperature:   in.Temperature,
 		CollectionIDs: id.Distinct(in.GetCollectionIds()),
-		Tools:         orEmpty(in.GetTools()),
+		Tools:         in.GetTools(),
 	}
 }
 
@@ -38,19 +39,4 @@ func encode(a Assistant) *managementv1.Assistant {
 		out.DeleteTime = timestamppb.New(*a.DeleteTime)
 	}
 	return out
-}
-
-func reply(a Assistant, err error) (*managementv1.Assistant, error) {
-	if err != nil {
-		return nil, err
-	}
-	return encode(a), nil
-}
-
-// orEmpty keeps a list from being NULL in the database.
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }

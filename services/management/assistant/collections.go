@@ -21,19 +21,19 @@ const (
 // Collections checks the collections that an assistant names. Another service stores
 // them.
 type Collections interface {
-	// Missing returns those that the caller's organization does not have. It refuses a
-	// caller who may not read collections.
+	// Missing returns the ids that the caller's organization does not have. A caller
+	// without the permission to read collections gets PERMISSION_DENIED.
 	Missing(ctx context.Context, ids []string) ([]string, error)
 }
 
-// checkCollections refuses collections that do not exist or that the caller may not
-// read. The fault names the field. A collection that is deleted later stays in the
-// assistant; runs skip it.
+// checkCollections returns a fault when a collection does not exist or the caller may not
+// read it. The fault names the field. A collection that is deleted later stays in the
+// assistant, and runs skip it.
 func (s *Service) checkCollections(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	missing, err := s.collections.Missing(ctx, ids)
+	missing, err := s.deps.Collections.Missing(ctx, ids)
 	if err != nil {
 		return uncheckedCollections(err)
 	}
@@ -43,8 +43,8 @@ func (s *Service) checkCollections(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// checkAdded checks the collections that an update adds to an assistant. Those that it had
-// before may stay, whether they still exist or not: a form sends back the whole list.
+// checkAdded checks the collections that an update adds. Those that the assistant already
+// has are not checked: a form sends the whole list back, with deleted ones in it.
 func (s *Service) checkAdded(ctx context.Context, patch Assistant) error {
 	caller, err := identity.Require(ctx)
 	if err != nil {

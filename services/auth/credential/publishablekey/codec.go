@@ -5,26 +5,19 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
-// decode returns the key of a message.
 func decode(in *authv1.PublishableKey) Key {
-	return Key{ID: in.GetId(), DisplayName: strings.TrimSpace(in.GetDisplayName()), Origins: in.GetOrigins(), Disabled: in.GetDisabled()}
+	return Key{
+		Meta: entity.Meta{ID: in.GetId()}, DisplayName: strings.TrimSpace(in.GetDisplayName()), Origins: in.GetOrigins(), Disabled: in.GetDisabled(),
+	}
 }
 
-// encode returns a key as the contract has it.
 func encode(k Key) *authv1.PublishableKey {
 	return &authv1.PublishableKey{
 		Id: k.ID, DisplayName: k.DisplayName, Key: k.Key, Origins: k.Origins, Disabled: k.Disabled,
 		CreateTime: timestamppb.New(k.CreateTime), UpdateTime: timestamppb.New(k.UpdateTime), Etag: k.Etag(),
 	}
-}
-
-// reply returns the response for a key, or the error.
-func reply(k Key, err error) (*authv1.PublishableKey, error) {
-	if err != nil {
-		return nil, err
-	}
-	return encode(k), nil
 }

@@ -1,48 +1,48 @@
-// Package publishablekey is the room of the keys that web pages contain.
+// Package publishablekey is the room of publishable keys, which web pages contain.
 //
-// A publishable key tells the public app to which organization a page belongs. Anyone
-// can read it there, so it gives access to nothing by itself. It stands for its
-// organization only on pages of its origins, as browsers report them. Package
-// platform/apikey has the format, and the lookup by services.
+// A publishable key identifies the organization of a page to the public app. Every visitor
+// can read it, so it is no credential. It is valid only on pages of its origins, as browsers
+// send them. Package platform/apikey defines its form.
 package publishablekey
 
 import (
 	"fmt"
-	"strconv"
-	"time"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/origin"
+	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/patch"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-const (
-	// resourceType is the name of a publishable key in the audit trail, and kind its
-	// name in faults.
-	resourceType, kind = "publishable_key", "publishable key"
-
-	// maxPerOrganization is the number of publishable keys that an organization may
-	// have.
-	maxPerOrganization = 100
-)
+// maxPerOrganization bounds the number of an organization's publishable keys.
+const maxPerOrganization = 100
 
 // Key is a publishable key.
 type Key struct {
-	OrganizationID, ID string
-	// Key is the value in pages.
-	Key         string
-	DisplayName string
-	// Origins are those of the pages that may contain the key.
-	Origins                []string
-	Disabled               bool
-	Revision               int64
-	CreateTime, UpdateTime time.Time
+	entity.Meta
+
+	Key         string   `db:"key,fixed"`
+	DisplayName string   `db:"display_name,patch"`
+	Origins     []string `db:"origins,patch"` // those whose pages may contain the key
+	Disabled    bool     `db:"disabled,patch"`
 }
 
-// Etag changes with each update.
-func (k Key) Etag() string { return strconv.FormatInt(k.Revision, 36) }
+// kind declares how publishable keys are stored, listed and changed.
+var kind = entity.Kind[Key]{ //nolint:gochecknoglobals // a constant table
+	Service: "auth", Type: "publishable_key",
+	Table:  postgres.MustTable[Key]("publishable_keys"),
+	Fields: patch.Of[Key](),
+	List: paging.List{
+		Name:         "publishable keys",
+		ID:           "id",
+		Fields:       map[string]paging.Field{"createTime": {Column: "created_at", Type: paging.Time, Order: true}},
+		DefaultOrder: "createTime",
+	},
+}
 
-// Validate checks what the contract cannot express.
+// Validate checks what the contract cannot.
 func (k Key) Validate() error {
 	if k.DisplayName == "" {
 		return fault.Invalid("publishableKey.displayName", "must not be empty")
@@ -52,22 +52,15 @@ func (k Key) Validate() error {
 	}
 	for i, o := range k.Origins {
 		if !origin.Valid(o) {
-			return fault.Invalid(fmt.Sprintf("publishableKey.origins[%d]", i), "must be exactly scheme://host[:port], as a browser sends it")
+			return fault.Invalid(fmt.Sprintf("publishableKey.origins[%d]", i), "must be exactly scheme://host[:port], as browsers send it")
 		}
 	}
 	return nil
 }
 
-// fields are the fields that clients can change, by their names in the contract.
-var fields = patch.Fields[Key]{ //nolint:gochecknoglobals // a constant table
-	"display_name": patch.At(func(k *Key) *string { return &k.DisplayName }),
-	"origins":      patch.At(func(k *Key) *[]string { return &k.Origins }),
-	"disabled":     patch.At(func(k *Key) *bool { return &k.Disabled }),
-}
-
-// Apply returns k with the fields of the mask set from the patch.
+// Apply returns k with the fields of the mask taken from the patch.
 func (k Key) Apply(patch Key, mask []string) (Key, error) {
-	after, err := fields.Apply(k, patch, mask)
+	after, err := kind.Fields.Apply(k, patch, mask)
 	if err != nil {
 		return k, err
 	}

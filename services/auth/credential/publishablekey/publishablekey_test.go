@@ -1,7 +1,9 @@
 package publishablekey_test
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	keys "github.com/gatehouse/gatehouse/platform/apikey"
@@ -21,15 +23,18 @@ func TestS55PublishableKeyWorksOnItsOrigins(t *testing.T) {
 	asAda := authtest.With(t.Context(), ada)
 	k, err := b.CreatePublishableKey(asAda, "https://www.example.com", "http://localhost:3000")
 	authtest.Must(t, err)
-	if !keys.WellFormedPublishable(k.GetKey()) || k.GetDisplayName() != "Site" || k.GetDisabled() || k.GetEtag() == "" {
+	if !strings.HasPrefix(k.GetKey(), keys.PublishablePrefix) || len(k.GetKey()) != len(keys.NewPublishable()) || k.GetDisplayName() != "Site" || k.GetDisabled() || k.GetEtag() == "" {
 		t.Errorf("created %v", k)
 	}
-	resolve := keys.RemotePublishable(b.Conn)
+	directory := authv1.NewPublishableKeyDirectoryServiceClient(b.Conn)
+	resolve := func(ctx context.Context, key, of string) (*authv1.ResolvePublishableKeyResponse, error) {
+		return directory.ResolvePublishableKey(ctx, &authv1.ResolvePublishableKeyRequest{Key: key, Origin: of})
+	}
 	asChat := b.AsService(t, "auth")
 	stands := func(of string, want faultv1.Reason) {
 		t.Helper()
 		got, err := resolve(asChat, k.GetKey(), of)
-		if want != 0 && !fault.Is(err, want) || want == 0 && (err != nil || got.ID != k.GetId() || got.OrganizationID != adas.OrganizationID) {
+		if want != 0 && !fault.Is(err, want) || want == 0 && (err != nil || got.GetId() != k.GetId() || got.GetOrganizationId() != adas.OrganizationID) {
 			t.Errorf("on %s it stands for %+v, %v", of, got, err)
 		}
 	}

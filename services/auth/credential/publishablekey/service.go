@@ -9,39 +9,44 @@ import (
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/deps"
-	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/platform/room"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
 // Deps is what the room needs.
 type Deps struct {
-	Store *Store
-	Trail *audit.Trail
-	Clock clock.Clock
+	DB     *postgres.DB
+	Tokens *paging.Tokens
+	Trail  *audit.Trail
+	Clock  clock.Clock
 }
 
-// Service implements the RPCs of publishable keys, and the one with which services look
-// up a key.
+// Service implements the RPCs of publishable keys.
 type Service struct {
 	authv1.UnsafePublishableKeyServiceServer
 	authv1.UnsafePublishableKeyDirectoryServiceServer
 
-	deps Deps
+	deps   Deps
+	store  store
+	writer *entity.Writer[Key]
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("publishablekey", d); err != nil {
 		return nil, err
 	}
-	return &Service{deps: d}, nil
+	store := newStore(d.DB, d.Tokens)
+	writer, err := entity.NewWriter(kind, entity.WriterDeps[Key]{Rows: store, Trail: d.Trail, Clock: d.Clock})
+	if err != nil {
+		return nil, err
+	}
+	return &Service{deps: d, store: store, writer: writer}, nil
 }
 
 // Register adds the room's RPCs to a server.
@@ -61,7 +66,7 @@ func (s *Service) ListPublishableKeys(ctx context.Context, req *authv1.ListPubli
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.deps.Store.list(ctx, caller.OrganizationID, paging.From(req))
+	items, next, err := s.store.Page(ctx, caller.OrganizationID, paging.From(req), "")
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,8 @@ func (s *Service) GetPublishableKey(ctx context.Context, req *authv1.GetPublisha
 	if err != nil {
 		return nil, err
 	}
-	return reply(s.deps.Store.get(ctx, caller.OrganizationID, req.GetId()))
+	k, err := s.store.Get(ctx, caller.OrganizationID, req.GetId())
+	return entity.Reply(encode, k, err)
 }
 
 // CreatePublishableKey implements the RPC.
@@ -87,87 +93,46 @@ func (s *Service) CreatePublishableKey(ctx context.Context, req *authv1.CreatePu
 	if err != nil {
 		return nil, err
 	}
-	k, now := decode(req.GetPublishableKey()), clock.Stamp(s.deps.Clock)
+	k := decode(req.GetPublishableKey())
+	k.Key = apikey.NewPublishable()
 	if err := k.Validate(); err != nil {
 		return nil, err
 	}
-	k.OrganizationID, k.ID, k.Key = caller.OrganizationID, id.New(), apikey.NewPublishable()
-	k.Revision, k.CreateTime, k.UpdateTime = 1, now, now
-	err = s.deps.Store.inTx(ctx, k.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		n, err := s.deps.Store.count(ctx, tx, k.OrganizationID)
-		if err != nil {
-			return err
-		}
-		if n >= maxPerOrganization {
-			return fault.New(faultv1.Reason_REASON_CONFLICT, "the organization has %d publishable keys: delete one first", n)
-		}
-		if err := s.deps.Store.insert(ctx, tx, k); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, k, "created", fields.Changes(Key{}, k))
-	})
-	return reply(k, err)
+	k, err = s.writer.Create(ctx, caller.OrganizationID, k, s.writer.AtMost(maxPerOrganization, s.store.count))
+	return entity.Reply(encode, k, err)
 }
 
 // UpdatePublishableKey implements the RPC.
 func (s *Service) UpdatePublishableKey(ctx context.Context, req *authv1.UpdatePublishableKeyRequest) (*authv1.PublishableKey, error) {
+	caller, err := identity.Require(ctx)
+	if err != nil {
+		return nil, err
+	}
 	patch := decode(req.GetPublishableKey())
-	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
-	var after Key
-	err := s.locked(ctx, patch.ID, req.GetPublishableKey().GetEtag(), func(ctx context.Context, tx postgres.Tx, before Key) (err error) {
-		if after, err = before.Apply(patch, mask); err != nil {
-			return err
-		}
-		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
-		if err := s.deps.Store.save(ctx, tx, after); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, after, "updated", fields.Changes(before, after))
+	mask := kind.Fields.Mask(patch, req.GetUpdateMask().GetPaths())
+	k, err := s.writer.Change(ctx, caller.OrganizationID, entity.Change[Key]{
+		ID: patch.ID, Etag: rpcserver.Etag(ctx, req.GetPublishableKey().GetEtag()), Verb: "updated",
+		Edit: func(_ context.Context, _ postgres.Tx, before Key) (Key, error) { return before.Apply(patch, mask) },
 	})
-	return reply(after, err)
+	return entity.Reply(encode, k, err)
 }
 
 // DeletePublishableKey implements the RPC.
 func (s *Service) DeletePublishableKey(ctx context.Context, req *authv1.DeletePublishableKeyRequest) (*authv1.DeletePublishableKeyResponse, error) {
-	err := s.locked(ctx, req.GetId(), req.GetEtag(), func(ctx context.Context, tx postgres.Tx, k Key) error {
-		if err := s.deps.Store.remove(ctx, tx, k); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, k, "deleted", fields.Changes(k, Key{}))
-	})
+	caller, err := identity.Require(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = s.writer.Delete(ctx, caller.OrganizationID, entity.Removal[Key]{ID: req.GetId(), Etag: rpcserver.Etag(ctx, req.GetEtag())})
 	if err != nil {
 		return nil, err
 	}
 	return &authv1.DeletePublishableKeyResponse{}, nil
 }
 
-// locked runs fn on a locked key whose etag is the caller's.
-func (s *Service) locked(ctx context.Context, keyID, etag string, fn func(ctx context.Context, tx postgres.Tx, k Key) error) error {
-	caller, err := identity.Require(ctx)
-	if err != nil {
-		return err
-	}
-	return s.deps.Store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		k, err := s.deps.Store.getForUpdate(ctx, tx, caller.OrganizationID, keyID)
-		if err != nil {
-			return err
-		}
-		if err := fault.CheckEtag(kind, rpcserver.Etag(ctx, etag), k.Etag()); err != nil {
-			return err
-		}
-		return fn(ctx, tx, k)
-	})
-}
-
-func (s *Service) record(ctx context.Context, tx postgres.Tx, k Key, verb string, changes map[string]audit.Change) error {
-	return s.deps.Trail.Append(ctx, tx, audit.Event{
-		OrganizationID: k.OrganizationID, Action: "auth.publishable_key." + verb, ResourceType: resourceType, ResourceID: k.ID, Changes: changes,
-	})
-}
-
 // ResolvePublishableKey implements the RPC.
 func (s *Service) ResolvePublishableKey(ctx context.Context, req *authv1.ResolvePublishableKeyRequest) (*authv1.ResolvePublishableKeyResponse, error) {
-	found, err := s.deps.Store.resolve(ctx, req.GetKey(), req.GetOrigin())
+	found, err := s.store.resolve(ctx, req.GetKey(), req.GetOrigin())
 	if err != nil {
 		return nil, err
 	}

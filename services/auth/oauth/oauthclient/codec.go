@@ -3,15 +3,16 @@ package oauthclient
 import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
 // decode returns the client of a message.
 func decode(in *authv1.OAuthClient) Client {
 	return Client{
-		ID: in.GetId(), DisplayName: in.GetDisplayName(), RedirectURIs: orEmpty(in.GetRedirectUris()),
-		PostLogoutRedirectURIs: orEmpty(in.GetPostLogoutRedirectUris()), GrantTypes: orEmpty(in.GetGrantTypes()),
-		Scopes: orEmpty(in.GetScopes()), MembersOnly: in.GetMembersOnly(),
+		Meta: entity.Meta{ID: in.GetId()}, DisplayName: in.GetDisplayName(), RedirectURIs: in.GetRedirectUris(),
+		PostLogoutRedirectURIs: in.GetPostLogoutRedirectUris(), GrantTypes: in.GetGrantTypes(),
+		Scopes: in.GetScopes(), MembersOnly: in.GetMembersOnly(),
 	}
 }
 
@@ -22,12 +23,4 @@ func encode(c Client) *authv1.OAuthClient {
 		GrantTypes: c.GrantTypes, Scopes: c.Scopes, Confidential: c.Confidential(), MembersOnly: c.MembersOnly,
 		CreateTime: timestamppb.New(c.CreateTime), UpdateTime: timestamppb.New(c.UpdateTime), Etag: c.Etag(),
 	}
-}
-
-// orEmpty keeps a list from being NULL in the database.
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }

@@ -13,17 +13,15 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/patch"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
-
-// resourceType is the name of a client in the audit trail, and kind its name in faults.
-const resourceType, kind = "oauth_client", "OAuth client"
 
 // The grant types that a client can be registered for (RFC 6749).
 const (
@@ -47,29 +45,39 @@ func OpenIDScopes() []string {
 
 // Client is an OAuth client.
 type Client struct {
-	OrganizationID         string
-	ID                     string
-	DisplayName            string
-	RedirectURIs           []string
-	PostLogoutRedirectURIs []string
-	GrantTypes             []string
-	Scopes                 []string
-	MembersOnly            bool
+	entity.Meta
+
+	DisplayName            string   `db:"display_name,patch"`
+	RedirectURIs           []string `db:"redirect_uris,patch"`
+	PostLogoutRedirectURIs []string `db:"post_logout_redirect_uris,patch"`
+	GrantTypes             []string `db:"grant_types,patch"`
+	Scopes                 []string `db:"scopes,patch"`
+	MembersOnly            bool     `db:"members_only,patch"`
 	// SecretHash is the SHA-256 of a confidential client's secret. It is nil for a
 	// public client.
-	SecretHash []byte
-	Revision   int64
-	CreateTime time.Time
-	UpdateTime time.Time
+	SecretHash []byte `db:"secret_hash"`
 	// OrganizationName is set where a client is found by its id alone.
 	OrganizationName string
 }
 
+// kind declares how clients are stored, listed and changed.
+var kind = entity.Kind[Client]{ //nolint:gochecknoglobals // a constant table
+	Service: "auth", Type: "oauth_client", Title: "OAuth client", Brief: true,
+	Table:  postgres.MustTable[Client]("oauth_clients"),
+	Fields: patch.Of[Client](),
+	List: paging.List{
+		Name: "oauth clients",
+		ID:   "id",
+		Fields: map[string]paging.Field{
+			"displayName": {Column: "display_name", Type: paging.String, Filter: true, Order: true},
+			"createTime":  {Column: "created_at", Type: paging.Time, Filter: true, Order: true},
+		},
+		DefaultOrder: "createTime desc",
+	},
+}
+
 // Confidential reports whether the client authenticates with a secret.
 func (c Client) Confidential() bool { return c.SecretHash != nil }
-
-// Etag changes with each update.
-func (c Client) Etag() string { return strconv.FormatInt(c.Revision, 36) }
 
 // Validate checks what the contract cannot express.
 func (c Client) Validate() error {
@@ -208,19 +216,9 @@ func withoutPort(uri string, u *url.URL) string {
 	return strings.Replace(uri, ":"+u.Port(), "", 1)
 }
 
-// fields are the fields that the RPCs can change, by their names in the contract.
-var fields = patch.Fields[Client]{ //nolint:gochecknoglobals // a constant table
-	"display_name":              patch.At(func(c *Client) *string { return &c.DisplayName }),
-	"redirect_uris":             patch.At(func(c *Client) *[]string { return &c.RedirectURIs }),
-	"post_logout_redirect_uris": patch.At(func(c *Client) *[]string { return &c.PostLogoutRedirectURIs }),
-	"grant_types":               patch.At(func(c *Client) *[]string { return &c.GrantTypes }),
-	"scopes":                    patch.At(func(c *Client) *[]string { return &c.Scopes }),
-	"members_only":              patch.At(func(c *Client) *bool { return &c.MembersOnly }),
-}
-
 // Apply returns c with the fields of the mask set from the patch.
 func (c Client) Apply(patch Client, mask []string) (Client, error) {
-	after, err := fields.Apply(c, patch, mask)
+	after, err := kind.Fields.Apply(c, patch, mask)
 	if err != nil {
 		return c, err
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/deps"
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -40,15 +40,20 @@ type Deps struct {
 type Service struct {
 	authv1.UnsafeOAuthClientServiceServer
 
-	deps Deps
+	deps   Deps
+	writer *entity.Writer[Client]
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("oauthclient", d); err != nil {
 		return nil, err
 	}
-	return &Service{deps: d}, nil
+	writer, err := entity.NewWriter(kind, entity.WriterDeps[Client]{Rows: d.Store, Trail: d.Trail, Clock: d.Clock})
+	if err != nil {
+		return nil, err
+	}
+	return &Service{deps: d, writer: writer}, nil
 }
 
 // Register adds the room's RPCs to a server.
@@ -67,7 +72,7 @@ func (s *Service) CreateOAuthClient(ctx context.Context, req *authv1.CreateOAuth
 	if err != nil {
 		return nil, err
 	}
-	c, now, secret := decode(req.GetOauthClient()), clock.Stamp(s.deps.Clock), ""
+	c, secret := decode(req.GetOauthClient()), ""
 	if req.GetOauthClient().GetConfidential() {
 		secret, c.SecretHash = securetoken.New()
 	}
@@ -77,20 +82,7 @@ func (s *Service) CreateOAuthClient(ctx context.Context, req *authv1.CreateOAuth
 	if err := errors.Join(c.Validate(), c.CheckScopes(s.deps.Authorizer.Allowed(caller))); err != nil {
 		return nil, err
 	}
-	c.OrganizationID, c.ID, c.Revision, c.CreateTime, c.UpdateTime = caller.OrganizationID, id.New(), 1, now, now
-	err = s.deps.Store.inTx(ctx, c.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		n, err := s.deps.Store.count(ctx, tx, c.OrganizationID)
-		if err != nil {
-			return err
-		}
-		if n >= maxPerOrganization {
-			return fault.New(faultv1.Reason_REASON_CONFLICT, "the organization has %d OAuth clients: delete one first", n)
-		}
-		if err := s.deps.Store.insert(ctx, tx, c); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, c, "created", nil)
-	})
+	c, err = s.writer.Create(ctx, caller.OrganizationID, c, s.writer.AtMost(maxPerOrganization, s.deps.Store.count))
 	if err != nil {
 		return nil, err
 	}
@@ -103,11 +95,8 @@ func (s *Service) GetOAuthClient(ctx context.Context, req *authv1.GetOAuthClient
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.deps.Store.get(ctx, caller.OrganizationID, req.GetId())
-	if err != nil {
-		return nil, err
-	}
-	return encode(c), nil
+	c, err := s.deps.Store.Get(ctx, caller.OrganizationID, req.GetId())
+	return entity.Reply(encode, c, err)
 }
 
 // ListOAuthClients implements the RPC.
@@ -116,7 +105,7 @@ func (s *Service) ListOAuthClients(ctx context.Context, req *authv1.ListOAuthCli
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.deps.Store.list(ctx, caller.OrganizationID, paging.From(req))
+	items, next, err := s.deps.Store.Page(ctx, caller.OrganizationID, paging.From(req), "")
 	if err != nil {
 		return nil, err
 	}
@@ -134,9 +123,10 @@ func (s *Service) UpdateOAuthClient(ctx context.Context, req *authv1.UpdateOAuth
 		return nil, err
 	}
 	patch := decode(req.GetOauthClient())
-	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
-	c, err := s.change(ctx, caller, req.GetOauthClient().GetId(), rpcserver.Etag(ctx, req.GetOauthClient().GetEtag()), "updated",
-		func(ctx context.Context, tx postgres.Tx, before Client) (Client, error) {
+	mask := kind.Fields.Mask(patch, req.GetUpdateMask().GetPaths())
+	c, err := s.change(ctx, caller, entity.Change[Client]{
+		ID: patch.ID, Etag: rpcserver.Etag(ctx, req.GetOauthClient().GetEtag()), Verb: "updated",
+		Edit: func(ctx context.Context, tx postgres.Tx, before Client) (Client, error) {
 			after, err := before.Apply(patch, mask)
 			if err == nil && slices.Contains(mask, "scopes") {
 				err = after.CheckScopes(s.deps.Authorizer.Allowed(caller))
@@ -145,11 +135,9 @@ func (s *Service) UpdateOAuthClient(ctx context.Context, req *authv1.UpdateOAuth
 				err = s.deps.Revocations.RevokeClient(ctx, tx, before.ID)
 			}
 			return after, err
-		})
-	if err != nil {
-		return nil, err
-	}
-	return encode(c), nil
+		},
+	})
+	return entity.Reply(encode, c, err)
 }
 
 // RotateOAuthClientSecret implements the RPC.
@@ -159,14 +147,16 @@ func (s *Service) RotateOAuthClientSecret(ctx context.Context, req *authv1.Rotat
 		return nil, err
 	}
 	secret, hash := securetoken.New()
-	c, err := s.change(ctx, caller, req.GetId(), "", "secret_rotated",
-		func(ctx context.Context, tx postgres.Tx, before Client) (Client, error) {
+	c, err := s.change(ctx, caller, entity.Change[Client]{
+		ID: req.GetId(), Verb: "secret_rotated",
+		Edit: func(ctx context.Context, tx postgres.Tx, before Client) (Client, error) {
 			if !before.Confidential() {
 				return before, fault.New(faultv1.Reason_REASON_CONFLICT, "a public client has no secret")
 			}
 			before.SecretHash = hash
 			return before, s.deps.Revocations.RevokeUser(ctx, tx, before.ID)
-		})
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -179,21 +169,14 @@ func (s *Service) DeleteOAuthClient(ctx context.Context, req *authv1.DeleteOAuth
 	if err != nil {
 		return nil, err
 	}
-	err = s.deps.Store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		c, err := s.deps.Store.lock(ctx, tx, caller.OrganizationID, req.GetId())
-		if err != nil {
-			return err
-		}
-		if err := fault.CheckEtag(kind, rpcserver.Etag(ctx, req.GetEtag()), c.Etag()); err != nil {
-			return err
-		}
-		if err := s.deps.Store.remove(ctx, tx, c, s.deps.Clock.Now()); err != nil {
-			return err
-		}
-		if err := s.deps.Revocations.RevokeClient(ctx, tx, c.ID); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, c, "deleted", nil)
+	err = s.writer.Delete(ctx, caller.OrganizationID, entity.Removal[Client]{
+		ID: req.GetId(), Etag: rpcserver.Etag(ctx, req.GetEtag()),
+		Then: func(ctx context.Context, tx postgres.Tx, c Client) error {
+			if err := s.deps.Store.deleteGrants(ctx, tx, c, s.deps.Clock.Now()); err != nil {
+				return err
+			}
+			return s.deps.Revocations.RevokeClient(ctx, tx, c.ID)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -201,37 +184,15 @@ func (s *Service) DeleteOAuthClient(ctx context.Context, req *authv1.DeleteOAuth
 	return &authv1.DeleteOAuthClientResponse{}, nil
 }
 
-// change reads a client, edits it for a recently signed-in caller, and saves it with
-// its audit row in one transaction.
-func (s *Service) change(ctx context.Context, caller *identity.Principal, clientID, etag, verb string,
-	edit func(ctx context.Context, tx postgres.Tx, before Client) (Client, error),
-) (after Client, err error) {
-	err = s.deps.Store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		before, err := s.deps.Store.lock(ctx, tx, caller.OrganizationID, clientID)
+// change edits a client for a caller that has all of its permissions.
+func (s *Service) change(ctx context.Context, caller *identity.Principal, c entity.Change[Client]) (Client, error) {
+	edit := c.Edit
+	c.Edit = func(ctx context.Context, tx postgres.Tx, before Client) (Client, error) {
+		after, err := edit(ctx, tx, before)
 		if err != nil {
-			return err
+			return before, err
 		}
-		if err := fault.CheckEtag(kind, etag, before.Etag()); err != nil {
-			return err
-		}
-		if after, err = edit(ctx, tx, before); err != nil {
-			return err
-		}
-		if err := after.RequireCovered(s.deps.Authorizer.Allowed(caller)); err != nil {
-			return err
-		}
-		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
-		if err := s.deps.Store.save(ctx, tx, after); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, after, verb, fields.Changes(before, after))
-	})
-	return after, err
-}
-
-func (s *Service) record(ctx context.Context, tx postgres.Tx, c Client, verb string, changes map[string]audit.Change) error {
-	return s.deps.Trail.Append(ctx, tx, audit.Event{
-		OrganizationID: c.OrganizationID, Action: "auth." + resourceType + "." + verb, ResourceType: resourceType, ResourceID: c.ID,
-		Changes: changes,
-	})
+		return after, after.RequireCovered(s.deps.Authorizer.Allowed(caller))
+	}
+	return s.writer.Change(ctx, caller.OrganizationID, c)
 }

@@ -1,50 +1,56 @@
-// Package role is the room of custom roles: named sets of permissions that an
-// organization creates, beside the four built-in roles.
+// Package role is the room of custom roles: named sets of permissions that an organization
+// defines, beside the four built-in roles.
 //
-// Members, invitations and service accounts refer to a custom role by its id. Tokens
-// contain the permissions of roles (claim permissions), because services check a call
-// without a lookup. So a change of a role revokes the tokens of everyone who has it.
-// Nobody creates, changes or deletes a role that gives more than they have, and no role
-// gives a permission of operators.
+// The roles of members, invitations and service accounts contain a custom role by its id.
+// Access tokens contain the permissions of custom roles (claim permissions), so that
+// services can authorize a call without asking auth. Therefore a change of a role revokes the
+// tokens of its holders. A caller cannot create, change or delete a role with more
+// permissions than the caller has. No role has the permissions of operators.
 package role
 
 import (
-	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/fault"
+	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/patch"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-const (
-	// resourceType is the name of a role in faults and in the audit trail.
-	resourceType = "role"
-
-	// maxPerOrganization is the number of roles that an organization may have.
-	maxPerOrganization = 100
-)
+// maxPerOrganization bounds the number of an organization's roles.
+const maxPerOrganization = 100
 
 // Role is a named set of permissions.
 type Role struct {
-	OrganizationID, ID       string
-	DisplayName, Description string
-	Permissions              []string
-	Revision                 int64
-	CreateTime, UpdateTime   time.Time
+	entity.Meta
+
+	DisplayName string   `db:"display_name,patch"`
+	Description string   `db:"description,patch"`
+	Permissions []string `db:"permissions,patch"`
 }
 
-// Etag changes with each update.
-func (r Role) Etag() string { return strconv.FormatInt(r.Revision, 36) }
+// kind declares how roles are stored, listed and changed.
+var kind = entity.Kind[Role]{ //nolint:gochecknoglobals // a constant table
+	Service: "auth", Type: "role",
+	Table:  postgres.MustTable[Role]("roles"),
+	Fields: patch.Of[Role](),
+	List: paging.List{
+		Name:         "roles",
+		ID:           "id",
+		Fields:       map[string]paging.Field{"createTime": {Column: "created_at", Type: paging.Time, Order: true}},
+		DefaultOrder: "createTime",
+	},
+}
 
 // Grant returns the rights that the role gives.
 func (r Role) Grant() organization.Grant { return organization.Grant{Permissions: r.Permissions} }
 
-// Validate checks what the contract cannot express. grantable reports whether a role
-// can give a permission.
+// Validate checks what the contract cannot. grantable reports whether a role can have a
+// permission.
 func (r Role) Validate(grantable func(permission string) bool) error {
 	if r.DisplayName == "" {
 		return fault.Invalid("role.displayName", "must not be empty")
@@ -61,15 +67,17 @@ func (r Role) Validate(grantable func(permission string) bool) error {
 	}
 	for _, permission := range r.Permissions {
 		if !grantable(permission) {
-			return fault.Invalid("role.permissions", "%q is not a permission that a role can give", permission)
+			return fault.Invalid("role.permissions", "%q is not a permission that a role can have", permission)
 		}
 	}
 	return nil
 }
 
-// fields are the fields that clients can change, by their names in the contract.
-var fields = patch.Fields[Role]{ //nolint:gochecknoglobals // a constant table
-	"display_name": patch.At(func(r *Role) *string { return &r.DisplayName }),
-	"description":  patch.At(func(r *Role) *string { return &r.Description }),
-	"permissions":  patch.At(func(r *Role) *[]string { return &r.Permissions }),
+// Apply returns r with the fields of the mask taken from the patch.
+func (r Role) Apply(patch Role, mask []string, grantable func(permission string) bool) (Role, error) {
+	after, err := kind.Fields.Apply(r, patch, mask)
+	if err != nil {
+		return r, err
+	}
+	return after, after.Validate(grantable)
 }

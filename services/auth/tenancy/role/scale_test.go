@@ -6,8 +6,8 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/gatehouse/gatehouse/platform/revocation"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/authclient"
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
@@ -35,7 +35,7 @@ func TestS22ManyRevocationsTakeFewCalls(t *testing.T) {
 	authtest.Must(t, err)
 	authtest.Must(t, b.Service.DisableUser(t.Context(), "ada@example.org", true))
 	conn := &counted{ClientConnInterface: b.Conn}
-	found, err := revocation.Remote(conn)(b.AsService(t, "auth"), p.IssueTime)
+	found, err := authclient.Revocations(conn)(b.AsService(t, "auth"), p.IssueTime)
 	authtest.Must(t, err)
 	users := map[string]bool{}
 	for _, r := range found {

@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/deps"
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -27,11 +27,12 @@ const permissionWrite = "roles.write"
 
 // Deps is what the room needs.
 type Deps struct {
-	Store       *Store
+	DB          *postgres.DB
+	Tokens      *paging.Tokens
 	Rights      *organization.Rights
 	Authorizer  *authz.Authorizer
 	Revocations *revocation.Store
-	// Withdraw deletes the invitations that their inviters could no longer send.
+	// Withdraw deletes the invitations that their inviters may no longer send.
 	Withdraw func(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error
 	Trail    *audit.Trail
 	Clock    clock.Clock
@@ -41,15 +42,22 @@ type Deps struct {
 type Service struct {
 	authv1.UnsafeRoleServiceServer
 
-	deps Deps
+	deps   Deps
+	store  store
+	writer *entity.Writer[Role]
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("role", d); err != nil {
 		return nil, err
 	}
-	return &Service{deps: d}, nil
+	store := newStore(d.DB, d.Tokens)
+	writer, err := entity.NewWriter(kind, entity.WriterDeps[Role]{Rows: store, Trail: d.Trail, Clock: d.Clock})
+	if err != nil {
+		return nil, err
+	}
+	return &Service{deps: d, store: store, writer: writer}, nil
 }
 
 // Register adds the room's RPCs to a server.
@@ -67,7 +75,7 @@ func (s *Service) ListRoles(ctx context.Context, req *authv1.ListRolesRequest) (
 	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
-	items, next, err := s.deps.Store.list(ctx, req.GetOrganizationId(), paging.From(req))
+	items, next, err := s.store.Page(ctx, req.GetOrganizationId(), paging.From(req), "")
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +91,8 @@ func (s *Service) GetRole(ctx context.Context, req *authv1.GetRoleRequest) (*aut
 	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
-	return reply(s.deps.Store.get(ctx, req.GetOrganizationId(), req.GetId()))
+	r, err := s.store.Get(ctx, req.GetOrganizationId(), req.GetId())
+	return entity.Reply(encode, r, err)
 }
 
 // CreateRole implements the RPC.
@@ -92,28 +101,16 @@ func (s *Service) CreateRole(ctx context.Context, req *authv1.CreateRoleRequest)
 	if err != nil {
 		return nil, err
 	}
-	r, now := decode(req.GetRole()), clock.Stamp(s.deps.Clock)
-	r.OrganizationID, r.ID, r.Revision, r.CreateTime, r.UpdateTime = caller.OrganizationID, id.New(), 1, now, now
+	r := decode(req.GetRole())
 	if err := r.Validate(s.deps.Authorizer.Grantable); err != nil {
 		return nil, err
 	}
-	err = s.deps.Store.inTx(ctx, r.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		if _, err := s.callerGrant(ctx, tx, caller, r); err != nil {
-			return err
-		}
-		n, err := s.deps.Store.count(ctx, tx, r.OrganizationID)
-		if err != nil {
-			return err
-		}
-		if n >= maxPerOrganization {
-			return fault.New(faultv1.Reason_REASON_CONFLICT, "the organization has %d roles: delete one first", n)
-		}
-		if err := s.deps.Store.insert(ctx, tx, r); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, r, "created", fields.Changes(Role{}, r))
-	})
-	return reply(r, err)
+	mayCreate := func(ctx context.Context, tx postgres.Tx, r Role) error {
+		_, err := s.callerGrant(ctx, tx, caller, r)
+		return err
+	}
+	r, err = s.writer.Create(ctx, caller.OrganizationID, r, mayCreate, s.writer.AtMost(maxPerOrganization, s.store.Count))
+	return entity.Reply(encode, r, err)
 }
 
 // UpdateRole implements the RPC.
@@ -122,41 +119,35 @@ func (s *Service) UpdateRole(ctx context.Context, req *authv1.UpdateRoleRequest)
 	if err != nil {
 		return nil, err
 	}
-	patch, etag := decode(req.GetRole()), rpcserver.Etag(ctx, req.GetRole().GetEtag())
-	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
-	var after Role
-	err = s.deps.Store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		before, grant, err := s.locked(ctx, tx, caller, patch.ID, etag)
-		if err != nil {
-			return err
-		}
-		if after, err = fields.Apply(before, patch, mask); err != nil {
-			return err
-		}
-		if err := after.Validate(s.deps.Authorizer.Grantable); err != nil {
-			return err
-		}
-		if err := grant.Cover(after.Grant()); err != nil {
-			return err
-		}
-		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
-		if err := s.deps.Store.save(ctx, tx, after); err != nil {
-			return err
-		}
-		if !slices.Equal(before.Permissions, after.Permissions) {
-			if err := s.revokeTokens(ctx, tx, after); err != nil {
-				return err
+	patch := decode(req.GetRole())
+	mask := kind.Fields.Mask(patch, req.GetUpdateMask().GetPaths())
+	r, err := s.writer.Change(ctx, caller.OrganizationID, entity.Change[Role]{
+		ID: patch.ID, Etag: rpcserver.Etag(ctx, req.GetRole().GetEtag()), Verb: "updated",
+		Edit: func(ctx context.Context, tx postgres.Tx, before Role) (Role, error) {
+			grant, err := s.callerGrant(ctx, tx, caller, before)
+			if err != nil {
+				return before, err
 			}
-		}
-		return s.record(ctx, tx, after, "updated", fields.Changes(before, after))
+			after, err := before.Apply(patch, mask, s.deps.Authorizer.Grantable)
+			if err != nil {
+				return before, err
+			}
+			return after, grant.Cover(after.Grant())
+		},
+		Then: func(ctx context.Context, tx postgres.Tx, before, after Role) error {
+			if slices.Equal(before.Permissions, after.Permissions) {
+				return nil
+			}
+			return s.revokeTokens(ctx, tx, after)
+		},
 	})
-	return reply(after, err)
+	return entity.Reply(encode, r, err)
 }
 
-// revokeTokens revokes the tokens of everyone who has a role, because tokens contain
-// what the role gave when they were issued.
+// revokeTokens revokes the tokens of the holders of a role, as tokens contain the
+// permissions that the role had when they were issued.
 func (s *Service) revokeTokens(ctx context.Context, tx postgres.Tx, r Role) error {
-	holders, err := s.deps.Store.holders(ctx, tx, r)
+	holders, err := s.store.holders(ctx, tx, r)
 	if err != nil {
 		return err
 	}
@@ -172,24 +163,19 @@ func (s *Service) DeleteRole(ctx context.Context, req *authv1.DeleteRoleRequest)
 	if err != nil {
 		return nil, err
 	}
-	err = s.deps.Store.inTx(ctx, caller.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
-		r, grant, err := s.locked(ctx, tx, caller, req.GetId(), rpcserver.Etag(ctx, req.GetEtag()))
-		if err != nil {
-			return err
-		}
-		holders, err := s.revokeFromHolders(ctx, tx, grant, r, req.GetForce())
-		if err != nil {
-			return err
-		}
-		if err := s.deps.Store.remove(ctx, tx, r); err != nil {
-			return err
-		}
-		if err := s.deps.Withdraw(ctx, tx, r.OrganizationID); err != nil {
-			return err
-		}
-		deleted := fields.Changes(r, Role{})
-		deleted["holders"] = audit.Change{Before: holders}
-		return s.record(ctx, tx, r, "deleted", deleted)
+	err = s.writer.Delete(ctx, caller.OrganizationID, entity.Removal[Role]{
+		ID: req.GetId(), Etag: rpcserver.Etag(ctx, req.GetEtag()),
+		Before: func(ctx context.Context, tx postgres.Tx, r Role) (map[string]audit.Change, error) {
+			grant, err := s.callerGrant(ctx, tx, caller, r)
+			if err != nil {
+				return nil, err
+			}
+			holders, err := s.revokeFromHolders(ctx, tx, grant, r, req.GetForce())
+			return map[string]audit.Change{"holders": {Before: holders}}, err
+		},
+		Then: func(ctx context.Context, tx postgres.Tx, r Role) error {
+			return s.deps.Withdraw(ctx, tx, r.OrganizationID)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -197,13 +183,13 @@ func (s *Service) DeleteRole(ctx context.Context, req *authv1.DeleteRoleRequest)
 	return &authv1.DeleteRoleResponse{}, nil
 }
 
-// revokeFromHolders removes a role from everyone who has it, if that is forced, and
-// returns who had it.
+// revokeFromHolders removes a role from its holders and returns their ids. Without force, a
+// role that has holders is NOT_EMPTY.
 func (s *Service) revokeFromHolders(ctx context.Context, tx postgres.Tx, grant organization.Grant, r Role, force bool) (holders []string, err error) {
-	if holders, err = s.deps.Store.holders(ctx, tx, r); err != nil {
+	if holders, err = s.store.holders(ctx, tx, r); err != nil {
 		return nil, err
 	}
-	invited, err := s.deps.Store.invited(ctx, tx, r)
+	invited, err := s.store.invited(ctx, tx, r)
 	if err != nil || len(holders)+invited == 0 {
 		return nil, err
 	}
@@ -217,27 +203,14 @@ func (s *Service) revokeFromHolders(ctx context.Context, tx postgres.Tx, grant o
 	if err := organization.CheckManage(grant, r.Grant(), instead); err != nil {
 		return nil, err
 	}
-	if err := s.deps.Store.replaceInHolders(ctx, tx, r, organization.RoleViewer, clock.Stamp(s.deps.Clock)); err != nil {
+	if err := s.store.replaceInHolders(ctx, tx, r, organization.RoleViewer, clock.Stamp(s.deps.Clock)); err != nil {
 		return nil, err
 	}
 	return holders, s.deps.Revocations.RevokeMembers(ctx, tx, r.OrganizationID, holders)
 }
 
-// locked locks and returns a role whose etag is the caller's, with the rights of the
-// caller, which cover the role.
-func (s *Service) locked(ctx context.Context, tx postgres.Tx, caller *identity.Principal, roleID, etag string) (Role, organization.Grant, error) {
-	r, err := s.deps.Store.getForUpdate(ctx, tx, caller.OrganizationID, roleID)
-	if err != nil {
-		return r, organization.Grant{}, err
-	}
-	if err := fault.CheckEtag(resourceType, etag, r.Etag()); err != nil {
-		return r, organization.Grant{}, err
-	}
-	grant, err := s.callerGrant(ctx, tx, caller, r)
-	return r, grant, err
-}
-
-// callerGrant returns the current rights of the caller, if they cover a role.
+// callerGrant returns the caller's present rights. It returns a fault when the caller may not
+// manage roles, or has fewer rights than the role.
 func (s *Service) callerGrant(ctx context.Context, tx postgres.Tx, caller *identity.Principal, r Role) (organization.Grant, error) {
 	grant, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 	if err != nil {
@@ -247,10 +220,4 @@ func (s *Service) callerGrant(ctx context.Context, tx postgres.Tx, caller *ident
 		return grant, err
 	}
 	return grant, grant.Cover(r.Grant())
-}
-
-func (s *Service) record(ctx context.Context, tx postgres.Tx, r Role, verb string, changes map[string]audit.Change) error {
-	return s.deps.Trail.Append(ctx, tx, audit.Event{
-		OrganizationID: r.OrganizationID, Action: "auth.role." + verb, ResourceType: resourceType, ResourceID: r.ID, Changes: changes,
-	})
 }

@@ -5,26 +5,19 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
-// decode returns the service account of a message.
 func decode(in *authv1.ServiceAccount) ServiceAccount {
-	return ServiceAccount{ID: in.GetId(), DisplayName: strings.TrimSpace(in.GetDisplayName()), Roles: in.GetRoles(), Disabled: in.GetDisabled()}
+	return ServiceAccount{
+		Meta: entity.Meta{ID: in.GetId()}, DisplayName: strings.TrimSpace(in.GetDisplayName()), Roles: in.GetRoles(), Disabled: in.GetDisabled(),
+	}
 }
 
-// encode returns a service account as the contract has it.
 func encode(a ServiceAccount) *authv1.ServiceAccount {
 	return &authv1.ServiceAccount{
 		Id: a.ID, DisplayName: a.DisplayName, Roles: a.Roles, Disabled: a.Disabled,
 		CreateTime: timestamppb.New(a.CreateTime), UpdateTime: timestamppb.New(a.UpdateTime), Etag: a.Etag(),
 	}
-}
-
-// reply returns the response for a service account, or the error.
-func reply(a ServiceAccount, err error) (*authv1.ServiceAccount, error) {
-	if err != nil {
-		return nil, err
-	}
-	return encode(a), nil
 }

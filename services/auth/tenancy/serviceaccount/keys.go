@@ -3,6 +3,7 @@ package serviceaccount
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
@@ -15,7 +16,7 @@ func (s *Service) ListServiceAccountApiKeys(ctx context.Context, req *authv1.Lis
 	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
-	a, err := s.deps.Store.get(ctx, req.GetOrganizationId(), req.GetServiceAccountId())
+	a, err := s.store.get(ctx, req.GetOrganizationId(), req.GetServiceAccountId())
 	if err != nil {
 		return nil, err
 	}
@@ -61,17 +62,16 @@ func (s *Service) DeleteServiceAccountApiKey(ctx context.Context, req *authv1.De
 	return &authv1.DeleteApiKeyResponse{}, nil
 }
 
-// manageScoped is manage in the account's own scope, for its keys.
+// manageScoped is manage with a transaction in the scope of the account.
 func (s *Service) manageScoped(ctx context.Context, req interface {
 	GetOrganizationId() string
 	GetServiceAccountId() string
-}, fn func(ctx context.Context, tx postgres.Tx, a ServiceAccount) error,
+}, fn entity.Step[ServiceAccount],
 ) error {
-	return s.manage(ctx, req.GetOrganizationId(), req.GetServiceAccountId(),
-		func(ctx context.Context, tx postgres.Tx, _ organization.Grant, a ServiceAccount) error {
-			if err := enter(ctx, tx, a); err != nil {
-				return err
-			}
-			return fn(ctx, tx, a)
-		})
+	return s.manage(ctx, req.GetOrganizationId(), req.GetServiceAccountId(), func(ctx context.Context, tx postgres.Tx, a ServiceAccount) error {
+		if err := enter(ctx, tx, a); err != nil {
+			return err
+		}
+		return fn(ctx, tx, a)
+	})
 }

@@ -9,15 +9,13 @@ import (
 	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/deps"
-	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/id"
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/platform/room"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
-	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 	"github.com/gatehouse/gatehouse/services/auth/credential/apikey"
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
@@ -27,11 +25,13 @@ const permissionWrite = "service_accounts.write"
 
 // Deps is what the room needs.
 type Deps struct {
-	Store       *Store
-	Rights      *organization.Rights
-	Keys        *apikey.Service
-	Revocations *revocation.Store
-	// Withdraw deletes the invitations that their inviters could no longer send.
+	DB            *postgres.DB
+	Tokens        *paging.Tokens
+	Organizations *organization.Store
+	Rights        *organization.Rights
+	Keys          *apikey.Service
+	Revocations   *revocation.Store
+	// Withdraw deletes the invitations that their inviters may no longer send.
 	Withdraw func(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error
 	Trail    *audit.Trail
 	Clock    clock.Clock
@@ -41,15 +41,22 @@ type Deps struct {
 type Service struct {
 	authv1.UnsafeServiceAccountServiceServer
 
-	deps Deps
+	deps   Deps
+	store  store
+	writer *entity.Writer[ServiceAccount]
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("serviceaccount", d); err != nil {
 		return nil, err
 	}
-	return &Service{deps: d}, nil
+	store := store{db: d.DB, tokens: d.Tokens, organizations: d.Organizations}
+	writer, err := entity.NewWriter(kind, entity.WriterDeps[ServiceAccount]{Rows: store, Trail: d.Trail, Clock: d.Clock})
+	if err != nil {
+		return nil, err
+	}
+	return &Service{deps: d, store: store, writer: writer}, nil
 }
 
 // Register adds the room's RPCs to a server.
@@ -57,7 +64,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv1.RegisterServiceAccountServiceServer(server, s)
 }
 
-// Tables returns no table: the room owns none.
+// Tables returns none: the rows are those of users and memberships.
 func (s *Service) Tables() []room.Table { return nil }
 
 // ListServiceAccounts implements the RPC.
@@ -65,7 +72,7 @@ func (s *Service) ListServiceAccounts(ctx context.Context, req *authv1.ListServi
 	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
-	items, next, err := s.deps.Store.list(ctx, req.GetOrganizationId(), paging.From(req))
+	items, next, err := s.store.list(ctx, req.GetOrganizationId(), paging.From(req))
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +88,8 @@ func (s *Service) GetServiceAccount(ctx context.Context, req *authv1.GetServiceA
 	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
-	return reply(s.deps.Store.get(ctx, req.GetOrganizationId(), req.GetId()))
+	a, err := s.store.get(ctx, req.GetOrganizationId(), req.GetId())
+	return entity.Reply(encode, a, err)
 }
 
 // CreateServiceAccount implements the RPC.
@@ -90,84 +98,57 @@ func (s *Service) CreateServiceAccount(ctx context.Context, req *authv1.CreateSe
 	if err != nil {
 		return nil, err
 	}
-	a, now := decode(req.GetServiceAccount()), clock.Stamp(s.deps.Clock)
-	a.OrganizationID, a.ID, a.Revision, a.CreateTime, a.UpdateTime = caller.OrganizationID, id.New(), 1, now, now
+	a := decode(req.GetServiceAccount())
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}
-	err = s.deps.Store.inTx(ctx, a.OrganizationID, func(ctx context.Context, tx postgres.Tx) error {
+	mayCreate := func(ctx context.Context, tx postgres.Tx, a ServiceAccount) error {
 		grant, err := s.callerGrant(ctx, tx, caller)
 		if err != nil {
 			return err
 		}
-		if err := s.checkRoles(ctx, tx, grant, a); err != nil {
-			return err
-		}
-		n, err := s.deps.Store.count(ctx, tx, a.OrganizationID)
-		if err != nil {
-			return err
-		}
-		if n >= maxPerOrganization {
-			return fault.New(faultv1.Reason_REASON_CONFLICT, "the organization has %d service accounts: delete one first", n)
-		}
-		if err := s.deps.Store.insert(ctx, tx, a); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, a, "created", fields.Changes(ServiceAccount{}, a))
-	})
-	return reply(a, err)
+		return s.checkRoles(ctx, tx, grant, a)
+	}
+	a, err = s.writer.Create(ctx, caller.OrganizationID, a, mayCreate, s.writer.AtMost(maxPerOrganization, s.store.count))
+	return entity.Reply(encode, a, err)
 }
 
 // UpdateServiceAccount implements the RPC.
 func (s *Service) UpdateServiceAccount(ctx context.Context, req *authv1.UpdateServiceAccountRequest) (*authv1.ServiceAccount, error) {
-	patch, etag := decode(req.GetServiceAccount()), rpcserver.Etag(ctx, req.GetServiceAccount().GetEtag())
-	mask := fields.Mask(patch, req.GetUpdateMask().GetPaths())
-	var after ServiceAccount
-	err := s.manage(ctx, req.GetOrganizationId(), patch.ID, func(ctx context.Context, tx postgres.Tx, grant organization.Grant, before ServiceAccount) error {
-		if err := fault.CheckEtag(kind, etag, before.Etag()); err != nil {
-			return err
-		}
-		var err error
-		if after, err = before.Apply(patch, mask); err != nil {
-			return err
-		}
-		if err := s.checkRoles(ctx, tx, grant, after); err != nil {
-			return err
-		}
-		after.Revision, after.UpdateTime = before.Revision+1, clock.Stamp(s.deps.Clock)
-		if err := s.deps.Store.save(ctx, tx, after); err != nil {
-			return err
-		}
-		if after.Disabled || !slices.Equal(before.Roles, after.Roles) {
-			if err := s.deps.Withdraw(ctx, tx, after.OrganizationID); err != nil {
-				return err
+	caller, err := organization.RequireActing(ctx, req.GetOrganizationId())
+	if err != nil {
+		return nil, err
+	}
+	patch, m := decode(req.GetServiceAccount()), s.manager(caller)
+	mask := kind.Fields.Mask(patch, req.GetUpdateMask().GetPaths())
+	a, err := s.writer.Change(ctx, caller.OrganizationID, entity.Change[ServiceAccount]{
+		ID: patch.ID, Etag: rpcserver.Etag(ctx, req.GetServiceAccount().GetEtag()), Verb: "updated", Begin: m.begin, Check: m.check,
+		Edit: func(ctx context.Context, tx postgres.Tx, before ServiceAccount) (ServiceAccount, error) {
+			after, err := before.Apply(patch, mask)
+			if err != nil {
+				return before, err
 			}
-			if err := s.deps.Revocations.RevokeUser(ctx, tx, after.ID); err != nil {
-				return err
+			return after, s.checkRoles(ctx, tx, m.grant, after)
+		},
+		Then: func(ctx context.Context, tx postgres.Tx, before, after ServiceAccount) error {
+			if !after.Disabled && slices.Equal(before.Roles, after.Roles) {
+				return nil
 			}
-		}
-		return s.record(ctx, tx, after, "updated", fields.Changes(before, after))
+			return s.revoke(ctx, tx, after)
+		},
 	})
-	return reply(after, err)
+	return entity.Reply(encode, a, err)
 }
 
 // DeleteServiceAccount implements the RPC.
 func (s *Service) DeleteServiceAccount(ctx context.Context, req *authv1.DeleteServiceAccountRequest) (*authv1.DeleteServiceAccountResponse, error) {
-	etag := rpcserver.Etag(ctx, req.GetEtag())
-	err := s.manage(ctx, req.GetOrganizationId(), req.GetId(), func(ctx context.Context, tx postgres.Tx, _ organization.Grant, a ServiceAccount) error {
-		if err := fault.CheckEtag(kind, etag, a.Etag()); err != nil {
-			return err
-		}
-		if err := s.deps.Store.remove(ctx, tx, a); err != nil {
-			return err
-		}
-		if err := s.deps.Withdraw(ctx, tx, a.OrganizationID); err != nil {
-			return err
-		}
-		if err := s.deps.Revocations.RevokeUser(ctx, tx, a.ID); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, a, "deleted", fields.Changes(a, ServiceAccount{}))
+	caller, err := organization.RequireActing(ctx, req.GetOrganizationId())
+	if err != nil {
+		return nil, err
+	}
+	m := s.manager(caller)
+	err = s.writer.Delete(ctx, caller.OrganizationID, entity.Removal[ServiceAccount]{
+		ID: req.GetId(), Etag: rpcserver.Etag(ctx, req.GetEtag()), Begin: m.begin, Check: m.check, Then: s.revoke,
 	})
 	if err != nil {
 		return nil, err
@@ -175,33 +156,61 @@ func (s *Service) DeleteServiceAccount(ctx context.Context, req *authv1.DeleteSe
 	return &authv1.DeleteServiceAccountResponse{}, nil
 }
 
-// manage runs fn on a locked account of the organization in which the caller acts, if
-// the caller has at least the account's rights. The caller's rights are locked too.
-func (s *Service) manage(ctx context.Context, organizationID, accountID string,
-	fn func(ctx context.Context, tx postgres.Tx, grant organization.Grant, a ServiceAccount) error,
-) error {
+// revoke revokes the tokens of an account and the invitations that it could send.
+func (s *Service) revoke(ctx context.Context, tx postgres.Tx, a ServiceAccount) error {
+	if err := s.deps.Withdraw(ctx, tx, a.OrganizationID); err != nil {
+		return err
+	}
+	return s.deps.Revocations.RevokeUser(ctx, tx, a.ID)
+}
+
+// manager checks, in the transaction of one write, that a caller may manage an account.
+type manager struct {
+	service *Service
+	caller  *identity.Principal
+	grant   organization.Grant // the caller's rights, after begin
+}
+
+func (s *Service) manager(caller *identity.Principal) *manager {
+	return &manager{service: s, caller: caller}
+}
+
+// begin reads the caller's rights. It locks the organization, so that neither these rights
+// nor its service accounts change until the transaction ends.
+func (m *manager) begin(ctx context.Context, tx postgres.Tx) (err error) {
+	m.grant, err = m.service.callerGrant(ctx, tx, m.caller)
+	return err
+}
+
+// check returns a fault when the caller has fewer rights than the account.
+func (m *manager) check(_ context.Context, _ postgres.Tx, a ServiceAccount) error {
+	return m.grant.Cover(m.service.deps.Rights.OfMember(a.member()))
+}
+
+// manage runs fn with an account that the caller may manage.
+func (s *Service) manage(ctx context.Context, organizationID, accountID string, fn entity.Step[ServiceAccount]) error {
 	caller, err := organization.RequireActing(ctx, organizationID)
 	if err != nil {
 		return err
 	}
-	return s.deps.Store.inTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
-		grant, err := s.callerGrant(ctx, tx, caller)
+	m := s.manager(caller)
+	return s.store.InTx(ctx, organizationID, func(ctx context.Context, tx postgres.Tx) error {
+		if err := m.begin(ctx, tx); err != nil {
+			return err
+		}
+		a, err := s.store.Lock(ctx, tx, organizationID, accountID)
 		if err != nil {
 			return err
 		}
-		a, err := s.deps.Store.getIn(ctx, tx, organizationID, accountID)
-		if err != nil {
+		if err := m.check(ctx, tx, a); err != nil {
 			return err
 		}
-		if err := grant.Cover(s.deps.Rights.OfMember(a.member())); err != nil {
-			return err
-		}
-		return fn(ctx, tx, grant, a)
+		return fn(ctx, tx, a)
 	})
 }
 
-// callerGrant returns the current rights of the caller, if the caller may manage
-// service accounts.
+// callerGrant returns the caller's present rights, or a fault when they do not include
+// managing service accounts.
 func (s *Service) callerGrant(ctx context.Context, tx postgres.Tx, caller *identity.Principal) (organization.Grant, error) {
 	grant, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 	if err != nil {
@@ -210,17 +219,11 @@ func (s *Service) callerGrant(ctx context.Context, tx postgres.Tx, caller *ident
 	return grant, grant.Require(permissionWrite)
 }
 
-// checkRoles refuses roles that do not exist, or that the caller may not give.
+// checkRoles returns a fault for roles that do not exist or that the caller may not give.
 func (s *Service) checkRoles(ctx context.Context, tx postgres.Tx, grant organization.Grant, a ServiceAccount) error {
 	given, err := s.deps.Rights.OfRoles(ctx, tx, a.OrganizationID, fieldRoles, a.Roles)
 	if err != nil {
 		return err
 	}
 	return grant.Cover(given)
-}
-
-func (s *Service) record(ctx context.Context, tx postgres.Tx, a ServiceAccount, verb string, changes map[string]audit.Change) error {
-	return s.deps.Trail.Append(ctx, tx, audit.Event{
-		OrganizationID: a.OrganizationID, Action: "auth.service_account." + verb, ResourceType: resourceType, ResourceID: a.ID, Changes: changes,
-	})
 }

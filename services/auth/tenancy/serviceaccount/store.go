@@ -10,53 +10,37 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// list declares how service accounts are ordered.
-var list = paging.List{ //nolint:gochecknoglobals // a constant table
-	Name:         "service accounts",
-	ID:           "u.id",
-	Fields:       map[string]paging.Field{"createTime": {Column: "u.created_at", Type: paging.Time, Order: true}},
-	DefaultOrder: "createTime",
-}
+// accounts makes the columns of a service account from its user and its membership.
+const accounts = `WITH service_accounts AS (
+	SELECT m.organization_id, u.id, u.display_name, m.roles, custom_permissions(m.organization_id, m.roles) AS permissions,
+		u.disabled, u.revision, u.created_at, u.updated_at
+	FROM memberships m JOIN users u ON u.id = m.user_id AND u.kind = 'service' WHERE m.organization_id = $1) `
 
-const selection = `SELECT m.organization_id::text, u.id::text, u.display_name, m.roles, custom_permissions(m.organization_id, m.roles),
-	u.disabled, u.revision, u.created_at, u.updated_at
-	FROM memberships m JOIN users u ON u.id = m.user_id AND u.kind = 'service' WHERE m.organization_id = $1`
-
-// Store stores service accounts in Postgres: each is a user with one membership. Row
-// level security shows the user to its organization, and allows changes only in the
-// user's own scope.
-type Store struct {
+// store keeps service accounts in Postgres. Each is a user with one membership. Row level
+// security lets an organization read the user, but only the user's own scope change it.
+type store struct {
 	db            *postgres.DB
 	tokens        *paging.Tokens
 	organizations *organization.Store
 }
 
-// NewStore returns a store.
-func NewStore(db *postgres.DB, tokens *paging.Tokens, organizations *organization.Store) *Store {
-	return &Store{db: db, tokens: tokens, organizations: organizations}
-}
-
-func scan(row pgx.CollectableRow) (ServiceAccount, error) {
-	var a ServiceAccount
-	err := row.Scan(&a.OrganizationID, &a.ID, &a.DisplayName, &a.Roles, &a.Permissions, &a.Disabled, &a.Revision, &a.CreateTime, &a.UpdateTime)
-	return a, err
-}
-
-func (s *Store) inTx(ctx context.Context, organizationID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+// InTx runs fn in a transaction of an organization.
+func (s store) InTx(ctx context.Context, organizationID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.db.InTx(ctx, postgres.Scope{OrganizationID: organizationID}, fn)
 }
 
-// enter moves a transaction in the organization's scope to the account's own scope.
+// enter gives the rest of a transaction of the organization the scope of the account.
 func enter(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 	return postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: a.OrganizationID, UserID: a.ID})
 }
 
-func (s *Store) count(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
+func (s store) count(ctx context.Context, tx pgx.Tx, organizationID string) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int], `SELECT count(*) FROM memberships m JOIN users u ON u.id = m.user_id
 		WHERE m.organization_id = $1 AND u.kind = 'service'`, organizationID)
 }
 
-func (s *Store) insert(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
+// Insert adds a service account: its user and its membership.
+func (s store) Insert(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 	if err := enter(ctx, tx, a); err != nil {
 		return err
 	}
@@ -69,7 +53,8 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 	return s.organizations.InsertMember(ctx, tx, a.member())
 }
 
-func (s *Store) save(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
+// Update writes a service account back.
+func (s store) Update(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 	if err := enter(ctx, tx, a); err != nil {
 		return err
 	}
@@ -80,8 +65,8 @@ func (s *Store) save(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 	return s.organizations.SaveMember(ctx, tx, a.member())
 }
 
-// remove deletes an account with its keys.
-func (s *Store) remove(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
+// Delete deletes a service account and its keys.
+func (s store) Delete(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 	if err := enter(ctx, tx, a); err != nil {
 		return err
 	}
@@ -92,26 +77,23 @@ func (s *Store) remove(ctx context.Context, tx pgx.Tx, a ServiceAccount) error {
 	return err
 }
 
-func (s *Store) get(ctx context.Context, organizationID, id string) (ServiceAccount, error) {
-	a, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, scan, selection+" AND u.id = $2", organizationID, id)
-	return a, postgres.NotFound(err, kind)
+func (s store) get(ctx context.Context, organizationID, id string) (ServiceAccount, error) {
+	a, err := postgres.QueryOne(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, kind.Table.Scan,
+		accounts+kind.Table.Select()+" WHERE id = $2", organizationID, id)
+	return a, postgres.NotFound(err, kind.Noun())
 }
 
-// getIn is get inside a transaction in the organization's scope.
-func (s *Store) getIn(ctx context.Context, tx pgx.Tx, organizationID, id string) (ServiceAccount, error) {
-	a, err := postgres.TxOne(ctx, tx, scan, selection+" AND u.id = $2", organizationID, id)
-	return a, postgres.NotFound(err, kind)
+// Lock returns a service account. It locks nothing: the caller's grant, which every write
+// reads first, locks the organization.
+func (s store) Lock(ctx context.Context, tx pgx.Tx, organizationID, id string) (ServiceAccount, error) {
+	a, err := postgres.TxOne(ctx, tx, kind.Table.Scan, accounts+kind.Table.Select()+" WHERE id = $2", organizationID, id)
+	return a, postgres.NotFound(err, kind.Noun())
 }
 
 // list returns a page of an organization's service accounts.
-func (s *Store) list(ctx context.Context, organizationID string, req paging.Request) ([]ServiceAccount, string, error) {
+func (s store) list(ctx context.Context, organizationID string, req paging.Request) ([]ServiceAccount, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[ServiceAccount]{
-		List: list, Tokens: s.tokens, Request: req, SQL: selection, Args: []any{organizationID}, Scan: scan,
-		Value: func(a ServiceAccount, field string) any {
-			if field == "createTime" {
-				return a.CreateTime
-			}
-			return a.ID
-		},
+		List: kind.List, Tokens: s.tokens, Request: req, Table: kind.Table,
+		SQL: accounts + kind.Table.Select() + " WHERE organization_id = $1", Args: []any{organizationID},
 	})
 }

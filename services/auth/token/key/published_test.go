@@ -5,9 +5,9 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/identity"
-	"github.com/gatehouse/gatehouse/platform/rpcclient"
 	"github.com/gatehouse/gatehouse/platform/rpctest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/authclient"
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
@@ -22,7 +22,7 @@ func TestGetJwks_KeysVerifyTokens(t *testing.T) {
 		t.Errorf("published %d keys, want the current and the next", len(set.GetKeys()))
 	}
 	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: rpctest.Issuer, Service: "chat"},
-		identity.NewKeys(rpcclient.PublishedKeys(b.Conn), clock.System()), clock.System())
+		identity.NewKeys(authclient.Keys(b.Conn), clock.System()), clock.System())
 	authtest.Must(t, err)
 	if got, err := verifier.Access(t.Context(), tokens.GetAccessToken()); err != nil || got.UserID != p.UserID {
 		t.Errorf("verified as %v, %v", got, err)

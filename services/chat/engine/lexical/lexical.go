@@ -1,11 +1,10 @@
-// Package lexical is what the engine knows of words without a model: how to find them
-// in a text, which of them carry no meaning, which are forms of the same word, and
-// which are probably misspelled.
+// Package lexical analyzes words without a model. It finds the words of a text, recognizes
+// words without meaning and forms of the same word, and compares misspelled words.
 //
-// It serves what works without a key: the hashed embedder, the extractive model, and
-// the search for the sentence that a citation means. It is deliberately small. English
-// and German get their stop words and English its endings; for every other language
-// words are compared as they are written, and near misses by their trigrams.
+// It is used where no key is needed: by the hashed embedder, by the extractive model, and to
+// find the sentence of a citation. It is deliberately small. It has the stop words of English
+// and German, and the endings of English. Words of other languages are compared as they are
+// written, and similar words by their trigrams.
 package lexical
 
 import (
@@ -13,9 +12,9 @@ import (
 	"unicode"
 )
 
-// Words returns the words of a text in lower case: runs of letters, digits and the
-// marks that belong to them. Of a word with an apostrophe the part after it is dropped,
-// so that "company's" is "company".
+// Words returns the words of a text in lower case: sequences of letters, digits and their
+// marks. It removes an apostrophe and the rest of the word after it, so that "company's" is
+// "company".
 func Words(text string) []string {
 	var words []string
 	for _, field := range strings.FieldsFunc(strings.ToLower(text), isSeparator) {
@@ -34,7 +33,7 @@ func isSeparator(r rune) bool {
 	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && r != '\'' && r != '’'
 }
 
-// Content returns the words of a text that carry meaning, in order.
+// Content returns the words of a text that have a meaning, in order.
 func Content(text string) []string {
 	var content []string
 	for _, word := range Words(text) {
@@ -54,8 +53,8 @@ func Stems(text string) []string {
 	return content
 }
 
-// Stem removes the common endings of English inflection, so that "managing", "managed"
-// and "manages" are one. It does not aim at being a word.
+// Stem removes the common endings of English words, so that "managing", "managed" and
+// "manages" have the same stem. The stem need not be a word.
 func Stem(word string) string {
 	if len(word) < 4 || !isASCIILetters(word) {
 		return word
@@ -94,7 +93,7 @@ func isASCIILetters(word string) bool {
 
 func hasVowel(word string) bool { return strings.ContainsAny(word, "aeiouy") }
 
-// undouble makes "run" of "runn", but leaves "call" and "pass" as they are.
+// undouble returns "run" for "runn", but does not change "call" and "pass".
 func undouble(word string) string {
 	n := len(word)
 	if n > 3 && word[n-1] == word[n-2] && !strings.ContainsRune("lsz", rune(word[n-1])) {
@@ -103,13 +102,13 @@ func undouble(word string) string {
 	return word
 }
 
-// minFuzzy is the length below which words are too short to be misspelled recognizably.
+// minFuzzy is the length from which a misspelled word can be recognized.
 const minFuzzy = 5
 
-// Similarity compares two words by their trigrams, from 0 to 1. Short words and those
-// with digits are the same or they are not: 2019 is not a misspelled 2018. Nor are words
-// compared that begin differently: the first letter is the one that people get right,
-// and rental is not a misspelled parental.
+// Similarity compares two words by their trigrams, and returns a value from 0 to 1. The value
+// is 0 or 1 for short words and words with digits: 2019 is not a misspelled 2018. It is 0 for
+// words with different first letters, because the first letter is rarely wrong, and rental is
+// not a misspelled parental.
 func Similarity(a, b string) float64 {
 	if a == b {
 		return 1
@@ -136,7 +135,8 @@ func Similarity(a, b string) float64 {
 	return 2 * float64(shared) / float64(len(ga)+len(gb))
 }
 
-// trigrams pads a word so that its beginning counts for more than its middle.
+// trigrams returns the trigrams of a word. It pads the word, so that the start counts more
+// than the middle.
 func trigrams(word []rune) [][3]rune {
 	padded := make([]rune, 0, len(word)+3)
 	padded = append(padded, ' ', ' ')

@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/lexical"
 )
 
-func TestWords(t *testing.T) {
+func TestWords_SplitsAndFilters(t *testing.T) {
 	t.Parallel()
 	cases := map[string]string{
 		"The Company's rules, v2!":  "the company rules v2",
@@ -25,7 +25,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-func TestStem(t *testing.T) {
+func TestStem_FormsOfOneWord_AreEqual(t *testing.T) {
 	t.Parallel()
 	families := [][]string{
 		{"manage", "manages", "managed", "managing"}, {"policy", "policies"}, {"run", "runs", "running"}, {"box", "boxes"},
@@ -45,7 +45,7 @@ func TestStem(t *testing.T) {
 	}
 }
 
-func TestSimilarity(t *testing.T) {
+func TestSimilarity_Misspelled_IsHigh(t *testing.T) {
 	t.Parallel()
 	alike := [][2]string{{"vacation", "vacaton"}, {"receipt", "reciept"}, {"größe", "größe"}, {"parental", "parentel"}}
 	for _, pair := range alike {

@@ -1,7 +1,7 @@
 package lexical
 
-// IsStop says whether a word, in lower case, carries no meaning of its own: articles,
-// pronouns, auxiliaries, question words, and what people wrap around a question.
+// IsStop reports whether a word, in lower case, has no meaning of its own: an article, a
+// pronoun, an auxiliary, a question word, or a word that often surrounds a question.
 func IsStop(word string) bool { return isEnglishStop(word) || isGermanStop(word) }
 
 func isEnglishStop(word string) bool {

@@ -9,9 +9,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// Adapt makes a Model of a langchaingo model that behaves: one that streams text alone,
-// reports a cancelled call as an error, and says why it stopped. Providers of langchaingo's
-// own need a repair of theirs first.
+// Adapt returns a Model for a langchaingo model. The langchaingo model must stream only text,
+// return an error for a canceled call, and report why it has stopped. The providers of
+// langchaingo itself do not do so, and need repairs first.
 func Adapt(name string, llm llms.Model) Model { return &adapted{name: name, llm: llm} }
 
 type adapted struct {

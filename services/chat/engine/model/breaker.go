@@ -20,47 +20,46 @@ const (
 	probesPerPause = 5
 )
 
-// Breaker counts a provider's failures and, after too many in a row, refuses calls
-// for a while: waiting for a provider that is down costs every caller its patience,
-// and the provider its recovery.
+// Breaker counts the failures of a provider. After too many in a row it is open: it refuses
+// calls for a pause. Otherwise every caller would wait for a provider that is down, and the
+// calls would delay its recovery.
 //
-// While it is open, [Breaker.Watch] probes the provider in the background, and closes
-// it when the provider responds again, so no caller has to be the probe. Without a
-// watch, one caller is let through as a probe after each pause. Either way, the first
-// token of an answer closes it, because a whole answer may take a minute.
+// While it is open, [Breaker.Watch] probes the provider in the background, and closes the
+// breaker when the provider responds again. So no caller has to be the probe. Without Watch,
+// the first call after each pause is the probe. In both cases the first token of an answer
+// closes the breaker, because a whole answer may take a minute.
 //
-// One Breaker belongs to one provider, shared by all of its models. It is safe for
-// concurrent use.
+// All models of a provider share one Breaker. It is safe for concurrent use: mu guards the
+// fields below it, and is not held during a call.
 type Breaker struct {
 	provider  string
 	threshold int
 	pause     time.Duration
 	clock     clock.Clock
-	opened    chan struct{} // wakes the watch
+	opened    chan struct{} // wakes Watch
 
 	mu       sync.Mutex
 	failures int
 	openTill time.Time
 	watched  bool
 	probing  bool
-	closings int   // how often it has closed
+	closings int   // how many times it has closed
 	failed   Model // the model of the latest failure, which a probe calls
 }
 
 var (
 	// errUnknown is the outcome of a call that did not return.
 	errUnknown = errors.New("the call did not return")
-	// errAlive ends a probe that has seen a token.
-	errAlive = errors.New("the provider answers")
+	// errAlive ends a probe that has received a token.
+	errAlive = errors.New("the provider responds")
 )
 
-// NewBreaker makes a breaker that opens for the pause after threshold failures in a
-// row.
+// NewBreaker returns a breaker that opens for the pause after threshold failures in a row.
 func NewBreaker(provider string, threshold int, pause time.Duration, c clock.Clock) *Breaker {
 	return &Breaker{provider: provider, threshold: threshold, pause: pause, clock: c, opened: make(chan struct{}, 1)}
 }
 
-// Open says whether calls are refused now: readiness shows it as degraded.
+// Open reports whether calls are refused now. Readiness then shows the model as degraded.
 func (b *Breaker) Open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -96,10 +95,10 @@ func (b *Breaker) setWatched(watched bool) {
 	b.watched = watched
 }
 
-// probe makes the smallest possible call to the model that failed last, and reports
-// whether the provider responded at all: a response that refuses the request also shows
-// that the provider is back.
-func (b *Breaker) probe(ctx context.Context) (reacts bool) {
+// probe makes the smallest possible call to the model that failed last, and reports whether
+// the provider has responded. A response that refuses the request also shows that the
+// provider is available.
+func (b *Breaker) probe(ctx context.Context) (responds bool) {
 	b.mu.Lock()
 	m := b.failed
 	b.mu.Unlock()
@@ -107,7 +106,7 @@ func (b *Breaker) probe(ctx context.Context) (reacts bool) {
 	defer cancel()
 	defer func() {
 		if recover() != nil {
-			reacts = false // a probe that panics counts as failed, and ends nothing else
+			responds = false // a probe that panics has failed; it must not end the process
 		}
 	}()
 	token := false
@@ -120,63 +119,64 @@ func (b *Breaker) probe(ctx context.Context) (reacts bool) {
 	return token || bounded.Err() == nil && !unhealthy(err)
 }
 
-// ticket is a call that was let through.
-type ticket struct {
+// admission is a call that was not refused.
+type admission struct {
 	probe    bool
 	closings int
 }
 
-// enter refuses, or lets a call through and says whether it is the probe, whose
+// enter refuses or admits a call. The admission reports whether the call is the probe, whose
 // outcome decides.
-func (b *Breaker) enter() (ticket, error) {
+func (b *Breaker) enter() (admission, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.isOpen() {
-		return ticket{closings: b.closings}, nil
+		return admission{closings: b.closings}, nil
 	}
 	wait := b.openTill.Sub(b.clock.Now())
 	if b.watched {
 		wait = b.pause / probesPerPause
 	}
 	if wait > 0 || b.probing {
-		return ticket{}, fault.New(faultv1.Reason_REASON_PROVIDER_UNAVAILABLE,
+		return admission{}, fault.New(faultv1.Reason_REASON_PROVIDER_UNAVAILABLE,
 			"The model provider %q has failed repeatedly and is being given a pause.", b.provider).WithRetryAfter(max(wait, time.Second))
 	}
 	b.probing = true
-	return ticket{probe: true, closings: b.closings}, nil
+	return admission{probe: true, closings: b.closings}, nil
 }
 
-// alive records that the provider has begun to respond. It closes an open breaker;
-// otherwise the end of the call decides.
+// alive records that the provider has started to respond. It closes an open breaker. When the
+// breaker is closed, the end of the call decides.
 func (b *Breaker) alive() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.isOpen() {
-		b.shut()
+		b.close()
 	}
 }
 
-func (b *Breaker) shut() {
+// close closes the breaker. The caller holds mu.
+func (b *Breaker) close() {
 	b.failures, b.openTill = 0, time.Time{}
 	b.closings++
 }
 
-// leave records the outcome. Only the provider's own failures count: a rejected request
-// or a caller who went away says nothing about its health. Nor does a call that began
-// before the breaker last closed: its failure belongs to an outage that is over.
-func (b *Breaker) leave(m Model, t ticket, err error) {
+// leave records the outcome of a call. Only failures of the provider count, not a rejected
+// request or a call that the caller has canceled. A call that started before the breaker last
+// closed does not count either: its failure belongs to an earlier outage.
+func (b *Breaker) leave(m Model, a admission, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if t.probe {
+	if a.probe {
 		b.probing = false
 	}
 	switch {
 	case err == nil && b.isOpen():
-		b.shut()
+		b.close()
 	case err == nil:
 		b.failures = 0
-	case unhealthy(err) && t.closings == b.closings:
-		b.fail(m, t.probe)
+	case unhealthy(err) && a.closings == b.closings:
+		b.fail(m, a.probe)
 	}
 }
 
@@ -185,7 +185,7 @@ func (b *Breaker) fail(m Model, probe bool) {
 	b.failures++
 	b.failed = m
 	if !b.isOpen() || before && !probe {
-		return // calls that end late do not lengthen the pause
+		return // calls that end late do not extend the pause
 	}
 	b.openTill = b.clock.Now().Add(b.pause)
 	select {
@@ -203,7 +203,7 @@ func unhealthy(err error) bool {
 	}
 }
 
-// WithBreaker guards a model with its provider's breaker.
+// WithBreaker returns a model whose calls the provider's breaker may refuse.
 func WithBreaker(m Model, b *Breaker) Model { return &guarded{Model: m, breaker: b} }
 
 type guarded struct {
@@ -212,13 +212,13 @@ type guarded struct {
 }
 
 func (g *guarded) Stream(ctx context.Context, req Request, emit func(Delta) error) (result Result, err error) {
-	t, err := g.breaker.enter()
+	a, err := g.breaker.enter()
 	if err != nil {
 		return Result{Model: g.Name()}, err
 	}
-	// A probe that panics ends too, or there would never be another one.
+	// A probe that panics must end too. Otherwise there would be no other probe.
 	err = errUnknown
-	defer func() { g.breaker.leave(g.Model, t, err) }()
+	defer func() { g.breaker.leave(g.Model, a, err) }()
 	begun := false
 	return g.Model.Stream(ctx, req, func(d Delta) error {
 		if !begun {

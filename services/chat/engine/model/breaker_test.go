@@ -10,11 +10,10 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/model"
 )
 
-// slow is a model that fails at first. Later it sends one word at once and the next one
-// on a signal.
+// slow is a model that fails at first. Later it sends one word at once and ends on a signal.
 type slow struct {
 	fails int
-	said  chan struct{} // a word was said
+	sent  chan struct{} // a word was sent
 	next  chan error    // how the answer ends
 }
 
@@ -27,31 +26,31 @@ func (s *slow) Stream(_ context.Context, _ model.Request, emit func(model.Delta)
 	if err := emit(model.Delta{Text: "Well"}); err != nil {
 		return model.Result{}, err
 	}
-	s.said <- struct{}{}
+	s.sent <- struct{}{}
 	return model.Result{}, <-s.next
 }
 
-// A whole answer may take a minute; the provider is back at its first token.
-func TestBreakerClosesAtTheFirstToken(t *testing.T) {
+// A whole answer may take a minute, so the first token closes the breaker.
+func TestBreaker_FirstToken_Closes(t *testing.T) {
 	t.Parallel()
 	fake := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	breaker := model.NewBreaker("openai", 1, time.Minute, fake)
-	m := &slow{fails: 1, said: make(chan struct{}), next: make(chan error)}
+	m := &slow{fails: 1, sent: make(chan struct{}), next: make(chan error)}
 	guarded := model.WithBreaker(m, breaker)
 	if _, err := guarded.Stream(t.Context(), model.Request{}, ignore); err == nil || !breaker.Open() {
 		t.Fatalf("open %v after %v", breaker.Open(), err)
 	}
 	fake.Advance(time.Minute)
 	ended := make(chan error, 2)
-	for range 2 { // the probe, and one that comes while the probe's answer is under way
+	for range 2 { // the probe, and a call during the answer to the probe
 		go func() {
 			_, err := guarded.Stream(t.Context(), model.Request{}, ignore)
 			ended <- err
 		}()
 		select {
-		case <-m.said:
+		case <-m.sent:
 		case err := <-ended:
-			t.Fatalf("a call after the provider was back: %v", err)
+			t.Fatalf("a call after the provider has responded: %v", err)
 		}
 		if breaker.Open() {
 			t.Error("the breaker is open after a token")
@@ -65,19 +64,18 @@ func TestBreakerClosesAtTheFirstToken(t *testing.T) {
 	}
 }
 
-// A call that began before the provider recovered and fails late says nothing
-// about the provider's health.
-func TestBreakerStaysClosedWhenOlderCallsFail(t *testing.T) {
+// A call started before the provider recovered, and fails late. Its failure does not count.
+func TestBreaker_OlderCallFails_StaysClosed(t *testing.T) {
 	t.Parallel()
 	fake := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	breaker := model.NewBreaker("openai", 1, time.Minute, fake)
-	old := &slow{said: make(chan struct{}), next: make(chan error)}
+	old := &slow{sent: make(chan struct{}), next: make(chan error)}
 	ended := make(chan error, 1)
 	go func() {
 		_, err := model.WithBreaker(old, breaker).Stream(t.Context(), model.Request{}, ignore)
 		ended <- err
 	}()
-	<-old.said
+	<-old.sent
 	m := model.WithBreaker(&scripted{outcomes: []outcome{{err: down()}, {text: "fine"}}}, breaker)
 	_, _ = m.Stream(t.Context(), model.Request{}, ignore)
 	fake.Advance(time.Minute)

@@ -9,7 +9,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// WithDeadline bounds each call, with all that it wraps, so that none can hang.
+// WithDeadline returns a model whose calls are bounded, including all wrappers inside.
 func WithDeadline(m Model, limit time.Duration) Model {
 	return &limited{Model: m, limit: limit}
 }

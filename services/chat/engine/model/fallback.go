@@ -7,8 +7,9 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// WithFallback asks the next model when one fails before its first visible token.
-// It gives the first model's name; the Result tells who answered.
+// WithFallback returns a model that calls the next model when one fails before its first
+// visible token. It has the name of the first model. The Result has the name of the model that
+// has answered.
 func WithFallback(first Model, others ...Model) Model {
 	if len(others) == 0 {
 		return first
@@ -41,7 +42,7 @@ func (c *chain) Stream(ctx context.Context, req Request, emit func(Delta) error)
 	return result, err
 }
 
-// providerFailed says whether another provider may do better.
+// providerFailed reports whether another provider may succeed.
 func providerFailed(err error) bool {
 	switch fault.ReasonOf(err) {
 	case faultv1.Reason_REASON_PROVIDER_UNAVAILABLE, faultv1.Reason_REASON_PROVIDER_RATE_LIMITED,

@@ -1,22 +1,21 @@
-// Package model is how the engine talks to language models, whoever serves them.
+// Package model is the engine's interface to language models of all providers.
 //
-// [Model] is one streaming call: a [Request] goes in, text comes out as [Delta]s
-// while it is written, and a [Result] says at the end what the model wants done
-// and what it cost. Messages and tools keep langchaingo's types, so that any of its
-// providers fits; what langchaingo gets wrong about them ends in the provider
-// packages, and what it leaves out is added here by small wrappers, each a Model
-// around a Model:
+// [Model] makes one streaming call. It has a [Request], it emits the text as [Delta]s while
+// the model writes it, and it returns a [Result] with the requested tool calls and the usage.
+// Messages and tools have langchaingo's types, so that its providers can be used. The provider
+// packages correct the mistakes of langchaingo. Small wrappers in this package add what it
+// does not have; each is a Model around a Model:
 //
 //	m := provider                                  // openai, local
-//	m = model.WithTrace(m, tracer)                 // a span per try
+//	m = model.WithTrace(m, tracer)                 // a span per attempt
 //	m = model.WithBreaker(m, breaker)              // refuse at once while the provider is down
 //	m = model.WithRetry(m, policy, clock)          // before the first visible token only
-//	m = model.WithDeadline(m, 2*time.Minute)       // over all tries
+//	m = model.WithDeadline(m, 2*time.Minute)       // over all attempts
 //
-// [Registry] finds a model by the name that assistants carry: provider/name.
+// [Registry] finds a model by the name that assistants have: provider/name.
 //
-// Every error that a Model returns is a fault. A Result that comes with an error is
-// what had arrived until then, so that a caller keeps partial text and usage.
+// Every error that a Model returns is a fault. The Result beside an error has the text and
+// the usage until then.
 package model
 
 import (
@@ -29,9 +28,9 @@ import (
 type Model interface {
 	// Name is the full name, provider/name, as it is stored with the answer.
 	Name() string
-	// Stream makes one call. It calls emit for each piece of visible text, on the
-	// calling goroutine; an error of emit ends the call and is returned. On an error
-	// the Result holds what had arrived.
+	// Stream makes one call. It calls emit for each piece of visible text, on the calling
+	// goroutine. An error of emit ends the call and is returned. With an error, the Result
+	// has the text and the usage until then.
 	Stream(ctx context.Context, req Request, emit func(Delta) error) (Result, error)
 }
 
@@ -39,14 +38,14 @@ type Model interface {
 type Request struct {
 	// Messages is the conversation, system message first.
 	Messages []llms.MessageContent
-	// Tools are on offer; none means that the model must answer in text.
+	// Tools are the tools that the model may call. Without tools it must answer in text.
 	Tools []llms.Tool
-	// Temperature and TopP are left to the provider when nil.
+	// Temperature and TopP are the defaults of the provider when they are nil.
 	Temperature *float64
 	TopP        *float64
-	// MaxTokens bounds the answer; 0 leaves it to the provider.
+	// MaxTokens bounds the answer. 0 means the default of the provider.
 	MaxTokens int
-	// StopWords end the answer where they would appear.
+	// StopWords end the answer before them.
 	StopWords []string
 }
 
@@ -55,18 +54,18 @@ type Delta struct {
 	Text string
 }
 
-// ToolCall is a complete call that the model asks for.
+// ToolCall is a complete call of a tool that the model requests.
 type ToolCall struct {
 	ID   string
 	Name string
-	// Arguments is JSON as the model wrote it, which need not be valid.
+	// Arguments is JSON as the model wrote it. It may be invalid.
 	Arguments string
 }
 
-// FinishReason says why the model stopped.
+// FinishReason is the reason why the model stopped.
 type FinishReason string
 
-// The reasons that providers agree on; others are passed on as they came.
+// The reasons that all providers use. Other reasons are passed on unchanged.
 const (
 	FinishStop          FinishReason = "stop"
 	FinishLength        FinishReason = "length"
@@ -78,11 +77,11 @@ const (
 type Usage struct {
 	InputTokens  int64
 	OutputTokens int64
-	// Estimated says that the provider did not count, and we did.
+	// Estimated reports that the provider did not count, so the numbers are estimates.
 	Estimated bool
 }
 
-// Add returns the sum of two usages; it is estimated when a part of it is.
+// Add returns the sum of two usages. It is estimated when one of them is.
 func (u Usage) Add(other Usage) Usage {
 	return Usage{
 		InputTokens:  u.InputTokens + other.InputTokens,
@@ -91,20 +90,20 @@ func (u Usage) Add(other Usage) Usage {
 	}
 }
 
-// Result is what a call came to.
+// Result is the result of a call.
 type Result struct {
-	// Model is the full name of the model that answered: another one than asked for
-	// when a fallback took over.
+	// Model is the full name of the model that has answered. After a fallback it is not the
+	// requested model.
 	Model string
 	// Text is the concatenation of all deltas.
 	Text      string
 	ToolCalls []ToolCall
 	Finish    FinishReason
 	Usage     Usage
-	// Extractive says that the text was picked from passages and not generated.
+	// Extractive reports that the text is quoted from passages and not generated.
 	Extractive bool
-	// NoAnswer says that the model itself declares that it has no answer.
+	// NoAnswer reports that the model has declared that it has no answer.
 	NoAnswer bool
-	// Fallback says that the first choice failed and another model answered.
+	// Fallback reports that the first model has failed and another one has answered.
 	Fallback bool
 }

@@ -29,7 +29,7 @@ type outcome struct {
 	err  error
 }
 
-// scripted is a model that plays outcomes in order, and the last one for ever.
+// scripted is a model that has the outcomes in order. It repeats the last one.
 type scripted struct {
 	name     string
 	outcomes []outcome
@@ -54,12 +54,12 @@ func down() error { return fault.New(unavailable, "down") }
 
 func ignore(model.Delta) error { return nil }
 
-func TestRetry(t *testing.T) {
+func TestWithRetry_RetriesBeforeVisibleText(t *testing.T) {
 	t.Parallel()
 	policy := model.RetryPolicy{Tries: 3, Base: time.Second, MaxWait: 10 * time.Second}
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-	t.Run("waits as long as the provider asks, and adds up the usage", func(t *testing.T) {
+	t.Run("it waits as long as the provider requests, and adds up the usage", func(t *testing.T) {
 		t.Parallel()
 		fake := clock.NewFake(start)
 		m := &scripted{outcomes: []outcome{{err: fault.New(limited, "slow").WithRetryAfter(7 * time.Second)}, {text: "fine"}}}
@@ -90,12 +90,12 @@ func TestRetry(t *testing.T) {
 		outcomes []outcome
 		calls    int
 	}{
-		"not after visible text":   {[]outcome{{text: "a", err: down()}}, 1},
-		"not what cannot pass":     {[]outcome{{err: fault.New(faultv1.Reason_REASON_PROVIDER_REJECTED, "no")}}, 1},
-		"not what is permanent":    {[]outcome{{err: fault.Wrap(model.ErrPermanent, limited, "spent")}}, 1},
-		"not beyond its patience":  {[]outcome{{err: fault.New(limited, "later").WithRetryAfter(time.Minute)}}, 1},
-		"not when all goes well":   {[]outcome{{text: "a"}}, 1},
-		"not an error of the emit": {[]outcome{{err: errors.New("x")}}, 1},
+		"not after visible text":      {[]outcome{{text: "a", err: down()}}, 1},
+		"not a rejected request":      {[]outcome{{err: fault.New(faultv1.Reason_REASON_PROVIDER_REJECTED, "no")}}, 1},
+		"not a permanent failure":     {[]outcome{{err: fault.Wrap(model.ErrPermanent, limited, "spent")}}, 1},
+		"not beyond the longest wait": {[]outcome{{err: fault.New(limited, "later").WithRetryAfter(time.Minute)}}, 1},
+		"not after a success":         {[]outcome{{text: "a"}}, 1},
+		"not an error of the emit":    {[]outcome{{err: errors.New("x")}}, 1},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestRetry(t *testing.T) {
 		})
 	}
 
-	t.Run("a cancelled wait ends at once", func(t *testing.T) {
+	t.Run("a canceled wait ends at once", func(t *testing.T) {
 		t.Parallel()
 		fake := clock.NewFake(start)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -127,7 +127,7 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-func TestBreaker(t *testing.T) {
+func TestBreaker_OpensProbesAndCloses(t *testing.T) {
 	t.Parallel()
 	fake := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	breaker := model.NewBreaker("openai", 2, time.Minute, fake)
@@ -164,14 +164,14 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// panicking is a model that breaks its caller.
+// panicking is a model that panics.
 type panicking struct{ model.Model }
 
 func (panicking) Stream(context.Context, model.Request, func(model.Delta) error) (model.Result, error) {
 	panic("broken")
 }
 
-func TestBreakerProbesAgainAfterAPanic(t *testing.T) {
+func TestBreaker_ProbePanics_ProbesAgain(t *testing.T) {
 	t.Parallel()
 	fake := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	breaker := model.NewBreaker("openai", 1, time.Minute, fake)
@@ -191,11 +191,11 @@ func TestBreakerProbesAgainAfterAPanic(t *testing.T) {
 	}
 }
 
-func TestFallback(t *testing.T) {
+func TestWithFallback_OnlyBeforeTheFirstToken(t *testing.T) {
 	t.Parallel()
 	good := func() *scripted { return &scripted{name: "b/good", outcomes: []outcome{{text: "fine"}}} }
 
-	t.Run("takes over before the first token, and is told", func(t *testing.T) {
+	t.Run("another model takes over before the first token, and the result reports it", func(t *testing.T) {
 		t.Parallel()
 		m := model.WithFallback(&scripted{name: "a/bad", outcomes: []outcome{{err: down()}}}, good())
 		result, err := m.Stream(t.Context(), model.Request{}, ignore)
@@ -204,7 +204,7 @@ func TestFallback(t *testing.T) {
 		}
 	})
 
-	t.Run("never after the first token", func(t *testing.T) {
+	t.Run("no model takes over after the first token", func(t *testing.T) {
 		t.Parallel()
 		second := good()
 		m := model.WithFallback(&scripted{outcomes: []outcome{{text: "a", err: down()}}}, second)
@@ -215,7 +215,7 @@ func TestFallback(t *testing.T) {
 	})
 }
 
-func TestRegistry(t *testing.T) {
+func TestRegistry_FindsByFullName(t *testing.T) {
 	t.Parallel()
 	local := model.ProviderFunc(func(name string) (model.Model, error) {
 		return &scripted{name: "local/" + name}, nil
@@ -243,7 +243,7 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
-func TestTrace(t *testing.T) {
+func TestWithTrace_RecordsNoText(t *testing.T) {
 	t.Parallel()
 	recorder := tracetest.NewSpanRecorder()
 	tracer := trace.NewTracerProvider(trace.WithSpanProcessor(recorder)).Tracer("")
@@ -270,12 +270,12 @@ func TestTrace(t *testing.T) {
 	}
 	for key, value := range got {
 		if strings.Contains(value, "secret") {
-			t.Errorf("%s holds the answer", key)
+			t.Errorf("%s contains the answer", key)
 		}
 	}
 }
 
-func TestWrappersKeepTheOutcome(t *testing.T) {
+func TestWrappers_CallFails_KeepTheResult(t *testing.T) {
 	t.Parallel()
 	inner := &scripted{name: "a/b", outcomes: []outcome{{text: "part", err: down()}}}
 	m := model.WithDeadline(model.WithTrace(inner, noop.NewTracerProvider().Tracer("")), time.Minute)

@@ -7,19 +7,19 @@ import (
 	"github.com/tmc/langchaingo/llms"
 )
 
-// The keys under which a langchaingo model of ours reports what langchaingo has no
-// field for, in a choice's GenerationInfo.
+// The keys in the GenerationInfo of a choice with which this repository's langchaingo models
+// report values for which langchaingo has no field.
 const (
-	// InfoExtractive is true when the text was picked and not generated.
+	// InfoExtractive is true when the text is quoted and not generated.
 	InfoExtractive = "gatehouse:extractive"
-	// InfoNoAnswer is true when the model declares that it has no answer.
+	// InfoNoAnswer is true when the model has declared that it has no answer.
 	InfoNoAnswer = "gatehouse:no_answer"
 	// InfoEstimated is true when the token counts are estimates.
 	InfoEstimated = "gatehouse:estimated"
 )
 
-// CallOptions translates a request for a langchaingo model. Messages travel beside
-// it, and so does TopP, which langchaingo's OpenAI client drops.
+// CallOptions returns the langchaingo options of a request, without its messages. The OpenAI
+// client of langchaingo ignores TopP.
 func CallOptions(req Request) []llms.CallOption {
 	var options []llms.CallOption
 	if len(req.Tools) > 0 {
@@ -40,8 +40,8 @@ func CallOptions(req Request) []llms.CallOption {
 	return options
 }
 
-// Collect reads a langchaingo response into a Result. It merges all choices, since
-// some providers answer a choice per content block.
+// Collect converts a langchaingo response to a Result. It merges all choices, because some
+// providers return a choice for each content block.
 func Collect(response *llms.ContentResponse) Result {
 	var result Result
 	if response == nil {
@@ -84,16 +84,16 @@ func count(info map[string]any, key string) int64 {
 	return 0
 }
 
-// runesPerToken is the usual ratio for European languages. It is an estimate and is
-// marked as one wherever it is used.
+// runesPerToken is the usual ratio for European languages. Usages that it computes are marked
+// as estimated.
 const runesPerToken = 4
 
-// EstimateTokens guesses the number of tokens of a text by its code points.
+// EstimateTokens estimates the number of tokens of a text by its code points.
 func EstimateTokens(text string) int64 {
 	return (int64(utf8.RuneCountInString(text)) + runesPerToken - 1) / runesPerToken
 }
 
-// EstimateInput guesses the number of tokens of a conversation.
+// EstimateInput estimates the number of tokens of a conversation.
 func EstimateInput(messages []llms.MessageContent) int64 {
 	var total int64
 	for _, message := range messages {
@@ -113,8 +113,8 @@ func EstimateInput(messages []llms.MessageContent) int64 {
 	return total
 }
 
-// OrEstimate fills in a usage that the provider did not report, from the request
-// and from what was received.
+// OrEstimate returns the usage of a result. When the provider did not report it, OrEstimate
+// estimates it from the request and the received text.
 func OrEstimate(result Result, req Request) Usage {
 	if result.Usage.InputTokens > 0 || result.Usage.OutputTokens > 0 {
 		return result.Usage

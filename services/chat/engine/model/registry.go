@@ -8,28 +8,29 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// Provider makes models of one provider. It refuses a name that it cannot serve.
+// Provider has the models of one provider.
 type Provider interface {
+	// Model returns the model with a name, or a fault when the provider does not have it.
 	Model(name string) (Model, error)
 }
 
-// ProviderFunc is a function that is a Provider.
+// ProviderFunc is a function that implements [Provider].
 type ProviderFunc func(name string) (Model, error)
 
 // Model implements Provider.
 func (f ProviderFunc) Model(name string) (Model, error) { return f(name) }
 
-// Registry finds models by provider/name. It is fixed once made, and so is safe for
-// concurrent use.
+// Registry finds models by provider/name. It does not change, so it is safe for concurrent
+// use.
 type Registry struct {
 	providers map[string]Provider
-	fallback  string
+	byDefault string
 }
 
-// NewRegistry makes a registry. defaultModel, which must be servable, answers for
-// assistants that name no model.
+// NewRegistry returns a registry. defaultModel is the model of assistants that name no model;
+// a provider must have it.
 func NewRegistry(defaultModel string, providers map[string]Provider) (*Registry, error) {
-	r := &Registry{providers: make(map[string]Provider, len(providers)), fallback: defaultModel}
+	r := &Registry{providers: make(map[string]Provider, len(providers)), byDefault: defaultModel}
 	for name, provider := range providers {
 		r.providers[name] = provider
 	}
@@ -39,10 +40,10 @@ func NewRegistry(defaultModel string, providers map[string]Provider) (*Registry,
 	return r, nil
 }
 
-// Default is the full name of the model that answers when none is named.
-func (r *Registry) Default() string { return r.fallback }
+// Default returns the full name of the default model.
+func (r *Registry) Default() string { return r.byDefault }
 
-// Providers lists the names of the configured providers, sorted.
+// Providers returns the names of the configured providers, sorted.
 func (r *Registry) Providers() []string {
 	names := make([]string, 0, len(r.providers))
 	for name := range r.providers {
@@ -52,8 +53,7 @@ func (r *Registry) Providers() []string {
 	return names
 }
 
-// Model finds a model by its full name, with fallbacks behind it; an empty name
-// means the default.
+// Model returns the model with a full name, with fallbacks. An empty name means the default.
 func (r *Registry) Model(name string, fallbacks ...string) (Model, error) {
 	first, err := r.one(name)
 	if err != nil {
@@ -72,7 +72,7 @@ func (r *Registry) Model(name string, fallbacks ...string) (Model, error) {
 
 func (r *Registry) one(name string) (Model, error) {
 	if name == "" {
-		name = r.fallback
+		name = r.byDefault
 	}
 	provider, rest, ok := strings.Cut(name, "/")
 	if !ok || provider == "" || rest == "" {
@@ -80,7 +80,7 @@ func (r *Registry) one(name string) (Model, error) {
 	}
 	p, ok := r.providers[provider]
 	if !ok {
-		return nil, fault.New(faultv1.Reason_REASON_MODEL_NOT_CONFIGURED, "No model provider %q is configured; there is %s.", provider, strings.Join(r.Providers(), ", "))
+		return nil, fault.New(faultv1.Reason_REASON_MODEL_NOT_CONFIGURED, "No model provider %q is configured; the providers are: %s.", provider, strings.Join(r.Providers(), ", "))
 	}
 	return p.Model(rest)
 }

@@ -11,29 +11,29 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// ErrPermanent marks, in a fault's chain of causes, a failure that a retry cannot
-// mend although its reason is usually temporary: a spent quota, for example.
+// ErrPermanent marks a failure, in the causes of its fault, that a retry cannot fix although
+// its reason is usually temporary: an exhausted quota, for example.
 var ErrPermanent = errors.New("permanent")
 
-// RetryPolicy says how often and how patiently to try again.
+// RetryPolicy sets how many retries there are and how long they wait.
 type RetryPolicy struct {
-	// Tries is the number of calls in all.
+	// Tries is the total number of calls.
 	Tries int
-	// Base is the first wait; it doubles, and half of it is jitter.
+	// Base is the first wait. It doubles each time, and half of it is jitter.
 	Base time.Duration
-	// MaxWait bounds each wait. A provider that asks for longer by Retry-After is not
-	// waited for: the caller learns the time instead.
+	// MaxWait bounds each wait. When a provider requests a longer wait with Retry-After,
+	// there is no retry, and the fault has the time.
 	MaxWait time.Duration
 }
 
-// DefaultRetry tries three times within a time that a person still waits.
+// DefaultRetry returns a policy of three calls, within a time that a user still waits.
 func DefaultRetry() RetryPolicy {
 	return RetryPolicy{Tries: 3, Base: 250 * time.Millisecond, MaxWait: 10 * time.Second}
 }
 
-// WithRetry repeats a call that failed for a passing reason before any text was
-// visible. Once the reader has seen a token nothing is repeated, because the second
-// attempt would tell another story.
+// WithRetry returns a model that repeats a call that has failed for a temporary reason before
+// any text was visible. After a reader has seen a token there is no retry, because the second
+// attempt would write another text.
 func WithRetry(m Model, policy RetryPolicy, c clock.Clock) Model {
 	return &retrying{Model: m, policy: policy, clock: c}
 }
@@ -67,21 +67,21 @@ func (r *retrying) Stream(ctx context.Context, req Request, emit func(Delta) err
 	}
 }
 
-// Next says, after a failed try, how long to wait before the next one, and whether there
-// should be one: not after the last, not for what a retry cannot mend, and not when the
-// provider asks for more patience than the policy has.
+// Next returns, after a failed attempt, how long to wait before the next one, and reports
+// whether there should be one. There is none after the last attempt, after a failure that a
+// retry cannot fix, and when the provider requests a wait longer than MaxWait.
 func (p RetryPolicy) Next(try int, err error) (time.Duration, bool) {
 	retryAfter := fault.From(err).RetryAfter()
 	if try >= p.Tries || !Retryable(err) || retryAfter > p.MaxWait {
 		return 0, false
 	}
 	backoff := min(p.Base<<(try-1), p.MaxWait)
-	// Jitter keeps the callers that failed together from coming back together.
+	// With jitter, callers that have failed at the same time do not retry at the same time.
 	backoff = backoff/2 + rand.N(backoff/2+1) //nolint:gosec // only spreads the attempts
 	return max(backoff, retryAfter), true
 }
 
-// Retryable says whether a failed call may succeed when it is repeated.
+// Retryable reports whether a failed call may succeed when it is repeated.
 func Retryable(err error) bool {
 	if errors.Is(err, ErrPermanent) {
 		return false

@@ -11,9 +11,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// WithTrace makes a span per call, named and filled by OpenTelemetry's semantic
-// conventions for generative AI. Prompts and answers are not recorded: they are the
-// users' own.
+// WithTrace returns a model that records a span for each call, according to OpenTelemetry's
+// semantic conventions for generative AI. Spans do not contain prompts and answers, because
+// these are private.
 func WithTrace(m Model, tracer trace.Tracer) Model { return &traced{Model: m, tracer: tracer} }
 
 type traced struct {

@@ -1,9 +1,9 @@
-// Package modelstub is an OpenAI-compatible model server for tests and load
-// programs, made to misbehave on request.
+// Package modelstub is an OpenAI-compatible model server for tests and load programs. It can
+// be told to fail.
 //
-// It speaks the wire format that real servers speak: Server-Sent Events with a
-// role delta first, content deltas, tool calls in fragments, a usage chunk when
-// the request asked for one, and [DONE]. A test scripts what comes back:
+// It uses the wire format of real servers: Server-Sent Events with a role delta first, content
+// deltas, tool calls in fragments, a usage chunk when the request has asked for one, and
+// [DONE]. A test writes a script of the replies:
 //
 //	stub := modelstub.New(modelstub.Options{})
 //	stub.Enqueue(
@@ -12,12 +12,12 @@
 //	)
 //	server := httptest.NewServer(stub)
 //
-// Replies are used in order; when the script is used up, Options.Default
-// answers. Every fault that a provider has been seen to commit is a field of
-// Reply: refusals with and without Retry-After, garbage bodies, an error event in
-// mid-stream, a connection reset, an end without a finish reason, tool calls
-// whose fragments interleave or repeat their type.
+// Replies are used in order. After the last one, Options.Default makes the replies. The fields
+// of Reply are the failures that real providers have shown: refusals with and without
+// Retry-After, garbage bodies, an error event within a stream, a connection reset, an end
+// without a finish reason, and tool calls whose fragments are interleaved or repeat their
+// type.
 //
-// Load programs read Server.Timings: the moment at which the server wrote its
-// own first token is the floor that a latency is compared with.
+// Load programs read Server.Timings. The time at which the server writes its first token is the
+// lower bound of a latency.
 package modelstub

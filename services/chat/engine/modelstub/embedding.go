@@ -36,8 +36,8 @@ func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// Vector is the embedding that the stub answers for a text: a unit vector drawn
-// from the text's hash, the same every time.
+// Vector returns the stub's embedding of a text: a unit vector from the text's hash, the same
+// every time.
 func Vector(text string, dimensions int) []float32 {
 	hash := fnv.New64a()
 	// Writing to a hash never fails.
@@ -46,7 +46,7 @@ func Vector(text string, dimensions int) []float32 {
 	vector := make([]float32, dimensions)
 	var norm float64
 	for i := range vector {
-		// xorshift64: enough randomness for a stub, with no shared state.
+		// xorshift64 is random enough for a stub and has no shared state.
 		state ^= state << 13
 		state ^= state >> 7
 		state ^= state << 17
@@ -61,8 +61,7 @@ func Vector(text string, dimensions int) []float32 {
 	return vector
 }
 
-// encode gives a vector the requested form: a list, or base64 of little-endian
-// float32s.
+// encode returns a vector in the requested form: a list, or base64 of little-endian float32s.
 func encode(vector []float32, format string) any {
 	if format != "base64" {
 		return vector

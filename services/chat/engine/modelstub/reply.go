@@ -4,54 +4,54 @@ import (
 	"time"
 )
 
-// ToolCall is a call that the model asks for.
+// ToolCall is a call of a tool that the model requests.
 type ToolCall struct {
 	ID        string
 	Name      string
 	Arguments string
 }
 
-// ToolStyle is the way in which a server cuts tool calls into deltas. All of them
-// occur in the wild.
+// ToolStyle is the way in which a server divides tool calls into deltas. Real servers use all
+// of them.
 type ToolStyle int
 
 const (
-	// Sequential sends each call to its end before the next begins, as OpenAI does.
+	// Sequential sends each call completely before the next one, as OpenAI does.
 	Sequential ToolStyle = iota
-	// Interleaved alternates between the calls; only the index tells them apart.
+	// Interleaved alternates between the calls, which differ by their index.
 	Interleaved
-	// RepeatedType repeats id and type on every fragment.
+	// RepeatedType repeats id and type in every fragment.
 	RepeatedType
 	// EmptyFirst sends a fragment with empty arguments between name and arguments.
 	EmptyFirst
-	// IndexZero gives every call the index 0; only the id tells them apart.
+	// IndexZero sends the index 0 for every call. The calls differ by their ids.
 	IndexZero
 )
 
-// Break is the way in which a stream ends before its time.
+// Break is the way in which a stream ends too early.
 type Break int
 
 const (
-	// NoBreak lets the stream end as it should.
+	// NoBreak completes the stream.
 	NoBreak Break = iota
 	// ErrorEvent sends an error as an event, then ends.
 	ErrorEvent
 	// Reset resets the connection.
 	Reset
-	// CleanEOF ends the response properly, with no finish reason and no [DONE].
+	// CleanEOF ends the response without an error, without a finish reason and without
+	// [DONE].
 	CleanEOF
 )
 
-// Reply scripts one answer of the server. The zero Reply is an empty answer that
-// ends with "stop".
+// Reply is one reply of the server. The zero Reply is an empty answer that ends with "stop".
 type Reply struct {
 	// Status other than 0 and 200 makes the reply a refusal, with Error as its body.
 	Status int
 	// RetryAfter is sent as a header with a refusal, in seconds, rounded up.
 	RetryAfter time.Duration
-	// Error is the refusal, or the error event.
+	// Error is the body of the refusal, or the error event.
 	Error Error
-	// RawBody is sent as it is instead of anything else, with Status.
+	// RawBody is sent unchanged, with Status, instead of anything else.
 	RawBody string
 
 	// Reasoning is streamed before the text, in the field ReasoningField
@@ -60,20 +60,21 @@ type Reply struct {
 	ReasoningField string
 	// Text is the answer, one element per delta.
 	Text []string
-	// ToolCalls follow the text, cut as ToolStyle says.
+	// ToolCalls follow the text. ToolStyle is the way in which they are divided.
 	ToolCalls []ToolCall
 	ToolStyle ToolStyle
-	// Finish is the finish reason; empty means "tool_calls" or "stop", as fits.
+	// Finish is the finish reason. The default is "tool_calls" or "stop".
 	Finish string
-	// Usage overrides the counted usage; NoUsage leaves it out.
+	// Usage replaces the counted usage; NoUsage leaves it out.
 	Usage   *Usage
 	NoUsage bool
 
-	// FirstDelay is waited before the first delta, TokenDelay before each other.
+	// FirstDelay is the wait before the first delta, TokenDelay that before each other
+	// delta.
 	FirstDelay time.Duration
 	TokenDelay time.Duration
-	// Hold, when set, is waited for after HoldAfter text deltas: a test lets the
-	// stream go on by closing it, without sleeping.
+	// Hold stops the stream after HoldAfter text deltas. The stream continues when a test
+	// closes Hold.
 	Hold      <-chan struct{}
 	HoldAfter int
 	// Break ends the stream after BreakAfter text deltas.
@@ -81,7 +82,7 @@ type Reply struct {
 	BreakAfter int
 }
 
-// Error is an error in OpenAI's shape.
+// Error is an error in OpenAI's format.
 type Error struct {
 	Message string `json:"message"`
 	Type    string `json:"type"`
@@ -107,8 +108,8 @@ func (r Reply) finish() string {
 	}
 }
 
-// usage counts a token per delta and one per four bytes of prompt: close enough
-// to real figures for a stub, and the same every time.
+// usage counts a token for each delta, and one for every four bytes of the prompt. That is
+// close to real values, and the same every time.
 func (r Reply) usage(req Request) Usage {
 	if r.Usage != nil {
 		return *r.Usage
@@ -124,8 +125,7 @@ func (r Reply) usage(req Request) Usage {
 	return Usage{PromptTokens: prompt, CompletionTokens: completion, TotalTokens: prompt + completion}
 }
 
-// errorBody is the body of a refusal, with what a real server would put there when
-// the script says nothing.
+// errorBody returns the error of a refusal, or a default when the script has none.
 func (r Reply) errorBody() Error {
 	if r.Error.Message != "" {
 		return r.Error

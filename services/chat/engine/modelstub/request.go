@@ -15,18 +15,18 @@ type Message struct {
 	ToolCalls  []ToolCall
 }
 
-// Request is a request as the server saw it.
+// Request is a request that the server has received.
 type Request struct {
 	Path   string
 	Header http.Header
-	// Body is the request as it came.
+	// Body is the unchanged body.
 	Body     []byte
 	Model    string
 	Stream   bool
 	Messages []Message
-	// Tools are the names of the tools on offer.
+	// Tools are the names of the tools that the model may call.
 	Tools []string
-	// Input holds the texts of an embeddings request.
+	// Input is the texts of an embeddings request.
 	Input []string
 
 	includeUsage   bool
@@ -34,7 +34,7 @@ type Request struct {
 	dimensions     int
 }
 
-// Timing says when the server took a request and when it wrote its first token.
+// Timing has the times of a stream and the number of its tokens.
 type Timing struct {
 	Received   time.Time
 	FirstToken time.Time
@@ -42,8 +42,8 @@ type Timing struct {
 	Tokens     int
 }
 
-// Offers says whether the request offers a tool.
-func (r Request) Offers(name string) bool {
+// HasTool reports whether the model may call a tool.
+func (r Request) HasTool(name string) bool {
 	for _, tool := range r.Tools {
 		if tool == name {
 			return true
@@ -52,7 +52,7 @@ func (r Request) Offers(name string) bool {
 	return false
 }
 
-// LastUser is the text of the last message of the user.
+// LastUser returns the text of the last message of the user.
 func (r Request) LastUser() string {
 	for i := len(r.Messages) - 1; i >= 0; i-- {
 		if r.Messages[i].Role == "user" {
@@ -62,8 +62,7 @@ func (r Request) LastUser() string {
 	return ""
 }
 
-// Field returns a top-level field of the body, and whether it was there: tests ask
-// it whether a parameter was sent at all.
+// Field returns a top-level field of the body, and reports whether the body has it.
 func (r Request) Field(name string) (json.RawMessage, bool) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(r.Body, &fields); err != nil {
@@ -80,7 +79,7 @@ func (r Request) last() Message {
 	return r.Messages[len(r.Messages)-1]
 }
 
-// wireRequest is what chat and embeddings requests have in their bodies.
+// wireRequest is the body of a chat or embeddings request.
 type wireRequest struct {
 	Model         string `json:"model"`
 	Stream        bool   `json:"stream"`
@@ -109,7 +108,7 @@ type wireRequest struct {
 	Dimensions     int             `json:"dimensions"`
 }
 
-// parseRequest reads what the stub needs of a body.
+// parseRequest parses the parts of a body that the stub uses.
 func parseRequest(r *http.Request, body []byte) (Request, error) {
 	var wire wireRequest
 	if err := json.Unmarshal(body, &wire); err != nil {
@@ -133,7 +132,7 @@ func parseRequest(r *http.Request, body []byte) (Request, error) {
 	return req, nil
 }
 
-// contentText flattens a message's content: a string, or a list of parts.
+// contentText returns the text of a message's content: a string, or a list of parts.
 func contentText(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
@@ -152,7 +151,7 @@ func contentText(raw json.RawMessage) string {
 	return b.String()
 }
 
-// inputTexts reads an embeddings input: one string, or a list of them.
+// inputTexts returns the texts of an embeddings input: one string, or a list of strings.
 func inputTexts(raw json.RawMessage) []string {
 	if len(raw) == 0 {
 		return nil

@@ -7,25 +7,25 @@ import (
 	"time"
 )
 
-// Responder makes a Reply for a request: what answers when the script is used up.
+// Responder returns the reply to a request after the end of the script.
 type Responder func(Request) Reply
 
-// Echo answers every request with the given number of tokens, at the given pace:
-// the words of the question, over and over. It calls no tools, so that a load
-// program measures one stream per run.
+// Echo returns a responder that repeats the words of the question, with the given number of
+// tokens and the given delay between tokens. It calls no tools, so that a load program measures
+// one stream for each run.
 func Echo(tokens int, delay time.Duration) Responder {
 	return func(req Request) Reply {
 		return Reply{Text: words(req.LastUser(), tokens), TokenDelay: delay}
 	}
 }
 
-// Grounded behaves as a model that uses its tools: it searches first where
-// knowledge_search is offered, then answers with the given number of tokens and
-// cites passage 1 when the search brought one.
+// Grounded returns a responder that behaves like a model with tools. It searches first when it
+// may call knowledge_search. Then it answers with the given number of tokens, and cites
+// passage 1 when the search has found one.
 func Grounded(tokens int, delay time.Duration) Responder {
 	return func(req Request) Reply {
 		last := req.last()
-		if last.Role == "user" && req.Offers("knowledge_search") {
+		if last.Role == "user" && req.HasTool("knowledge_search") {
 			arguments, err := json.Marshal(map[string]string{"query": req.LastUser()})
 			if err != nil {
 				return Reply{Status: 500, Error: Error{Message: err.Error()}}
@@ -40,7 +40,7 @@ func Grounded(tokens int, delay time.Duration) Responder {
 	}
 }
 
-// words makes n tokens of a text, each a word with its space before it.
+// words returns n tokens of a text. Each is a word with the space before it.
 func words(text string, n int) []string {
 	source := strings.Fields(text)
 	if len(source) == 0 {

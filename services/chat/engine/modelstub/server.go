@@ -11,35 +11,37 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 )
 
-// maxRequestBytes bounds what the stub reads of one request.
+// maxRequestBytes is how many bytes of one request the stub reads.
 const maxRequestBytes = 16 << 20
 
-// defaultKeep is how many requests and timings a server remembers by default: a
-// load program sends millions, and the stub must not grow with them.
+// defaultKeep is how many requests and timings a server keeps by default. A load program
+// sends millions of requests, and the memory of the stub must not grow with them.
 const defaultKeep = 1024
 
-// Options configures a Server. The zero value answers with Echo(16, 0).
+// Options configures a Server. The default responder is Echo(16, 0).
 type Options struct {
 	// Script is the first replies, in order.
 	Script []Reply
-	// Default answers when the script is used up; nil means Echo(16, 0).
+	// Default makes the replies after the script; nil means Echo(16, 0).
 	Default Responder
-	// APIKey, when set, is demanded as bearer token; another one gets 401.
+	// APIKey is the required bearer token. Requests without it receive 401. When it is
+	// empty, none is required.
 	APIKey string
-	// Models is what GET /v1/models lists; empty means "stub".
+	// Models is the list of GET /v1/models; empty means "stub".
 	Models []string
 	// Dimensions of the embeddings, 64 when zero.
 	Dimensions int
-	// ShuffleEmbeddings answers the vectors in reverse order, each with its index, as
-	// servers may.
+	// ShuffleEmbeddings returns vectors in reverse order, each with its index, as servers
+	// may do.
 	ShuffleEmbeddings bool
-	// Keep is how many requests and timings are remembered; 1024 when zero.
+	// Keep is how many requests and timings are kept; 1024 when zero.
 	Keep int
-	// Clock tells the time and paces the tokens; the system's when nil.
+	// Clock is used for times and delays; the system's clock when nil.
 	Clock clock.Clock
 }
 
-// Server is the stub. It is an http.Handler, safe for concurrent use.
+// Server is the stub. It is an http.Handler and safe for concurrent use: mu guards the fields
+// below it.
 type Server struct {
 	options Options
 	mux     *http.ServeMux
@@ -52,7 +54,7 @@ type Server struct {
 
 var _ http.Handler = (*Server)(nil)
 
-// New makes a server.
+// New returns a server.
 func New(options Options) *Server {
 	if options.Default == nil {
 		options.Default = Echo(16, 0)
@@ -92,14 +94,16 @@ func (s *Server) Enqueue(replies ...Reply) {
 	s.script = append(s.script, replies...)
 }
 
-// Requests returns the requests seen, oldest first, up to Options.Keep of them.
+// Requests returns the received requests, oldest first. It returns the newest when there are
+// more than Options.Keep.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Request(nil), s.requests...)
 }
 
-// Timings returns the timings of finished streams, oldest first, up to Options.Keep.
+// Timings returns the timings of finished streams, oldest first. It returns the newest when
+// there are more than Options.Keep.
 func (s *Server) Timings() []Timing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +144,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	s.timings = keepLast(append(s.timings, timing), s.options.Keep)
 }
 
-// read parses and records a request, or answers 400.
+// read parses and records a request. When it cannot, it writes the error and reports false.
 func (s *Server) read(w http.ResponseWriter, r *http.Request) (Request, bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
 	if err != nil {
@@ -170,7 +174,7 @@ func (s *Server) take() (Reply, bool) {
 	return reply, true
 }
 
-// refuse writes the reply when it is a refusal or a raw body.
+// refuse writes a reply that is a refusal or a raw body, and reports whether it did.
 func refuse(w http.ResponseWriter, reply Reply) bool {
 	status := reply.Status
 	if status == 0 {
@@ -182,7 +186,7 @@ func refuse(w http.ResponseWriter, reply Reply) bool {
 	}
 	if reply.RawBody != "" {
 		w.WriteHeader(status)
-		// A client that went away is the test's own doing.
+		// A client that has left is part of the test.
 		_, _ = io.WriteString(w, reply.RawBody)
 		return true
 	}
@@ -200,16 +204,17 @@ func writeError(w http.ResponseWriter, status int, e Error) {
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError) //nolint:forbidigo // it imitates a server that is not ours
+		http.Error(w, err.Error(), http.StatusInternalServerError) //nolint:forbidigo // it imitates a foreign server
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// A client that went away is the test's own doing.
+	// A client that has left is part of the test.
 	_, _ = w.Write(body)
 }
 
-// keepLast drops the oldest when there are twice too many, so that it rarely copies.
+// keepLast returns the newest items. It copies only when there are twice too many, so that it
+// rarely copies.
 func keepLast[T any](items []T, keep int) []T {
 	if len(items) < 2*keep {
 		return items

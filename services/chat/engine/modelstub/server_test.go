@@ -31,7 +31,7 @@ func post(t *testing.T, server *httptest.Server, path, body string) (int, string
 	return response.StatusCode, string(raw)
 }
 
-func TestServer(t *testing.T) {
+func TestServer_FollowsTheProtocol(t *testing.T) {
 	t.Parallel()
 	start := func(t *testing.T, options modelstub.Options) (*modelstub.Server, *httptest.Server) {
 		t.Helper()
@@ -41,7 +41,7 @@ func TestServer(t *testing.T) {
 		return stub, server
 	}
 
-	t.Run("streams role, text, usage and the end", func(t *testing.T) {
+	t.Run("a stream has role, text, usage and the end", func(t *testing.T) {
 		t.Parallel()
 		stub, server := start(t, modelstub.Options{Default: modelstub.Echo(3, 0)})
 		_, body := post(t, server, "/v1/chat/completions", `{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"one two"}]}`)
@@ -56,7 +56,7 @@ func TestServer(t *testing.T) {
 		}
 	})
 
-	t.Run("answers whole where no stream is wanted", func(t *testing.T) {
+	t.Run("an answer without a stream is complete", func(t *testing.T) {
 		t.Parallel()
 		_, server := start(t, modelstub.Options{})
 		_, body := post(t, server, "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]}`)
@@ -84,7 +84,7 @@ func TestServer(t *testing.T) {
 		}
 	})
 
-	t.Run("demands its key", func(t *testing.T) {
+	t.Run("a wrong key is refused", func(t *testing.T) {
 		t.Parallel()
 		_, server := start(t, modelstub.Options{APIKey: "secret"})
 		if status, _ := post(t, server, "/v1/chat/completions", `{}`); status != http.StatusUnauthorized {
@@ -92,7 +92,7 @@ func TestServer(t *testing.T) {
 		}
 	})
 
-	t.Run("embeds the same text the same way", func(t *testing.T) {
+	t.Run("the same text has the same embedding", func(t *testing.T) {
 		t.Parallel()
 		_, server := start(t, modelstub.Options{Dimensions: 4})
 		_, one := post(t, server, "/v1/embeddings", `{"model":"e","input":"a"}`)

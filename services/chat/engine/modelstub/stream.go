@@ -20,7 +20,7 @@ const fragmentRunes = 4
 type stream struct {
 	w      http.ResponseWriter
 	rc     *http.ResponseController
-	ctx    context.Context //nolint:containedctx // of the one request
+	ctx    context.Context //nolint:containedctx // the context of this one request
 	clock  clock.Clock
 	req    Request
 	reply  Reply
@@ -53,7 +53,7 @@ func (s *stream) run() {
 	s.write("data: [DONE]\n\n")
 }
 
-// text streams the answer and commits the reply's break when its time has come.
+// text streams the answer, and breaks the stream at the position in the reply.
 func (s *stream) text() {
 	for i, token := range s.reply.Text {
 		if s.breakAt(i) {
@@ -76,7 +76,8 @@ func (s *stream) text() {
 	s.breakAt(len(s.reply.Text))
 }
 
-// breakAt holds or breaks the stream when the script says so for this position.
+// breakAt holds or breaks the stream when the reply has this position for it. It reports
+// whether the stream is broken.
 func (s *stream) breakAt(position int) bool {
 	if s.reply.Hold != nil && position == s.reply.HoldAfter {
 		select {
@@ -108,15 +109,15 @@ func (s *stream) errorEvent() {
 	s.write("data: " + string(body) + "\n\n")
 }
 
-// reset closes the connection with RST, so that the client reads an error and not
-// an end.
+// reset closes the connection with RST, so that the client receives an error and not the end
+// of the response.
 func (s *stream) reset() {
 	conn, _, err := s.rc.Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		// Without it the client may take the end for a proper one.
+		// Without this the client may receive a normal end.
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()
@@ -131,8 +132,8 @@ func (s *stream) usage() {
 		`,"choices":[],"usage":` + string(body) + "}\n\n")
 }
 
-// delta writes one chunk. The envelope is assembled by hand: at 30,000 tokens a
-// second an encoder would be the slowest part of a load test.
+// delta writes one chunk. It does not use an encoder, which would be the slowest part of a
+// load test with 30,000 tokens per second.
 func (s *stream) delta(delta, finish string) {
 	reason := "null"
 	if finish != "" {
@@ -152,7 +153,7 @@ func (s *stream) write(text string) {
 	}
 }
 
-// wait pauses, and says whether the client is still there.
+// wait waits, and reports whether the client is still connected.
 func (s *stream) wait(d time.Duration) bool {
 	if d <= 0 {
 		return s.ctx.Err() == nil && !s.broken
@@ -167,7 +168,7 @@ func (s *stream) wait(d time.Duration) bool {
 	}
 }
 
-// whole answers a request that did not ask for a stream.
+// whole answers a request without a stream.
 func (s *Server) whole(w http.ResponseWriter, r *http.Request, req Request, reply Reply) {
 	calls := make([]map[string]any, 0, len(reply.ToolCalls))
 	for _, call := range reply.ToolCalls {
@@ -187,7 +188,7 @@ func (s *Server) whole(w http.ResponseWriter, r *http.Request, req Request, repl
 	})
 }
 
-// toolDeltas cuts calls into the deltas of a style.
+// toolDeltas divides calls into the deltas of a style.
 func toolDeltas(calls []ToolCall, style ToolStyle) []string {
 	perCall := make([][]string, len(calls))
 	for i, call := range calls {
@@ -245,7 +246,7 @@ func pieces(text string) []string {
 	return out
 }
 
-// quote encodes a string as JSON. Encoding a string cannot fail.
+// quote returns a string as JSON.
 func quote(text string) string {
 	encoded, err := json.Marshal(text)
 	if err != nil {

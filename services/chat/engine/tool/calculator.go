@@ -10,7 +10,7 @@ import (
 // CalculatorName is the name of the calculator.
 const CalculatorName = "calculator"
 
-// Calculator makes the tool for exact arithmetic.
+// Calculator returns the tool for exact arithmetic.
 func Calculator() Tool { return calculator{} }
 
 type calculator struct{}
@@ -45,7 +45,7 @@ func (calculator) Call(_ context.Context, _ Caller, arguments json.RawMessage) (
 	return Result{Data: data}, nil
 }
 
-// Calculation is what an expression comes to.
+// Calculation is the result of an expression.
 type Calculation struct {
 	Expression string `json:"expression"`
 	// Value is a decimal number.
@@ -58,7 +58,7 @@ const (
 	maxExpression = 500
 	maxNesting    = 100
 	maxExponent   = 10_000
-	// maxBits bounds every number on the way: about 1,200 digits.
+	// maxBits bounds every number of the calculation: about 1,200 digits.
 	maxBits = 4096
 	// maxDecimals is how many decimals an exact value may have before it is rounded.
 	maxDecimals = 30
@@ -87,7 +87,8 @@ func Calculate(expression string) (Calculation, error) {
 	return Calculation{Expression: expression, Value: text, Exact: exact}, nil
 }
 
-// format writes a number in decimal: exactly where that ends soon, else rounded.
+// format returns a number in decimal. It is exact when the number has few decimals, and
+// rounded otherwise.
 func format(value *big.Rat) (string, bool) {
 	if value.IsInt() {
 		return value.Num().String(), true
@@ -95,7 +96,8 @@ func format(value *big.Rat) (string, bool) {
 	if decimals, finite := value.FloatPrec(); finite && decimals <= maxDecimals {
 		return value.FloatString(decimals), true
 	}
-	// Digits before the point, or minus the zeros after it.
+	// The magnitude is the number of digits before the point, or minus the number of zeros
+	// after it.
 	magnitude := len(new(big.Int).Quo(value.Num(), value.Denom()).String())
 	if new(big.Rat).Abs(value).Cmp(big.NewRat(1, 1)) < 0 {
 		inverse := new(big.Rat).Inv(value)

@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// parser evaluates while it parses, by recursive descent:
+// parser evaluates an expression while it parses, by recursive descent:
 //
 //	expression = term { ("+" | "-") term }
 //	term       = unary { ("*" | "/" | "%" | "of") unary }
 //	unary      = { "+" | "-" } power
 //	power      = percent [ ("^" | "**") unary ]
-//	percent    = primary { "%" }          where no operand follows the sign
+//	percent    = primary { "%" }          if no operand follows the sign
 //	primary    = number | "(" expression ")"
 type parser struct {
 	text  string
@@ -26,7 +26,7 @@ func (p *parser) space() {
 	}
 }
 
-// accept takes the first of the given signs that comes next.
+// accept reads the first of the given signs that is next.
 func (p *parser) accept(signs ...string) (string, bool) {
 	p.space()
 	for _, sign := range signs {
@@ -151,7 +151,7 @@ func raise(base, exponent *big.Rat) (*big.Rat, error) {
 		base, n = new(big.Rat).Inv(base), -n
 	}
 	bits := int64(max(base.Num().BitLen(), base.Denom().BitLen()))
-	// One and zero stay small whatever the exponent.
+	// Powers of one and zero stay small with any exponent.
 	if bits > 1 && (bits-1)*n > maxBits {
 		return nil, tooLong()
 	}
@@ -160,7 +160,7 @@ func raise(base, exponent *big.Rat) (*big.Rat, error) {
 	return value, bounded(value)
 }
 
-// percent handles the sign after a number where it does not mean a remainder.
+// percent handles the percent sign after a number when it does not mean a remainder.
 func (p *parser) percent() (*big.Rat, error) {
 	value, err := p.primary()
 	for err == nil {
@@ -215,8 +215,8 @@ func (p *parser) number() (*big.Rat, error) {
 	return value, bounded(value)
 }
 
-// ungroup removes thousands separators, which must stand before groups of three digits:
-// "1,5" could mean two numbers, and is none.
+// ungroup removes thousands separators. They must be before groups of three digits: "1,5" is
+// ambiguous, and not accepted.
 func ungroup(literal string) (string, bool) {
 	whole, fraction, point := strings.Cut(literal, ".")
 	if strings.ContainsAny(fraction, ".,'_") || (whole == "" && fraction == "") {

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// Searcher finds passages in the collections of a caller, best first. It returns faults.
+// Searcher searches the documents of a caller.
 type Searcher interface {
+	// Search returns passages of the caller's collections, best first. It returns faults.
 	Search(ctx context.Context, caller Caller, query string, limit int) ([]Passage, error)
 }
 
@@ -16,12 +17,12 @@ type Searcher interface {
 const KnowledgeSearchName = "knowledge_search"
 
 const (
-	// maxPassages is how many passages one search brings: about 2,000 tokens.
+	// maxPassages is how many passages one search returns: about 2,000 tokens.
 	maxPassages = 8
 	maxQuery    = 1000
 )
 
-// KnowledgeSearch makes the tool that searches the caller's documents.
+// KnowledgeSearch returns the tool that searches the caller's documents.
 func KnowledgeSearch(searcher Searcher) Tool { return &knowledgeSearch{searcher: searcher} }
 
 type knowledgeSearch struct{ searcher Searcher }
@@ -62,7 +63,7 @@ func (k *knowledgeSearch) Call(ctx context.Context, caller Caller, arguments jso
 	return Result{Passages: passages}, nil
 }
 
-// Marker is how an answer cites a number: "[3]".
+// Marker returns the marker with which an answer cites a number: "[3]".
 func Marker(number int) string { return "[" + strconv.Itoa(number) + "]" }
 
 // Numbered is a passage with the number that cites it.
@@ -71,8 +72,8 @@ type Numbered struct {
 	Passage
 }
 
-// wirePassages is how passages are put to a model: as JSON, so that no text of theirs can
-// pretend to be anything around them.
+// wirePassages is the form in which a model receives passages. It is JSON, so that the text
+// of a passage cannot look like a part of the message around it.
 type wirePassages struct {
 	Note     string        `json:"note"`
 	Passages []wirePassage `json:"passages"`
@@ -90,7 +91,7 @@ const (
 	noneFound = "Nothing was found."
 )
 
-// RenderPassages writes passages for a model.
+// RenderPassages returns passages in the form for a model.
 func RenderPassages(passages []Numbered) (string, error) {
 	wire := wirePassages{Note: someFound, Passages: make([]wirePassage, 0, len(passages))}
 	if len(passages) == 0 {
@@ -99,7 +100,7 @@ func RenderPassages(passages []Numbered) (string, error) {
 	for _, p := range passages {
 		wire.Passages = append(wire.Passages, wirePassage{Number: p.Number, Marker: Marker(p.Number), Title: p.Title, Text: p.Text})
 	}
-	// A model reads "<" better than an escape.
+	// Models read "<" better than its escape sequence.
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
@@ -109,7 +110,8 @@ func RenderPassages(passages []Numbered) (string, error) {
 	return strings.TrimSpace(b.String()), nil
 }
 
-// ParsePassages reads what RenderPassages wrote: numbers, titles and texts.
+// ParsePassages returns the passages that RenderPassages has written, with their numbers,
+// titles and texts. It reports false when the content is something else.
 func ParsePassages(content string) ([]Numbered, bool) {
 	var wire wirePassages
 	if err := json.Unmarshal([]byte(content), &wire); err != nil || wire.Passages == nil {

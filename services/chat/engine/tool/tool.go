@@ -1,8 +1,8 @@
-// Package tool is what a model may call: the interface, and the tools that are built in.
+// Package tool has the tools that a model may call: their interface, and the built-in tools.
 //
-// A tool runs with the rights of the [Caller], which the engine passes beside the
-// arguments. The arguments are the model's, and the model has read documents that anyone
-// may have written: nothing in them can widen what the caller may see or do.
+// A tool has the rights of the [Caller], which the engine passes beside the arguments. The
+// model writes the arguments, and it has read documents that anyone may have written. So
+// nothing in the arguments may extend the rights of the caller.
 package tool
 
 import (
@@ -11,16 +11,16 @@ import (
 	"fmt"
 )
 
-// Caller is on whose behalf a tool runs.
+// Caller is the user for whom a tool runs.
 type Caller struct {
 	OrganizationID string
 	UserID         string
-	// CollectionIDs are the collections that the conversation is about; empty means
-	// every one that the caller may read.
+	// CollectionIDs are the collections to search. An empty list means all collections that
+	// the caller may read.
 	CollectionIDs []string
 }
 
-// Risk says what a tool may do.
+// Risk is the kind of effects that a tool may have.
 type Risk int
 
 const (
@@ -28,31 +28,31 @@ const (
 	RiskNone Risk = iota
 	// RiskRead reads what the caller may read.
 	RiskRead
-	// RiskWrite changes something, and waits for a person's approval.
+	// RiskWrite changes something, and needs a user's approval.
 	RiskWrite
 )
 
 // Tool is something that a model may call. It is safe for concurrent use.
 type Tool interface {
-	// Name is unique among an engine's tools, of letters, digits and "_".
+	// Name is unique among the tools of an engine. It contains letters, digits and "_".
 	Name() string
-	// Description tells the model when to call it.
+	// Description is the text from which the model learns when to call the tool.
 	Description() string
 	// Schema is the JSON Schema of the arguments.
 	Schema() json.RawMessage
-	// Risk says what it may do.
+	// Risk returns the kind of effects that the tool may have.
 	Risk() Risk
-	// Call runs it. A *Mistake goes back to the model, which may try again; any other
+	// Call runs the tool. A *Mistake is returned to the model, which may retry. Any other
 	// error ends the run.
 	Call(ctx context.Context, caller Caller, arguments json.RawMessage) (Result, error)
 }
 
-// Result is what a call brought.
+// Result is the result of a call.
 type Result struct {
-	// Data is the result as JSON: the model and the reader of the run get it.
+	// Data is the result as JSON, for the model and for the readers of the run.
 	Data json.RawMessage
-	// Passages, from a search, are numbered by the engine and can be cited. A search
-	// without any has an empty slice that is not nil.
+	// Passages are the results of a search. The engine numbers them, so that they can be
+	// cited. They are not nil for a search without results.
 	Passages []Passage
 }
 
@@ -60,18 +60,19 @@ type Result struct {
 type Passage struct {
 	DocumentID string
 	ChunkID    string
-	// Title is the document's.
+	// Title is the title of the document.
 	Title string
 	// Text is the document's extracted text from StartOffset to EndOffset, counted in
 	// code points.
 	Text        string
 	StartOffset int
 	EndOffset   int
-	// Score is the search's own; higher is better.
+	// Score is the score of the search; higher is better.
 	Score float64
 }
 
-// Mistake is an error of the model in its arguments, in words that help it.
+// Mistake is an error in the arguments of the model. Its message helps the model to correct
+// them.
 type Mistake struct{ Message string }
 
 // Error implements error.

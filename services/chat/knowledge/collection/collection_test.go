@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/collection"
 )
 
-func TestApply(t *testing.T) {
+func TestCollection_Apply_ChangesOnlyTheMask(t *testing.T) {
 	t.Parallel()
 	before := collection.Collection{DisplayName: "Manuals", Description: "old"}
 	for _, tc := range []struct {
@@ -18,9 +18,9 @@ func TestApply(t *testing.T) {
 		field             string
 		displayName, text string
 	}{
-		{"takes the mask alone", collection.Collection{DisplayName: "ignored", Description: "new"}, []string{"description"}, "", "Manuals", "new"},
+		{"takes only the fields of the mask", collection.Collection{DisplayName: "ignored", Description: "new"}, []string{"description"}, "", "Manuals", "new"},
 		{"clears a field of the mask", collection.Collection{}, []string{"description"}, "", "Manuals", ""},
-		{"refuses a field that is not the client's", collection.Collection{}, []string{"document_count"}, "updateMask", "", ""},
+		{"refuses a field that clients may not change", collection.Collection{}, []string{"document_count"}, "updateMask", "", ""},
 		{"refuses an empty name", collection.Collection{DisplayName: " "}, []string{"display_name"}, "collection.displayName", "", ""},
 		{"refuses NUL", collection.Collection{Description: "a\x00b"}, []string{"description"}, "collection.description", "", ""},
 	} {
@@ -40,7 +40,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-func TestCheckDelete(t *testing.T) {
+func TestCheckDelete_DocumentsNeedForce(t *testing.T) {
 	t.Parallel()
 	if err := collection.CheckDelete(1, false); !fault.Is(err, faultv1.Reason_REASON_NOT_EMPTY) {
 		t.Errorf("with a document: %v", err)

@@ -2,7 +2,6 @@ package collection
 
 import (
 	"context"
-	"errors"
 
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
@@ -13,41 +12,34 @@ import (
 // readPermission is what a caller needs to learn which collections exist.
 const readPermission = "knowledge.read"
 
-// Rights decides what a caller may do; *authz.Authorizer does.
+// Rights checks the permissions of callers; *authz.Authorizer implements it.
 type Rights interface {
-	// Require refuses a caller who may not use a permission.
+	// Require returns a fault when the caller does not have a permission.
 	Require(ctx context.Context, permission string) error
 }
 
-// Directory reports to other services which collections exist.
-type Directory struct {
-	knowledgev1.UnsafeCollectionDirectoryServiceServer
-
-	service *Service
-	rights  Rights
-}
-
-// NewDirectory returns a directory of the service's collections; both arguments
-// are required.
-func NewDirectory(service *Service, rights Rights) (*Directory, error) {
-	if service == nil || rights == nil {
-		return nil, errors.New("collection: every dependency is required")
-	}
-	return &Directory{service: service, rights: rights}, nil
-}
-
-// CheckCollections implements the RPC.
-func (d *Directory) CheckCollections(ctx context.Context, req *knowledgev1.CheckCollectionsRequest) (*knowledgev1.CheckCollectionsResponse, error) {
+// CheckCollections implements the RPC with which other services check collections on
+// behalf of a user.
+func (s *Service) CheckCollections(ctx context.Context, req *knowledgev1.CheckCollectionsRequest) (*knowledgev1.CheckCollectionsResponse, error) {
 	caller, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.rights.Require(ctx, readPermission); err != nil {
+	if err := s.deps.Rights.Require(ctx, readPermission); err != nil {
 		return nil, err
 	}
-	missing, err := d.service.Missing(ctx, postgres.Scope{OrganizationID: caller.OrganizationID}, id.Distinct(req.GetCollectionIds()))
+	missing, err := s.Missing(ctx, postgres.Scope{OrganizationID: caller.OrganizationID}, id.Distinct(req.GetCollectionIds()))
 	if err != nil {
 		return nil, err
 	}
 	return &knowledgev1.CheckCollectionsResponse{MissingCollectionIds: missing}, nil
+}
+
+// Missing returns those of the ids that name no collection of the scope's organization, in
+// their order.
+func (s *Service) Missing(ctx context.Context, scope postgres.Scope, ids []string) ([]string, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return s.store.missing(ctx, scope, ids)
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
@@ -34,8 +35,12 @@ func setup(t *testing.T) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rights, err := authz.New()
+	if err != nil {
+		t.Fatal(err)
+	}
 	service, err := collection.New(collection.Deps{
-		DB: database.Open(t, migrations.Role), Tokens: tokens, Trail: audit.NewTrail(clock.System()), Clock: clock.System(),
+		DB: database.Open(t, migrations.Role), Tokens: tokens, Trail: audit.NewTrail(clock.System()), Rights: rights, Clock: clock.System(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +48,7 @@ func setup(t *testing.T) fixture {
 	return fixture{service, database}
 }
 
-// member is a context of a user of an organization of its own.
+// member returns the context of a user in a new organization.
 func member(t *testing.T) context.Context {
 	t.Helper()
 	return identity.NewContext(t.Context(), &identity.Principal{UserID: id.New(), OrganizationID: id.New()})
@@ -65,7 +70,7 @@ func wantReason(t *testing.T, err error, want faultv1.Reason) {
 	}
 }
 
-func TestCreateAnswersWhatIsReadLater(t *testing.T) {
+func TestCreateCollection_ReturnsWhatIsReadLater(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t), member(t)
 	created := f.create(t, ctx, "Manuals")
@@ -81,7 +86,7 @@ func TestCreateAnswersWhatIsReadLater(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
 }
 
-func TestUpdateHoldsTheEtag(t *testing.T) {
+func TestUpdateCollection_EtagIsStale_IsRefused(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t), member(t)
 	c := f.create(t, ctx, "Manuals")
@@ -100,12 +105,12 @@ func TestUpdateHoldsTheEtag(t *testing.T) {
 	stale := metadata.NewIncomingContext(ctx, metadata.Pairs(rpcserver.MetadataIfMatch, `"`+c.GetEtag()+`"`))
 	_, err = update(stale, "Late", "")
 	wantReason(t, err, faultv1.Reason_REASON_ETAG_MISMATCH)
-	if _, err = update(ctx, "Whatever stands", ""); err != nil {
+	if _, err = update(ctx, "Without an etag", ""); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestListPages(t *testing.T) {
+func TestListCollections_Pages_HaveAllInOrder(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t), member(t)
 	for _, name := range []string{"a", "b", "c"} {
@@ -132,22 +137,22 @@ func TestListPages(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
 }
 
-// Another organization's collection must look exactly like an absent one.
-func TestS41OtherOrganizations(t *testing.T) {
+// A collection of another organization must look exactly like an absent one.
+func TestS41CollectionsOfOthersAreAbsent(t *testing.T) {
 	t.Parallel()
-	f, owner, stranger := setup(t), member(t), member(t)
+	f, owner, other := setup(t), member(t), member(t)
 	c := f.create(t, owner, "Manuals")
 	calls := map[string]func(id string) error{
 		"get": func(id string) error {
-			_, err := f.GetCollection(stranger, &knowledgev1.GetCollectionRequest{Id: id})
+			_, err := f.GetCollection(other, &knowledgev1.GetCollectionRequest{Id: id})
 			return err
 		},
 		"update": func(id string) error {
-			_, err := f.UpdateCollection(stranger, &knowledgev1.UpdateCollectionRequest{Collection: &knowledgev1.Collection{Id: id, DisplayName: "x"}})
+			_, err := f.UpdateCollection(other, &knowledgev1.UpdateCollectionRequest{Collection: &knowledgev1.Collection{Id: id, DisplayName: "x"}})
 			return err
 		},
 		"delete": func(id string) error {
-			_, err := f.DeleteCollection(stranger, &knowledgev1.DeleteCollectionRequest{Id: id, Force: true, Etag: "stale"})
+			_, err := f.DeleteCollection(other, &knowledgev1.DeleteCollectionRequest{Id: id, Force: true, Etag: "stale"})
 			return err
 		},
 	}
@@ -158,13 +163,13 @@ func TestS41OtherOrganizations(t *testing.T) {
 			t.Errorf("%s: foreign %v, absent %v", name, foreign, absent)
 		}
 	}
-	page, err := f.ListCollections(stranger, &knowledgev1.ListCollectionsRequest{})
+	page, err := f.ListCollections(other, &knowledgev1.ListCollectionsRequest{})
 	if err != nil || len(page.GetCollections()) != 0 {
 		t.Errorf("listed %v, %v", page, err)
 	}
 }
 
-func TestDeleteAsksForForce(t *testing.T) {
+func TestDeleteCollection_HasDocuments_NeedsForce(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t), member(t)
 	c := f.create(t, ctx, "Manuals")
@@ -184,7 +189,7 @@ func TestDeleteAsksForForce(t *testing.T) {
 	}
 	_, err = f.GetCollection(ctx, &knowledgev1.GetCollectionRequest{Id: c.GetId()})
 	wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
-	// Fails unless exactly these deeds were recorded, by dividing by zero.
+	// The query divides by zero unless exactly these actions were recorded.
 	f.database.AdminExec(t, `SELECT 1 / (array_agg(action ORDER BY id) =
 		ARRAY['knowledge.collection.created', 'knowledge.collection.deleted'])::int FROM audit.events WHERE organization_id = $1`, caller.OrganizationID)
 }

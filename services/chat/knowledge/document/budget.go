@@ -14,35 +14,36 @@ import (
 )
 
 const (
-	// maxUploads is how many uploads a process takes at once. Each is kept in a
+	// maxUploads is how many uploads a process receives at once. Each is written to a
 	// file, so this bounds the disk space: 1 GiB.
 	maxUploads = 32
-	// maxUploadsOfUser is how many of these one user has, so that nobody keeps the
-	// others out.
+	// maxUploadsOfUser is how many of these may belong to one user, so that no user
+	// blocks the others.
 	maxUploadsOfUser = 4
 	// uploadRetry is how long a refused client waits before it tries again.
 	uploadRetry = 2 * time.Second
 	// largeDocument is the size, in bytes, from which the memory of a document is
-	// returned to the operating system at once. The garbage collector would keep
-	// it for minutes.
+	// returned to the operating system at once. The garbage collector would keep it
+	// for minutes.
 	largeDocument = 4 << 20
-	// smallDocument is up to what size a document does not wait for large ones.
+	// smallDocument is the largest size, in bytes, of a document that does not wait for
+	// large ones.
 	smallDocument = 1 << 20
-	// smallAtOnce is how much of small documents is stored at once, in bytes.
+	// smallAtOnce is how many bytes of small documents are stored at once.
 	smallAtOnce = 4 << 20
-	// leastWeight is what the smallest document counts as: what surrounds it takes
-	// memory too.
+	// leastWeight is the number of bytes that the smallest document counts as, because
+	// its request uses memory too.
 	leastWeight = 64 << 10
-	// takeInWait is how long a document waits for memory to be stored.
-	takeInWait = 5 * time.Second
+	// storeWait is how long a document waits for memory before it is refused.
+	storeWait = 5 * time.Second
 )
 
-// Budget bounds what a process spends on documents at once: uploads that arrive,
-// memory of those that are stored, and memory of those that are indexed. The service
-// and the indexer of a process share one. It is safe for concurrent use.
+// Budget bounds what a process spends on documents at once: the number of uploads, the
+// memory of documents that are stored, and the memory of documents that are indexed. The
+// service and the indexer of a process share one budget. It is safe for concurrent use.
 //
-// Indexing takes minutes, so what is taken in does not wait for it. Nor do small
-// documents wait for large ones: a semaphore serves in order.
+// Storing has a semaphore of its own, because indexing takes minutes. Small documents have
+// one too, because a semaphore serves in order and they would wait for large documents.
 type Budget struct {
 	small, large, indexing *semaphore.Weighted
 
@@ -51,7 +52,7 @@ type Budget struct {
 	total   int
 }
 
-// NewBudget returns a budget that has room for the largest document.
+// NewBudget returns a budget with memory for the largest document.
 func NewBudget() *Budget {
 	return &Budget{
 		small:    semaphore.NewWeighted(smallAtOnce),
@@ -61,9 +62,8 @@ func NewBudget() *Budget {
 	}
 }
 
-// upload counts a new upload of a user; the caller must call leave at its end.
-// It returns OVERLOADED when the user or the process already has the most
-// uploads.
+// upload counts a new upload of a user. The caller must call leave at its end. upload
+// returns OVERLOADED when the user or the process already has as many uploads as allowed.
 func (b *Budget) upload(userID string) (leave func(), err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -71,7 +71,7 @@ func (b *Budget) upload(userID string) (leave func(), err error) {
 	case b.uploads[userID] >= maxUploadsOfUser:
 		return nil, fault.New(faultv1.Reason_REASON_OVERLOADED, "you already have %d uploads at once", maxUploadsOfUser).WithRetryAfter(uploadRetry)
 	case b.total >= maxUploads:
-		return nil, fault.New(faultv1.Reason_REASON_OVERLOADED, "the server already takes %d uploads at once", maxUploads).WithRetryAfter(uploadRetry)
+		return nil, fault.New(faultv1.Reason_REASON_OVERLOADED, "the server already receives %d uploads at once", maxUploads).WithRetryAfter(uploadRetry)
 	}
 	b.total++
 	b.uploads[userID]++
@@ -85,18 +85,18 @@ func (b *Budget) upload(userID string) (leave func(), err error) {
 	}, nil
 }
 
-// takeIn waits until there is memory to store a document of a size; leave gives it
-// back. It refuses after it has waited for a while.
-func (b *Budget) takeIn(ctx context.Context, size int, wait time.Duration) (leave func(), err error) {
+// store waits until there is memory to store a document of a size; leave releases the
+// memory. It returns OVERLOADED when it has waited for the duration wait.
+func (b *Budget) store(ctx context.Context, size int, wait time.Duration) (leave func(), err error) {
 	memory, weight := b.small, int64(max(size, leastWeight))
 	if size > smallDocument {
-		memory, weight = b.large, int64(min(size, pieceSize)) // it is stored piece by piece
+		memory, weight = b.large, int64(min(size, pieceSize)) // it is stored in pieces
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err := memory.Acquire(waiting, weight); err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err() //nolint:wrapcheck // fault.From knows it
+			return nil, ctx.Err() // fault.From converts it
 		}
 		return nil, fault.New(faultv1.Reason_REASON_OVERLOADED, "too many documents are stored at once").WithRetryAfter(uploadRetry)
 	}
@@ -108,38 +108,38 @@ func (b *Budget) takeIn(ctx context.Context, size int, wait time.Duration) (leav
 	}, nil
 }
 
-// held is memory of a document that is indexed.
-type held struct {
+// indexing is the memory of a document that is indexed.
+type indexing struct {
 	memory *semaphore.Weighted
 	weight int64
 	large  bool
 }
 
 // index waits until there is memory to read a document of a size.
-func (b *Budget) index(ctx context.Context, size int) (*held, error) {
-	// What surrounds a document takes memory too, so the smallest count as more.
+func (b *Budget) index(ctx context.Context, size int) (*indexing, error) {
+	// Small documents count as more than their size, because indexing uses memory too.
 	weight := int64(min(max(size, smallDocument), parse.DefaultLimits().Bytes))
 	if err := b.indexing.Acquire(ctx, weight); err != nil {
-		return nil, err //nolint:wrapcheck // the context's, which fault.From knows
+		return nil, err // the error of ctx, which fault.From converts
 	}
-	return &held{b.indexing, weight, size >= largeDocument}, nil
+	return &indexing{b.indexing, weight, size >= largeDocument}, nil
 }
 
-// keep gives back all but a size.
-func (h *held) keep(size int) {
-	if h.large {
+// shrink releases all memory but a size.
+func (m *indexing) shrink(size int) {
+	if m.large {
 		debug.FreeOSMemory()
 	}
-	if rest := int64(max(size, smallDocument)); rest < h.weight {
-		h.memory.Release(h.weight - rest)
-		h.weight = rest
+	if rest := int64(max(size, smallDocument)); rest < m.weight {
+		m.memory.Release(m.weight - rest)
+		m.weight = rest
 	}
 }
 
-// leave gives all of it back.
-func (h *held) leave() {
-	if h.large {
+// release releases all memory.
+func (m *indexing) release() {
+	if m.large {
 		debug.FreeOSMemory()
 	}
-	h.memory.Release(h.weight)
+	m.memory.Release(m.weight)
 }

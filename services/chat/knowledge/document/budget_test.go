@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
 )
 
-// S89: a user has four uploads at once, and all users have thirty-two. One more is
-// refused with the time to wait, and one that ends makes room.
+// S89: a user has four uploads at once, and all users together have thirty-two. One more
+// is refused with the time to wait. The end of an upload makes room for another.
 func TestS89UploadsAtOnceAreBounded(t *testing.T) {
 	t.Parallel()
 	b := NewBudget()
@@ -46,7 +46,7 @@ func TestS89UploadsAtOnceAreBounded(t *testing.T) {
 		leaves = append(leaves, leave)
 	}
 	if !refused(id.New()) {
-		t.Error("a process takes more uploads than it should")
+		t.Error("a process receives more uploads than it may")
 	}
 	leaves[0]()
 	if refused(one) {
@@ -60,8 +60,8 @@ func TestS89UploadsAtOnceAreBounded(t *testing.T) {
 	}
 }
 
-// S89: what is indexed at once is bounded. Others wait, and not longer than they want
-// to, until the memory is given back, be it a part of it.
+// S89: the memory of documents that are indexed at once is bounded. Other documents wait
+// until enough memory is released, or until their context ends.
 func TestS89LargeDocumentsWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestS89LargeDocumentsWaitForEachOther(t *testing.T) {
 			go func() {
 				second, err := b.index(ctx, size)
 				if err == nil {
-					second.leave()
+					second.release()
 				}
 				done <- err
 			}()
@@ -84,31 +84,31 @@ func TestS89LargeDocumentsWaitForEachOther(t *testing.T) {
 		}
 		brief, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		gone, second := wait(brief, 1), wait(t.Context(), 1)
-		if len(gone)+len(second) > 0 {
-			t.Error("two are indexed in the memory of one")
+		impatient, second := wait(brief, 1), wait(t.Context(), 1)
+		if len(impatient)+len(second) > 0 {
+			t.Error("two documents are indexed in the memory of one")
 		}
-		if err := <-gone; !fault.Is(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED) {
+		if err := <-impatient; !fault.Is(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED) {
 			t.Errorf("a caller whose context has ended: %v", err)
 		}
-		first.keep(8 << 20)
+		first.shrink(8 << 20)
 		if err := <-second; err != nil {
 			t.Error(err)
 		}
 		large := wait(t.Context(), parse.DefaultLimits().Bytes)
 		if len(large) > 0 {
-			t.Error("all of the memory is given, and a part of it is held")
+			t.Error("all of the memory is granted while a part of it is used")
 		}
-		first.leave()
+		first.release()
 		if err := <-large; err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// S89: the documents that are stored at once are bounded. A request that waits too long is
-// refused with a time to retry.
-func TestS89DocumentsAreStoredAPieceAtATime(t *testing.T) {
+// S89: the memory of documents that are stored at once is bounded. A request that has
+// waited too long is refused with a time to retry.
+func TestS89DocumentsStoredAtOnceAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, size := range map[string]int{"large": parse.DefaultLimits().Bytes, "small": smallDocument} {
 		t.Run(name, func(t *testing.T) {
@@ -119,9 +119,9 @@ func TestS89DocumentsAreStoredAPieceAtATime(t *testing.T) {
 				var err error
 				for len(leaves) < cap(leaves) {
 					begun := time.Now()
-					leave, refusal := b.takeIn(t.Context(), size, takeInWait)
+					leave, refusal := b.store(t.Context(), size, storeWait)
 					if err = refusal; err != nil {
-						if waited := time.Since(begun); waited != takeInWait {
+						if waited := time.Since(begun); waited != storeWait {
 							t.Errorf("waited for %v", waited)
 						}
 						break
@@ -131,16 +131,16 @@ func TestS89DocumentsAreStoredAPieceAtATime(t *testing.T) {
 				if f := fault.From(err); f.Reason() != faultv1.Reason_REASON_OVERLOADED || f.RetryAfter() <= 0 {
 					t.Errorf("%v after %d", err, len(leaves))
 				}
-				if held := len(leaves) * min(size, pieceSize); held > pieceSize {
-					t.Errorf("%d bytes are stored at once", held)
+				if stored := len(leaves) * min(size, pieceSize); stored > pieceSize {
+					t.Errorf("%d bytes are stored at once", stored)
 				}
-				gone, cancel := context.WithCancel(t.Context())
+				ended, cancel := context.WithCancel(t.Context())
 				cancel()
-				if _, err := b.takeIn(gone, size, takeInWait); !fault.Is(err, faultv1.Reason_REASON_CANCELLED) {
+				if _, err := b.store(ended, size, storeWait); !fault.Is(err, faultv1.Reason_REASON_CANCELLED) {
 					t.Errorf("a caller whose context has ended: %v", err)
 				}
 				leaves[0]()
-				if _, err := b.takeIn(t.Context(), size, takeInWait); err != nil {
+				if _, err := b.store(t.Context(), size, storeWait); err != nil {
 					t.Errorf("after one has ended: %v", err)
 				}
 			})
@@ -157,14 +157,14 @@ func TestS89SmallDocumentsDoNotWaitForLargeOnes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer indexed.leave()
-		stored, err := b.takeIn(t.Context(), parse.DefaultLimits().Bytes, takeInWait)
+		defer indexed.release()
+		stored, err := b.store(t.Context(), parse.DefaultLimits().Bytes, storeWait)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer stored()
 		begun := time.Now()
-		leave, err := b.takeIn(t.Context(), 1<<10, takeInWait)
+		leave, err := b.store(t.Context(), 1<<10, storeWait)
 		if err != nil || time.Since(begun) > 0 {
 			t.Fatalf("%v after %v", err, time.Since(begun))
 		}
@@ -172,8 +172,8 @@ func TestS89SmallDocumentsDoNotWaitForLargeOnes(t *testing.T) {
 	})
 }
 
-// S89: what is spooled has no name on the disk.
-func TestS89SpoolsLeaveNothing(t *testing.T) {
+// S89: a spooled upload has no name on the disk.
+func TestS89SpoolsLeaveNoFile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir() + "/uploads"
 	spool, err := newSpool(folder)

@@ -24,10 +24,3 @@ func encode(d Document) *knowledgev1.Document {
 	}
 	return out
 }
-
-func reply(d Document, err error) (*knowledgev1.Document, error) {
-	if err != nil {
-		return nil, err
-	}
-	return encode(d), nil
-}

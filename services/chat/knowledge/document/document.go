@@ -1,21 +1,20 @@
-// Package document is the room of documents: what answers are drawn from.
+// Package document is the room of documents, the texts that answers are based on.
 //
-// A document is taken in by [Service]: its bytes, its row and the job that
-// indexes it are stored in one transaction, so no document waits for a job that
-// was lost. [Indexer] does that job: it parses the bytes to text, splits the
-// text, embeds the passages batch by batch with progress that a client sees, and
-// stores text and passages in one transaction that makes the document READY. A
-// document is searchable as a whole or not at all.
+// [Service] stores a document: its bytes, its row and the job that indexes it, in one
+// transaction, so that no document waits for a lost job. [Indexer] executes the job. It
+// converts the bytes to text, splits the text into chunks, and embeds the chunks in batches;
+// clients see the progress. Then it stores the text and the chunks in one transaction, which
+// makes the document READY. So a search finds all chunks of a document or none.
 //
 //	PENDING → PROCESSING → READY
 //	              ↓
 //	            FAILED     with a reason and a sentence for a person
 //
-// A document that cannot be read fails at once: trying again would not change
-// it. Anything else is tried again, and fails as DOCUMENT_INDEXING_FAILED when
-// the attempts are used up. Indexing may run twice for one document, at the same
-// time even, and leaves it as if it had run once; of a document that was deleted
-// meanwhile, nothing remains.
+// A document that cannot be read fails at once, because a retry would not change it. Other
+// failures are retried. When no attempt is left, the document fails as
+// DOCUMENT_INDEXING_FAILED. Two jobs may index the same document, even at the same time,
+// with the result of one. Nothing remains of a document that is deleted while it is
+// indexed.
 package document
 
 import (
@@ -30,10 +29,10 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
 )
 
-// State says how far the indexing of a document is.
+// State is the state of a document's indexing.
 type State string
 
-// The states, spelled as in the contract.
+// The states have their names in the contract.
 const (
 	Pending    State = "PENDING"
 	Processing State = "PROCESSING"
@@ -41,7 +40,7 @@ const (
 	Failed     State = "FAILED"
 )
 
-// Document is a text that answers are drawn from.
+// Document is a text that answers are based on.
 type Document struct {
 	OrganizationID string
 	ID             string
@@ -61,18 +60,18 @@ type Document struct {
 // Etag changes with each update.
 func (d Document) Etag() string { return strconv.FormatInt(d.Revision, 36) }
 
-// Validate checks what the contract cannot say. The field names the title in the
-// request at hand.
+// Validate checks what the contract cannot. field is the name of the title's field in the
+// request.
 func (d Document) Validate(field string) error {
 	if strings.TrimSpace(d.Title) == "" {
 		return fault.Invalid(field, "must not be empty")
 	}
 	// Postgres cannot store the character in text.
 	if strings.ContainsRune(d.Title, 0) {
-		return fault.Invalid(field, "must not hold the character NUL")
+		return fault.Invalid(field, "must not contain the character NUL")
 	}
 	if strings.ContainsRune(d.ContentType, 0) {
-		return fault.Invalid("contentType", "must not hold the character NUL")
+		return fault.Invalid("contentType", "must not contain the character NUL")
 	}
 	return nil
 }
@@ -89,10 +88,10 @@ func sizeFault(limit int) error {
 	return fault.New(faultv1.Reason_REASON_DOCUMENT_TOO_LARGE, "the document is larger than %d MiB", limit>>20)
 }
 
-// ContentType is the media type of a file by its name. A name without an
-// ending is taken for text, which parsing will contradict where it is not.
+// ContentType returns the media type of a file by its name. A file without an extension
+// counts as text; parsing fails when it is not.
 func ContentType(fileName string) string {
-	switch ending := strings.ToLower(path.Ext(fileName)); ending {
+	switch extension := strings.ToLower(path.Ext(fileName)); extension {
 	case "", ".", ".txt", ".text", ".log":
 		return parse.TypeText
 	case ".md", ".markdown":
@@ -100,15 +99,15 @@ func ContentType(fileName string) string {
 	case ".html", ".htm":
 		return parse.TypeHTML
 	default:
-		if byEnding := mime.TypeByExtension(ending); byEnding != "" {
-			return byEnding
+		if known := mime.TypeByExtension(extension); known != "" {
+			return known
 		}
 		return "application/octet-stream"
 	}
 }
 
-// TitleOf is the title of an uploaded file: the one given, else the file's name
-// without folders, whichever system's.
+// TitleOf returns the title of an uploaded file: the given title, or else the file's name
+// without folders. Folders may be those of any operating system.
 func TitleOf(title, fileName string) string {
 	if strings.TrimSpace(title) != "" {
 		return title
@@ -116,8 +115,8 @@ func TitleOf(title, fileName string) string {
 	return fileName[strings.LastIndexAny(fileName, `/\`)+1:]
 }
 
-// unreadable tells whether a fault says that the document itself cannot be
-// read, whatever is tried.
+// unreadable reports whether a fault is about the document itself, so that a retry would
+// fail too.
 func unreadable(f *fault.Fault) bool {
 	switch f.Reason() {
 	case faultv1.Reason_REASON_DOCUMENT_EMPTY, faultv1.Reason_REASON_DOCUMENT_BINARY,

@@ -8,8 +8,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/document"
 )
 
-// S61: the type that a client claims is checked.
-func TestContentType(t *testing.T) {
+// S61: the type that a client states is checked.
+func TestContentType_FollowsTheFileName(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"README":          "text/plain",
@@ -25,7 +25,7 @@ func TestContentType(t *testing.T) {
 	}
 }
 
-func TestTitleOf(t *testing.T) {
+func TestTitleOf_NoTitle_IsTheFileName(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ title, file, want string }{
 		{"Guide", "g.md", "Guide"},
@@ -39,7 +39,7 @@ func TestTitleOf(t *testing.T) {
 	}
 }
 
-func TestValidate(t *testing.T) {
+func TestDocument_Validate_NamesTheField(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		document document.Document
@@ -55,7 +55,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestCheckSize(t *testing.T) {
+func TestCheckSize_OneByteTooMany_IsRefused(t *testing.T) {
 	t.Parallel()
 	if err := document.CheckSize(32 << 20); err != nil {
 		t.Error(err)

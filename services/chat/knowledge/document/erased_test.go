@@ -5,20 +5,25 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	gone "github.com/gatehouse/gatehouse/platform/erasure"
+	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/authz"
+	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/erasure"
+	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/postgres"
-	"github.com/gatehouse/gatehouse/services/chat/erasure"
+	"github.com/gatehouse/gatehouse/platform/room"
+	"github.com/gatehouse/gatehouse/services/chat/knowledge/collection"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 )
 
-// A job whose organization is gone ends, and leaves nothing behind.
-func TestS78AJobOfARemovedOrganizationDoesNothing(t *testing.T) {
+// S78: a job whose organization is erased ends, and stores nothing.
+func TestS78JobOfAnErasedOrganizationStoresNothing(t *testing.T) {
 	t.Parallel()
 	f := setup(t, embed.NewHash(), 3)
 	ctx, other := member(t), member(t)
 	f.create(t, ctx, f.collection(t, ctx), "text/plain", "It lasts three years.")
 	kept := f.create(t, other, f.collection(t, other), "text/plain", "It lasts four years.")
-	if err := erasure.NewStore(f.db).Erase(t.Context(), gone.Erasure{OrganizationID: organization(ctx)}); err != nil {
+	if err := f.rooms(t).Erase(f.db)(t.Context(), erasure.Erasure{OrganizationID: organization(ctx)}); err != nil {
 		t.Fatal(err)
 	}
 	f.start(t)
@@ -38,8 +43,28 @@ func TestS78AJobOfARemovedOrganizationDoesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n != want {
-				t.Errorf("%s holds %d rows, want %d", table, n, want)
+				t.Errorf("%s has %d rows, want %d", table, n, want)
 			}
 		}
 	}
+}
+
+// rooms returns the rooms of documents and collections.
+func (f fixture) rooms(t *testing.T) room.List {
+	t.Helper()
+	tokens, err := paging.NewTokens(f.database.SecretKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rights, err := authz.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	collections, err := collection.New(collection.Deps{
+		DB: f.db, Tokens: tokens, Trail: audit.NewTrail(clock.System()), Rights: rights, Clock: clock.System(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return room.List{collections, f.Service}
 }

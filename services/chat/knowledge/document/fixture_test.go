@@ -22,7 +22,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 )
 
-// fixture is the room with a real queue, which works once it is started.
+// fixture is the room with a real queue. The queue works after start was called.
 type fixture struct {
 	*document.Service
 	database *pgtest.Database
@@ -63,7 +63,7 @@ func setup(t *testing.T, embedder embed.Embedder, attempts int) fixture {
 	return fixture{service, database, db, client}
 }
 
-// start begins to work the queue, until the test ends.
+// start starts the queue, until the test ends.
 func (f fixture) start(t *testing.T) {
 	t.Helper()
 	if err := f.jobs.Start(t.Context()); err != nil {
@@ -78,7 +78,7 @@ func (f fixture) start(t *testing.T) {
 	})
 }
 
-// member is a context of a user of an organization of its own.
+// member returns the context of a user in a new organization.
 func member(t *testing.T) context.Context {
 	t.Helper()
 	return identity.NewContext(t.Context(), &identity.Principal{UserID: id.New(), OrganizationID: id.New()})
@@ -134,7 +134,7 @@ func eventually(t *testing.T, condition func() bool) {
 	defer cancel()
 	for !condition() {
 		if err := clock.Sleep(deadline, clock.System(), 10*time.Millisecond); err != nil {
-			t.Fatalf("waited in vain: %v", err)
+			t.Fatalf("the condition was not met in time: %v", err)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/jobs"
 	"github.com/gatehouse/gatehouse/platform/postgres"
@@ -19,13 +20,14 @@ import (
 )
 
 const (
-	// indexTimeout bounds one run: the largest document by a slow embedder.
+	// indexTimeout bounds one attempt: the largest document with a slow embedder.
 	indexTimeout = 10 * time.Minute
-	// failTimeout bounds the note that a run failed, which outlives the run.
+	// failTimeout bounds the write of a failure, for which the attempt may have no time
+	// left.
 	failTimeout = 10 * time.Second
-	// embedBatch is how many passages are embedded between two steps of progress.
+	// embedBatch is how many chunks are embedded between two updates of the progress.
 	embedBatch = 64
-	// parsed is the progress once the text is split; the rest is embedding.
+	// parsed is the progress after the text is split. The rest is embedding.
 	parsed = 0.1
 )
 
@@ -38,44 +40,39 @@ type Index struct {
 // Kind implements jobs.Args.
 func (Index) Kind() string { return "index_document" }
 
-// IndexerDeps is what indexing needs; all but the last two.
+// IndexerDeps is what indexing needs.
 type IndexerDeps struct {
 	DB       *postgres.DB
 	Embedder embed.Embedder
 	Clock    clock.Clock
-	// Budget bounds the memory of documents; nil means a budget of its own.
-	Budget *Budget
-	// Spool is the folder for documents that are being read; empty means the
-	// system's temporary folder.
-	Spool string
+	// Budget bounds the memory of documents. The default is a new budget.
+	Budget *Budget `deps:"optional"`
+	// Spool is the folder for documents while they are read. The default is the system's
+	// temporary folder.
+	Spool string `deps:"optional"`
 }
 
-// Indexer makes documents searchable.
+// Indexer executes the jobs of documents. It is safe for concurrent use.
 type Indexer struct {
-	store    *indexStore
-	embedder embed.Embedder
-	clock    clock.Clock
-	budget   *Budget
-	spool    string
+	deps  IndexerDeps
+	store *indexStore
 }
 
-// NewIndexer returns an indexer. It refuses an embedder whose vectors the schema
-// cannot store.
-func NewIndexer(deps IndexerDeps) (*Indexer, error) {
-	if deps.DB == nil || deps.Embedder == nil || deps.Clock == nil {
-		return nil, errors.New("document: every dependency of the indexer is required")
+// NewIndexer returns an indexer. It refuses an embedder whose vectors the schema cannot
+// store.
+func NewIndexer(d IndexerDeps) (*Indexer, error) {
+	if err := deps.Check("document", d); err != nil {
+		return nil, err
 	}
-	if n := deps.Embedder.Dimensions(); n != migrations.Dimensions {
+	if n := d.Embedder.Dimensions(); n != migrations.Dimensions {
 		return nil, fmt.Errorf("document: embedder %s has %d dimensions, the schema stores %d",
-			deps.Embedder.Version(), n, migrations.Dimensions)
+			d.Embedder.Version(), n, migrations.Dimensions)
 	}
-	return &Indexer{
-		store: &indexStore{db: deps.DB}, embedder: deps.Embedder, clock: deps.Clock,
-		budget: cmp.Or(deps.Budget, NewBudget()), spool: deps.Spool,
-	}, nil
+	d.Budget = cmp.Or(d.Budget, NewBudget())
+	return &Indexer{deps: d, store: &indexStore{db: d.DB}}, nil
 }
 
-// Register makes the workers do the jobs.
+// Register adds the jobs of documents to the workers.
 func (x *Indexer) Register(workers *jobs.Workers) error {
 	return errors.Join(
 		jobs.Handle(workers, x.work, jobs.WorkOptions{Timeout: indexTimeout}),
@@ -83,8 +80,8 @@ func (x *Indexer) Register(workers *jobs.Workers) error {
 	)
 }
 
-// work indexes, and leaves what became of it with the document. A document that
-// cannot be read is no failed job: the answer is the document's.
+// work indexes a document and stores the result in its row. The job of a document that
+// cannot be read succeeds: the document fails.
 func (x *Indexer) work(ctx context.Context, scope postgres.Scope, job jobs.Job[Index]) error {
 	err := x.index(ctx, scope, job.Args.DocumentID)
 	if err == nil {
@@ -94,8 +91,8 @@ func (x *Indexer) work(ctx context.Context, scope postgres.Scope, job jobs.Job[I
 	if unreadable(f) {
 		return x.fail(ctx, scope, job.Args.DocumentID, f)
 	}
-	// Under this reason the queue tries again, whatever the cause: it would give
-	// up at once on some, and leave the document PROCESSING for ever.
+	// The queue retries jobs that fail with this reason. With the reasons of some causes it
+	// would give up at once and leave the document PROCESSING forever.
 	f = indexingFailed(err).WithRetryAfter(f.RetryAfter())
 	if job.LastAttempt() {
 		return errors.Join(f, x.fail(ctx, scope, job.Args.DocumentID, f))
@@ -103,41 +100,41 @@ func (x *Indexer) work(ctx context.Context, scope postgres.Scope, job jobs.Job[I
 	return f
 }
 
-// fail tells the document's owner. It must be written also when the run's own
-// time is over, as no other run would.
+// fail stores a failure in the document's row. It does so even when the attempt has no time
+// left, because there may be no other attempt.
 func (x *Indexer) fail(ctx context.Context, scope postgres.Scope, documentID string, f *fault.Fault) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failTimeout)
 	defer cancel()
-	return x.store.fail(ctx, scope, documentID, f.Name(), f.Detail(), x.clock.Now())
+	return x.store.fail(ctx, scope, documentID, f.Name(), f.Detail(), x.deps.Clock.Now())
 }
 
 func (x *Indexer) index(ctx context.Context, scope postgres.Scope, documentID string) error {
-	d, ok, err := x.store.begin(ctx, scope, documentID, x.clock.Now())
+	d, ok, err := x.store.begin(ctx, scope, documentID, x.deps.Clock.Now())
 	if err != nil || !ok {
 		return err
 	}
-	memory, err := x.budget.index(ctx, int(d.SizeBytes))
+	memory, err := x.deps.Budget.index(ctx, int(d.SizeBytes))
 	if err != nil {
 		return err
 	}
-	defer memory.leave()
+	defer memory.release()
 	doc, ok, err := x.read(ctx, d)
 	if err != nil || !ok {
 		return err
 	}
-	passages := passagesOf(d.Title, doc)
-	// Embedding takes by far the longest, and holds no more than this.
-	memory.keep(sizeOf(doc, passages))
-	if ok, err := x.embed(ctx, d, passages); err != nil || !ok {
+	chunks := chunksOf(d.Title, doc)
+	// Embedding takes by far the longest, and uses no more than this.
+	memory.shrink(sizeOf(doc, chunks))
+	if ok, err := x.embed(ctx, d, chunks); err != nil || !ok {
 		return err
 	}
-	return x.store.finish(ctx, d, doc.Text, x.embedder.Version(), passages, x.clock.Now())
+	return x.store.finish(ctx, d, doc.Text, x.deps.Embedder.Version(), chunks, x.deps.Clock.Now())
 }
 
 // read returns the text of a document. It reports false when the document was
 // deleted in the meantime.
 func (x *Indexer) read(ctx context.Context, d Document) (parse.Document, bool, error) {
-	spool, err := newSpool(x.spool)
+	spool, err := newSpool(x.deps.Spool)
 	if err != nil {
 		return parse.Document{}, false, err
 	}
@@ -149,11 +146,11 @@ func (x *Indexer) read(ctx context.Context, d Document) (parse.Document, bool, e
 	return doc, err == nil, err
 }
 
-func passagesOf(title string, doc parse.Document) []passage {
-	chunks := split.Split(doc.Text, split.Options{Markdown: doc.Markdown})
-	out := make([]passage, len(chunks))
-	for i, c := range chunks {
-		out[i] = passage{
+func chunksOf(title string, doc parse.Document) []chunk {
+	parts := split.Split(doc.Text, split.Options{Markdown: doc.Markdown})
+	out := make([]chunk, len(parts))
+	for i, c := range parts {
+		out[i] = chunk{
 			text:     c.Text,
 			headings: strings.Join(append([]string{title}, c.Headings...), "\n"),
 			start:    c.StartOffset,
@@ -163,34 +160,34 @@ func passagesOf(title string, doc parse.Document) []passage {
 	return out
 }
 
-// sizeOf is how much memory a text takes with its passages and their vectors, in bytes.
-func sizeOf(doc parse.Document, passages []passage) int {
+// sizeOf returns the memory of a text with its chunks and their vectors, in bytes.
+func sizeOf(doc parse.Document, chunks []chunk) int {
 	size := len(doc.Text)
-	for _, p := range passages {
-		size += len(p.headings) + migrations.Dimensions*4 // the text is the document's
+	for _, c := range chunks {
+		size += len(c.headings) + migrations.Dimensions*4 // the chunk shares the text of the document
 	}
 	return size
 }
 
-// embed gives each passage its vector, batch by batch, and stops early, with
-// false, when the document is not waiting anymore.
-func (x *Indexer) embed(ctx context.Context, d Document, passages []passage) (bool, error) {
-	for first := 0; first < len(passages); first += embedBatch {
-		done := parsed + (1-parsed)*float64(first)/float64(len(passages))
-		if ok, err := x.store.progress(ctx, d, done, x.clock.Now()); err != nil || !ok {
+// embed sets the vector of each chunk, batch by batch. It stops and reports false when the
+// document no longer has to be indexed.
+func (x *Indexer) embed(ctx context.Context, d Document, chunks []chunk) (bool, error) {
+	for first := 0; first < len(chunks); first += embedBatch {
+		done := parsed + (1-parsed)*float64(first)/float64(len(chunks))
+		if ok, err := x.store.progress(ctx, d, done, x.deps.Clock.Now()); err != nil || !ok {
 			return false, err
 		}
-		batch := passages[first:min(first+embedBatch, len(passages))]
+		batch := chunks[first:min(first+embedBatch, len(chunks))]
 		texts := make([]string, len(batch))
-		for i, p := range batch {
-			texts[i] = p.headings + "\n" + p.text
+		for i, c := range batch {
+			texts[i] = c.headings + "\n" + c.text
 		}
-		vectors, err := x.embedder.Embed(ctx, texts)
+		vectors, err := x.deps.Embedder.Embed(ctx, texts)
 		if err != nil {
 			return false, err
 		}
 		if len(vectors) != len(batch) {
-			return false, fmt.Errorf("embedder %s: %d vectors for %d texts", x.embedder.Version(), len(vectors), len(batch))
+			return false, fmt.Errorf("embedder %s: %d vectors for %d texts", x.deps.Embedder.Version(), len(vectors), len(batch))
 		}
 		for i := range batch {
 			batch[i].vector = vectors[i]

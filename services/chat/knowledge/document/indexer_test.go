@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 )
 
-// gate is an embedder that waits to be let on, or fails.
+// gate is an embedder that waits until the test lets it continue, or fails.
 type gate struct {
 	*embed.Hash
 	entered chan struct{}
@@ -45,10 +45,10 @@ func newGate() *gate {
 	return &gate{Hash: embed.NewHash(), entered: make(chan struct{}), open: make(chan struct{})}
 }
 
-// long is a Markdown text of more passages than are embedded at once.
+// long returns a Markdown text with more chunks than are embedded at once.
 func long() string { return strings.Repeat("## Section\n\nA sentence about pumps.\n\n", 100) }
 
-func (f fixture) passages(t *testing.T, ctx context.Context, documentID string) int {
+func (f fixture) chunks(t *testing.T, ctx context.Context, documentID string) int {
 	t.Helper()
 	n, err := postgres.QueryOne(ctx, f.db, postgres.Scope{OrganizationID: organization(ctx)}, pgx.RowTo[int],
 		"SELECT count(*)::int FROM chunks WHERE document_id = $1", documentID)
@@ -58,7 +58,7 @@ func (f fixture) passages(t *testing.T, ctx context.Context, documentID string) 
 	return n
 }
 
-// jobsDone tells whether all jobs have ended in a state.
+// jobsDone reports whether a number of jobs have ended in a state.
 func (f fixture) jobsDone(t *testing.T, count int, state string) bool {
 	t.Helper()
 	n, err := postgres.QueryOne(t.Context(), f.db, postgres.Scope{}, pgx.RowTo[int],
@@ -69,13 +69,13 @@ func (f fixture) jobsDone(t *testing.T, count int, state string) bool {
 	return n == count
 }
 
-func TestIndexShowsProgress(t *testing.T) {
+func TestIndex_ShowsProgressAndStoresAllAtOnce(t *testing.T) {
 	t.Parallel()
 	g := newGate()
 	f, ctx := setup(t, g, 0), member(t)
 	d := f.create(t, ctx, f.collection(t, ctx), "text/markdown", long())
 	if d.GetState() != knowledgev1.Document_PENDING || d.GetSizeBytes() != int64(len(long())) {
-		t.Errorf("taken in as %v", d)
+		t.Errorf("stored as %v", d)
 	}
 	_, err := f.GetDocumentContent(ctx, &knowledgev1.GetDocumentContentRequest{Id: d.GetId()})
 	wantReason(t, err, faultv1.Reason_REASON_CONFLICT)
@@ -89,8 +89,8 @@ func TestIndexShowsProgress(t *testing.T) {
 	if first.GetState() != knowledgev1.Document_PROCESSING || second.GetProgress() <= first.GetProgress() || first.GetEtag() == second.GetEtag() {
 		t.Errorf("first %v, then %v", first, second)
 	}
-	if n := f.passages(t, ctx, d.GetId()); n != 0 {
-		t.Errorf("%d passages can be found before the document is READY", n)
+	if n := f.chunks(t, ctx, d.GetId()); n != 0 {
+		t.Errorf("%d chunks can be found before the document is READY", n)
 	}
 	g.open <- struct{}{}
 
@@ -124,9 +124,9 @@ func TestS60UnreadableDocumentsFailWithTheirReason(t *testing.T) {
 	eventually(t, func() bool { return f.jobsDone(t, 4, "completed") })
 }
 
-// A fault at which the queue would give up at once must not leave the document
-// PROCESSING for ever.
-func TestExhaustedAttemptsFail(t *testing.T) {
+// A fault for which the queue would give up at once must not leave the document PROCESSING
+// forever.
+func TestIndex_NoAttemptIsLeft_DocumentFails(t *testing.T) {
 	t.Parallel()
 	g := newGate()
 	g.err = fault.Invalid("input", "the endpoint does not like it")
@@ -140,7 +140,7 @@ func TestExhaustedAttemptsFail(t *testing.T) {
 	eventually(t, func() bool { return f.jobsDone(t, 1, "discarded") })
 }
 
-func TestIndexTwiceIsIndexOnce(t *testing.T) {
+func TestIndex_TwoJobsAtOnce_StoreTheChunksOnce(t *testing.T) {
 	t.Parallel()
 	g := newGate()
 	f, ctx := setup(t, g, 0), member(t)
@@ -154,17 +154,17 @@ func TestIndexTwiceIsIndexOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.start(t)
-	// Both runs are in the midst of it before either ends.
+	// Both jobs embed before either ends.
 	<-g.entered
 	<-g.entered
 	close(g.open)
 	eventually(t, func() bool { return f.jobsDone(t, 2, "completed") })
-	if got, n := f.get(t, ctx, d.GetId()), f.passages(t, ctx, d.GetId()); got.GetState() != knowledgev1.Document_READY || n != 1 {
-		t.Errorf("%v with %d passages", got, n)
+	if got, n := f.get(t, ctx, d.GetId()), f.chunks(t, ctx, d.GetId()); got.GetState() != knowledgev1.Document_READY || n != 1 {
+		t.Errorf("%v with %d chunks", got, n)
 	}
 }
 
-func TestDeletedDocumentsLeaveNothing(t *testing.T) {
+func TestIndex_DocumentIsDeleted_LeavesNothing(t *testing.T) {
 	t.Parallel()
 	g := newGate()
 	f, ctx := setup(t, g, 0), member(t)
@@ -184,8 +184,8 @@ func TestDeletedDocumentsLeaveNothing(t *testing.T) {
 	close(g.open)
 	eventually(t, func() bool { return f.jobsDone(t, 2, "completed") })
 	for _, documentID := range []string{before.GetId(), during.GetId()} {
-		if n := f.passages(t, ctx, documentID); n != 0 {
-			t.Errorf("%d passages", n)
+		if n := f.chunks(t, ctx, documentID); n != 0 {
+			t.Errorf("%d chunks", n)
 		}
 		_, err := f.GetDocument(ctx, &knowledgev1.GetDocumentRequest{Id: documentID})
 		wantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)

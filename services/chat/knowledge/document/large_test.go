@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 )
 
-// S89: a text that is too long is refused while it arrives: the service ends the
-// call before the client does.
+// S89: a text that is too long is refused while it arrives. The service ends the call
+// before the client does.
 func TestS89LongTextsAreRefusedWhileTheyArrive(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t, embed.NewHash(), 0), member(t)
@@ -25,7 +25,7 @@ func TestS89LongTextsAreRefusedWhileTheyArrive(t *testing.T) {
 	err = stream.Send(header(collectionID, "a.md"))
 	for n := 0; err == nil; n++ {
 		if n > 100 {
-			t.Fatal("100 MiB of text were taken")
+			t.Fatal("100 MiB of text were accepted")
 		}
 		err = stream.Send(chunk(make([]byte, 1<<20)))
 	}
@@ -34,8 +34,8 @@ func TestS89LongTextsAreRefusedWhileTheyArrive(t *testing.T) {
 	}
 }
 
-// S89: a large document is stored and read in pieces, and stays complete.
-func TestS89LargeDocumentsAreKeptWhole(t *testing.T) {
+// S89: a large document is stored and read in pieces, and is complete afterwards.
+func TestS89LargeDocumentsStayComplete(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t, embed.NewHash(), 0), member(t)
 	f.start(t)
@@ -57,9 +57,9 @@ func TestS89LargeDocumentsAreKeptWhole(t *testing.T) {
 	if err != nil || string(body.GetData()) != "The first words.\n\nThe last words." {
 		t.Errorf("content %q, %v", body.GetData(), err)
 	}
-	kept, err := postgres.QueryOne(ctx, f.db, postgres.Scope{OrganizationID: organization(ctx)}, pgx.RowTo[[]byte],
+	stored, err := postgres.QueryOne(ctx, f.db, postgres.Scope{OrganizationID: organization(ctx)}, pgx.RowTo[[]byte],
 		"SELECT content FROM document_sources WHERE document_id = $1", d.GetId())
-	if err != nil || !bytes.Equal(kept, page) {
-		t.Errorf("the bytes that are kept are not those that came: %d, %v", len(kept), err)
+	if err != nil || !bytes.Equal(stored, page) {
+		t.Errorf("the stored bytes differ from those that were sent: %d, %v", len(stored), err)
 	}
 }

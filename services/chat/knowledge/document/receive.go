@@ -11,25 +11,26 @@ import (
 )
 
 const (
-	// uploadTimeout ends an upload, however slow its client.
+	// uploadTimeout bounds an upload.
 	uploadTimeout = 5 * time.Minute
-	// idleTimeout ends an upload of which nothing more comes.
+	// idleTimeout ends an upload of which no part arrives.
 	idleTimeout = 30 * time.Second
 )
 
-// untilTooLate bounds an upload by uploadTimeout.
-func untilTooLate(ctx context.Context) (context.Context, context.CancelFunc) {
+// withUploadTimeout bounds an upload by uploadTimeout.
+func withUploadTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, uploadTimeout,
 		fault.New(faultv1.Reason_REASON_DEADLINE_EXCEEDED, "the upload took longer than %s", uploadTimeout))
 }
 
-// receiver receives the parts of an upload, and can stop to wait for one: gRPC itself
-// waits until the call ends. It receives a part only when it is asked for, so it holds
-// no more than one.
+// receiver receives the parts of an upload. Unlike gRPC, it can stop waiting for a part
+// before the call ends. It receives a part only on request, so it keeps one at most.
+//
+// One goroutine calls stream.Recv. The goroutine of the handler calls next and stop.
 type receiver struct {
-	clock clock.Clock
-	asks  chan struct{}
-	parts chan received
+	clock    clock.Clock
+	requests chan struct{}
+	parts    chan received
 }
 
 type received struct {
@@ -37,33 +38,33 @@ type received struct {
 	err  error
 }
 
-// receive begins to receive; stop must be called at the end. The goroutine ends with
-// stop, or, while it waits for a part, with the call: gRPC ends the waiting as soon as
-// the handler has returned.
+// receive starts a receiver. The caller must call stop at the end. The goroutine ends
+// after stop. If it waits for a part then, it ends with the call, because gRPC cancels
+// stream.Recv when the handler has returned.
 func receive(stream uploadStream, clk clock.Clock) *receiver {
-	r := &receiver{clock: clk, asks: make(chan struct{}), parts: make(chan received, 1)}
+	r := &receiver{clock: clk, requests: make(chan struct{}), parts: make(chan received, 1)}
 	go func() {
-		for range r.asks {
+		for range r.requests {
 			part, err := stream.Recv()
-			r.parts <- received{part, err} // it has room: nobody asks twice at once
+			r.parts <- received{part, err} // does not block: there is one request at a time
 		}
 	}()
 	return r
 }
 
-func (r *receiver) stop() { close(r.asks) }
+func (r *receiver) stop() { close(r.requests) }
 
-// next returns the next part. After an error it must not be called again.
+// next returns the next part. The caller must not call it again after an error.
 func (r *receiver) next(ctx context.Context) (*knowledgev1.UploadDocumentRequest, error) {
-	r.asks <- struct{}{}
+	r.requests <- struct{}{}
 	idle := r.clock.NewTimer(idleTimeout)
 	defer idle.Stop()
 	select {
 	case got := <-r.parts:
 		return got.part, got.err
 	case <-idle.C():
-		return nil, fault.New(faultv1.Reason_REASON_DEADLINE_EXCEEDED, "nothing of the upload came for %s", idleTimeout)
+		return nil, fault.New(faultv1.Reason_REASON_DEADLINE_EXCEEDED, "no part of the upload arrived for %s", idleTimeout)
 	case <-ctx.Done():
-		return nil, context.Cause(ctx) //nolint:wrapcheck // a fault, or what fault.From knows
+		return nil, context.Cause(ctx)
 	}
 }

@@ -17,13 +17,13 @@ import (
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 )
 
-// slowStream is an upload whose parts come at their own time. It ends as gRPC's
-// streams do: with its context.
+// slowStream is an upload whose parts arrive slowly. Like a stream of gRPC, it ends with
+// its context.
 type slowStream struct {
 	grpc.ServerStream
 	ctx   context.Context
-	every time.Duration // one part comes
-	parts int           // how many come
+	every time.Duration // the time between two parts
+	parts int           // how many parts arrive
 }
 
 func (s *slowStream) Context() context.Context { return s.ctx }
@@ -42,24 +42,24 @@ func (s *slowStream) Recv() (*knowledgev1.UploadDocumentRequest, error) {
 	return &knowledgev1.UploadDocumentRequest{Part: &knowledgev1.UploadDocumentRequest_Chunk{Chunk: []byte("x")}}, nil
 }
 
-// S89: an upload of which nothing comes ends, and leaves its place to others.
+// S89: an upload of which no part arrives ends, and makes room for others.
 func TestS89IdleUploadsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(identity.NewContext(t.Context(), &identity.Principal{UserID: "u", OrganizationID: "o"}))
-		defer cancel() // as gRPC does when the handler has returned
-		s, begun := &Service{budget: NewBudget(), clock: clock.System()}, time.Now()
+		defer cancel() // gRPC does so when the handler has returned
+		s, begun := &Service{deps: Deps{Budget: NewBudget(), Clock: clock.System()}}, time.Now()
 		err := s.UploadDocument(&slowStream{ctx: ctx, every: time.Hour})
 		if !fault.Is(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED) || time.Since(begun) != idleTimeout {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}
-		if s.budget.total != 0 {
+		if s.deps.Budget.total != 0 {
 			t.Error("it still counts as an upload")
 		}
 	})
 }
 
-// S89: an upload that trickles ends too.
+// S89: an upload whose parts keep arriving slowly ends too.
 func TestS89SlowUploadsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestS89SlowUploadsEnd(t *testing.T) {
 		parts := receive(&slowStream{ctx: call, every: 20 * time.Second, parts: 1000}, clock.System())
 		defer parts.stop()
 		begun := time.Now()
-		ctx, cancel := untilTooLate(call)
+		ctx, cancel := withUploadTimeout(call)
 		defer cancel()
 		err := receiveContent(ctx, parts, io.Discard, 1<<20)
 		if !fault.Is(err, faultv1.Reason_REASON_DEADLINE_EXCEEDED) || time.Since(begun) != uploadTimeout {
@@ -77,8 +77,8 @@ func TestS89SlowUploadsEnd(t *testing.T) {
 	})
 }
 
-// What comes in time is taken, and a client that goes away is no timeout.
-func TestReceive(t *testing.T) {
+// Parts that arrive in time are received. A client that leaves is not a timeout.
+func TestReceive_PartsInTime_AreReceived(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		parts := receive(&slowStream{ctx: t.Context(), every: 10 * time.Second, parts: 3}, clock.System())

@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 )
 
-func TestCreateAnswersWhatIsReadLater(t *testing.T) {
+func TestCreateDocument_ReturnsWhatIsReadLater(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t, embed.NewHash(), 0), member(t)
 	d := f.create(t, ctx, f.collection(t, ctx), "", "Text.")
@@ -27,7 +27,7 @@ func TestCreateAnswersWhatIsReadLater(t *testing.T) {
 	wantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
 }
 
-func TestListPages(t *testing.T) {
+func TestListDocuments_Pages_HaveAllOfTheCollection(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t, embed.NewHash(), 0), member(t)
 	collectionID := f.collection(t, ctx)
@@ -44,7 +44,7 @@ func TestListPages(t *testing.T) {
 		}
 		for _, d := range page.GetDocuments() {
 			if !want[d.GetId()] {
-				t.Errorf("listed %v twice, or from elsewhere", d)
+				t.Errorf("listed %v twice, or from another collection", d)
 			}
 			delete(want, d.GetId())
 		}
@@ -57,34 +57,33 @@ func TestListPages(t *testing.T) {
 	}
 }
 
-// Another organization's document and collection must look exactly like absent
-// ones.
-func TestS41OtherOrganizations(t *testing.T) {
+// Documents and collections of another organization must look exactly like absent ones.
+func TestS41DocumentsOfOthersAreAbsent(t *testing.T) {
 	t.Parallel()
-	f, owner, stranger := setup(t, embed.NewHash(), 0), member(t), member(t)
+	f, owner, other := setup(t, embed.NewHash(), 0), member(t), member(t)
 	d := f.create(t, owner, f.collection(t, owner), "", "Secret.")
 	for name, tc := range map[string]struct {
 		id   string
 		call func(id string) error
 	}{
 		"create": {d.GetCollectionId(), func(id string) error {
-			_, err := f.CreateDocument(stranger, &knowledgev1.CreateDocumentRequest{CollectionId: id, Title: "x"})
+			_, err := f.CreateDocument(other, &knowledgev1.CreateDocumentRequest{CollectionId: id, Title: "x"})
 			return err
 		}},
 		"list": {d.GetCollectionId(), func(id string) error {
-			_, err := f.ListDocuments(stranger, &knowledgev1.ListDocumentsRequest{CollectionId: id})
+			_, err := f.ListDocuments(other, &knowledgev1.ListDocumentsRequest{CollectionId: id})
 			return err
 		}},
 		"get": {d.GetId(), func(id string) error {
-			_, err := f.GetDocument(stranger, &knowledgev1.GetDocumentRequest{Id: id})
+			_, err := f.GetDocument(other, &knowledgev1.GetDocumentRequest{Id: id})
 			return err
 		}},
 		"content": {d.GetId(), func(id string) error {
-			_, err := f.GetDocumentContent(stranger, &knowledgev1.GetDocumentContentRequest{Id: id})
+			_, err := f.GetDocumentContent(other, &knowledgev1.GetDocumentContentRequest{Id: id})
 			return err
 		}},
 		"delete": {d.GetId(), func(id string) error {
-			_, err := f.DeleteDocument(stranger, &knowledgev1.DeleteDocumentRequest{Id: id})
+			_, err := f.DeleteDocument(other, &knowledgev1.DeleteDocumentRequest{Id: id})
 			return err
 		}},
 	} {
@@ -96,14 +95,14 @@ func TestS41OtherOrganizations(t *testing.T) {
 	}
 }
 
-func TestDeedsAreRecorded(t *testing.T) {
+func TestDocuments_CreatedAndDeleted_AreAudited(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t, embed.NewHash(), 0), member(t)
 	d := f.create(t, ctx, f.collection(t, ctx), "", "Text.")
 	if _, err := f.DeleteDocument(ctx, &knowledgev1.DeleteDocumentRequest{Id: d.GetId()}); err != nil {
 		t.Fatal(err)
 	}
-	// Fails unless exactly these deeds were recorded, by dividing by zero.
+	// The query divides by zero unless exactly these actions were recorded.
 	f.database.AdminExec(t, `SELECT 1 / (array_agg(action ORDER BY id) =
 		ARRAY['knowledge.document.created', 'knowledge.document.deleted'])::int FROM audit.events WHERE resource_id = $1`, d.GetId())
 }

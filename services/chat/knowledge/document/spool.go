@@ -7,16 +7,16 @@ import (
 	"os"
 )
 
-// spooled is a document's bytes in a file that has no name, so the file
-// disappears when the process ends, however it ends. It is not safe for
-// concurrent use.
+// spooled is the bytes of a document in a file without a name. The operating system
+// deletes the file when the process ends, even when it is killed. A spooled is not safe
+// for concurrent use.
 type spooled struct {
 	file *os.File
 	size int
 }
 
-// newSpool creates an empty file in a folder, and creates the folder when it is
-// missing. An empty folder name means the system's temporary folder.
+// newSpool creates an empty file in a folder. It creates the folder when it is missing. An
+// empty folder name means the system's temporary folder.
 func newSpool(folder string) (*spooled, error) {
 	if folder != "" {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -46,12 +46,11 @@ func (s *spooled) Write(p []byte) (int, error) {
 // source returns the written bytes for reading.
 func (s *spooled) source() source { return source{s.file, s.size} }
 
-// close frees the file. Its error is ignored, because nobody needs the bytes
-// any more.
+// close deletes the file. Its error is ignored, because the bytes are no longer needed.
 func (s *spooled) close() { _ = s.file.Close() }
 
-// source is a document's bytes, wherever they are. They can be read again,
-// because a transaction may be repeated.
+// source is the bytes of a document, in memory or in a file. They can be read several
+// times, because a transaction may be repeated.
 type source struct {
 	io.ReaderAt
 	size int

@@ -14,24 +14,24 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// insertBatch is how many passages one statement stores.
+// insertBatch is how many chunks one statement stores.
 const insertBatch = 200
 
-// passage is a chunk with what it is found by.
-type passage struct {
+// chunk is a part of a text with its headings and its vector, by which it is found.
+type chunk struct {
 	text       string
 	headings   string
 	start, end int
 	vector     []float32
 }
 
-// indexStore is what indexing writes. Every change asks for the state that it
-// builds on: two runs of one job do not undo each other's work, and a document
-// that was deleted stays so.
+// indexStore has the writes of indexing. Each write has the expected state as a condition.
+// So two executions of one job do not undo each other's work, and a deleted document stays
+// deleted.
 type indexStore struct{ db *postgres.DB }
 
-// begin marks a document as being indexed. It answers false when there is
-// nothing to do: the document is gone, or READY already.
+// begin marks a document as being indexed. It reports false when there is nothing to do:
+// the document was deleted or is already READY.
 func (s *indexStore) begin(ctx context.Context, scope postgres.Scope, documentID string, now time.Time) (Document, bool, error) {
 	d, err := postgres.QueryOne(ctx, s.db, scope, scan, `UPDATE documents SET
 		state = 'PROCESSING', progress = 0, failure_reason = '', failure_message = '', revision = revision + 1, updated_at = $3
@@ -43,8 +43,8 @@ func (s *indexStore) begin(ctx context.Context, scope postgres.Scope, documentID
 	return d, err == nil, err
 }
 
-// source writes the bytes of a document to a writer, piece by piece. It reports
-// false when the document was deleted in the meantime.
+// source writes the bytes of a document to a writer, in pieces. It reports false when the
+// document was deleted in the meantime.
 func (s *indexStore) source(ctx context.Context, d Document, to io.Writer) (bool, error) {
 	for at := int64(0); at == 0 || at < d.SizeBytes; at += pieceSize {
 		piece, err := postgres.QueryOne(ctx, s.db, scopeOf(d), pgx.RowTo[[]byte],
@@ -57,21 +57,21 @@ func (s *indexStore) source(ctx context.Context, d Document, to io.Writer) (bool
 			return false, err
 		}
 		if _, err := to.Write(piece); err != nil {
-			return false, err //nolint:wrapcheck // the spool words it
+			return false, err
 		}
 	}
 	return true, nil
 }
 
-// progress shows how far indexing is. It answers false when the document does
-// not wait for this run anymore.
+// progress stores the progress of indexing. It reports false when the document no longer
+// has to be indexed.
 func (s *indexStore) progress(ctx context.Context, d Document, done float64, now time.Time) (bool, error) {
 	n, err := postgres.Exec(ctx, s.db, scopeOf(d), `UPDATE documents SET progress = $3, revision = revision + 1, updated_at = $4
 		WHERE organization_id = $1 AND id = $2 AND state = 'PROCESSING'`, d.OrganizationID, d.ID, done, now)
 	return n > 0, err
 }
 
-// fail ends the indexing of a document.
+// fail marks a document as FAILED, unless it is READY.
 func (s *indexStore) fail(ctx context.Context, scope postgres.Scope, documentID, reason, message string, now time.Time) error {
 	_, err := postgres.Exec(ctx, s.db, scope, `UPDATE documents SET
 		state = 'FAILED', failure_reason = $3, failure_message = $4, revision = revision + 1, updated_at = $5
@@ -79,29 +79,30 @@ func (s *indexStore) fail(ctx context.Context, scope postgres.Scope, documentID,
 	return err
 }
 
-// sweepMost bounds one statement of a sweep, so that it holds few locks.
-const sweepMost = 1000
+// sweepBatch bounds one statement of a sweep, so that it takes few locks.
+const sweepBatch = 1000
 
-// failAbandoned ends the documents of every organization that have waited since
-// before a time.
+// failAbandoned marks the documents as FAILED that have waited since before a time, in all
+// organizations.
 func (s *indexStore) failAbandoned(ctx context.Context, before, now time.Time, f *fault.Fault) error {
 	for {
 		n, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, pgx.RowTo[int64],
-			"SELECT fail_abandoned_documents($1, $2, $3, $4, $5)", before, now, f.Name(), f.Detail(), sweepMost)
-		if err != nil || n < sweepMost {
+			"SELECT fail_abandoned_documents($1, $2, $3, $4, $5)", before, now, f.Name(), f.Detail(), sweepBatch)
+		if err != nil || n < sweepBatch {
 			return err
 		}
 	}
 }
 
-// finish stores text and passages and makes the document READY, all at once.
-func (s *indexStore) finish(ctx context.Context, d Document, text, embedder string, passages []passage, now time.Time) error {
+// finish stores text and chunks and makes the document READY, in one transaction.
+func (s *indexStore) finish(ctx context.Context, d Document, text, embedder string, chunks []chunk, now time.Time) error {
 	return s.db.InTx(ctx, scopeOf(d), func(ctx context.Context, tx pgx.Tx) error {
-		// First, as it locks the row: of two runs, the second finds it READY.
+		// This is first, because it locks the row: of two executions, the second finds the
+		// document READY.
 		n, err := postgres.TxExec(ctx, tx, `UPDATE documents SET
 			state = 'READY', progress = 1, failure_reason = '', failure_message = '', chunk_count = $3,
 			revision = revision + 1, updated_at = $4
-			WHERE organization_id = $1 AND id = $2 AND state <> 'READY'`, d.OrganizationID, d.ID, len(passages), now)
+			WHERE organization_id = $1 AND id = $2 AND state <> 'READY'`, d.OrganizationID, d.ID, len(chunks), now)
 		if err != nil || n == 0 {
 			return err
 		}
@@ -110,9 +111,9 @@ func (s *indexStore) finish(ctx context.Context, d Document, text, embedder stri
 		if err != nil {
 			return err
 		}
-		for first := 0; first < len(passages); first += insertBatch {
-			batch := passages[first:min(first+insertBatch, len(passages))]
-			if err := insertPassages(ctx, tx, d, embedder, first, batch); err != nil {
+		for first := 0; first < len(chunks); first += insertBatch {
+			batch := chunks[first:min(first+insertBatch, len(chunks))]
+			if err := insertChunks(ctx, tx, d, embedder, first, batch); err != nil {
 				return err
 			}
 		}
@@ -120,15 +121,15 @@ func (s *indexStore) finish(ctx context.Context, d Document, text, embedder stri
 	})
 }
 
-// insertPassages stores a batch in one statement: COPY does not work under row
-// level security.
-func insertPassages(ctx context.Context, tx pgx.Tx, d Document, embedder string, first int, batch []passage) error {
+// insertChunks stores a batch in one statement. COPY does not work with row level
+// security.
+func insertChunks(ctx context.Context, tx pgx.Tx, d Document, embedder string, first int, batch []chunk) error {
 	n := len(batch)
 	ids, texts, headings, vectors := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	ordinals, starts, ends := make([]int32, n), make([]int32, n), make([]int32, n)
-	for i, p := range batch {
-		ids[i], texts[i], headings[i], vectors[i] = id.New(), p.text, p.headings, vectorText(p.vector)
-		ordinals[i], starts[i], ends[i] = int32(first+i), int32(p.start), int32(p.end) //nolint:gosec // documents are bounded
+	for i, c := range batch {
+		ids[i], texts[i], headings[i], vectors[i] = id.New(), c.text, c.headings, vectorText(c.vector)
+		ordinals[i], starts[i], ends[i] = int32(first+i), int32(c.start), int32(c.end) //nolint:gosec // documents are bounded
 	}
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO chunks
 		(organization_id, collection_id, document_id, embedder, id, ordinal, start_offset, end_offset, text, headings, embedding)
@@ -139,7 +140,7 @@ func insertPassages(ctx context.Context, tx pgx.Tx, d Document, embedder string,
 	return err
 }
 
-// vectorText is a vector as pgvector reads it.
+// vectorText returns a vector in the form that pgvector reads.
 func vectorText(v []float32) string {
 	out := make([]byte, 0, 12*len(v)+2)
 	out = append(out, '[')

@@ -11,9 +11,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 )
 
-// A document whose job is lost is failed once its time is over; one that waits
-// for a moment only is left alone, and so is one that is done.
-func TestAbandonedDocumentsFail(t *testing.T) {
+// A document whose job is lost fails after a day. A document that waits for a shorter time
+// and one that is READY do not change.
+func TestSweep_DocumentsAreAbandoned_Fail(t *testing.T) {
 	t.Parallel()
 	f, owner := setup(t, embed.NewHash(), 1), member(t)
 	collectionID := f.collection(t, owner)

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/gatehouse/gatehouse/platform/entity"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/rpcserver"
@@ -19,36 +20,35 @@ import (
 
 type uploadStream = grpc.ClientStreamingServer[knowledgev1.UploadDocumentRequest, knowledgev1.Document]
 
-// UploadDocument implements the RPC. The bytes go to a file as they arrive, so
-// uploads hold no memory. A document over the limit is refused as soon as it
-// passes the limit, not at its end. An upload that takes too long, or stalls, is
-// ended, so that it makes room for others.
+// UploadDocument implements the RPC. It writes the bytes to a file as they arrive, so
+// uploads use little memory. It refuses a document as soon as the document is larger than
+// the limit. It ends an upload that takes too long or stalls, to make room for others.
 func (s *Service) UploadDocument(stream uploadStream) error {
 	ctx := stream.Context()
 	caller, err := identity.Require(ctx)
 	if err != nil {
 		return err
 	}
-	leave, err := s.budget.upload(caller.UserID)
+	leave, err := s.deps.Budget.upload(caller.UserID)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	ctx, cancel := untilTooLate(ctx)
+	ctx, cancel := withUploadTimeout(ctx)
 	defer cancel()
-	parts := receive(stream, s.clock)
+	parts := receive(stream, s.deps.Clock)
 	defer parts.stop()
 	d, err := receiveHeader(ctx, parts)
 	if err != nil {
 		return err
 	}
 	d.OrganizationID = caller.OrganizationID
-	// Before the bytes: nobody should send 32 MiB to learn that there is no such
-	// collection.
+	// The collection is checked before the bytes arrive, so that no client sends 32 MiB for
+	// a collection that does not exist.
 	if err := s.store.checkCollection(ctx, d.OrganizationID, d.CollectionID); err != nil {
 		return err
 	}
-	spool, err := newSpool(s.spool)
+	spool, err := newSpool(s.deps.Spool)
 	if err != nil {
 		return err
 	}
@@ -57,10 +57,12 @@ func (s *Service) UploadDocument(stream uploadStream) error {
 	if err := receiveContent(ctx, parts, io.MultiWriter(spool, sum), limitOf(d.ContentType)); err != nil {
 		return err
 	}
-	out, err := rpcserver.Once(ctx, s.answers, knowledgev1.DocumentService_UploadDocument_FullMethodName, digest(d, sum),
+	out, err := rpcserver.Once(ctx, s.deps.Answers, knowledgev1.DocumentService_UploadDocument_FullMethodName, digest(d, sum),
 		&knowledgev1.Document{}, func(ctx context.Context) (*knowledgev1.Document, error) {
-			// As long as the upload may take: to send all of it again would cost more.
-			return reply(s.takeIn(ctx, caller, d, spool.source(), uploadTimeout))
+			// It may wait as long as an upload may take, because a retry would send all
+			// bytes again.
+			d, err := s.add(ctx, caller, d, spool.source(), uploadTimeout)
+			return entity.Reply(encode, d, err)
 		})
 	if err != nil {
 		return err
@@ -68,12 +70,13 @@ func (s *Service) UploadDocument(stream uploadStream) error {
 	return stream.SendAndClose(out)
 }
 
-// digest distinguishes uploads that carry the same Idempotency-Key, by their
-// description and by the hash of their content.
+// digest distinguishes uploads that have the same Idempotency-Key: it is a hash of their
+// description and their content.
 func digest(d Document, content hash.Hash) []byte {
 	sum := sha256.New()
 	for _, part := range [][]byte{[]byte(d.CollectionID), []byte(d.Title), []byte(d.ContentType), content.Sum(nil)} {
-		// With its length, or parts could be cut elsewhere and make the same sum.
+		// The length of each part is hashed too. Otherwise different parts could have the
+		// same concatenation.
 		sum.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		sum.Write(part)
 	}
@@ -87,7 +90,7 @@ func receiveHeader(ctx context.Context, parts *receiver) (Document, error) {
 	}
 	header := part.GetHeader()
 	if header == nil {
-		return Document{}, fault.Invalid("header", "must come first")
+		return Document{}, fault.Invalid("header", "must be the first part")
 	}
 	d := Document{
 		CollectionID: header.GetCollectionId(),
@@ -100,9 +103,9 @@ func receiveHeader(ctx context.Context, parts *receiver) (Document, error) {
 	return d, d.Validate("header.title")
 }
 
-// limitOf returns how large a document of a content type may be, in bytes. The
-// bytes of plain text and Markdown are the text itself, and text has a lower
-// limit than documents.
+// limitOf returns how large a document of a content type may be, in bytes. The bytes of
+// plain text and Markdown are the text itself, and the limit of texts is lower than that of
+// documents.
 func limitOf(contentType string) int {
 	limits := parse.DefaultLimits()
 	if parse.IsText(contentType) {
@@ -111,7 +114,7 @@ func limitOf(contentType string) int {
 	return limits.Bytes
 }
 
-// receiveContent copies the bytes as they arrive.
+// receiveContent writes the bytes to a writer as they arrive.
 func receiveContent(ctx context.Context, parts *receiver, to io.Writer, limit int) error {
 	for size := 0; ; {
 		part, err := parts.next(ctx)
@@ -122,13 +125,13 @@ func receiveContent(ctx context.Context, parts *receiver, to io.Writer, limit in
 			return err
 		}
 		if part.GetHeader() != nil {
-			return fault.Invalid("header", "must come once")
+			return fault.Invalid("header", "must be sent once")
 		}
 		if size += len(part.GetChunk()); size > limit {
 			return sizeFault(limit)
 		}
 		if _, err := to.Write(part.GetChunk()); err != nil {
-			return err //nolint:wrapcheck // the spool words it
+			return err
 		}
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 )
 
-// asCaller is a stream of a signed-in user.
+// asCaller is the stream of a signed-in user.
 type asCaller struct {
 	grpc.ServerStream
 	ctx context.Context
@@ -30,8 +30,7 @@ type asCaller struct {
 
 func (s asCaller) Context() context.Context { return s.ctx }
 
-// dial serves the room in memory, as the caller of ctx, and returns a client
-// whose errors are faults again.
+// dial serves the room in memory and returns a client. All calls have the caller of ctx.
 func (f fixture) dial(t *testing.T, ctx context.Context) knowledgev1.DocumentServiceClient {
 	t.Helper()
 	caller, _ := identity.FromContext(ctx)
@@ -73,7 +72,7 @@ func chunk(data []byte) *knowledgev1.UploadDocumentRequest {
 	return &knowledgev1.UploadDocumentRequest{Part: &knowledgev1.UploadDocumentRequest_Chunk{Chunk: data}}
 }
 
-// upload sends parts until the server has had enough.
+// upload sends parts until the server ends the call.
 func upload(t *testing.T, client knowledgev1.DocumentServiceClient, parts ...*knowledgev1.UploadDocumentRequest) (*knowledgev1.Document, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -92,12 +91,12 @@ func upload(t *testing.T, client knowledgev1.DocumentServiceClient, parts ...*kn
 	return stream.CloseAndRecv()
 }
 
-func TestUpload(t *testing.T) {
+func TestUploadDocument_IsStoredAndIndexed(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t, embed.NewHash(), 0), member(t)
 	f.start(t)
 	client := f.dial(t, ctx)
-	// The cut lies within a character.
+	// The cut is within a character.
 	text := []byte("# Prices\n\nA pump costs 40 €.\n")
 	cut := bytes.IndexRune(text, '€') + 1
 	d, err := upload(t, client, header(f.collection(t, ctx), "docs/prices.md"), chunk(text[:cut]), chunk(text[cut:]))
@@ -105,7 +104,7 @@ func TestUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d.GetTitle() != "prices.md" || d.GetContentType() != "text/markdown" || d.GetSizeBytes() != int64(len(text)) {
-		t.Errorf("taken in as %v", d)
+		t.Errorf("stored as %v", d)
 	}
 	if got := f.settled(t, ctx, d.GetId()); got.GetState() != knowledgev1.Document_READY {
 		t.Errorf("ended as %v", got)
@@ -116,7 +115,7 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-func TestUploadOfNothingFailsAsEmpty(t *testing.T) {
+func TestUploadDocument_NoBytes_FailsAsEmpty(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t, embed.NewHash(), 0), member(t)
 	f.start(t)
@@ -129,10 +128,10 @@ func TestUploadOfNothingFailsAsEmpty(t *testing.T) {
 	}
 }
 
-func TestUploadRefuses(t *testing.T) {
+func TestUploadDocument_InvalidUploads_AreRefused(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t, embed.NewHash(), 0), member(t)
-	client, collectionID, stranger := f.dial(t, ctx), f.collection(t, ctx), member(t)
+	client, collectionID, other := f.dial(t, ctx), f.collection(t, ctx), member(t)
 	large := []*knowledgev1.UploadDocumentRequest{header(collectionID, "large.txt")}
 	for range 33 {
 		large = append(large, chunk(make([]byte, 1<<20)))
@@ -147,7 +146,7 @@ func TestUploadRefuses(t *testing.T) {
 		"no title":             {[]*knowledgev1.UploadDocumentRequest{header(collectionID, "")}, faultv1.Reason_REASON_INVALID_ARGUMENT},
 		"more than 32 MiB":     {large, faultv1.Reason_REASON_DOCUMENT_TOO_LARGE},
 		"an absent collection": {[]*knowledgev1.UploadDocumentRequest{header(id.New(), "a")}, faultv1.Reason_REASON_NOT_FOUND},
-		"another's collection": {[]*knowledgev1.UploadDocumentRequest{header(f.collection(t, stranger), "a")}, faultv1.Reason_REASON_NOT_FOUND},
+		"a foreign collection": {[]*knowledgev1.UploadDocumentRequest{header(f.collection(t, other), "a")}, faultv1.Reason_REASON_NOT_FOUND},
 	} {
 		_, err := upload(t, client, tc.parts...)
 		if got := fromStatus(t, err); got != tc.want {
@@ -156,7 +155,7 @@ func TestUploadRefuses(t *testing.T) {
 	}
 	page, err := f.ListDocuments(ctx, &knowledgev1.ListDocumentsRequest{CollectionId: collectionID})
 	if err != nil || len(page.GetDocuments()) != 0 {
-		t.Errorf("refused uploads left %v, %v", page.GetDocuments(), err)
+		t.Errorf("refused uploads have left %v, %v", page.GetDocuments(), err)
 	}
 }
 

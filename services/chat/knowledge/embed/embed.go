@@ -1,14 +1,13 @@
-// Package embed turns text into vectors for the nearest-neighbor leg of search.
+// Package embed converts text to vectors, for the search by vector.
 //
-// An [Embedder] is named by a version string that is stored with every vector: vectors
-// of different versions cannot be compared, so changing the embedder means embedding
-// again, and the version in the row says which rows are left to do.
+// An [Embedder] has a version, which is stored with every vector. Vectors of different
+// versions cannot be compared. So after a change of the embedder, documents must be embedded
+// again; the stored version shows which ones.
 //
-// [Hash], the default, needs no key, no network and no model. It hashes words and
-// character n-grams, so it finds what shares spelling, misspelled and inflected forms
-// included, in any language; it knows nothing of meaning, and a paraphrase is as far
-// away as any other text. It is a fuzzy lexical index. For meaning, configure an
-// embedding endpoint.
+// [Hash], the default, needs no key, no network and no model. It hashes words and character
+// n-grams. So it finds texts with similar spelling, also misspelled and inflected words, in
+// any language. It does not represent meaning: a paraphrase is as distant as any other text.
+// To search by meaning, configure an embedding endpoint.
 package embed
 
 import (
@@ -20,21 +19,21 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// Embedder turns texts into vectors. It is safe for concurrent use.
+// Embedder converts texts to vectors. It is safe for concurrent use.
 type Embedder interface {
-	// Version identifies what made a vector, its dimensions included.
+	// Version identifies the method and the dimensions.
 	Version() string
 	// Dimensions is the length of every vector.
 	Dimensions() int
-	// Embed returns a unit vector for each text, in the order of the texts. It batches
-	// as its provider needs, and returns faults.
+	// Embed returns a unit vector for each text, in the order of the texts. It sends the
+	// texts in batches of the size that its provider allows. It returns faults.
 	Embed(ctx context.Context, texts []string) ([][]float32, error)
 }
 
-// Factory makes the embedder of a provider by the name after the slash.
+// Factory returns the embedder of a provider with the name after the slash.
 type Factory func(name string) (Embedder, error)
 
-// Open makes an embedder by its full name, provider/name, from the configured
+// Open returns the embedder with a full name, provider/name, of one of the configured
 // providers.
 func Open(name string, providers map[string]Factory) (Embedder, error) {
 	provider, rest, ok := strings.Cut(name, "/")
@@ -48,18 +47,18 @@ func Open(name string, providers map[string]Factory) (Embedder, error) {
 			names = append(names, known)
 		}
 		slices.Sort(names)
-		return nil, fault.New(faultv1.Reason_REASON_MODEL_NOT_CONFIGURED, "No embedding provider %q is configured; there is %s.", provider, strings.Join(names, ", "))
+		return nil, fault.New(faultv1.Reason_REASON_MODEL_NOT_CONFIGURED, "No embedding provider %q is configured; the providers are: %s.", provider, strings.Join(names, ", "))
 	}
 	return factory(rest)
 }
 
-// LocalName is the full name of the embedder that needs nothing.
+// LocalName is the full name of the local embedder, [Hash].
 const LocalName = "local/hash-ngram-v1"
 
 // Local is the Factory of the provider "local".
 func Local(name string) (Embedder, error) {
 	if name != "hash-ngram-v1" {
-		return nil, fault.New(faultv1.Reason_REASON_MODEL_NOT_CONFIGURED, "There is no local embedder %q; there is hash-ngram-v1.", name)
+		return nil, fault.New(faultv1.Reason_REASON_MODEL_NOT_CONFIGURED, "There is no local embedder %q; the only one is hash-ngram-v1.", name)
 	}
 	return NewHash(), nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 )
 
-// goldenSum was computed once, when the version was made.
+// goldenSum was computed once, when the version was introduced.
 const goldenSum = -324.705831
 
 func vector(t *testing.T, text string) []float32 {
@@ -30,7 +30,7 @@ func dot(a, b []float32) float64 {
 	return sum
 }
 
-func TestHash(t *testing.T) {
+func TestHash_VectorsAreStableUnitVectors(t *testing.T) {
 	t.Parallel()
 
 	t.Run("every text has a unit vector", func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestHash(t *testing.T) {
 		}
 	})
 
-	t.Run("what shares spelling is near", func(t *testing.T) {
+	t.Run("texts with similar spelling are near", func(t *testing.T) {
 		t.Parallel()
 		question := vector(t, "How many vacaton days do employees get?")
 		right := dot(question, vector(t, "Every employee has 30 vacation days a year."))
@@ -69,7 +69,7 @@ func TestHash(t *testing.T) {
 		}
 	})
 
-	t.Run("a cancelled context ends it", func(t *testing.T) {
+	t.Run("a canceled context ends the embedding", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -79,7 +79,7 @@ func TestHash(t *testing.T) {
 	})
 }
 
-func TestOpen(t *testing.T) {
+func TestOpen_UnknownNames_AreRefused(t *testing.T) {
 	t.Parallel()
 	providers := map[string]embed.Factory{"local": embed.Local}
 	if e, err := embed.Open(embed.LocalName, providers); err != nil || e.Version() != "hash-ngram-v1/384" {
@@ -92,7 +92,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// BenchmarkHash is the cost of embedding one chunk.
+// BenchmarkHash measures the embedding of one chunk.
 func BenchmarkHash(b *testing.B) {
 	text := ""
 	for len(text) < 900 {

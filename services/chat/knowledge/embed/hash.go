@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/lexical"
 )
 
-// The measured best of the lexical embedders that were tried. Changing any of these is
-// a new version.
+// These values had the best results of the lexical embedders that were measured. A change of
+// any of them requires a new version.
 const (
 	hashVersion    = "hash-ngram-v1/384"
 	hashDimensions = 384
@@ -28,7 +28,7 @@ type Hash struct{}
 
 var _ Embedder = (*Hash)(nil)
 
-// NewHash makes the embedder.
+// NewHash returns the embedder.
 func NewHash() *Hash { return &Hash{} }
 
 // Version implements Embedder.
@@ -52,7 +52,7 @@ func (*Hash) Embed(ctx context.Context, texts []string) ([][]float32, error) {
 func hashVector(text string) []float32 {
 	words := lexical.Content(text)
 	if len(words) == 0 {
-		// A text of stop words alone still has a place.
+		// A text with only stop words has a vector too.
 		words = lexical.Words(text)
 	}
 	var sums [hashDimensions]float64
@@ -80,8 +80,8 @@ func addGrams(sums *[hashDimensions]float64, word string) {
 	}
 }
 
-// add hashes a feature to a dimension and a sign; the sign lets collisions cancel out
-// instead of piling up.
+// add hashes a feature to a dimension and a sign. With the sign, collisions cancel out on
+// average instead of adding up.
 func add(sums *[hashDimensions]float64, class, feature string, weight float64) {
 	h := fnv1a(fnv1a(fnvOffset, class), feature)
 	if h>>63 == 1 {
@@ -95,8 +95,8 @@ const (
 	fnvPrime  = 1099511628211
 )
 
-// fnv1a is FNV-1a of 64 bits over a string, without the allocation that hash/fnv needs
-// for its bytes.
+// fnv1a returns the 64-bit FNV-1a hash of a string. Unlike hash/fnv, it does not allocate a
+// copy of the string.
 func fnv1a(h uint64, text string) uint64 {
 	for i := range len(text) {
 		h ^= uint64(text[i])
@@ -105,8 +105,8 @@ func fnv1a(h uint64, text string) uint64 {
 	return h
 }
 
-// normalize makes a unit vector. A text without any word gets the first axis: cosine
-// distance is not defined for zero.
+// normalize returns a unit vector. The vector of a text without words is the first axis,
+// because the cosine distance to zero is not defined.
 func normalize(sums *[hashDimensions]float64) []float32 {
 	var square float64
 	for _, value := range sums {

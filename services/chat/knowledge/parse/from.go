@@ -23,9 +23,9 @@ func IsText(contentType string) bool {
 	return err == nil && kind != TypeHTML
 }
 
-// From parses a document that r holds. It keeps the text of the document in
-// memory, and the document itself only when it is no larger than the limit of
-// text.
+// From parses a document of a size that it reads from r. It keeps the text of the document
+// in memory. It keeps the document itself in memory only when the document is not larger
+// than the limit of texts.
 func From(ctx context.Context, contentType string, r io.ReaderAt, size int, limits Limits) (Document, error) {
 	kind, err := mediaType(contentType)
 	switch {
@@ -45,7 +45,7 @@ func From(ctx context.Context, contentType string, r io.ReaderAt, size int, limi
 	return Parse(ctx, contentType, raw, limits)
 }
 
-// readLarge reads HTML that is larger than the limit of text.
+// readLarge parses HTML that is larger than the limit of texts.
 func readLarge(ctx context.Context, r io.ReaderAt, size int, limits Limits) (Document, error) {
 	if err := checkBytes(ctx, io.NewSectionReader(r, 0, int64(size))); err != nil {
 		return Document{}, err
@@ -56,7 +56,7 @@ func readLarge(ctx context.Context, r io.ReaderAt, size int, limits Limits) (Doc
 			return Document{}, fmt.Errorf("parse: %w", err)
 		}
 	}
-	// Line ends are unified by the tokenizer itself.
+	// The tokenizer converts the line ends.
 	doc, err := readHTML(ctx, page, limits)
 	if err != nil {
 		return Document{}, err
@@ -66,7 +66,7 @@ func readLarge(ctx context.Context, r io.ReaderAt, size int, limits Limits) (Doc
 
 const byteOrderMark = "\xef\xbb\xbf"
 
-// checkBytes refuses what decode refuses, window by window.
+// checkBytes refuses the documents that decode refuses. It reads them window by window.
 func checkBytes(ctx context.Context, r io.Reader) error {
 	buffer, kept, line := make([]byte, window+utf8.UTFMax), 0, 1
 	for first := true; ; first = false {
@@ -88,7 +88,7 @@ func checkBytes(ctx context.Context, r io.Reader) error {
 			rest = whole(text)
 		}
 		if bytes.IndexByte(rest, 0) >= 0 {
-			return fault.New(faultv1.Reason_REASON_DOCUMENT_BINARY, "The document is not text: it holds binary data.")
+			return fault.New(faultv1.Reason_REASON_DOCUMENT_BINARY, "The document is not text: it contains binary data.")
 		}
 		if !utf8.Valid(rest) {
 			return badEncoding(rest, line)
@@ -101,7 +101,7 @@ func checkBytes(ctx context.Context, r io.Reader) error {
 	}
 }
 
-// fill reads until a window is full, and reports whether the document ended.
+// fill reads until a window is full, and reports whether the document has ended.
 func fill(r io.Reader, into []byte) (n int, last bool, err error) {
 	n, err = io.ReadFull(r, into)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -113,10 +113,10 @@ func fill(r io.Reader, into []byte) (n int, last bool, err error) {
 	return n, false, nil
 }
 
-// mostlySample is how much of a document is examined for the kind of its bytes.
+// mostlySample is how many bytes of a document are examined to recognize binary data.
 const mostlySample = 64 << 10
 
-// whole cuts off an incomplete character at the end of a text.
+// whole removes an incomplete character from the end of a text.
 func whole(text []byte) []byte {
 	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(text[i]) {

@@ -10,10 +10,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
 )
 
-// A document from a file gives the same result as one from memory, also when it is
-// too large for memory: the limit of text is so small here that HTML is read by
-// windows.
-func TestFromReadsWhatParseReads(t *testing.T) {
+// A document from a file has the same result as one from memory. The limit of texts is so
+// small here that HTML is read window by window.
+func TestFrom_ReturnsTheSameAsParse(t *testing.T) {
 	t.Parallel()
 	filler := "<!--" + strings.Repeat("é", 1<<20) + "-->"
 	limits := parse.Limits{Bytes: 32 << 20, TextBytes: 4 << 10}
@@ -21,13 +20,13 @@ func TestFromReadsWhatParseReads(t *testing.T) {
 		"a page":                  {"text/html", "\xef\xbb\xbf<title>T</title><pre>a\r\nb\rc</pre>" + filler + "<p>Grüße"},
 		"a page of nothing":       {"text/html", filler},
 		"binary data":             {"text/html", "%PDF-" + filler},
-		"a NUL far behind":        {"text/html", filler + "\n\x00"},
-		"bad UTF-8 far behind":    {"text/html", filler + "\n\nx\xff"},
+		"a NUL at the end":        {"text/html", filler + "\n\x00"},
+		"bad UTF-8 at the end":    {"text/html", filler + "\n\nx\xff"},
 		"a character that is cut": {"text/html", filler + "\n\xc3"},
 		"UTF-16":                  {"text/html", "\xff\xfe" + filler},
 		"too much text":           {"text/html", filler + strings.Repeat("x", 5<<10)},
 		"text":                    {"text/plain", "some text\r\n"},
-		"too long a text":         {"text/plain", strings.Repeat("x", 5<<10)},
+		"a text that is too long": {"text/plain", strings.Repeat("x", 5<<10)},
 		"another type":            {"image/png", "x"},
 		"nothing":                 {"text/plain", ""},
 	} {
@@ -43,7 +42,7 @@ func TestFromReadsWhatParseReads(t *testing.T) {
 }
 
 // S89: a document that is too large is not read at all.
-func TestS89FromReadsNothingThatIsTooLarge(t *testing.T) {
+func TestS89TooLargeDocumentsAreNotRead(t *testing.T) {
 	t.Parallel()
 	for contentType, size := range map[string]int{"text/plain": 8<<20 + 1, "text/markdown": 8<<20 + 1, "text/html": 32<<20 + 1} {
 		_, err := parse.From(t.Context(), contentType, bytes.NewReader(nil), size, parse.DefaultLimits())

@@ -17,12 +17,12 @@ import (
 const (
 	// maxToken bounds one tag or text of HTML.
 	maxToken = 8 << 20
-	// checkEvery is how many tokens are read between looks at the context.
+	// checkEvery is how many tokens are read between two checks of the context.
 	checkEvery = 1024
 )
 
-// readHTML reads the text that a reader of a page sees. It works on tokens and builds no
-// tree: no nesting, however deep, costs more than a counter.
+// readHTML returns the text that a reader of a page sees. It reads tokens and builds no
+// tree, so deep nesting costs no memory.
 func readHTML(ctx context.Context, source io.Reader, limits Limits) (Document, error) {
 	tokens := html.NewTokenizer(source)
 	tokens.SetMaxBuf(maxToken)
@@ -43,25 +43,26 @@ func readHTML(ctx context.Context, source io.Reader, limits Limits) (Document, e
 		}
 	}
 	if err := tokens.Err(); !errors.Is(err, io.EOF) {
-		return Document{}, fault.Wrap(err, faultv1.Reason_REASON_DOCUMENT_MALFORMED, "The document is not proper HTML.")
+		return Document{}, fault.Wrap(err, faultv1.Reason_REASON_DOCUMENT_MALFORMED, "The document is not valid HTML.")
 	}
 	return Document{Title: page.pageTitle(), Text: strings.TrimSpace(page.text.String())}, nil
 }
 
-// page collects text. Space collapses as in a browser, except in preformatted text.
+// page collects the text of a page. Space collapses as in a browser, except in preformatted
+// text.
 type page struct {
 	text strings.Builder
-	// hidden is the element whose content is left out, and depth how often it is open
-	// within itself.
+	// hidden is the element whose content is left out. depth is how many elements of this
+	// kind are open.
 	hidden atom.Atom
 	depth  int
 	// pre counts open preformatted elements.
 	pre int
-	// space and breaks are owed before the next word.
+	// space and breaks must be written before the next word.
 	space  bool
 	breaks int
-	// item says that a list item's mark was written last: its first block element must
-	// not tear it from its text.
+	// item reports that the mark of a list item was written last. The first block element
+	// of the item must not separate the mark from the text.
 	item bool
 
 	title   strings.Builder
@@ -99,7 +100,7 @@ func (p *page) start(tag atom.Atom, selfClosing bool) {
 	case atom.H1:
 		p.inHeading, p.seenH1 = !p.seenH1, true
 	case atom.Br:
-		p.owe(1)
+		p.lineBreaks(1)
 	case atom.Pre, atom.Textarea:
 		p.pre++
 	case atom.Td, atom.Th:
@@ -109,7 +110,7 @@ func (p *page) start(tag atom.Atom, selfClosing bool) {
 		p.hidden, p.depth = tag, 1
 		return
 	}
-	p.owe(breaksAround(tag))
+	p.lineBreaks(breaksAround(tag))
 	if tag == atom.Li {
 		p.write("- ")
 		p.item = true
@@ -134,10 +135,11 @@ func (p *page) end(tag atom.Atom) {
 	case atom.Pre, atom.Textarea:
 		p.pre = max(p.pre-1, 0)
 	}
-	p.owe(breaksAround(tag))
+	p.lineBreaks(breaksAround(tag))
 }
 
-// words adds text. NUL and other controls can come out of entities, and are left out.
+// words adds text. It leaves out NUL and other control characters, which entities can
+// contain.
 func (p *page) words(text string) {
 	if p.hidden != 0 {
 		return
@@ -174,19 +176,19 @@ func (p *page) words(text string) {
 	}
 }
 
-// isHTMLSpace is what browsers collapse; a no-break space stays.
+// isHTMLSpace reports whether browsers collapse a character. A no-break space stays.
 func isHTMLSpace(r rune) bool {
 	return r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '\f'
 }
 
-// owe asks for n line breaks before the next word, if more are not owed already.
-func (p *page) owe(n int) {
+// lineBreaks requests at least n line breaks before the next word.
+func (p *page) lineBreaks(n int) {
 	if !p.item {
 		p.breaks = max(p.breaks, n)
 	}
 }
 
-// write adds text after the space that is owed.
+// write adds text after the space or the line breaks that are due.
 func (p *page) write(text string) {
 	if text == "" {
 		return
@@ -210,7 +212,7 @@ func (p *page) pageTitle() string {
 	return shorten(p.heading.String())
 }
 
-// isHidden says whether an element holds nothing that a reader reads.
+// isHidden reports whether the content of an element is not part of the text.
 func isHidden(tag atom.Atom) bool {
 	switch tag {
 	case atom.Script, atom.Style, atom.Nav, atom.Template, atom.Noscript, atom.Iframe, atom.Object, atom.Svg, atom.Math, atom.Select,
@@ -220,7 +222,7 @@ func isHidden(tag atom.Atom) bool {
 	return false
 }
 
-// breaksAround is how many line breaks stand before and after an element: two around a
+// breaksAround returns how many line breaks are before and after an element: two around a
 // paragraph, one around a line.
 func breaksAround(tag atom.Atom) int {
 	switch tag {

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// titleSource is how much of a document is looked at for its title.
+	// titleSource is how many bytes of a document are searched for its title.
 	titleSource = 4 << 10
 	maxTitle    = 200
 )
 
-// markdownTitle is the text of the first heading of the highest level near the start of
-// a document, or the title of its front matter.
+// markdownTitle returns the title in the front matter of a document, or else the text of the
+// first heading of the highest level near its start.
 func markdownTitle(source string) string {
 	if title := frontMatterTitle(source); title != "" {
 		return title
@@ -33,10 +33,10 @@ func markdownTitle(source string) string {
 	return shorten(title)
 }
 
-// inlineText is the text of a heading without its markup.
+// inlineText returns the text of a heading without its markup.
 func inlineText(node ast.Node, source []byte) string {
 	var b strings.Builder
-	// The walk ends when the callback says so, and the callback never fails.
+	// Walk returns only errors of the callback, which never fails.
 	_ = ast.Walk(node, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
@@ -55,7 +55,7 @@ func inlineText(node ast.Node, source []byte) string {
 	return b.String()
 }
 
-// frontMatterTitle reads the line "title: …" of a block between "---" lines.
+// frontMatterTitle returns the value of the line "title: …" in a block between "---" lines.
 func frontMatterTitle(source string) string {
 	rest, ok := strings.CutPrefix(source, "---\n")
 	if !ok {
@@ -73,7 +73,7 @@ func frontMatterTitle(source string) string {
 	return ""
 }
 
-// shorten makes one line of a title, of bearable length.
+// shorten returns a title as one line of limited length.
 func shorten(title string) string {
 	title = strings.Join(strings.Fields(title), " ")
 	if runes := []rune(title); len(runes) > maxTitle {

@@ -1,15 +1,14 @@
 // Package parse turns an uploaded document into the text that is searched, quoted and
 // cited.
 //
-// The text is what offsets count in, so it is chosen such that a quotation is what the
-// user wrote. Plain text and Markdown are their own text, unchanged but for a byte order
-// mark and the line ends, which become "\n"; the structure of Markdown is read by the
-// splitter and not taken out here. HTML becomes the text that a reader sees, block by
-// block.
+// The offsets of citations count characters of this text, and a quotation should be what the
+// user wrote. So plain text and Markdown are not changed, except that a byte order mark is
+// removed and line ends become "\n". The splitter reads the structure of Markdown. HTML
+// becomes the text that a reader of the page sees, block by block.
 //
-// What cannot be read is refused with a fault whose detail a person understands: it
-// becomes the document's failure. None of them passes by trying again, so a job that
-// gets one gives up at once.
+// A document that cannot be read is refused with a fault. Its detail is a sentence for
+// users, as it becomes the document's failure. A retry would return the same fault, so a
+// job must not retry.
 package parse
 
 import (
@@ -30,34 +29,28 @@ const (
 	TypeHTML     = "text/html"
 )
 
-// Limits bounds what a document may hold.
+// Limits bounds the size of a document.
 type Limits struct {
 	// Bytes is the size of the document as uploaded.
 	Bytes int
-	// TextBytes is the size of the text in it.
+	// TextBytes is the size of its text.
 	TextBytes int
 }
 
-// DefaultLimits are those of uploads.
+// DefaultLimits returns the limits of uploads.
 func DefaultLimits() Limits { return Limits{Bytes: 32 << 20, TextBytes: 8 << 20} }
 
-// Document is what was read.
+// Document is a parsed document.
 type Document struct {
 	// Title is the document's own title, or empty.
 	Title string
-	// Text is valid UTF-8 with "\n" as line end, and holds more than space.
+	// Text is valid UTF-8 with "\n" as line end. It is not blank.
 	Text string
-	// Markdown says that the text has Markdown structure for the splitter.
+	// Markdown reports that the text has the structure of Markdown, for the splitter.
 	Markdown bool
 }
 
-// Supported says whether documents of a content type can be read.
-func Supported(contentType string) bool {
-	_, err := mediaType(contentType)
-	return err == nil
-}
-
-// Parse reads a document. The context's end is noticed within it.
+// Parse parses a document. It returns early when ctx ends.
 func Parse(ctx context.Context, contentType string, raw []byte, limits Limits) (Document, error) {
 	kind, err := mediaType(contentType)
 	if err != nil {
@@ -84,13 +77,13 @@ func Parse(ctx context.Context, contentType string, raw []byte, limits Limits) (
 	return checked(ctx, doc, limits)
 }
 
-// checked refuses a document by the text that was read.
+// checked refuses a document whose text is too long or blank.
 func checked(ctx context.Context, doc Document, limits Limits) (Document, error) {
 	if len(doc.Text) > limits.TextBytes {
 		return Document{}, tooLarge("The text of the document", limits.TextBytes)
 	}
 	if strings.TrimSpace(doc.Text) == "" {
-		return Document{}, fault.New(faultv1.Reason_REASON_DOCUMENT_EMPTY, "The document holds no text.")
+		return Document{}, fault.New(faultv1.Reason_REASON_DOCUMENT_EMPTY, "The document contains no text.")
 	}
 	return doc, ctxFault(ctx)
 }
@@ -102,7 +95,7 @@ func ctxFault(ctx context.Context) error {
 	return nil
 }
 
-// mediaType checks a content type, without its parameters.
+// mediaType returns the media type in a content type, or a fault when it cannot be read.
 func mediaType(contentType string) (string, error) {
 	kind, parameters, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -123,7 +116,8 @@ func mediaType(contentType string) (string, error) {
 		"Documents of the type %s cannot be read; upload plain text, Markdown or HTML.", kind)
 }
 
-// binaryMagic are the first bytes of what people upload under a wrong name.
+// binaryMagic reports whether a document starts like a well-known binary format, which users
+// may upload under a wrong name.
 func binaryMagic(raw []byte) bool {
 	for _, magic := range []string{"%PDF-", "PK\x03\x04", "PK\x05\x06", "\x89PNG", "GIF8", "\xff\xd8\xff", "\x7fELF", "\x1f\x8b", "\xd0\xcf\x11\xe0", "MZ\x90", "Rar!", "7z\xbc\xaf", "SQLite format 3"} {
 		if bytes.HasPrefix(raw, []byte(magic)) {
@@ -133,7 +127,7 @@ func binaryMagic(raw []byte) bool {
 	return false
 }
 
-// decode checks that a document is text in UTF-8, and unifies its line ends.
+// decode checks that a document is text in UTF-8, and converts its line ends to "\n".
 func decode(raw []byte) (string, error) {
 	switch {
 	case len(bytes.TrimSpace(raw)) == 0:
@@ -141,7 +135,7 @@ func decode(raw []byte) (string, error) {
 	case bytes.HasPrefix(raw, []byte("\xff\xfe")) || bytes.HasPrefix(raw, []byte("\xfe\xff")):
 		return "", fault.New(faultv1.Reason_REASON_DOCUMENT_ENCODING, "The document is in UTF-16; only UTF-8 can be read. Save it as UTF-8 and upload it again.")
 	case binaryMagic(raw) || bytes.IndexByte(raw, 0) >= 0:
-		return "", fault.New(faultv1.Reason_REASON_DOCUMENT_BINARY, "The document is not text: it holds binary data.")
+		return "", fault.New(faultv1.Reason_REASON_DOCUMENT_BINARY, "The document is not text: it contains binary data.")
 	case !utf8.Valid(raw):
 		return "", badEncoding(raw, 1)
 	}
@@ -154,8 +148,8 @@ func decode(raw []byte) (string, error) {
 	return text, nil
 }
 
-// badEncoding says where the text stops being UTF-8, by line, as an editor counts;
-// the text begins in a line.
+// badEncoding returns a fault that names the line of the first byte that is not UTF-8. line
+// is the number of the line in which the text starts.
 func badEncoding(raw []byte, line int) error {
 	rest := raw
 	for len(rest) > 0 {
@@ -171,7 +165,7 @@ func badEncoding(raw []byte, line int) error {
 	return fault.New(faultv1.Reason_REASON_DOCUMENT_ENCODING, "The document is not valid UTF-8 (line %d). Save it as UTF-8 and upload it again.", line)
 }
 
-// mostlyControl sniffs binary data that happens to be valid UTF-8.
+// mostlyControl reports whether a text is binary data that happens to be valid UTF-8.
 func mostlyControl(text string) bool {
 	const sample = 8 << 10
 	control, total := 0, 0

@@ -11,24 +11,24 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/parse"
 )
 
-func TestParse(t *testing.T) {
+func TestParse_TextAndTitle(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		contentType, raw string
 		title, text      string
 	}{
-		"plain text is its own text":  {"text/plain; charset=UTF-8", "\xef\xbb\xbfGrüße\r\nan alle\r", "", "Grüße\nan alle\n"},
-		"Markdown is its own text":    {"text/markdown", "# The *Big* `Guide`\n\n**Bold** [x](y)\n", "The Big Guide", "# The *Big* `Guide`\n\n**Bold** [x](y)\n"},
-		"the highest heading wins":    {"text/markdown", "## Small\n\ntext\n\nLarge\n=====\n", "Large", "## Small\n\ntext\n\nLarge\n=====\n"},
-		"front matter has the title":  {"text/markdown", "---\ntitle: \"From above\"\n---\n# Below\n", "From above", "---\ntitle: \"From above\"\n---\n# Below\n"},
-		"no heading, no title":        {"text/x-markdown", "just text", "", "just text"},
-		"HTML blocks are apart":       {"text/html", "<h1>Head</h1><div>One</div><div>Two</div><p>Three", "Head", "Head\n\nOne\nTwo\n\nThree"},
-		"HTML inline is together":     {"text/html", "<p>a<b>b</b>c  <i>d</i>\n e</p>", "", "abc d e"},
-		"HTML entities":               {"text/html", "<p>a &amp; b &lt;c&gt; &auml;&nbsp;&#x20AC; &amp;amp;</p>", "", "a & b <c> ä\u00a0€ &amp;"},
-		"HTML without what is hidden": {"text/html", "<title>T &amp; t</title><style>p{}</style><nav><ul><li>menu</ul></nav><p>text<script>if (a<b) {}</script></p><template><p>no</p></template><!-- no -->", "T & t", "text"},
-		"HTML lists and tables":       {"text/html", "<ul><li>one<li><p>two</p></ul><table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "", "- one\n- two\n\na b\nc"},
-		"HTML keeps preformatted":     {"text/html", "<pre>a\n  b</pre>x", "", "a\n  b\n\nx"},
-		"broken HTML":                 {"text/html", "<p>a<b>c</p></div><<p", "", "ac\n\n<"},
+		"plain text is its own text":       {"text/plain; charset=UTF-8", "\xef\xbb\xbfGrüße\r\nan alle\r", "", "Grüße\nan alle\n"},
+		"Markdown is its own text":         {"text/markdown", "# The *Big* `Guide`\n\n**Bold** [x](y)\n", "The Big Guide", "# The *Big* `Guide`\n\n**Bold** [x](y)\n"},
+		"the title is the highest heading": {"text/markdown", "## Small\n\ntext\n\nLarge\n=====\n", "Large", "## Small\n\ntext\n\nLarge\n=====\n"},
+		"front matter has the title":       {"text/markdown", "---\ntitle: \"From above\"\n---\n# Below\n", "From above", "---\ntitle: \"From above\"\n---\n# Below\n"},
+		"no heading, no title":             {"text/x-markdown", "just text", "", "just text"},
+		"HTML blocks are apart":            {"text/html", "<h1>Head</h1><div>One</div><div>Two</div><p>Three", "Head", "Head\n\nOne\nTwo\n\nThree"},
+		"HTML inline is together":          {"text/html", "<p>a<b>b</b>c  <i>d</i>\n e</p>", "", "abc d e"},
+		"HTML entities":                    {"text/html", "<p>a &amp; b &lt;c&gt; &auml;&nbsp;&#x20AC; &amp;amp;</p>", "", "a & b <c> ä\u00a0€ &amp;"},
+		"HTML without hidden elements":     {"text/html", "<title>T &amp; t</title><style>p{}</style><nav><ul><li>menu</ul></nav><p>text<script>if (a<b) {}</script></p><template><p>no</p></template><!-- no -->", "T & t", "text"},
+		"HTML lists and tables":            {"text/html", "<ul><li>one<li><p>two</p></ul><table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "", "- one\n- two\n\na b\nc"},
+		"HTML keeps preformatted":          {"text/html", "<pre>a\n  b</pre>x", "", "a\n  b\n\nx"},
+		"broken HTML":                      {"text/html", "<p>a<b>c</p></div><<p", "", "ac\n\n<"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestS60ParseRefuses(t *testing.T) {
+func TestS60UnreadableDocumentsAreRefused(t *testing.T) {
 	t.Parallel()
 	const (
 		empty       = faultv1.Reason_REASON_DOCUMENT_EMPTY
@@ -84,7 +84,7 @@ func TestS60ParseRefuses(t *testing.T) {
 		})
 	}
 
-	t.Run("the line of a wrong byte is told", func(t *testing.T) {
+	t.Run("the fault names the line of a wrong byte", func(t *testing.T) {
 		t.Parallel()
 		_, err := parse.Parse(t.Context(), "text/plain", []byte("one\ntwo\nthr\xe9"), parse.DefaultLimits())
 		if !strings.Contains(fault.From(err).Detail(), "line 3") {
@@ -92,7 +92,7 @@ func TestS60ParseRefuses(t *testing.T) {
 		}
 	})
 
-	t.Run("a cancelled context ends it", func(t *testing.T) {
+	t.Run("a canceled context ends the parsing", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -102,7 +102,7 @@ func TestS60ParseRefuses(t *testing.T) {
 	})
 }
 
-func TestS60DeepNestsAreParsed(t *testing.T) {
+func TestS60DeeplyNestedDocumentsAreParsed(t *testing.T) {
 	t.Parallel()
 	for name, raw := range map[string]string{
 		"text/html":     strings.Repeat("<div>", 10_000) + "deep" + strings.Repeat("</div>", 10_000),
@@ -115,8 +115,8 @@ func TestS60DeepNestsAreParsed(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that whatever comes, the text is valid and is not blank, or there is a
-// fault other than INTERNAL.
+// FuzzParse checks that Parse returns a valid text that is not blank, or a fault other than
+// INTERNAL.
 func FuzzParse(f *testing.F) {
 	f.Add("text/html", "<p>a<b>&#0;</p><nav>")
 	f.Add("text/markdown", "---\ntitle: x\n---\n# *a*")

@@ -1,39 +1,38 @@
-// Package search is the room of search: it finds the passages of documents that
-// fit a question best.
+// Package search is the room of search: it finds the chunks of documents that fit a query
+// best.
 //
-// Each question is asked twice, by vector and by full text, and the two ranks
-// are fused (reciprocal rank fusion), in one function of the database; see
-// search_chunks in the migrations. A passage is what the document says, verbatim,
-// with offsets that count the code points of its extracted text, so whoever
-// cites it can be checked.
+// Each query is searched by vector and by full text. One function of the database does both
+// and combines the two ranks by reciprocal rank fusion; see search_chunks in the
+// migrations. The text of a chunk is a verbatim part of its document. Its offsets count the
+// code points of the document's extracted text, so that a citation can be verified.
 //
-// Two callers ask: people, by the RPC of [Service], and the engine, through
-// [Service.Searcher]. An RPC that names a collection which the organization does
-// not have is NOT_FOUND, whether it is another's or nobody's. The engine asks
-// with an assistant's collections, one of which may have been deleted since:
-// there it finds nothing, and the others still answer.
+// There are two callers: users, by the RPC of [Service], and the engine, through
+// [Service.Searcher]. The RPC returns NOT_FOUND for a collection that the organization does
+// not have, whether or not another organization has it. The engine searches the collections
+// of an assistant, and some may have been deleted: it finds nothing in those, and searches
+// the others.
 package search
 
 import "strings"
 
 const (
-	// DefaultLimit is how many results there are when nobody says.
+	// DefaultLimit is how many results there are when the query sets no limit.
 	DefaultLimit = 10
 	// MaxLimit is how many results there are at most.
 	MaxLimit = 50
 )
 
-// Query is a question to an organization's documents.
+// Query is a query for the documents of an organization.
 type Query struct {
 	OrganizationID string
-	// CollectionIDs are where to look; empty looks everywhere.
+	// CollectionIDs are the collections to search. An empty list searches all.
 	CollectionIDs []string
 	Text          string
 	Limit         int
 }
 
-// normalize makes a query that the database can be asked: it bounds the limit
-// and takes out what Postgres refuses in text.
+// normalize returns a query that the database accepts. It bounds the limit and replaces
+// characters that Postgres cannot store in text.
 func (q Query) normalize() Query {
 	q.Text = strings.ReplaceAll(strings.ToValidUTF8(q.Text, " "), "\x00", " ")
 	if q.Limit <= 0 {
@@ -46,7 +45,7 @@ func (q Query) normalize() Query {
 	return q
 }
 
-// Hit is a passage that was found.
+// Hit is a chunk that was found.
 type Hit struct {
 	DocumentID  string
 	ChunkID     string
@@ -55,7 +54,7 @@ type Hit struct {
 	StartOffset int
 	EndOffset   int
 	Score       float64
-	// VectorRank and TextRank are places from 1, 0 when the passage was not found
-	// that way.
+	// VectorRank and TextRank are ranks from 1. A rank is 0 when the chunk was not found
+	// in that way.
 	VectorRank, TextRank int
 }

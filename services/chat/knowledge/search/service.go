@@ -2,49 +2,58 @@ package search
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/platform/room"
 	knowledgev1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1"
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 	"github.com/gatehouse/gatehouse/services/chat/migrations"
 )
 
-// Deps is what the room needs; all of it.
+// Deps is what the room needs.
 type Deps struct {
 	DB *postgres.DB
-	// Embedder is the one that documents are indexed with: the vectors of another
-	// cannot be compared, and its passages are found by full text alone.
+	// Embedder is the embedder with which documents are indexed. Vectors of different
+	// embedders cannot be compared, so chunks of another embedder are found by full text
+	// only.
 	Embedder embed.Embedder
 }
 
-// Service searches, for people by its RPC and for the engine.
+// Service searches documents, for users by its RPC and for the engine.
 type Service struct {
 	knowledgev1.UnsafeKnowledgeServiceServer
 
-	store    *store
-	embedder embed.Embedder
+	deps  Deps
+	store *store
 }
 
-// New returns the service. It refuses an embedder whose vectors the schema does
-// not store.
-func New(deps Deps) (*Service, error) {
-	if deps.DB == nil || deps.Embedder == nil {
-		return nil, errors.New("search: every dependency is required")
+// New builds the room. It refuses an embedder whose vectors the schema cannot store.
+func New(d Deps) (*Service, error) {
+	if err := deps.Check("search", d); err != nil {
+		return nil, err
 	}
-	if n := deps.Embedder.Dimensions(); n != migrations.Dimensions {
+	if n := d.Embedder.Dimensions(); n != migrations.Dimensions {
 		return nil, fmt.Errorf("search: embedder %s has %d dimensions, the schema stores %d",
-			deps.Embedder.Version(), n, migrations.Dimensions)
+			d.Embedder.Version(), n, migrations.Dimensions)
 	}
-	return &Service{store: &store{db: deps.DB}, embedder: deps.Embedder}, nil
+	return &Service{deps: d, store: &store{db: d.DB}}, nil
 }
 
-var _ tool.Searcher = (*searcher)(nil)
+// Register adds the room's RPC to a server.
+func (s *Service) Register(server grpc.ServiceRegistrar) {
+	knowledgev1.RegisterKnowledgeServiceServer(server, s)
+}
 
-// Searcher is the service as the engine's tool asks it.
+// Tables returns nothing, because the room owns no table.
+func (*Service) Tables() []room.Table { return nil }
+
+// Searcher returns the search of the engine's tool.
 func (s *Service) Searcher() tool.Searcher { return &searcher{s} }
 
 // Search implements the RPC.
@@ -70,21 +79,23 @@ func (s *Service) Search(ctx context.Context, req *knowledgev1.SearchRequest) (*
 	return out, nil
 }
 
-// find answers a query of either caller.
+// find returns the best chunks for a query of either caller.
 func (s *Service) find(ctx context.Context, q Query) ([]Hit, error) {
 	q = q.normalize()
-	vectors, err := s.embedder.Embed(ctx, []string{q.Text})
+	vectors, err := s.deps.Embedder.Embed(ctx, []string{q.Text})
 	if err != nil {
 		return nil, err
 	}
 	if len(vectors) != 1 {
-		return nil, fmt.Errorf("embedder %s: %d vectors for one text", s.embedder.Version(), len(vectors))
+		return nil, fmt.Errorf("embedder %s: %d vectors for one text", s.deps.Embedder.Version(), len(vectors))
 	}
-	return s.store.search(ctx, q, vectors[0], s.embedder.Version())
+	return s.store.search(ctx, q, vectors[0], s.deps.Embedder.Version())
 }
 
-// searcher gives the engine's tool the method that the RPC's name takes.
+// searcher has a method Search for the engine's tool. The service has one for the RPC.
 type searcher struct{ service *Service }
+
+var _ tool.Searcher = (*searcher)(nil)
 
 // Search implements tool.Searcher.
 func (s *searcher) Search(ctx context.Context, caller tool.Caller, query string, limit int) ([]tool.Passage, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/platform/audit"
+	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
@@ -49,7 +50,7 @@ type fixture struct {
 	search      *search.Service
 }
 
-func must[T any](t *testing.T) func(T, error) T { //nolint:thelper // what it returns is the helper
+func must[T any](t *testing.T) func(T, error) T { //nolint:thelper // the returned function is the helper
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -88,13 +89,13 @@ func setupOn(t *testing.T, database *pgtest.Database, db *postgres.DB) fixture {
 	return fixture{
 		db:          db,
 		database:    database,
-		collections: must[*collection.Service](t)(collection.New(collection.Deps{DB: db, Tokens: tokens, Trail: trail, Clock: clk})),
+		collections: must[*collection.Service](t)(collection.New(collection.Deps{DB: db, Tokens: tokens, Trail: trail, Rights: must[*authz.Authorizer](t)(authz.New()), Clock: clk})),
 		documents:   must[*document.Service](t)(document.New(document.Deps{DB: db, Tokens: tokens, Trail: trail, Jobs: client, Answers: must[*idempotency.Keys](t)(idempotency.New(db, database.SecretKey, clk)), Clock: clk})),
 		search:      must[*search.Service](t)(search.New(search.Deps{DB: db, Embedder: embedder})),
 	}
 }
 
-// member is a context of a user of an organization of its own.
+// member returns the context of a user in a new organization.
 func member(t *testing.T) context.Context {
 	t.Helper()
 	return identity.NewContext(t.Context(), &identity.Principal{UserID: id.New(), OrganizationID: id.New()})
@@ -105,7 +106,7 @@ func organization(ctx context.Context) string {
 	return p.OrganizationID
 }
 
-// index puts a document into a collection of its own and waits until it is READY.
+// index creates a document in a new collection and waits until it is READY.
 func (f fixture) index(t *testing.T, ctx context.Context, title, text string) *knowledgev1.Document {
 	t.Helper()
 	c := must[*knowledgev1.Collection](t)(f.collections.CreateCollection(ctx, &knowledgev1.CreateCollectionRequest{
@@ -131,12 +132,12 @@ func (f fixture) index(t *testing.T, ctx context.Context, title, text string) *k
 	}
 }
 
-func (f fixture) ask(t *testing.T, ctx context.Context, query string, within ...string) []*knowledgev1.SearchResult {
+func (f fixture) find(t *testing.T, ctx context.Context, query string, within ...string) []*knowledgev1.SearchResult {
 	t.Helper()
 	return must[*knowledgev1.SearchResponse](t)(f.search.Search(ctx, &knowledgev1.SearchRequest{Query: query, CollectionIds: within})).GetResults()
 }
 
-func TestSearchFindsVerbatimPassages(t *testing.T) {
+func TestSearch_ChunksAreVerbatimAndRanked(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t), member(t)
 	d := f.index(t, ctx, "Handbook", handbook)
@@ -148,23 +149,23 @@ func TestSearchFindsVerbatimPassages(t *testing.T) {
 		"compresor waranty":                            "three years",
 		"💶":                                            "",
 	} {
-		results := f.ask(t, ctx, query)
+		results := f.find(t, ctx, query)
 		if want != "" && (len(results) == 0 || !strings.Contains(results[0].GetText(), want)) {
 			t.Errorf("%q found %v, want %q first", query, results, want)
 		}
 		for i, r := range results {
 			if got := string(content[r.GetStartOffset():r.GetEndOffset()]); got != r.GetText() {
-				t.Errorf("%q: offsets hold %q, the passage is %q", query, got, r.GetText())
+				t.Errorf("%q: the offsets contain %q, the chunk is %q", query, got, r.GetText())
 			}
 			if r.GetDocumentId() != d.GetId() || r.GetTitle() != "Handbook" || r.GetVectorRank()+r.GetTextRank() == 0 {
 				t.Errorf("%q: result %v", query, r)
 			}
 			if i > 0 && r.GetScore() > results[i-1].GetScore() {
-				t.Errorf("%q: result %d is better than the one before", query, i)
+				t.Errorf("%q: result %d is better than the previous one", query, i)
 			}
 		}
 	}
-	if all := f.ask(t, ctx, "warranty compressors"); all[0].GetTextRank() != 1 || all[0].GetVectorRank() != 1 {
+	if all := f.find(t, ctx, "warranty compressors"); all[0].GetTextRank() != 1 || all[0].GetVectorRank() != 1 {
 		t.Errorf("best by both, ranked %d by vector and %d by text", all[0].GetVectorRank(), all[0].GetTextRank())
 	}
 }
@@ -173,55 +174,55 @@ func TestS71SearchStaysInItsCollections(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t), member(t)
 	first, second := f.index(t, ctx, "Handbook", handbook), f.index(t, ctx, "Copy", handbook)
-	for _, r := range f.ask(t, ctx, "warranty", second.GetCollectionId()) {
+	for _, r := range f.find(t, ctx, "warranty", second.GetCollectionId()) {
 		if r.GetDocumentId() != second.GetId() {
 			t.Errorf("found %v", r)
 		}
 	}
 	found := map[string]bool{}
-	for _, r := range f.ask(t, ctx, "warranty") {
+	for _, r := range f.find(t, ctx, "warranty") {
 		found[r.GetDocumentId()] = true
 	}
 	if !found[first.GetId()] || !found[second.GetId()] {
-		t.Errorf("everywhere is %v", found)
+		t.Errorf("all collections have %v", found)
 	}
 }
 
-func TestS71OtherOrganizations(t *testing.T) {
+func TestS71SearchFindsNoDocumentsOfOthers(t *testing.T) {
 	t.Parallel()
-	f, owner, stranger := setup(t), member(t), member(t)
+	f, owner, other := setup(t), member(t), member(t)
 	d := f.index(t, owner, "Handbook", handbook)
-	f.index(t, stranger, "Menu", "Soup of the day is pumpkin.")
-	for _, r := range f.ask(t, stranger, "warranty of compressors") {
+	f.index(t, other, "Menu", "Soup of the day is pumpkin.")
+	for _, r := range f.find(t, other, "warranty of compressors") {
 		if r.GetDocumentId() == d.GetId() {
 			t.Errorf("found another organization's %v", r)
 		}
 	}
-	ask := func(collection string) error {
-		_, err := f.search.Search(stranger, &knowledgev1.SearchRequest{Query: "x", CollectionIds: []string{collection}})
+	searchIn := func(collection string) error {
+		_, err := f.search.Search(other, &knowledgev1.SearchRequest{Query: "x", CollectionIds: []string{collection}})
 		return err
 	}
-	foreign, absent := ask(d.GetCollectionId()), ask(id.New())
+	foreign, absent := searchIn(d.GetCollectionId()), searchIn(id.New())
 	if !fault.Is(foreign, faultv1.Reason_REASON_NOT_FOUND) || absent == nil || foreign.Error() != absent.Error() {
 		t.Errorf("foreign %v, absent %v", foreign, absent)
 	}
-	passages, err := f.search.Searcher().Search(stranger,
-		tool.Caller{OrganizationID: organization(stranger), CollectionIDs: []string{d.GetCollectionId()}}, "warranty", 5)
+	passages, err := f.search.Searcher().Search(other,
+		tool.Caller{OrganizationID: organization(other), CollectionIDs: []string{d.GetCollectionId()}}, "warranty", 5)
 	if err != nil || len(passages) != 0 {
 		t.Errorf("the tool found %v, %v", passages, err)
 	}
 }
 
-// Behind the stores' own conditions stands row level security: queries that
-// have none must find one organization's rows all the same, and none without one.
+// S50: row level security works without the conditions of the stores. A query without
+// conditions finds the rows of one organization only, and no rows without an organization.
 func TestS50RowLevelSecurityHoldsAlone(t *testing.T) {
 	t.Parallel()
-	f, owner, stranger := setup(t), member(t), member(t)
+	f, owner, other := setup(t), member(t), member(t)
 	f.index(t, owner, "Handbook", handbook)
 	tables := []string{"collections", "documents", "document_sources", "document_texts", "chunks"}
 	for _, table := range tables {
 		for scope, want := range map[postgres.Scope]bool{
-			{OrganizationID: organization(owner)}: true, {OrganizationID: organization(stranger)}: false, {}: false,
+			{OrganizationID: organization(owner)}: true, {OrganizationID: organization(other)}: false, {}: false,
 		} {
 			got, err := postgres.QueryOne(t.Context(), f.db, scope, pgx.RowTo[bool], "SELECT EXISTS (SELECT FROM "+table+")")
 			if err != nil || got != want {
@@ -232,7 +233,7 @@ func TestS50RowLevelSecurityHoldsAlone(t *testing.T) {
 	direction := make([]float32, migrations.Dimensions)
 	direction[0] = 1
 	for scope, want := range map[postgres.Scope]bool{
-		{OrganizationID: organization(owner)}: true, {OrganizationID: organization(stranger)}: false, {}: false,
+		{OrganizationID: organization(owner)}: true, {OrganizationID: organization(other)}: false, {}: false,
 	} {
 		got, err := postgres.QueryOne(t.Context(), f.db, scope, pgx.RowTo[bool],
 			"SELECT EXISTS (SELECT FROM search_chunks('warranty', $1::real[]::vector, $2, '{}', 10))", direction, embed.NewHash().Version())
@@ -242,7 +243,7 @@ func TestS50RowLevelSecurityHoldsAlone(t *testing.T) {
 	}
 }
 
-func TestSearcherAnswersTheEngine(t *testing.T) {
+func TestSearcher_FindsForTheEngine(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t), member(t)
 	d := f.index(t, ctx, "Handbook", handbook)
@@ -255,9 +256,9 @@ func TestSearcherAnswersTheEngine(t *testing.T) {
 	}
 }
 
-// An organization over 10,000 passages is searched through the HNSW index, which
-// must give as many results as one that is compared row by row.
-func TestSearchOfManyPassages(t *testing.T) {
+// An organization with more than 10,000 chunks is searched through the HNSW index. The
+// search must find as many results as without the index.
+func TestSearch_ManyChunks_UsesTheIndex(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t), member(t)
 	d := f.index(t, ctx, "Handbook", handbook)
@@ -271,9 +272,9 @@ func TestSearchOfManyPassages(t *testing.T) {
 	f.database.AdminExec(t, "ANALYZE chat.chunks")
 	deadline, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	// Postgres publishes its counts with a delay.
+	// Postgres updates its statistics with a delay.
 	for scans := int64(0); scans == 0; {
-		results := f.ask(t, deadline, "warranty of compressors")
+		results := f.find(t, deadline, "warranty of compressors")
 		if len(results) != search.DefaultLimit || !strings.Contains(results[0].GetText(), "three years") {
 			t.Fatalf("found %v", results)
 		}
@@ -285,21 +286,21 @@ func TestSearchOfManyPassages(t *testing.T) {
 	}
 }
 
-func TestForcedDeleteTakesPassagesAlong(t *testing.T) {
+func TestDeleteCollection_Forced_DeletesItsChunks(t *testing.T) {
 	t.Parallel()
 	f, ctx := setup(t), member(t)
 	d := f.index(t, ctx, "Handbook", handbook)
-	held := must[*knowledgev1.Collection](t)(f.collections.GetCollection(ctx, &knowledgev1.GetCollectionRequest{Id: d.GetCollectionId()}))
-	if held.GetDocumentCount() != 1 || held.GetChunkCount() == 0 {
-		t.Errorf("counts of %v", held)
+	full := must[*knowledgev1.Collection](t)(f.collections.GetCollection(ctx, &knowledgev1.GetCollectionRequest{Id: d.GetCollectionId()}))
+	if full.GetDocumentCount() != 1 || full.GetChunkCount() == 0 {
+		t.Errorf("counts of %v", full)
 	}
-	_, err := f.collections.DeleteCollection(ctx, &knowledgev1.DeleteCollectionRequest{Id: held.GetId()})
+	_, err := f.collections.DeleteCollection(ctx, &knowledgev1.DeleteCollectionRequest{Id: full.GetId()})
 	if !fault.Is(err, faultv1.Reason_REASON_NOT_EMPTY) {
 		t.Errorf("without force: %v", err)
 	}
 	must[*knowledgev1.DeleteCollectionResponse](t)(f.collections.DeleteCollection(ctx,
-		&knowledgev1.DeleteCollectionRequest{Id: held.GetId(), Force: true}))
-	if results := f.ask(t, ctx, "warranty"); len(results) != 0 {
+		&knowledgev1.DeleteCollectionRequest{Id: full.GetId(), Force: true}))
+	if results := f.find(t, ctx, "warranty"); len(results) != 0 {
 		t.Errorf("still found: %v", results)
 	}
 	_, err = f.documents.GetDocument(ctx, &knowledgev1.GetDocumentRequest{Id: d.GetId()})
@@ -308,9 +309,9 @@ func TestForcedDeleteTakesPassagesAlong(t *testing.T) {
 	}
 }
 
-// Behind a pooler, parameters travel without prepared statements, and their
-// types follow from the values alone.
-func TestIndexAndSearchBehindAPooler(t *testing.T) {
+// With a pooler, parameters are sent without prepared statements. Their types follow from
+// the values only.
+func TestIndexAndSearch_WithAPooler_Work(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, migrations.Set())
 	cfg := database.Config()
@@ -324,10 +325,10 @@ func TestIndexAndSearchBehindAPooler(t *testing.T) {
 	cfg.DirectURL = direct.String()
 	f, ctx := setupOn(t, database, pgtest.OpenConfig(t, cfg, migrations.Role)), member(t)
 	if !f.db.Pooled() {
-		t.Fatal("the pool does not take the other URL for a pooler's")
+		t.Fatal("the other URL does not count as that of a pooler")
 	}
 	d := f.index(t, ctx, "Handbook", handbook)
-	if results := f.ask(t, ctx, "warranty", d.GetCollectionId()); len(results) == 0 || !strings.Contains(results[0].GetText(), "three years") {
+	if results := f.find(t, ctx, "warranty", d.GetCollectionId()); len(results) == 0 || !strings.Contains(results[0].GetText(), "three years") {
 		t.Errorf("found %v", results)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
+// store searches in Postgres.
 type store struct{ db *postgres.DB }
 
 func scan(row pgx.CollectableRow) (Hit, error) {
@@ -18,8 +19,8 @@ func scan(row pgx.CollectableRow) (Hit, error) {
 	return h, err
 }
 
-// search finds passages, best first. The function looks at the transaction's
-// organization alone; what it found is read under row level security again.
+// search returns chunks, best first. The function searches only the organization of the
+// transaction. Its results are then read with row level security.
 func (s *store) search(ctx context.Context, q Query, vector []float32, embedder string) ([]Hit, error) {
 	return postgres.QueryAll(ctx, s.db, postgres.Scope{OrganizationID: q.OrganizationID}, scan, `SELECT
 		c.document_id::text, c.id::text, d.title, c.text, c.start_offset, c.end_offset, f.score, f.vector_rank, f.text_rank

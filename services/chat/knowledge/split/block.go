@@ -7,28 +7,28 @@ import (
 	"unicode/utf8"
 )
 
-// kind is what a piece of text is.
+// kind is the kind of a piece of text.
 type kind int
 
 const (
 	sentence kind = iota
 	heading
-	// solid is code or a table, which is not torn where it fits.
+	// solid is code or a table. It is not divided when it fits into a chunk.
 	solid
 )
 
-// piece is a part of a text that goes into a chunk as a whole. Pieces follow each
-// other without gaps.
+// piece is a part of a text that is added to a chunk as a whole. There are no gaps between
+// pieces.
 type piece struct {
 	start, end int
 	runes      int
 	kind       kind
-	// blank says that there is nothing but space in it: no chunk begins with it.
+	// blank reports that the piece contains only space. No chunk starts with it.
 	blank    bool
 	headings []string
 }
 
-// block is a run of lines of one kind.
+// block is a sequence of lines of one kind.
 type block struct {
 	start, end int
 	kind       kind
@@ -36,8 +36,8 @@ type block struct {
 	title      string
 }
 
-// pieces cuts a text to the smallest parts that Split works with. There can be
-// millions of them, so they are not gathered.
+// pieces divides a text into the smallest parts that Split uses. There can be millions of
+// them, so they are not collected in a slice.
 func pieces(text string, options Options) iter.Seq[piece] {
 	return func(yield func(piece) bool) {
 		var path headingPath
@@ -59,7 +59,8 @@ func pieces(text string, options Options) iter.Seq[piece] {
 	}
 }
 
-// cut divides a block: prose into sentences, anything over the limit further.
+// cut divides a block: prose into sentences, and a part that is longer than the limit
+// further.
 func cut(text string, b block, options Options) iter.Seq2[int, int] {
 	var marks []int
 	switch {
@@ -85,8 +86,8 @@ func cut(text string, b block, options Options) iter.Seq2[int, int] {
 	}
 }
 
-// cutLong divides a part that is over the hard limit at spaces, or, in a text without
-// any, between characters.
+// cutLong divides a part that is longer than the limit: at spaces, or between characters
+// when there is no space.
 func cutLong(text string, start, end int, options Options) [][2]int {
 	var parts [][2]int
 	left := utf8.RuneCountInString(text[start:end])
@@ -122,8 +123,7 @@ func lineStarts(text string) []int {
 	return marks
 }
 
-// maxHeading is how much of a heading is repeated with each chunk below it, in
-// code points.
+// maxHeading is how many code points of a heading are repeated with each chunk below it.
 const maxHeading = 200
 
 // headingPath is the stack of headings above the current line.
@@ -168,9 +168,9 @@ func blocks(text string, markdown bool) []block {
 type scanner struct {
 	markdown bool
 	blocks   []block
-	// fence is the marker that ends the code block that is open.
+	// fence is the marker that ends the open code block.
 	fence string
-	// blank says that the last line was blank, so that the next begins a block.
+	// blank reports that the last line was blank, so that the next line starts a block.
 	blank bool
 }
 
@@ -200,7 +200,7 @@ func (s *scanner) line(text string, start, end int) {
 	s.blank = false
 }
 
-// markup handles a line that means something in Markdown.
+// markup handles a line with a meaning in Markdown, and reports whether the line has one.
 func (s *scanner) markup(line string, start, end int) bool {
 	if fence := fenceOf(line); fence != "" {
 		s.begin(block{start: start, end: end, kind: solid})
@@ -241,7 +241,8 @@ func fenceOf(line string) string {
 	return ""
 }
 
-// headingOf reads an ATX heading; level 0 means that the line is none.
+// headingOf returns the level and the title of an ATX heading. The level is 0 when the line
+// is not a heading.
 func headingOf(line string) (int, string) {
 	title := strings.TrimLeft(line, "#")
 	level := len(line) - len(title)

@@ -6,20 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// Sentence is a sentence of a text, without the space around it and without the
-// marker of a list item, quotation or heading before it.
+// Sentence is a sentence of a text, without the space around it and without the marker of a
+// list item, quotation or heading before it.
 type Sentence struct {
 	Text        string
 	StartOffset int
 	EndOffset   int
-	// Heading says that the line is a Markdown heading, which states nothing.
+	// Heading reports that the line is a Markdown heading, which makes no statement.
 	Heading bool
 }
 
-// Sentences finds the sentences of a text. A list item, a heading and a table row are
-// sentences too, and a blank line ends one. It is made for European punctuation and
-// for that of Chinese and Japanese, and errs on the side of leaving two sentences
-// together.
+// Sentences returns the sentences of a text. A list item, a heading and a table row are
+// sentences too, and a blank line ends a sentence. It knows European, Chinese and Japanese
+// punctuation. In doubt it leaves two sentences together.
 func Sentences(text string) []Sentence {
 	var out []Sentence
 	starts, ends := cursor{text: text}, cursor{text: text}
@@ -45,8 +44,8 @@ func boundaries(text string) []int {
 			marks = append(marks, at)
 		}
 	}
-	// run is the end of the punctuation that was looked at: what is in it ends the same
-	// sentence, and looking again from each mark would be quadratic.
+	// run is the end of the punctuation that was examined. All of it ends the same
+	// sentence. To examine it again from each mark would take quadratic time.
 	run := 0
 	for i, r := range text {
 		if i < run {
@@ -70,8 +69,8 @@ func boundaries(text string) []int {
 	return marks
 }
 
-// lineBreaks says whether the newline at i ends a sentence: before a blank line, a list
-// item, a table row or a heading, and after the latter two.
+// lineBreaks reports whether the newline at i ends a sentence. It does before a blank line,
+// a list item, a table row or a heading, and after a table row or a heading.
 func lineBreaks(text string, i int) bool {
 	line := strings.TrimSpace(text[strings.LastIndexByte(text[:i], '\n')+1 : i])
 	if line == "" {
@@ -93,8 +92,8 @@ func lineBreaks(text string, i int) bool {
 	return level > 0 || strings.HasPrefix(line, "|") || fenceOf(line) != ""
 }
 
-// sentenceEnd says whether the punctuation from i to run ends a sentence, and where the
-// next one begins.
+// sentenceEnd reports whether the punctuation from i to run ends a sentence, and where the
+// next one starts.
 func sentenceEnd(text string, i, run int) (int, bool) {
 	rest := text[run:]
 	next := run + len(rest) - len(strings.TrimLeftFunc(rest, unicode.IsSpace))
@@ -110,7 +109,7 @@ func sentenceEnd(text string, i, run int) (int, bool) {
 	return next, true
 }
 
-// isGermanDate says whether a full stop belongs to a day before its month: "31. März".
+// isGermanDate reports whether a full stop is between a day and its month: "31. März".
 func isGermanDate(before, after string) bool {
 	if before == "" || before[len(before)-1] < '0' || before[len(before)-1] > '9' {
 		return false
@@ -123,8 +122,8 @@ func isGermanDate(before, after string) bool {
 	return false
 }
 
-// skipClosers moves over further punctuation, quotes and brackets that close a
-// sentence.
+// skipClosers returns the position after further punctuation, quotes and brackets that close
+// a sentence.
 func skipClosers(text string, i int) int {
 	for i < len(text) {
 		r, width := utf8.DecodeRuneInString(text[i:])
@@ -136,8 +135,8 @@ func skipClosers(text string, i int) int {
 	return i
 }
 
-// isAbbreviation says whether the word before a full stop is one that usually does not
-// end a sentence: an abbreviation, an initial, or the number of a list item.
+// isAbbreviation reports whether the word before a full stop usually does not end a sentence:
+// an abbreviation, an initial, or the number of a list item.
 func isAbbreviation(before string) bool {
 	start := strings.LastIndexFunc(before, unicode.IsSpace) + 1
 	word := strings.ToLower(strings.TrimLeft(before[start:], "(\"'“„«["))
@@ -149,7 +148,7 @@ func isAbbreviation(before string) bool {
 		return unicode.IsLetter(r)
 	}
 	if strings.Trim(word, "0123456789") == "" {
-		// Only at the start of a line: elsewhere a number may well end a sentence.
+		// This holds only at the start of a line. Elsewhere a number may end a sentence.
 		lead := strings.TrimRight(before[:start], " \t")
 		return len(word) <= 3 && (lead == "" || strings.HasSuffix(lead, "\n"))
 	}
@@ -161,7 +160,8 @@ func isAbbreviation(before string) bool {
 	return false
 }
 
-// skipMarkers moves over the marks that begin a heading, a quotation or a list item.
+// skipMarkers returns the position after the marks that start a heading, a quotation or a
+// list item.
 func skipMarkers(text string, start, end int) int {
 	for start < end {
 		width := markerWidth(text[start:end])

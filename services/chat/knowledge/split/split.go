@@ -1,17 +1,17 @@
-// Package split cuts a document's text into chunks that can be retrieved, and text
+// Package split divides the text of a document into chunks that can be found, and a text
 // into sentences that can be quoted.
 //
-// Everything has offsets, counted in Unicode code points of the text that was given,
-// start inclusive, end exclusive: a citation that carries them can be checked against
-// the document by anyone, in any language. For each chunk and each sentence
+// Chunks and sentences have offsets. They count Unicode code points of the given text; the
+// start is inclusive, the end exclusive. So a program in any language can verify a citation.
+// For each chunk and each sentence
 //
 //	string([]rune(text)[c.StartOffset:c.EndOffset]) == c.Text
 //
-// [Split] follows the document's own structure: a heading begins a new chunk, sentences
-// are never torn unless one alone is over the limit, and code blocks and tables stay
-// whole where they fit. Within a section, the end of a chunk is repeated at the start
-// of the next, so that an answer that lies across the cut is found in one of them.
-// All characters other than space between chunks are in some chunk.
+// [Split] follows the structure of the document. A heading starts a new chunk. A sentence is
+// divided only when it alone is longer than the limit. Code blocks and tables stay whole
+// when they fit. Within a section, the end of a chunk is repeated at the start of the next
+// one, so that an answer at the boundary is complete in one of them. Every character is in
+// a chunk, except space between chunks.
 package split
 
 import (
@@ -20,16 +20,16 @@ import (
 	"unicode/utf8"
 )
 
-// Options says how large chunks are, in code points. The zero value is the default.
+// Options sets the size of chunks, in code points. The zero value is the default.
 type Options struct {
-	// Target is the size that chunks grow to; 900 when zero.
+	// Target is the size to which chunks are filled; 900 when zero.
 	Target int
-	// Overlap is how much of a chunk may be repeated in the next; 120 when zero,
-	// none when negative.
+	// Overlap is how much of a chunk may be repeated in the next one; 120 when zero,
+	// nothing when negative.
 	Overlap int
-	// Max is what no chunk exceeds; 2000 when zero.
+	// Max is the largest size of a chunk; 2000 when zero.
 	Max int
-	// Markdown reads headings, code fences and tables.
+	// Markdown enables headings, code fences and tables.
 	Markdown bool
 }
 
@@ -57,8 +57,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Split cuts a text into chunks. Text must be valid UTF-8; text of nothing but space
-// has no chunks.
+// Split divides a text into chunks. The text must be valid UTF-8. A blank text has no
+// chunks.
 func Split(text string, options Options) []Chunk {
 	options = options.withDefaults()
 	p := &packer{text: text, options: options}
@@ -69,7 +69,7 @@ func Split(text string, options Options) []Chunk {
 	return locate(text, p.spans)
 }
 
-// span is a chunk in bytes.
+// span is a chunk with offsets in bytes.
 type span struct {
 	start, end int
 	headings   []string
@@ -81,7 +81,7 @@ type packer struct {
 	options Options
 	current []piece
 	runes   int
-	// fresh is how many pieces of current are not repeated from the chunk before.
+	// fresh is how many pieces of current are not repeated from the previous chunk.
 	fresh int
 	spans []span
 }
@@ -94,7 +94,7 @@ func (p *packer) add(next piece) {
 		p.runes = total(repeat)
 	}
 	if p.runes+next.runes > p.options.Max {
-		// What was repeated has no room beside a large piece.
+		// There is no room for repeated pieces beside a large piece.
 		p.current, p.runes = nil, 0
 	}
 	if len(p.current) == 0 && next.blank {
@@ -105,12 +105,12 @@ func (p *packer) add(next piece) {
 	p.fresh++
 }
 
-// mustBreak says whether a piece begins a new chunk.
+// mustBreak reports whether a piece starts a new chunk.
 func (p *packer) mustBreak(next piece) bool {
 	if p.runes+next.runes > p.options.Max {
 		return true
 	}
-	// Headings belong to what follows them, whatever its size.
+	// Headings stay with the piece after them, whatever its size.
 	onlyHeadings := p.current[len(p.current)-1].kind == heading && p.allHeadings()
 	if onlyHeadings {
 		return false
@@ -127,8 +127,8 @@ func (p *packer) allHeadings() bool {
 	return true
 }
 
-// repeatable is the end of the current chunk that the next one begins with: whole
-// sentences, of the same section, and never the entire chunk.
+// repeatable returns the end of the current chunk with which the next chunk starts: whole
+// sentences of the same section, and never the entire chunk.
 func (p *packer) repeatable(next piece) []piece {
 	if next.kind == heading {
 		return nil
@@ -167,7 +167,7 @@ func total(pieces []piece) int {
 	return runes
 }
 
-// trim moves both ends of a span inward over space.
+// trim removes the space from both ends of a span.
 func trim(text string, start, end int) (int, int) {
 	part := text[start:end]
 	start += len(part) - len(strings.TrimLeftFunc(part, unicode.IsSpace))
@@ -177,8 +177,8 @@ func trim(text string, start, end int) (int, int) {
 	return start, start + len(strings.TrimRightFunc(text[start:end], unicode.IsSpace))
 }
 
-// locate turns bytes into code points. Starts and ends of spans each only grow, so
-// the text is walked once for each.
+// locate converts offsets from bytes to code points. The starts of spans only increase, and
+// so do their ends, so the text is read once for the starts and once for the ends.
 func locate(text string, spans []span) []Chunk {
 	chunks := make([]Chunk, 0, len(spans))
 	starts, ends := cursor{text: text}, cursor{text: text}
@@ -190,7 +190,7 @@ func locate(text string, spans []span) []Chunk {
 	return chunks
 }
 
-// cursor counts code points up to growing byte positions.
+// cursor counts the code points before byte positions, which must not decrease.
 type cursor struct {
 	text  string
 	bytes int

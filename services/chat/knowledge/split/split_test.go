@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/split"
 )
 
-// check asserts what holds for every split of every text.
+// check splits a text and checks the properties that every split has.
 func check(t *testing.T, text string, options split.Options, limit int) []split.Chunk {
 	t.Helper()
 	runes := []rune(text)
@@ -21,13 +21,13 @@ func check(t *testing.T, text string, options split.Options, limit int) []split.
 			t.Fatalf("chunk %d: offsets %d to %d of %d", i, c.StartOffset, c.EndOffset, len(runes))
 		}
 		if got := string(runes[c.StartOffset:c.EndOffset]); got != c.Text {
-			t.Fatalf("chunk %d: offsets say %q, text is %q", i, got, c.Text)
+			t.Fatalf("chunk %d: the offsets contain %q, the text is %q", i, got, c.Text)
 		}
 		if n := utf8.RuneCountInString(c.Text); n > limit {
 			t.Fatalf("chunk %d: %d code points, limit %d", i, n, limit)
 		}
 		if c.StartOffset <= last {
-			t.Fatalf("chunk %d starts at %d, the one before at %d", i, c.StartOffset, last)
+			t.Fatalf("chunk %d starts at %d, the previous one at %d", i, c.StartOffset, last)
 		}
 		last = c.StartOffset
 		for j := c.StartOffset; j < c.EndOffset; j++ {
@@ -66,10 +66,10 @@ Parents have 12 months, i.e. a full year.
 - Keep the receipts.
 `
 
-func TestSplit(t *testing.T) {
+func TestSplit_FollowsTheStructure(t *testing.T) {
 	t.Parallel()
 
-	t.Run("headings begin chunks and are their path", func(t *testing.T) {
+	t.Run("headings start chunks and are their path", func(t *testing.T) {
 		t.Parallel()
 		chunks := check(t, guide, split.Options{Markdown: true}, 2000)
 		var paths []string
@@ -81,7 +81,7 @@ func TestSplit(t *testing.T) {
 			t.Fatalf("paths %s, want %s", got, want)
 		}
 		if !strings.Contains(chunks[1].Text, "# not a heading\nfunc main() {}\n\nvar x = 1\n```") {
-			t.Errorf("the code block is torn: %q", chunks[1].Text)
+			t.Errorf("the code block is divided: %q", chunks[1].Text)
 		}
 	})
 
@@ -102,17 +102,17 @@ func TestSplit(t *testing.T) {
 				t.Fatalf("chunk %d overlaps by %d", i, overlap)
 			}
 			if !strings.HasPrefix(chunks[i].Text, "Überall") || !strings.HasSuffix(chunks[i].Text, "Wörtern.") {
-				t.Fatalf("chunk %d is torn: %q", i, chunks[i].Text)
+				t.Fatalf("chunk %d is not made of whole sentences: %q", i, chunks[i].Text)
 			}
 		}
 	})
 
-	t.Run("text without any space is cut at the limit", func(t *testing.T) {
+	t.Run("text without space is divided at the limit", func(t *testing.T) {
 		t.Parallel()
 		check(t, strings.Repeat("界", 10_000), split.Options{}, 2000)
 	})
 
-	t.Run("nothing has no chunks", func(t *testing.T) {
+	t.Run("a blank text has no chunks", func(t *testing.T) {
 		t.Parallel()
 		for _, text := range []string{"", " \n\n\t "} {
 			if chunks := split.Split(text, split.Options{Markdown: true}); len(chunks) != 0 {
@@ -122,7 +122,7 @@ func TestSplit(t *testing.T) {
 	})
 }
 
-func TestSentences(t *testing.T) {
+func TestSentences_EndAtPunctuationAndLines(t *testing.T) {
 	t.Parallel()
 	cases := map[string][]string{
 		"One. Two! Three? Four":                       {"One.", "Two!", "Three?", "Four"},
@@ -162,7 +162,7 @@ func FuzzSplit(f *testing.F) {
 	f.Add("a\u2028b . c\n\n\n|", 1, 1, 1, false)
 	f.Fuzz(func(t *testing.T, text string, target, overlap, limit int, markdown bool) {
 		if !utf8.ValidString(text) {
-			return // Parse lets valid UTF-8 through alone
+			return // Parse returns valid UTF-8 only
 		}
 		target, limit = min(max(target, 1), 5000), min(max(limit, 1), 5000)
 		check(t, text, split.Options{Target: target, Overlap: overlap, Max: limit, Markdown: markdown}, limit)
@@ -175,9 +175,9 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// Each chunk below a heading repeats it, so one that is no heading at all but a
-// document in a line must not be multiplied by the number of chunks.
-func TestHeadingsAreBounded(t *testing.T) {
+// Each chunk below a heading repeats the heading. When a whole document is one heading, it
+// must not be repeated completely.
+func TestSplit_HeadingIsLong_IsShortened(t *testing.T) {
 	t.Parallel()
 	text := "# " + strings.Repeat("Größe ", 5000) + "\n\n" + strings.Repeat("A sentence of some words. ", 500)
 	for _, chunk := range split.Split(text, split.Options{Markdown: true}) {
@@ -187,9 +187,9 @@ func TestHeadingsAreBounded(t *testing.T) {
 	}
 }
 
-// What is kept for each sentence must be little: a document of nothing but line
-// ends or exclamation marks has millions of them.
-func TestMemoryIsBoundedByTheText(t *testing.T) { //nolint:paralleltest // others would allocate meanwhile
+// The memory for each sentence must be small: a document of only line ends or exclamation
+// marks has millions of sentences.
+func TestSplit_MillionsOfSentences_UseLittleMemory(t *testing.T) { //nolint:paralleltest // other tests would allocate at the same time
 	const size = 1 << 20
 	for name, text := range map[string]string{
 		"line ends":    strings.Repeat("\n", size),

@@ -7,8 +7,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
-// arithmetic finds the expression in a question that is one: "What is 17 * 23?". It must
-// calculate something, so that a number or a date alone is not taken for a sum.
+// arithmetic returns the expression of a question such as "What is 17 * 23?". It reports
+// false when there is nothing to calculate, as for a number or a date.
 func arithmetic(question string) (string, bool) {
 	text := strings.ToLower(strings.TrimSpace(question))
 	text = strings.TrimRight(text, "?!. =")
@@ -27,8 +27,8 @@ func arithmetic(question string) (string, bool) {
 	return text, true
 }
 
-// looksArithmetic wants digits and an operator between, and nothing that is neither. Two
-// numbers with a dash are a range and three are a date, unless they are spaced as a sum is.
+// looksArithmetic reports whether a text consists of digits and operators, with at least one
+// operator. Numbers with dashes are a range or a date, unless there are spaces around a dash.
 func looksArithmetic(text string) bool {
 	digits, operators := 0, 0
 	for _, r := range strings.ReplaceAll(text, "% of ", "%*") {

@@ -11,19 +11,19 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
-// What the model says in words of its own. All else is quoted.
+// The texts of the model itself. All other text is quoted.
 const (
 	introduction = "From the documents:\n\n"
 	nothingFound = "I found nothing about this in the knowledge base."
 	cannotSearch = "I can only quote documents, and there is no knowledge base to search here."
 )
 
-// conversation is what the model needs of the messages.
+// conversation is the part of the messages that the model uses.
 type conversation struct {
 	question string
-	// previous is the question before it.
+	// previous is the question before that.
 	previous string
-	// results are the tools' answers since the question, by order.
+	// results are the results of tools since the question, in order.
 	results []llms.ToolCallResponse
 }
 
@@ -39,7 +39,7 @@ func readConversation(messages []llms.MessageContent) conversation {
 					c.results = append(c.results, response)
 				}
 			}
-		default: // what the model was told or said itself decides nothing
+		default: // the prompt and the answers of the model are not used
 		}
 	}
 	return c
@@ -55,15 +55,15 @@ func messageText(message llms.MessageContent) string {
 	return b.String()
 }
 
-// step is what the model does next: a call, or a text.
+// step is the next step of the model: a call of a tool, or a text.
 type step struct {
 	call     *llms.ToolCall
 	text     string
 	noAnswer bool
 }
 
-// decide chooses the step: read what a tool said, else call the tool that fits, else own
-// up to knowing nothing.
+// decide returns the next step. It answers from the results of tools, or else calls the tool
+// that fits, or else states that it has no answer.
 func decide(c conversation, tools map[string]bool) step {
 	if len(c.results) > 0 {
 		return conclude(c)
@@ -77,8 +77,8 @@ func decide(c conversation, tools map[string]bool) step {
 	return step{text: cannotSearch, noAnswer: true}
 }
 
-// searchQuery is the question. One too short to stand alone, such as "And for parents?",
-// takes the question before it along.
+// searchQuery returns the query for a question. A short question, such as "And for parents?",
+// has the previous question before it.
 func searchQuery(c conversation) string {
 	if c.previous != "" && len(lexical.Content(c.question)) < 2 {
 		return c.previous + " " + c.question
@@ -98,7 +98,7 @@ func call(c conversation, name, argument, value string) step {
 	return step{call: &llms.ToolCall{ID: id, Type: "function", FunctionCall: &llms.FunctionCall{Name: name, Arguments: string(arguments)}}}
 }
 
-// conclude reads the results of the tools.
+// conclude answers from the results of tools.
 func conclude(c conversation) step {
 	var passages []tool.Numbered
 	for _, result := range c.results {
@@ -110,8 +110,7 @@ func conclude(c conversation) step {
 			return step{text: text}
 		}
 	}
-	// The words that are looked for are those of the question, with the one before it
-	// where the search took it along.
+	// The query of the search is also the query for the sentences.
 	answer := extract(searchQuery(c), passages)
 	if len(answer) == 0 {
 		return step{text: nothingFound, noAnswer: true}
@@ -129,7 +128,7 @@ func conclude(c conversation) step {
 	return step{text: b.String()}
 }
 
-// calculated words the calculator's answer.
+// calculated returns the text for a result of the calculator.
 func calculated(result llms.ToolCallResponse) (string, bool) {
 	if result.Name != tool.CalculatorName {
 		return "", false

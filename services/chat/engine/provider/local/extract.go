@@ -11,23 +11,23 @@ import (
 )
 
 const (
-	// maxSentences is how many sentences an answer has at most.
+	// maxSentences is the largest number of sentences of an answer.
 	maxSentences = 4
-	// threshold is the part of a question's weight that a sentence, with what is around
-	// it, must cover.
+	// threshold is the part of a question's weight that a sentence and its context must
+	// cover.
 	threshold = 0.62
-	// company is how much worse than the best sentence the others may be.
+	// company is the smallest score of the other sentences, relative to the best one.
 	company = 0.8
-	// alike is the share of common words above which two sentences say the same.
+	// alike is the share of common words above which two sentences count as the same.
 	alike = 0.6
-	// What a word is worth that does not stand in the sentence but in a heading above it,
-	// in the document's title, or in the sentence beside it.
+	// These are the weights of a word that is not in the sentence itself, but in a heading
+	// above it, in the document's title, or in a neighboring sentence.
 	byHeading  = 0.9
 	byTitle    = 0.7
 	byNeighbor = 0.6
-	// opening is what the first sentence under a heading that fits has ahead of the others.
+	// opening is the bonus of the first sentence under a matching heading.
 	opening = 0.08
-	// maxQuoted is the length, in bytes, above which a sentence is no longer quotable.
+	// maxQuoted is the largest length of a quoted sentence, in bytes.
 	maxQuoted = 700
 )
 
@@ -45,7 +45,8 @@ type candidate struct {
 	score float64
 }
 
-// extract picks the sentences that answer a question, best first; none when nothing does.
+// extract returns the sentences that answer a question, best first. It returns none when no
+// sentence does.
 func extract(question string, passages []tool.Numbered) []quoted {
 	q := readQuery(question)
 	terms := q.terms
@@ -64,7 +65,7 @@ func extract(question string, passages []tool.Numbered) []quoted {
 	return choose(candidates)
 }
 
-// passage is a passage with its sentences, and what each holds of the question.
+// passage is a passage with its sentences, and how well each matches the question.
 type passage struct {
 	number    int
 	title     []float64
@@ -73,14 +74,14 @@ type passage struct {
 
 type sentence struct {
 	text string
-	// own is, for each term of the question, how well the sentence holds it.
+	// own is how well the sentence matches each term of the question.
 	own []float64
-	// above is the same for the headings, and for a question the text asks itself.
+	// above is the same for the headings above it, or for a question in the text before it.
 	above []float64
 	stems []string
-	// first says that it is the first statement under its heading.
+	// first reports that it is the first statement under its heading.
 	first bool
-	// silent sentences state nothing: headings, questions, code.
+	// silent reports that it makes no statement: it is a heading, a question or code.
 	silent bool
 }
 
@@ -106,13 +107,13 @@ func readPassage(p tool.Numbered, terms []term) passage {
 	return read
 }
 
-// isQuestion says whether a sentence asks, with emphasis and quotes around it or not.
+// isQuestion reports whether a sentence is a question. Emphasis and quotes may surround it.
 func isQuestion(text string) bool {
 	return strings.HasSuffix(strings.TrimRight(text, "*_\"” "), "?")
 }
 
-// holds says whether a term stands anywhere in the passage.
-func (p passage) holds(term int) bool {
+// matches reports whether the passage matches a term.
+func (p passage) matches(term int) bool {
 	if p.title[term] > 0 {
 		return true
 	}
@@ -124,7 +125,7 @@ func (p passage) holds(term int) bool {
 	return false
 }
 
-// candidates scores the sentences of a passage that reach the threshold.
+// candidates returns the sentences of a passage that reach the threshold, with their scores.
 func (p passage) candidates(q query, order int) []candidate {
 	terms := q.terms
 	var out []candidate
@@ -153,7 +154,8 @@ func (p passage) candidates(q query, order int) []candidate {
 	return out
 }
 
-// choose takes the best sentences that are about as good as the best, and differ.
+// choose returns the best sentences. They differ from each other, and their scores are close
+// to the best score.
 func choose(candidates []candidate) []quoted {
 	slices.SortStableFunc(candidates, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.order, b.order))
@@ -174,7 +176,7 @@ func choose(candidates []candidate) []quoted {
 	return answer
 }
 
-// best is, for each term, the better of a match and a discounted other one.
+// best returns the better match of each term: that in own, or that in other with a discount.
 func best(own, other []float64, discount float64) []float64 {
 	out := make([]float64, len(own))
 	for i := range own {
@@ -183,7 +185,7 @@ func best(own, other []float64, discount float64) []float64 {
 	return out
 }
 
-// overlap is the Jaccard index of two lists of stems.
+// overlap returns the Jaccard index of two lists of stems.
 func overlap(a, b []string) float64 {
 	set := make(map[string]bool, len(a))
 	for _, stem := range a {

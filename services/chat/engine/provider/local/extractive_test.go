@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 )
 
-// library is a small handbook, a passage a section, in two languages.
+// library returns a small handbook in two languages, with a passage for each section.
 func library() []tool.Passage {
 	return []tool.Passage{
 		{Title: "Employee Handbook", Text: "## Vacation\n\nEvery full-time employee has 30 vacation days a year. Unused days expire on 31 March of the following year. Requests are approved by the team lead within three working days."},
@@ -31,7 +31,7 @@ func library() []tool.Passage {
 	}
 }
 
-// retrieve is the search of the tests: the nearest five passages by the hashed vectors.
+// retrieve is the search of the tests. It returns the nearest five passages by hashed vectors.
 func retrieve(t *testing.T, question string) []tool.Numbered {
 	t.Helper()
 	passages := library()
@@ -56,7 +56,7 @@ func retrieve(t *testing.T, question string) []tool.Numbered {
 	return found
 }
 
-// ask gives the model a question and the result of its search.
+// ask sends the model a question and the result of its search.
 func ask(t *testing.T, question string) (model.Result, []tool.Numbered) {
 	t.Helper()
 	found := retrieve(t, question)
@@ -89,9 +89,9 @@ func stream(t *testing.T, messages []llms.MessageContent, tools ...string) model
 	return result
 }
 
-// TestAnswers labels questions with what the answer must hold, first; or nothing, where
-// the library does not answer, however many words it shares.
-func TestAnswers(t *testing.T) {
+// Each question has the text that the first sentence of the answer must contain. It is empty
+// when the library does not answer the question, even when the words are similar.
+func TestExtractive_LabeledQuestions_AreAnsweredOrDeclined(t *testing.T) {
 	t.Parallel()
 	labeled := map[string]string{
 		"How many vacation days do employees have?":               "30 vacation days",
@@ -158,7 +158,7 @@ func TestAnswers(t *testing.T) {
 				return strings.Contains(strings.Join(strings.Fields(p.Text), " "), first)
 			})
 			if !verbatim {
-				t.Errorf("%q stands in no passage", first)
+				t.Errorf("%q is in no passage", first)
 			}
 			if !result.Extractive || !result.Usage.Estimated || result.Usage.OutputTokens == 0 {
 				t.Errorf("result %+v", result)

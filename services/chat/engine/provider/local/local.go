@@ -1,22 +1,22 @@
-// Package local is the model that needs no key, no network and no weights.
+// Package local has the model that needs no key, no network and no weights.
 //
-// local/extractive is honest about what it is: it generates nothing. It answers a question
-// with sentences that stand, word for word, in the passages that a search found, each
-// with the marker of its passage; it hands arithmetic to the calculator; and when the
-// passages do not answer the question it says so. Its answers are marked as extractive
-// and its token counts as estimates.
+// local/extractive generates no text. It answers a question with verbatim sentences of the
+// passages that a search has found, each with the marker of its passage. It calls the
+// calculator for arithmetic. When the passages do not answer the question, it states so. Its
+// answers are marked as extractive, and its token counts as estimates.
 //
-// It behaves as a model with tools does: asked a question, it calls knowledge_search when
-// that is offered; given the result, it answers. So the engine needs no special case for
-// it, and it stands in for a real model in every test, the same every time.
+// It behaves like a model with tools: it calls knowledge_search for a question when the tool
+// is available, and answers from the result. So the engine needs no special case for it. It
+// replaces a real model in tests, where it always gives the same answer.
 //
 // # When it answers
 //
-// A question's content words are weighted: one that no passage knows weighs most, since
-// it is what the passages do not speak of, and one that questions are made of ("policy",
-// "work", "long") weighs little. A sentence is covered to the degree to which it, the
-// headings above it and its neighbors hold those words, in any inflection, or misspelled.
-// Below a threshold there is no answer: a wrong quotation is worse than none.
+// The content words of a question have weights. A word that is in no passage has the highest
+// weight, because the passages are about something else. A word that is common in questions
+// ("policy", "work", "long") has a low weight. The score of a sentence depends on how many of
+// the words are in it, in the headings above it and in its neighbors. Inflected and misspelled
+// words count too. When no score reaches the threshold there is no answer, because a wrong
+// quotation is worse than none.
 package local
 
 import (
@@ -41,29 +41,28 @@ const (
 
 // Options configures the provider.
 type Options struct {
-	// Pace is waited before each word, so that an answer can be watched; none when zero.
+	// Pace is the wait before each word, so that users see the answer appear.
 	Pace time.Duration
 	// Clock is needed with a Pace.
 	Clock clock.Clock
 }
 
-// New makes the provider "local".
+// New returns the provider "local".
 func New(options Options) model.Provider {
 	return model.ProviderFunc(func(name string) (model.Model, error) {
 		if name != ExtractiveName {
-			return nil, fault.New(faultv1.Reason_REASON_MODEL_NOT_CONFIGURED, "There is no local model %q; there is %s/%s.", name, ProviderName, ExtractiveName)
+			return nil, fault.New(faultv1.Reason_REASON_MODEL_NOT_CONFIGURED, "There is no local model %q; the only one is %s/%s.", name, ProviderName, ExtractiveName)
 		}
 		return model.Adapt(ProviderName+"/"+ExtractiveName, NewExtractive(options)), nil
 	})
 }
 
-// Extractive is the model itself, as langchaingo knows models. It is safe for concurrent
-// use.
+// Extractive is the model as a model of langchaingo. It is safe for concurrent use.
 type Extractive struct{ options Options }
 
 var _ llms.Model = (*Extractive)(nil)
 
-// NewExtractive makes the model.
+// NewExtractive returns the model.
 func NewExtractive(options Options) *Extractive { return &Extractive{options: options} }
 
 // Call implements llms.Model.
@@ -77,7 +76,7 @@ func (e *Extractive) GenerateContent(ctx context.Context, messages []llms.Messag
 	for _, option := range options {
 		option(&opts)
 	}
-	step := decide(readConversation(messages), offered(opts))
+	step := decide(readConversation(messages), toolNames(opts))
 	choice := &llms.ContentChoice{StopReason: string(model.FinishStop)}
 	var output int64
 	if step.call != nil {
@@ -85,12 +84,12 @@ func (e *Extractive) GenerateContent(ctx context.Context, messages []llms.Messag
 		choice.ToolCalls = []llms.ToolCall{*step.call}
 		output = model.EstimateTokens(step.call.FunctionCall.Arguments)
 	} else {
-		text, cut := bound(step.text, opts)
-		if cut {
+		text, shortened := bound(step.text, opts)
+		if shortened {
 			choice.StopReason = string(model.FinishLength)
 		}
-		said, err := e.say(ctx, text, opts.StreamingFunc)
-		choice.Content, output = said, model.EstimateTokens(said)
+		sent, err := e.send(ctx, text, opts.StreamingFunc)
+		choice.Content, output = sent, model.EstimateTokens(sent)
 		if err != nil {
 			return nil, err
 		}
@@ -102,30 +101,30 @@ func (e *Extractive) GenerateContent(ctx context.Context, messages []llms.Messag
 	return &llms.ContentResponse{Choices: []*llms.ContentChoice{choice}}, nil
 }
 
-// say streams a text word by word, and returns what was said until the context ended.
-func (e *Extractive) say(ctx context.Context, text string, stream func(context.Context, []byte) error) (string, error) {
-	said := 0
-	for said < len(text) {
+// send streams a text word by word. It returns the text that was sent until the context ended.
+func (e *Extractive) send(ctx context.Context, text string, stream func(context.Context, []byte) error) (string, error) {
+	sent := 0
+	for sent < len(text) {
 		if err := ctx.Err(); err != nil {
-			return text[:said], err
+			return text[:sent], err
 		}
-		if e.options.Pace > 0 && said > 0 {
+		if e.options.Pace > 0 && sent > 0 {
 			if err := clock.Sleep(ctx, e.options.Clock, e.options.Pace); err != nil {
-				return text[:said], err
+				return text[:sent], err
 			}
 		}
-		end := nextWord(text, said)
+		end := nextWord(text, sent)
 		if stream != nil {
-			if err := stream(ctx, []byte(text[said:end])); err != nil {
-				return text[:said], err
+			if err := stream(ctx, []byte(text[sent:end])); err != nil {
+				return text[:sent], err
 			}
 		}
-		said = end
+		sent = end
 	}
 	return text, nil
 }
 
-// nextWord is the end of the word that begins at start, with the space before it.
+// nextWord returns the end of the word after start, with the space before the word.
 func nextWord(text string, start int) int {
 	inWord := false
 	for i, r := range text[start:] {
@@ -138,7 +137,8 @@ func nextWord(text string, start int) int {
 	return len(text)
 }
 
-// bound cuts a text to the caller's limit, between words, and at its stop words.
+// bound ends a text at the caller's stop words, and between words at the caller's limit. It
+// reports whether the text is longer than the limit.
 func bound(text string, opts llms.CallOptions) (string, bool) {
 	for _, stop := range opts.StopWords {
 		if i := strings.Index(text, stop); stop != "" && i >= 0 {
@@ -158,7 +158,7 @@ func bound(text string, opts llms.CallOptions) (string, bool) {
 	}
 }
 
-func offered(opts llms.CallOptions) map[string]bool {
+func toolNames(opts llms.CallOptions) map[string]bool {
 	names := make(map[string]bool, len(opts.Tools))
 	for _, t := range opts.Tools {
 		if t.Function != nil {

@@ -22,7 +22,7 @@ func human(texts ...string) []llms.MessageContent {
 	return messages
 }
 
-func TestToolChoice(t *testing.T) {
+func TestExtractive_ChoosesTheTool(t *testing.T) {
 	t.Parallel()
 	both := []string{tool.CalculatorName, tool.KnowledgeSearchName}
 	cases := map[string]struct {
@@ -31,15 +31,15 @@ func TestToolChoice(t *testing.T) {
 		name      string
 		arguments string
 	}{
-		"arithmetic is calculated":      {human("What is 17 * 23?"), both, tool.CalculatorName, `{"expression":"17 * 23"}`},
-		"in words too":                  {human("Calculate 15% of 80 plus 3"), both, tool.CalculatorName, `{"expression":"15% of 80 + 3"}`},
-		"in German":                     {human("Wie viel ist 3 mal 4?"), both, tool.CalculatorName, `{"expression":"3 * 4"}`},
-		"division by zero too":          {human("1 / 0"), both, tool.CalculatorName, `{"expression":"1 / 0"}`},
-		"a question is searched":        {human("What is the limit?"), both, tool.KnowledgeSearchName, `{"query":"What is the limit?"}`},
-		"a date is no sum":              {human("2024-05-01"), both, tool.KnowledgeSearchName, `{"query":"2024-05-01"}`},
-		"a number is no sum":            {human("What is 42?"), both, tool.KnowledgeSearchName, `{"query":"What is 42?"}`},
-		"no calculator, no sum":         {human("1 + 1"), both[1:], tool.KnowledgeSearchName, `{"query":"1 + 1"}`},
-		"a follow-up takes its context": {human("How long is parental leave?", "And for fathers?"), both, tool.KnowledgeSearchName, `{"query":"How long is parental leave? And for fathers?"}`},
+		"arithmetic is calculated":    {human("What is 17 * 23?"), both, tool.CalculatorName, `{"expression":"17 * 23"}`},
+		"in words too":                {human("Calculate 15% of 80 plus 3"), both, tool.CalculatorName, `{"expression":"15% of 80 + 3"}`},
+		"in German":                   {human("Wie viel ist 3 mal 4?"), both, tool.CalculatorName, `{"expression":"3 * 4"}`},
+		"division by zero too":        {human("1 / 0"), both, tool.CalculatorName, `{"expression":"1 / 0"}`},
+		"a question is searched":      {human("What is the limit?"), both, tool.KnowledgeSearchName, `{"query":"What is the limit?"}`},
+		"a date is no sum":            {human("2024-05-01"), both, tool.KnowledgeSearchName, `{"query":"2024-05-01"}`},
+		"a number is no sum":          {human("What is 42?"), both, tool.KnowledgeSearchName, `{"query":"What is 42?"}`},
+		"no calculator, no sum":       {human("1 + 1"), both[1:], tool.KnowledgeSearchName, `{"query":"1 + 1"}`},
+		"a follow-up has its context": {human("How long is parental leave?", "And for fathers?"), both, tool.KnowledgeSearchName, `{"query":"How long is parental leave? And for fathers?"}`},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestToolChoice(t *testing.T) {
 		})
 	}
 
-	t.Run("without tools it owns up", func(t *testing.T) {
+	t.Run("without tools it states that it has no answer", func(t *testing.T) {
 		t.Parallel()
 		if result := stream(t, human("Why?")); !result.NoAnswer || result.Text == "" {
 			t.Errorf("result %+v", result)
@@ -59,7 +59,7 @@ func TestToolChoice(t *testing.T) {
 	})
 }
 
-func TestCalculatorAnswer(t *testing.T) {
+func TestExtractive_ResultOfTheCalculator_IsTheAnswer(t *testing.T) {
 	t.Parallel()
 	cases := map[string]string{
 		`{"expression":"17 * 23 =","value":"391","exact":true}`: "17 * 23 = 391",
@@ -74,7 +74,7 @@ func TestCalculatorAnswer(t *testing.T) {
 	}
 }
 
-func TestStreaming(t *testing.T) {
+func TestExtractive_StreamsWords(t *testing.T) {
 	t.Parallel()
 	messages := human("Why?")
 	m, err := local.New(local.Options{}).Model(local.ExtractiveName)
@@ -82,7 +82,7 @@ func TestStreaming(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	t.Run("word by word, and whole", func(t *testing.T) {
+	t.Run("the words are the whole text", func(t *testing.T) {
 		t.Parallel()
 		var words []string
 		result, err := m.Stream(t.Context(), model.Request{Messages: messages}, func(d model.Delta) error {
@@ -94,7 +94,7 @@ func TestStreaming(t *testing.T) {
 		}
 	})
 
-	t.Run("a cancelled answer keeps its part", func(t *testing.T) {
+	t.Run("a canceled answer keeps its text", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -116,7 +116,7 @@ func TestStreaming(t *testing.T) {
 		}
 	})
 
-	t.Run("another model is not there", func(t *testing.T) {
+	t.Run("there is no other model", func(t *testing.T) {
 		t.Parallel()
 		if _, err := local.New(local.Options{}).Model("gpt"); !fault.Is(err, faultv1.Reason_REASON_MODEL_NOT_CONFIGURED) {
 			t.Errorf("error %v", err)

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// weakWeight is that of words that questions are made of.
+	// weakWeight is the weight of words that are common in questions.
 	weakWeight = 0.35
-	// strictWeight multiplies the weight of names and numbers: an answer about another
-	// year or another country is wrong however well the rest fits.
+	// strictWeight is the weight of names and numbers. An answer about another year or
+	// another country is wrong, even when all other words match.
 	strictWeight = 2
-	// rarity is how much more a word weighs the fewer passages know it.
+	// rarity is how much the weight of a word grows when fewer passages match it.
 	rarity = 0.3
 	// minAffix is the length from which a word may be part of a compound.
 	minAffix = 5
-	// similar is the least trigram similarity of a misspelling.
+	// similar is the smallest similarity of a misspelled word, by trigrams.
 	similar = 0.55
-	// What a match is worth that is not the same word.
+	// These are the values of a match that is not the same word.
 	bySpelling = 0.85
 	byCompound = 0.75
 )
@@ -32,10 +32,10 @@ type term struct {
 	weight float64
 }
 
-// query is what a question looks for.
+// query is the analysis of a question.
 type query struct {
 	terms []term
-	// wantsNumber says that an answer without a number is none: how many, how much.
+	// wantsNumber reports that an answer needs a number: how many, how much.
 	wantsNumber bool
 }
 
@@ -48,7 +48,7 @@ func readQuery(question string) query {
 	return q
 }
 
-// hasNumber says whether a sentence holds a number, in digits or in words.
+// hasNumber reports whether a sentence contains a number, in digits or in words.
 func hasNumber(text string) bool {
 	if strings.ContainsFunc(text, unicode.IsDigit) {
 		return true
@@ -65,7 +65,7 @@ func hasNumber(text string) bool {
 	return false
 }
 
-// questionTerms are the distinct content words of a question, with their base weights.
+// questionTerms returns the distinct content words of a question, with their base weights.
 func questionTerms(question string) []term {
 	names := properNames(question)
 	var terms []term
@@ -88,8 +88,8 @@ func questionTerms(question string) []term {
 	return terms
 }
 
-// properNames are the words that are capitalized within a sentence. Where many are, the
-// language capitalizes its nouns, and it means nothing.
+// properNames returns the words that are capitalized within a sentence. It returns none when
+// many words are capitalized, because then the language capitalizes all nouns.
 func properNames(question string) map[string]bool {
 	fields := strings.Fields(question)
 	names := make(map[string]bool)
@@ -113,7 +113,7 @@ func properNames(question string) map[string]bool {
 	return names
 }
 
-// isGerman recognizes the language by its small words.
+// isGerman recognizes the language by its most common words.
 func isGerman(question string) bool {
 	for _, word := range lexical.Words(question) {
 		switch word {
@@ -124,20 +124,20 @@ func isGerman(question string) bool {
 	return false
 }
 
-// weigh raises the weight of terms that few passages know.
+// weigh raises the weight of terms that few passages match.
 func weigh(terms []term, passages []passage) {
 	for i := range terms {
-		known := 0
+		count := 0
 		for _, p := range passages {
-			if p.holds(i) {
-				known++
+			if p.matches(i) {
+				count++
 			}
 		}
-		terms[i].weight *= 1 + rarity*math.Log(float64(len(passages)+1)/float64(known+1))
+		terms[i].weight *= 1 + rarity*math.Log(float64(len(passages)+1)/float64(count+1))
 	}
 }
 
-// coverage is the part of the terms' weight that is matched.
+// coverage returns the part of the terms' weight that is matched.
 func coverage(terms []term, matched []float64) float64 {
 	var sum, total float64
 	for i, t := range terms {
@@ -150,7 +150,7 @@ func coverage(terms []term, matched []float64) float64 {
 	return sum / total
 }
 
-// matches says for each term how well a text's words hold it.
+// matches returns how well the words of a text match each term.
 func matches(terms []term, stems []string) []float64 {
 	out := make([]float64, len(terms))
 	for i, t := range terms {
@@ -174,8 +174,8 @@ func match(term, word string) float64 {
 	}
 }
 
-// isCompound says whether one word begins or ends the other, as in Urlaub and
-// Urlaubsantrag, Antrag and Urlaubsantrag.
+// isCompound reports whether one word is the start or the end of the other, as with Urlaub and
+// Urlaubsantrag, or Antrag and Urlaubsantrag.
 func isCompound(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a
@@ -183,7 +183,7 @@ func isCompound(a, b string) bool {
 	return strings.HasPrefix(b, a) || strings.HasSuffix(b, a)
 }
 
-// isWeak says whether a word says how something is asked rather than what.
+// isWeak reports whether a word is about the form of a question rather than its subject.
 func isWeak(word string) bool {
 	switch word {
 	case "long", "old", "big", "large", "small", "high", "often", "far", "fast", "quickly", "soon", "number", "amount", "kind", "type", "types", "sort", "mean", "means",

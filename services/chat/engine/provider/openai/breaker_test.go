@@ -17,9 +17,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/provider/openai"
 )
 
-// A request of one token detects that the provider has recovered, without a
-// caller.
-func TestWatchNoticesThatTheProviderIsBack(t *testing.T) {
+// A probe of one token detects that the provider has recovered, without a caller.
+func TestWatch_ProviderRecovers_ClosesTheBreaker(t *testing.T) {
 	t.Parallel()
 	stub := modelstub.New(modelstub.Options{})
 	stub.Enqueue(modelstub.Reply{Status: 503}, modelstub.Reply{Status: 503}, modelstub.Reply{Status: 503},
@@ -63,13 +62,13 @@ func TestWatchNoticesThatTheProviderIsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := call(); !fault.Is(err, faultv1.Reason_REASON_PROVIDER_UNAVAILABLE) {
-			t.Errorf("a call while the provider is away: %v", err)
+			t.Errorf("a call while the provider is down: %v", err)
 		}
 		fake.Advance(time.Hour / 5)
 		waitFor(t, func() bool { return len(stub.Requests()) == 3+probes && (probes == 0 || !provider.Degraded()) })
 	}
 	if err := call(); err != nil {
-		t.Errorf("a call after the provider was back: %v", err)
+		t.Errorf("a call after the provider has recovered: %v", err)
 	}
 	requests := stub.Requests()
 	for _, probe := range requests[2:4] {
@@ -91,7 +90,7 @@ func waitFor(t *testing.T, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatal("not in time")
+			t.Fatal("the condition was not met in 20 s")
 		}
 	}
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/model"
 )
 
-// maxErrorBytes bounds what is read of an error body.
+// maxErrorBytes is how many bytes of an error body are read.
 const maxErrorBytes = 64 << 10
 
-// wireError is an error in OpenAI's shape. Some servers send a bare string, others
-// a number as code.
+// wireError is an error in OpenAI's format. Some servers send only a string, others a number
+// as code.
 type wireError struct {
 	Message string
 	Type    string
@@ -43,10 +43,10 @@ func (e *wireError) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// cause is the error for the log. The provider's words stay there: they may name
-// hosts, deployments or pieces of a key.
+// cause returns the error for the log. Only the log has the provider's message, because the
+// message may contain hosts, deployments or parts of a key.
 func (e wireError) cause(status int) error {
-	return fmt.Errorf("provider answered %d: type %q, code %q: %s", status, e.Type, e.Code, e.Message)
+	return fmt.Errorf("the provider returned %d: type %q, code %q: %s", status, e.Type, e.Code, e.Message)
 }
 
 func (e wireError) mentions(words ...string) bool {
@@ -63,7 +63,7 @@ func (e wireError) contextTooLong() bool {
 	return e.mentions("context_length_exceeded", "maximum context length", "context window", "prompt is too long", "exceeds the available context")
 }
 
-// refusal makes a fault of a response that is not 200.
+// refusal returns the fault for a response whose status is not 200.
 func refusal(provider, name string, response *http.Response) error {
 	var body struct {
 		Error wireError `json:"error"`
@@ -76,20 +76,20 @@ func refusal(provider, name string, response *http.Response) error {
 	cause := body.Error.cause(status)
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return fault.Wrap(fmt.Errorf("provider answered %d: code %q", status, body.Error.Code), faultv1.Reason_REASON_PROVIDER_AUTHENTICATION,
+		return fault.Wrap(fmt.Errorf("the provider returned %d: code %q", status, body.Error.Code), faultv1.Reason_REASON_PROVIDER_AUTHENTICATION,
 			"The model provider %q does not accept the configured key.", provider)
 	case status == http.StatusTooManyRequests || status == http.StatusPaymentRequired:
 		return limited(provider, body.Error, cause, retryAfter(response.Header))
 	case body.Error.contextTooLong() || status == http.StatusRequestEntityTooLarge:
 		return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_CONTEXT_TOO_LONG, "The conversation is too long for the model %q.", name)
 	case status >= 500 || status == http.StatusRequestTimeout || status == http.StatusConflict || status == http.StatusTooEarly:
-		f := fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_UNAVAILABLE, "The model provider %q answered with an error (%d).", provider, status)
+		f := fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_UNAVAILABLE, "The model provider %q returned an error (%d).", provider, status)
 		if wait := retryAfter(response.Header); wait > 0 {
 			f = f.WithRetryAfter(wait)
 		}
 		return f
 	case status == http.StatusNotFound:
-		return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_REJECTED, "The model provider %q does not know the model %q.", provider, name)
+		return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_REJECTED, "The model provider %q does not have the model %q.", provider, name)
 	default:
 		return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_REJECTED, "The model provider %q did not accept the request (%d).", provider, status)
 	}
@@ -97,17 +97,18 @@ func refusal(provider, name string, response *http.Response) error {
 
 func limited(provider string, e wireError, cause error, wait time.Duration) error {
 	if e.mentions("insufficient_quota", "billing") {
-		return fault.Wrap(errors.Join(cause, model.ErrPermanent), faultv1.Reason_REASON_PROVIDER_RATE_LIMITED, "The quota at the model provider %q is spent.", provider)
+		return fault.Wrap(errors.Join(cause, model.ErrPermanent), faultv1.Reason_REASON_PROVIDER_RATE_LIMITED, "The quota at the model provider %q is exhausted.", provider)
 	}
-	f := fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_RATE_LIMITED, "The model provider %q takes no more requests for the moment.", provider)
+	f := fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_RATE_LIMITED, "The model provider %q accepts no more requests at the moment.", provider)
 	if wait > 0 {
 		f = f.WithRetryAfter(wait)
 	}
 	return f
 }
 
-// retryAfter reads the header in seconds, or in OpenAI's milliseconds. The HTTP date
-// form is left alone: no model provider sends it, and its clock is not ours.
+// retryAfter returns the wait that the headers request, in seconds or in OpenAI's
+// milliseconds. It ignores an HTTP date: no model provider sends one, and the clocks of two
+// machines differ.
 func retryAfter(header http.Header) time.Duration {
 	if ms, err := strconv.ParseFloat(header.Get("Retry-After-Ms"), 64); err == nil && ms > 0 && ms < float64(time.Hour.Milliseconds()) {
 		return time.Duration(ms * float64(time.Millisecond))
@@ -118,7 +119,7 @@ func retryAfter(header http.Header) time.Duration {
 	return 0
 }
 
-// streamError makes a fault of an error event.
+// streamError returns the fault for an error event.
 func streamError(provider, name string, e wireError) error {
 	cause := e.cause(http.StatusOK)
 	switch {
@@ -127,7 +128,7 @@ func streamError(provider, name string, e wireError) error {
 	case e.mentions("rate_limit", "insufficient_quota", "429"):
 		return limited(provider, e, cause, 0)
 	default:
-		return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_BROKEN_STREAM, "The model provider %q broke off with an error.", provider)
+		return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_BROKEN_STREAM, "The model provider %q ended its answer with an error.", provider)
 	}
 }
 
@@ -135,8 +136,8 @@ func truncated(provider string) error {
 	return fault.Wrap(io.ErrUnexpectedEOF, faultv1.Reason_REASON_PROVIDER_BROKEN_STREAM, "The model provider %q ended its answer before it was complete.", provider)
 }
 
-func brokenOff(provider string, cause error) error {
-	return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_BROKEN_STREAM, "The connection to the model provider %q broke off.", provider)
+func interrupted(provider string, cause error) error {
+	return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_BROKEN_STREAM, "The connection to the model provider %q was interrupted.", provider)
 }
 
 func unreachable(provider string, cause error) error {
@@ -144,5 +145,5 @@ func unreachable(provider string, cause error) error {
 }
 
 func rejected(provider string, cause error) error {
-	return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_REJECTED, "The request to the model provider %q could not be made.", provider)
+	return fault.Wrap(cause, faultv1.Reason_REASON_PROVIDER_REJECTED, "The request to the model provider %q could not be created.", provider)
 }

@@ -1,23 +1,21 @@
-// Package openai reaches any server that speaks OpenAI's chat completions and
-// embeddings: OpenAI itself, vLLM, llama.cpp, Ollama under /v1, and the many
-// services that are compatible with it.
+// Package openai is the client of servers with OpenAI's protocol for chat completions and
+// embeddings: OpenAI itself, vLLM, llama.cpp, Ollama under /v1, and other compatible services.
 //
-// langchaingo builds the requests and reads the answers. Between it and the network
-// stands a repairing http.RoundTripper, because langchaingo v0.1.14 misreads much of
-// what real servers send:
+// langchaingo builds the requests and reads the answers. An http.RoundTripper between
+// langchaingo and the network repairs both, because langchaingo v0.1.14 misreads much of what
+// real servers send:
 //
-//   - fragments of parallel tool calls are put together by their index, and by a new
-//     id on the same index, and passed on as complete calls just before the finish
-//     reason;
-//   - an error event in the stream, and an end without a finish reason, become read
-//     errors instead of a short answer that looks whole;
-//   - status and Retry-After are read where they still exist, and become faults;
-//   - content that would overrun langchaingo's 64 KiB line is cut into several deltas;
-//   - parameters that langchaingo drops (top_p) are put in, and one that it always
-//     sends (temperature) is taken out unless it was asked for.
+//   - It joins the fragments of parallel tool calls by their index, and separates calls with
+//     different ids on the same index. It passes complete calls on, directly before the finish
+//     reason.
+//   - It converts an error event in the stream, and an end without a finish reason, to read
+//     errors. langchaingo would return a short answer as if it were complete.
+//   - It reads status and Retry-After, which langchaingo loses, and converts them to faults.
+//   - It divides content that is too long for langchaingo's lines of 64 KiB into several deltas.
+//   - It adds parameters that langchaingo ignores (top_p), and removes one that langchaingo
+//     always sends (temperature) unless the request has it.
 //
-// langchaingo delivers tool calls through the same callback as text, as JSON. The
-// transport counts the payloads that it hands over, so the adapter knows exactly
-// which of them were text: a model may write JSON that looks like a tool call, and
-// the reader still gets it.
+// langchaingo passes tool calls to the same callback as text, as JSON. The transport counts the
+// payloads that it passes on, so the adapter knows which of them are text. A model may write
+// JSON that looks like a tool call, and it still counts as text.
 package openai

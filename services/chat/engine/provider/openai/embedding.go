@@ -19,30 +19,30 @@ import (
 )
 
 const (
-	// maxBatch is how many texts go into one request: well below what servers take, so
+	// maxBatch is how many texts one request has. It is much less than servers accept, so
 	// that a retry repeats little.
 	maxBatch = 64
-	// maxEmbeddingBytes bounds what is read of one answer.
+	// maxEmbeddingBytes is how many bytes of one response are read.
 	maxEmbeddingBytes = 64 << 20
 )
 
-// Embedder embeds by a server's /v1/embeddings. It does not use langchaingo's client,
-// which ignores the index of each vector and so mixes up answers that come out of
-// order.
+// Embedder embeds texts with /v1/embeddings of a server. It does not use langchaingo's client,
+// which ignores the index of each vector and so assigns vectors to the wrong texts when a
+// server changes their order.
 type Embedder struct {
 	provider   *Provider
 	name       string
 	dimensions int
 }
 
-// Embedder returns the embedder of a model. The server is not asked for the dimensions:
-// most models have one length only, and many servers refuse to be asked. An answer of
-// another length is an error.
+// Embedder returns the embedder of a model. The request does not name the dimensions, because
+// most models have one length only, and many servers refuse the parameter. A vector of another
+// length is an error.
 func (p *Provider) Embedder(name string, dimensions int) *Embedder {
 	return &Embedder{provider: p, name: name, dimensions: dimensions}
 }
 
-// Version identifies provider, model and length.
+// Version identifies the provider, the model and the length of its vectors.
 func (e *Embedder) Version() string {
 	return fmt.Sprintf("%s/%s/%d", e.provider.options.Provider, e.name, e.dimensions)
 }
@@ -56,7 +56,7 @@ func (e *Embedder) Embed(ctx context.Context, texts []string) ([][]float32, erro
 	defer cancel()
 	vectors := make([][]float32, 0, len(texts))
 	for start := 0; start < len(texts); start += maxBatch {
-		batch, err := e.patient(ctx, texts[start:min(start+maxBatch, len(texts))])
+		batch, err := e.retrying(ctx, texts[start:min(start+maxBatch, len(texts))])
 		if err != nil {
 			return nil, err
 		}
@@ -65,8 +65,8 @@ func (e *Embedder) Embed(ctx context.Context, texts []string) ([][]float32, erro
 	return vectors, nil
 }
 
-// patient embeds one batch, again where the failure may pass.
-func (e *Embedder) patient(ctx context.Context, texts []string) ([][]float32, error) {
+// retrying embeds one batch, and retries after a temporary failure.
+func (e *Embedder) retrying(ctx context.Context, texts []string) ([][]float32, error) {
 	options := e.provider.options
 	for try := 1; ; try++ {
 		vectors, err := e.batch(ctx, texts)
@@ -104,39 +104,39 @@ func (e *Embedder) batch(ctx context.Context, texts []string) ([][]float32, erro
 	if err != nil {
 		return nil, unreachable(provider, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close() //nolint:errcheck // the body was read
 	if response.StatusCode != http.StatusOK {
 		return nil, refusal(provider, e.name, response)
 	}
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxEmbeddingBytes))
 	if err != nil {
-		return nil, brokenOff(provider, err)
+		return nil, interrupted(provider, err)
 	}
 	vectors, err := e.decode(raw, len(texts))
 	if err != nil {
-		return nil, fault.Wrap(err, faultv1.Reason_REASON_PROVIDER_BROKEN_STREAM, "The answer of the model provider %q could not be read.", provider)
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_PROVIDER_BROKEN_STREAM, "The response of the model provider %q could not be read.", provider)
 	}
 	return vectors, nil
 }
 
-// decode puts the vectors into the order of the texts, and checks that each has one.
+// decode returns the vectors in the order of the texts. It checks that each text has one.
 func (e *Embedder) decode(raw []byte, n int) ([][]float32, error) {
-	var answer struct {
+	var response struct {
 		Data []struct {
 			Index     int        `json:"index"`
 			Embedding wireVector `json:"embedding"`
 		} `json:"data"`
 	}
-	if err := json.Unmarshal(raw, &answer); err != nil {
+	if err := json.Unmarshal(raw, &response); err != nil {
 		return nil, err
 	}
-	if len(answer.Data) != n {
-		return nil, fmt.Errorf("%d vectors for %d texts", len(answer.Data), n)
+	if len(response.Data) != n {
+		return nil, fmt.Errorf("%d vectors for %d texts", len(response.Data), n)
 	}
 	vectors := make([][]float32, n)
-	for _, item := range answer.Data {
+	for _, item := range response.Data {
 		if item.Index < 0 || item.Index >= n || vectors[item.Index] != nil {
-			return nil, fmt.Errorf("index %d of %d is out of range or comes twice", item.Index, n)
+			return nil, fmt.Errorf("index %d of %d is out of range or duplicate", item.Index, n)
 		}
 		if len(item.Embedding) != e.dimensions {
 			return nil, errors.Join(model.ErrPermanent, fmt.Errorf("a vector has %d dimensions, %d are configured", len(item.Embedding), e.dimensions))
@@ -165,8 +165,8 @@ func unit(vector []float32) ([]float32, error) {
 	return vector, nil
 }
 
-// wireVector is a vector as base64 of little-endian float32s, which is a third of the
-// bytes, or as a list, from servers that do not know the former.
+// wireVector is a vector in base64 of little-endian float32s, which needs a third of the
+// bytes, or a list, from servers without base64.
 type wireVector []float32
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -188,7 +188,7 @@ func (v *wireVector) UnmarshalJSON(raw []byte) error {
 		return err
 	}
 	if len(encoded)%4 != 0 {
-		return errors.New("a vector is not made of float32s")
+		return errors.New("the bytes of a vector are not float32s")
 	}
 	*v = make([]float32, len(encoded)/4)
 	for i := range *v {

@@ -32,10 +32,10 @@ func embedder(t *testing.T, dimensions int, options modelstub.Options) (embed.Em
 	return provider.Embedder("e", dimensions), stub
 }
 
-func TestEmbedder(t *testing.T) {
+func TestEmbedder_Embed_KeepsOrderAndRetries(t *testing.T) {
 	t.Parallel()
 
-	t.Run("vectors keep the order of the texts over batches and shuffled answers", func(t *testing.T) {
+	t.Run("vectors have the order of the texts, over batches and shuffled responses", func(t *testing.T) {
 		t.Parallel()
 		e, stub := embedder(t, 8, modelstub.Options{Dimensions: 8, ShuffleEmbeddings: true})
 		var texts []string
@@ -62,7 +62,7 @@ func TestEmbedder(t *testing.T) {
 		}
 	})
 
-	t.Run("failures are faults, and passing ones are retried", func(t *testing.T) {
+	t.Run("failures are faults, and temporary ones are retried", func(t *testing.T) {
 		t.Parallel()
 		e, stub := embedder(t, 64, modelstub.Options{Script: []modelstub.Reply{{Status: 503}}})
 		if _, err := e.Embed(t.Context(), []string{"a"}); err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/model"
 )
 
-// exchange is what the transport and the adapter know together of one call. The
-// transport is called by langchaingo's reading goroutine, hence the lock.
+// exchange is the state of one call that the transport and the adapter share. langchaingo
+// reads the transport on another goroutine: mu guards the fields below it.
 type exchange struct {
 	model   string
 	request model.Request
@@ -17,12 +17,12 @@ type exchange struct {
 
 	mu       sync.Mutex
 	failure  error
-	status   bool
+	accepted bool
 	finish   string
 	usage    *wireUsage
 	payloads int
-	// toolsFrom is the ordinal of the first payload that holds tool calls, or -1. All
-	// after it hold tool calls or nothing.
+	// toolsFrom is the number of the first payload with tool calls, or -1. All payloads
+	// after it contain tool calls or nothing.
 	toolsFrom int
 }
 
@@ -41,7 +41,7 @@ func exchangeOf(ctx context.Context) (*exchange, bool) {
 	return ex, ok
 }
 
-// fail records the first failure: later ones are its consequences.
+// fail records the first failure and returns it. Later failures are its consequences.
 func (e *exchange) fail(err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -57,17 +57,17 @@ func (e *exchange) failed() error {
 	return e.failure
 }
 
-// accept records that the server took the request: from here on tokens are spent.
+// accept records that the server has accepted the request. From then on the call costs tokens.
 func (e *exchange) accept() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.status = true
+	e.accepted = true
 }
 
-func (e *exchange) answered() bool {
+func (e *exchange) wasAccepted() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.status
+	return e.accepted
 }
 
 func (e *exchange) setFinish(reason string) {
@@ -88,7 +88,7 @@ func (e *exchange) setUsage(usage *wireUsage) {
 	e.usage = usage
 }
 
-// payload counts one payload handed to langchaingo, before it is.
+// payload counts a payload before it is passed to langchaingo.
 func (e *exchange) payload(tools bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -104,7 +104,7 @@ func (e *exchange) isToolPayload(ordinal int) bool {
 	return e.toolsFrom >= 0 && ordinal >= e.toolsFrom
 }
 
-// fill puts what the transport saw into a result.
+// fill adds the finish reason and the usage, as the transport has read them, to a result.
 func (e *exchange) fill(result *model.Result) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -114,7 +114,7 @@ func (e *exchange) fill(result *model.Result) {
 	}
 }
 
-// reasoning says whether the model is one of those that refuse sampling parameters.
+// reasoning reports whether the model refuses sampling parameters.
 func (e *exchange) reasoning() bool {
 	name := e.model
 	if i := strings.LastIndex(name, "/"); i >= 0 {

@@ -18,17 +18,15 @@ import (
 
 // Options configures a provider.
 type Options struct {
-	// Provider is the name before the slash in model names; "openai" when empty. A
-	// preset of another service uses its own.
+	// Provider is the name before the slash in model names; "openai" when empty.
 	Provider string
-	// BaseURL ends in /v1 as a rule; OpenAI's own when empty.
+	// BaseURL usually ends in /v1. The default is that of OpenAI.
 	BaseURL string
-	// APIKey may be empty for servers that want none.
+	// APIKey may be empty for servers that need none.
 	APIKey string
-	// LegacyMaxTokens sends max_tokens, for servers that do not know
-	// max_completion_tokens.
+	// LegacyMaxTokens sends max_tokens, for servers without max_completion_tokens.
 	LegacyMaxTokens bool
-	// Timeout bounds a call with all its tries; two minutes when zero.
+	// Timeout bounds a call with all its attempts; two minutes when zero.
 	Timeout time.Duration
 	// Retry is model.DefaultRetry() when zero.
 	Retry model.RetryPolicy
@@ -40,18 +38,17 @@ type Options struct {
 	Clock clock.Clock
 	// Tracer is required.
 	Tracer trace.Tracer
-	// Base carries the requests; a transport with limits of its own when nil.
+	// Base sends the requests. The default is a transport with timeouts.
 	Base http.RoundTripper
 }
 
 const (
 	defaultBaseURL = "https://api.openai.com/v1"
-	// noKey is sent to servers that want no key: langchaingo insists on one.
+	// noKey replaces an empty key, because langchaingo requires one.
 	noKey = "none"
 )
 
-// Provider serves the models of one compatible server. It is safe for concurrent
-// use.
+// Provider has the models of one compatible server. It is safe for concurrent use.
 type Provider struct {
 	options Options
 	client  *http.Client
@@ -61,21 +58,21 @@ type Provider struct {
 
 var _ model.Provider = (*Provider)(nil)
 
-// New makes a provider. It does not connect.
+// New returns a provider. It does not connect.
 func New(options Options) (*Provider, error) {
 	options = options.withDefaults()
 	client := &http.Client{
 		Transport: &transport{base: options.Base, provider: options.Provider},
-		// A redirect would carry the key to another host.
+		// A redirect would send the key to another host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	llm, err := lcopenai.New(
 		lcopenai.WithToken(options.APIKey), lcopenai.WithBaseURL(options.BaseURL), lcopenai.WithHTTPClient(client),
-		// Each call names its model; langchaingo only wants to be told some.
+		// Each call has the name of its model, but langchaingo requires a default.
 		lcopenai.WithModel("unnamed"),
 	)
 	if err != nil {
-		return nil, fault.Wrap(err, faultv1.Reason_REASON_MODEL_NOT_CONFIGURED, "The model provider %q is not configured properly.", options.Provider)
+		return nil, fault.Wrap(err, faultv1.Reason_REASON_MODEL_NOT_CONFIGURED, "The model provider %q is not configured correctly.", options.Provider)
 	}
 	return &Provider{
 		options: options, client: client, llm: llm,
@@ -112,14 +109,15 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Degraded says whether the provider has failed repeatedly and is given a pause.
+// Degraded reports whether calls are refused for a pause, because the provider has failed
+// repeatedly.
 func (p *Provider) Degraded() bool { return p.breaker.Open() }
 
-// Watch probes a provider that has failed repeatedly until it responds again. It runs
-// until ctx ends.
+// Watch probes the provider after it has failed repeatedly, until it responds again. It
+// returns when ctx ends.
 func (p *Provider) Watch(ctx context.Context) { p.breaker.Watch(ctx) }
 
-// Model implements model.Provider. Any name is served: only the server knows which
+// Model implements model.Provider. It accepts any name, because only the server knows which
 // models it has.
 func (p *Provider) Model(name string) (model.Model, error) {
 	var m model.Model = &chat{provider: p, name: name}
@@ -129,7 +127,7 @@ func (p *Provider) Model(name string) (model.Model, error) {
 	return model.WithDeadline(m, p.options.Timeout), nil
 }
 
-// chat is one try of one model.
+// chat is a model. Its Stream makes one attempt.
 type chat struct {
 	provider *Provider
 	name     string
@@ -158,20 +156,20 @@ func (c *chat) Stream(ctx context.Context, req model.Request, emit func(model.De
 	result := model.Collect(response)
 	result.Model, result.Text = c.Name(), text.String()
 	ex.fill(&result)
-	if err = c.verdict(ctx, ex, emitErr, err); err != nil {
-		// Calls that may be incomplete must not be made.
+	if err = c.outcome(ctx, ex, emitErr, err); err != nil {
+		// The tool calls may be incomplete, so they must not be executed.
 		result.ToolCalls = nil
 	}
-	if ex.answered() {
+	if ex.wasAccepted() {
 		result.Usage = model.OrEstimate(result, req)
 	}
 	return result, err
 }
 
-// verdict decides what a call came to. langchaingo's own error is the last witness:
-// a cancelled stream returns none in a third of all cases, and its texts hide what
-// happened.
-func (c *chat) verdict(ctx context.Context, ex *exchange, emitErr, err error) error {
+// outcome returns the error of a call, or nil. The error of langchaingo is considered last,
+// because langchaingo returns none for a third of all canceled streams, and its texts do not
+// show the cause.
+func (c *chat) outcome(ctx context.Context, ex *exchange, emitErr, err error) error {
 	if emitErr != nil {
 		return emitErr
 	}

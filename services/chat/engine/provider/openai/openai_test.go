@@ -28,8 +28,8 @@ type bundle struct {
 	text   strings.Builder
 }
 
-// setup starts a stub with a script and a provider in front of it. Retries wait a
-// millisecond at most, by the machine's clock.
+// setup starts a stub with a script, and returns a model that calls it. Retries wait a
+// millisecond at most, by the system clock.
 func setup(t *testing.T, change func(*openai.Options), replies ...modelstub.Reply) *bundle {
 	t.Helper()
 	b := &bundle{stub: modelstub.New(modelstub.Options{Script: replies})}
@@ -62,7 +62,7 @@ func (b *bundle) stream(ctx context.Context, req model.Request) (model.Result, e
 	})
 }
 
-func TestStream(t *testing.T) {
+func TestStream_Text_ArrivesCompletely(t *testing.T) {
 	t.Parallel()
 
 	t.Run("text arrives in deltas, with finish and usage", func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestStream(t *testing.T) {
 		}
 	})
 
-	t.Run("a server that does not count is estimated", func(t *testing.T) {
+	t.Run("the usage is estimated when the server does not count", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, nil, modelstub.Reply{Text: []string{"abcdefgh"}, NoUsage: true})
 		result, err := b.stream(t.Context(), model.Request{})
@@ -105,7 +105,7 @@ func TestStream(t *testing.T) {
 		}
 	})
 
-	t.Run("content over the line limit is whole", func(t *testing.T) {
+	t.Run("content that is longer than a line is complete", func(t *testing.T) {
 		t.Parallel()
 		long := strings.Repeat("<ä>", 60_000)
 		b := setup(t, nil, modelstub.Reply{Text: []string{long}, ToolCalls: []modelstub.ToolCall{{ID: "a", Name: "f", Arguments: `{"x":"` + long[:200_000] + `"}`}}})
@@ -121,7 +121,7 @@ func TestStream(t *testing.T) {
 		}
 	})
 
-	t.Run("connections are used again", func(t *testing.T) {
+	t.Run("connections are reused", func(t *testing.T) {
 		t.Parallel()
 		stub := modelstub.New(modelstub.Options{})
 		server := httptest.NewUnstartedServer(stub)
@@ -145,7 +145,7 @@ func TestStream(t *testing.T) {
 	})
 }
 
-func TestToolCalls(t *testing.T) {
+func TestStream_ToolCallsInFragments_AreComplete(t *testing.T) {
 	t.Parallel()
 	calls := []modelstub.ToolCall{
 		{ID: "c1", Name: "calculator", Arguments: `{"expression":"1+1"}`},
@@ -184,7 +184,7 @@ func TestToolCalls(t *testing.T) {
 	}
 }
 
-func TestFailures(t *testing.T) {
+func TestStream_Failures_AreFaults(t *testing.T) {
 	t.Parallel()
 	const (
 		unavailable = faultv1.Reason_REASON_PROVIDER_UNAVAILABLE
@@ -198,23 +198,23 @@ func TestFailures(t *testing.T) {
 		text   string
 		tries  int
 	}{
-		"401":                    {refuse(401, modelstub.Error{}), faultv1.Reason_REASON_PROVIDER_AUTHENTICATION, "", 1},
-		"400":                    {refuse(400, modelstub.Error{Message: "bad"}), faultv1.Reason_REASON_PROVIDER_REJECTED, "", 1},
-		"404":                    {refuse(404, modelstub.Error{}), faultv1.Reason_REASON_PROVIDER_REJECTED, "", 1},
-		"too long":               {refuse(400, modelstub.Error{Message: "x", Code: "context_length_exceeded"}), faultv1.Reason_REASON_PROVIDER_CONTEXT_TOO_LONG, "", 1},
-		"500":                    {refuse(500, modelstub.Error{}), unavailable, "", 3},
-		"502 with garbage":       {modelstub.Reply{Status: 502, RawBody: "<html>"}, unavailable, "", 3},
-		"504":                    {refuse(504, modelstub.Error{}), unavailable, "", 3},
-		"429":                    {refuse(429, modelstub.Error{}), limited, "", 3},
-		"429, very long":         {modelstub.Reply{Status: 429, RetryAfter: time.Hour}, limited, "", 1},
-		"quota":                  {refuse(429, modelstub.Error{Message: "x", Code: "insufficient_quota"}), limited, "", 1},
-		"200 with garbage":       {modelstub.Reply{RawBody: "<html>hello</html>"}, broken, "", 3},
-		"redirect":               {modelstub.Reply{Status: 302, RawBody: "elsewhere"}, faultv1.Reason_REASON_PROVIDER_REJECTED, "", 1},
-		"error event at once":    {modelstub.Reply{Text: []string{"a"}, Break: modelstub.ErrorEvent}, broken, "", 3},
-		"error event in the mid": {modelstub.Reply{Text: []string{"a", "b"}, Break: modelstub.ErrorEvent, BreakAfter: 1}, broken, "a", 1},
-		"reset at once":          {modelstub.Reply{Text: []string{"a"}, Break: modelstub.Reset}, broken, "", 3},
-		"reset in the mid":       {modelstub.Reply{Text: []string{"a", "b"}, Break: modelstub.Reset, BreakAfter: 1}, broken, "a", 1},
-		"clean end in the mid":   {modelstub.Reply{Text: []string{"a", "b"}, Break: modelstub.CleanEOF, BreakAfter: 1}, broken, "a", 1},
+		"401":                   {refuse(401, modelstub.Error{}), faultv1.Reason_REASON_PROVIDER_AUTHENTICATION, "", 1},
+		"400":                   {refuse(400, modelstub.Error{Message: "bad"}), faultv1.Reason_REASON_PROVIDER_REJECTED, "", 1},
+		"404":                   {refuse(404, modelstub.Error{}), faultv1.Reason_REASON_PROVIDER_REJECTED, "", 1},
+		"too long":              {refuse(400, modelstub.Error{Message: "x", Code: "context_length_exceeded"}), faultv1.Reason_REASON_PROVIDER_CONTEXT_TOO_LONG, "", 1},
+		"500":                   {refuse(500, modelstub.Error{}), unavailable, "", 3},
+		"502 with garbage":      {modelstub.Reply{Status: 502, RawBody: "<html>"}, unavailable, "", 3},
+		"504":                   {refuse(504, modelstub.Error{}), unavailable, "", 3},
+		"429":                   {refuse(429, modelstub.Error{}), limited, "", 3},
+		"429, very long":        {modelstub.Reply{Status: 429, RetryAfter: time.Hour}, limited, "", 1},
+		"quota":                 {refuse(429, modelstub.Error{Message: "x", Code: "insufficient_quota"}), limited, "", 1},
+		"200 with garbage":      {modelstub.Reply{RawBody: "<html>hello</html>"}, broken, "", 3},
+		"redirect":              {modelstub.Reply{Status: 302, RawBody: "elsewhere"}, faultv1.Reason_REASON_PROVIDER_REJECTED, "", 1},
+		"error event at once":   {modelstub.Reply{Text: []string{"a"}, Break: modelstub.ErrorEvent}, broken, "", 3},
+		"a later error event":   {modelstub.Reply{Text: []string{"a", "b"}, Break: modelstub.ErrorEvent, BreakAfter: 1}, broken, "a", 1},
+		"reset at once":         {modelstub.Reply{Text: []string{"a"}, Break: modelstub.Reset}, broken, "", 3},
+		"a later reset":         {modelstub.Reply{Text: []string{"a", "b"}, Break: modelstub.Reset, BreakAfter: 1}, broken, "a", 1},
+		"a clean end too early": {modelstub.Reply{Text: []string{"a", "b"}, Break: modelstub.CleanEOF, BreakAfter: 1}, broken, "a", 1},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestFailures(t *testing.T) {
 				t.Errorf("text %q, result %q, want %q", b.text.String(), result.Text, c.text)
 			}
 			if tries := len(b.stub.Requests()); tries != c.tries {
-				t.Errorf("%d tries, want %d", tries, c.tries)
+				t.Errorf("%d attempts, want %d", tries, c.tries)
 			}
 			if strings.Contains(fault.From(err).Detail(), b.server.Listener.Addr().String()) {
 				t.Errorf("the detail names the host: %s", fault.From(err).Detail())
@@ -236,7 +236,7 @@ func TestFailures(t *testing.T) {
 		})
 	}
 
-	t.Run("a server that is not there", func(t *testing.T) {
+	t.Run("a server that cannot be reached", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, nil)
 		b.server.Close()
@@ -245,7 +245,7 @@ func TestFailures(t *testing.T) {
 		}
 	})
 
-	t.Run("a passing failure is retried", func(t *testing.T) {
+	t.Run("a temporary failure is retried", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, nil, modelstub.Reply{Status: 500}, modelstub.Reply{Status: 429, RetryAfter: time.Second}, modelstub.Reply{Text: []string{"fine"}})
 		result, err := b.stream(t.Context(), model.Request{})
@@ -255,10 +255,10 @@ func TestFailures(t *testing.T) {
 	})
 }
 
-func TestCancel(t *testing.T) {
+func TestStream_Canceled_IsAFault(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a cancelled stream is never taken for a whole one", func(t *testing.T) {
+	t.Run("a canceled stream never counts as complete", func(t *testing.T) {
 		t.Parallel()
 		for range 30 {
 			hold := make(chan struct{})
@@ -273,7 +273,7 @@ func TestCancel(t *testing.T) {
 		}
 	})
 
-	t.Run("the deadline of the call is told as one", func(t *testing.T) {
+	t.Run("the fault of the deadline is DEADLINE_EXCEEDED", func(t *testing.T) {
 		t.Parallel()
 		hold := make(chan struct{})
 		b := setup(t, func(o *openai.Options) { o.Timeout = 50 * time.Millisecond }, modelstub.Reply{Text: []string{"a", "b"}, Hold: hold, HoldAfter: 1})
@@ -284,7 +284,7 @@ func TestCancel(t *testing.T) {
 		}
 	})
 
-	t.Run("an error of the reader ends the call and is kept", func(t *testing.T) {
+	t.Run("an error of the reader ends the call and is returned", func(t *testing.T) {
 		t.Parallel()
 		stop := errors.New("stop")
 		b := setup(t, nil, modelstub.Reply{Text: []string{"a", "b"}})
@@ -296,11 +296,11 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-func TestRequest(t *testing.T) {
+func TestStream_Parameters_AreSentWhenGiven(t *testing.T) {
 	t.Parallel()
 	value := func(v float64) *float64 { return &v }
 
-	t.Run("parameters are sent when asked for, and only then", func(t *testing.T) {
+	t.Run("parameters are sent only when the request has them", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, nil, modelstub.Reply{}, modelstub.Reply{})
 		if _, err := b.stream(t.Context(), model.Request{}); err != nil {
@@ -312,7 +312,7 @@ func TestRequest(t *testing.T) {
 		requests := b.stub.Requests()
 		for _, field := range []string{"temperature", "top_p", "max_completion_tokens"} {
 			if _, there := requests[0].Field(field); there {
-				t.Errorf("%s was sent unasked", field)
+				t.Errorf("%s was sent without a value", field)
 			}
 			if _, there := requests[1].Field(field); !there {
 				t.Errorf("%s was not sent", field)
@@ -320,7 +320,7 @@ func TestRequest(t *testing.T) {
 		}
 	})
 
-	t.Run("reasoning models get no sampling parameters", func(t *testing.T) {
+	t.Run("reasoning models receive no sampling parameters", func(t *testing.T) {
 		t.Parallel()
 		stub := modelstub.New(modelstub.Options{})
 		server := httptest.NewServer(stub)

@@ -13,23 +13,24 @@ import (
 )
 
 const (
-	// maxLine bounds one line of a stream; a server that sends longer ones is broken.
+	// maxLine bounds one line of a stream. No working server sends a longer one.
 	maxLine = 4 << 20
 	// maxArguments bounds all tool arguments of one answer.
 	maxArguments = 1 << 20
-	// splitBytes is where content is cut. langchaingo reads lines of at most 64 KiB,
-	// and JSON makes up to six bytes of one.
+	// splitBytes is the largest part of divided content. langchaingo reads lines of 64 KiB
+	// at most, and JSON may write a byte as six bytes.
 	splitBytes = 8 << 10
-	// drainLimit is how long the end of a finished stream is waited for, so that its
+	// drainLimit is how long Close waits for the end of a finished stream, so that its
 	// connection can be used again.
 	drainLimit = 50 * time.Millisecond
 )
 
 var errLongLine = errors.New("a line of the stream is too long")
 
-// repair reads a server's stream and is read by langchaingo's parser.
+// repair is the repaired body of a response. It reads the stream of the server, and
+// langchaingo's parser reads from it.
 type repair struct {
-	ctx      context.Context //nolint:containedctx // of the one answer
+	ctx      context.Context //nolint:containedctx // the context of this one answer
 	cancel   context.CancelFunc
 	body     io.ReadCloser
 	in       *bufio.Reader
@@ -37,10 +38,10 @@ type repair struct {
 	provider string
 
 	out     bytes.Buffer
-	pending []byte // data lines that are no JSON yet
+	pending []byte // data lines that are not complete JSON yet
 	calls   callSet
 	err     error
-	// done says that the stream came to its end, and that nothing reads in any more. Close
+	// done reports that the stream is complete, and that in is not read any more. Close
 	// may be called while langchaingo's goroutine still reads.
 	done atomic.Bool
 }
@@ -60,15 +61,15 @@ func (r *repair) Read(p []byte) (int, error) {
 	return r.out.Read(p)
 }
 
-// Close implements io.Closer. After a complete stream it waits a moment for the end
-// of the response: closing before it would throw the connection away.
+// Close implements io.Closer. After a complete stream it waits for the end of the response,
+// at most drainLimit. Otherwise the connection could not be used again.
 func (r *repair) Close() error {
 	defer r.cancel()
 	if r.done.Load() {
 		limit, stop := context.WithTimeout(r.ctx, drainLimit)
 		defer stop()
 		detach := context.AfterFunc(limit, r.cancel)
-		// What comes after [DONE] is of no interest, nor is how it ends.
+		// The bytes and the error after [DONE] are not needed.
 		_, _ = io.CopyN(io.Discard, r.in, splitBytes)
 		detach()
 	}
@@ -90,13 +91,13 @@ func (r *repair) step() {
 	case errors.Is(err, io.EOF):
 		r.err = r.ex.fail(truncated(r.provider))
 	default:
-		r.err = r.ex.fail(brokenOff(r.provider, err))
+		r.err = r.ex.fail(interrupted(r.provider, err))
 	}
 }
 
-// line handles one line. A server that puts its JSON on several data lines ends it
-// with an empty one; most put it on one, which is handled at once, because waiting
-// for the empty line would cost a token's time.
+// line handles one line. Most servers write the JSON of an event in one data line. Others
+// write it in several, and end it with an empty line. Complete JSON is handled at once,
+// because waiting for the empty line would delay each token.
 func (r *repair) line(line []byte) {
 	line = bytes.TrimRight(line, "\r\n")
 	if len(line) == 0 {
@@ -119,7 +120,7 @@ func (r *repair) line(line []byte) {
 	}
 	event, ok := decodeChunk(whole)
 	if !ok && len(whole) > len(data) {
-		// Perhaps what came before was garbage.
+		// The lines before may have been garbage.
 		event, ok = decodeChunk(data)
 	}
 	if !ok {
@@ -130,8 +131,8 @@ func (r *repair) line(line []byte) {
 	r.event(event)
 }
 
-// decodeChunk reads an event; false means that it is no JSON, or not all of it. A field of
-// another type than it should have is left out, and the rest is taken.
+// decodeChunk decodes an event. It reports false when the data is not complete JSON. It
+// ignores a field with a wrong type.
 func decodeChunk(data []byte) (chunk, bool) {
 	var event chunk
 	var syntax *json.SyntaxError
@@ -141,13 +142,13 @@ func decodeChunk(data []byte) (chunk, bool) {
 	return event, true
 }
 
-// hold keeps a line that may be the first part of an event's JSON.
+// hold stores a line that may be the first part of an event's JSON.
 func (r *repair) hold(data []byte) {
 	if len(r.pending) == 0 {
 		r.pending = append(r.pending, data...)
 	}
 	if len(r.pending) > maxLine {
-		r.err = r.ex.fail(brokenOff(r.provider, errLongLine))
+		r.err = r.ex.fail(interrupted(r.provider, errLongLine))
 	}
 }
 
@@ -177,7 +178,7 @@ func (r *repair) event(event chunk) {
 }
 
 func (r *repair) choice(choice chunkChoice) {
-	// After the finish reason nothing may follow: the answer is told.
+	// The answer is complete after the finish reason.
 	if r.ex.finished() {
 		return
 	}
@@ -195,7 +196,7 @@ func (r *repair) choice(choice chunkChoice) {
 		r.calls.add(delta)
 	}
 	if r.calls.bytes > maxArguments {
-		r.err = r.ex.fail(brokenOff(r.provider, errLongLine))
+		r.err = r.ex.fail(interrupted(r.provider, errLongLine))
 		return
 	}
 	if choice.Finish != nil && *choice.Finish != "" {
@@ -203,14 +204,14 @@ func (r *repair) choice(choice chunkChoice) {
 	}
 }
 
-// finish hands over the complete tool calls, then the finish reason.
+// finish passes on the complete tool calls, and then the finish reason.
 func (r *repair) finish(reason string) {
 	calls := r.calls.deltas()
 	for _, call := range calls {
 		r.emit(outDelta{ToolCalls: []outToolCall{call}}, "", true)
 	}
 	if len(calls) > 0 && reason == "stop" {
-		// Some servers forget it.
+		// Some servers send the wrong reason.
 		reason = "tool_calls"
 	}
 	r.emit(outDelta{}, reason, false)
@@ -224,7 +225,7 @@ func (r *repair) emit(delta outDelta, finish string, tools bool) {
 	}
 	payload, err := json.Marshal(outChunk{Choices: []outChoice{{Delta: delta, Finish: finish}}})
 	if err != nil {
-		r.err = r.ex.fail(brokenOff(r.provider, err))
+		r.err = r.ex.fail(interrupted(r.provider, err))
 		return
 	}
 	r.ex.payload(tools)
@@ -233,8 +234,8 @@ func (r *repair) emit(delta outDelta, finish string, tools bool) {
 	r.out.WriteString("\n\n")
 }
 
-// split cuts text into parts of at most splitBytes, never within a character.
-// There is always at least one part.
+// split divides a text into parts of at most splitBytes, between characters. There is at
+// least one part.
 func split(text string) []string {
 	if len(text) <= splitBytes {
 		return []string{text}
@@ -251,8 +252,8 @@ func split(text string) []string {
 	return append(parts, text)
 }
 
-// readLine reads a line with its end, however long, up to maxLine. The line is only
-// valid until the next read.
+// readLine reads a line of at most maxLine, with its end. The line is valid until the next
+// read.
 func readLine(in *bufio.Reader) ([]byte, error) {
 	line, err := in.ReadSlice('\n')
 	if !errors.Is(err, bufio.ErrBufferFull) {

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/model"
 )
 
-// repaired runs a stream through the repairing reader.
+// repaired reads a stream through the repair.
 func repaired(stream io.Reader) (string, *exchange, error) {
 	ex := newExchange("m", model.Request{}, Options{})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -22,7 +22,7 @@ func repaired(stream io.Reader) (string, *exchange, error) {
 	return string(out), ex, errors.Join(err, r.Close())
 }
 
-func TestRepair(t *testing.T) {
+func TestRepair_VariationsOfServers_AreAccepted(t *testing.T) {
 	t.Parallel()
 	const (
 		text   = `data: {"choices":[{"delta":{"content":"hi"}}]}` + "\n\n"
@@ -75,8 +75,8 @@ func TestRepair(t *testing.T) {
 	})
 }
 
-// FuzzRepair checks that whatever a server sends, the reader ends, in an error or with
-// a finish reason, and hands on only lines that langchaingo can read.
+// FuzzRepair checks for any stream that the reader ends with an error or a finish reason, and
+// that it passes on only lines that langchaingo can read.
 func FuzzRepair(f *testing.F) {
 	f.Add(`data: {"choices":[{"delta":{"content":"hi"}}]}` + "\n\ndata: [DONE]\n\n")
 	f.Add(`data: {"choices":[{"delta":{"tool_calls":[{"index":1,"id":"a","function":{"name":"f","arguments":"{"}}]},"finish_reason":"tool_calls"}]}` + "\n\n")
@@ -84,7 +84,7 @@ func FuzzRepair(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream string) {
 		out, ex, err := repaired(strings.NewReader(stream))
 		if err == nil && !ex.finished() {
-			t.Fatal("ended well without a finish reason")
+			t.Fatal("ended without an error and without a finish reason")
 		}
 		for line := range strings.Lines(out) {
 			if len(line) >= 64<<10 {

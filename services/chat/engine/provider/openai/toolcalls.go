@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// partialCall is a tool call that is being put together.
+// partialCall is a tool call of which some fragments have arrived.
 type partialCall struct {
 	index     int
 	id        string
@@ -13,15 +13,15 @@ type partialCall struct {
 	arguments strings.Builder
 }
 
-// callSet puts fragments together.
+// callSet joins the fragments of tool calls.
 type callSet struct {
 	calls []*partialCall
 	bytes int
 }
 
-// add files a fragment: under the last call of its index, unless it brings a new id,
-// which some proxies send with index 0 for every call. A fragment without an index
-// begins a call when it has an id, and continues the last one when it has none.
+// add adds a fragment to the last call with its index. A fragment with a new id starts a new
+// call, because some proxies send the index 0 for every call. A fragment without an index
+// starts a call when it has an id, and continues the last call otherwise.
 func (s *callSet) add(d toolDelta) {
 	call := s.find(d)
 	if call == nil {
@@ -48,7 +48,7 @@ func (s *callSet) find(d toolDelta) *partialCall {
 			continue
 		}
 		if d.ID != "" && call.id != "" && call.id != d.ID {
-			// Another call under the same index, unless an older one has this id.
+			// This is another call with the same index, unless an older call has this id.
 			if older := s.byID(d.ID); older != nil {
 				return older
 			}
@@ -71,8 +71,8 @@ func (s *callSet) byID(id string) *partialCall {
 	return nil
 }
 
-// deltas are the calls as langchaingo can read them: the first delta of a call has
-// its type, and those after it, for arguments beyond one line, have none.
+// deltas returns the calls in the form that langchaingo reads. The first delta of a call has
+// its type. Further deltas, for arguments that are longer than one line, have none.
 func (s *callSet) deltas() []outToolCall {
 	var out []outToolCall
 	for i, call := range s.calls {

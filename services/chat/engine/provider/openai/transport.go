@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// newBaseTransport is the connection pool under a provider. net/http's default has
-// no limit to how long a server may take to answer.
+// newBaseTransport returns the connection pool of a provider. The default of net/http does
+// not limit how long a server may take to respond.
 func newBaseTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -28,8 +28,8 @@ func newBaseTransport() *http.Transport {
 	}
 }
 
-// transport repairs what goes between langchaingo and the server. Requests without
-// an exchange in their context pass untouched.
+// transport repairs the requests and responses of langchaingo. It does not change requests
+// without an exchange in their context.
 type transport struct {
 	base     http.RoundTripper
 	provider string
@@ -54,7 +54,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if response.StatusCode != http.StatusOK {
 		defer cancel()
-		defer response.Body.Close() //nolint:errcheck // it was read
+		defer response.Body.Close() //nolint:errcheck // the body was read
 		return nil, ex.fail(refusal(t.provider, ex.model, response))
 	}
 	ex.accept()
@@ -63,8 +63,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// patchRequest returns a copy of the request with the parameters that langchaingo
-// cannot send, and without those that were not asked for.
+// patchRequest returns a copy of the request. It adds the parameters that langchaingo cannot
+// send, and removes those that the call does not have.
 func patchRequest(req *http.Request, ex *exchange) (*http.Request, error) {
 	raw, err := io.ReadAll(req.Body)
 	if err != nil {

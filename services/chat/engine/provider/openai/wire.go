@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// chunk is one event of a stream, as leniently as servers need it to be read.
+// chunk is one event of a stream. Its types accept the variations of real servers.
 type chunk struct {
 	Choices []chunkChoice `json:"choices"`
 	Usage   *wireUsage    `json:"usage"`
@@ -41,8 +41,8 @@ type wireUsage struct {
 	TotalTokens      int64 `json:"total_tokens"`
 }
 
-// looseText is text that may come as a string, as null, as a list of parts, or, for
-// arguments, as the JSON object itself.
+// looseText is text that a server may send as a string, as null, as a list of parts, or, for
+// arguments, as a JSON object.
 type looseText string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -75,7 +75,7 @@ func (t *looseText) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// The outgoing side: exactly what langchaingo's parser reads.
+// The following types are what langchaingo's parser reads.
 type outChunk struct {
 	Choices []outChoice `json:"choices"`
 	Usage   *wireUsage  `json:"usage,omitempty"`
