@@ -59,7 +59,7 @@ func newBase(cfg Config, d Deps) (base, error) {
 		return base{}, err
 	}
 	mail, err := mailing.New(mailing.Deps{
-		DB: d.DB, Store: mailing.NewStore(d.DB), Sender: sender, SecretKey: cfg.SecretKey, PublicURL: cfg.Issuer,
+		DB: d.DB, Sender: sender, SecretKey: cfg.SecretKey, PublicURL: cfg.Issuer,
 		Limited: cfg.RateLimits, Log: d.Log, Meter: d.Meter, Clock: d.Clock,
 	})
 	if err != nil {

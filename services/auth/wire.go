@@ -127,7 +127,7 @@ func wireCredentials(b base) (credentials, error) {
 		return credentials{}, err
 	}
 	userSessions, err := usersession.New(usersession.Deps{
-		Store: usersession.NewStore(b.DB, b.tokens), Revocations: b.revocations, Trail: b.trail, Clock: b.Clock,
+		DB: b.DB, Tokens: b.tokens, Revocations: b.revocations, Trail: b.trail, Clock: b.Clock,
 	})
 	if err != nil {
 		return credentials{}, err
@@ -140,7 +140,7 @@ func wireCredentials(b base) (credentials, error) {
 		return credentials{}, err
 	}
 	emails, err := email.New(email.Deps{
-		Store: email.NewStore(b.DB), Users: b.users, Accounts: b.accounts, Hasher: b.hasher, Passwords: b.passwords, Sessions: userSessions,
+		DB: b.DB, Users: b.users, Accounts: b.accounts, Hasher: b.hasher, Passwords: b.passwords, Sessions: userSessions,
 		DeleteKeys: apiKeys.DeleteAll, DeleteFactors: b.factors.DeleteAll, DeleteIdentities: b.identities.DeleteAll, Enrolled: factors.Methods,
 		Mail: b.mail, SecretKey: b.cfg.SecretKey, PublicURL: b.cfg.Issuer, Required: b.cfg.VerifiedEmail, Trail: b.trail, Clock: b.Clock,
 	})
@@ -148,7 +148,7 @@ func wireCredentials(b base) (credentials, error) {
 		return credentials{}, err
 	}
 	invitations, err := invitation.New(invitation.Deps{
-		Store: invitation.NewStore(b.DB, b.tokens), Users: b.users, Organizations: b.organizations, Rights: b.rights, Mail: b.mail,
+		DB: b.DB, Tokens: b.tokens, Users: b.users, Organizations: b.organizations, Rights: b.rights, Mail: b.mail,
 		PerDay: b.cfg.invitationsPerDay(), PublicURL: b.cfg.Issuer, Trail: b.trail, Clock: b.Clock,
 	})
 	if err != nil {
@@ -206,7 +206,7 @@ func wireTenancy(b base, c credentials) (tenancy, error) {
 // wireIdentity builds the rooms of users, and that of the feed of deleted ones.
 func wireIdentity(b base, c credentials, t tenancy) (room.List, error) {
 	accounts, err := account.New(account.Deps{
-		Store: account.NewStore(b.DB), Users: b.users, Hasher: b.hasher, Passwords: b.passwords, Sessions: c.userSessions,
+		DB: b.DB, Users: b.users, Hasher: b.hasher, Passwords: b.passwords, Sessions: c.userSessions,
 		Mail: b.mail, Authorizer: b.Authorizer, Trail: b.trail, Clock: b.Clock,
 		Deletion: account.Deletion{
 			RequireFresh: c.factors.RequireFresh, LeaveOrganizations: t.organizations.LeaveAll, DeleteKeys: c.apiKeys.DeleteAll,
@@ -217,14 +217,14 @@ func wireIdentity(b base, c credentials, t tenancy) (room.List, error) {
 		return nil, err
 	}
 	userAdmin, err := useradmin.New(useradmin.Deps{
-		Store: useradmin.NewStore(b.DB, b.tokens), Users: b.users, Trail: b.trail, Clock: b.Clock,
+		DB: b.DB, Tokens: b.tokens, Users: b.users, Trail: b.trail, Clock: b.Clock,
 		Accounts: useradmin.Accounts{Create: b.accounts.CreateByOperator, Delete: accounts.Delete, Disable: newAccess(b, c, t).end},
 	})
 	if err != nil {
 		return nil, err
 	}
 	userDirectory, err := userdirectory.New(userdirectory.Deps{
-		Store: userdirectory.NewStore(b.DB), Organizations: b.organizations, Rights: b.rights,
+		DB: b.DB, Organizations: b.organizations, Rights: b.rights,
 	})
 	if err != nil {
 		return nil, err
@@ -250,7 +250,7 @@ func wireOAuth(b base, c credentials) (room.List, error) {
 		return nil, err
 	}
 	provider, err := oauth.New(oauth.Deps{
-		Store: oauth.NewStore(b.DB), Clients: clientStore, Grants: grantStore, Users: b.users, Organizations: b.organizations,
+		DB: b.DB, Clients: clientStore, Grants: grantStore, Users: b.users, Organizations: b.organizations,
 		Sessions: c.sessions, Keys: b.ring, Revocations: b.revocations, Issuer: b.cfg.Issuer, Trail: b.trail, Clock: b.Clock,
 	})
 	if err != nil {

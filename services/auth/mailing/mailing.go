@@ -69,7 +69,6 @@ type Message struct {
 // Deps is what the room needs.
 type Deps struct {
 	DB     *postgres.DB
-	Store  *Store
 	Sender *notify.Sender
 	// SecretKey is the installation's secret of 32 bytes.
 	SecretKey []byte
@@ -85,6 +84,7 @@ type Deps struct {
 // Service queues emails, and composes and sends them.
 type Service struct {
 	deps      Deps
+	store     *store
 	sealer    *sealer
 	templates *notify.Templates
 	composers map[Kind]Composer
@@ -104,7 +104,7 @@ func New(d Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{deps: d, sealer: sealer, templates: templates, composers: map[Kind]Composer{}}
+	s := &Service{deps: d, store: newStore(d.DB), sealer: sealer, templates: templates, composers: map[Kind]Composer{}}
 	handlers := jobs.NewWorkers()
 	if err := jobs.Handle(handlers, s.deliver, jobs.WorkOptions{Timeout: deliverTimeout}); err != nil {
 		return nil, fmt.Errorf("mailing: %w", err)
@@ -155,7 +155,7 @@ func (s *Service) Locales() []string { return s.templates.Locales() }
 func (s *Service) Enqueue(ctx context.Context, tx postgres.Tx, m Message) error {
 	m.ID = id.New()
 	hash := s.sealer.addressHash(user.NormalizeEmail(m.Address))
-	n, err := s.deps.Store.count(ctx, tx, hash, m.Kind, clock.Stamp(s.deps.Clock))
+	n, err := s.store.count(ctx, tx, hash, m.Kind, clock.Stamp(s.deps.Clock))
 	if err != nil {
 		return err
 	}
@@ -169,10 +169,10 @@ func (s *Service) Enqueue(ctx context.Context, tx postgres.Tx, m Message) error 
 
 // EnqueueNow is [Service.Enqueue] in a transaction of its own.
 func (s *Service) EnqueueNow(ctx context.Context, m Message) error {
-	return s.deps.Store.inTx(ctx, func(ctx context.Context, tx postgres.Tx) error { return s.Enqueue(ctx, tx, m) })
+	return s.store.inTx(ctx, func(ctx context.Context, tx postgres.Tx) error { return s.Enqueue(ctx, tx, m) })
 }
 
 // sweep deletes the counts of past hours.
 func (s *Service) sweep(ctx context.Context) error {
-	return s.deps.Store.deleteCounts(ctx, s.deps.Clock.Now().Add(-time.Hour))
+	return s.store.deleteCounts(ctx, s.deps.Clock.Now().Add(-time.Hour))
 }

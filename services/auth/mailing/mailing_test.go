@@ -118,7 +118,7 @@ func TestS88EmailWithoutTemplateFailsPermanently(t *testing.T) {
 	must(t, err)
 	logged := make(chan string, 1)
 	s, err := New(Deps{
-		DB: db, Store: NewStore(db), Sender: sender, SecretKey: []byte("key"), PublicURL: "https://gatehouse.example", Clock: clock.System(),
+		DB: db, Sender: sender, SecretKey: []byte("key"), PublicURL: "https://gatehouse.example", Clock: clock.System(),
 		Log: slog.New(slog.NewTextHandler(errorsTo(logged), &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	must(t, err)

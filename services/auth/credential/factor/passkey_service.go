@@ -94,7 +94,7 @@ func (p *Passkeys) FinishPasskey(ctx context.Context, req *authv1.FinishPasskeyR
 		if k.displayName == "" {
 			k.displayName = defaultPasskeyName
 		}
-		out.Passkey = k.message()
+		out.Passkey = encodePasskey(k)
 		out.RecoveryCodes, err = p.register(ctx, tx, caller, k, key, methods)
 		return err
 	})
@@ -170,7 +170,7 @@ func (p *Passkeys) ListPasskeys(ctx context.Context, req *authv1.ListPasskeysReq
 	}
 	out := &authv1.ListPasskeysResponse{NextPageToken: next}
 	for _, item := range items {
-		out.Passkeys = append(out.Passkeys, item.message())
+		out.Passkeys = append(out.Passkeys, encodePasskey(item))
 	}
 	return out, nil
 }
