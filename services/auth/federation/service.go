@@ -106,7 +106,7 @@ type Service struct {
 	box         *key.Box
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("federation", d); err != nil {
 		return nil, err

@@ -91,7 +91,7 @@ type Service struct {
 	jobs      *jobs.Client
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("mailing", d); err != nil {
 		return nil, err

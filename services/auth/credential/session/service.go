@@ -71,7 +71,7 @@ type Addresses interface {
 // Invited reports whether an invitation with a token is pending for an address.
 type Invited func(ctx context.Context, token, address string) (bool, error)
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("session", d); err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ type Service struct {
 	store *store
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("usersession", d); err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ type Deps struct {
 	Clock      clock.Clock
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := errors.Join(deps.Check("account", d), deps.Check("account", d.Deletion)); err != nil {
 		return nil, err

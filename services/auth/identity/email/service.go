@@ -79,7 +79,7 @@ type Service struct {
 	codeKey []byte
 }
 
-// New returns the room, and registers with the mail queue what composes its emails.
+// New builds the room, and registers with the mail queue what composes its emails.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("email", d); err != nil {
 		return nil, err

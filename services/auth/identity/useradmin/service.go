@@ -50,7 +50,7 @@ type Service struct {
 	store *store
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := errors.Join(deps.Check("useradmin", d), deps.Check("useradmin", d.Accounts)); err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ type Service struct {
 	store *store
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("userdirectory", d); err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ type Service struct {
 	scopes map[string]string
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("oauth", d); err != nil {
 		return nil, err

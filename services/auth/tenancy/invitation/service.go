@@ -58,7 +58,7 @@ type Service struct {
 	store *store
 }
 
-// New returns the room, and registers with the mail queue what composes its emails.
+// New builds the room, and registers with the mail queue what composes its emails.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("invitation", d); err != nil {
 		return nil, err
