@@ -26,7 +26,7 @@ func TestS18LinkingAnIdentityInformsUser(t *testing.T) {
 	if linked.GetProvider() != "acme" || linked.GetIssuer() != f.Issuer.URL || linked.GetSubject() != "1" || linked.GetLastUsedTime() != nil {
 		t.Errorf("linked %v", linked)
 	}
-	if m := server.Wait(t, authtest.Ada, "Sign-in by ACME was set up"); !strings.Contains(m.Text, "ACME") {
+	if m := server.Wait(t, authtest.Ada, "Sign-in with ACME was added"); !strings.Contains(m.Text, "ACME") {
 		t.Errorf("the email is %q", m.Text)
 	}
 	came, err := f.SignInAs(t, claimsOf("1", "ada@elsewhere.example"))
@@ -40,7 +40,7 @@ func TestS18LinkingAnIdentityInformsUser(t *testing.T) {
 		t.Errorf("listed %v", items)
 	}
 	authtest.Must(t, f.RemoveIdentity(t, tokens, linked.GetId()))
-	server.Wait(t, authtest.Ada, "Sign-in by ACME was removed")
+	server.Wait(t, authtest.Ada, "Sign-in with ACME was removed")
 	authtest.WantReason(t, f.RemoveIdentity(t, tokens, linked.GetId()), faultv1.Reason_REASON_NOT_FOUND)
 	authtest.WantActions(t, f.Bundle, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.identity.linked", "auth.session.created", "auth.identity.removed")
 }

@@ -188,7 +188,7 @@ func TestS18NewAddressIsConfirmedAndOldOneInformed(t *testing.T) {
 	_, err = p.Emails.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "new@example.org", Password: authtest.Password})
 	authtest.Must(t, err)
 	_, token := p.Link(t, "new@example.org", "Confirm your new address")
-	p.Server.Wait(t, authtest.Ada, "A new address was asked for")
+	p.Server.Wait(t, authtest.Ada, "A new address was requested")
 	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.Password))
 	authtest.Must(t, p.VerifyEmail(t, token))
 	told := p.Server.Wait(t, authtest.Ada, "Your address was changed")
@@ -235,7 +235,7 @@ func TestS18NewPasswordCancelsChangeOfAddress(t *testing.T) {
 		changed(t, p, tokens)
 		p.RunService(t)
 		server.Wait(t, authtest.Ada, "Your password was changed")
-		server.Wait(t, authtest.Ada, "A new address was asked for")
+		server.Wait(t, authtest.Ada, "A new address was requested")
 		if tokens := authtest.AdminText(t, b, "SELECT coalesce(string_agg(address, ' '), '') FROM auth.mail_tokens WHERE purpose = 'change'"); tokens != "" {
 			_, token := p.Link(t, "eve@example.org", "Confirm your new address")
 			authtest.WantReason(t, p.VerifyEmail(t, token), faultv1.Reason_REASON_TOKEN_INVALID)
@@ -251,7 +251,7 @@ func TestS14ChangeToTakenAddressHasSameResponse(t *testing.T) {
 	tokens, _ := p.SignUp(t, "bea@example.org")
 	_, err := p.Emails.ChangeEmail(authtest.With(t.Context(), tokens), &authv1.ChangeEmailRequest{NewEmail: authtest.Ada, Password: authtest.Password})
 	authtest.Must(t, err)
-	if m := p.Server.Wait(t, authtest.Ada, "An address was asked for twice"); authtest.LinkPattern.MatchString(m.Text) {
+	if m := p.Server.Wait(t, authtest.Ada, "Your address was requested for another account"); authtest.LinkPattern.MatchString(m.Text) {
 		t.Error("the owner of the address got a link")
 	}
 }
