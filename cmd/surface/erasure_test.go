@@ -43,7 +43,9 @@ func erase(t *testing.T, i *inprocess.Installation, e erasure.Erasure) {
 }
 
 // noErasures is an empty feed of erasures.
-func noErasures(context.Context, time.Time, string) ([]erasure.Erasure, string, error) { return nil, "", nil }
+func noErasures(context.Context, time.Time, string) ([]erasure.Erasure, string, error) {
+	return nil, "", nil
+}
 
 // managementService returns a service on the installation's database, without its peers.
 func managementService(t *testing.T, i *inprocess.Installation) *management.Service {

@@ -5,7 +5,7 @@
 //	event.go          its events and its answer, in the form of the contract
 //	service.go        the RPCs
 //	ticket.go         the RPC that issues tickets
-//	prepare.go        how a message is answered, and what the caller may use for it
+//	planner.go        how a message is answered, and what the caller may use for it
 //	manager.go        joins the parts that follow, starts them and stops them
 //	config.go         what an installation sets, and the defaults
 //	live.go           the log of one run that this process writes

@@ -66,6 +66,7 @@ type Service struct {
 	chatv1.UnsafeRunServiceServer
 
 	deps    Deps
+	planner *planner
 	manager *manager
 }
 
@@ -80,7 +81,7 @@ func New(d Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{deps: d, manager: m}, nil
+	return &Service{deps: d, planner: newPlanner(d), manager: m}, nil
 }
 
 // Register adds the room's RPCs to a server.
@@ -155,6 +156,11 @@ func (s *Service) StartMessage(ctx context.Context, req *chatv1.SendMessageReque
 	return out, err
 }
 
+// Check implements [conversation.Messenger].
+func (s *Service) Check(ctx context.Context, scope postgres.Scope, assistantID string, collectionIDs []string) error {
+	return s.planner.check(ctx, scope, assistantID, collectionIDs)
+}
+
 // reader returns the reader of a gRPC stream.
 func reader(stream grpc.ServerStreamingServer[chatv1.RunEvent], header metadata.MD) Reader {
 	return Reader{
@@ -187,7 +193,7 @@ func (s *Service) start(ctx context.Context, scope postgres.Scope, req *chatv1.S
 	if out, replayed, err = s.manager.starter.previous(ctx, scope, c.ID, key); err != nil || replayed {
 		return out, replayed, err
 	}
-	p, err := s.prepare(ctx, scope, c, req)
+	p, err := s.planner.plan(ctx, scope, c, req)
 	if err != nil {
 		return nil, false, err
 	}

@@ -32,7 +32,7 @@ type Collection struct {
 
 // kind declares how collections are stored, listed and changed.
 var kind = entity.Kind[Collection]{ //nolint:gochecknoglobals // a constant table
-	Service: "knowledge", Type: "collection",
+	Service: "knowledge", Type: "collection", Brief: true,
 	Table: postgres.MustTable[Collection]("collections",
 		"document_count", `(SELECT count(*)::int FROM documents d
 			WHERE d.organization_id = collections.organization_id AND d.collection_id = collections.id)`,

@@ -12,6 +12,7 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 	"github.com/gatehouse/gatehouse/services/chat/conversation"
 	"github.com/gatehouse/gatehouse/services/chat/engine"
+	"github.com/gatehouse/gatehouse/services/chat/engine/model"
 	"github.com/gatehouse/gatehouse/services/chat/engine/tool"
 )
 
@@ -31,33 +32,47 @@ type plan struct {
 	missingAssistant   string
 }
 
-// Check implements [conversation.Messenger].
-func (s *Service) Check(ctx context.Context, scope postgres.Scope, assistantID string, collectionIDs []string) error {
+// planner decides how messages are answered: with which assistant, model and collections,
+// and whether the caller may use them. It keeps no state and is safe for concurrent use.
+type planner struct {
+	models      *model.Registry
+	assistants  Assistants
+	collections Collections
+	rights      Rights
+}
+
+func newPlanner(d Deps) *planner {
+	return &planner{models: d.Models, assistants: d.Assistants, collections: d.Collections, rights: d.Rights}
+}
+
+// check refuses an assistant and collections that do not exist, or that the caller may not
+// use. An empty id names no assistant.
+func (l *planner) check(ctx context.Context, scope postgres.Scope, assistantID string, collectionIDs []string) error {
 	if assistantID != "" {
-		if _, err := s.assistant(ctx, scope, assistantID, "conversation.assistantId"); err != nil {
+		if _, err := l.assistant(ctx, scope, assistantID, "conversation.assistantId"); err != nil {
 			return err
 		}
 	}
 	if len(collectionIDs) > 0 {
-		return s.checkCollections(ctx, scope, collectionIDs, "conversation.collectionIds")
+		return l.checkCollections(ctx, scope, collectionIDs, "conversation.collectionIds")
 	}
 	return nil
 }
 
-// prepare returns how a message is answered, or why it cannot be.
-func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest) (plan, error) {
+// plan returns how a message is answered, or why it cannot be.
+func (l *planner) plan(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest) (plan, error) {
 	p := plan{request: engine.Request{Caller: tool.Caller{OrganizationID: scope.OrganizationID, UserID: scope.UserID}}}
-	collections, err := s.chooseAssistant(ctx, scope, c, req, &p)
+	collections, err := l.chooseAssistant(ctx, scope, c, req, &p)
 	if err != nil {
 		return p, err
 	}
-	if err := s.chooseCollections(ctx, scope, slices.Concat(collections, c.CollectionIDs), req.GetCollectionIds(), &p); err != nil {
+	if err := l.chooseCollections(ctx, scope, slices.Concat(collections, c.CollectionIDs), req.GetCollectionIds(), &p); err != nil {
 		return p, err
 	}
 	if req.GetModel() != "" {
 		p.request.Assistant.Model = req.GetModel()
 	}
-	_, err = s.deps.Models.Model(p.request.Assistant.Model, p.request.Assistant.FallbackModels...)
+	_, err = l.models.Model(p.request.Assistant.Model, p.request.Assistant.FallbackModels...)
 	return p, err
 }
 
@@ -65,7 +80,7 @@ func (s *Service) prepare(ctx context.Context, scope postgres.Scope, c conversat
 // the plan, and returns its collections. When the conversation's assistant was deleted,
 // the default assistant answers, as in a conversation without one. All runs with the
 // assistant share the returned slice, so the caller must not change it.
-func (s *Service) chooseAssistant(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest, p *plan,
+func (l *planner) chooseAssistant(ctx context.Context, scope postgres.Scope, c conversation.Conversation, req *chatv1.SendMessageRequest, p *plan,
 ) ([]string, error) {
 	assistantID, stored := req.GetAssistantId(), false
 	if assistantID == "" {
@@ -74,7 +89,7 @@ func (s *Service) chooseAssistant(ctx context.Context, scope postgres.Scope, c c
 	if assistantID == "" {
 		return nil, nil
 	}
-	a, err := s.assistant(ctx, scope, assistantID, "assistantId")
+	a, err := l.assistant(ctx, scope, assistantID, "assistantId")
 	if stored && fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		p.missingAssistant = assistantID
 		return nil, nil
@@ -93,17 +108,17 @@ func (s *Service) chooseAssistant(ctx context.Context, scope postgres.Scope, c c
 // the plan. A run of a caller who may not read documents has no search tool. Neither has
 // a run whose stored collections are all deleted, because an empty list would search all
 // collections.
-func (s *Service) chooseCollections(ctx context.Context, scope postgres.Scope, stored, named []string, p *plan) error {
+func (l *planner) chooseCollections(ctx context.Context, scope postgres.Scope, stored, named []string, p *plan) error {
 	if len(named) > 0 {
 		p.request.Caller.CollectionIDs = id.Distinct(named)
-		return s.checkCollections(ctx, scope, p.request.Caller.CollectionIDs, "collectionIds")
+		return l.checkCollections(ctx, scope, p.request.Caller.CollectionIDs, "collectionIds")
 	}
-	if !s.may(ctx, useKnowledge) {
+	if !l.may(ctx, useKnowledge) {
 		p.withholdSearch()
 		return nil
 	}
 	stored = id.Distinct(stored)
-	missing, err := s.deps.Collections.Missing(ctx, scope, stored)
+	missing, err := l.collections.Missing(ctx, scope, stored)
 	if err != nil {
 		return err
 	}
@@ -121,11 +136,11 @@ func (p *plan) withholdSearch() {
 
 // assistant returns an assistant that the caller may use. field is the field that names
 // it, for the fault.
-func (s *Service) assistant(ctx context.Context, scope postgres.Scope, assistantID, field string) (*managementv1.Assistant, error) {
-	if err := s.require(ctx, useAssistants, field); err != nil {
+func (l *planner) assistant(ctx context.Context, scope postgres.Scope, assistantID, field string) (*managementv1.Assistant, error) {
+	if err := l.require(ctx, useAssistants, field); err != nil {
 		return nil, err
 	}
-	a, err := s.deps.Assistants.Resolve(ctx, scope.OrganizationID, assistantID)
+	a, err := l.assistants.Resolve(ctx, scope.OrganizationID, assistantID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		return nil, fault.From(err).WithViolation(field, "names an assistant that does not exist")
 	}
@@ -134,25 +149,25 @@ func (s *Service) assistant(ctx context.Context, scope postgres.Scope, assistant
 
 // checkCollections refuses collections that do not exist, or that the caller may not read.
 // field is the field that names them, for the fault.
-func (s *Service) checkCollections(ctx context.Context, scope postgres.Scope, ids []string, field string) error {
-	if err := s.require(ctx, useKnowledge, field); err != nil {
+func (l *planner) checkCollections(ctx context.Context, scope postgres.Scope, ids []string, field string) error {
+	if err := l.require(ctx, useKnowledge, field); err != nil {
 		return err
 	}
-	missing, err := s.deps.Collections.Missing(ctx, scope, ids)
+	missing, err := l.collections.Missing(ctx, scope, ids)
 	if err == nil && len(missing) > 0 {
 		err = fault.NotFound("collection").WithViolation(field, "names a collection that does not exist")
 	}
 	return err
 }
 
-func (s *Service) may(ctx context.Context, permission string) bool {
-	return s.deps.Rights.Require(ctx, permission) == nil
+func (l *planner) may(ctx context.Context, permission string) bool {
+	return l.rights.Require(ctx, permission) == nil
 }
 
 // require refuses a caller who does not have a permission, and names the field that needs
 // it.
-func (s *Service) require(ctx context.Context, permission, field string) error {
-	err := s.deps.Rights.Require(ctx, permission)
+func (l *planner) require(ctx context.Context, permission, field string) error {
+	err := l.rights.Require(ctx, permission)
 	if err == nil {
 		return nil
 	}
