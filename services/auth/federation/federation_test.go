@@ -155,7 +155,7 @@ func TestS21DisabledUserCannotSignInWithProvider(t *testing.T) {
 }
 
 // S16: a user who signed up with another person's address loses the account, with all
-// its credentials, to the user for whom the provider has verified the address.
+// its credentials, when the provider has verified the address of another user.
 func TestS16ProviderSignInRemovesSquattersCredentials(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t, func(c *auth.Config) { c.VerifiedEmail = false })

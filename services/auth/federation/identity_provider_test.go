@@ -168,7 +168,8 @@ func TestS14IssuerCannotTestForAccounts(t *testing.T) {
 	e.WantRefused(t, claimsOf("2", "boss@acme.example"), faultv1.Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED)
 }
 
-// S65: an internal issuer is not reached, whoever configures it.
+// S65: an internal issuer is not reached, neither for an organization nor through the
+// metadata of another issuer.
 func TestS65InternalIssuersAreNotReached(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)

@@ -157,8 +157,8 @@ func TestS41OrganizationProviderActsOnlyInItsOrganization(t *testing.T) {
 	authtest.Must(t, err) // the session acts in the organization
 }
 
-// S46: an organization's issuer gives no rights over the installation, whoever signs
-// in.
+// S46: an organization's issuer gives no rights over the installation, not even to an
+// operator.
 func TestS46OrganizationProviderGivesNoOperatorRights(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)

@@ -60,7 +60,7 @@ type Message struct {
 	Address string `json:"address"`
 	// Locale is the recipient's language (BCP 47). Empty means English.
 	Locale string `json:"locale,omitempty"`
-	// Data fills the template, or tells the composer what the email is about.
+	// Data fills the template, or is the input of the composer.
 	Data map[string]string `json:"data,omitempty"`
 	// OverLimit is set when the address already got its emails of this hour.
 	OverLimit bool `json:"surplus,omitempty"`

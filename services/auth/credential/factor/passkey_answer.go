@@ -70,7 +70,7 @@ func (p *Passkeys) FinishSignIn(ctx context.Context, tx postgres.Tx, challengeID
 	return a, refusal, err
 }
 
-// answerChallenge verifies the passkey that answers the challenge of a sign-in.
+// answerChallenge verifies the passkey of a sign-in that waits for a second factor.
 func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, requested ceremony, answer *protocol.ParsedCredentialAssertionData) (a Completed, refusal, err error) {
 	store, now := p.factors.deps.Store, p.factors.deps.Clock.Now()
 	userID, before, alive, err := store.countTry(ctx, tx, requested.challengeHash, now)

@@ -65,7 +65,7 @@ func (s *Service) Authorize(ctx context.Context, req *authv1.AuthorizeRequest) (
 	return s.decide(ctx, client, a, l)
 }
 
-// decide answers a request of a client for a signed-in user.
+// decide returns the response to a client's request for a signed-in user.
 func (s *Service) decide(ctx context.Context, client oauthclient.Client, a authorization, l login) (out *authv1.AuthorizeResponse, err error) {
 	scope := postgres.Scope{OrganizationID: a.OrganizationID, UserID: l.UserID}
 	err = s.deps.DB.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {

@@ -24,7 +24,7 @@ type Grant struct {
 	Permissions []string
 
 	// user is set when the caller has no first-party session. It has the rights of the
-	// user for whom the key or the client acts.
+	// user of the key or the client.
 	user *Grant
 	// claimed is set for a caller. It has the rights that the credential stated when it
 	// was issued. The database may have changed since.

@@ -133,9 +133,9 @@ func TestS45ServiceAccountCannotExceedCaller(t *testing.T) {
 	low := b.CreateRole(t, ada, "Low", "chat.read")
 	asKeeper := authtest.With(t.Context(), b.Join(t, operator, org, "keeper@example.org", keeperRole.GetId()))
 	asMember := authtest.With(t.Context(), b.Join(t, operator, org, "member@example.org", "member"))
-	mighty, err := b.CreateServiceAccount(asAda, org, "admin")
+	privileged, err := b.CreateServiceAccount(asAda, org, "admin")
 	authtest.Must(t, err)
-	mightyKey, err := b.CreateServiceKey(asAda, org, mighty.GetId(), "members.write")
+	privilegedKey, err := b.CreateServiceKey(asAda, org, privileged.GetId(), "members.write")
 	authtest.Must(t, err)
 
 	_, err = b.CreateServiceAccount(asMember, org, "viewer")
@@ -155,18 +155,18 @@ func TestS45ServiceAccountCannotExceedCaller(t *testing.T) {
 
 	_, err = b.UpdateServiceAccount(asKeeper, org, &authv1.ServiceAccount{Id: mine.GetId(), Roles: []string{"member"}}, "roles")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	_, err = b.UpdateServiceAccount(asKeeper, org, &authv1.ServiceAccount{Id: mighty.GetId(), DisplayName: "x"}, "display_name")
+	_, err = b.UpdateServiceAccount(asKeeper, org, &authv1.ServiceAccount{Id: privileged.GetId(), DisplayName: "x"}, "display_name")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	_, err = b.CreateServiceKey(asKeeper, org, mighty.GetId(), "chat.read")
+	_, err = b.CreateServiceKey(asKeeper, org, privileged.GetId(), "chat.read")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	_, err = b.RotateServiceKey(asKeeper, org, mighty.GetId(), mightyKey.GetApiKey().GetId())
+	_, err = b.RotateServiceKey(asKeeper, org, privileged.GetId(), privilegedKey.GetApiKey().GetId())
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	// A service account cannot be used for this either.
-	_, err = b.RotateServiceKey(asKeeper, org, mine.GetId(), mightyKey.GetApiKey().GetId())
+	_, err = b.RotateServiceKey(asKeeper, org, mine.GetId(), privilegedKey.GetApiKey().GetId())
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
-	authtest.WantReason(t, b.DeleteServiceKey(asKeeper, org, mighty.GetId(), mightyKey.GetApiKey().GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
-	authtest.WantReason(t, b.DeleteServiceAccount(asKeeper, org, mighty.GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
-	if !b.KeyWorks(t, mightyKey.GetSecret()) {
+	authtest.WantReason(t, b.DeleteServiceKey(asKeeper, org, privileged.GetId(), privilegedKey.GetApiKey().GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
+	authtest.WantReason(t, b.DeleteServiceAccount(asKeeper, org, privileged.GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
+	if !b.KeyWorks(t, privilegedKey.GetSecret()) {
 		t.Error("the key stopped working")
 	}
 }
