@@ -24,7 +24,7 @@ type Consented struct {
 	Clients authv1.OAuthClientServiceClient
 	Grants  authv1.GrantServiceClient
 	// User calls as the user does, and Gateway as the gateway does.
-	User, Gateway context.Context
+	User, Gateway context.Context //nolint:containedctx // both end with the test
 	// Client is the OAuth client with its secret.
 	Client *authv1.OAuthClientWithSecret
 	Code   string
