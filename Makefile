@@ -5,11 +5,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 MODULES := proto platform services gateway cmd bench
-# Their tests build programs and run them, which Go's cache of results does not see.
-UNCACHED := cmd bench
 # The suites that make test runs a second time, with rate limits on and in four parts.
 WAYS := -skip '^TestDrill' ./surface ./oauth ./e2e
 BIN := $(CURDIR)/.bin
+STEP := $(CURDIR)/tools/build/step.sh
 CLIENT := clients/typescript
 PROVIDER := tools/provider
 GENERATED := proto/gen $(CLIENT)/src/gen $(CLIENT)/src/index.ts gateway/services_gen.go gateway/pages
@@ -25,26 +24,24 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 .PHONY: setup
-setup: ## Install what building and testing need: Postgres with pgvector
+setup: ## Install what running needs: Postgres with pgvector
 	@deploy/setup/postgres.sh
+
+.PHONY: setup-tools
+setup-tools: $(BIN)/.installed $(BIN)/golangci-lint ## Build the generators and the linter, once for each version
 
 .PHONY: setup-tests
 setup-tests: $(PROVIDER)/node_modules/.package-lock.json ## Install the commands that the tests call
 	@deploy/setup/tests.sh
 
-# Installed from tools/go.mod, outside the workspace: its dependencies are not ours.
-$(BIN)/.installed: tools/go.mod tools/go.sum
-	@echo "Building the generators pinned in tools/go.mod"
-	@mkdir -p $(BIN)
-	@cd tools && GOWORK=off GOBIN=$(BIN) go install tool
+# The commands are in a cache outside of the clone; .bin has links to them.
+$(BIN)/.installed: tools/go.mod tools/go.sum tools/build/install.sh
+	@tools/build/install.sh tools "the generators"
 	@touch $@
 
 # Apart from the generators, whose versions its dependencies would move.
-$(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
-	@echo "Building the linter pinned in tools/lint/go.mod (once, a minute or two)"
-	@mkdir -p $(BIN)
-	@cd tools/lint && GOWORK=off GOBIN=$(BIN) go install tool
-	@touch $@
+$(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum tools/build/install.sh
+	@tools/build/install.sh tools/lint "the linter"
 
 # What package-lock.json pins, by hash.
 $(CLIENT)/node_modules/.package-lock.json $(PROVIDER)/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package.json %/package-lock.json
@@ -82,6 +79,7 @@ lint: $(BIN)/.installed $(BIN)/golangci-lint $(CLIENT)/node_modules/.package-loc
 	@cd $(CLIENT) && npm run check --silent
 	@cd tools/containers && GOWORK=off go test -count=1 ./...
 	@cd tools/entity && GOWORK=off go vet ./... && GOWORK=off go test -count=1 ./...
+	@cd tools/stats && GOWORK=off go vet ./... && GOWORK=off go test -count=1 ./...
 
 .PHONY: format
 format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the code, and mend what lint can mend
@@ -97,11 +95,21 @@ check-modules: ## Fail when a go.mod or go.sum is not tidy
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff >/dev/null) || { echo "$$m: run go mod tidy"; exit 1; }; done
 
 .PHONY: test
-test: setup setup-tests check-modules lint clients check-generated build ## Everything that must hold before a change lands
+test: setup ## Everything that must hold before a change lands
+	@for step in setup-tests setup-tools check-modules lint clients check-generated build test-go; do \
+		$(STEP) $$step $(MAKE) --no-print-directory $$step; done
+
+# Results are cached until a source changes, those of tests that build programs too.
+.PHONY: test-go
+test-go:
 	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
-	for m in $(filter-out $(UNCACHED),$(MODULES)); do (cd $$m && $(GOTEST) ./...); done; \
-	for m in $(UNCACHED); do (cd $$m && $(GOTEST) -count=1 ./...); done; \
-	(cd cmd && GATEHOUSE_TEST_RATE_LIMITS=on GATEHOUSE_TEST_PARTS=four $(GOTEST) -count=1 $(WAYS))
+	export GATEHOUSE_TEST_SOURCES=$$(tools/build/sources.sh); \
+	for m in $(MODULES); do (cd $$m && $(STEP) "test $$m" env $(GOTEST) ./...); done; \
+	(cd cmd && $(STEP) "test cmd with limits, in four parts" env GATEHOUSE_TEST_RATE_LIMITS=on GATEHOUSE_TEST_PARTS=four $(GOTEST) $(WAYS))
+
+.PHONY: stats
+stats: ## Print figures of the code, per module
+	@cd tools/stats && GOWORK=off go run .
 
 .PHONY: test-ways
 test-ways: setup setup-tests ## Run the suites against the whole product, with rate limits on and off, in one part and in four

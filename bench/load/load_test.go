@@ -8,10 +8,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse/gatehouse/platform/sources"
 )
 
 // The program starts itself to serve the floors; in a test, itself is the test.
 func TestMain(m *testing.M) {
+	sources.Depend()
 	if len(os.Args) > 1 && os.Args[1] == floorCommand {
 		exit(serveFloor(context.Background(), os.Stdin, os.Stdout))
 		return

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/platform/sources"
+
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 	"github.com/gatehouse/gatehouse/platform/freeport"
 )
@@ -99,6 +101,7 @@ func (p *product) session(t *testing.T, c *chromium) (tokens, string) {
 
 func TestS38ChromiumSignsInByAProviderAndShowsItsPasskey(t *testing.T) {
 	t.Parallel()
+	sources.Depend()
 	p, c := startFederated(t), openChromium(t)
 	start := p.origin + "/v1/auth/providers/acme/start?returnTo=/docs/errors"
 	c.visit(start)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/platform/sources"
+
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
@@ -23,6 +25,7 @@ const (
 // of Connect, gRPC-Web and gRPC, against a gateway of this process.
 func TestTypeScript(t *testing.T) {
 	t.Parallel()
+	sources.Depend()
 	if _, err := os.Stat(filepath.Join(typescript, "node_modules", ".package-lock.json")); err != nil {
 		t.Fatalf("the npm packages of %s are not installed: run make clients (%v)", typescript, err)
 	}

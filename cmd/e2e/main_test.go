@@ -31,6 +31,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse/gatehouse/platform/sources"
 )
 
 // waiting is how many scenarios run at once. They wait for processes most of
@@ -41,6 +43,7 @@ const waiting = "8"
 const buildTimeout = 10 * time.Minute
 
 func TestMain(m *testing.M) {
+	sources.Depend()
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })

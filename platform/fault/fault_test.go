@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/platform/sources"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -153,6 +155,7 @@ func TestHeadersThatStatusesCallFor(t *testing.T) {
 // people.
 func TestErrorsPageIsUpToDate(t *testing.T) {
 	t.Parallel()
+	sources.Depend()
 	var b strings.Builder
 	b.WriteString("# Errors\n\nGenerated from `proto/gatehouse/fault/v1/reason.proto`; do not edit.\n" +
 		"Every failure carries one of these reasons, which are stable: switch on them.\n\n" +

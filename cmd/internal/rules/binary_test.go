@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/sources"
 )
 
 // TestUnusedMethodsAreLeftOut: code that calls a method by a name known only at run
@@ -13,6 +15,7 @@ import (
 // type in the binary (docs/decisions/0015).
 func TestUnusedMethodsAreLeftOut(t *testing.T) {
 	t.Parallel()
+	sources.Depend()
 	// The linker says what it kept, and because of what.
 	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-ldflags", "-dumpdep",
 		"-o", filepath.Join(t.TempDir(), "gatehouse"), "./gatehouse")

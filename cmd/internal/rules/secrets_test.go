@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/platform/sources"
+
 	"github.com/gatehouse/gatehouse/platform/apikey"
 )
 
@@ -53,6 +55,7 @@ func leaksIn(text []byte) []string {
 // S81: no file of the repository holds a secret.
 func TestS81NoFileHoldsASecret(t *testing.T) {
 	t.Parallel()
+	sources.Depend()
 	list, err := exec.CommandContext(t.Context(), "git", "-C", root, "ls-files", "-z").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/sources"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/security.md")
@@ -47,6 +49,7 @@ func (s shown) link() string { return fmt.Sprintf("[%s](../%s)", s.name, s.path)
 
 func TestSecurityPageIsUpToDate(t *testing.T) {
 	t.Parallel()
+	sources.Depend()
 	found := checksInTests(t)
 	var page, partly, missing strings.Builder
 	page.WriteString(securityIntroduction)

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse/gatehouse/platform/sources"
 )
 
 const wordsFile = "words.txt"
@@ -52,6 +54,7 @@ func readWords(t *testing.T) []givenUp {
 // committed returns the files of the repository, by git.
 func committed(t *testing.T) []string {
 	t.Helper()
+	sources.Depend()
 	output, err := exec.CommandContext(t.Context(), "git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
 		t.Fatalf("git ls-files: %v", err)

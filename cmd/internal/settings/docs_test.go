@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/platform/sources"
+
 	"github.com/gatehouse/gatehouse/cmd/internal/settings"
 	"github.com/gatehouse/gatehouse/platform/config"
 )
@@ -26,6 +28,7 @@ const (
 // docs/config.md is the settings' own comments, for operators.
 func TestConfigPageIsUpToDate(t *testing.T) {
 	t.Parallel()
+	sources.Depend()
 	var b strings.Builder
 	b.WriteString("# Settings\n\nGenerated from the code; do not edit. Each is an environment variable; in local a `.env`\n" +
 		"file is read too. A secret can be given as a file instead, by its name with `_FILE`.\n\n" +

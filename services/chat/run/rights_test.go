@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/platform/sources"
+
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
@@ -173,6 +175,7 @@ func TestWatchRun_KeyHasChatReadOnly_SeesTheWholeAnswer(t *testing.T) {
 
 func TestIndirectPaths_Documentation_ListsThem(t *testing.T) {
 	t.Parallel()
+	sources.Depend()
 	page, err := os.ReadFile("../../../docs/architecture.md")
 	must(t, err)
 	for _, tc := range indirect {

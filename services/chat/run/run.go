@@ -67,7 +67,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/platform/fault"
 	chatv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/chat/v1"
@@ -96,14 +95,6 @@ type Run struct {
 	// run skipped.
 	MissingCollectionIDs []string
 	MissingAssistantID   string
-}
-
-func encode(r Run) *chatv1.Run {
-	return &chatv1.Run{
-		Id: r.ID, ConversationId: r.ConversationID, MessageId: r.MessageID, State: r.State, LastSeq: r.LastSeq,
-		Error: r.Problem, Usage: r.Usage, CreateTime: timestamppb.New(r.CreateTime), UpdateTime: timestamppb.New(r.UpdateTime),
-		MissingCollectionIds: r.MissingCollectionIDs, MissingAssistantId: r.MissingAssistantID,
-	}
 }
 
 // idempotencyKey is the key of a request that starts a run. A request without a key has an

@@ -114,17 +114,3 @@ func (s *searcher) Search(ctx context.Context, caller tool.Caller, query string,
 	}
 	return passages, nil
 }
-
-func encode(h Hit) *knowledgev1.SearchResult {
-	return &knowledgev1.SearchResult{
-		DocumentId:  h.DocumentID,
-		ChunkId:     h.ChunkID,
-		Title:       h.Title,
-		Text:        h.Text,
-		StartOffset: int32(h.StartOffset), //nolint:gosec // documents are bounded
-		EndOffset:   int32(h.EndOffset),   //nolint:gosec // documents are bounded
-		Score:       h.Score,
-		VectorRank:  int32(h.VectorRank), //nolint:gosec // results are bounded
-		TextRank:    int32(h.TextRank),   //nolint:gosec // results are bounded
-	}
-}

@@ -1,0 +1,3 @@
+module github.com/gatehouse/gatehouse/tools/stats
+
+go 1.26.7
