@@ -145,11 +145,11 @@ func TestS83OnlyAdminChangesProviderOfAdmins(t *testing.T) {
 	e := authtest.SetupEnterprise(t)
 	_, err := e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Role = "admin" }, "role")
 	authtest.Must(t, err)
-	made, err := e.Roles.CreateRole(authtest.With(t.Context(), e.Owner), &authv1.CreateRoleRequest{
+	created, err := e.Roles.CreateRole(authtest.With(t.Context(), e.Owner), &authv1.CreateRoleRequest{
 		OrganizationId: e.OrganizationID, Role: &authv1.Role{DisplayName: "Directory", Permissions: []string{"identity_providers.write", "chat.read"}},
 	})
 	authtest.Must(t, err)
-	clerk := e.Join(t, e.Operator(t), e.OrganizationID, "clerk@example.org", made.GetId(), "member")
+	clerk := e.Join(t, e.Operator(t), e.OrganizationID, "clerk@example.org", created.GetId(), "member")
 	_, err = e.Update(t, clerk, func(p *authv1.IdentityProvider) { p.Domains = []string{"mine.example"} }, "domains")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), clerk), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})

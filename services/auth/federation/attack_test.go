@@ -33,23 +33,23 @@ func TestAttempt_WorksOnceForItsClientForTenMinutes(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	mine, theirs := f.Begin(t), f.Begin(t)
-	callback := f.Callback(t, mine, profile)
+	own, other := f.Begin(t), f.Begin(t)
+	callback := f.Callback(t, own, profile)
 	change := func(edit func(*authv1.FinishProviderSignInRequest)) *authv1.FinishProviderSignInRequest {
 		out := &authv1.FinishProviderSignInRequest{Provider: callback.GetProvider(), State: callback.GetState(), Secret: callback.GetSecret(), Code: callback.GetCode()}
 		edit(out)
 		return out
 	}
 	refuse("without its secret", change(func(r *authv1.FinishProviderSignInRequest) { r.Secret = "unknown" }))
-	refuse("with the secret of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.Secret = theirs.GetSecret() }))
-	refuse("with the state of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.State = theirs.GetState() }))
+	refuse("with the secret of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.Secret = other.GetSecret() }))
+	refuse("with the state of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.State = other.GetState() }))
 	refuse("at another provider", change(func(r *authv1.FinishProviderSignInRequest) { r.Provider = "other" }))
 	mixedUp := f.Callback(t, f.Begin(t), profile)
 	mixedUp.Iss = "https://evil.example"
 	refuse("of another issuer", mixedUp)
 	// A leaked code does not work in another attempt.
 	refuse("with a code of another attempt", &authv1.FinishProviderSignInRequest{
-		Provider: "acme", State: theirs.GetState(), Secret: theirs.GetSecret(), Code: f.Callback(t, f.Begin(t), profile).GetCode(),
+		Provider: "acme", State: other.GetState(), Secret: other.GetSecret(), Code: f.Callback(t, f.Begin(t), profile).GetCode(),
 	})
 	_, err := f.Providers.FinishProviderSignIn(t.Context(), callback)
 	authtest.Must(t, err)
@@ -195,12 +195,12 @@ func TestBeginSignIn_UnlistedRedirect_IsRefused(t *testing.T) {
 	for redirect, want := range map[string]string{
 		"": rpctest.Issuer + "/v1/auth/providers/acme/callback", authtest.AppRedirect: authtest.AppRedirect,
 	} {
-		begun, err := f.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: "acme", RedirectUri: redirect, ReturnTo: "/chat?x=1"})
+		started, err := f.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: "acme", RedirectUri: redirect, ReturnTo: "/chat?x=1"})
 		authtest.Must(t, err)
-		u, err := url.Parse(begun.GetAuthorizationUrl())
+		u, err := url.Parse(started.GetAuthorizationUrl())
 		authtest.Must(t, err)
-		if got := u.Query().Get("redirect_uri"); got != want || begun.GetReturnTo() != "/chat?x=1" {
-			t.Errorf("sent back to %s and %s", got, begun.GetReturnTo())
+		if got := u.Query().Get("redirect_uri"); got != want || started.GetReturnTo() != "/chat?x=1" {
+			t.Errorf("sent back to %s and %s", got, started.GetReturnTo())
 		}
 	}
 	for _, redirect := range []string{"https://evil.example", authtest.AppRedirect + "/x", "org.example.app:", strings.ToUpper(authtest.AppRedirect)} {

@@ -119,12 +119,12 @@ func TestS38ProviderDoesNotSkipSecondFactor(t *testing.T) {
 	authtest.Must(t, err)
 	h := &authtest.FactorUser{Bundle: f.Bundle, Clock: f.Clock}
 	h.Enroll(t, authtest.Ada, tokens)
-	half, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
+	partial, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
 	authtest.Must(t, err)
-	if half.GetAccessToken() != "" || half.GetRefreshToken() != "" || half.GetMfaChallenge().GetId() == "" {
-		t.Fatalf("a provider alone returned %v", half)
+	if partial.GetAccessToken() != "" || partial.GetRefreshToken() != "" || partial.GetMfaChallenge().GetId() == "" {
+		t.Fatalf("a provider alone returned %v", partial)
 	}
-	whole, err := f.Sessions.SignInMfa(t.Context(), &authv1.SignInMfaRequest{ChallengeId: half.GetMfaChallenge().GetId(), Code: h.Code(t, 1)})
+	whole, err := f.Sessions.SignInMfa(t.Context(), &authv1.SignInMfaRequest{ChallengeId: partial.GetMfaChallenge().GetId(), Code: h.Code(t, 1)})
 	authtest.Must(t, err)
 	if p := f.Principal(t, whole); !slices.Equal(p.Methods, []string{"fed", "otp", "mfa"}) {
 		t.Errorf("signed in with %v", p.Methods)
@@ -205,15 +205,15 @@ func TestS16ResetOfUnconfirmedAccountRemovesIdentities(t *testing.T) {
 		t.Errorf("%s identities are left", n)
 	}
 	// A reset of a confirmed account keeps them.
-	mine := f.SignInWith(t, authtest.Ada, authtest.OtherPassword)
-	f.LinkTo(t, mine, claimsOf("1", authtest.Ada))
+	own := f.SignInWith(t, authtest.Ada, authtest.OtherPassword)
+	f.LinkTo(t, own, claimsOf("1", authtest.Ada))
 	p.Server.Forget()
 	p.ForgotPassword(t, authtest.Ada)
 	_, token = p.Link(t, authtest.Ada, "Choose a new password")
 	authtest.Must(t, p.ResetPassword(t, token, authtest.Password))
 	again, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
 	authtest.Must(t, err)
-	if again.GetUser().GetId() != mine.GetUser().GetId() {
+	if again.GetUser().GetId() != own.GetUser().GetId() {
 		t.Errorf("signed in again as %v", again.GetUser())
 	}
 }

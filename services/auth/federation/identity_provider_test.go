@@ -53,10 +53,10 @@ func TestOrganizationProvider_NewUser_JoinsOrganization(t *testing.T) {
 	// S38: a second factor is still required.
 	h := &authtest.FactorUser{Bundle: e.Bundle, Clock: e.Clock}
 	h.Enroll(t, "bob@acme.example", second)
-	half, err := e.SignInAs(t, claimsOf("2", "bob@acme.example"))
+	partial, err := e.SignInAs(t, claimsOf("2", "bob@acme.example"))
 	authtest.Must(t, err)
-	if half.GetAccessToken() != "" || half.GetMfaChallenge() == nil {
-		t.Errorf("an issuer alone returned %v", half)
+	if partial.GetAccessToken() != "" || partial.GetMfaChallenge() == nil {
+		t.Errorf("an issuer alone returned %v", partial)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestS16HostileIssuerOpensNoOtherAccount(t *testing.T) {
 		p.Domains = []string{"acme.example", "example.org", "other.example"}
 	}, "domains")
 	authtest.Must(t, err)
-	theirs, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	member, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
 	e.SignUp(t, authtest.Ada)
 	before := authtest.AdminText(t, e.Bundle, "SELECT string_agg(u::text, ' ' ORDER BY id) FROM auth.users u")
@@ -94,11 +94,11 @@ func TestS16HostileIssuerOpensNoOtherAccount(t *testing.T) {
 	other.Issuer.EditToken = func(_, claims map[string]any) { claims["iss"] = e.Issuer.URL }
 	other.WantRefused(t, claimsOf("1", "new@other.example"), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	other.Issuer.EditToken = nil
-	begun := e.Begin(t)
-	code, err := other.Issuer.Authorize(begun.GetAuthorizationUrl(), claimsOf("1", "ada@acme.example"))
+	started := e.Begin(t)
+	code, err := other.Issuer.Authorize(started.GetAuthorizationUrl(), claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
 	_, err = e.Providers.FinishProviderSignIn(t.Context(), &authv1.FinishProviderSignInRequest{
-		Provider: e.Provider, State: begun.GetState(), Secret: begun.GetSecret(), Code: code,
+		Provider: e.Provider, State: started.GetState(), Secret: started.GetSecret(), Code: code,
 	})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	// With the other organization's issuer as its own, the same subject is still another user.
@@ -108,7 +108,7 @@ func TestS16HostileIssuerOpensNoOtherAccount(t *testing.T) {
 	other.WantRefused(t, claimsOf("1", "ada@acme.example"), faultv1.Reason_REASON_IDENTITY_NOT_LINKED)
 	outsider, err := other.SignInAs(t, claimsOf("1", "new@other.example"))
 	authtest.Must(t, err)
-	if p := other.Principal(t, outsider); p.UserID == theirs.GetUser().GetId() || p.OrganizationID != other.OrganizationID {
+	if p := other.Principal(t, outsider); p.UserID == member.GetUser().GetId() || p.OrganizationID != other.OrganizationID {
 		t.Errorf("signed in as %+v", p)
 	}
 }
@@ -118,9 +118,9 @@ func TestFinishIdentity_OrganizationProvider_JoinsOrganization(t *testing.T) {
 	e := authtest.SetupEnterprise(t)
 	tokens, p := e.SignUp(t, "ada@elsewhere.example")
 	e.LinkTo(t, tokens, claimsOf("1", "ada@acme.example"))
-	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	signedIn, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
-	if got := e.Principal(t, came); got.UserID != p.UserID || got.OrganizationID != e.OrganizationID || !slices.Equal(got.Roles, []string{"member"}) {
+	if got := e.Principal(t, signedIn); got.UserID != p.UserID || got.OrganizationID != e.OrganizationID || !slices.Equal(got.Roles, []string{"member"}) {
 		t.Errorf("signed in as %+v", got)
 	}
 	// A member keeps the role.
@@ -255,13 +255,13 @@ func TestS46OnlyAdministratorsManageIdentityProviders(t *testing.T) {
 	// A provider of another organization does not exist for the caller.
 	_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), other.Owner), &authv1.DeleteIdentityProviderRequest{OrganizationId: other.OrganizationID, Id: e.Provider})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
-	for field, spoil := range map[string]func(*authv1.IdentityProvider){
+	for field, change := range map[string]func(*authv1.IdentityProvider){
 		"displayName": func(p *authv1.IdentityProvider) { p.DisplayName = " " }, "issuer": func(p *authv1.IdentityProvider) { p.Issuer = "http://acme.example" },
 		"clientId": func(p *authv1.IdentityProvider) { p.ClientId = "" }, "domains": func(p *authv1.IdentityProvider) { p.Domains = nil },
 		"role": func(p *authv1.IdentityProvider) { p.Role = "owner" }, "domains[0]": func(p *authv1.IdentityProvider) { p.Domains = []string{"@x"} },
 	} {
 		p := e.NewProvider()
-		spoil(p)
+		change(p)
 		_, err := e.Create(t, e.Owner, p)
 		if v := fault.From(err).Violations(); len(v) != 1 || v[0].Field != "identityProvider."+field {
 			t.Errorf("%s: %v", field, err)

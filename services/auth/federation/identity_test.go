@@ -29,10 +29,10 @@ func TestS18LinkingAnIdentityInformsUser(t *testing.T) {
 	if m := server.Wait(t, authtest.Ada, "Sign-in with ACME was added"); !strings.Contains(m.Text, "ACME") {
 		t.Errorf("the email is %q", m.Text)
 	}
-	came, err := f.SignInAs(t, claimsOf("1", "ada@elsewhere.example"))
+	signedIn, err := f.SignInAs(t, claimsOf("1", "ada@elsewhere.example"))
 	authtest.Must(t, err)
-	if came.GetUser().GetId() != p.UserID {
-		t.Errorf("signed in as %v", came.GetUser())
+	if signedIn.GetUser().GetId() != p.UserID {
+		t.Errorf("signed in as %v", signedIn.GetUser())
 	}
 	listed, err := f.Identities.ListIdentities(authtest.With(t.Context(), tokens), &authv1.ListIdentitiesRequest{})
 	authtest.Must(t, err)
@@ -48,20 +48,20 @@ func TestS18LinkingAnIdentityInformsUser(t *testing.T) {
 func TestFinishIdentity_LinkedElsewhere_IsRefused(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
-	mine, _ := f.SignUp(t, authtest.Ada)
+	own, _ := f.SignUp(t, authtest.Ada)
 	eve, _ := f.SignUp(t, "eve@example.org")
-	linked := f.LinkTo(t, mine, claimsOf("1", authtest.Ada))
-	for _, tokens := range []*authv1.TokenResponse{mine, eve} {
-		begun, err := f.BeginLink(t, tokens)
+	linked := f.LinkTo(t, own, claimsOf("1", authtest.Ada))
+	for _, tokens := range []*authv1.TokenResponse{own, eve} {
+		started, err := f.BeginLink(t, tokens)
 		authtest.Must(t, err)
-		_, err = f.FinishLink(t, begun, claimsOf("1", authtest.Ada))
+		_, err = f.FinishLink(t, started, claimsOf("1", authtest.Ada))
 		authtest.WantReason(t, err, faultv1.Reason_REASON_ALREADY_EXISTS)
 	}
 	authtest.WantReason(t, f.RemoveIdentity(t, eve, linked.GetId()), faultv1.Reason_REASON_NOT_FOUND)
 	// An attempt to link cannot sign in, nor the reverse.
-	begun, err := f.BeginLink(t, eve)
+	started, err := f.BeginLink(t, eve)
 	authtest.Must(t, err)
-	_, err = f.Providers.FinishProviderSignIn(t.Context(), f.Callback(t, begun, claimsOf("2", "new@example.org")))
+	_, err = f.Providers.FinishProviderSignIn(t.Context(), f.Callback(t, started, claimsOf("2", "new@example.org")))
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	_, err = f.FinishLink(t, f.Begin(t), claimsOf("2", "new@example.org"))
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
@@ -72,17 +72,17 @@ func TestS21LinkingEndsWithSession(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
 	tokens, _ := f.SignUp(t, authtest.Ada)
-	begun, err := f.BeginLink(t, tokens)
+	started, err := f.BeginLink(t, tokens)
 	authtest.Must(t, err)
 	_, err = f.Sessions.SignOut(t.Context(), &authv1.SignOutRequest{RefreshToken: tokens.GetRefreshToken()})
 	authtest.Must(t, err)
-	_, err = f.FinishLink(t, begun, claimsOf("1", authtest.Ada))
+	_, err = f.FinishLink(t, started, claimsOf("1", authtest.Ada))
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	tokens = f.SignIn(t, authtest.Ada)
-	begun, err = f.BeginLink(t, tokens)
+	started, err = f.BeginLink(t, tokens)
 	authtest.Must(t, err)
 	authtest.Must(t, f.Service.DisableUser(t.Context(), authtest.Ada, true))
-	_, err = f.FinishLink(t, begun, claimsOf("1", authtest.Ada))
+	_, err = f.FinishLink(t, started, claimsOf("1", authtest.Ada))
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
@@ -152,12 +152,12 @@ func TestDeletePasskey_LastCredential_IsRefused(t *testing.T) {
 func TestS73DatabaseCopyFinishesNoAttempt(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
-	begun := f.Begin(t)
-	u, err := url.Parse(begun.GetAuthorizationUrl())
+	started := f.Begin(t)
+	u, err := url.Parse(started.GetAuthorizationUrl())
 	authtest.Must(t, err)
 	stored := authtest.AdminText(t, f.Bundle, "SELECT string_agg(a::text, ' ') FROM auth.provider_attempts a")
-	for _, secret := range []string{begun.GetState(), begun.GetSecret(), u.Query().Get("nonce")} {
-		if secret == "" || strings.Contains(stored, secret) || strings.Contains(begun.GetAuthorizationUrl(), begun.GetSecret()) {
+	for _, secret := range []string{started.GetState(), started.GetSecret(), u.Query().Get("nonce")} {
+		if secret == "" || strings.Contains(stored, secret) || strings.Contains(started.GetAuthorizationUrl(), started.GetSecret()) {
 			t.Errorf("%q is stored or sent in plain text: %s", secret, stored)
 		}
 	}

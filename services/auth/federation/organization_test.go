@@ -21,25 +21,25 @@ func TestS41OrganizationProviderOpensOnlyItsOrganization(t *testing.T) {
 	e := authtest.SetupEnterprise(t)
 	tokens, p := e.SignUp(t, "ada@elsewhere.example")
 	e.LinkTo(t, tokens, claimsOf("1", "ada@acme.example"))
-	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	signedIn, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
 	home := func(tokens *authv1.TokenResponse) error {
 		_, err := e.Sessions.SwitchOrganization(authtest.With(t.Context(), tokens), &authv1.SwitchOrganizationRequest{OrganizationId: p.OrganizationID})
 		return err
 	}
 	for what, try := range map[string]func() error{
-		"her own organization": func() error { return home(came) },
-		"after a refresh":      func() error { return home(e.Refreshed(t, came)) },
+		"her own organization": func() error { return home(signedIn) },
+		"after a refresh":      func() error { return home(e.Refreshed(t, signedIn)) },
 		"a key": func() error {
-			_, err := e.APIKeys.CreateApiKey(authtest.With(t.Context(), came), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
+			_, err := e.APIKeys.CreateApiKey(authtest.With(t.Context(), signedIn), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
 			return err
 		},
 		"an authenticator": func() error {
-			_, err := e.Factors.CreateTotp(authtest.With(t.Context(), came), &authv1.CreateTotpRequest{})
+			_, err := e.Factors.CreateTotp(authtest.With(t.Context(), signedIn), &authv1.CreateTotpRequest{})
 			return err
 		},
 		"another identity": func() error {
-			_, err := e.BeginLink(t, came)
+			_, err := e.BeginLink(t, signedIn)
 			return err
 		},
 	} {
@@ -47,7 +47,7 @@ func TestS41OrganizationProviderOpensOnlyItsOrganization(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if came, err = e.SignInAs(t, claimsOf("1", "ada@acme.example")); err != nil {
+	if signedIn, err = e.SignInAs(t, claimsOf("1", "ada@acme.example")); err != nil {
 		t.Fatal(err)
 	}
 	// A client for members of her own organization does not help either.
@@ -56,25 +56,25 @@ func TestS41OrganizationProviderOpensOnlyItsOrganization(t *testing.T) {
 		OauthClient: &authv1.OAuthClient{DisplayName: "Reader", MembersOnly: true, RedirectUris: []string{authtest.AppURI}, Scopes: []string{"openid"}},
 	})
 	authtest.Must(t, err)
-	login, err := oauth.OpenLogin(authtest.With(t.Context(), came), &authv1.OpenLoginRequest{})
+	login, err := oauth.OpenLogin(authtest.With(t.Context(), signedIn), &authv1.OpenLoginRequest{})
 	authtest.Must(t, err)
-	asked, err := oauth.Authorize(e.AsService(t, "auth"), &authv1.AuthorizeRequest{
+	response, err := oauth.Authorize(e.AsService(t, "auth"), &authv1.AuthorizeRequest{
 		Login: login.GetLogin(), ClientId: client.GetOauthClient().GetId(), RedirectUri: authtest.AppURI, ResponseType: "code",
 		CodeChallenge: strings.Repeat("x", 43), CodeChallengeMethod: "S256",
 	})
 	authtest.Must(t, err)
-	if asked.GetSignIn() == nil {
-		t.Errorf("the client got %v", asked)
+	if response.GetSignIn() == nil {
+		t.Errorf("the client got %v", response)
 	}
-	stepped, err := e.Sessions.StepUp(authtest.With(t.Context(), came), &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: authtest.Password}})
+	stepped, err := e.Sessions.StepUp(authtest.With(t.Context(), signedIn), &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: authtest.Password}})
 	authtest.Must(t, err)
 	authtest.Must(t, home(stepped))
 	// The session of a user without other credentials is not bound.
 	_, err = e.SignInAs(t, claimsOf("2", "bob@acme.example"))
 	authtest.Must(t, err)
-	born, err := e.SignInAs(t, claimsOf("2", "bob@acme.example"))
+	bobs, err := e.SignInAs(t, claimsOf("2", "bob@acme.example"))
 	authtest.Must(t, err)
-	if got := e.Principal(t, born).Methods; !slices.Equal(got, []string{"fed"}) {
+	if got := e.Principal(t, bobs).Methods; !slices.Equal(got, []string{"fed"}) {
 		t.Errorf("signed in with %v", got)
 	}
 }
@@ -91,11 +91,11 @@ func TestS41OrganizationProviderActsOnlyInItsOrganization(t *testing.T) {
 	authtest.Must(t, err)
 	_, err = e.Organizations.DeleteOrganization(authtest.With(t.Context(), tokens), &authv1.DeleteOrganizationRequest{Id: deleted.GetId()})
 	authtest.Must(t, err)
-	made, err := e.APIKeys.CreateApiKey(authtest.With(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
+	created, err := e.APIKeys.CreateApiKey(authtest.With(t.Context(), tokens), &authv1.CreateApiKeyRequest{ApiKey: &authv1.ApiKey{DisplayName: "x", Scopes: []string{"chat.read"}}})
 	authtest.Must(t, err)
-	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	signedIn, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
-	ctx, grants := authtest.With(t.Context(), came), authv1.NewGrantServiceClient(e.Conn)
+	ctx, grants := authtest.With(t.Context(), signedIn), authv1.NewGrantServiceClient(e.Conn)
 	for what, try := range map[string]func() error{
 		"restoring an organization": func() error {
 			_, err := e.Organizations.UndeleteOrganization(ctx, &authv1.UndeleteOrganizationRequest{Id: deleted.GetId()})
@@ -126,7 +126,7 @@ func TestS41OrganizationProviderActsOnlyInItsOrganization(t *testing.T) {
 			return err
 		},
 		"ending a key": func() error {
-			_, err := e.APIKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: made.GetApiKey().GetId()})
+			_, err := e.APIKeys.DeleteApiKey(ctx, &authv1.DeleteApiKeyRequest{Id: created.GetApiKey().GetId()})
 			return err
 		},
 		"listing grants": func() error {
@@ -165,16 +165,16 @@ func TestS46OrganizationProviderGivesNoOperatorRights(t *testing.T) {
 	tokens, p := e.SignUp(t, "ada@elsewhere.example")
 	e.LinkTo(t, tokens, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, e.Service.GrantOperator(t.Context(), "ada@elsewhere.example", true))
-	came, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	signedIn, err := e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
-	for what, issued := range map[string]*authv1.TokenResponse{"at sign-in": came, "after a refresh": e.Refreshed(t, came)} {
+	for what, issued := range map[string]*authv1.TokenResponse{"at sign-in": signedIn, "after a refresh": e.Refreshed(t, signedIn)} {
 		if got := e.Principal(t, issued); got.UserID != p.UserID || got.HasRole("operator") {
 			t.Errorf("%s: signed in as %s with %v", what, got.UserID, got.Roles)
 		}
 	}
-	came, err = e.SignInAs(t, claimsOf("1", "ada@acme.example"))
+	signedIn, err = e.SignInAs(t, claimsOf("1", "ada@acme.example"))
 	authtest.Must(t, err)
-	stepped, err := e.Sessions.StepUp(authtest.With(t.Context(), came), &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: authtest.Password}})
+	stepped, err := e.Sessions.StepUp(authtest.With(t.Context(), signedIn), &authv1.StepUpRequest{Credential: &authv1.StepUpRequest_Password{Password: authtest.Password}})
 	authtest.Must(t, err)
 	if got := e.Principal(t, stepped); !got.HasRole("operator") {
 		t.Errorf("with the password she is %v", got.Roles)

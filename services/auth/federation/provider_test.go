@@ -102,15 +102,15 @@ func TestGitHub_UsesVerifiedPrimaryAddress(t *testing.T) {
 		}}
 	})
 	come := func(code string) (*authv1.TokenResponse, error) {
-		begun, err := f.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: "github"})
+		started, err := f.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: "github"})
 		authtest.Must(t, err)
-		u, err := url.Parse(begun.GetAuthorizationUrl())
+		u, err := url.Parse(started.GetAuthorizationUrl())
 		authtest.Must(t, err)
 		if q := u.Query(); u.Path != "/login/oauth/authorize" || q.Get("code_challenge_method") != "S256" || q.Get("scope") != "read:user user:email" || q.Has("nonce") {
 			t.Errorf("the authorization URL is %s", u)
 		}
 		return f.Providers.FinishProviderSignIn(t.Context(), &authv1.FinishProviderSignInRequest{
-			Provider: "github", State: begun.GetState(), Secret: begun.GetSecret(), Code: code,
+			Provider: "github", State: started.GetState(), Secret: started.GetSecret(), Code: code,
 		})
 	}
 	_, err := come("bad")
@@ -146,15 +146,15 @@ func TestApple_ClientSignsSecretAndGetsForm(t *testing.T) {
 			jwt.WithTimeFunc(f.Clock.Now))
 		return err == nil && token.Header["kid"] == "KEY"
 	}
-	begun := f.Begin(t)
-	u, err := url.Parse(begun.GetAuthorizationUrl())
+	started := f.Begin(t)
+	u, err := url.Parse(started.GetAuthorizationUrl())
 	authtest.Must(t, err)
 	if q := u.Query(); q.Get("response_mode") != "form_post" || q.Get("scope") != "openid name email" {
 		t.Errorf("the authorization URL is %s", u)
 	}
 	profile := claimsOf("1", authtest.Ada)
 	profile["email_verified"] = "true" // as Apple writes it
-	tokens, err := f.Providers.FinishProviderSignIn(t.Context(), f.Callback(t, begun, profile))
+	tokens, err := f.Providers.FinishProviderSignIn(t.Context(), f.Callback(t, started, profile))
 	authtest.Must(t, err)
 	if tokens.GetUser().GetEmail() != authtest.Ada {
 		t.Errorf("signed in as %v", tokens.GetUser())

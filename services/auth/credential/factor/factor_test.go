@@ -84,10 +84,10 @@ func TestS36TenWrongCodesInAnHourAreLimited(t *testing.T) {
 		group.Go(func() { _, errs[i] = h.Answer(t.Context(), challenges[i%len(challenges)], wrong) })
 	}
 	group.Wait()
-	judged := 0
+	checked := 0
 	for _, err := range errs {
 		if fault.Is(err, faultv1.Reason_REASON_FACTOR_INVALID) {
-			judged++
+			checked++
 		} else {
 			authtest.WantReason(t, err, faultv1.Reason_REASON_RATE_LIMITED)
 		}

@@ -20,26 +20,26 @@ func TestFinishPasskey_WrongUserOrSecondUse_IsRefused(t *testing.T) {
 	h := setupPasskeyUser(t)
 	bob, _ := h.SignUp(t, "bob@example.org")
 	eve, _ := h.SignUp(t, "eve@example.org")
-	asked, err := h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
+	ceremony, err := h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
 	authtest.Must(t, err)
-	answer, err := authtest.NewPasskey(t).Register(asked.GetPublicKey().AsMap())
+	answer, err := authtest.NewPasskey(t).Register(ceremony.GetPublicKey().AsMap())
 	authtest.Must(t, err)
 	finish := func(tokens *authv1.TokenResponse, challenge string, answer map[string]any) error {
 		_, err := h.Passkeys.FinishPasskey(authtest.With(t.Context(), tokens), &authv1.FinishPasskeyRequest{ChallengeId: challenge, Credential: authtest.ToStruct(t, answer)})
 		return err
 	}
-	authtest.WantReason(t, finish(eve, asked.GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
-	authtest.WantReason(t, finish(bob, asked.GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
+	authtest.WantReason(t, finish(eve, ceremony.GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
+	authtest.WantReason(t, finish(bob, ceremony.GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
 	authtest.WantReason(t, finish(bob, h.BeginPasskeySignIn(t, "").GetChallengeId(), answer), faultv1.Reason_REASON_FACTOR_INVALID)
 	// A key that another user registered.
-	asked, err = h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
+	ceremony, err = h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
 	authtest.Must(t, err)
-	answer, err = h.key.Register(asked.GetPublicKey().AsMap())
+	answer, err = h.key.Register(ceremony.GetPublicKey().AsMap())
 	authtest.Must(t, err)
-	authtest.WantReason(t, finish(bob, asked.GetChallengeId(), answer), faultv1.Reason_REASON_ALREADY_EXISTS)
-	asked, err = h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
+	authtest.WantReason(t, finish(bob, ceremony.GetChallengeId(), answer), faultv1.Reason_REASON_ALREADY_EXISTS)
+	ceremony, err = h.Passkeys.BeginPasskey(authtest.With(t.Context(), bob), &authv1.BeginPasskeyRequest{})
 	authtest.Must(t, err)
-	authtest.WantReason(t, finish(bob, asked.GetChallengeId(), map[string]any{"id": "nonsense"}), faultv1.Reason_REASON_FACTOR_INVALID)
+	authtest.WantReason(t, finish(bob, ceremony.GetChallengeId(), map[string]any{"id": "nonsense"}), faultv1.Reason_REASON_FACTOR_INVALID)
 }
 
 func TestS18PasskeysNeedRecentSignIn(t *testing.T) {
@@ -59,14 +59,14 @@ func TestS39RemovingPasskeyNeedsFactor(t *testing.T) {
 		_, err := h.Passkeys.DeletePasskey(authtest.With(t.Context(), tokens), &authv1.DeletePasskeyRequest{Id: id})
 		return err
 	}
-	mine := h.registered.GetPasskey().GetId()
-	authtest.WantReason(t, remove(h.tokens, mine), faultv1.Reason_REASON_STEP_UP_REQUIRED)
+	own := h.registered.GetPasskey().GetId()
+	authtest.WantReason(t, remove(h.tokens, own), faultv1.Reason_REASON_STEP_UP_REQUIRED)
 	_, err := h.Passkeys.BeginPasskey(authtest.With(t.Context(), h.tokens), &authv1.BeginPasskeyRequest{})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_STEP_UP_REQUIRED)
 
 	bob, _ := h.SignUp(t, "bob@example.org")
 	bobs := authtest.NewPasskey(t)
-	theirs := h.RegisterPasskey(t, bob, bobs).GetPasskey().GetId()
+	bobsKey := h.RegisterPasskey(t, bob, bobs).GetPasskey().GetId()
 	stepUp := func(tokens *authv1.TokenResponse, key *keystub.Key) (*authv1.TokenResponse, error) {
 		return h.Sessions.StepUp(authtest.With(t.Context(), tokens), &authv1.StepUpRequest{
 			Credential: &authv1.StepUpRequest_Passkey{Passkey: authtest.SignPasskey(t, key, h.BeginPasskeySignIn(t, ""))},
@@ -79,14 +79,14 @@ func TestS39RemovingPasskeyNeedsFactor(t *testing.T) {
 	if got := h.Principal(t, fresh); got.SessionID != h.Principal(t, h.tokens).SessionID || !slices.Contains(got.Methods, "hwk") {
 		t.Errorf("stepped up to %+v", got)
 	}
-	authtest.WantReason(t, remove(fresh, theirs), faultv1.Reason_REASON_NOT_FOUND)
+	authtest.WantReason(t, remove(fresh, bobsKey), faultv1.Reason_REASON_NOT_FOUND)
 	authtest.WantReason(t, remove(fresh, id.New()), faultv1.Reason_REASON_NOT_FOUND)
 	// A second factor creates no recovery codes, and keeps the existing ones.
 	second := authtest.NewPasskey(t)
 	if codes := h.RegisterPasskey(t, fresh, second).GetRecoveryCodes(); len(codes) != 0 {
 		t.Errorf("%d new recovery codes", len(codes))
 	}
-	authtest.Must(t, remove(fresh, mine))
+	authtest.Must(t, remove(fresh, own))
 	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")))
 	left, err := h.Factors.GetFactors(authtest.With(t.Context(), fresh), &authv1.GetFactorsRequest{})
 	authtest.Must(t, err)

@@ -108,14 +108,14 @@ func TestS36WrongPasskeysCountAsWrongCodes(t *testing.T) {
 	h := setupPasskeyUser(t)
 	challenge := h.SignIn(t, h.email).GetMfaChallenge().GetId()
 	outsider := authtest.NewPasskey(t)
-	asked := make([]*authv1.PasskeyCeremony, 6)
-	for i := range asked {
-		asked[i] = h.BeginPasskeySignIn(t, challenge)
+	ceremony := make([]*authv1.PasskeyCeremony, 6)
+	for i := range ceremony {
+		ceremony[i] = h.BeginPasskeySignIn(t, challenge)
 	}
 	for i := range 5 {
-		h.WantPasskeyRefused(t, authtest.SignPasskey(t, outsider, asked[i]))
+		h.WantPasskeyRefused(t, authtest.SignPasskey(t, outsider, ceremony[i]))
 	}
-	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, asked[5]))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, ceremony[5]))
 }
 
 func TestS40CeremonyWorksOnceAndInTime(t *testing.T) {
@@ -132,12 +132,12 @@ func TestS40CeremonyWorksOnceAndInTime(t *testing.T) {
 		t.Errorf("one response signed in %d times", won)
 	}
 	// A wrong response uses it up too.
-	asked := h.BeginPasskeySignIn(t, "")
-	h.WantPasskeyRefused(t, authtest.SignPasskey(t, authtest.NewPasskey(t), asked))
-	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, asked))
+	ceremony := h.BeginPasskeySignIn(t, "")
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, authtest.NewPasskey(t), ceremony))
+	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, ceremony))
 	// A response to a ceremony of another purpose is refused.
-	other, mine := authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")), h.BeginPasskeySignIn(t, "")
-	h.WantPasskeyRefused(t, &authv1.PasskeyAnswer{ChallengeId: mine.GetChallengeId(), Credential: other.GetCredential()})
+	other, own := authtest.SignPasskey(t, h.key, h.BeginPasskeySignIn(t, "")), h.BeginPasskeySignIn(t, "")
+	h.WantPasskeyRefused(t, &authv1.PasskeyAnswer{ChallengeId: own.GetChallengeId(), Credential: other.GetCredential()})
 	late := h.BeginPasskeySignIn(t, "")
 	h.clock.Advance(5*time.Minute + time.Second)
 	h.WantPasskeyRefused(t, authtest.SignPasskey(t, h.key, late))

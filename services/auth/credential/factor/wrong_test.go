@@ -25,8 +25,8 @@ func TestS93WrongCodesInformUser(t *testing.T) {
 	for range 2 {
 		h.WantRefused(t, h.Challenge(t), wrong)
 	}
-	if told := h.WrongCodeMails(t); told != "0" {
-		t.Errorf("%s emails about two mistakes", told)
+	if sent := h.WrongCodeMails(t); sent != "0" {
+		t.Errorf("%s emails about two mistakes", sent)
 	}
 	// A right code between wrong ones does not reset the count, and does not
 	// count as wrong.
@@ -40,8 +40,8 @@ func TestS93WrongCodesInformUser(t *testing.T) {
 		group.Go(func() { _, _ = h.Answer(t.Context(), challenge, wrong) })
 	}
 	group.Wait()
-	if told := h.WrongCodeMails(t); told != "1" {
-		t.Errorf("%s emails about one burst", told)
+	if sent := h.WrongCodeMails(t); sent != "1" {
+		t.Errorf("%s emails about one burst", sent)
 	}
 	// In another hour, another burst causes another email. A wrong code of a
 	// step-up counts too.
@@ -53,7 +53,7 @@ func TestS93WrongCodesInformUser(t *testing.T) {
 	}
 	_, err = h.Sessions.StepUp(authtest.With(t.Context(), h.Tokens), authtest.StepUpCode(wrong))
 	authtest.WantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
-	if told := h.WrongCodeMails(t); told != "1" {
-		t.Errorf("%s emails about the second burst", told)
+	if sent := h.WrongCodeMails(t); sent != "1" {
+		t.Errorf("%s emails about the second burst", sent)
 	}
 }

@@ -77,16 +77,16 @@ func TestS11WrongPasswordsLimitOnlyTheirAddress(t *testing.T) {
 			})
 		}
 		group.Wait()
-		judged := 0
+		checked := 0
 		for _, err := range errs {
 			if fault.Is(err, faultv1.Reason_REASON_INVALID_CREDENTIALS) {
-				judged++
+				checked++
 			} else {
 				wantThrottled(t, err)
 			}
 		}
-		if judged != 9 {
-			t.Errorf("%d wrong passwords of %s were checked", judged, email)
+		if checked != 9 {
+			t.Errorf("%d wrong passwords of %s were checked", checked, email)
 		}
 	}
 	// In any spelling of the address, even the right password is not checked.

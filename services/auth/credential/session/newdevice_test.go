@@ -35,7 +35,7 @@ func TestSignIn_NewDevice_InformsUserOnce(t *testing.T) {
 	if !strings.Contains(m.Text, "198.51.100.1") {
 		t.Errorf("the email is %s", m.Text)
 	}
-	if told := authtest.AdminText(t, p.Bundle, "SELECT sum(letters)::text FROM auth.letter_counts WHERE kind = 'new_device'"); told != "2" {
-		t.Errorf("%s emails", told)
+	if sent := authtest.AdminText(t, p.Bundle, "SELECT sum(letters)::text FROM auth.letter_counts WHERE kind = 'new_device'"); sent != "2" {
+		t.Errorf("%s emails", sent)
 	}
 }

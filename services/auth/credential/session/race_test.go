@@ -60,11 +60,11 @@ func setupRightsRace(t *testing.T) *rightsRace {
 	t.Helper()
 	r := &rightsRace{Bundle: authtest.Setup(t)}
 	ada, _ := r.SignUp(t, "ada@example.org")
-	made, err := r.Organizations.CreateOrganization(authtest.With(t.Context(), ada), &authv1.CreateOrganizationRequest{
+	created, err := r.Organizations.CreateOrganization(authtest.With(t.Context(), ada), &authv1.CreateOrganizationRequest{
 		Organization: &authv1.Organization{DisplayName: "Library"},
 	})
 	authtest.Must(t, err)
-	r.organizationID = made.GetId()
+	r.organizationID = created.GetId()
 	r.owner, err = r.Sessions.SwitchOrganization(authtest.With(t.Context(), ada), &authv1.SwitchOrganizationRequest{OrganizationId: r.organizationID})
 	authtest.Must(t, err)
 	r.role = r.CreateRole(t, r.owner, "Librarian", "knowledge.write")

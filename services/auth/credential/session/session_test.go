@@ -81,7 +81,7 @@ func TestS20ReuseEndsOpenedSessions(t *testing.T) {
 	b := authtest.Setup(t)
 	ada, p := b.SignUp(t, "ada@example.org")
 	other := b.SignIn(t, "ada@example.org")
-	made, err := b.Organizations.CreateOrganization(authtest.With(t.Context(), ada), &authv1.CreateOrganizationRequest{
+	created, err := b.Organizations.CreateOrganization(authtest.With(t.Context(), ada), &authv1.CreateOrganizationRequest{
 		Organization: &authv1.Organization{DisplayName: "Library"},
 	})
 	authtest.Must(t, err)
@@ -93,7 +93,7 @@ func TestS20ReuseEndsOpenedSessions(t *testing.T) {
 	}
 	stolen, err := b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: ada.GetRefreshToken()})
 	authtest.Must(t, err)
-	elsewhere := into(stolen, made.GetId())
+	elsewhere := into(stolen, created.GetId())
 	back := into(elsewhere, p.OrganizationID)
 	since := clock.System().Now()
 	_, err = b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: ada.GetRefreshToken()})
@@ -109,12 +109,12 @@ func TestS20ReuseEndsOpenedSessions(t *testing.T) {
 			t.Errorf("the access token of %s is still valid", what)
 		}
 	}
-	authtest.WantActions(t, b, made.GetId(), "auth.organization.created", "auth.session.created", "auth.session.reuse_detected")
+	authtest.WantActions(t, b, created.GetId(), "auth.organization.created", "auth.session.created", "auth.session.reuse_detected")
 	_, err = b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: other.GetRefreshToken()})
 	authtest.Must(t, err) // another sign-in
 	// Ending an opened session does not end the session that opened it.
 	first := b.SignIn(t, "ada@example.org")
-	second := into(first, made.GetId())
+	second := into(first, created.GetId())
 	_, err = b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: second.GetRefreshToken()})
 	authtest.Must(t, err)
 	_, err = b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: second.GetRefreshToken()})

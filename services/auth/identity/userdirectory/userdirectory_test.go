@@ -68,7 +68,7 @@ func TestS78BatchGetMembershipsReturnsCurrentRights(t *testing.T) {
 	bob := b.Join(t, b.Operator(t), org, "bob@example.org", custom.GetId()).GetUser().GetId()
 	a, err := b.CreateServiceAccount(asAda, org, "viewer")
 	authtest.Must(t, err)
-	told := func() map[string]*authv1.DirectoryMembership {
+	sent := func() map[string]*authv1.DirectoryMembership {
 		got, err := authv1.NewUserDirectoryServiceClient(b.Conn).BatchGetMemberships(b.AsService(t, "auth"), &authv1.BatchGetMembershipsRequest{
 			OrganizationId: org, UserIds: []string{bob, eves.UserID, a.GetId(), id.New(), adas.UserID},
 		})
@@ -79,7 +79,7 @@ func TestS78BatchGetMembershipsReturnsCurrentRights(t *testing.T) {
 		}
 		return out
 	}
-	before := told()
+	before := sent()
 	if m := before[bob]; len(before) != 3 || !slices.Equal(m.GetRoles(), []string{custom.GetId()}) ||
 		!slices.Equal(m.GetPermissions(), []string{"chat.read", "members.read"}) || m.GetDisabled() || m.GetServiceAccount() {
 		t.Errorf("returned %v", before)
@@ -91,11 +91,11 @@ func TestS78BatchGetMembershipsReturnsCurrentRights(t *testing.T) {
 		t.Errorf("the service account is %v", m)
 	}
 	authtest.Must(t, b.Service.DisableUser(t.Context(), "bob@example.org", true))
-	if m := told()[bob]; !m.GetDisabled() {
+	if m := sent()[bob]; !m.GetDisabled() {
 		t.Errorf("disabled, bob is %v", m)
 	}
 	authtest.Must(t, b.RemoveMember(asAda, org, bob))
-	if after := told(); len(after) != 2 || after[bob] != nil {
+	if after := sent(); len(after) != 2 || after[bob] != nil {
 		t.Errorf("after the removal: %v", after)
 	}
 }

@@ -32,11 +32,11 @@ func setupInviting(t *testing.T, role string) *inviting {
 	in := &inviting{Mail: authtest.SetupMail(t, clock.System(), false)}
 	owner, p := in.SignUp(t, "ada@example.org")
 	in.owner, in.org, in.operator = owner, p.OrganizationID, in.Operator(t)
-	made, err := in.Roles.CreateRole(authtest.With(t.Context(), owner), &authv1.CreateRoleRequest{
+	created, err := in.Roles.CreateRole(authtest.With(t.Context(), owner), &authv1.CreateRoleRequest{
 		OrganizationId: in.org, Role: &authv1.Role{DisplayName: "Inviter", Permissions: []string{"members.write", "chat.read"}},
 	})
 	authtest.Must(t, err)
-	in.roleID = made.GetId()
+	in.roleID = created.GetId()
 	if role == "custom" {
 		role = in.roleID
 	}
@@ -212,13 +212,13 @@ func TestInvitation_InviterLosesOtherRights_Stays(t *testing.T) {
 func TestS87MemberCannotWithdrawHigherInvitation(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "custom")
-	theirs, err := in.Invite(t, in.owner, "boss@example.org", "admin")
+	linked, err := in.Invite(t, in.owner, "boss@example.org", "admin")
 	authtest.Must(t, err)
 	withdraw := func(by *authv1.TokenResponse, id string) error {
 		_, err := in.Invitations.DeleteInvitation(authtest.With(t.Context(), by), &authv1.DeleteInvitationRequest{OrganizationId: in.org, Id: id})
 		return err
 	}
-	authtest.WantReason(t, withdraw(in.inviter, theirs.GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
+	authtest.WantReason(t, withdraw(in.inviter, linked.GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
 	_, err = in.Invite(t, in.inviter, "boss@example.org", in.roleID)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	if got := in.InvitationStates(t, in.owner)["boss@example.org"]; got != authv1.Invitation_PENDING {
@@ -226,9 +226,9 @@ func TestS87MemberCannotWithdrawHigherInvitation(t *testing.T) {
 	}
 	// An expired invitation does not block a new one.
 	in.Database.AdminExec(t, "UPDATE auth.invitations SET expires_at = now() - interval '1 second' WHERE email = 'boss@example.org'")
-	mine, err := in.Invite(t, in.inviter, "boss@example.org", in.roleID)
+	own, err := in.Invite(t, in.inviter, "boss@example.org", in.roleID)
 	authtest.Must(t, err)
-	authtest.Must(t, withdraw(in.inviter, mine.GetId()))
+	authtest.Must(t, withdraw(in.inviter, own.GetId()))
 }
 
 // The invitations of an inviter who left while the organization was deleted are

@@ -45,10 +45,10 @@ func TestS88UnconfirmedAccountIsLimited(t *testing.T) {
 	p := authtest.SetupMail(t, clock.System(), false)
 	ada, adas := p.SignUp(t, "ada@example.org")
 	for n := range 5 {
-		made, err := p.Invite(t, ada, fmt.Sprintf("%d@example.com", n), "viewer")
+		created, err := p.Invite(t, ada, fmt.Sprintf("%d@example.com", n), "viewer")
 		authtest.Must(t, err)
 		if n%2 == 0 {
-			_, err = p.Invitations.DeleteInvitation(authtest.With(t.Context(), ada), &authv1.DeleteInvitationRequest{OrganizationId: adas.OrganizationID, Id: made.GetId()})
+			_, err = p.Invitations.DeleteInvitation(authtest.With(t.Context(), ada), &authv1.DeleteInvitationRequest{OrganizationId: adas.OrganizationID, Id: created.GetId()})
 			authtest.Must(t, err)
 		}
 	}

@@ -137,7 +137,7 @@ func TestPurge_GracePeriodEnded_DeletesEverything(t *testing.T) {
 	machines, err := p.CreateServiceKey(authtest.With(t.Context(), owner), old, machine.GetId(), "chat.read")
 	authtest.Must(t, err)
 	p.CreateRole(t, owner, "Readers", "chat.read")
-	shown, err := p.CreatePublishableKey(authtest.With(t.Context(), owner), "https://shop.example")
+	listed, err := p.CreatePublishableKey(authtest.With(t.Context(), owner), "https://shop.example")
 	authtest.Must(t, err)
 	client, err := authv1.NewOAuthClientServiceClient(p.Conn).CreateOAuthClient(authtest.With(t.Context(), owner), &authv1.CreateOAuthClientRequest{
 		OauthClient: &authv1.OAuthClient{DisplayName: "App", Scopes: []string{"openid"}, RedirectUris: []string{"https://app.example/"}},
@@ -148,7 +148,7 @@ func TestPurge_GracePeriodEnded_DeletesEverything(t *testing.T) {
 	}
 	resolved := func() bool {
 		_, err := authv1.NewPublishableKeyDirectoryServiceClient(p.Conn).ResolvePublishableKey(feed, &authv1.ResolvePublishableKeyRequest{
-			Key: shown.GetKey(), Origin: "https://shop.example",
+			Key: listed.GetKey(), Origin: "https://shop.example",
 		})
 		return err == nil
 	}

@@ -89,7 +89,7 @@ func TestS47ServiceKeysFollowAccount(t *testing.T) {
 	authtest.Must(t, err)
 	secret := created.GetSecret()
 	since := clock.System().Now()
-	heard := func() (n int) {
+	revocations := func() (n int) {
 		found, err := b.Service.Revocations(t.Context(), since)
 		authtest.Must(t, err)
 		for _, r := range found {
@@ -101,25 +101,25 @@ func TestS47ServiceKeysFollowAccount(t *testing.T) {
 	}
 	_, err = b.UpdateRole(asAda, org, &authv1.Role{Id: custom.GetId(), Permissions: []string{"knowledge.read"}}, "permissions")
 	authtest.Must(t, err)
-	if k, err := b.Service.APIKey(t.Context(), keys.Hash(secret)); err != nil || !slices.Equal(k.Permissions, []string{"knowledge.read"}) || heard() != 1 {
-		t.Errorf("after the role changed: %+v, %v, %d revocations", k, err, heard())
+	if k, err := b.Service.APIKey(t.Context(), keys.Hash(secret)); err != nil || !slices.Equal(k.Permissions, []string{"knowledge.read"}) || revocations() != 1 {
+		t.Errorf("after the role changed: %+v, %v, %d revocations", k, err, revocations())
 	}
 	authtest.WantReason(t, b.DeleteRole(asAda, org, custom.GetId(), false), faultv1.Reason_REASON_NOT_EMPTY)
 	_, err = b.UpdateServiceAccount(asAda, org, &authv1.ServiceAccount{Id: a.GetId(), Roles: []string{"viewer"}}, "roles")
 	authtest.Must(t, err)
-	if k, err := b.Service.APIKey(t.Context(), keys.Hash(secret)); err != nil || !slices.Equal(k.Roles, []string{"viewer"}) || len(k.Permissions) > 0 || heard() != 2 {
-		t.Errorf("with another role: %+v, %v, %d revocations", k, err, heard())
+	if k, err := b.Service.APIKey(t.Context(), keys.Hash(secret)); err != nil || !slices.Equal(k.Roles, []string{"viewer"}) || len(k.Permissions) > 0 || revocations() != 2 {
+		t.Errorf("with another role: %+v, %v, %d revocations", k, err, revocations())
 	}
 	for n, disabled := range []bool{true, false} {
 		_, err = b.UpdateServiceAccount(asAda, org, &authv1.ServiceAccount{Id: a.GetId(), Disabled: disabled}, "disabled")
 		authtest.Must(t, err)
-		if b.KeyWorks(t, secret) == disabled || heard() != 3 {
-			t.Errorf("change %d: disabled %v, but the key works; %d revocations", n, disabled, heard())
+		if b.KeyWorks(t, secret) == disabled || revocations() != 3 {
+			t.Errorf("change %d: disabled %v, but the key works; %d revocations", n, disabled, revocations())
 		}
 	}
 	authtest.Must(t, b.DeleteServiceAccount(asAda, org, a.GetId()))
-	if b.KeyWorks(t, secret) || heard() != 4 {
-		t.Errorf("deleted: the key works, or %d revocations", heard())
+	if b.KeyWorks(t, secret) || revocations() != 4 {
+		t.Errorf("deleted: the key works, or %d revocations", revocations())
 	}
 }
 
