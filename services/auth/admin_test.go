@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S21, S22: a disabled user neither signs in nor refreshes, its keys end, and the
-// feed of revocations says so; enabled again, it signs in again.
+// S21, S22: a disabled user can neither sign in nor refresh, the API keys stop working,
+// and the feed has a revocation. An enabled user can sign in again.
 func TestS22DisabledUserLosesAccess(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -31,7 +31,7 @@ func TestS22DisabledUserLosesAccess(t *testing.T) {
 		user = user || r.UserID == principal.UserID && r.OrganizationID == ""
 	}
 	if !session || !user {
-		t.Errorf("the feed says %+v", found)
+		t.Errorf("the feed has %+v", found)
 	}
 	authtest.Must(t, b.Service.DisableUser(t.Context(), "ada@example.org", false))
 	b.SignIn(t, "ada@example.org")
@@ -58,12 +58,12 @@ func TestGrantOperator_ChangesNewTokensAndRevokesOldOnes(t *testing.T) {
 	for _, operator := range []bool{true, false} {
 		authtest.Must(t, b.Service.GrantOperator(t.Context(), "ada@example.org", operator))
 		if p := b.Principal(t, b.SignIn(t, "ada@example.org")); p.HasRole("operator") != operator || !p.HasRole("owner") {
-			t.Errorf("operator %v: the token says %q", operator, p.Roles)
+			t.Errorf("operator %v: the token has %q", operator, p.Roles)
 		}
 	}
 	found, err := b.Service.Revocations(t.Context(), before.IssueTime)
 	authtest.Must(t, err)
 	if len(found) != 2 || found[0].UserID != before.UserID || found[1].UserID != before.UserID {
-		t.Errorf("the feed says %+v", found)
+		t.Errorf("the feed has %+v", found)
 	}
 }

@@ -36,7 +36,7 @@ func TestNew_InvalidConfigOrMissingDependency_IsRefused(t *testing.T) {
 	t.Parallel()
 	good := auth.Config{Issuer: rpctest.Issuer, SecretKey: pgtest.SecretKey(), PasswordWait: time.Second}
 	authtest.Must(t, good.Validate())
-	for name, spoil := range map[string]func(*auth.Config){
+	for name, change := range map[string]func(*auth.Config){
 		"issuer":   func(c *auth.Config) { c.Issuer = "" },
 		"secret":   func(c *auth.Config) { c.SecretKey = []byte("short") },
 		"wait":     func(c *auth.Config) { c.PasswordWait = 0 },
@@ -44,12 +44,12 @@ func TestNew_InvalidConfigOrMissingDependency_IsRefused(t *testing.T) {
 		"password": func(c *auth.Config) { c.AdminEmail, c.AdminPassword = "root@example.org", "password12345" },
 	} {
 		bad := good
-		spoil(&bad)
+		change(&bad)
 		if bad.Validate() == nil {
 			t.Errorf("a bad %s was accepted", name)
 		}
 	}
 	if _, err := auth.New(good, auth.Deps{}); err == nil {
-		t.Error("built without dependencies")
+		t.Error("New accepted missing dependencies")
 	}
 }

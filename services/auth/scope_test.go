@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// credentials is an organization with an admin and a viewer, and a server that believes
-// the admin's keys and the clients that act for it.
+// credentials is an organization with an admin and a viewer, and a server that accepts
+// the admin's keys and the clients that act for the admin.
 type credentials struct {
 	*authtest.Bundle
 	server                 *rpctest.Server
@@ -57,7 +57,8 @@ func setupCredentials(t *testing.T) *credentials {
 	return c
 }
 
-// each runs a test as a key of the admin and as an OAuth client that acts for it.
+// each runs a test with a key of the admin, and with an OAuth client that acts for the
+// admin.
 func (c *credentials) each(t *testing.T, scopes []string, run func(t *testing.T, as func() context.Context)) {
 	t.Helper()
 	secret := c.CreateKey(t, c.admin, scopes...).GetSecret()
@@ -69,7 +70,7 @@ func (c *credentials) each(t *testing.T, scopes []string, run func(t *testing.T,
 
 func (c *credentials) updateMember(ctx context.Context, role string) error {
 	_, err := c.organizations.UpdateMember(ctx, &authv1.UpdateMemberRequest{OrganizationId: c.org, UserId: c.viewerID, Roles: []string{role}})
-	return err //nolint:wrapcheck // the test asks for its reason
+	return err
 }
 
 func (c *credentials) widen(ctx context.Context, permissions ...string) error {
@@ -77,7 +78,7 @@ func (c *credentials) widen(ctx context.Context, permissions ...string) error {
 		OrganizationId: c.org, Role: &authv1.Role{Id: c.role.GetId(), Permissions: permissions},
 		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"permissions"}},
 	})
-	return err //nolint:wrapcheck // the test asks for its reason
+	return err
 }
 
 func TestS83KeyWithMembersWriteCannotGiveRoles(t *testing.T) {
@@ -112,8 +113,8 @@ func TestS83KeyWithRolesWriteCannotWidenRole(t *testing.T) {
 	})
 }
 
-// Within its scopes, a key gives roles below those of its user. Only a first-party
-// session gives roles as high as the user's own.
+// A key can give roles below those of its user, within its scopes. Only a first-party
+// session can give roles as high as the user's own.
 func TestS83RoleAsHighAsOwnNeedsFirstPartySession(t *testing.T) {
 	t.Parallel()
 	c := setupCredentials(t)
@@ -138,17 +139,17 @@ func TestS83RoleAsHighAsOwnNeedsFirstPartySession(t *testing.T) {
 }
 
 // Only an admin may change an identity provider whose users become admins. A caller who
-// sets its issuer could sign in through it as an admin.
+// sets its issuer could sign in with it as an admin.
 func TestS83OnlyAdminChangesProviderOfAdmins(t *testing.T) {
 	t.Parallel()
 	e := authtest.SetupEnterprise(t)
 	_, err := e.Update(t, e.Owner, func(p *authv1.IdentityProvider) { p.Role = "admin" }, "role")
 	authtest.Must(t, err)
-	made, err := e.Roles.CreateRole(authtest.With(t.Context(), e.Owner), &authv1.CreateRoleRequest{
+	created, err := e.Roles.CreateRole(authtest.With(t.Context(), e.Owner), &authv1.CreateRoleRequest{
 		OrganizationId: e.OrganizationID, Role: &authv1.Role{DisplayName: "Directory", Permissions: []string{"identity_providers.write", "chat.read"}},
 	})
 	authtest.Must(t, err)
-	clerk := e.Join(t, e.Operator(t), e.OrganizationID, "clerk@example.org", made.GetId(), "member")
+	clerk := e.Join(t, e.Operator(t), e.OrganizationID, "clerk@example.org", created.GetId(), "member")
 	_, err = e.Update(t, clerk, func(p *authv1.IdentityProvider) { p.Domains = []string{"mine.example"} }, "domains")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	_, err = e.IdentityProviders.DeleteIdentityProvider(authtest.With(t.Context(), clerk), &authv1.DeleteIdentityProviderRequest{OrganizationId: e.OrganizationID, Id: e.Provider})

@@ -1,10 +1,7 @@
 package auth
 
 import (
-	"github.com/gatehouse/gatehouse/platform/audit"
 	"github.com/gatehouse/gatehouse/platform/idempotency"
-	"github.com/gatehouse/gatehouse/platform/notify"
-	"github.com/gatehouse/gatehouse/platform/paging"
 	"github.com/gatehouse/gatehouse/platform/room"
 	"github.com/gatehouse/gatehouse/services/auth/config"
 	"github.com/gatehouse/gatehouse/services/auth/credential/apikey"
@@ -16,10 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/federation"
 	"github.com/gatehouse/gatehouse/services/auth/identity/account"
 	"github.com/gatehouse/gatehouse/services/auth/identity/email"
-	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 	"github.com/gatehouse/gatehouse/services/auth/identity/useradmin"
 	"github.com/gatehouse/gatehouse/services/auth/identity/userdirectory"
-	"github.com/gatehouse/gatehouse/services/auth/mailing"
 	"github.com/gatehouse/gatehouse/services/auth/oauth/grant"
 	"github.com/gatehouse/gatehouse/services/auth/oauth/oauth"
 	"github.com/gatehouse/gatehouse/services/auth/oauth/oauthclient"
@@ -32,73 +27,6 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/token/revocation"
 	"github.com/gatehouse/gatehouse/services/auth/token/servicetoken"
 )
-
-// base is what several rooms share. It has no room but the mail queue.
-type base struct {
-	Deps
-
-	cfg           Config
-	tokens        *paging.Tokens
-	trail         *audit.Trail
-	ring          *key.Ring
-	sender        *notify.Sender
-	mail          *mailing.Service
-	users         *user.Store
-	organizations *organization.Store
-	rights        *organization.Rights
-	sessions      *session.Store
-	accounts      *session.Accounts
-	factors       *factor.Store
-	apiKeys       *apikey.Store
-	identities    *federation.Store
-	revocations   *revocation.Store
-	erasures      *erasure.Store
-	hasher        *user.Hasher
-	throttle      *session.Throttle
-	passwords     *session.Passwords
-}
-
-func newBase(cfg Config, d Deps) (base, error) {
-	tokens, err := paging.NewTokens(cfg.SecretKey)
-	if err != nil {
-		return base{}, err
-	}
-	sealer, err := key.NewSealer(cfg.SecretKey)
-	if err != nil {
-		return base{}, err
-	}
-	messages := cfg.Messages
-	if messages.From == "" {
-		messages.From = notify.SenderFor(cfg.Issuer)
-	}
-	sender, err := notify.Open(messages, d.Clock)
-	if err != nil {
-		return base{}, err
-	}
-	mail, err := mailing.New(mailing.Deps{
-		DB: d.DB, Store: mailing.NewStore(d.DB), Sender: sender, SecretKey: cfg.SecretKey, PublicURL: cfg.Issuer,
-		Limited: cfg.RateLimits, Log: d.Log, Meter: d.Meter, Clock: d.Clock,
-	})
-	if err != nil {
-		return base{}, err
-	}
-	var throttle *session.Throttle // nil limits nothing
-	if cfg.RateLimits {
-		if throttle, err = session.NewThrottle(); err != nil {
-			return base{}, err
-		}
-	}
-	users, organizations, sessions := user.NewStore(d.DB), organization.NewStore(d.DB, tokens), session.NewStore(d.DB)
-	hasher, trail := user.NewHasher(cfg.PasswordWait), audit.NewTrail(d.Clock)
-	return base{
-		Deps: d, cfg: cfg, tokens: tokens, trail: trail, ring: key.NewRing(key.NewStore(d.DB), sealer, d.Clock), sender: sender, mail: mail,
-		users: users, organizations: organizations, rights: organization.NewRights(organizations, d.Authorizer), sessions: sessions,
-		accounts: session.NewAccounts(sessions, users, organizations, hasher, trail, d.Clock),
-		factors:  factor.NewStore(d.DB, tokens), apiKeys: apikey.NewStore(d.DB, tokens, d.Clock), identities: federation.NewStore(d.DB, tokens),
-		revocations: revocation.NewStore(d.DB, tokens, d.Clock), erasures: erasure.NewStore(d.DB, tokens, d.Clock),
-		hasher: hasher, throttle: throttle, passwords: session.NewPasswords(hasher, throttle),
-	}, nil
-}
 
 // wire builds the rooms. Each function below returns the rooms of one group, and takes
 // the groups that it needs: one that is called too early does not compile.
@@ -199,7 +127,7 @@ func wireCredentials(b base) (credentials, error) {
 		return credentials{}, err
 	}
 	userSessions, err := usersession.New(usersession.Deps{
-		Store: usersession.NewStore(b.DB, b.tokens), Revocations: b.revocations, Trail: b.trail, Clock: b.Clock,
+		DB: b.DB, Tokens: b.tokens, Revocations: b.revocations, Trail: b.trail, Clock: b.Clock,
 	})
 	if err != nil {
 		return credentials{}, err
@@ -212,7 +140,7 @@ func wireCredentials(b base) (credentials, error) {
 		return credentials{}, err
 	}
 	emails, err := email.New(email.Deps{
-		Store: email.NewStore(b.DB), Users: b.users, Accounts: b.accounts, Hasher: b.hasher, Passwords: b.passwords, Sessions: userSessions,
+		DB: b.DB, Users: b.users, Accounts: b.accounts, Hasher: b.hasher, Passwords: b.passwords, Sessions: userSessions,
 		DeleteKeys: apiKeys.DeleteAll, DeleteFactors: b.factors.DeleteAll, DeleteIdentities: b.identities.DeleteAll, Enrolled: factors.Methods,
 		Mail: b.mail, SecretKey: b.cfg.SecretKey, PublicURL: b.cfg.Issuer, Required: b.cfg.VerifiedEmail, Trail: b.trail, Clock: b.Clock,
 	})
@@ -220,7 +148,7 @@ func wireCredentials(b base) (credentials, error) {
 		return credentials{}, err
 	}
 	invitations, err := invitation.New(invitation.Deps{
-		Store: invitation.NewStore(b.DB, b.tokens), Users: b.users, Organizations: b.organizations, Rights: b.rights, Mail: b.mail,
+		DB: b.DB, Tokens: b.tokens, Users: b.users, Organizations: b.organizations, Rights: b.rights, Mail: b.mail,
 		PerDay: b.cfg.invitationsPerDay(), PublicURL: b.cfg.Issuer, Trail: b.trail, Clock: b.Clock,
 	})
 	if err != nil {
@@ -278,7 +206,7 @@ func wireTenancy(b base, c credentials) (tenancy, error) {
 // wireIdentity builds the rooms of users, and that of the feed of deleted ones.
 func wireIdentity(b base, c credentials, t tenancy) (room.List, error) {
 	accounts, err := account.New(account.Deps{
-		Store: account.NewStore(b.DB), Users: b.users, Hasher: b.hasher, Passwords: b.passwords, Sessions: c.userSessions,
+		DB: b.DB, Users: b.users, Hasher: b.hasher, Passwords: b.passwords, Sessions: c.userSessions,
 		Mail: b.mail, Authorizer: b.Authorizer, Trail: b.trail, Clock: b.Clock,
 		Deletion: account.Deletion{
 			RequireFresh: c.factors.RequireFresh, LeaveOrganizations: t.organizations.LeaveAll, DeleteKeys: c.apiKeys.DeleteAll,
@@ -289,14 +217,14 @@ func wireIdentity(b base, c credentials, t tenancy) (room.List, error) {
 		return nil, err
 	}
 	userAdmin, err := useradmin.New(useradmin.Deps{
-		Store: useradmin.NewStore(b.DB, b.tokens), Users: b.users, Trail: b.trail, Clock: b.Clock,
+		DB: b.DB, Tokens: b.tokens, Users: b.users, Trail: b.trail, Clock: b.Clock,
 		Accounts: useradmin.Accounts{Create: b.accounts.CreateByOperator, Delete: accounts.Delete, Disable: newAccess(b, c, t).end},
 	})
 	if err != nil {
 		return nil, err
 	}
 	userDirectory, err := userdirectory.New(userdirectory.Deps{
-		Store: userdirectory.NewStore(b.DB), Organizations: b.organizations, Rights: b.rights,
+		DB: b.DB, Organizations: b.organizations, Rights: b.rights,
 	})
 	if err != nil {
 		return nil, err
@@ -322,7 +250,7 @@ func wireOAuth(b base, c credentials) (room.List, error) {
 		return nil, err
 	}
 	provider, err := oauth.New(oauth.Deps{
-		Store: oauth.NewStore(b.DB), Clients: clientStore, Grants: grantStore, Users: b.users, Organizations: b.organizations,
+		DB: b.DB, Clients: clientStore, Grants: grantStore, Users: b.users, Organizations: b.organizations,
 		Sessions: c.sessions, Keys: b.ring, Revocations: b.revocations, Issuer: b.cfg.Issuer, Trail: b.trail, Clock: b.Clock,
 	})
 	if err != nil {

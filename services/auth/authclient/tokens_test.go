@@ -126,10 +126,10 @@ func TestManyCallersShareOneRequest(t *testing.T) {
 func TestACallerThatGivesUpDoesNotEndTheRequest(t *testing.T) {
 	t.Parallel()
 	source, auth := tokens(t, clock.System())
-	gone, cancel := context.WithCancel(t.Context())
+	cancelled, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	go func() {
-		_, err := source.Token(gone, "chat")
+		_, err := source.Token(cancelled, "chat")
 		failed <- err
 	}()
 	cancel()

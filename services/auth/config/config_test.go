@@ -23,7 +23,7 @@ func TestGetConfig_ReturnsCapabilities(t *testing.T) {
 		}
 		if !slices.Equal(got.GetSignInMethods(), []string{"password", "email", "passkey"}) || !slices.Equal(got.GetFactors(), []string{"totp", "passkey"}) ||
 			!slices.Equal(got.GetLocales(), []string{"en"}) || len(got.GetProviders()) != 0 {
-			t.Errorf("offered: %v", got)
+			t.Errorf("the providers are %v", got)
 		}
 	}
 }

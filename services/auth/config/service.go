@@ -20,7 +20,7 @@ type Service struct {
 	deps Deps
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("config", d); err != nil {
 		return nil, err

@@ -33,23 +33,23 @@ func TestAttempt_WorksOnceForItsClientForTenMinutes(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	mine, theirs := f.Begin(t), f.Begin(t)
-	callback := f.Callback(t, mine, profile)
+	own, other := f.Begin(t), f.Begin(t)
+	callback := f.Callback(t, own, profile)
 	change := func(edit func(*authv1.FinishProviderSignInRequest)) *authv1.FinishProviderSignInRequest {
 		out := &authv1.FinishProviderSignInRequest{Provider: callback.GetProvider(), State: callback.GetState(), Secret: callback.GetSecret(), Code: callback.GetCode()}
 		edit(out)
 		return out
 	}
 	refuse("without its secret", change(func(r *authv1.FinishProviderSignInRequest) { r.Secret = "unknown" }))
-	refuse("with the secret of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.Secret = theirs.GetSecret() }))
-	refuse("with the state of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.State = theirs.GetState() }))
+	refuse("with the secret of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.Secret = other.GetSecret() }))
+	refuse("with the state of another attempt", change(func(r *authv1.FinishProviderSignInRequest) { r.State = other.GetState() }))
 	refuse("at another provider", change(func(r *authv1.FinishProviderSignInRequest) { r.Provider = "other" }))
 	mixedUp := f.Callback(t, f.Begin(t), profile)
 	mixedUp.Iss = "https://evil.example"
 	refuse("of another issuer", mixedUp)
-	// A code that leaked is worth nothing in an attempt of the finder's own.
+	// A leaked code does not work in another attempt.
 	refuse("with a code of another attempt", &authv1.FinishProviderSignInRequest{
-		Provider: "acme", State: theirs.GetState(), Secret: theirs.GetSecret(), Code: f.Callback(t, f.Begin(t), profile).GetCode(),
+		Provider: "acme", State: other.GetState(), Secret: other.GetSecret(), Code: f.Callback(t, f.Begin(t), profile).GetCode(),
 	})
 	_, err := f.Providers.FinishProviderSignIn(t.Context(), callback)
 	authtest.Must(t, err)
@@ -119,7 +119,7 @@ func TestFinishSignIn_InvalidIDToken_IsRefused(t *testing.T) {
 	f.Issuer.ReplaceToken = nil
 	_, err := f.SignInAs(t, claimsOf("1", "ada@example.org"))
 	authtest.Must(t, err)
-	// S1: nor by an algorithm that the issuer names, with a key that both know.
+	// S1: a symmetric algorithm is refused, even if the issuer lists it.
 	g := authtest.SetupFederated(t)
 	g.Issuer.Metadata = func(m map[string]any) {
 		m["id_token_signing_alg_values_supported"] = []string{"none", "HS256", "ES256"}
@@ -163,7 +163,7 @@ func TestS58BrokenProviderIsUnavailable(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	// One that fails is asked again after a moment.
+	// A discovery that failed is repeated after some seconds.
 	f := authtest.SetupFederated(t)
 	f.Issuer.Metadata = func(m map[string]any) { m["issuer"] = "https://evil.example" }
 	for want, wait := range []time.Duration{0, 0, 5 * time.Second} {
@@ -171,10 +171,10 @@ func TestS58BrokenProviderIsUnavailable(t *testing.T) {
 		_, err := f.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: "acme"})
 		authtest.WantReason(t, err, faultv1.Reason_REASON_IDENTITY_PROVIDER_UNAVAILABLE)
 		if n := f.Issuer.Requests("/.well-known/openid-configuration"); n != max(1, want) {
-			t.Errorf("asked %d times, want %d", n, max(1, want))
+			t.Errorf("%d requests, want %d", n, max(1, want))
 		}
 	}
-	// What cannot be checked is not refused, and does not pass.
+	// A token that cannot be checked is neither refused nor accepted.
 	f = authtest.SetupFederated(t)
 	f.Issuer.Broken = true
 	f.WantRefused(t, claimsOf("1", "ada@example.org"), faultv1.Reason_REASON_IDENTITY_PROVIDER_UNAVAILABLE)
@@ -195,12 +195,12 @@ func TestBeginSignIn_UnlistedRedirect_IsRefused(t *testing.T) {
 	for redirect, want := range map[string]string{
 		"": rpctest.Issuer + "/v1/auth/providers/acme/callback", authtest.AppRedirect: authtest.AppRedirect,
 	} {
-		begun, err := f.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: "acme", RedirectUri: redirect, ReturnTo: "/chat?x=1"})
+		started, err := f.Providers.BeginProviderSignIn(t.Context(), &authv1.BeginProviderSignInRequest{Provider: "acme", RedirectUri: redirect, ReturnTo: "/chat?x=1"})
 		authtest.Must(t, err)
-		u, err := url.Parse(begun.GetAuthorizationUrl())
+		u, err := url.Parse(started.GetAuthorizationUrl())
 		authtest.Must(t, err)
-		if got := u.Query().Get("redirect_uri"); got != want || begun.GetReturnTo() != "/chat?x=1" {
-			t.Errorf("sent callback to %s and %s", got, begun.GetReturnTo())
+		if got := u.Query().Get("redirect_uri"); got != want || started.GetReturnTo() != "/chat?x=1" {
+			t.Errorf("sent back to %s and %s", got, started.GetReturnTo())
 		}
 	}
 	for _, redirect := range []string{"https://evil.example", authtest.AppRedirect + "/x", "org.example.app:", strings.ToUpper(authtest.AppRedirect)} {

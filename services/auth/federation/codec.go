@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// message returns an identity as the contract has it.
-func (i Identity) message() *authv1.Identity {
+// encodeIdentity returns an identity as the contract has it.
+func encodeIdentity(i Identity) *authv1.Identity {
 	out := &authv1.Identity{
 		Id: i.ID, Provider: i.Provider, Issuer: i.Issuer, Subject: i.Subject, Email: i.Email, CreateTime: timestamppb.New(i.CreateTime),
 	}
@@ -21,8 +21,8 @@ func (i Identity) message() *authv1.Identity {
 	return out
 }
 
-// message returns a provider as the contract has it.
-func (p OrganizationProvider) message() *authv1.IdentityProvider {
+// encodeProvider returns a provider as the contract has it.
+func encodeProvider(p OrganizationProvider) *authv1.IdentityProvider {
 	return &authv1.IdentityProvider{
 		Id: p.ID, DisplayName: p.DisplayName, Issuer: p.Issuer, ClientId: p.ClientID, Domains: p.Domains, Role: p.Role,
 		CreateTime: timestamppb.New(p.CreateTime), UpdateTime: timestamppb.New(p.UpdateTime), Etag: p.Etag(),

@@ -141,12 +141,12 @@ func (k *watchedKeys) VerifySignature(ctx context.Context, token string) ([]byte
 
 // check does the checks of OpenID Connect Core section 3.1.3.7 beside signature,
 // audience and time.
-func (c *connection) check(verified *oidc.IDToken, said claims, accessToken, nonce string) error {
+func (c *connection) check(verified *oidc.IDToken, got claims, accessToken, nonce string) error {
 	if subtle.ConstantTimeCompare([]byte(verified.Nonce), []byte(nonce)) != 1 {
 		return errors.New("federation: the token belongs to another attempt")
 	}
-	if (len(verified.Audience) > 1 || said.Party != "") && said.Party != c.provider.ClientID {
-		return fmt.Errorf("federation: the token is for %q", said.Party)
+	if (len(verified.Audience) > 1 || got.Party != "") && got.Party != c.provider.ClientID {
+		return fmt.Errorf("federation: the token is for %q", got.Party)
 	}
 	if verified.AccessTokenHash != "" {
 		if err := verified.VerifyAccessToken(accessToken); err != nil {
@@ -155,8 +155,8 @@ func (c *connection) check(verified *oidc.IDToken, said claims, accessToken, non
 	}
 	if c.provider.Kind == Microsoft {
 		// Any tenant may sign in, each with its own issuer.
-		if !c.matchesIssuer(verified.Issuer) || !strings.Contains(verified.Issuer, "/"+said.Tenant+"/") || !id.Valid(said.Tenant) {
-			return fmt.Errorf("federation: the issuer %q is not that of tenant %q", verified.Issuer, said.Tenant)
+		if !c.matchesIssuer(verified.Issuer) || !strings.Contains(verified.Issuer, "/"+got.Tenant+"/") || !id.Valid(got.Tenant) {
+			return fmt.Errorf("federation: the issuer %q is not that of tenant %q", verified.Issuer, got.Tenant)
 		}
 	}
 	return nil
@@ -168,27 +168,27 @@ func (c *connection) fetchUserInfo(ctx context.Context, token *oauth2.Token, out
 	if err != nil {
 		return out, unreachable(err)
 	}
-	var said claims
-	if err := info.Claims(&said); err != nil {
+	var got claims
+	if err := info.Claims(&got); err != nil {
 		return out, unreachable(err)
 	}
-	if said.Subject != out.Subject {
+	if got.Subject != out.Subject {
 		return out, refused(errors.New("federation: userinfo has another subject"))
 	}
-	out.Email, out.EmailVerified = said.Email, said.EmailVerified
+	out.Email, out.EmailVerified = got.Email, got.EmailVerified
 	if out.Name == "" {
-		out.Name = said.Name
+		out.Name = got.Name
 	}
 	return out, nil
 }
 
 // profile returns the profile of verified claims.
-func (c *connection) profile(said claims) identityProfile {
+func (c *connection) profile(got claims) identityProfile {
 	// The issuer as configured, because Google has two spellings.
-	out := identityProfile{issuer: c.issuer, subject: said.Subject, email: said.Email, verified: bool(said.EmailVerified), name: said.Name}
+	out := identityProfile{issuer: c.issuer, subject: got.Subject, email: got.Email, verified: bool(got.EmailVerified), name: got.Name}
 	if c.provider.Kind == Microsoft {
 		// The tenant's own claim about the address does not count.
-		out.issuer, out.verified = said.Issuer, bool(said.DomainVerified)
+		out.issuer, out.verified = got.Issuer, bool(got.DomainVerified)
 	}
 	return out
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// claimsOf is somebody at the provider, with a verified address.
+// claimsOf returns the claims of a user with a verified address.
 func claimsOf(subject, address string) map[string]any {
 	return map[string]any{"sub": subject, "email": address, "email_verified": true, "name": "Ada Lovelace"}
 }
@@ -29,13 +29,13 @@ func TestFinishSignIn_UnknownIdentity_CreatesAccountOnce(t *testing.T) {
 	if u.GetEmail() != "Ada@Example.org" || !u.GetEmailVerified() || u.GetDisplayName() != "Ada Lovelace" || !slices.Equal(p.Methods, []string{"fed"}) {
 		t.Errorf("signed in as %v with %v", u, p.Methods)
 	}
-	// The subject is who it is, whatever its address becomes.
+	// The subject identifies the user, whatever the address becomes.
 	f.Issuer.UserInfo = map[string]any{"sub": "1"}
 	for _, address := range []string{"ada@example.org", "other@example.org", ""} {
 		again, err := f.SignInAs(t, claimsOf("1", address))
 		authtest.Must(t, err)
 		if got := again.GetUser(); got.GetId() != u.GetId() || got.GetEmail() != "Ada@Example.org" {
-			t.Errorf("came callback as %v", got)
+			t.Errorf("signed in again as %v", got)
 		}
 	}
 	_, err = f.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: first.GetRefreshToken()})
@@ -43,20 +43,20 @@ func TestFinishSignIn_UnknownIdentity_CreatesAccountOnce(t *testing.T) {
 	authtest.WantActions(t, f.Bundle, p.OrganizationID, "auth.user.created", "auth.identity.linked", "auth.session.created", "auth.session.created",
 		"auth.session.created", "auth.session.created")
 	if n := f.Issuer.Requests("/.well-known/openid-configuration"); n != 1 {
-		t.Errorf("the provider was asked for its metadata %d times", n)
+		t.Errorf("the provider's metadata was read %d times", n)
 	}
-	// S9: no password opens the account, and trying one is answered like any other.
+	// S9: no password opens the account, and the response is that of any wrong password.
 	_, err = f.Sessions.SignIn(t.Context(), &authv1.SignInRequest{Email: "ada@example.org", Password: authtest.Password})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
-	// After an hour what the provider says of itself is asked anew.
+	// After an hour the metadata is read again.
 	f.Clock.Advance(time.Hour)
 	f.Begin(t)
 	if n := f.Issuer.Requests("/.well-known/openid-configuration"); n != 2 {
-		t.Errorf("the provider was asked for its metadata %d times", n)
+		t.Errorf("the provider's metadata was read %d times", n)
 	}
 }
 
-// Of two who come back at once for the first time, both are signed in, to one account.
+// Two concurrent first logins with one identity are both signed in, to one account.
 func TestFinishSignIn_ConcurrentFirstLogins_CreateOneAccount(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
@@ -79,9 +79,9 @@ func TestFinishSignIn_ConcurrentFirstLogins_CreateOneAccount(t *testing.T) {
 	}
 }
 
-// What an ID token must not be. The address is one that would make an account.
-// S58: a provider that does not work is 503, to be tried again; and what it says of
-// itself is not believed where it leads users or secrets astray.
+// S58: an ID token without a verified address creates no account. A provider that does
+// not work is unavailable, and its metadata cannot lead users or secrets to another
+// place.
 func TestFinishSignIn_UnverifiedAddress_CreatesNoAccount(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
@@ -100,7 +100,7 @@ func TestFinishSignIn_UnverifiedAddress_CreatesNoAccount(t *testing.T) {
 	if n := authtest.AdminText(t, f.Bundle, "SELECT count(*)::text FROM auth.users"); n != "0" {
 		t.Errorf("%s accounts", n)
 	}
-	// Where the token has no address, userinfo may, of the same subject.
+	// When the token has no address, that of userinfo counts, for the same subject.
 	f.Issuer.UserInfo = map[string]any{"sub": "2", "email": "eve@example.org", "email_verified": true}
 	f.WantRefused(t, map[string]any{"sub": "1"}, faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 	f.Issuer.UserInfo["sub"], f.Issuer.UserInfo["email_verified"] = "1", "true"
@@ -111,7 +111,7 @@ func TestFinishSignIn_UnverifiedAddress_CreatesNoAccount(t *testing.T) {
 	}
 }
 
-// S38: a provider is no way around the second factor.
+// S38: a sign-in with a provider does not skip the second factor.
 func TestS38ProviderDoesNotSkipSecondFactor(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
@@ -119,19 +119,19 @@ func TestS38ProviderDoesNotSkipSecondFactor(t *testing.T) {
 	authtest.Must(t, err)
 	h := &authtest.FactorUser{Bundle: f.Bundle, Clock: f.Clock}
 	h.Enroll(t, authtest.Ada, tokens)
-	half, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
+	partial, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
 	authtest.Must(t, err)
-	if half.GetAccessToken() != "" || half.GetRefreshToken() != "" || half.GetMfaChallenge().GetId() == "" {
-		t.Fatalf("a provider alone is answered %v", half)
+	if partial.GetAccessToken() != "" || partial.GetRefreshToken() != "" || partial.GetMfaChallenge().GetId() == "" {
+		t.Fatalf("a provider alone returned %v", partial)
 	}
-	whole, err := f.Sessions.SignInMfa(t.Context(), &authv1.SignInMfaRequest{ChallengeId: half.GetMfaChallenge().GetId(), Code: h.Code(t, 1)})
+	whole, err := f.Sessions.SignInMfa(t.Context(), &authv1.SignInMfaRequest{ChallengeId: partial.GetMfaChallenge().GetId(), Code: h.Code(t, 1)})
 	authtest.Must(t, err)
 	if p := f.Principal(t, whole); !slices.Equal(p.Methods, []string{"fed", "otp", "mfa"}) {
 		t.Errorf("signed in with %v", p.Methods)
 	}
 }
 
-// An account that has the address is not signed in to: an address is no proof.
+// The address of an account is no proof, so the sign-in is refused.
 func TestFinishSignIn_AddressOfAccount_IsNotLinked(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t)
@@ -154,8 +154,8 @@ func TestS21DisabledUserCannotSignInWithProvider(t *testing.T) {
 	f.WantRefused(t, claimsOf("1", authtest.Ada), faultv1.Reason_REASON_PROVIDER_SIGN_IN_REFUSED)
 }
 
-// S16: whoever signed up first with another's address loses the account to whom the
-// provider vouches for, with all that could open it.
+// S16: a user who signed up with another person's address loses the account, with all
+// its credentials, when the provider has verified the address of another user.
 func TestS16ProviderSignInRemovesSquattersCredentials(t *testing.T) {
 	t.Parallel()
 	f := authtest.SetupFederated(t, func(c *auth.Config) { c.VerifiedEmail = false })
@@ -177,10 +177,10 @@ func TestS16ProviderSignInRemovesSquattersCredentials(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	_, err = f.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: squatter.GetRefreshToken()})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
-	stranger, err := f.SignInAs(t, claimsOf("squatter", "squatter@example.com"))
+	outsider, err := f.SignInAs(t, claimsOf("squatter", "squatter@example.com"))
 	authtest.Must(t, err)
-	if stranger.GetUser().GetId() == p.UserID {
-		t.Error("the squatter's own identity still opens the account")
+	if outsider.GetUser().GetId() == p.UserID {
+		t.Error("the squatter's identity still opens the account")
 	}
 	left := authtest.AdminText(t, f.Bundle, `SELECT (SELECT count(*) FROM auth.api_keys) || ' keys, ' || (SELECT count(*) FROM auth.totp_factors) || ' factors, '
 		|| (SELECT count(*) FROM auth.identities WHERE user_id = $1) || ' identity'`, p.UserID)
@@ -189,7 +189,7 @@ func TestS16ProviderSignInRemovesSquattersCredentials(t *testing.T) {
 	}
 }
 
-// S16: a reset puts out identities that a squatter linked, too.
+// S16: a reset also removes the identities that a squatter linked.
 func TestS16ResetOfUnconfirmedAccountRemovesIdentities(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
@@ -204,16 +204,16 @@ func TestS16ResetOfUnconfirmedAccountRemovesIdentities(t *testing.T) {
 	if n := authtest.AdminText(t, f.Bundle, "SELECT count(*)::text FROM auth.identities"); n != "0" {
 		t.Errorf("%s identities are left", n)
 	}
-	// Of an account that is confirmed, they stay.
-	mine := f.SignInWith(t, authtest.Ada, authtest.OtherPassword)
-	f.LinkTo(t, mine, claimsOf("1", authtest.Ada))
+	// A reset of a confirmed account keeps them.
+	own := f.SignInWith(t, authtest.Ada, authtest.OtherPassword)
+	f.LinkTo(t, own, claimsOf("1", authtest.Ada))
 	p.Server.Forget()
 	p.ForgotPassword(t, authtest.Ada)
 	_, token = p.Link(t, authtest.Ada, "Choose a new password")
 	authtest.Must(t, p.ResetPassword(t, token, authtest.Password))
 	again, err := f.SignInAs(t, claimsOf("1", authtest.Ada))
 	authtest.Must(t, err)
-	if again.GetUser().GetId() != mine.GetUser().GetId() {
-		t.Errorf("came callback as %v", again.GetUser())
+	if again.GetUser().GetId() != own.GetUser().GetId() {
+		t.Errorf("signed in again as %v", again.GetUser())
 	}
 }

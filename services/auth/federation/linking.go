@@ -25,7 +25,7 @@ func (s *Service) ListIdentities(ctx context.Context, req *authv1.ListIdentities
 	}
 	out := &authv1.ListIdentitiesResponse{NextPageToken: next}
 	for _, i := range items {
-		out.Identities = append(out.Identities, i.message())
+		out.Identities = append(out.Identities, encodeIdentity(i))
 	}
 	return out, nil
 }
@@ -76,7 +76,7 @@ func (s *Service) FinishIdentity(ctx context.Context, req *authv1.FinishIdentity
 	if err != nil {
 		return nil, err
 	}
-	return linked.message(), nil
+	return encodeIdentity(linked), nil
 }
 
 // DeleteIdentity implements the RPC.

@@ -30,7 +30,7 @@ func (s *Service) ListIdentityProviders(ctx context.Context, req *authv1.ListIde
 	}
 	out := &authv1.ListIdentityProvidersResponse{NextPageToken: next}
 	for _, p := range items {
-		out.IdentityProviders = append(out.IdentityProviders, p.message())
+		out.IdentityProviders = append(out.IdentityProviders, encodeProvider(p))
 	}
 	return out, nil
 }
@@ -44,7 +44,7 @@ func (s *Service) GetIdentityProvider(ctx context.Context, req *authv1.GetIdenti
 	if err != nil {
 		return nil, err
 	}
-	return p.message(), nil
+	return encodeProvider(p), nil
 }
 
 // CreateIdentityProvider implements the RPC.
@@ -78,7 +78,7 @@ func (s *Service) CreateIdentityProvider(ctx context.Context, req *authv1.Create
 	if err != nil {
 		return nil, err
 	}
-	return p.message(), nil
+	return encodeProvider(p), nil
 }
 
 // UpdateIdentityProvider implements the RPC.
@@ -119,7 +119,7 @@ func (s *Service) UpdateIdentityProvider(ctx context.Context, req *authv1.Update
 	if err != nil {
 		return nil, err
 	}
-	return after.message(), nil
+	return encodeProvider(after), nil
 }
 
 // DeleteIdentityProvider implements the RPC.

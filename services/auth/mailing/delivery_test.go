@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// A letter too many is dropped without a word; letters of other kinds, and to
-// others, are not.
+// An email over the limit is dropped silently. Emails of other kinds, and to other
+// addresses, are sent.
 func TestEnqueue_ManyEmailsToOneAddress_AreLimited(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
@@ -37,8 +37,8 @@ func TestEnqueue_ManyEmailsToOneAddress_AreLimited(t *testing.T) {
 	}
 }
 
-// While the mail server is away, sign-up works, and what waits for it holds
-// nothing that a dump or a log would give away.
+// While the mail server is down, sign-up works, and the queue has nothing that a copy
+// of the database or a log would reveal.
 func TestS74EmailsStaySealedWhileMailServerIsDown(t *testing.T) {
 	t.Parallel()
 	address := mailtest.Reserve(t)
@@ -50,7 +50,7 @@ func TestS74EmailsStaySealedWhileMailServerIsDown(t *testing.T) {
 	waiting := authtest.AdminText(t, p.Bundle, "SELECT string_agg(j::text, ' ') FROM jobs_auth.river_job j")
 	for _, secret := range []string{authtest.Password, "argon2", "example.org", "Somebody", "code="} {
 		if strings.Contains(waiting, secret) {
-			t.Errorf("what waits holds %q: %s", secret, waiting)
+			t.Errorf("the queue has %q: %s", secret, waiting)
 		}
 	}
 	p.Server = mailtest.StartAt(t, address)

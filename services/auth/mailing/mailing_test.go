@@ -27,13 +27,13 @@ func sealerFor(t *testing.T, key string) *sealer {
 	return s
 }
 
-// S73, S74: what waits is of use only to who has the installation's key, and only
-// as the letter that it is.
+// S73, S74: a queued message can be opened only with the installation's key, and only
+// as the message of its job.
 func TestS74MessagesAreSealedForTheirJob(t *testing.T) {
 	t.Parallel()
 	s := sealerFor(t, "one key")
-	letter := Message{ID: "1", Kind: "sign_up", Address: "ada@example.org", Data: map[string]string{"passwordHash": "$argon2id$"}}
-	job, err := s.seal(letter)
+	message := Message{ID: "1", Kind: "sign_up", Address: "ada@example.org", Data: map[string]string{"passwordHash": "$argon2id$"}}
+	job, err := s.seal(message)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,15 +42,15 @@ func TestS74MessagesAreSealedForTheirJob(t *testing.T) {
 			t.Errorf("%q can be read", plain)
 		}
 	}
-	if opened, err := s.open(job); err != nil || opened.Address != letter.Address || opened.Data["passwordHash"] != "$argon2id$" {
+	if opened, err := s.open(job); err != nil || opened.Address != message.Address || opened.Data["passwordHash"] != "$argon2id$" {
 		t.Errorf("%v %+v", err, opened)
 	}
 	altered := deliver{ID: "1", Sealed: append([]byte{job.Sealed[0] ^ 1}, job.Sealed[1:]...)}
 	for name, try := range map[string]func() error{
-		"another key":  func() error { _, err := sealerFor(t, "another key").open(job); return err },
-		"another job":  func() error { _, err := s.open(deliver{ID: "2", Sealed: job.Sealed}); return err },
-		"altered":      func() error { _, err := s.open(altered); return err },
-		"nothing left": func() error { _, err := s.open(deliver{ID: "1"}); return err },
+		"another key": func() error { _, err := sealerFor(t, "another key").open(job); return err },
+		"another job": func() error { _, err := s.open(deliver{ID: "2", Sealed: job.Sealed}); return err },
+		"altered":     func() error { _, err := s.open(altered); return err },
+		"empty":       func() error { _, err := s.open(deliver{ID: "1"}); return err },
 	} {
 		if err := try(); !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) {
 			t.Errorf("%s: %v", name, err)
@@ -62,11 +62,11 @@ func TestAddressHash_DependsOnKeyAndAddress(t *testing.T) {
 	t.Parallel()
 	one, another := sealerFor(t, "one key").addressHash("ada@example.org"), sealerFor(t, "another key").addressHash("ada@example.org")
 	if string(one) == string(another) || string(one) != string(sealerFor(t, "one key").addressHash("ada@example.org")) {
-		t.Error("the hash is not one of the key and the address")
+		t.Error("the hash does not depend on the key and the address")
 	}
 }
 
-// Every letter has a subject and both forms, which hold the same.
+// Every email has a subject, and a text and an HTML form with the same content.
 func TestTemplates_HaveSubjectAndBothForms(t *testing.T) {
 	t.Parallel()
 	templates, err := parseTemplates()
@@ -97,11 +97,11 @@ func TestTemplates_HaveSubjectAndBothForms(t *testing.T) {
 		}
 		for place, value := range data {
 			if strings.Contains(m.Text, value) != strings.Contains(m.HTML, value) {
-				t.Errorf("%s has its %s in one form alone", name, place)
+				t.Errorf("only one form of %s has its %s", name, place)
 			}
 		}
 		if link := data["link"]; link != "" && !strings.Contains(m.HTML, `href="`+link) {
-			t.Errorf("%s does not link its link", name)
+			t.Errorf("the HTML form of %s has no link", name)
 		}
 	}
 	if len(entries) < 20 {
@@ -109,7 +109,8 @@ func TestTemplates_HaveSubjectAndBothForms(t *testing.T) {
 	}
 }
 
-// S88: a letter that cannot be written ends its job at once, and the log says so.
+// S88: the job of an email that cannot be composed ends at once, and the log reports
+// it.
 func TestS88EmailWithoutTemplateFailsPermanently(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
@@ -117,7 +118,7 @@ func TestS88EmailWithoutTemplateFailsPermanently(t *testing.T) {
 	must(t, err)
 	logged := make(chan string, 1)
 	s, err := New(Deps{
-		DB: db, Store: NewStore(db), Sender: sender, SecretKey: []byte("key"), PublicURL: "https://gatehouse.example", Clock: clock.System(),
+		DB: db, Sender: sender, SecretKey: []byte("key"), PublicURL: "https://gatehouse.example", Clock: clock.System(),
 		Log: slog.New(slog.NewTextHandler(errorsTo(logged), &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	must(t, err)
@@ -131,19 +132,19 @@ func TestS88EmailWithoutTemplateFailsPermanently(t *testing.T) {
 	must(t, s.EnqueueNow(t.Context(), Message{Kind: "unknown", Address: "ada@example.org"}))
 	line := <-logged
 	if !strings.Contains(line, "permanent=true") || !strings.Contains(line, "deliver_letter") || strings.Contains(line, "ada@example.org") {
-		t.Errorf("the log says %s", line)
+		t.Errorf("the log has %s", line)
 	}
 	for state := ""; state != "cancelled"; {
 		state, err = postgres.QueryOne(t.Context(), db, postgres.Scope{}, pgx.RowTo[string],
 			"SELECT state::text FROM jobs_auth.river_job WHERE kind = 'deliver_letter'")
 		must(t, err)
 		if state == "retryable" {
-			t.Fatal("it is tried again")
+			t.Fatal("the job is retried")
 		}
 	}
 }
 
-// errorsTo is a log that passes each line on.
+// errorsTo is a writer that passes each line on.
 type errorsTo chan string
 
 // Write implements [io.Writer].

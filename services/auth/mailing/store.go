@@ -9,20 +9,20 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Store counts emails in Postgres.
-type Store struct{ db *postgres.DB }
+// store counts emails in Postgres.
+type store struct{ db *postgres.DB }
 
-// NewStore returns a store.
-func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
+// newStore returns a store.
+func newStore(db *postgres.DB) *store { return &store{db: db} }
 
-func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+func (s *store) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.db.InTx(ctx, postgres.Scope{}, fn)
 }
 
 // count counts one email, and returns the number of emails of its kind to the recipient
 // in this hour. Until the transaction ends, no other transaction counts one for the same
 // recipient and kind.
-func (s *Store) count(ctx context.Context, tx pgx.Tx, recipient []byte, kind Kind, now time.Time) (int, error) {
+func (s *store) count(ctx context.Context, tx pgx.Tx, recipient []byte, kind Kind, now time.Time) (int, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[int], `INSERT INTO letter_counts AS c (recipient, kind, begins_at, letters)
 		VALUES ($1, $2, $3, 1)
 		ON CONFLICT (recipient, kind) DO UPDATE SET
@@ -35,7 +35,7 @@ func (s *Store) count(ctx context.Context, tx pgx.Tx, recipient []byte, kind Kin
 const sweepMost = 1000
 
 // deleteCounts deletes the counts of hours that began before a time.
-func (s *Store) deleteCounts(ctx context.Context, before time.Time) error {
+func (s *store) deleteCounts(ctx context.Context, before time.Time) error {
 	for {
 		n, err := postgres.Exec(ctx, s.db, postgres.Scope{}, `DELETE FROM letter_counts WHERE ctid IN (
 			SELECT ctid FROM letter_counts WHERE begins_at < $1 ORDER BY begins_at LIMIT $2 FOR UPDATE SKIP LOCKED)`, before, sweepMost)

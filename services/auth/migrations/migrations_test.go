@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/migrations"
 )
 
-// S43, S48: the tables keep organizations apart, foreign keys too.
+// S43, S48: the tables keep organizations apart, and so do foreign keys.
 func TestS48Tenancy(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, migrations.Set())

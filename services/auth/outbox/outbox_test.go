@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// Without an outbox, which only local has, it is as if there were no such route.
+// Only a local installation has an outbox. Elsewhere the route does not exist.
 func TestListOutbox_WithoutOutbox_IsNotFound(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)

@@ -16,8 +16,8 @@ import (
 
 // Deps is what the room needs.
 type Deps struct {
-	// Outbox holds the kept messages. It is nil where the installation sends them; the
-	// RPC then answers as if it did not exist.
+	// Outbox has the messages that the installation keeps. It is nil where the
+	// installation sends them. The RPC is then ROUTE_NOT_FOUND.
 	Outbox *notify.Outbox `deps:"optional"`
 	Tokens *paging.Tokens
 }
@@ -29,7 +29,7 @@ type Service struct {
 	deps Deps
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("outbox", d); err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func TestAPIKey_CreateRotateDelete(t *testing.T) {
 	authtest.Must(t, err)
 	for secret, alive := range map[string]bool{created.GetSecret(): false, rotated.GetSecret(): true} {
 		if _, err := b.Service.APIKey(t.Context(), keys.Hash(secret)); (err == nil) != alive {
-			t.Errorf("after the rotation, alive should be %v: %v", alive, err)
+			t.Errorf("after the rotation, the key works: want %v, got %v", alive, err)
 		}
 	}
 	_, err = b.APIKeys.DeleteApiKey(authtest.With(t.Context(), ada), &authv1.DeleteApiKeyRequest{Id: k.GetId()})
@@ -49,7 +49,7 @@ func TestAPIKey_CreateRotateDelete(t *testing.T) {
 		"auth.api_key.created", "auth.api_key.rotated", "auth.api_key.deleted")
 }
 
-// S73: a dump holds no key that works.
+// S73: a copy of the database has no usable key.
 func TestS73KeysAreStoredHashed(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -57,7 +57,7 @@ func TestS73KeysAreStoredHashed(t *testing.T) {
 	secret := b.CreateKey(t, ada, "chat.read").GetSecret()
 	stored := authtest.AdminText(t, b, "SELECT string_agg(k::text, ' ') || (SELECT string_agg(e::text, ' ') FROM audit.events e) FROM auth.api_keys k")
 	if strings.Contains(stored, secret) || strings.Contains(stored, secret[len(secret)-20:]) {
-		t.Error("a secret rests in the clear")
+		t.Error("a secret is stored in plain text")
 	}
 }
 
@@ -88,7 +88,7 @@ func TestAPIKey_Expired_IsRefused(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
 }
 
-// S47: a key is never more than its owner now is.
+// S47: a key never has more rights than its owner has now.
 func TestS47KeyFollowsRightsOfOwner(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)

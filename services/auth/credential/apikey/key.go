@@ -14,7 +14,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// Holder is the user for whom a new key acts.
+// Holder is the user of a new key.
 type Holder struct {
 	OrganizationID, UserID string
 	// Permissions are those that the key may have.

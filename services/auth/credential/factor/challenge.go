@@ -20,13 +20,13 @@ type Challenge struct {
 
 // Challenge creates the challenge of a user's sign-in, with the methods that were used
 // so far. It returns false when the user has no factor.
-func (s *Service) Challenge(ctx context.Context, userID string, shown []string) (Challenge, bool, error) {
+func (s *Service) Challenge(ctx context.Context, userID string, used []string) (Challenge, bool, error) {
 	has, err := s.deps.Store.enrolled(ctx, userID)
 	if err != nil || !has.any() {
 		return Challenge{}, false, err
 	}
 	id, hash := newChallenge()
-	err = s.deps.Store.insertChallenge(ctx, userID, hash, shown, s.deps.Clock.Now().Add(challengeTTL))
+	err = s.deps.Store.insertChallenge(ctx, userID, hash, used, s.deps.Clock.Now().Add(challengeTTL))
 	return Challenge{ID: id, Methods: has.methods()}, true, err
 }
 
@@ -42,7 +42,7 @@ type Completed struct {
 // because the attempt must be counted.
 func (s *Service) AnswerChallenge(ctx context.Context, tx postgres.Tx, challengeID, code string) (a Completed, refusal, err error) {
 	hash := digest(challengeID)
-	userID, shown, alive, err := s.deps.Store.countTry(ctx, tx, hash, s.deps.Clock.Now())
+	userID, used, alive, err := s.deps.Store.countTry(ctx, tx, hash, s.deps.Clock.Now())
 	if err != nil {
 		return a, nil, err
 	}
@@ -65,7 +65,7 @@ func (s *Service) AnswerChallenge(ctx context.Context, tx postgres.Tx, challenge
 	if err := s.deps.Store.deleteChallenge(ctx, tx, hash); err != nil {
 		return a, nil, err
 	}
-	return Completed{UserID: userID, OrganizationID: organizationID, Methods: Combine(shown, identity.MethodOTP)}, nil, nil
+	return Completed{UserID: userID, OrganizationID: organizationID, Methods: Combine(used, identity.MethodOTP)}, nil, nil
 }
 
 // Check verifies a user's code, in a transaction in the user's scope in an
@@ -117,8 +117,8 @@ func (s *Service) useStep(ctx context.Context, tx postgres.Tx, t authenticator, 
 }
 
 // Combine adds new methods to those that were used before.
-func Combine(shown []string, now ...string) []string {
-	out := slices.Clone(shown)
+func Combine(used []string, now ...string) []string {
+	out := slices.Clone(used)
 	for _, method := range now {
 		if !slices.Contains(out, method) {
 			out = append(out, method)

@@ -6,8 +6,8 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
-// message returns a passkey as the contract has it.
-func (k passkey) message() *authv1.Passkey {
+// encodePasskey returns a passkey as the contract has it.
+func encodePasskey(k passkey) *authv1.Passkey {
 	out := &authv1.Passkey{Id: k.id, DisplayName: k.displayName, Synced: k.synced, CreateTime: timestamppb.New(k.created)}
 	if k.lastUsed != nil {
 		out.LastUsedTime = timestamppb.New(*k.lastUsed)

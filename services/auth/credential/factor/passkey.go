@@ -116,13 +116,13 @@ func (p *Passkeys) begin(ctx context.Context, purpose string, challengeHash []by
 	if err := publicKey.UnmarshalJSON(raw); err != nil {
 		return nil, unreadable(err)
 	}
-	kept, err := json.Marshal(state)
+	stored, err := json.Marshal(state)
 	if err != nil {
 		return nil, unreadable(err)
 	}
 	id, hash := newChallenge()
 	err = p.factors.deps.Store.insertCeremony(ctx, hash, ceremony{
-		purpose: purpose, challengeHash: challengeHash, state: string(kept),
+		purpose: purpose, challengeHash: challengeHash, state: string(stored),
 	}, p.factors.deps.Clock.Now().Add(challengeTTL))
 	if err != nil {
 		return nil, err
@@ -146,9 +146,9 @@ func (c ceremony) session() (webauthn.SessionData, error) {
 	return state, nil
 }
 
-// shown returns the methods that a passkey's signature proves, as values of the amr
+// provenMethods returns the methods that a passkey's signature proves, as values of the amr
 // claim.
-func shown(flags protocol.AuthenticatorFlags) []string {
+func provenMethods(flags protocol.AuthenticatorFlags) []string {
 	method := identity.MethodHardwareKey
 	if flags.HasBackupEligible() {
 		method = identity.MethodSoftwareKey

@@ -50,7 +50,7 @@ func (p *Passkeys) BeginSignIn(ctx context.Context, challengeID string) (*authv1
 // first, and the user's scope afterwards. A refusal is not an error of the transaction,
 // because the request must be deleted and the attempt counted.
 func (p *Passkeys) FinishSignIn(ctx context.Context, tx postgres.Tx, challengeID string, credential *structpb.Struct) (a Completed, refusal, err error) {
-	asked, refusal, err := p.takeCeremony(ctx, tx, challengeID, purposeSignIn, purposeFactor)
+	requested, refusal, err := p.takeCeremony(ctx, tx, challengeID, purposeSignIn, purposeFactor)
 	if refusal != nil || err != nil {
 		return a, refusal, err
 	}
@@ -58,22 +58,22 @@ func (p *Passkeys) FinishSignIn(ctx context.Context, tx postgres.Tx, challengeID
 	if refusal != nil {
 		return a, refusal, nil
 	}
-	if asked.purpose == purposeFactor {
-		return p.answerChallenge(ctx, tx, asked, answer)
+	if requested.purpose == purposeFactor {
+		return p.answerChallenge(ctx, tx, requested, answer)
 	}
 	a, refusal, err = p.enterUser(ctx, tx, string(answer.Response.UserHandle))
 	if refusal != nil || err != nil {
 		return a, refusal, err
 	}
-	refusal, err = p.verify(ctx, tx, a, asked, answer)
-	a.Methods = Combine(nil, shown(answer.Response.AuthenticatorData.Flags)...)
+	refusal, err = p.verify(ctx, tx, a, requested, answer)
+	a.Methods = Combine(nil, provenMethods(answer.Response.AuthenticatorData.Flags)...)
 	return a, refusal, err
 }
 
-// answerChallenge verifies the passkey that answers the challenge of a sign-in.
-func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, asked ceremony, answer *protocol.ParsedCredentialAssertionData) (a Completed, refusal, err error) {
+// answerChallenge verifies the passkey of a sign-in that waits for a second factor.
+func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, requested ceremony, answer *protocol.ParsedCredentialAssertionData) (a Completed, refusal, err error) {
 	store, now := p.factors.deps.Store, p.factors.deps.Clock.Now()
-	userID, before, alive, err := store.countTry(ctx, tx, asked.challengeHash, now)
+	userID, before, alive, err := store.countTry(ctx, tx, requested.challengeHash, now)
 	if err != nil {
 		return a, nil, err
 	}
@@ -87,14 +87,14 @@ func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, asked ce
 	if err != nil {
 		return a, nil, err
 	}
-	if refusal, err = p.verify(ctx, tx, a, asked, answer); err != nil {
+	if refusal, err = p.verify(ctx, tx, a, requested, answer); err != nil {
 		return a, nil, err
 	}
 	if refusal != nil {
 		return a, refusal, p.factors.notifyWrongCodes(ctx, tx, userID, wrong)
 	}
-	a.Methods = Combine(before, shown(answer.Response.AuthenticatorData.Flags)...)
-	if err := store.deleteChallenge(ctx, tx, asked.challengeHash); err != nil {
+	a.Methods = Combine(before, provenMethods(answer.Response.AuthenticatorData.Flags)...)
+	if err := store.deleteChallenge(ctx, tx, requested.challengeHash); err != nil {
 		return a, nil, err
 	}
 	return a, nil, store.uncount(ctx, tx, userID)
@@ -103,7 +103,7 @@ func (p *Passkeys) answerChallenge(ctx context.Context, tx postgres.Tx, asked ce
 // Check verifies a user's passkey alone, in a transaction in the user's scope in an
 // organization. It returns the methods that the passkey proves.
 func (p *Passkeys) Check(ctx context.Context, tx postgres.Tx, organizationID, userID string, answer *authv1.PasskeyAnswer) (methods []string, refusal, err error) {
-	asked, refusal, err := p.takeCeremony(ctx, tx, answer.GetChallengeId(), purposeSignIn)
+	requested, refusal, err := p.takeCeremony(ctx, tx, answer.GetChallengeId(), purposeSignIn)
 	if refusal != nil || err != nil {
 		return nil, refusal, err
 	}
@@ -114,20 +114,20 @@ func (p *Passkeys) Check(ctx context.Context, tx postgres.Tx, organizationID, us
 	if string(parsed.Response.UserHandle) != userID {
 		return nil, notProven(errors.New("factor: another user's passkey")), nil
 	}
-	refusal, err = p.verify(ctx, tx, Completed{UserID: userID, OrganizationID: organizationID}, asked, parsed)
-	return shown(parsed.Response.AuthenticatorData.Flags), refusal, err
+	refusal, err = p.verify(ctx, tx, Completed{UserID: userID, OrganizationID: organizationID}, requested, parsed)
+	return provenMethods(parsed.Response.AuthenticatorData.Flags), refusal, err
 }
 
 // takeCeremony uses up a request to a device.
-func (p *Passkeys) takeCeremony(ctx context.Context, tx postgres.Tx, challengeID string, purposes ...string) (asked ceremony, refusal, err error) {
+func (p *Passkeys) takeCeremony(ctx context.Context, tx postgres.Tx, challengeID string, purposes ...string) (requested ceremony, refusal, err error) {
 	if _, err := p.relyingParty(); err != nil {
-		return asked, nil, err
+		return requested, nil, err
 	}
-	asked, found, err := p.factors.deps.Store.takeCeremony(ctx, tx, digest(challengeID), purposes, p.factors.deps.Clock.Now())
+	requested, found, err := p.factors.deps.Store.takeCeremony(ctx, tx, digest(challengeID), purposes, p.factors.deps.Clock.Now())
 	if err == nil && !found {
-		return asked, notProven(errors.New("factor: no such ceremony")), nil
+		return requested, notProven(errors.New("factor: no such ceremony")), nil
 	}
-	return asked, nil, err
+	return requested, nil, err
 }
 
 func parse(credential *structpb.Struct) (answer *protocol.ParsedCredentialAssertionData, refusal error) {
@@ -165,8 +165,8 @@ func (p *Passkeys) enterUser(ctx context.Context, tx postgres.Tx, userID string)
 // verify verifies a signature by one of the user's passkeys, and stores the new
 // signature count. A count that does not grow means that the key was copied: the
 // passkey is refused, and the audit trail records it.
-func (p *Passkeys) verify(ctx context.Context, tx postgres.Tx, a Completed, asked ceremony, answer *protocol.ParsedCredentialAssertionData) (refusal, err error) {
-	state, err := asked.session()
+func (p *Passkeys) verify(ctx context.Context, tx postgres.Tx, a Completed, requested ceremony, answer *protocol.ParsedCredentialAssertionData) (refusal, err error) {
+	state, err := requested.session()
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (p *Passkeys) verify(ctx context.Context, tx postgres.Tx, a Completed, aske
 	}
 	owner := webauthnUser{id: a.UserID, keys: keys}
 	var used *webauthn.Credential
-	if asked.purpose == purposeFactor {
+	if requested.purpose == purposeFactor {
 		used, err = p.web.ValidateLogin(owner, state, answer)
 	} else {
 		used, err = p.web.ValidateDiscoverableLogin(func(_, _ []byte) (webauthn.User, error) { return owner, nil }, state, answer)

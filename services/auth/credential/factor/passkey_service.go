@@ -94,7 +94,7 @@ func (p *Passkeys) FinishPasskey(ctx context.Context, req *authv1.FinishPasskeyR
 		if k.displayName == "" {
 			k.displayName = defaultPasskeyName
 		}
-		out.Passkey = k.message()
+		out.Passkey = encodePasskey(k)
 		out.RecoveryCodes, err = p.register(ctx, tx, caller, k, key, methods)
 		return err
 	})
@@ -106,11 +106,11 @@ func (p *Passkeys) FinishPasskey(ctx context.Context, req *authv1.FinishPasskeyR
 
 // verifyNew verifies a new passkey.
 func (p *Passkeys) verifyNew(ctx context.Context, tx postgres.Tx, userID string, req *authv1.FinishPasskeyRequest) (key *webauthn.Credential, methods []string, refusal, err error) {
-	asked, refusal, err := p.takeCeremony(ctx, tx, req.GetChallengeId(), purposeRegister)
+	requested, refusal, err := p.takeCeremony(ctx, tx, req.GetChallengeId(), purposeRegister)
 	if refusal != nil || err != nil {
 		return nil, nil, refusal, err
 	}
-	state, err := asked.session()
+	state, err := requested.session()
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -126,7 +126,7 @@ func (p *Passkeys) verifyNew(ctx context.Context, tx postgres.Tx, userID string,
 	if err != nil {
 		return nil, nil, notProven(err), nil
 	}
-	return key, shown(answer.Response.AttestationObject.AuthData.Flags), nil, nil
+	return key, provenMethods(answer.Response.AttestationObject.AuthData.Flags), nil, nil
 }
 
 // register stores a new passkey. With the first factor it creates recovery codes.
@@ -170,7 +170,7 @@ func (p *Passkeys) ListPasskeys(ctx context.Context, req *authv1.ListPasskeysReq
 	}
 	out := &authv1.ListPasskeysResponse{NextPageToken: next}
 	for _, item := range items {
-		out.Passkeys = append(out.Passkeys, item.message())
+		out.Passkeys = append(out.Passkeys, encodePasskey(item))
 	}
 	return out, nil
 }

@@ -56,7 +56,7 @@ type Service struct {
 	passkeys *Passkeys
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("factor", d); err != nil {
 		return nil, err

@@ -131,22 +131,22 @@ func (s *Store) DeleteAll(ctx context.Context, tx pgx.Tx, userID string) error {
 	return nil
 }
 
-func (s *Store) insertChallenge(ctx context.Context, userID string, hash []byte, shown []string, expires time.Time) error {
+func (s *Store) insertChallenge(ctx context.Context, userID string, hash []byte, used []string, expires time.Time) error {
 	_, err := postgres.Exec(ctx, s.db, postgres.Scope{UserID: userID},
-		"INSERT INTO factor_challenges (token_hash, user_id, methods, expires_at) VALUES ($1, $2, $3, $4)", hash, userID, shown, expires)
+		"INSERT INTO factor_challenges (token_hash, user_id, methods, expires_at) VALUES ($1, $2, $3, $4)", hash, userID, used, expires)
 	return err
 }
 
 // countTry counts an attempt at a challenge. It returns false when the challenge has
 // expired or was attempted too often.
-func (s *Store) countTry(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time) (userID string, shown []string, alive bool, err error) {
+func (s *Store) countTry(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time) (userID string, used []string, alive bool, err error) {
 	_, err = postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (bool, error) {
-		return true, row.Scan(&userID, &shown)
+		return true, row.Scan(&userID, &used)
 	}, "SELECT user_id::text, methods FROM try_factor_challenge($1, $2)", hash, now)
 	if errors.Is(err, postgres.ErrNoRows) {
 		return "", nil, false, nil
 	}
-	return userID, shown, err == nil, err
+	return userID, used, err == nil, err
 }
 
 func (s *Store) deleteChallenge(ctx context.Context, tx pgx.Tx, hash []byte) error {
@@ -178,14 +178,14 @@ func (s *Store) uncount(ctx context.Context, tx pgx.Tx, userID string) error {
 
 // addMethods adds to the methods of a session.
 func (s *Store) addMethods(ctx context.Context, tx pgx.Tx, sessionID, userID string, methods []string) error {
-	shown, err := postgres.TxOne(ctx, tx, pgx.RowTo[[]string], "SELECT methods FROM sessions WHERE id = $1 AND user_id = $2 FOR UPDATE", sessionID, userID)
+	used, err := postgres.TxOne(ctx, tx, pgx.RowTo[[]string], "SELECT methods FROM sessions WHERE id = $1 AND user_id = $2 FOR UPDATE", sessionID, userID)
 	if errors.Is(err, postgres.ErrNoRows) {
 		return nil // the session has just ended
 	}
 	if err != nil {
 		return err
 	}
-	_, err = postgres.TxExec(ctx, tx, "UPDATE sessions SET methods = $3 WHERE id = $1 AND user_id = $2", sessionID, userID, Combine(shown, methods...))
+	_, err = postgres.TxExec(ctx, tx, "UPDATE sessions SET methods = $3 WHERE id = $1 AND user_id = $2", sessionID, userID, Combine(used, methods...))
 	return err
 }
 

@@ -12,7 +12,7 @@ import (
 
 const wrongCodes = "Wrong sign-in codes for your account"
 
-// S93: the user gets one mail an hour when somebody who knows the password tries
+// S93: the user gets one email an hour when somebody who knows the password tries
 // codes.
 func TestS93WrongCodesInformUser(t *testing.T) {
 	t.Parallel()
@@ -25,8 +25,8 @@ func TestS93WrongCodesInformUser(t *testing.T) {
 	for range 2 {
 		h.WantRefused(t, h.Challenge(t), wrong)
 	}
-	if told := h.WrongCodeMails(t); told != "0" {
-		t.Errorf("told %s times of two slips", told)
+	if sent := h.WrongCodeMails(t); sent != "0" {
+		t.Errorf("%s emails about two mistakes", sent)
 	}
 	// A right code between wrong ones does not reset the count, and does not
 	// count as wrong.
@@ -40,10 +40,10 @@ func TestS93WrongCodesInformUser(t *testing.T) {
 		group.Go(func() { _, _ = h.Answer(t.Context(), challenge, wrong) })
 	}
 	group.Wait()
-	if told := h.WrongCodeMails(t); told != "1" {
-		t.Errorf("told %s times of one burst", told)
+	if sent := h.WrongCodeMails(t); sent != "1" {
+		t.Errorf("%s emails about one burst", sent)
 	}
-	// In another hour, another burst causes another mail. A wrong code of a
+	// In another hour, another burst causes another email. A wrong code of a
 	// step-up counts too.
 	h.Clock.Advance(time.Hour + time.Minute)
 	h.Database.AdminExec(t, "DELETE FROM auth.letter_counts")
@@ -53,7 +53,7 @@ func TestS93WrongCodesInformUser(t *testing.T) {
 	}
 	_, err = h.Sessions.StepUp(authtest.With(t.Context(), h.Tokens), authtest.StepUpCode(wrong))
 	authtest.WantReason(t, err, faultv1.Reason_REASON_FACTOR_INVALID)
-	if told := h.WrongCodeMails(t); told != "1" {
-		t.Errorf("told %s times of the second burst", told)
+	if sent := h.WrongCodeMails(t); sent != "1" {
+		t.Errorf("%s emails about the second burst", sent)
 	}
 }

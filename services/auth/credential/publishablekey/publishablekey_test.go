@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S55: a key stands for its organization on pages of its origins, exactly, until it
+// S55: a key stands for its organization only on pages of exactly its origins, until it
 // is disabled or deleted.
 func TestS55PublishableKeyWorksOnItsOrigins(t *testing.T) {
 	t.Parallel()
@@ -24,7 +24,7 @@ func TestS55PublishableKeyWorksOnItsOrigins(t *testing.T) {
 	k, err := b.CreatePublishableKey(asAda, "https://www.example.com", "http://localhost:3000")
 	authtest.Must(t, err)
 	if !strings.HasPrefix(k.GetKey(), keys.PublishablePrefix) || len(k.GetKey()) != len(keys.NewPublishable()) || k.GetDisplayName() != "Site" || k.GetDisabled() || k.GetEtag() == "" {
-		t.Errorf("made %v", k)
+		t.Errorf("created %v", k)
 	}
 	directory := authv1.NewPublishableKeyDirectoryServiceClient(b.Conn)
 	resolve := func(ctx context.Context, key, of string) (*authv1.ResolvePublishableKeyResponse, error) {
@@ -75,7 +75,7 @@ func TestS55PublishableKeyWorksOnItsOrigins(t *testing.T) {
 		"auth.publishable_key.updated", "auth.publishable_key.updated", "auth.publishable_key.deleted")
 }
 
-// S44, S55: what a key cannot be is refused on its field.
+// S44, S55: an invalid key is refused with the field that is wrong.
 func TestS55InvalidPublishableKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -115,8 +115,8 @@ func TestS55InvalidPublishableKeyIsRefused(t *testing.T) {
 	}
 }
 
-// S41, S46: a key of another organization is as if absent, and who may only see keys
-// changes none.
+// S41, S46: a key of another organization does not exist for the caller, and a caller
+// who may only read keys cannot change them.
 func TestS41PublishableKeyOfOtherOrganizationIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S17: whoever signs up with one address in several spellings at once has one
-// account, and no answer tells of a fault.
+// S17: concurrent sign-ups with spellings of one address create one account, and none
+// fails with an internal error.
 func TestS17SpellingsOfAddressAreOneAccount(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -35,12 +35,12 @@ func TestS17SpellingsOfAddressAreOneAccount(t *testing.T) {
 		}
 	}
 	if n := authtest.AdminText(t, b, "SELECT count(*)::text FROM auth.users"); n != "1" {
-		t.Errorf("%s accounts were made", n)
+		t.Errorf("%s accounts were created", n)
 	}
 	b.SignIn(t, spellings[2])
 }
 
-// S21: whatever ends a session, nothing is refreshed from it.
+// S21: however a session ends, it cannot be refreshed.
 func TestS21EndedSessionCannotRefresh(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*testing.T, *authtest.Bundle, *authv1.TokenResponse) error{
@@ -79,7 +79,7 @@ func TestS21EndedSessionCannotRefresh(t *testing.T) {
 	}
 }
 
-// S25: a session has an age past which no refresh leads.
+// S25: no refresh extends a session past its maximal age.
 func TestS25RefreshingDoesNotExtendSession(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
@@ -100,7 +100,7 @@ func TestS25RefreshingDoesNotExtendSession(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
 }
 
-// S25: nor does going from one organization to another and back.
+// S25: switching to another organization and back does not extend it either.
 func TestS25SwitchingDoesNotExtendSession(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now().Add(-session.TTL / 2))
@@ -118,8 +118,7 @@ func TestS25SwitchingDoesNotExtendSession(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
 }
 
-// S3: what refreshes, what signs programs in and what a service has are no
-// access tokens.
+// S3: refresh tokens, client secrets and service tokens are not access tokens.
 func TestS3OtherSecretsAreNotAccessTokens(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -132,7 +131,7 @@ func TestS3OtherSecretsAreNotAccessTokens(t *testing.T) {
 			t.Errorf("a %s: %v", name, err)
 		}
 	}
-	// Nor is an access token what refreshes.
+	// An access token is not a refresh token.
 	_, err := b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetAccessToken()})
 	if !fault.Is(err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID) && !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) {
 		t.Errorf("refreshed with an access token: %v", err)

@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// Where sign-up is closed, an invitation opens it to the address that it was mailed
-// to, and whoever runs the installation makes accounts.
+// Where sign-up is closed, an invited address may sign up, and the administrator of the
+// installation can create accounts.
 func TestSignUp_Closed_NeedsInvitation(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMailWith(t, clock.System(), auth.Config{SignUpClosed: true})
@@ -34,6 +34,6 @@ func TestSignUp_Closed_NeedsInvitation(t *testing.T) {
 	if organizationID != p.Principal(t, root).OrganizationID {
 		t.Errorf("accepted into %s", organizationID)
 	}
-	// Once used it invites nobody.
+	// A used invitation works no more.
 	authtest.WantReason(t, ask("bob@example.org", token), faultv1.Reason_REASON_SIGN_UP_CLOSED)
 }

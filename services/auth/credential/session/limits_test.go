@@ -21,7 +21,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// throttled is a product that bounds wrong passwords, behind a gateway.
+// throttled is a service that limits wrong passwords, behind a gateway.
 type throttled struct {
 	*authtest.Bundle
 	gateway string
@@ -33,7 +33,8 @@ func setupThrottled(t *testing.T) *throttled {
 	return &throttled{Bundle: b, gateway: serviceToken(t, b)}
 }
 
-// serviceToken is the gateway's own token, beside which its word on addresses is taken.
+// serviceToken returns the gateway's token. With it, the service trusts the client
+// address that the gateway reports.
 func serviceToken(t *testing.T, b *authtest.Bundle) string {
 	t.Helper()
 	secret, err := rpcclient.ServiceSecret(pgtest.SecretKey(), "gateway")
@@ -59,7 +60,7 @@ func wantThrottled(t *testing.T, err error) {
 	t.Helper()
 	authtest.WantReason(t, err, faultv1.Reason_REASON_RATE_LIMITED)
 	if after := fault.From(err).RetryAfter(); after <= 0 || after > time.Minute {
-		t.Errorf("to be tried again after %s", after)
+		t.Errorf("retry after %s", after)
 	}
 }
 
@@ -76,19 +77,19 @@ func TestS11WrongPasswordsLimitOnlyTheirAddress(t *testing.T) {
 			})
 		}
 		group.Wait()
-		judged := 0
+		checked := 0
 		for _, err := range errs {
 			if fault.Is(err, faultv1.Reason_REASON_INVALID_CREDENTIALS) {
-				judged++
+				checked++
 			} else {
 				wantThrottled(t, err)
 			}
 		}
-		if judged != 9 {
-			t.Errorf("%d wrong passwords of %s were judged", judged, email)
+		if checked != 9 {
+			t.Errorf("%d wrong passwords of %s were checked", checked, email)
 		}
 	}
-	// In whatever way it is typed, and the right one too: nothing is judged.
+	// In any spelling of the address, even the right password is not checked.
 	wantThrottled(t, l.trySignIn(t.Context(), "192.0.2.1", "ADA@example.org", authtest.Password))
 	authtest.Must(t, l.trySignIn(t.Context(), "192.0.2.2", "ada@example.org", authtest.Password))
 	authtest.Must(t, l.trySignIn(t.Context(), "2001:db8::1", "ada@example.org", authtest.Password))
@@ -114,13 +115,13 @@ func TestS12OnePasswordForManyAccountsIsLimited(t *testing.T) {
 		tries := 0
 		for ; err == nil || fault.Is(err, faultv1.Reason_REASON_INVALID_CREDENTIALS); tries++ {
 			if tries > 200 {
-				t.Fatalf("%s: %d accounts were tried", name, tries)
+				t.Fatalf("%s: %d accounts were attempted", name, tries)
 			}
 			err = l.trySignIn(t.Context(), address(tries), fmt.Sprintf("user%d@example.org", tries), "correct horse battery")
 		}
 		wantThrottled(t, err)
 		if tries <= 50 {
-			t.Errorf("%s: a whole office is locked out after %d tries", name, tries)
+			t.Errorf("%s: a whole network is locked out after %d attempts", name, tries)
 		}
 	}
 	l.SignUp(t, "ada@example.org")
@@ -140,7 +141,8 @@ func TestStepUp_WrongPasswords_AreLimited(t *testing.T) {
 	authtest.Must(t, l.trySignIn(t.Context(), "192.0.2.1", "ada@example.org", authtest.Password))
 }
 
-// S11: a password is guessed no faster by who is signed in, wherever it is asked for.
+// S11: a signed-in user cannot guess a password any faster, wherever a password is
+// required.
 func TestS11WrongPasswordsOfSignedInUserAreLimited(t *testing.T) {
 	t.Parallel()
 	l := setupThrottled(t)
@@ -175,8 +177,8 @@ func TestS11WrongPasswordsOfSignedInUserAreLimited(t *testing.T) {
 	authtest.Must(t, guess["change of password"](l.fromAddress(authtest.With(t.Context(), tokens), "192.0.2.2"), authtest.Password))
 }
 
-// S12: a network guesses at codes of mails no more than at passwords, however many
-// sign-ins it begins; others go on.
+// S12: a network cannot guess codes of emails more often than passwords, however many
+// sign-ins it begins. Other networks are not affected.
 func TestS12EmailCodesOfNetworkAreLimited(t *testing.T) {
 	t.Parallel()
 	l := setupThrottled(t)
@@ -190,7 +192,7 @@ func TestS12EmailCodesOfNetworkAreLimited(t *testing.T) {
 	tries := 0
 	for ; err == nil || fault.Is(err, faultv1.Reason_REASON_TOKEN_INVALID); tries++ {
 		if tries > 200 {
-			t.Fatalf("%d codes were tried", tries)
+			t.Fatalf("%d codes were attempted", tries)
 		}
 		err = try("192.0.2.1")
 	}

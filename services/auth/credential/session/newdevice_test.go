@@ -26,16 +26,16 @@ func TestSignIn_NewDevice_InformsUserOnce(t *testing.T) {
 	signIn(windows, "192.0.2.1")
 	m := p.Server.Wait(t, authtest.Ada, "A sign-in from a new device")
 	if !strings.Contains(m.Text, "Chrome on Windows, at 192.0.2.1") || strings.Contains(m.Text, "evil.test") || strings.Contains(m.HTML, "evil.test") {
-		t.Errorf("the mail says %s", m.Text)
+		t.Errorf("the email is %s", m.Text)
 	}
 	p.Server.Forget()
 	signIn(strings.Replace(windows, "140", "141", 1), "192.0.3.1")
 	signIn(windows, "198.51.100.1")
 	m = p.Server.Wait(t, authtest.Ada, "A sign-in from a new device")
 	if !strings.Contains(m.Text, "198.51.100.1") {
-		t.Errorf("the mail says %s", m.Text)
+		t.Errorf("the email is %s", m.Text)
 	}
-	if told := authtest.AdminText(t, p.Bundle, "SELECT sum(letters)::text FROM auth.letter_counts WHERE kind = 'new_device'"); told != "2" {
-		t.Errorf("%s letters", told)
+	if sent := authtest.AdminText(t, p.Bundle, "SELECT sum(letters)::text FROM auth.letter_counts WHERE kind = 'new_device'"); sent != "2" {
+		t.Errorf("%s emails", sent)
 	}
 }

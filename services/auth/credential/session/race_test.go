@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
+// changesOfRights returns the changes that remove rights.
 func changesOfRights() map[string]authtest.Change[*rightsRace] {
 	return map[string]authtest.Change[*rightsRace]{
 		"demoted": {Action: "auth.member.updated", Do: func(ctx context.Context, r *rightsRace) error {
@@ -41,7 +42,8 @@ func changesOfRights() map[string]authtest.Change[*rightsRace] {
 	}
 }
 
-// rightsRace is a member of an organization, by a custom role, and an operator.
+// rightsRace is a member of an organization with a custom role, who is also an
+// operator.
 type rightsRace struct {
 	*authtest.Bundle
 	owner          *authv1.TokenResponse
@@ -58,11 +60,11 @@ func setupRightsRace(t *testing.T) *rightsRace {
 	t.Helper()
 	r := &rightsRace{Bundle: authtest.Setup(t)}
 	ada, _ := r.SignUp(t, "ada@example.org")
-	made, err := r.Organizations.CreateOrganization(authtest.With(t.Context(), ada), &authv1.CreateOrganizationRequest{
+	created, err := r.Organizations.CreateOrganization(authtest.With(t.Context(), ada), &authv1.CreateOrganizationRequest{
 		Organization: &authv1.Organization{DisplayName: "Library"},
 	})
 	authtest.Must(t, err)
-	r.organizationID = made.GetId()
+	r.organizationID = created.GetId()
 	r.owner, err = r.Sessions.SwitchOrganization(authtest.With(t.Context(), ada), &authv1.SwitchOrganizationRequest{OrganizationId: r.organizationID})
 	authtest.Must(t, err)
 	r.role = r.CreateRole(t, r.owner, "Librarian", "knowledge.write")
@@ -80,11 +82,11 @@ func (r *rightsRace) switchTo(ctx context.Context) (*authv1.TokenResponse, error
 	return r.Sessions.SwitchOrganization(authtest.With(ctx, r.home), &authv1.SwitchOrganizationRequest{OrganizationId: r.organizationID})
 }
 
-// rightsOf is what a token says of its holder's rights.
+// rightsOf returns the rights in a token.
 func rightsOf(p *identity.Principal) []string { return slices.Concat(p.Roles, p.Permissions) }
 
-// wantNewRights fails where a token that was issued beside a change says what was right
-// before, and nothing takes its force.
+// wantNewRights fails the test when a token that was issued during a change has the old
+// rights and is not revoked.
 func (r *rightsRace) wantNewRights(t *testing.T, tokens *authv1.TokenResponse, since time.Time) {
 	t.Helper()
 	p := r.Principal(t, tokens)
@@ -99,11 +101,11 @@ func (r *rightsRace) wantNewRights(t *testing.T, tokens *authv1.TokenResponse, s
 			return
 		}
 	}
-	t.Errorf("a token of %s says %v, and was revoked at %+v", p.IssueTime, rightsOf(p), found)
+	t.Errorf("a token of %s has %v, with the revocations %+v", p.IssueTime, rightsOf(p), found)
 }
 
-// S22: a token that is issued while a change of rights commits either says what is
-// right after it, or loses its force by it.
+// S22: a token that is issued while a change of rights commits either has the new
+// rights, or is revoked by the change.
 func TestS22ConcurrentTokenFollowsChangeOfRights(t *testing.T) {
 	t.Parallel()
 	for name, c := range changesOfRights() {
@@ -114,7 +116,7 @@ func TestS22ConcurrentTokenFollowsChangeOfRights(t *testing.T) {
 				func() (*authv1.TokenResponse, error) {
 					return r.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: r.member.GetRefreshToken()})
 				})
-			if err == nil { // who is none any more gets no token
+			if err == nil { // a removed member gets no token
 				r.wantNewRights(t, issued, since)
 			}
 		})
@@ -132,8 +134,8 @@ func TestS22ConcurrentTokenFollowsChangeOfRights(t *testing.T) {
 	}
 }
 
-// S15: who knows the old password signs in no more once there is a new one, not even
-// beside the change, nor by half a sign-in from before.
+// S15: a client with the old password cannot sign in after the change, even when both
+// run at once or the sign-in is half done.
 func TestS15ConcurrentSignInFailsAfterNewPassword(t *testing.T) {
 	t.Parallel()
 	change := func(b *authtest.Bundle, tokens *authv1.TokenResponse) error {
@@ -160,7 +162,7 @@ func TestS15ConcurrentSignInFailsAfterNewPassword(t *testing.T) {
 		_, err := authtest.RaceWith(t, h.Bundle, "auth.user.password_changed", func() error { return change(h.Bundle, h.Tokens) }, signIn(h.Bundle))
 		authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	})
-	t.Run("half a sign-in", func(t *testing.T) {
+	t.Run("a sign-in that waits for its factor", func(t *testing.T) {
 		t.Parallel()
 		h := authtest.SetupFactorUser(t)
 		challenge := h.Challenge(t)

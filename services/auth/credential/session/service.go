@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"google.golang.org/grpc"
 
@@ -11,7 +9,6 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/fault"
-	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/platform/room"
@@ -74,7 +71,7 @@ type Addresses interface {
 // Invited reports whether an invitation with a token is pending for an address.
 type Invited func(ctx context.Context, token, address string) (bool, error)
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("session", d); err != nil {
 		return nil, err
@@ -140,128 +137,6 @@ func (s *Service) admitSignUp(ctx context.Context, req *authv1.SignUpRequest) er
 	return nil
 }
 
-// SignIn implements the RPC.
-func (s *Service) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv1.TokenResponse, error) {
-	account, err := s.deps.Users.ForSignIn(ctx, req.GetEmail())
-	if err != nil {
-		return nil, err
-	}
-	right, err := s.deps.Passwords.Verify(ctx, user.NormalizeEmail(req.GetEmail()), account.PasswordHash, req.GetPassword())
-	if err != nil {
-		return nil, err
-	}
-	if !right || account.Disabled || (s.deps.Addresses.Required() && !account.Verified) {
-		return nil, wrongCredentials()
-	}
-	// The password may have been changed while it was verified.
-	unchanged := func(u user.User) bool { return u.PasswordHash == account.PasswordHash }
-	return s.admit(ctx, account.OrganizationID, account.UserID, unchanged, identity.MethodPassword)
-}
-
-// Admit returns the tokens of a new session of a user who has presented a first factor,
-// or the challenge of the second factor where one is enrolled.
-func (s *Service) Admit(ctx context.Context, organizationID, userID string, methods ...string) (*authv1.TokenResponse, error) {
-	return s.admit(ctx, organizationID, userID, func(user.User) bool { return true }, methods...)
-}
-
-// admit is [Service.Admit] on the condition that unchanged still holds for the user.
-func (s *Service) admit(ctx context.Context, organizationID, userID string, unchanged func(user.User) bool, methods ...string) (*authv1.TokenResponse, error) {
-	challenge, lacking, err := s.deps.Factors.Challenge(ctx, userID, methods)
-	if err != nil {
-		return nil, err
-	}
-	if lacking {
-		err := s.deps.Store.inTx(ctx, "", userID, func(ctx context.Context, tx postgres.Tx) error {
-			_, err := s.lockUnchanged(ctx, tx, userID, unchanged)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return &authv1.TokenResponse{MfaChallenge: &authv1.MfaChallenge{Id: challenge.ID, Methods: challenge.Methods}}, nil
-	}
-	before := func(ctx context.Context, tx postgres.Tx, session *Session) error {
-		return s.checkAdmission(ctx, tx, session, unchanged)
-	}
-	tokens, err := s.begin(ctx, s.newSession(ctx, organizationID, userID, methods), before)
-	if errors.Is(err, errEnrolled) {
-		return s.admit(ctx, organizationID, userID, unchanged, methods...)
-	}
-	return tokens, err
-}
-
-// errEnrolled reports a factor that was enrolled during the sign-in.
-var errEnrolled = errors.New("session: a factor was enrolled during the sign-in")
-
-// checkAdmission checks again, in the transaction of a new session, that no second
-// factor is required, and informs the user about a new device.
-func (s *Service) checkAdmission(ctx context.Context, tx postgres.Tx, session *Session, unchanged func(user.User) bool) error {
-	u, err := s.lockUnchanged(ctx, tx, session.UserID, unchanged)
-	if err != nil {
-		return err
-	}
-	enrolled, err := s.deps.Factors.Enrolled(ctx, tx, session.UserID)
-	if err != nil {
-		return err
-	}
-	if enrolled {
-		return errEnrolled
-	}
-	return s.notifyNewDevice(ctx, tx, *session, u)
-}
-
-// lockUnchanged locks a user, and returns the user if unchanged still holds.
-func (s *Service) lockUnchanged(ctx context.Context, tx postgres.Tx, userID string, unchanged func(user.User) bool) (user.User, error) {
-	if err := s.deps.Users.LockShared(ctx, tx, userID); err != nil {
-		return user.User{}, err
-	}
-	u, err := s.deps.Users.Get(ctx, tx, userID)
-	if err == nil && !unchanged(u) {
-		err = wrongCredentials()
-	}
-	return u, err
-}
-
-// SwitchOrganization implements the RPC. The user presents no new credential. So the
-// new session gets the methods, the time of authentication and the expiry of the
-// current one.
-func (s *Service) SwitchOrganization(ctx context.Context, req *authv1.SwitchOrganizationRequest) (*authv1.TokenResponse, error) {
-	p, err := identity.Require(ctx)
-	if err != nil {
-		return nil, err
-	}
-	session := s.newSession(ctx, req.GetOrganizationId(), p.UserID, nil)
-	return s.begin(ctx, session, func(ctx context.Context, tx postgres.Tx, session *Session) error {
-		current, err := s.current(ctx, tx, p)
-		session.Methods, session.AuthTime, session.ExpireTime = current.Methods, current.AuthTime, current.ExpireTime
-		session.OpenedFrom = current.ID
-		return err
-	})
-}
-
-// current returns the caller's session. If the user has enrolled a factor since it
-// started, the session must use the factor first.
-func (s *Service) current(ctx context.Context, tx postgres.Tx, p *identity.Principal) (Session, error) {
-	if err := s.deps.Users.LockShared(ctx, tx, p.UserID); err != nil {
-		return Session{}, err
-	}
-	current, alive, err := s.deps.Store.current(ctx, tx, p.OrganizationID, p.SessionID, p.UserID, s.deps.Clock.Now())
-	if err == nil && !alive {
-		err = identity.Unauthenticated()
-	}
-	if err == nil && identity.BoundToOrganization(current.Methods) {
-		err = identity.StepUpRequired()
-	}
-	if err != nil || identity.ShowedFactor(current.Methods) {
-		return current, err
-	}
-	enrolled, err := s.deps.Factors.Enrolled(ctx, tx, p.UserID)
-	if err == nil && enrolled {
-		err = identity.StepUpRequired()
-	}
-	return current, err
-}
-
 // begin opens a session and returns its tokens. before runs first in the same
 // transaction.
 func (s *Service) begin(ctx context.Context, session Session, before func(ctx context.Context, tx postgres.Tx, session *Session) error,
@@ -299,39 +174,6 @@ func (s *Service) open(ctx context.Context, tx postgres.Tx, session Session, has
 		return h, err
 	}
 	return h, s.record(ctx, tx, session, "created")
-}
-
-// subject is the user and the rights of a session's tokens.
-type subject struct {
-	user               user.User
-	roles, permissions []string
-	// tokenID is the id of the access token. It was created at the time at, while the
-	// rights were locked: a revocation uses it to tell older tokens from newer ones.
-	tokenID string
-	at      time.Time
-}
-
-// lockSubject locks and returns the user and the rights of a session's tokens.
-func (s *Service) lockSubject(ctx context.Context, tx postgres.Tx, session Session) (subject, error) {
-	if err := s.deps.Organizations.LockShared(ctx, tx, session.OrganizationID, session.UserID); err != nil {
-		return subject{}, err
-	}
-	h := subject{tokenID: id.New(), at: s.deps.Clock.Now()}
-	member, err := s.deps.Organizations.Member(ctx, tx, session.OrganizationID, session.UserID)
-	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
-		return subject{}, fault.NotFound("organization")
-	}
-	if err != nil {
-		return subject{}, err
-	}
-	if member.User.Disabled {
-		return subject{}, identity.Unauthenticated()
-	}
-	h.user, h.permissions = member.User, member.Permissions
-	// A provider of an organization must not give rights over the installation.
-	operator := member.User.Operator && session.ClientID == "" && !identity.BoundToOrganization(session.Methods)
-	h.roles = organization.TokenRoles(member.Roles, operator)
-	return h, nil
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, session Session, verb string) error {

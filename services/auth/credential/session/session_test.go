@@ -23,7 +23,7 @@ func TestSignUp_ThenSignIn_ReturnsTokens(t *testing.T) {
 		t.Errorf("signed up as %v", tokens.GetUser())
 	}
 	if len(p.Roles) != 1 || p.Roles[0] != "owner" || p.UserID != tokens.GetUser().GetId() {
-		t.Errorf("the token speaks for %+v", p)
+		t.Errorf("the token has %+v", p)
 	}
 	again := b.Principal(t, b.SignIn(t, "aDA@example.ORG"))
 	if again.UserID != p.UserID || again.OrganizationID != p.OrganizationID || again.SessionID == p.SessionID {
@@ -33,7 +33,7 @@ func TestSignUp_ThenSignIn_ReturnsTokens(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_EMAIL_TAKEN)
 	_, err = b.Sessions.SignUp(t.Context(), &authv1.SignUpRequest{Email: "eve@example.org", Password: "password12345"})
 	if v := fault.From(err).Violations(); len(v) != 1 || v[0].Field != "password" {
-		t.Errorf("a weak password was answered %v", err)
+		t.Errorf("a weak password returned %v", err)
 	}
 	authtest.WantActions(t, b, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.session.created")
 }
@@ -51,7 +51,7 @@ func TestS9WrongCredentialsHaveSameResponse(t *testing.T) {
 		details = append(details, fault.From(err).Detail())
 	}
 	if details[0] != details[1] || details[1] != details[2] {
-		t.Errorf("the answers differ: %q", details)
+		t.Errorf("the responses differ: %q", details)
 	}
 }
 
@@ -75,13 +75,13 @@ func TestS20RefreshWorksOnceAndReuseEndsTheSession(t *testing.T) {
 	authtest.WantActions(t, b, p.OrganizationID, "auth.user.created", "auth.session.created", "auth.session.reuse_detected")
 }
 
-// S20: what a thief opened from a stolen session ends with it.
+// S20: the sessions that a thief opened from a stolen session end with it.
 func TestS20ReuseEndsOpenedSessions(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
 	ada, p := b.SignUp(t, "ada@example.org")
 	other := b.SignIn(t, "ada@example.org")
-	made, err := b.Organizations.CreateOrganization(authtest.With(t.Context(), ada), &authv1.CreateOrganizationRequest{
+	created, err := b.Organizations.CreateOrganization(authtest.With(t.Context(), ada), &authv1.CreateOrganizationRequest{
 		Organization: &authv1.Organization{DisplayName: "Library"},
 	})
 	authtest.Must(t, err)
@@ -93,7 +93,7 @@ func TestS20ReuseEndsOpenedSessions(t *testing.T) {
 	}
 	stolen, err := b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: ada.GetRefreshToken()})
 	authtest.Must(t, err)
-	elsewhere := into(stolen, made.GetId())
+	elsewhere := into(stolen, created.GetId())
 	back := into(elsewhere, p.OrganizationID)
 	since := clock.System().Now()
 	_, err = b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: ada.GetRefreshToken()})
@@ -103,18 +103,18 @@ func TestS20ReuseEndsOpenedSessions(t *testing.T) {
 	for what, tokens := range map[string]*authv1.TokenResponse{"the session": stolen, "another organization's": elsewhere, "that one's": back} {
 		_, err := b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: tokens.GetRefreshToken()})
 		if !fault.Is(err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID) {
-			t.Errorf("%s goes on: %v", what, err)
+			t.Errorf("%s still works: %v", what, err)
 		}
 		if id := b.Principal(t, tokens).SessionID; !slices.ContainsFunc(found, func(r revocation.Revocation) bool { return r.SessionID == id }) {
-			t.Errorf("the access token of %s keeps its force", what)
+			t.Errorf("the access token of %s is still valid", what)
 		}
 	}
-	authtest.WantActions(t, b, made.GetId(), "auth.organization.created", "auth.session.created", "auth.session.reuse_detected")
+	authtest.WantActions(t, b, created.GetId(), "auth.organization.created", "auth.session.created", "auth.session.reuse_detected")
 	_, err = b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: other.GetRefreshToken()})
 	authtest.Must(t, err) // another sign-in
-	// What was opened does not end what it was opened from.
+	// Ending an opened session does not end the session that opened it.
 	first := b.SignIn(t, "ada@example.org")
-	second := into(first, made.GetId())
+	second := into(first, created.GetId())
 	_, err = b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: second.GetRefreshToken()})
 	authtest.Must(t, err)
 	_, err = b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: second.GetRefreshToken()})
@@ -144,13 +144,13 @@ func TestS19ConcurrentRefreshHasOneWinner(t *testing.T) {
 			case err != nil:
 				authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_REUSED)
 			case winner != "":
-				t.Fatal("two racers won")
+				t.Fatal("two refreshes succeeded")
 			default:
 				winner = answers[i].GetRefreshToken()
 			}
 		}
 		if winner == "" {
-			t.Fatal("no racer won")
+			t.Fatal("no refresh succeeded")
 		}
 		_, err := b.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: winner})
 		authtest.WantReason(t, err, faultv1.Reason_REASON_REFRESH_TOKEN_INVALID)
@@ -177,6 +177,6 @@ func TestS73TokensAreStoredHashed(t *testing.T) {
 	stored := authtest.AdminText(t, b, `SELECT (SELECT string_agg(t::text, ' ') FROM auth.refresh_tokens t) ||
 		(SELECT string_agg(u::text, ' ') FROM auth.users u)`)
 	if strings.Contains(stored, tokens.GetRefreshToken()) || strings.Contains(stored, authtest.Password) {
-		t.Error("a secret rests in the clear")
+		t.Error("a secret is stored in plain text")
 	}
 }

@@ -26,7 +26,7 @@ func TestSessions_ManyOfOneUser_CostAsFew(t *testing.T) {
 	authtest.WantFew(t, "a sign-in", b.Effort(t, func() { again = b.SignIn(t, "ada@example.org") }))
 	authtest.WantFew(t, "a refresh", b.Effort(t, func() { again = b.Refreshed(t, again) }))
 
-	// As many statements as for one session, with what prepares them.
+	// As many statements as for one session, including those that prepare them.
 	ctx, span := trace.NewTracerProvider().Tracer("test").Start(t.Context(), "reset")
 	authtest.Must(t, b.Service.ResetFactors(ctx, "ada@example.org"))
 	span.End()
@@ -40,7 +40,7 @@ func TestSessions_ManyOfOneUser_CostAsFew(t *testing.T) {
 		p.OrganizationID); got != ended {
 		t.Errorf("sessions, revocations and events of the trail are %s, want %s", got, ended)
 	}
-	// What has ended is not in the way of what has not.
+	// Ended sessions do not slow down the list of active ones.
 	b.Analyze(t, "sessions", "refresh_tokens", "revocations")
 	again = b.SignIn(t, "ada@example.org")
 	authtest.WantFew(t, "the list of one session", b.Effort(t, func() {
@@ -50,8 +50,8 @@ func TestSessions_ManyOfOneUser_CostAsFew(t *testing.T) {
 	}))
 }
 
-// A user's sign-ins are compared with its own, however many sessions clients have
-// opened for it since.
+// A user's sign-ins are compared with the user's own sessions, however many sessions
+// clients have opened since.
 func TestSessions_ManyOfClients_AddNoCost(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)

@@ -19,7 +19,8 @@ import (
 
 // Deps is what the room needs.
 type Deps struct {
-	Store       *Store
+	DB          *postgres.DB
+	Tokens      *paging.Tokens
 	Revocations *revocation.Store
 	Trail       *audit.Trail
 	Clock       clock.Clock
@@ -29,15 +30,16 @@ type Deps struct {
 type Service struct {
 	authv1.UnsafeUserSessionServiceServer
 
-	deps Deps
+	deps  Deps
+	store *store
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("usersession", d); err != nil {
 		return nil, err
 	}
-	return &Service{deps: d}, nil
+	return &Service{deps: d, store: newStore(d.DB, d.Tokens)}, nil
 }
 
 // Register adds the room's RPCs to a server.
@@ -54,7 +56,7 @@ func (s *Service) ListUserSessions(ctx context.Context, req *authv1.ListUserSess
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.deps.Store.list(ctx, caller.UserID, paging.From(req))
+	items, next, err := s.store.list(ctx, caller.UserID, paging.From(req))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +101,7 @@ func (s *Service) EndUserSessions(ctx context.Context, req *authv1.EndUserSessio
 }
 
 func (s *Service) end(ctx context.Context, userID, sessionID, kept string) (count int, err error) {
-	err = s.deps.Store.inTx(ctx, userID, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.store.inTx(ctx, userID, func(ctx context.Context, tx postgres.Tx) error {
 		count, err = s.End(ctx, tx, userID, sessionID, kept)
 		return err
 	})
@@ -111,7 +113,7 @@ func (s *Service) end(ctx context.Context, userID, sessionID, kept string) (coun
 // longer valid at once, the access tokens within seconds. It returns how many sessions
 // it ended, and runs few statements however many those are.
 func (s *Service) End(ctx context.Context, tx postgres.Tx, userID, sessionID, kept string) (count int, err error) {
-	groups, err := s.deps.Store.end(ctx, tx, userID, sessionID, kept, s.deps.Clock.Now())
+	groups, err := s.store.end(ctx, tx, userID, sessionID, kept, s.deps.Clock.Now())
 	if err != nil {
 		return 0, err
 	}

@@ -19,21 +19,21 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 	DefaultOrder: "createTime",
 }
 
-// Store reads and ends sessions in Postgres.
-type Store struct {
+// store reads and ends sessions in Postgres.
+type store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
 }
 
-// NewStore returns a store.
-func NewStore(db *postgres.DB, tokens *paging.Tokens) *Store { return &Store{db: db, tokens: tokens} }
+// newStore returns a store.
+func newStore(db *postgres.DB, tokens *paging.Tokens) *store { return &store{db: db, tokens: tokens} }
 
-func (s *Store) inTx(ctx context.Context, userID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+func (s *store) inTx(ctx context.Context, userID string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.db.InTx(ctx, postgres.Scope{UserID: userID}, fn)
 }
 
 // list returns a page of a user's active sessions.
-func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]Session, string, error) {
+func (s *store) list(ctx context.Context, userID string, req paging.Request) ([]Session, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Session]{
 		List: list, Tokens: s.tokens, Request: req,
 		SQL: `SELECT s.id::text, s.organization_id::text, s.user_agent, s.ip_address, s.created_at, coalesce((
@@ -58,7 +58,7 @@ func scan(row pgx.CollectableRow) (Session, error) {
 
 // end revokes one session of a user, or all of them, except the session kept. It
 // returns their ids by organization.
-func (s *Store) end(ctx context.Context, tx pgx.Tx, userID, sessionID, kept string, now time.Time) ([]group, error) {
+func (s *store) end(ctx context.Context, tx pgx.Tx, userID, sessionID, kept string, now time.Time) ([]group, error) {
 	// Opening a session locks its user, so the session is either found below, or waits.
 	if _, err := postgres.TxExec(ctx, tx, "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", userID); err != nil {
 		return nil, err

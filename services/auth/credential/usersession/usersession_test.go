@@ -49,7 +49,7 @@ func TestSessions_UserListsAndEndsThem(t *testing.T) {
 	}
 }
 
-// S24: somebody else's session is not found, and goes on.
+// S24: another user's session is not found, and stays active.
 func TestS24OtherUsersSessionIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -63,8 +63,8 @@ func TestS24OtherUsersSessionIsNotFound(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-// Sessions in another organization are the user's too, and what ends one is
-// written in the trail of the organization that it acted in.
+// Sessions in other organizations are listed too. Ending one is recorded in the audit
+// trail of the organization in which it acted.
 func TestListUserSessions_ReturnsAllOrganizations(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -84,6 +84,6 @@ func TestListUserSessions_ReturnsAllOrganizations(t *testing.T) {
 	authtest.Must(t, err)
 	if got := authtest.AdminText(t, b, "SELECT action FROM audit.events WHERE organization_id = $1 AND resource_id = $2 ORDER BY time DESC LIMIT 1",
 		bobs.OrganizationID, sessions[1].GetId()); got != "auth.session.revoked" {
-		t.Errorf("the trail says %q", got)
+		t.Errorf("the audit trail has %q", got)
 	}
 }

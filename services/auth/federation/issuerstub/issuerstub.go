@@ -137,7 +137,7 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func respond(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body) // the client may have gone away
+	_ = json.NewEncoder(w).Encode(body) // the client may have disconnected
 }
 
 func (i *Issuer) metadata() map[string]any {

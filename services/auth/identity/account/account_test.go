@@ -46,7 +46,7 @@ func TestUpdateMe_ChangesProfile(t *testing.T) {
 }
 
 // S21: a new password ends the user's other sessions, and keeps the one that changed
-// it; the old password does not work any more.
+// it. The old password no longer works.
 func TestChangePassword_EndsOtherSessions(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)

@@ -17,7 +17,7 @@ import (
 
 func TestS18DeletingAccountNeedsRecentSignIn(t *testing.T) {
 	t.Parallel()
-	// In the past, as tokens must not be from the future.
+	// In the past, because tokens must not be from the future.
 	clk := clock.NewFake(clock.System().Now().Add(-identity.MaxAuthAge - time.Minute))
 	p := authtest.SetupMail(t, clk, false)
 	tokens, who := p.SignUp(t, authtest.Ada)
@@ -40,8 +40,8 @@ func TestS18DeletingAccountNeedsRecentSignIn(t *testing.T) {
 	}
 }
 
-// S21: of a deleted account nothing opens anything any more, and what is left of it
-// names nobody.
+// S21: nothing gives access to a deleted account, and what is left of it has no
+// personal data.
 func TestS21DeletedAccountLosesAccessAndData(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
@@ -75,16 +75,16 @@ func TestS21DeletedAccountLosesAccessAndData(t *testing.T) {
 		revoked = revoked || r.UserID == who.UserID && r.OrganizationID == ""
 	}
 	if !revoked {
-		t.Errorf("the feed says %+v", found)
+		t.Errorf("the feed has %+v", found)
 	}
 	p.WantErased(t, who)
 
-	// The address is free, and its next account another.
+	// The address can be used again, for another account.
 	again, next := p.SignUp(t, authtest.Ada)
 	if next.UserID == who.UserID || again.GetUser().GetDisplayName() != "ada" {
 		t.Errorf("signed up as %v", again.GetUser())
 	}
-	// The personal organization follows at once, and the others are told of both.
+	// The personal organization is purged at once, and the feed has both.
 	var users, organizations []string
 	authtest.WaitFor(t, func() bool {
 		clk.Advance(time.Minute)
@@ -96,7 +96,7 @@ func TestS21DeletedAccountLosesAccessAndData(t *testing.T) {
 	}
 	if got := authtest.AdminText(t, p.Bundle, "SELECT string_agg(DISTINCT action, ' ') FROM audit.events WHERE organization_id = $1 AND action LIKE '%ed' AND action ~ 'user.deleted|member|purged'",
 		who.OrganizationID); got != "auth.member.removed auth.organization.purged auth.user.deleted" {
-		t.Errorf("the trail holds %s", got)
+		t.Errorf("the audit trail has %s", got)
 	}
 }
 
@@ -107,9 +107,9 @@ func TestS45LastOwnerCannotDeleteAccount(t *testing.T) {
 	org, there := b.CreateOrganization(t, tokens, "Engines")
 	err := b.DeleteMe(authtest.With(t.Context(), tokens))
 	if f := fault.From(err); f.Reason() != faultv1.Reason_REASON_LAST_OWNER || !strings.Contains(f.Detail(), `"Engines" (`+org+")") {
-		t.Errorf("answered %v", err)
+		t.Errorf("the deletion returned %v", err)
 	}
-	// Nothing of it was done.
+	// Nothing was changed.
 	_, err = b.Refresh(t.Context(), there)
 	authtest.Must(t, err)
 	b.SignIn(t, "ada@example.org")
@@ -120,7 +120,7 @@ func TestS45LastOwnerCannotDeleteAccount(t *testing.T) {
 	if got := members.GetMembers(); len(got) != 1 || got[0].GetUserId() == who.UserID {
 		t.Errorf("its members are %v", got)
 	}
-	// A deleted organization holds nobody back.
+	// A deleted organization does not prevent the deletion.
 	authtest.Must(t, b.DeleteOrganization(authtest.With(t.Context(), bob), org))
 	authtest.Must(t, b.DeleteMe(authtest.With(t.Context(), bob)))
 }

@@ -24,7 +24,8 @@ import (
 type Service struct {
 	authv1.UnsafeAccountServiceServer
 
-	deps Deps
+	deps  Deps
+	store *store
 }
 
 // Sessions ends the sessions of a user.
@@ -49,7 +50,7 @@ type Mail interface {
 
 // Deps is what the room needs.
 type Deps struct {
-	Store      *Store
+	DB         *postgres.DB
 	Users      *user.Store
 	Hasher     *user.Hasher
 	Passwords  Passwords
@@ -61,12 +62,12 @@ type Deps struct {
 	Clock      clock.Clock
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := errors.Join(deps.Check("account", d), deps.Check("account", d.Deletion)); err != nil {
 		return nil, err
 	}
-	return &Service{deps: d}, nil
+	return &Service{deps: d, store: newStore(d.DB)}, nil
 }
 
 // Register adds the room's RPCs to a server.
@@ -85,7 +86,7 @@ func (s *Service) GetMe(ctx context.Context, _ *authv1.GetMeRequest) (*authv1.Me
 	if !ok {
 		return nil, identity.Unauthenticated()
 	}
-	mine, err := s.deps.Store.get(ctx, p.UserID)
+	mine, err := s.store.get(ctx, p.UserID)
 	if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) || (err == nil && mine.user.Disabled) {
 		return nil, identity.Unauthenticated()
 	}

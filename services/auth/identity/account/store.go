@@ -18,14 +18,14 @@ const selection = `SELECT u.id::text, u.email, u.email_verified, u.display_name,
 	FROM users u LEFT JOIN (memberships m JOIN organizations o ON o.id = m.organization_id) ON m.user_id = u.id
 	WHERE u.id = $1 ORDER BY o.display_name, o.id LIMIT 100`
 
-// Store reads the data of one user, across organizations.
-type Store struct{ db *postgres.DB }
+// store reads the data of one user, across organizations.
+type store struct{ db *postgres.DB }
 
-// NewStore returns a store.
-func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
+// newStore returns a store.
+func newStore(db *postgres.DB) *store { return &store{db: db} }
 
 // get returns a user's profile, or NOT_FOUND.
-func (s *Store) get(ctx context.Context, userID string) (profile, error) {
+func (s *store) get(ctx context.Context, userID string) (profile, error) {
 	var out profile
 	found, err := postgres.QueryAll(ctx, s.db, postgres.Scope{UserID: userID}, func(row pgx.CollectableRow) (bool, error) {
 		var organizationID, displayName *string

@@ -68,7 +68,7 @@ func (s *Service) composeResend(ctx context.Context, m mailing.Message) (mailing
 	}
 	c := claim{purpose: toReset, userID: account.UserID}
 	if account.UserID == "" {
-		displayName, found, err := s.deps.Store.pendingSignUp(ctx, m.Address, s.deps.Clock.Now())
+		displayName, found, err := s.store.pendingSignUp(ctx, m.Address, s.deps.Clock.Now())
 		if err != nil || !found {
 			return mailing.Content{}, err
 		}
@@ -121,7 +121,7 @@ func (s *Service) withLink(ctx context.Context, m mailing.Message, template, pag
 	token, hash := securetoken.New()
 	now := clock.Stamp(s.deps.Clock)
 	c.address = m.Address
-	if err := s.deps.Store.insertToken(ctx, m.ID, c, hash, now, now.Add(ttl)); err != nil {
+	if err := s.store.insertToken(ctx, m.ID, c, hash, now, now.Add(ttl)); err != nil {
 		return mailing.Content{}, err
 	}
 	return mailing.Content{Template: template, Locale: m.Locale, Data: map[string]string{"link": s.link(page, token)}}, nil

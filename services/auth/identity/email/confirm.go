@@ -16,8 +16,8 @@ import (
 
 // VerifyEmail implements the RPC.
 func (s *Service) VerifyEmail(ctx context.Context, req *authv1.VerifyEmailRequest) (*authv1.VerifyEmailResponse, error) {
-	err := s.deps.Store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
-		c, err := s.deps.Store.useToken(ctx, tx, securetoken.Hash(req.GetToken()), s.deps.Clock.Now(), string(toVerify), string(toChange))
+	err := s.store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
+		c, err := s.store.useToken(ctx, tx, securetoken.Hash(req.GetToken()), s.deps.Clock.Now(), string(toVerify), string(toChange))
 		switch {
 		case err != nil:
 			return err
@@ -39,7 +39,7 @@ func (s *Service) VerifyEmail(ctx context.Context, req *authv1.VerifyEmailReques
 // which uses a connection, and only for a valid token.
 func (s *Service) ResetPassword(ctx context.Context, req *authv1.ResetPasswordRequest) (*authv1.ResetPasswordResponse, error) {
 	presented := securetoken.Hash(req.GetToken())
-	address, err := s.deps.Store.tokenAddress(ctx, presented, toReset, s.deps.Clock.Now())
+	address, err := s.store.tokenAddress(ctx, presented, toReset, s.deps.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +50,8 @@ func (s *Service) ResetPassword(ctx context.Context, req *authv1.ResetPasswordRe
 	if err != nil {
 		return nil, err
 	}
-	err = s.deps.Store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
-		c, err := s.deps.Store.useToken(ctx, tx, presented, s.deps.Clock.Now(), string(toReset))
+	err = s.store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
+		c, err := s.store.useToken(ctx, tx, presented, s.deps.Clock.Now(), string(toReset))
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (s *Service) finish(ctx context.Context, tx postgres.Tx, c claim, passwordH
 	if account.Disabled || (account.Verified && c.userID == "") || (c.userID != "" && c.userID != account.UserID) {
 		return invalidToken()
 	}
-	if err := s.deps.Store.deleteTokens(ctx, tx, c.address, account.UserID); err != nil {
+	if err := s.store.deleteTokens(ctx, tx, c.address, account.UserID); err != nil {
 		return err
 	}
 	if account.UserID == "" {
@@ -97,7 +97,7 @@ func (s *Service) TakeOver(ctx context.Context, tx postgres.Tx, account user.Acc
 	if err != nil {
 		return err
 	}
-	if err := s.deps.Store.deleteTokens(ctx, tx, u.Email, u.ID); err != nil {
+	if err := s.store.deleteTokens(ctx, tx, u.Email, u.ID); err != nil {
 		return err
 	}
 	if err := s.resetCredentials(ctx, tx, u, ""); err != nil {
@@ -181,7 +181,7 @@ func (s *Service) changeAddress(ctx context.Context, tx postgres.Tx, c claim) er
 		return err
 	}
 	for _, address := range []string{old, c.address} {
-		if err := s.deps.Store.deleteTokens(ctx, tx, address, u.ID); err != nil {
+		if err := s.store.deleteTokens(ctx, tx, address, u.ID); err != nil {
 			return err
 		}
 	}

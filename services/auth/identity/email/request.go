@@ -87,7 +87,7 @@ func (s *Service) ChangeEmail(ctx context.Context, req *authv1.ChangeEmailReques
 	if user.NormalizeEmail(req.GetNewEmail()) == user.NormalizeEmail(mine.Email) {
 		return nil, fault.Invalid("newEmail", "is already the address of the account")
 	}
-	err = s.deps.Store.inTx(ctx, mine.ID, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.store.inTx(ctx, mine.ID, func(ctx context.Context, tx postgres.Tx) error {
 		if err := s.deps.Mail.Enqueue(ctx, tx, mailing.Message{
 			Kind: mailChange, Address: req.GetNewEmail(), Locale: mine.Locale,
 			Data: map[string]string{dataUser: mine.ID, dataPassword: mine.PasswordHash},

@@ -45,7 +45,7 @@ type Passwords interface {
 
 // Deps is what the room needs.
 type Deps struct {
-	Store    *Store
+	DB       *postgres.DB
 	Users    *user.Store
 	Accounts Accounts
 	Hasher   *user.Hasher
@@ -73,12 +73,13 @@ type Deps struct {
 type Service struct {
 	authv1.UnsafeEmailServiceServer
 
-	deps Deps
+	deps  Deps
+	store *store
 	// codeKey is the key with which sign-in codes are hashed.
 	codeKey []byte
 }
 
-// New returns the room, and registers with the mail queue what composes its emails.
+// New builds the room, and registers with the mail queue what composes its emails.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("email", d); err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func New(d Deps) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("email: %w", err)
 	}
-	s := &Service{deps: d, codeKey: codeKey}
+	s := &Service{deps: d, store: newStore(d.DB), codeKey: codeKey}
 	for kind, compose := range map[mailing.Kind]mailing.Composer{
 		mailSignUp: s.composeSignUp, mailConfirm: s.composeConfirm, mailResend: s.composeResend,
 		mailReset: s.composeReset, mailChange: s.composeChange, mailSignIn: s.composeSignIn,
@@ -117,7 +118,7 @@ func (s *Service) Required() bool { return s.deps.Required }
 
 // sweep deletes the expired tokens.
 func (s *Service) sweep(ctx context.Context) error {
-	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
+	return s.store.deleteExpired(ctx, s.deps.Clock.Now())
 }
 
 // link returns the address of a page with a token. The parameter is not called "token",

@@ -81,7 +81,7 @@ func (s *Service) composeSignIn(ctx context.Context, m mailing.Message) (mailing
 		return mailing.Content{}, err
 	}
 	token, tokenHash := securetoken.New()
-	if err := s.deps.Store.insertSignIn(ctx, sentSignIn{
+	if err := s.store.insertSignIn(ctx, sentSignIn{
 		address: m.Address, userID: userID, challenge: challenge, token: tokenHash, code: s.codeHash(challenge, code),
 	}, now, until); err != nil || userID == "" {
 		return mailing.Content{}, err
@@ -116,7 +116,7 @@ func (s *Service) FinishSignIn(ctx context.Context, proof Proof) (Reader, error)
 	var reader Reader
 	// A refusal is returned after the transaction, which counts the attempt.
 	var refusal error
-	err := s.deps.Store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
+	err := s.store.inTx(ctx, "", func(ctx context.Context, tx postgres.Tx) error {
 		refusal = nil
 		userID, address, err := s.checkProof(ctx, tx, proof)
 		if err != nil {
@@ -140,11 +140,11 @@ func (s *Service) FinishSignIn(ctx context.Context, proof Proof) (Reader, error)
 func (s *Service) checkProof(ctx context.Context, tx postgres.Tx, proof Proof) (userID, address string, err error) {
 	now := s.deps.Clock.Now()
 	if proof.Token != "" {
-		return s.deps.Store.useLink(ctx, tx, securetoken.Hash(proof.Token), now)
+		return s.store.useLink(ctx, tx, securetoken.Hash(proof.Token), now)
 	}
 	challenge := securetoken.Hash(proof.ChallengeID)
 	code := strings.NewReplacer(" ", "", "-", "").Replace(proof.Code) // users add them for readability
-	return s.deps.Store.tryCode(ctx, tx, challenge, s.codeHash(challenge, code), now)
+	return s.store.tryCode(ctx, tx, challenge, s.codeHash(challenge, code), now)
 }
 
 // confirmReader returns the user of an address, unless the account has another address
@@ -161,7 +161,7 @@ func (s *Service) confirmReader(ctx context.Context, tx postgres.Tx, userID, add
 	if err != nil || u.EmailVerified {
 		return Reader{UserID: u.ID, OrganizationID: home}, err
 	}
-	if err := s.deps.Store.deleteTokens(ctx, tx, address, u.ID); err != nil {
+	if err := s.store.deleteTokens(ctx, tx, address, u.ID); err != nil {
 		return Reader{}, err
 	}
 	if err := s.resetCredentials(ctx, tx, u, ""); err != nil {

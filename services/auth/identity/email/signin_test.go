@@ -27,7 +27,7 @@ func TestFinishSignIn_CodeOrLink_WorksOnce(t *testing.T) {
 	if got.UserID != who.UserID || got.OrganizationID != who.OrganizationID || !slices.Equal(got.Methods, []string{identity.MethodMail}) || tokens.GetRefreshToken() == "" {
 		t.Errorf("signed in as %+v", got)
 	}
-	// One use: the link goes with the code, and the code with the link.
+	// Using the code uses up the link, and the reverse.
 	_, err = p.FinishLink(t.Context(), m.Token)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
 	m = p.ReadSignInMail(t, authtest.Ada)
@@ -35,13 +35,13 @@ func TestFinishSignIn_CodeOrLink_WorksOnce(t *testing.T) {
 	authtest.Must(t, err)
 	_, err = p.FinishCode(t.Context(), m.Challenge, m.Code)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
-	// What the owner of a confirmed address has stays.
+	// The credentials of the owner of a confirmed address stay.
 	authtest.Must(t, p.TryPassword(t, authtest.Ada, authtest.Password))
 	_, err = p.Sessions.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: before.GetRefreshToken()})
 	authtest.Must(t, err)
 }
 
-// S14: for whatever address, the answer, what is written and what a wrong code does
+// S14: for any address, the response, the stored rows and the effect of a wrong code
 // are the same.
 func TestS14EmailSignInIsTheSameForAnyAddress(t *testing.T) {
 	t.Parallel()
@@ -60,7 +60,7 @@ func TestS14EmailSignInIsTheSameForAnyAddress(t *testing.T) {
 		}
 	}
 	if got := authtest.AdminText(t, p.Bundle, "SELECT count(*) || ' of ' || sum(tries) || ' tries' FROM auth.mail_sign_ins"); got != "3 of 3 tries" {
-		t.Errorf("there are %s", got)
+		t.Errorf("the rows are %s", got)
 	}
 	if mails := p.Server.Mails(); len(mails) != 1 || mails[0].To != authtest.Ada {
 		t.Errorf("mails: %v", mails)
@@ -70,8 +70,8 @@ func TestS14EmailSignInIsTheSameForAnyAddress(t *testing.T) {
 	}
 }
 
-// S16: whoever reads the mail of an address that was never confirmed puts out who
-// made the account.
+// S16: the reader of an address that was never confirmed removes the credentials of the
+// account's creator.
 func TestS16EmailSignInRemovesSquattersCredentials(t *testing.T) {
 	t.Parallel()
 	for _, verified := range []bool{false, true} {
@@ -92,7 +92,7 @@ func TestS16EmailSignInRemovesSquattersCredentials(t *testing.T) {
 		}
 		authtest.Must(t, err)
 		if tokens.GetAccessToken() == "" || !tokens.GetUser().GetEmailVerified() {
-			t.Errorf("the owner is answered %v", tokens)
+			t.Errorf("the owner's sign-in returned %v", tokens)
 		}
 		authtest.WantReason(t, p.TryPassword(t, authtest.Ada, authtest.Password), faultv1.Reason_REASON_INVALID_CREDENTIALS)
 		authtest.WantReason(t, p.TryPassword(t, authtest.Ada, ""), faultv1.Reason_REASON_INVALID_ARGUMENT)
@@ -105,8 +105,8 @@ func TestS16EmailSignInRemovesSquattersCredentials(t *testing.T) {
 	}
 }
 
-// S36: five wrong codes kill a challenge, and ten within an hour are all of an
-// address, which does not keep its link out.
+// S36: five wrong codes end a challenge, and ten in an hour are the limit of an
+// address. Its link still works.
 func TestS36WrongEmailCodesAreLimited(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())
@@ -136,7 +136,7 @@ func TestS36WrongEmailCodesAreLimited(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-// S36: however many tries come at once, five are judged.
+// S36: of any number of concurrent attempts, five are checked.
 func TestS36ConcurrentEmailCodesAreLimited(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
@@ -148,7 +148,7 @@ func TestS36ConcurrentEmailCodesAreLimited(t *testing.T) {
 	}
 	group.Wait()
 	if got := authtest.AdminText(t, p.Bundle, "SELECT tries || ' ' || wrong FROM auth.mail_sign_ins"); got != "5 5" {
-		t.Errorf("%s were judged", got)
+		t.Errorf("%s were checked", got)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestS37EmailSignsInOnceForItsChallenge(t *testing.T) {
 		_, err = finish(m)
 		refused(name, err)
 	}
-	// An account that moved to another address meanwhile is not the old one's reader's.
+	// The reader of the old address gets no access after a change of address.
 	m := p.ReadSignInMail(t, authtest.Ada)
 	p.Database.AdminExec(t, "UPDATE auth.users SET email = 'new@example.org', email_normalized = 'new@example.org' WHERE email = 'ada@example.org'")
 	_, err = p.FinishLink(t.Context(), m.Token)
@@ -234,7 +234,7 @@ func TestS37ConcurrentEmailSignInsOpenOneSession(t *testing.T) {
 		}
 	}
 	if n != 1 {
-		t.Errorf("%d won", n)
+		t.Errorf("%d sign-ins succeeded", n)
 	}
 }
 
@@ -247,10 +247,10 @@ func TestS38EmailDoesNotSkipSecondFactor(t *testing.T) {
 	answer, err := p.FinishCode(t.Context(), m.Challenge, m.Code)
 	authtest.Must(t, err)
 	if answer.GetMfaChallenge().GetId() == "" || answer.GetAccessToken() != "" || answer.GetRefreshToken() != "" {
-		t.Errorf("answered %v", answer)
+		t.Errorf("the sign-in returned %v", answer)
 	}
 	if got := authtest.AdminText(t, p.Bundle, "SELECT array_to_string(methods, ' ') FROM auth.factor_challenges"); got != identity.MethodMail {
-		t.Errorf("the challenge holds %q", got)
+		t.Errorf("the challenge has %q", got)
 	}
 }
 
@@ -263,17 +263,17 @@ func TestS73DatabaseCopyHasNoUsableSignIn(t *testing.T) {
 		|| (SELECT string_agg(j::text, ' ') FROM jobs_auth.river_job j)`)
 	for _, secret := range []string{m.Challenge, m.Token, m.Code} {
 		if strings.Contains(dump, secret) {
-			t.Errorf("%s rests in the clear", secret)
+			t.Errorf("%s is stored in plain text", secret)
 		}
 	}
-	// The hash of a code says nothing without the key: no code's plain hash is it.
+	// The hash of a code is keyed: the plain hash of no code matches it.
 	if n := authtest.AdminText(t, p.Bundle, `SELECT count(*)::text FROM auth.mail_sign_ins m, generate_series(0, 999999) n
 		WHERE m.code_hash IN (sha256(lpad(n::text, 6, '0')::bytea), sha256(m.challenge_hash || lpad(n::text, 6, '0')::bytea))`); n != "0" {
 		t.Errorf("%s codes are found by their hash", n)
 	}
 }
 
-// What is over goes, once the hour is over in which wrong codes count.
+// Expired rows are deleted after the hour in which wrong codes count.
 func TestSweep_DeletesExpiredSignIns(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(clock.System().Now())

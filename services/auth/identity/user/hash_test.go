@@ -32,16 +32,16 @@ func TestS10WaitingTimeIsLimited(t *testing.T) {
 		h.slots <- struct{}{}
 	}
 	if _, err := h.Hash(t.Context(), "x"); !fault.Is(err, faultv1.Reason_REASON_OVERLOADED) {
-		t.Errorf("waiting too long was answered %v", err)
+		t.Errorf("waiting too long returned %v", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := h.Hash(ended, "x"); !errors.Is(err, context.Canceled) {
-		t.Errorf("a caller that left was answered %v", err)
+		t.Errorf("a cancelled call returned %v", err)
 	}
 }
 
-// S9: where there is no account, the same work is done for as long.
+// S9: an unknown account causes the same work for the same time.
 func TestS9UnknownAccountCostsTheSame(t *testing.T) {
 	t.Parallel()
 	h := NewHasher(time.Second)
@@ -55,14 +55,14 @@ func TestS9UnknownAccountCostsTheSame(t *testing.T) {
 	if _, _, err := decode(h.dummy); err != nil {
 		t.Error(err)
 	}
-	// And it waits where the others wait.
+	// It waits in the same queue.
 	h.waiting.Store(queueDepth)
 	if _, err := h.Verify(t.Context(), "", "x"); !fault.Is(err, faultv1.Reason_REASON_OVERLOADED) {
 		t.Errorf("no account: %v", err)
 	}
 }
 
-// S10: of 19 MiB each, as many hashes are made at once as leave others a processor.
+// S10: each hash uses 19 MiB. As many run at once as leave one processor free.
 func TestS10ConcurrentHashesAreLimited(t *testing.T) {
 	t.Parallel()
 	if h := NewHasher(time.Second); cap(h.slots) != max(1, runtime.GOMAXPROCS(0)-1) || memoryKiB > 19<<10+512 {

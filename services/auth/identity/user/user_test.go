@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/identity/user"
 )
 
-// S17: what people take for one address is one.
+// S17: spellings that people take for one address are one address.
 func TestNormalizeEmail(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
@@ -20,7 +20,8 @@ func TestNormalizeEmail(t *testing.T) {
 	}
 }
 
-// S13: 12 to 128 characters, whatever they are, that few guesses do not find.
+// S13: a password has 12 to 128 characters of any kind, and few guesses must not find
+// it.
 func TestS13EasyPasswordsAreRefused(t *testing.T) {
 	t.Parallel()
 	const address = "ada.lovelace@example.org"
@@ -64,6 +65,6 @@ func TestHasher_HashAndVerify(t *testing.T) {
 		}
 	}
 	if _, err := h.Verify(t.Context(), "plain", "x"); err == nil {
-		t.Error("a hash of another form was accepted")
+		t.Error("a hash of another format was accepted")
 	}
 }

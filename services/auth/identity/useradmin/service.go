@@ -34,7 +34,8 @@ type Accounts struct {
 
 // Deps is what the room needs.
 type Deps struct {
-	Store    *Store
+	DB       *postgres.DB
+	Tokens   *paging.Tokens
 	Users    *user.Store
 	Accounts Accounts
 	Trail    *audit.Trail
@@ -45,15 +46,16 @@ type Deps struct {
 type Service struct {
 	authv1.UnsafeUserServiceServer
 
-	deps Deps
+	deps  Deps
+	store *store
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := errors.Join(deps.Check("useradmin", d), deps.Check("useradmin", d.Accounts)); err != nil {
 		return nil, err
 	}
-	return &Service{deps: d}, nil
+	return &Service{deps: d, store: newStore(d.DB, d.Tokens)}, nil
 }
 
 // Register adds the room's RPCs to a server.
@@ -70,7 +72,7 @@ func (s *Service) ListUsers(ctx context.Context, req *authv1.ListUsersRequest) (
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.deps.Store.list(ctx, caller.UserID, paging.From(req))
+	items, next, err := s.store.list(ctx, caller.UserID, paging.From(req))
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +89,7 @@ func (s *Service) GetUser(ctx context.Context, req *authv1.GetUserRequest) (*aut
 	if err != nil {
 		return nil, err
 	}
-	u, err := s.deps.Store.get(ctx, caller.UserID, req.GetId())
+	u, err := s.store.get(ctx, caller.UserID, req.GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +173,7 @@ func (s *Service) change(ctx context.Context, operator *identity.Principal, user
 		return fault.NotFound(resourceType)
 	}
 	// The database checks that the caller is an operator, before the scope becomes the user's.
-	if _, err := s.deps.Store.get(ctx, operator.UserID, userID); err != nil {
+	if _, err := s.store.get(ctx, operator.UserID, userID); err != nil {
 		return err
 	}
 	return s.deps.Users.InTx(ctx, userID, func(ctx context.Context, tx postgres.Tx) error {

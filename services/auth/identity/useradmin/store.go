@@ -29,14 +29,14 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 const selectUsers = `SELECT id::text, email, email_verified, display_name, locale, disabled, revision, created_at, updated_at
 	FROM users WHERE kind = 'person' AND deleted_at IS NULL`
 
-// Store reads users in Postgres.
-type Store struct {
+// store reads users in Postgres.
+type store struct {
 	db     *postgres.DB
 	tokens *paging.Tokens
 }
 
-// NewStore returns a store.
-func NewStore(db *postgres.DB, tokens *paging.Tokens) *Store { return &Store{db: db, tokens: tokens} }
+// newStore returns a store.
+func newStore(db *postgres.DB, tokens *paging.Tokens) *store { return &store{db: db, tokens: tokens} }
 
 func scan(row pgx.CollectableRow) (user.User, error) {
 	var u user.User
@@ -45,7 +45,7 @@ func scan(row pgx.CollectableRow) (user.User, error) {
 }
 
 // list returns a page of the users that an operator may read.
-func (s *Store) list(ctx context.Context, operatorID string, req paging.Request) ([]user.User, string, error) {
+func (s *store) list(ctx context.Context, operatorID string, req paging.Request) ([]user.User, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: operatorID}, paging.Query[user.User]{
 		List: list, Tokens: s.tokens, Request: req, SQL: selectUsers, Scan: scan,
 		Value: func(u user.User, field string) any {
@@ -66,7 +66,7 @@ func (s *Store) list(ctx context.Context, operatorID string, req paging.Request)
 }
 
 // get returns a user that an operator may read, or NOT_FOUND.
-func (s *Store) get(ctx context.Context, operatorID, id string) (user.User, error) {
+func (s *store) get(ctx context.Context, operatorID, id string) (user.User, error) {
 	u, err := postgres.QueryOne(ctx, s.db, postgres.Scope{UserID: operatorID}, scan, selectUsers+" AND id = $1", id)
 	return u, postgres.NotFound(err, resourceType)
 }

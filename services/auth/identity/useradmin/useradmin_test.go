@@ -22,10 +22,10 @@ func TestUsers_OperatorManagesThem(t *testing.T) {
 	b := authtest.Setup(t)
 	operator, ctx := b.Operator(t), t.Context()
 	op := authtest.With(ctx, operator)
-	made, err := b.UserAdmin().CreateUser(op, &authv1.CreateUserRequest{Email: "ada@example.org", Password: authtest.Password, DisplayName: "Ada"})
+	created, err := b.UserAdmin().CreateUser(op, &authv1.CreateUserRequest{Email: "ada@example.org", Password: authtest.Password, DisplayName: "Ada"})
 	authtest.Must(t, err)
-	if !made.GetEmailVerified() || made.GetDisabled() || made.GetDisplayName() != "Ada" {
-		t.Errorf("made %v", made)
+	if !created.GetEmailVerified() || created.GetDisabled() || created.GetDisplayName() != "Ada" {
+		t.Errorf("created %v", created)
 	}
 	_, err = b.UserAdmin().CreateUser(op, &authv1.CreateUserRequest{Email: "ADA@example.org", Password: authtest.Password})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_EMAIL_TAKEN)
@@ -35,28 +35,28 @@ func TestUsers_OperatorManagesThem(t *testing.T) {
 		t.Error("the user is an operator")
 	}
 
-	got, err := b.UserAdmin().GetUser(op, &authv1.GetUserRequest{Id: made.GetId()})
+	got, err := b.UserAdmin().GetUser(op, &authv1.GetUserRequest{Id: created.GetId()})
 	authtest.Must(t, err)
 	if got.GetEmail() != "ada@example.org" {
 		t.Errorf("got %v", got)
 	}
 	renamed, err := b.UserAdmin().UpdateUser(op, &authv1.UpdateUserRequest{
-		User: &authv1.User{Id: made.GetId(), DisplayName: "Countess", Etag: got.GetEtag()}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
+		User: &authv1.User{Id: created.GetId(), DisplayName: "Countess", Etag: got.GetEtag()}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
 	})
 	authtest.Must(t, err)
 	if renamed.GetDisplayName() != "Countess" || renamed.GetEtag() == got.GetEtag() {
 		t.Errorf("renamed %v", renamed)
 	}
 	_, err = b.UserAdmin().UpdateUser(op, &authv1.UpdateUserRequest{
-		User: &authv1.User{Id: made.GetId(), DisplayName: "x", Etag: got.GetEtag()}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
+		User: &authv1.User{Id: created.GetId(), DisplayName: "x", Etag: got.GetEtag()}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
 	})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_ETAG_MISMATCH)
 	_, err = b.UserAdmin().UpdateUser(op, &authv1.UpdateUserRequest{
-		User: &authv1.User{Id: made.GetId(), Email: "eve@example.org"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"email"}},
+		User: &authv1.User{Id: created.GetId(), Email: "eve@example.org"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"email"}},
 	})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
 
-	authtest.Must(t, b.SetDisabled(t, operator, made.GetId(), true))
+	authtest.Must(t, b.SetDisabled(t, operator, created.GetId(), true))
 	_, err = b.Sessions.SignIn(ctx, &authv1.SignInRequest{Email: "ada@example.org", Password: authtest.Password})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_CREDENTIALS)
 	_, err = b.Sessions.Refresh(ctx, &authv1.RefreshRequest{RefreshToken: ada.GetRefreshToken()})
@@ -65,34 +65,34 @@ func TestUsers_OperatorManagesThem(t *testing.T) {
 	authtest.Must(t, err)
 	found := false
 	for _, r := range revoked {
-		found = found || r.UserID == made.GetId()
+		found = found || r.UserID == created.GetId()
 	}
 	if !found {
-		t.Error("no service hears of it")
+		t.Error("the feed has no erasure")
 	}
-	authtest.Must(t, b.SetDisabled(t, operator, made.GetId(), false))
+	authtest.Must(t, b.SetDisabled(t, operator, created.GetId(), false))
 	b.SignIn(t, "ada@example.org")
 
 	root := b.Principal(t, operator)
 	authtest.WantReason(t, b.SetDisabled(t, operator, root.UserID, true), faultv1.Reason_REASON_CONFLICT)
 	_, err = b.UserAdmin().DeleteUser(op, &authv1.DeleteUserRequest{Id: root.UserID})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_CONFLICT)
-	_, err = b.UserAdmin().DeleteUser(op, &authv1.DeleteUserRequest{Id: made.GetId()})
+	_, err = b.UserAdmin().DeleteUser(op, &authv1.DeleteUserRequest{Id: created.GetId()})
 	authtest.Must(t, err)
 	for _, err := range []error{
 		func() error {
-			_, err := b.UserAdmin().GetUser(op, &authv1.GetUserRequest{Id: made.GetId()})
+			_, err := b.UserAdmin().GetUser(op, &authv1.GetUserRequest{Id: created.GetId()})
 			return err
 		}(),
 		func() error {
-			_, err := b.UserAdmin().DeleteUser(op, &authv1.DeleteUserRequest{Id: made.GetId()})
+			_, err := b.UserAdmin().DeleteUser(op, &authv1.DeleteUserRequest{Id: created.GetId()})
 			return err
 		}(),
-		b.SetDisabled(t, operator, made.GetId(), false),
+		b.SetDisabled(t, operator, created.GetId(), false),
 	} {
 		authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	}
-	// The address is free again.
+	// The address can be used again.
 	b.SignUp(t, "ada@example.org")
 }
 
@@ -123,8 +123,8 @@ func TestListUsers_FiltersAndOrders(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_INVALID_ARGUMENT)
 }
 
-// S46: what spans organizations is the operators' alone, whoever says so: the role in
-// the token, and the database behind it.
+// S46: only operators may read and change users of other organizations. The role in the
+// token and the policy of the database both enforce it.
 func TestS46OnlyOperatorsManageUsers(t *testing.T) {
 	t.Parallel()
 	b := authtest.SetupWith(t, clock.System(), auth.Config{})
@@ -138,10 +138,10 @@ func TestS46OnlyOperatorsManageUsers(t *testing.T) {
 		seen, err := postgres.QueryOne(t.Context(), db, postgres.Scope{UserID: who}, pgx.RowTo[int], "SELECT count(*) FROM users")
 		authtest.Must(t, err)
 		if seen != want {
-			t.Errorf("the database shows %d users, want %d", seen, want)
+			t.Errorf("the database returns %d users, want %d", seen, want)
 		}
 	}
-	// A token from when somebody was an operator shows no more than the database does.
+	// A token of a former operator gets no more than the database allows.
 	operator := b.Operator(t)
 	authtest.Must(t, b.Service.GrantOperator(t.Context(), "root@example.org", false))
 	_, err = b.UserAdmin().GetUser(authtest.With(t.Context(), operator), &authv1.GetUserRequest{Id: other.UserID})

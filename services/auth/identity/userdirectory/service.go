@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/platform/deps"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
@@ -13,7 +14,7 @@ import (
 
 // Deps is what the room needs.
 type Deps struct {
-	Store         *Store
+	DB            *postgres.DB
 	Organizations *organization.Store
 	Rights        *organization.Rights
 }
@@ -22,15 +23,16 @@ type Deps struct {
 type Service struct {
 	authv1.UnsafeUserDirectoryServiceServer
 
-	deps Deps
+	deps  Deps
+	store *store
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("userdirectory", d); err != nil {
 		return nil, err
 	}
-	return &Service{deps: d}, nil
+	return &Service{deps: d, store: newStore(d.DB)}, nil
 }
 
 // Register adds the room's RPCs to a server.
@@ -43,7 +45,7 @@ func (s *Service) Tables() []room.Table { return nil }
 
 // BatchGetUsers implements the RPC.
 func (s *Service) BatchGetUsers(ctx context.Context, req *authv1.BatchGetUsersRequest) (*authv1.BatchGetUsersResponse, error) {
-	found, err := s.deps.Store.users(ctx, req.GetIds())
+	found, err := s.store.users(ctx, req.GetIds())
 	if err != nil {
 		return nil, err
 	}

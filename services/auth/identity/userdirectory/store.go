@@ -9,11 +9,11 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
-// Store reads users of every organization in Postgres.
-type Store struct{ db *postgres.DB }
+// store reads users of every organization in Postgres.
+type store struct{ db *postgres.DB }
 
-// NewStore returns a store.
-func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
+// newStore returns a store.
+func newStore(db *postgres.DB) *store { return &store{db: db} }
 
 func scan(row pgx.CollectableRow) (*authv1.DirectoryUser, error) {
 	u := &authv1.DirectoryUser{}
@@ -22,7 +22,7 @@ func scan(row pgx.CollectableRow) (*authv1.DirectoryUser, error) {
 }
 
 // users returns the users that exist among those with the ids.
-func (s *Store) users(ctx context.Context, ids []string) ([]*authv1.DirectoryUser, error) {
+func (s *store) users(ctx context.Context, ids []string) ([]*authv1.DirectoryUser, error) {
 	return postgres.QueryAll(ctx, s.db, postgres.Scope{}, scan,
 		"SELECT id::text, display_name, email, email_verified, locale, disabled, service FROM directory_users($1::uuid[])", ids)
 }

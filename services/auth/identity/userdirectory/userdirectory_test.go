@@ -31,7 +31,7 @@ func TestBatchGetUsers_ReturnsExistingUsers(t *testing.T) {
 		byID[u.GetId()] = u
 	}
 	if u := byID[bobs.UserID]; len(byID) != 3 || u.GetDisplayName() != "Bob" || u.GetEmail() != "Bob@example.org" || !u.GetDisabled() || u.GetLocale() != "en" || u.GetServiceAccount() {
-		t.Errorf("told of %v", got)
+		t.Errorf("returned %v", got)
 	}
 	if u := byID[a.GetId()]; u.GetDisplayName() != "Importer" || u.GetEmail() != "" || !u.GetServiceAccount() || u.GetDisabled() {
 		t.Errorf("the service account is %v", u)
@@ -43,10 +43,11 @@ func TestBatchGetUsers_ReturnsExistingUsers(t *testing.T) {
 	got, err = users.BatchGetUsers(b.AsService(t, "auth"), &authv1.BatchGetUsersRequest{Ids: append(newIDs(99), adas.UserID)})
 	authtest.Must(t, err)
 	if len(got.GetUsers()) != 1 {
-		t.Errorf("told of %v", got)
+		t.Errorf("returned %v", got)
 	}
 }
 
+// newIDs returns n random ids.
 func newIDs(n int) []string {
 	out := make([]string, n)
 	for i := range out {
@@ -55,8 +56,8 @@ func newIDs(n int) []string {
 	return out
 }
 
-// S78: whoever works for a user later asks what the user may do then; who was removed
-// is left out, and so is a member of another organization.
+// S78: a service that works for a user later reads the user's current rights. Removed
+// members are left out, and so are members of other organizations.
 func TestS78BatchGetMembershipsReturnsCurrentRights(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -67,7 +68,7 @@ func TestS78BatchGetMembershipsReturnsCurrentRights(t *testing.T) {
 	bob := b.Join(t, b.Operator(t), org, "bob@example.org", custom.GetId()).GetUser().GetId()
 	a, err := b.CreateServiceAccount(asAda, org, "viewer")
 	authtest.Must(t, err)
-	told := func() map[string]*authv1.DirectoryMembership {
+	sent := func() map[string]*authv1.DirectoryMembership {
 		got, err := authv1.NewUserDirectoryServiceClient(b.Conn).BatchGetMemberships(b.AsService(t, "auth"), &authv1.BatchGetMembershipsRequest{
 			OrganizationId: org, UserIds: []string{bob, eves.UserID, a.GetId(), id.New(), adas.UserID},
 		})
@@ -78,10 +79,10 @@ func TestS78BatchGetMembershipsReturnsCurrentRights(t *testing.T) {
 		}
 		return out
 	}
-	before := told()
+	before := sent()
 	if m := before[bob]; len(before) != 3 || !slices.Equal(m.GetRoles(), []string{custom.GetId()}) ||
 		!slices.Equal(m.GetPermissions(), []string{"chat.read", "members.read"}) || m.GetDisabled() || m.GetServiceAccount() {
-		t.Errorf("told of %v", before)
+		t.Errorf("returned %v", before)
 	}
 	if m := before[adas.UserID]; !slices.Equal(m.GetRoles(), []string{"owner"}) || !slices.Contains(m.GetPermissions(), "members.write") {
 		t.Errorf("the owner is %v", m)
@@ -90,17 +91,17 @@ func TestS78BatchGetMembershipsReturnsCurrentRights(t *testing.T) {
 		t.Errorf("the service account is %v", m)
 	}
 	authtest.Must(t, b.Service.DisableUser(t.Context(), "bob@example.org", true))
-	if m := told()[bob]; !m.GetDisabled() {
+	if m := sent()[bob]; !m.GetDisabled() {
 		t.Errorf("disabled, bob is %v", m)
 	}
 	authtest.Must(t, b.RemoveMember(asAda, org, bob))
-	if after := told(); len(after) != 2 || after[bob] != nil {
+	if after := sent(); len(after) != 2 || after[bob] != nil {
 		t.Errorf("after the removal: %v", after)
 	}
 }
 
-// S76: the directories answer the services of the suite alone: not nobody, not a user
-// however mighty, and not a service whose token is for another callee.
+// S76: the directories return nothing to anonymous callers, to users however
+// privileged, and to services whose token is for another callee.
 func TestS76OnlyServicesUseDirectories(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -124,14 +125,14 @@ func TestS76OnlyServicesUseDirectories(t *testing.T) {
 		},
 	} {
 		if err := call(b.AsService(t, "auth")); err != nil {
-			t.Errorf("%s, asked by a service: %v", name, err)
+			t.Errorf("%s, called by a service: %v", name, err)
 		}
 		for who, ctx := range map[string]context.Context{
 			"nobody": t.Context(), "an operator": authtest.With(t.Context(), operator), "a service at another's door": b.AsService(t, "management"),
 			"a user's token in the service's place": metadata.AppendToOutgoingContext(t.Context(), rpcserver.MetadataServiceToken, operator.GetAccessToken()),
 		} {
 			if err := call(ctx); !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
-				t.Errorf("%s, asked by %s: %v", name, who, err)
+				t.Errorf("%s, called by %s: %v", name, who, err)
 			}
 		}
 	}

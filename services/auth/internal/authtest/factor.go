@@ -80,7 +80,7 @@ func (h *FactorUser) Challenge(t *testing.T) string {
 	return out.GetMfaChallenge().GetId()
 }
 
-// Answer answers a challenge with a code.
+// Answer signs in with the code for a challenge.
 func (h *FactorUser) Answer(ctx context.Context, challenge, code string) (*authv1.TokenResponse, error) {
 	return h.Sessions.SignInMfa(ctx, &authv1.SignInMfaRequest{ChallengeId: challenge, Code: code})
 }

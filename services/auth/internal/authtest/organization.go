@@ -118,7 +118,7 @@ func (p *Mail) WantInvitationLimit(t *testing.T, by *authv1.TokenResponse, email
 	_, err := p.Invite(t, by, email, "viewer")
 	WantReason(t, err, faultv1.Reason_REASON_INVITATION_LIMIT)
 	if after := fault.From(err).RetryAfter(); after <= 0 {
-		t.Errorf("come back after %v", after)
+		t.Errorf("retry after %v", after)
 	}
 }
 

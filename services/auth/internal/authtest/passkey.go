@@ -41,7 +41,8 @@ func ToStruct(t *testing.T, fields map[string]any) *structpb.Struct {
 	return out
 }
 
-// BeginPasskeySignIn begins a sign-in with a passkey. It answers a challenge, unless that is empty.
+// BeginPasskeySignIn begins a sign-in with a passkey, for a challenge unless that is
+// empty.
 func (b *Bundle) BeginPasskeySignIn(t *testing.T, challenge string) *authv1.PasskeyCeremony {
 	t.Helper()
 	asked, err := b.Sessions.BeginPasskeySignIn(t.Context(), &authv1.BeginPasskeySignInRequest{MfaChallengeId: challenge})

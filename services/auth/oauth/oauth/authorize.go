@@ -23,7 +23,7 @@ func (s *Service) OpenLogin(ctx context.Context, _ *authv1.OpenLoginRequest) (*a
 		return nil, err
 	}
 	token, hash := securetoken.New()
-	if err := s.deps.Store.replaceLogin(ctx, caller.OrganizationID, caller.SessionID, hash); err != nil {
+	if err := s.store.replaceLogin(ctx, caller.OrganizationID, caller.SessionID, hash); err != nil {
 		return nil, err
 	}
 	return &authv1.OpenLoginResponse{Login: token, ExpiresIn: int32(session.TTL.Seconds())}, nil
@@ -46,7 +46,7 @@ func (s *Service) Authorize(ctx context.Context, req *authv1.AuthorizeRequest) (
 		return s.refuse(a.request, *refused)
 	}
 	now := s.deps.Clock.Now()
-	l, err := s.deps.Store.login(ctx, securetoken.Hash(req.GetLogin()), now)
+	l, err := s.store.login(ctx, securetoken.Hash(req.GetLogin()), now)
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +65,10 @@ func (s *Service) Authorize(ctx context.Context, req *authv1.AuthorizeRequest) (
 	return s.decide(ctx, client, a, l)
 }
 
-// decide answers a request of a client for a signed-in user.
+// decide returns the response to a client's request for a signed-in user.
 func (s *Service) decide(ctx context.Context, client oauthclient.Client, a authorization, l login) (out *authv1.AuthorizeResponse, err error) {
 	scope := postgres.Scope{OrganizationID: a.OrganizationID, UserID: l.UserID}
-	err = s.deps.Store.db.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.deps.DB.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
 		if _, err := s.deps.Organizations.Member(ctx, tx, a.OrganizationID, l.UserID); err != nil {
 			if fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 				out, err = s.refuse(a.request, refusal{"access_denied", "the client is for members of its organization"})
@@ -98,12 +98,12 @@ func (s *Service) requestConsent(ctx context.Context, tx postgres.Tx, client oau
 	if err != nil {
 		return nil, err
 	}
-	name, err := s.deps.Store.organizationName(ctx, tx, r.OrganizationID)
+	name, err := s.store.organizationName(ctx, tx, r.OrganizationID)
 	if err != nil {
 		return nil, err
 	}
 	ticket, hash := securetoken.New()
-	if err := s.deps.Store.insertConsent(ctx, tx, client.ID, r, hash, l.hash, s.deps.Clock.Now().Add(consentTTL)); err != nil {
+	if err := s.store.insertConsent(ctx, tx, client.ID, r, hash, l.hash, s.deps.Clock.Now().Add(consentTTL)); err != nil {
 		return nil, err
 	}
 	prompt := &authv1.ConsentPrompt{
@@ -119,13 +119,13 @@ func (s *Service) requestConsent(ctx context.Context, tx postgres.Tx, client oau
 // DecideConsent implements the RPC.
 func (s *Service) DecideConsent(ctx context.Context, req *authv1.DecideConsentRequest) (*authv1.DecideConsentResponse, error) {
 	now, hash := s.deps.Clock.Now(), securetoken.Hash(req.GetLogin())
-	l, err := s.deps.Store.login(ctx, hash, now)
+	l, err := s.store.login(ctx, hash, now)
 	if err != nil {
 		return nil, err
 	}
 	var out string
-	err = s.deps.Store.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
-		clientID, r, found, err := s.deps.Store.useConsent(ctx, tx, securetoken.Hash(req.GetTicket()), hash, now)
+	err = s.deps.DB.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
+		clientID, r, found, err := s.store.useConsent(ctx, tx, securetoken.Hash(req.GetTicket()), hash, now)
 		if err != nil {
 			return err
 		}
@@ -193,7 +193,7 @@ func (s *Service) responseURI(r request, parameters map[string]string) (string, 
 // issueCode creates a code, and returns the redirect URI that passes it to the client.
 func (s *Service) issueCode(ctx context.Context, tx postgres.Tx, clientID string, r request, l login) (string, error) {
 	code, hash := securetoken.New()
-	if err := s.deps.Store.insertCode(ctx, tx, clientID, r, l, hash, s.deps.Clock.Now().Add(CodeTTL)); err != nil {
+	if err := s.store.insertCode(ctx, tx, clientID, r, l, hash, s.deps.Clock.Now().Add(CodeTTL)); err != nil {
 		return "", err
 	}
 	return s.responseURI(r, map[string]string{"code": code})

@@ -36,7 +36,7 @@ func (s *Service) IntrospectToken(ctx context.Context, req *authv1.ClientTokenRe
 			Iat: p.IssueTime.Unix(), Exp: p.IssueTime.Add(session.AccessTTL).Unix(),
 		}, nil
 	}
-	t, works, err := s.deps.Store.refreshToken(ctx, securetoken.Hash(req.GetToken()), client.ID, s.deps.Clock.Now())
+	t, works, err := s.store.refreshToken(ctx, securetoken.Hash(req.GetToken()), client.ID, s.deps.Clock.Now())
 	if err != nil || !works {
 		return &authv1.Introspection{}, err
 	}
@@ -77,8 +77,8 @@ func (s *Service) RevokeToken(ctx context.Context, req *authv1.ClientTokenReques
 		return &authv1.RevokeTokenResponse{}, s.deps.Sessions.SignOutFor(ctx, client.ID, req.GetToken())
 	}
 	scope := postgres.Scope{OrganizationID: p.OrganizationID, UserID: p.UserID}
-	err = s.deps.Store.db.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
-		if err := s.deps.Store.endSession(ctx, tx, p, s.deps.Clock.Now()); err != nil {
+	err = s.deps.DB.InTx(ctx, scope, func(ctx context.Context, tx postgres.Tx) error {
+		if err := s.store.endSession(ctx, tx, p, s.deps.Clock.Now()); err != nil {
 			return err
 		}
 		if err := s.deps.Revocations.RevokeSession(ctx, tx, p.SessionID); err != nil {
@@ -133,7 +133,7 @@ func (s *Service) EndLogin(ctx context.Context, req *authv1.EndLoginRequest) (*a
 	}
 	out.Destination = displayOrigin(req.GetPostLogoutRedirectUri())
 	now, hash := s.deps.Clock.Now(), securetoken.Hash(req.GetLogin())
-	l, err := s.deps.Store.login(ctx, hash, now)
+	l, err := s.store.login(ctx, hash, now)
 	if err != nil || l.ID == "" {
 		return out, err
 	}
@@ -143,8 +143,8 @@ func (s *Service) EndLogin(ctx context.Context, req *authv1.EndLoginRequest) (*a
 		out.Confirm = true
 		return out, nil
 	}
-	err = s.deps.Store.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
-		ended, found, err := s.deps.Store.endLogin(ctx, tx, hash, now)
+	err = s.deps.DB.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
+		ended, found, err := s.store.endLogin(ctx, tx, hash, now)
 		if err != nil || !found {
 			return err
 		}

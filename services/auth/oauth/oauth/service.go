@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 	"github.com/gatehouse/gatehouse/platform/id"
 	"github.com/gatehouse/gatehouse/platform/identity"
+	"github.com/gatehouse/gatehouse/platform/postgres"
 	"github.com/gatehouse/gatehouse/platform/room"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
@@ -27,7 +28,7 @@ import (
 
 // Deps is what the room needs.
 type Deps struct {
-	Store         *Store
+	DB            *postgres.DB
 	Clients       *oauthclient.Store
 	Grants        *grant.Store
 	Users         *user.Store
@@ -45,12 +46,13 @@ type Service struct {
 	authv1.UnsafeOAuthServiceServer
 
 	deps     Deps
+	store    *store
 	verifier *identity.Verifier
 	// scopes describes each scope for users.
 	scopes map[string]string
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("oauth", d); err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func New(d Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{deps: d, verifier: verifier, scopes: describeScopes()}, nil
+	return &Service{deps: d, store: newStore(d.DB), verifier: verifier, scopes: describeScopes()}, nil
 }
 
 // Register adds the room's RPCs to a server.
@@ -79,7 +81,7 @@ func (s *Service) Sweeps() []room.Sweep {
 
 // sweep deletes the expired consent requests and codes.
 func (s *Service) sweep(ctx context.Context) error {
-	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
+	return s.store.deleteExpired(ctx, s.deps.Clock.Now())
 }
 
 // client returns the client with an id, or NOT_FOUND.

@@ -14,11 +14,11 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/credential/session"
 )
 
-// Store stores the sign-ins of browsers, consent requests and codes in Postgres.
-type Store struct{ db *postgres.DB }
+// store stores the sign-ins of browsers, consent requests and codes in Postgres.
+type store struct{ db *postgres.DB }
 
-// NewStore returns a store.
-func NewStore(db *postgres.DB) *Store { return &Store{db: db} }
+// newStore returns a store.
+func newStore(db *postgres.DB) *store { return &store{db: db} }
 
 // login is the session that is signed in at a browser. It is the zero login when there
 // is none.
@@ -29,7 +29,7 @@ type login struct {
 
 // replaceLogin makes a session that of a browser. It deletes the session's previous
 // login, which would otherwise stay until the session expires.
-func (s *Store) replaceLogin(ctx context.Context, organizationID, sessionID string, hash []byte) error {
+func (s *store) replaceLogin(ctx context.Context, organizationID, sessionID string, hash []byte) error {
 	_, err := postgres.Exec(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, `WITH before AS (
 			DELETE FROM oauth_logins WHERE organization_id = $1 AND session_id = $3
 		) INSERT INTO oauth_logins (organization_id, token_hash, session_id) VALUES ($1, $2, $3)`, organizationID, hash, sessionID)
@@ -37,7 +37,7 @@ func (s *Store) replaceLogin(ctx context.Context, organizationID, sessionID stri
 }
 
 // login returns the session of a browser.
-func (s *Store) login(ctx context.Context, hash []byte, now time.Time) (login, error) {
+func (s *store) login(ctx context.Context, hash []byte, now time.Time) (login, error) {
 	l, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (login, error) {
 		l := login{hash: hash}
 		err := row.Scan(&l.OrganizationID, &l.ID, &l.UserID, &l.AuthTime, &l.Methods)
@@ -50,7 +50,7 @@ func (s *Store) login(ctx context.Context, hash []byte, now time.Time) (login, e
 }
 
 // endLogin signs a browser out. It returns false when the browser was not signed in.
-func (s *Store) endLogin(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time) (login, bool, error) {
+func (s *store) endLogin(ctx context.Context, tx pgx.Tx, hash []byte, now time.Time) (login, bool, error) {
 	l, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (login, error) {
 		var l login
 		err := row.Scan(&l.OrganizationID, &l.ID, &l.UserID)
@@ -65,27 +65,27 @@ func (s *Store) endLogin(ctx context.Context, tx pgx.Tx, hash []byte, now time.T
 	return l, true, postgres.Enter(ctx, tx, postgres.Scope{OrganizationID: l.OrganizationID, UserID: l.UserID})
 }
 
-func (s *Store) organizationName(ctx context.Context, tx pgx.Tx, id string) (string, error) {
+func (s *store) organizationName(ctx context.Context, tx pgx.Tx, id string) (string, error) {
 	return postgres.TxOne(ctx, tx, pgx.RowTo[string], "SELECT display_name FROM organizations WHERE id = $1", id)
 }
 
-func (s *Store) insertConsent(ctx context.Context, tx pgx.Tx, clientID string, r request, ticket, login []byte, until time.Time) error {
-	kept, err := postgres.JSON(r)
+func (s *store) insertConsent(ctx context.Context, tx pgx.Tx, clientID string, r request, ticket, login []byte, until time.Time) error {
+	stored, err := postgres.JSON(r)
 	if err != nil {
 		return err
 	}
 	_, err = postgres.TxExec(ctx, tx, `INSERT INTO oauth_consents (organization_id, ticket_hash, login_hash, client_id, request, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6)`, r.OrganizationID, ticket, login, clientID, kept, until)
+		VALUES ($1, $2, $3, $4, $5, $6)`, r.OrganizationID, ticket, login, clientID, stored, until)
 	return err
 }
 
 // useConsent uses up a consent request. It returns false when the request belongs to
 // another browser or has expired.
-func (s *Store) useConsent(ctx context.Context, tx pgx.Tx, ticket, login []byte, now time.Time) (clientID string, r request, found bool, err error) {
-	var kept []byte
+func (s *store) useConsent(ctx context.Context, tx pgx.Tx, ticket, login []byte, now time.Time) (clientID string, r request, found bool, err error) {
+	var stored []byte
 	clientID, err = postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (string, error) {
 		var id string
-		err := row.Scan(&id, &kept)
+		err := row.Scan(&id, &stored)
 		return id, err
 	}, "SELECT client_id::text, request::text FROM take_oauth_consent($1, $2, $3)", ticket, login, now)
 	if errors.Is(err, postgres.ErrNoRows) {
@@ -94,13 +94,13 @@ func (s *Store) useConsent(ctx context.Context, tx pgx.Tx, ticket, login []byte,
 	if err != nil {
 		return "", r, false, err
 	}
-	if err := json.Unmarshal(kept, &r); err != nil {
+	if err := json.Unmarshal(stored, &r); err != nil {
 		return "", r, false, fmt.Errorf("oauth: a stored request: %w", err)
 	}
 	return clientID, r, true, nil
 }
 
-func (s *Store) insertCode(ctx context.Context, tx pgx.Tx, clientID string, r request, l login, hash []byte, until time.Time) error {
+func (s *store) insertCode(ctx context.Context, tx pgx.Tx, clientID string, r request, l login, hash []byte, until time.Time) error {
 	_, err := postgres.TxExec(ctx, tx, `INSERT INTO oauth_codes (organization_id, code_hash, client_id, user_id, login_in, login_session,
 		redirect_uri, scopes, nonce, code_challenge, auth_time, methods, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
@@ -118,7 +118,7 @@ type code struct {
 
 // useCode uses up a client's code for a session. It returns false when the code is not
 // valid.
-func (s *Store) useCode(ctx context.Context, tx pgx.Tx, hash []byte, clientID, sessionID string, now time.Time) (code, bool, error) {
+func (s *store) useCode(ctx context.Context, tx pgx.Tx, hash []byte, clientID, sessionID string, now time.Time) (code, bool, error) {
 	c, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (code, error) {
 		c := code{Session: session.Session{ID: sessionID, ClientID: clientID}}
 		err := row.Scan(&c.OrganizationID, &c.UserID, &c.redirectURI, &c.Scopes, &c.nonce, &c.challenge, &c.AuthTime, &c.Methods)
@@ -136,7 +136,7 @@ func (s *Store) useCode(ctx context.Context, tx pgx.Tx, hash []byte, clientID, s
 
 // revokeReusedCode ends the session of a code that was used before. It returns false
 // when there was none to end.
-func (s *Store) revokeReusedCode(ctx context.Context, tx pgx.Tx, hash []byte, clientID string, now time.Time) (session.Session, bool, error) {
+func (s *store) revokeReusedCode(ctx context.Context, tx pgx.Tx, hash []byte, clientID string, now time.Time) (session.Session, bool, error) {
 	var ended bool
 	found, err := postgres.TxOne(ctx, tx, func(row pgx.CollectableRow) (session.Session, error) {
 		out := session.Session{ClientID: clientID}
@@ -153,7 +153,7 @@ func (s *Store) revokeReusedCode(ctx context.Context, tx pgx.Tx, hash []byte, cl
 }
 
 // endSession ends the session of an access token, if there is one.
-func (s *Store) endSession(ctx context.Context, tx pgx.Tx, p *identity.Principal, now time.Time) error {
+func (s *store) endSession(ctx context.Context, tx pgx.Tx, p *identity.Principal, now time.Time) error {
 	_, err := postgres.TxExec(ctx, tx, `UPDATE sessions SET revoked_at = $4
 		WHERE organization_id = $1 AND id = $2 AND user_id = $3 AND revoked_at IS NULL`, p.OrganizationID, p.SessionID, p.UserID, now)
 	return err
@@ -161,7 +161,7 @@ func (s *Store) endSession(ctx context.Context, tx pgx.Tx, p *identity.Principal
 
 // refreshToken returns the session of a client's refresh token, with the times at which
 // the token was created and expires. It returns false when the token is not valid.
-func (s *Store) refreshToken(ctx context.Context, hash []byte, clientID string, now time.Time) (session.Session, bool, error) {
+func (s *store) refreshToken(ctx context.Context, hash []byte, clientID string, now time.Time) (session.Session, bool, error) {
 	t, err := postgres.QueryOne(ctx, s.db, postgres.Scope{}, func(row pgx.CollectableRow) (session.Session, error) {
 		var t session.Session
 		err := row.Scan(&t.UserID, &t.OrganizationID, &t.ID, &t.Scopes, &t.CreateTime, &t.ExpireTime)
@@ -174,7 +174,7 @@ func (s *Store) refreshToken(ctx context.Context, hash []byte, clientID string, 
 	return t, err == nil, err
 }
 
-func (s *Store) deleteExpired(ctx context.Context, now time.Time) error {
+func (s *store) deleteExpired(ctx context.Context, now time.Time) error {
 	_, err := postgres.Sweep(ctx, s.db, "delete_expired_oauth", now)
 	return err
 }

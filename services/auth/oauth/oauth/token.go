@@ -61,11 +61,11 @@ func (s *Service) exchange(ctx context.Context, client oauthclient.Client, req *
 	// A refusal is returned after the transaction, so that its changes are
 	// committed.
 	var refusal error
-	err = s.deps.Store.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.deps.DB.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
 		hash, now := securetoken.Hash(req.GetCode()), s.deps.Clock.Now()
 		var works bool
 		var err error
-		if used, works, err = s.deps.Store.useCode(ctx, tx, hash, client.ID, id.New(), now); err != nil {
+		if used, works, err = s.store.useCode(ctx, tx, hash, client.ID, id.New(), now); err != nil {
 			return err
 		}
 		refusal = nil
@@ -107,7 +107,7 @@ func matchesChallenge(verifier, challenge string) bool {
 // revokeReused ends what was opened with a code that is now presented again (RFC 6749
 // section 4.1.2).
 func (s *Service) revokeReused(ctx context.Context, tx postgres.Tx, hash []byte, clientID string) error {
-	reused, ended, err := s.deps.Store.revokeReusedCode(ctx, tx, hash, clientID, s.deps.Clock.Now())
+	reused, ended, err := s.store.revokeReusedCode(ctx, tx, hash, clientID, s.deps.Clock.Now())
 	if err != nil || !ended {
 		return err
 	}
@@ -182,7 +182,7 @@ func (s *Service) clientCredentials(ctx context.Context, client oauthclient.Clie
 	}
 	var tokenID string
 	var now time.Time
-	err = s.deps.Store.db.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.deps.DB.InTx(ctx, postgres.Scope{}, func(ctx context.Context, tx postgres.Tx) error {
 		held, err := s.lockClient(ctx, tx, client, oauthclient.GrantClientCredentials)
 		if err != nil {
 			return err

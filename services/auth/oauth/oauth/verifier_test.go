@@ -14,10 +14,10 @@ func TestS27CodeVerifiersHaveLengthOfRFC7636(t *testing.T) {
 		sum := sha256.Sum256([]byte(verifier))
 		challenge := base64.RawURLEncoding.EncodeToString(sum[:])
 		if matchesChallenge(verifier, challenge) != want {
-			t.Errorf("one of %d characters: %t, want %t", length, !want, want)
+			t.Errorf("a verifier of %d characters: %t, want %t", length, !want, want)
 		}
 		if matchesChallenge(verifier+"x", challenge) {
-			t.Errorf("another one than that of %d characters is taken", length)
+			t.Errorf("another verifier of %d characters is accepted", length)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 	}
 	now := clock.Stamp(s.deps.Clock)
 	var accepted Invitation
-	err = s.deps.Store.inTx(ctx, postgres.Scope{UserID: caller.UserID}, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.store.inTx(ctx, postgres.Scope{UserID: caller.UserID}, func(ctx context.Context, tx postgres.Tx) error {
 		// The account may be deleted, or get another address, at the same time.
 		mine, err := s.deps.Users.Lock(ctx, tx, caller.UserID)
 		if err != nil {
@@ -50,7 +50,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvita
 // inviter's rights does, and leaves the transaction in the organization's scope.
 func (s *Service) accept(ctx context.Context, tx postgres.Tx, hash []byte, mine user.User, now time.Time) (Invitation, error) {
 	address := user.NormalizeEmail(mine.Email)
-	organizationID, err := s.deps.Store.find(ctx, tx, hash, address, now)
+	organizationID, err := s.store.find(ctx, tx, hash, address, now)
 	if err != nil {
 		return Invitation{}, err
 	}
@@ -60,7 +60,7 @@ func (s *Service) accept(ctx context.Context, tx postgres.Tx, hash []byte, mine 
 	if err := s.deps.Organizations.Lock(ctx, tx, organizationID); err != nil {
 		return Invitation{}, err
 	}
-	i, err := s.deps.Store.accept(ctx, tx, organizationID, hash, address, now)
+	i, err := s.store.accept(ctx, tx, organizationID, hash, address, now)
 	if err != nil {
 		return i, err
 	}
@@ -76,7 +76,7 @@ func (s *Service) accept(ctx context.Context, tx postgres.Tx, hash []byte, mine 
 // transaction that has locked the organization. The users in without count as having no
 // rights.
 func (s *Service) Withdraw(ctx context.Context, tx postgres.Tx, organizationID string, without ...string) error {
-	waiting, err := s.deps.Store.pendingList(ctx, tx, organizationID, s.deps.Clock.Now())
+	waiting, err := s.store.pendingList(ctx, tx, organizationID, s.deps.Clock.Now())
 	if err != nil || len(waiting) == 0 {
 		return err
 	}
@@ -85,7 +85,7 @@ func (s *Service) Withdraw(ctx context.Context, tx postgres.Tx, organizationID s
 		return err
 	}
 	for _, i := range stale {
-		if _, err := s.deps.Store.remove(ctx, tx, organizationID, i.ID); err != nil {
+		if _, err := s.store.remove(ctx, tx, organizationID, i.ID); err != nil {
 			return err
 		}
 		if err := s.record(ctx, tx, i, "withdrawn"); err != nil {

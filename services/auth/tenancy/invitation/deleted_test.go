@@ -11,8 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S78: an invitation that waits for the mail server is not mailed once its
-// organization is deleted.
+// S78: a queued invitation is not sent after its organization was deleted.
 func TestS78InvitationOfDeletedOrganizationIsNotMailed(t *testing.T) {
 	t.Parallel()
 	address := mailtest.Reserve(t)
@@ -29,12 +28,12 @@ func TestS78InvitationOfDeletedOrganizationIsNotMailed(t *testing.T) {
 	p.WaitDelivered(t, 2)
 	for _, m := range p.Server.Mails() {
 		if m.To != authtest.Ada {
-			t.Errorf("%s was mailed %q", m.To, m.Subject)
+			t.Errorf("%s got the email %q", m.To, m.Subject)
 		}
 	}
 }
 
-// S78: nobody becomes a member whose account goes at the same time.
+// S78: a user whose account is deleted at the same time does not become a member.
 func TestS78DeletedAccountCannotAcceptConcurrently(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
@@ -49,6 +48,6 @@ func TestS78DeletedAccountCannotAcceptConcurrently(t *testing.T) {
 	}, func() (string, error) { return p.AcceptInvitation(t, guest, token) })
 	authtest.WantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
 	if n := authtest.AdminText(t, p.Bundle, "SELECT count(*)::text FROM auth.memberships WHERE user_id = '"+who.UserID+"'"); n != "0" {
-		t.Errorf("the user who is gone has %s memberships", n)
+		t.Errorf("the deleted user has %s memberships", n)
 	}
 }

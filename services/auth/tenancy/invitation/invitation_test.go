@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/invitation"
 )
 
-// An invitation works once, for the address that it was sent to alone.
+// An invitation works once, for the address to which it was sent.
 func TestAcceptInvitation_AddsMember(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
@@ -78,7 +78,7 @@ func TestAcceptInvitation_WithdrawnReplacedOrExpired_IsRefused(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
-// S45: nobody invites above its own role, and nobody without the permission.
+// S45: nobody invites above their own role, and nobody invites without the permission.
 func TestS45InvitationCannotExceedInviter(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
@@ -98,7 +98,7 @@ func TestS45InvitationCannotExceedInviter(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 }
 
-// S73: a dump holds no invitation that works.
+// S73: a copy of the database has no usable invitation.
 func TestS73InvitationTokensAreStoredHashed(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
@@ -107,9 +107,9 @@ func TestS73InvitationTokensAreStoredHashed(t *testing.T) {
 	authtest.Must(t, err)
 	_, token := p.Link(t, "bob@example.org", authtest.InvitedSubject)
 	if stored := authtest.AdminText(t, p.Bundle, "SELECT string_agg(i::text, ' ') FROM auth.invitations i"); strings.Contains(stored, token) {
-		t.Error("the token rests in the clear")
+		t.Error("the token is stored in plain text")
 	}
 	if invitation.TTL > 7*24*time.Hour {
-		t.Error("an invitation waits for longer than the mail says")
+		t.Error("an invitation is valid for longer than the email says")
 	}
 }

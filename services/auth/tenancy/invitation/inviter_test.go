@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// inviting is an organization in which somebody who may invite has invited a second
-// address, whose token is known.
+// inviting is an organization in which a member with the permission has invited a
+// second address. The token of the invitation is known.
 type inviting struct {
 	*authtest.Mail
 	owner, operator, inviter *authv1.TokenResponse
@@ -32,11 +32,11 @@ func setupInviting(t *testing.T, role string) *inviting {
 	in := &inviting{Mail: authtest.SetupMail(t, clock.System(), false)}
 	owner, p := in.SignUp(t, "ada@example.org")
 	in.owner, in.org, in.operator = owner, p.OrganizationID, in.Operator(t)
-	made, err := in.Roles.CreateRole(authtest.With(t.Context(), owner), &authv1.CreateRoleRequest{
+	created, err := in.Roles.CreateRole(authtest.With(t.Context(), owner), &authv1.CreateRoleRequest{
 		OrganizationId: in.org, Role: &authv1.Role{DisplayName: "Inviter", Permissions: []string{"members.write", "chat.read"}},
 	})
 	authtest.Must(t, err)
-	in.roleID = made.GetId()
+	in.roleID = created.GetId()
 	if role == "custom" {
 		role = in.roleID
 	}
@@ -53,16 +53,16 @@ func setupInviting(t *testing.T, role string) *inviting {
 func (in *inviting) wantWithdrawn(t *testing.T) {
 	t.Helper()
 	if n := authtest.AdminText(t, in.Bundle, "SELECT count(*)::text FROM auth.invitations"); n != "0" {
-		t.Errorf("%s invitations wait", n)
+		t.Errorf("%s invitations are pending", n)
 	}
 	if n := authtest.AdminText(t, in.Bundle, "SELECT count(*)::text FROM audit.events WHERE action = 'auth.invitation.withdrawn'"); n != "1" {
-		t.Errorf("the trail holds %s withdrawals", n)
+		t.Errorf("the audit trail has %s withdrawals", n)
 	}
 	_, err := in.AcceptInvitation(t, in.second, in.token)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_TOKEN_INVALID)
 }
 
-// Every change that takes rights from an inviter withdraws its invitations.
+// Every change that removes rights from an inviter withdraws the inviter's invitations.
 func TestS87InvitationEndsWithRightsOfInviter(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -173,14 +173,14 @@ func TestS87InvitationEndsWithServiceAccount(t *testing.T) {
 	}
 }
 
-// Accepting checks the inviter's rights by itself, however they ended.
+// Accepting checks the current rights of the inviter, however they were lost.
 func TestS87AcceptingChecksRightsOfInviter(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "admin")
 	for name, lost := range map[string]string{
 		"disabled": "UPDATE auth.users SET disabled = true WHERE email = 'inviter@example.org'",
 		"demoted":  "UPDATE auth.memberships SET roles = '{member}' WHERE user_id = '" + in.inviterID + "'",
-		"gone":     "DELETE FROM auth.memberships WHERE user_id = '" + in.inviterID + "'",
+		"left":     "DELETE FROM auth.memberships WHERE user_id = '" + in.inviterID + "'",
 	} {
 		in.Database.AdminExec(t, lost)
 		if _, err := in.AcceptInvitation(t, in.second, in.token); err == nil {
@@ -207,18 +207,18 @@ func TestInvitation_InviterLosesOtherRights_Stays(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-// A member neither withdraws nor replaces an invitation that gives more than the
-// member holds.
+// A member can neither withdraw nor replace an invitation that gives more than the
+// member has.
 func TestS87MemberCannotWithdrawHigherInvitation(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "custom")
-	theirs, err := in.Invite(t, in.owner, "boss@example.org", "admin")
+	linked, err := in.Invite(t, in.owner, "boss@example.org", "admin")
 	authtest.Must(t, err)
 	withdraw := func(by *authv1.TokenResponse, id string) error {
 		_, err := in.Invitations.DeleteInvitation(authtest.With(t.Context(), by), &authv1.DeleteInvitationRequest{OrganizationId: in.org, Id: id})
 		return err
 	}
-	authtest.WantReason(t, withdraw(in.inviter, theirs.GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
+	authtest.WantReason(t, withdraw(in.inviter, linked.GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
 	_, err = in.Invite(t, in.inviter, "boss@example.org", in.roleID)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	if got := in.InvitationStates(t, in.owner)["boss@example.org"]; got != authv1.Invitation_PENDING {
@@ -226,13 +226,13 @@ func TestS87MemberCannotWithdrawHigherInvitation(t *testing.T) {
 	}
 	// An expired invitation does not block a new one.
 	in.Database.AdminExec(t, "UPDATE auth.invitations SET expires_at = now() - interval '1 second' WHERE email = 'boss@example.org'")
-	mine, err := in.Invite(t, in.inviter, "boss@example.org", in.roleID)
+	own, err := in.Invite(t, in.inviter, "boss@example.org", in.roleID)
 	authtest.Must(t, err)
-	authtest.Must(t, withdraw(in.inviter, mine.GetId()))
+	authtest.Must(t, withdraw(in.inviter, own.GetId()))
 }
 
-// An inviter who left while the organization was deleted invites nobody when it is
-// restored.
+// The invitations of an inviter who left while the organization was deleted are
+// withdrawn when it is restored.
 func TestS87RestoringOrganizationChecksInvitations(t *testing.T) {
 	t.Parallel()
 	in := setupInviting(t, "admin")

@@ -42,12 +42,12 @@ func (s *Service) enforceLimit(ctx context.Context, tx postgres.Tx, i Invitation
 			return err
 		}
 	}
-	return s.deps.Store.count(ctx, tx, i, today)
+	return s.store.count(ctx, tx, i, today)
 }
 
 // checkLimits refuses an invitation past a limit of the day.
 func (s *Service) checkLimits(ctx context.Context, tx postgres.Tx, i Invitation, today time.Time) error {
-	sent, err := s.deps.Store.sent(ctx, tx, i, today)
+	sent, err := s.store.sent(ctx, tx, i, today)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // S88: a name must be one line. A name that was stored before this rule adds no line to
-// a mail.
+// an email.
 func TestS88OrganizationNameAddsNoLinesToEmail(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
@@ -34,21 +34,21 @@ func TestS88OrganizationNameAddsNoLinesToEmail(t *testing.T) {
 	const clean = "Acme Your account is locked. Unlock it: http://evil.example"
 	m := p.Server.Wait(t, "bob@example.org", "You are invited to "+clean)
 	if !strings.Contains(m.Text, "Ada Subject: another invites you to "+clean) || strings.Contains(m.Text, "\nYour account") {
-		t.Errorf("the mail says %s", m.Text)
+		t.Errorf("the email is %s", m.Text)
 	}
 }
 
-// S88: a user whose address is not confirmed sends few invitations a day. Withdrawn
+// S88: a user with an unconfirmed address may send few invitations a day. Withdrawn
 // ones count, and all organizations count together.
 func TestS88UnconfirmedAccountIsLimited(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)
 	ada, adas := p.SignUp(t, "ada@example.org")
 	for n := range 5 {
-		made, err := p.Invite(t, ada, fmt.Sprintf("%d@example.com", n), "viewer")
+		created, err := p.Invite(t, ada, fmt.Sprintf("%d@example.com", n), "viewer")
 		authtest.Must(t, err)
 		if n%2 == 0 {
-			_, err = p.Invitations.DeleteInvitation(authtest.With(t.Context(), ada), &authv1.DeleteInvitationRequest{OrganizationId: adas.OrganizationID, Id: made.GetId()})
+			_, err = p.Invitations.DeleteInvitation(authtest.With(t.Context(), ada), &authv1.DeleteInvitationRequest{OrganizationId: adas.OrganizationID, Id: created.GetId()})
 			authtest.Must(t, err)
 		}
 	}
@@ -66,8 +66,7 @@ func TestS88UnconfirmedAccountIsLimited(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-// S88: the limit of invitations a day holds for all members of an organization
-// together.
+// S88: the daily limit of invitations counts all members of an organization together.
 func TestS88OrganizationIsLimitedPerDay(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMailWith(t, clock.System(), auth.Config{InvitationsPerDay: 3})
@@ -85,7 +84,7 @@ func TestS88OrganizationIsLimitedPerDay(t *testing.T) {
 	authtest.Must(t, err)
 }
 
-// S88: service accounts, of which anybody can create many, are no way around the
+// S88: service accounts, of which anyone can create many, cannot be used to avoid the
 // limit.
 func TestS88ServiceAccountOfUnconfirmedOwnersCannotInvite(t *testing.T) {
 	t.Parallel()

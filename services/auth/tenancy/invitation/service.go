@@ -36,7 +36,8 @@ const (
 
 // Deps is what the room needs.
 type Deps struct {
-	Store         *Store
+	DB            *postgres.DB
+	Tokens        *paging.Tokens
 	Users         *user.Store
 	Organizations *organization.Store
 	Rights        *organization.Rights
@@ -53,15 +54,16 @@ type Deps struct {
 type Service struct {
 	authv1.UnsafeInvitationServiceServer
 
-	deps Deps
+	deps  Deps
+	store *store
 }
 
-// New returns the room, and registers with the mail queue what composes its emails.
+// New builds the room, and registers with the mail queue what composes its emails.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("invitation", d); err != nil {
 		return nil, err
 	}
-	s := &Service{deps: d}
+	s := &Service{deps: d, store: newStore(d.DB, d.Tokens)}
 	d.Mail.Compose(mailKind, s.compose)
 	return s, nil
 }
@@ -86,7 +88,7 @@ func (s *Service) ListInvitations(ctx context.Context, req *authv1.ListInvitatio
 	if _, err := organization.RequireActing(ctx, req.GetOrganizationId()); err != nil {
 		return nil, err
 	}
-	items, next, err := s.deps.Store.list(ctx, req.GetOrganizationId(), paging.From(req))
+	items, next, err := s.store.list(ctx, req.GetOrganizationId(), paging.From(req))
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +110,7 @@ func (s *Service) CreateInvitation(ctx context.Context, req *authv1.CreateInvita
 		ID: id.New(), OrganizationID: caller.OrganizationID, InviterID: caller.UserID, Email: req.GetEmail(), Roles: req.GetRoles(),
 		CreateTime: now, ExpireTime: now.Add(TTL),
 	}
-	err = s.deps.Store.inTx(ctx, postgres.Scope{OrganizationID: i.OrganizationID, UserID: i.InviterID},
+	err = s.store.inTx(ctx, postgres.Scope{OrganizationID: i.OrganizationID, UserID: i.InviterID},
 		func(ctx context.Context, tx postgres.Tx) error { return s.invite(ctx, tx, caller, i) })
 	if err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func (s *Service) CreateInvitation(ctx context.Context, req *authv1.CreateInvita
 func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.Principal, i Invitation) error {
 	// The user is locked before the organization, as everywhere, so that there is no
 	// deadlock.
-	if err := s.deps.Store.lockInviter(ctx, tx, i.InviterID); err != nil {
+	if err := s.store.lockInviter(ctx, tx, i.InviterID); err != nil {
 		return err
 	}
 	if err := s.check(ctx, tx, caller, i); err != nil {
@@ -129,7 +131,7 @@ func (s *Service) invite(ctx context.Context, tx postgres.Tx, caller *identity.P
 	if err := s.enforceLimit(ctx, tx, i); err != nil {
 		return err
 	}
-	if err := s.deps.Store.replace(ctx, tx, i, user.NormalizeEmail(i.Email)); err != nil {
+	if err := s.store.replace(ctx, tx, i, user.NormalizeEmail(i.Email)); err != nil {
 		return err
 	}
 	if err := s.record(ctx, tx, i, "created"); err != nil {
@@ -159,14 +161,14 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 	if err := organization.CheckManage(inviter, before, given); err != nil {
 		return err
 	}
-	member, err := s.deps.Store.isMember(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email))
+	member, err := s.store.isMember(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email))
 	if err != nil {
 		return err
 	}
 	if member {
 		return fault.New(faultv1.Reason_REASON_ALREADY_EXISTS, "the address belongs to a member")
 	}
-	n, err := s.deps.Store.countPending(ctx, tx, i.OrganizationID, s.deps.Clock.Now())
+	n, err := s.store.countPending(ctx, tx, i.OrganizationID, s.deps.Clock.Now())
 	if err != nil {
 		return err
 	}
@@ -179,7 +181,7 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, caller *identity.Pr
 // replacedGrant returns the rights of the pending invitation for the same address.
 // Creating another invitation withdraws that one.
 func (s *Service) replacedGrant(ctx context.Context, tx postgres.Tx, i Invitation) (organization.Grant, error) {
-	waiting, err := s.deps.Store.pendingFor(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email), s.deps.Clock.Now())
+	waiting, err := s.store.pendingFor(ctx, tx, i.OrganizationID, user.NormalizeEmail(i.Email), s.deps.Clock.Now())
 	if err != nil || len(waiting) == 0 {
 		return organization.Grant{}, err
 	}
@@ -196,12 +198,12 @@ func (s *Service) DeleteInvitation(ctx context.Context, req *authv1.DeleteInvita
 	if err != nil {
 		return nil, err
 	}
-	err = s.deps.Store.inTx(ctx, postgres.Scope{OrganizationID: caller.OrganizationID}, func(ctx context.Context, tx postgres.Tx) error {
+	err = s.store.inTx(ctx, postgres.Scope{OrganizationID: caller.OrganizationID}, func(ctx context.Context, tx postgres.Tx) error {
 		holder, err := s.deps.Rights.OfCaller(ctx, tx, caller)
 		if err != nil {
 			return err
 		}
-		i, err := s.deps.Store.remove(ctx, tx, caller.OrganizationID, req.GetId())
+		i, err := s.store.remove(ctx, tx, caller.OrganizationID, req.GetId())
 		if err != nil {
 			return err
 		}
@@ -232,18 +234,18 @@ func (s *Service) checkWithdraw(ctx context.Context, tx postgres.Tx, holder orga
 // sweep deletes the invitations that ended longer ago than they are kept, accepted or
 // not, and the counts of past days.
 func (s *Service) sweep(ctx context.Context) error {
-	return s.deps.Store.deleteExpired(ctx, s.deps.Clock.Now())
+	return s.store.deleteExpired(ctx, s.deps.Clock.Now())
 }
 
 // Pending reports whether the invitation with a token is pending for an address.
 func (s *Service) Pending(ctx context.Context, token, address string) (bool, error) {
-	return s.deps.Store.isPending(ctx, securetoken.Hash(token), user.NormalizeEmail(address), s.deps.Clock.Now())
+	return s.store.isPending(ctx, securetoken.Hash(token), user.NormalizeEmail(address), s.deps.Clock.Now())
 }
 
 // compose creates the token of an invitation and its email, when the email is sent.
 func (s *Service) compose(ctx context.Context, l mailing.Message) (mailing.Content, error) {
 	token, hash := securetoken.New()
-	says, waits, err := s.deps.Store.setToken(ctx, l.Data[dataOrganization], l.Data[dataInvitation], hash, s.deps.Clock.Now())
+	says, waits, err := s.store.setToken(ctx, l.Data[dataOrganization], l.Data[dataInvitation], hash, s.deps.Clock.Now())
 	if err != nil || !waits {
 		return mailing.Content{}, err
 	}

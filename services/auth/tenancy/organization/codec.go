@@ -6,8 +6,8 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
-// message returns an organization as the contract has it.
-func (o Organization) message() *authv1.Organization {
+// encode returns an organization as the contract has it.
+func encode(o Organization) *authv1.Organization {
 	out := &authv1.Organization{
 		Id: o.ID, DisplayName: o.DisplayName, Personal: o.Personal, CreateTime: timestamppb.New(o.CreateTime),
 		UpdateTime: timestamppb.New(o.UpdateTime), Etag: o.Etag(), State: authv1.Organization_ACTIVE,
@@ -19,8 +19,8 @@ func (o Organization) message() *authv1.Organization {
 	return out
 }
 
-// message returns a member as the contract has it.
-func (m Member) message() *authv1.Member {
+// encodeMember returns a member as the contract has it.
+func encodeMember(m Member) *authv1.Member {
 	return &authv1.Member{
 		UserId: m.User.ID, User: m.User.Message(), Roles: m.Roles,
 		CreateTime: timestamppb.New(m.CreateTime), UpdateTime: timestamppb.New(m.UpdateTime),

@@ -60,7 +60,7 @@ func (s *Service) UndeleteOrganization(ctx context.Context, req *authv1.Undelete
 	if err != nil {
 		return nil, err
 	}
-	return o.message(), nil
+	return encode(o), nil
 }
 
 // suspend ends all access to an organization. It suspends the memberships, so no other

@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/tenancy/organization"
 )
 
-// S21, S22: nobody acts in a deleted organization, and everybody does again once an
-// owner restores it.
+// S21, S22: nobody acts in a deleted organization. After an owner restores it, all
+// members do again.
 func TestS22DeletedOrganizationCanBeRestored(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -23,11 +23,11 @@ func TestS22DeletedOrganizationCanBeRestored(t *testing.T) {
 	org, owner := b.CreateOrganization(t, home, "Engines")
 	admin := b.Join(t, b.Operator(t), org, "bob@example.org", "admin")
 	secret := b.CreateKey(t, owner, "chat.read").GetSecret()
-	stranger, strange := b.SignUp(t, "eve@example.org")
+	outsider, outside := b.SignUp(t, "eve@example.org")
 
-	authtest.WantReason(t, b.DeleteOrganization(authtest.With(t.Context(), stranger), org), faultv1.Reason_REASON_NOT_FOUND)
+	authtest.WantReason(t, b.DeleteOrganization(authtest.With(t.Context(), outsider), org), faultv1.Reason_REASON_NOT_FOUND)
 	authtest.WantReason(t, b.DeleteOrganization(authtest.With(t.Context(), admin), org), faultv1.Reason_REASON_PERMISSION_DENIED)
-	authtest.WantReason(t, b.DeleteOrganization(authtest.With(t.Context(), stranger), strange.OrganizationID), faultv1.Reason_REASON_CONFLICT)
+	authtest.WantReason(t, b.DeleteOrganization(authtest.With(t.Context(), outsider), outside.OrganizationID), faultv1.Reason_REASON_CONFLICT)
 	_, err := b.UndeleteOrganization(authtest.With(t.Context(), owner), org)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 
@@ -57,15 +57,15 @@ func TestS22DeletedOrganizationCanBeRestored(t *testing.T) {
 	found, err := b.Service.Revocations(t.Context(), b.Principal(t, home).IssueTime)
 	authtest.Must(t, err)
 	if last := found[len(found)-1]; last.OrganizationID != org || last.UserID != "" {
-		t.Errorf("the feed says %+v", found)
+		t.Errorf("the feed has %+v", found)
 	}
 	me, err := b.Accounts.GetMe(authtest.With(t.Context(), home), &authv1.GetMeRequest{})
 	authtest.Must(t, err)
 	if len(me.GetOrganizations()) != 1 {
-		t.Errorf("one can switch to %v", me.GetOrganizations())
+		t.Errorf("the user can switch to %v", me.GetOrganizations())
 	}
 
-	_, err = b.UndeleteOrganization(authtest.With(t.Context(), stranger), org)
+	_, err = b.UndeleteOrganization(authtest.With(t.Context(), outsider), org)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	_, err = b.UndeleteOrganization(authtest.With(t.Context(), admin), org)
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
@@ -80,12 +80,12 @@ func TestS22DeletedOrganizationCanBeRestored(t *testing.T) {
 	authtest.Must(t, err)
 	if actions := authtest.AdminText(t, b, "SELECT string_agg(action, ' ' ORDER BY time, id) FROM audit.events WHERE resource_id = $1", org); actions !=
 		"auth.organization.created auth.organization.deleted auth.organization.restored" {
-		t.Errorf("the trail holds %s", actions)
+		t.Errorf("the audit trail has %s", actions)
 	}
 }
 
-// A token that is issued while its organization goes loses its force with the others:
-// either it says that it is older, or it is refused.
+// A token that is issued while its organization is deleted is revoked with the others,
+// or is refused.
 func TestS22TokenIssuedDuringDeletionIsRevoked(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -137,7 +137,7 @@ func TestPurge_GracePeriodEnded_DeletesEverything(t *testing.T) {
 	machines, err := p.CreateServiceKey(authtest.With(t.Context(), owner), old, machine.GetId(), "chat.read")
 	authtest.Must(t, err)
 	p.CreateRole(t, owner, "Readers", "chat.read")
-	shown, err := p.CreatePublishableKey(authtest.With(t.Context(), owner), "https://shop.example")
+	listed, err := p.CreatePublishableKey(authtest.With(t.Context(), owner), "https://shop.example")
 	authtest.Must(t, err)
 	client, err := authv1.NewOAuthClientServiceClient(p.Conn).CreateOAuthClient(authtest.With(t.Context(), owner), &authv1.CreateOAuthClientRequest{
 		OauthClient: &authv1.OAuthClient{DisplayName: "App", Scopes: []string{"openid"}, RedirectUris: []string{"https://app.example/"}},
@@ -148,7 +148,7 @@ func TestPurge_GracePeriodEnded_DeletesEverything(t *testing.T) {
 	}
 	resolved := func() bool {
 		_, err := authv1.NewPublishableKeyDirectoryServiceClient(p.Conn).ResolvePublishableKey(feed, &authv1.ResolvePublishableKeyRequest{
-			Key: shown.GetKey(), Origin: "https://shop.example",
+			Key: listed.GetKey(), Origin: "https://shop.example",
 		})
 		return err == nil
 	}
@@ -187,14 +187,14 @@ func TestPurge_GracePeriodEnded_DeletesEverything(t *testing.T) {
 		t.Error("its service account is left")
 	}
 	if n := authtest.AdminText(t, p.Bundle, "SELECT count(*)::text FROM auth.organizations WHERE deleted_at IS NOT NULL AND id = $1", young); n != "1" {
-		t.Error("the other one went too")
+		t.Error("the other organization was purged too")
 	}
 	if n := authtest.AdminText(t, p.Bundle, "SELECT count(*)::text FROM audit.events WHERE organization_id = $1 AND action = 'auth.organization.purged'", old); n != "1" {
-		t.Errorf("%s rows of the trail tell of it", n)
+		t.Errorf("the audit trail has %s rows about the purge", n)
 	}
 }
 
-// An invitation that was mailed before the deletion brings nobody in.
+// An invitation that was sent before the deletion cannot be accepted.
 func TestAcceptInvitation_DeletedOrganization_IsRefused(t *testing.T) {
 	t.Parallel()
 	p := authtest.SetupMail(t, clock.System(), false)

@@ -49,7 +49,7 @@ func (s *Service) CreateOrganization(ctx context.Context, req *authv1.CreateOrga
 	if err != nil {
 		return nil, err
 	}
-	return o.message(), nil
+	return encode(o), nil
 }
 
 // UpdateOrganization implements the RPC.
@@ -89,7 +89,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, req *authv1.UpdateOrga
 	if err != nil {
 		return nil, err
 	}
-	return after.message(), nil
+	return encode(after), nil
 }
 
 // Validate checks what the contract cannot express.

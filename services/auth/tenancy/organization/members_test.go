@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S21, S45, S46: roles bound what members do to each other, at once; a member
-// that was removed is not refreshed.
+// S21, S45, S46: roles limit at once how members can change each other. A removed
+// member cannot refresh.
 func TestMembers_RolesLimitChanges(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -36,7 +36,7 @@ func TestMembers_RolesLimitChanges(t *testing.T) {
 	authtest.WantReason(t, b.UpdateMember(asAdmin, org, id.New(), "viewer"), faultv1.Reason_REASON_NOT_FOUND)
 	authtest.Must(t, b.UpdateMember(asAdmin, org, memberID, "viewer"))
 
-	// A token lives on; rights are those of the database.
+	// A token may still be valid, but the rights are those of the database.
 	authtest.Must(t, b.UpdateMember(asOwner, org, adminID, "viewer"))
 	authtest.WantReason(t, b.UpdateMember(asAdmin, org, memberID, "member"), faultv1.Reason_REASON_CONFLICT)
 
@@ -66,7 +66,7 @@ func TestS45LastOwnerCannotLeave(t *testing.T) {
 	authtest.WantReason(t, b.RemoveMember(asAda, org, ada.UserID), faultv1.Reason_REASON_LAST_OWNER)
 
 	bob := b.Join(t, b.Operator(t), org, "bob@example.org", "owner")
-	// Both leave at once: one must stay.
+	// Both leave at once, and one of them must stay.
 	errs := make([]error, 2)
 	var group sync.WaitGroup
 	group.Go(func() { errs[0] = b.RemoveMember(asAda, org, ada.UserID) })
@@ -132,7 +132,7 @@ func TestS41OtherOrganizationIsNotFound(t *testing.T) {
 		authtest.WantReason(t, foreign, faultv1.Reason_REASON_NOT_FOUND)
 		authtest.WantReason(t, absent, faultv1.Reason_REASON_NOT_FOUND)
 		if fault.From(foreign).Detail() != fault.From(absent).Detail() || fault.From(foreign).Detail() != "no such organization" {
-			t.Errorf("%s answers %v and %v", name, foreign, absent)
+			t.Errorf("%s returns %v and %v", name, foreign, absent)
 		}
 	}
 }
@@ -182,14 +182,14 @@ func TestOrganization_CreateAndRename(t *testing.T) {
 	})
 	authtest.Must(t, err)
 	if created.GetDisplayName() != "Analytical Engines" || created.GetPersonal() {
-		t.Errorf("made %v", created)
+		t.Errorf("created %v", created)
 	}
 	rename := func(tokens *authv1.TokenResponse, o *authv1.Organization) (*authv1.Organization, error) {
 		return b.Organizations.UpdateOrganization(authtest.With(t.Context(), tokens), &authv1.UpdateOrganizationRequest{
 			Organization: o, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
 		})
 	}
-	// Another organization is the active one.
+	// The caller acts in another organization.
 	_, err = rename(ada, &authv1.Organization{Id: created.GetId(), DisplayName: "x"})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	there, err := b.Sessions.SwitchOrganization(authtest.With(t.Context(), ada), &authv1.SwitchOrganizationRequest{OrganizationId: created.GetId()})

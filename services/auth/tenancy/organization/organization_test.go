@@ -40,12 +40,12 @@ func TestS45CheckManage(t *testing.T) {
 		{nil, []string{"viewer"}, nil, false},
 		{[]string{"admin"}, []string{"viewer"}, []string{"clerk"}, true},
 		{[]string{"clerk"}, []string{"guest"}, []string{"clerk"}, true},
-		{[]string{"clerk"}, []string{"guest"}, []string{"viewer"}, false}, // it would read more
+		{[]string{"clerk"}, []string{"guest"}, []string{"viewer"}, false}, // the viewer can read more
 		{[]string{"clerk"}, []string{"viewer"}, nil, false},
 		{[]string{"clerk", "member"}, []string{"guest"}, []string{"viewer"}, true},
 		{[]string{"guest"}, []string{"guest"}, nil, false},
 		{[]string{"twin"}, []string{"viewer"}, []string{"member"}, true},
-		{[]string{"twin"}, []string{"viewer"}, []string{"admin"}, false}, // a name is more than its permissions
+		{[]string{"twin"}, []string{"viewer"}, []string{"admin"}, false}, // a built-in role ranks above its permissions
 		{[]string{"twin"}, []string{"admin"}, nil, false},
 	} {
 		if err := organization.CheckManage(grant(c.holder), grant(c.before), grant(c.after)); (err == nil) != c.allowed {

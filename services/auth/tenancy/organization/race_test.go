@@ -24,7 +24,7 @@ func TestUpdateMember_OwnersDemoteEachOther_OneGetsConflict(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 	owners := authtest.AdminText(t, b, "SELECT string_agg(user_id::text, ' ') FROM auth.memberships WHERE organization_id = $1 AND 'owner' = ANY (roles)", org)
 	if owners != adas.UserID {
-		t.Errorf("the owners are %s, want the one who was first", owners)
+		t.Errorf("the owners are %s, want the first one", owners)
 	}
 	// After a new sign-in, the demoted owner is refused for lack of rights.
 	again, err := b.SwitchTo(t, b.SignIn(t, "bob@example.org"), org)

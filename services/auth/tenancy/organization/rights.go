@@ -24,7 +24,7 @@ type Grant struct {
 	Permissions []string
 
 	// user is set when the caller has no first-party session. It has the rights of the
-	// user for whom the key or the client acts.
+	// user of the key or the client.
 	user *Grant
 	// claimed is set for a caller. It has the rights that the credential stated when it
 	// was issued. The database may have changed since.
@@ -34,8 +34,8 @@ type Grant struct {
 // conflictIfLost returns a conflict instead of the refusal of a caller whose credential
 // still states the right: the caller lost the right during the call, for example to the
 // member who was about to be demoted.
-func (g Grant) conflictIfLost(refusal error, judge func(Grant) error) error {
-	if refusal == nil || g.claimed == nil || judge(*g.claimed) != nil {
+func (g Grant) conflictIfLost(refusal error, check func(Grant) error) error {
+	if refusal == nil || g.claimed == nil || check(*g.claimed) != nil {
 		return refusal
 	}
 	return fault.New(faultv1.Reason_REASON_CONFLICT, "your own roles have changed since: read them again")

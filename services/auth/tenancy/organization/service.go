@@ -44,7 +44,7 @@ type Service struct {
 	deps Deps
 }
 
-// New returns the room.
+// New builds the room.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("organization", d); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (s *Service) ListOrganizations(ctx context.Context, req *authv1.ListOrganiz
 	}
 	out := &authv1.ListOrganizationsResponse{NextPageToken: next}
 	for _, o := range items {
-		out.Organizations = append(out.Organizations, o.message())
+		out.Organizations = append(out.Organizations, encode(o))
 	}
 	return out, nil
 }
@@ -94,7 +94,7 @@ func (s *Service) GetOrganization(ctx context.Context, req *authv1.GetOrganizati
 	if err != nil {
 		return nil, err
 	}
-	return o.message(), nil
+	return encode(o), nil
 }
 
 // ListMembers implements the RPC.
@@ -108,7 +108,7 @@ func (s *Service) ListMembers(ctx context.Context, req *authv1.ListMembersReques
 	}
 	out := &authv1.ListMembersResponse{NextPageToken: next}
 	for _, m := range items {
-		out.Members = append(out.Members, m.message())
+		out.Members = append(out.Members, encodeMember(m))
 	}
 	return out, nil
 }
@@ -144,7 +144,7 @@ func (s *Service) AddMember(ctx context.Context, req *authv1.AddMemberRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return added.message(), nil
+	return encodeMember(added), nil
 }
 
 // UpdateMember implements the RPC.
@@ -153,7 +153,7 @@ func (s *Service) UpdateMember(ctx context.Context, req *authv1.UpdateMemberRequ
 	if err != nil {
 		return nil, err
 	}
-	return m.message(), nil
+	return encodeMember(m), nil
 }
 
 // RemoveMember implements the RPC.

@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S22: what a role gives is in the tokens and keys of those who have it, and a
-// change of it takes the force from what said otherwise.
+// S22: tokens and keys contain what a role gives, and a change of the role revokes
+// those with the old rights.
 func TestS22RoleChangesReachTokensAndKeys(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -23,17 +23,17 @@ func TestS22RoleChangesReachTokensAndKeys(t *testing.T) {
 	org, asAda := adas.OrganizationID, authtest.With(t.Context(), ada)
 	r := b.CreateRole(t, ada, " Librarian ", "knowledge.write", "knowledge.read")
 	if r.GetDisplayName() != "Librarian" || !slices.Equal(r.GetPermissions(), []string{"knowledge.read", "knowledge.write"}) {
-		t.Errorf("made %v", r)
+		t.Errorf("created %v", r)
 	}
 	bob := b.Join(t, b.Operator(t), org, "bob@example.org", r.GetId())
 	if p := b.Principal(t, bob); !slices.Equal(p.Roles, []string{r.GetId()}) || !slices.Equal(p.Permissions, r.GetPermissions()) {
-		t.Errorf("bob's token says %v, %v", p.Roles, p.Permissions)
+		t.Errorf("bob's token has %v, %v", p.Roles, p.Permissions)
 	}
 	if got := b.Permissions(t, bob); !slices.Equal(got, r.GetPermissions()) {
 		t.Errorf("bob may %v", got)
 	}
 	if p := b.Principal(t, ada); len(p.Permissions) > 0 {
-		t.Errorf("ada's token says %v without a custom role", p.Permissions)
+		t.Errorf("ada's token has %v without a custom role", p.Permissions)
 	}
 	secret := b.CreateKey(t, bob, "knowledge.write").GetSecret()
 
@@ -46,7 +46,7 @@ func TestS22RoleChangesReachTokensAndKeys(t *testing.T) {
 	found, err := b.Service.Revocations(t.Context(), since)
 	authtest.Must(t, err)
 	if len(found) != 1 || found[0].UserID != bob.GetUser().GetId() || found[0].OrganizationID != org {
-		t.Errorf("the feed says %+v", found)
+		t.Errorf("the feed has %+v", found)
 	}
 	k, err := b.Service.APIKey(t.Context(), keys.Hash(secret))
 	authtest.Must(t, err)
@@ -54,18 +54,18 @@ func TestS22RoleChangesReachTokensAndKeys(t *testing.T) {
 		!slices.Equal(k.Permissions, []string{"chat.read", "knowledge.read"}) {
 		t.Errorf("bob may %v, and the key %v", b.Permissions(t, bob), k.Permissions)
 	}
-	// Another name ends nothing.
+	// Another name revokes nothing.
 	since = clock.System().Now()
 	_, err = b.UpdateRole(asAda, org, &authv1.Role{Id: r.GetId(), DisplayName: "Reader"}, "display_name")
 	authtest.Must(t, err)
 	if found, err = b.Service.Revocations(t.Context(), since); err != nil || len(found) > 0 {
-		t.Errorf("the feed says %+v, %v", found, err)
+		t.Errorf("the feed has %+v, %v", found, err)
 	}
 
 	authtest.WantReason(t, b.DeleteRole(asAda, org, r.GetId(), false), faultv1.Reason_REASON_NOT_EMPTY)
 	authtest.Must(t, b.DeleteRole(asAda, org, r.GetId(), true))
 	if found, err = b.Service.Revocations(t.Context(), since); err != nil || len(found) != 1 || found[0].UserID != bob.GetUser().GetId() {
-		t.Errorf("the feed says %+v, %v", found, err)
+		t.Errorf("the feed has %+v, %v", found, err)
 	}
 	if p := b.Principal(t, b.Refreshed(t, bob)); !slices.Equal(p.Roles, []string{"viewer"}) || len(p.Permissions) > 0 {
 		t.Errorf("bob's roles are %v, %v", p.Roles, p.Permissions)
@@ -76,8 +76,8 @@ func TestS22RoleChangesReachTokensAndKeys(t *testing.T) {
 		"auth.api_key.created", "auth.role.updated", "auth.role.updated", "auth.role.deleted")
 }
 
-// A member who has another role keeps that one; an invitation loses a role as a
-// member does.
+// A member with another role keeps that one. An invitation loses a role as a member
+// does.
 func TestDeleteRole_HoldersWithoutAnother_BecomeViewers(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -99,8 +99,8 @@ func TestDeleteRole_HoldersWithoutAnother_BecomeViewers(t *testing.T) {
 	}
 }
 
-// S45, S46: nobody makes, changes, deletes or gives a role that gives more than
-// they have.
+// S45, S46: nobody creates, changes, deletes or gives a role that gives more than they
+// have.
 func TestS45RoleCannotExceedCaller(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -121,7 +121,7 @@ func TestS45RoleCannotExceedCaller(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	_, err = b.UpdateRole(asClerk, org, &authv1.Role{Id: low.GetId(), Permissions: []string{"chat.write"}}, "permissions")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	// Its own role neither.
+	// Not even the caller's own role.
 	_, err = b.UpdateRole(asClerk, org, &authv1.Role{Id: clerkRole.GetId(), Permissions: []string{"organizations.write"}}, "permissions")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	for _, mask := range []string{"display_name", "permissions"} {
@@ -129,7 +129,7 @@ func TestS45RoleCannotExceedCaller(t *testing.T) {
 		authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
 	}
 	authtest.WantReason(t, b.DeleteRole(asClerk, org, high.GetId(), false), faultv1.Reason_REASON_PERMISSION_DENIED)
-	// The guest would become a viewer, who may more than the clerk.
+	// The guest would become a viewer, who has more rights than the clerk.
 	authtest.WantReason(t, b.DeleteRole(asClerk, org, low.GetId(), true), faultv1.Reason_REASON_PERMISSION_DENIED)
 
 	for _, roles := range [][]string{{"owner"}, {"admin"}, {"member"}, {"viewer"}, {high.GetId()}, {low.GetId(), high.GetId()}} {
@@ -142,14 +142,14 @@ func TestS45RoleCannotExceedCaller(t *testing.T) {
 	authtest.Must(t, b.UpdateMember(asClerk, org, guestID, clerkRole.GetId()))
 	authtest.Must(t, b.UpdateMember(asClerk, org, guestID, low.GetId()))
 
-	// A demotion counts before its token has ended.
+	// A demotion takes effect before the token is refused.
 	authtest.Must(t, b.UpdateMember(asAda, org, clerkID, "viewer"))
 	_, err = b.TryRole(t, clerk, "Late", "chat.read")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 }
 
-// S44, S45: what a role cannot be is refused on its field, and nothing but its
-// three fields can be changed.
+// S44, S45: an invalid role is refused with the field that is wrong, and only its three
+// fields can be changed.
 func TestCreateRole_InvalidField_IsRefused(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -179,7 +179,7 @@ func TestCreateRole_InvalidField_IsRefused(t *testing.T) {
 	r := b.CreateRole(t, ada, "Guest", "chat.read")
 	_, err := b.TryRole(t, ada, "guest", "chat.read")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_ALREADY_EXISTS)
-	b.CreateRole(t, operator, "Guest", "chat.read") // elsewhere
+	b.CreateRole(t, operator, "Guest", "chat.read") // in another organization
 	_, err = b.UpdateRole(asAda, org, &authv1.Role{Id: r.GetId(), Etag: "stale", DisplayName: "x"}, "display_name")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_ETAG_MISMATCH)
 	for _, path := range []string{"id", "etag", "create_time", "organization_id"} {
@@ -197,8 +197,8 @@ func TestCreateRole_InvalidField_IsRefused(t *testing.T) {
 	authtest.WantReason(t, err, faultv1.Reason_REASON_CONFLICT)
 }
 
-// S41, S43: a role of another organization is as if absent: to read, to change,
-// and to give.
+// S41, S43: a role of another organization does not exist for the caller: it cannot be
+// read, changed or given.
 func TestS41RoleOfOtherOrganizationIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -230,7 +230,7 @@ func TestS41RoleOfOtherOrganizationIsNotFound(t *testing.T) {
 		foreign, absent := fault.From(call(r.GetId())), fault.From(call(id.New()))
 		if foreign == nil || absent == nil || foreign.Error() != absent.Error() ||
 			foreign.Reason() != faultv1.Reason_REASON_NOT_FOUND && foreign.Reason() != faultv1.Reason_REASON_INVALID_ARGUMENT {
-			t.Errorf("%s: %v, and of nothing %v", name, foreign, absent)
+			t.Errorf("%s: %v, but for an unknown id %v", name, foreign, absent)
 		}
 	}
 	list, err := b.Roles.ListRoles(asEve, &authv1.ListRolesRequest{OrganizationId: own})

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// counted counts the calls that are made over a connection.
+// counted counts the calls over a connection.
 type counted struct {
 	grpc.ClientConnInterface
 
@@ -23,8 +23,8 @@ func (c *counted) Invoke(ctx context.Context, method string, args, reply any, op
 	return c.ClientConnInterface.Invoke(ctx, method, args, reply, opts...)
 }
 
-// S22: a change that concerns thousands is heard whole, and asking again and again
-// while it is new takes few calls.
+// S22: the revocations of thousands of members are read completely, and reading the
+// feed repeatedly takes few calls.
 func TestS22ManyRevocationsTakeFewCalls(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -43,8 +43,8 @@ func TestS22ManyRevocationsTakeFewCalls(t *testing.T) {
 			users[r.UserID] = true
 		}
 	}
-	// And of ada the session and the user.
+	// The other two are those of ada's session and user.
 	if len(found) != authtest.ManyMembers+2 || len(users) != authtest.ManyMembers || conn.calls != 2 {
-		t.Errorf("%d revocations of %d users came in %d calls", len(found), len(users), conn.calls)
+		t.Errorf("%d revocations of %d users took %d calls", len(found), len(users), conn.calls)
 	}
 }

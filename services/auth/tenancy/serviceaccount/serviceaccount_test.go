@@ -24,7 +24,7 @@ func TestServiceAccount_CreateUpdateRotateDelete(t *testing.T) {
 	a, err := b.CreateServiceAccount(asAda, org, "viewer", custom.GetId())
 	authtest.Must(t, err)
 	if a.GetDisplayName() != "Importer" || a.GetDisabled() || a.GetEtag() == "" || !slices.Equal(a.GetRoles(), []string{"viewer", custom.GetId()}) {
-		t.Errorf("made %v", a)
+		t.Errorf("created %v", a)
 	}
 	created, err := b.CreateServiceKey(asAda, org, a.GetId(), "knowledge.write", "knowledge.read")
 	authtest.Must(t, err)
@@ -42,12 +42,12 @@ func TestServiceAccount_CreateUpdateRotateDelete(t *testing.T) {
 	own, err := b.APIKeys.ListApiKeys(asAda, &authv1.ListApiKeysRequest{})
 	authtest.Must(t, err)
 	if len(own.GetApiKeys()) > 0 {
-		t.Errorf("its maker has %v", own)
+		t.Errorf("the creator has %v", own)
 	}
 	rotated, err := b.RotateServiceKey(asAda, org, a.GetId(), created.GetApiKey().GetId())
 	authtest.Must(t, err)
 	if b.KeyWorks(t, created.GetSecret()) || !b.KeyWorks(t, rotated.GetSecret()) {
-		t.Error("after the rotation another secret works than should")
+		t.Error("after the rotation the wrong secret works")
 	}
 	second, err := b.CreateServiceKey(asAda, org, a.GetId(), "chat.read")
 	authtest.Must(t, err)
@@ -75,8 +75,8 @@ func TestServiceAccount_CreateUpdateRotateDelete(t *testing.T) {
 		"auth.api_key.rotated", "auth.api_key.created", "auth.api_key.deleted", "auth.service_account.updated", "auth.service_account.deleted")
 }
 
-// S22, S47: the keys of an account follow its roles, and end with its disabling and
-// with it; streams that they opened end by the feed.
+// S22, S47: the keys of an account follow its roles, and stop working when it is
+// disabled or deleted. The feed ends the streams that they opened.
 func TestS47ServiceKeysFollowAccount(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -89,7 +89,7 @@ func TestS47ServiceKeysFollowAccount(t *testing.T) {
 	authtest.Must(t, err)
 	secret := created.GetSecret()
 	since := clock.System().Now()
-	heard := func() (n int) {
+	revocations := func() (n int) {
 		found, err := b.Service.Revocations(t.Context(), since)
 		authtest.Must(t, err)
 		for _, r := range found {
@@ -101,29 +101,29 @@ func TestS47ServiceKeysFollowAccount(t *testing.T) {
 	}
 	_, err = b.UpdateRole(asAda, org, &authv1.Role{Id: custom.GetId(), Permissions: []string{"knowledge.read"}}, "permissions")
 	authtest.Must(t, err)
-	if k, err := b.Service.APIKey(t.Context(), keys.Hash(secret)); err != nil || !slices.Equal(k.Permissions, []string{"knowledge.read"}) || heard() != 1 {
-		t.Errorf("after the role changed: %+v, %v, heard %d", k, err, heard())
+	if k, err := b.Service.APIKey(t.Context(), keys.Hash(secret)); err != nil || !slices.Equal(k.Permissions, []string{"knowledge.read"}) || revocations() != 1 {
+		t.Errorf("after the role changed: %+v, %v, %d revocations", k, err, revocations())
 	}
 	authtest.WantReason(t, b.DeleteRole(asAda, org, custom.GetId(), false), faultv1.Reason_REASON_NOT_EMPTY)
 	_, err = b.UpdateServiceAccount(asAda, org, &authv1.ServiceAccount{Id: a.GetId(), Roles: []string{"viewer"}}, "roles")
 	authtest.Must(t, err)
-	if k, err := b.Service.APIKey(t.Context(), keys.Hash(secret)); err != nil || !slices.Equal(k.Roles, []string{"viewer"}) || len(k.Permissions) > 0 || heard() != 2 {
-		t.Errorf("with another role: %+v, %v, heard %d", k, err, heard())
+	if k, err := b.Service.APIKey(t.Context(), keys.Hash(secret)); err != nil || !slices.Equal(k.Roles, []string{"viewer"}) || len(k.Permissions) > 0 || revocations() != 2 {
+		t.Errorf("with another role: %+v, %v, %d revocations", k, err, revocations())
 	}
 	for n, disabled := range []bool{true, false} {
 		_, err = b.UpdateServiceAccount(asAda, org, &authv1.ServiceAccount{Id: a.GetId(), Disabled: disabled}, "disabled")
 		authtest.Must(t, err)
-		if b.KeyWorks(t, secret) == disabled || heard() != 3 {
-			t.Errorf("change %d: disabled %v, the key works all the same; heard %d", n, disabled, heard())
+		if b.KeyWorks(t, secret) == disabled || revocations() != 3 {
+			t.Errorf("change %d: disabled %v, but the key works; %d revocations", n, disabled, revocations())
 		}
 	}
 	authtest.Must(t, b.DeleteServiceAccount(asAda, org, a.GetId()))
-	if b.KeyWorks(t, secret) || heard() != 4 {
-		t.Errorf("deleted: the key works, or nobody heard: %d", heard())
+	if b.KeyWorks(t, secret) || revocations() != 4 {
+		t.Errorf("deleted: the key works, or %d revocations", revocations())
 	}
 }
 
-// S45: nobody makes an account that may more than they may, nor takes hold of one.
+// S45: nobody creates an account with more rights than they have, or manages one.
 func TestS45ServiceAccountCannotExceedCaller(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -133,9 +133,9 @@ func TestS45ServiceAccountCannotExceedCaller(t *testing.T) {
 	low := b.CreateRole(t, ada, "Low", "chat.read")
 	asKeeper := authtest.With(t.Context(), b.Join(t, operator, org, "keeper@example.org", keeperRole.GetId()))
 	asMember := authtest.With(t.Context(), b.Join(t, operator, org, "member@example.org", "member"))
-	mighty, err := b.CreateServiceAccount(asAda, org, "admin")
+	privileged, err := b.CreateServiceAccount(asAda, org, "admin")
 	authtest.Must(t, err)
-	mightyKey, err := b.CreateServiceKey(asAda, org, mighty.GetId(), "members.write")
+	privilegedKey, err := b.CreateServiceKey(asAda, org, privileged.GetId(), "members.write")
 	authtest.Must(t, err)
 
 	_, err = b.CreateServiceAccount(asMember, org, "viewer")
@@ -155,24 +155,24 @@ func TestS45ServiceAccountCannotExceedCaller(t *testing.T) {
 
 	_, err = b.UpdateServiceAccount(asKeeper, org, &authv1.ServiceAccount{Id: mine.GetId(), Roles: []string{"member"}}, "roles")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	_, err = b.UpdateServiceAccount(asKeeper, org, &authv1.ServiceAccount{Id: mighty.GetId(), DisplayName: "x"}, "display_name")
+	_, err = b.UpdateServiceAccount(asKeeper, org, &authv1.ServiceAccount{Id: privileged.GetId(), DisplayName: "x"}, "display_name")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	_, err = b.CreateServiceKey(asKeeper, org, mighty.GetId(), "chat.read")
+	_, err = b.CreateServiceKey(asKeeper, org, privileged.GetId(), "chat.read")
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	_, err = b.RotateServiceKey(asKeeper, org, mighty.GetId(), mightyKey.GetApiKey().GetId())
+	_, err = b.RotateServiceKey(asKeeper, org, privileged.GetId(), privilegedKey.GetApiKey().GetId())
 	authtest.WantReason(t, err, faultv1.Reason_REASON_PERMISSION_DENIED)
-	// By way of an account of its own neither.
-	_, err = b.RotateServiceKey(asKeeper, org, mine.GetId(), mightyKey.GetApiKey().GetId())
+	// A service account cannot be used for this either.
+	_, err = b.RotateServiceKey(asKeeper, org, mine.GetId(), privilegedKey.GetApiKey().GetId())
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
-	authtest.WantReason(t, b.DeleteServiceKey(asKeeper, org, mighty.GetId(), mightyKey.GetApiKey().GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
-	authtest.WantReason(t, b.DeleteServiceAccount(asKeeper, org, mighty.GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
-	if !b.KeyWorks(t, mightyKey.GetSecret()) {
-		t.Error("the key ended all the same")
+	authtest.WantReason(t, b.DeleteServiceKey(asKeeper, org, privileged.GetId(), privilegedKey.GetApiKey().GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
+	authtest.WantReason(t, b.DeleteServiceAccount(asKeeper, org, privileged.GetId()), faultv1.Reason_REASON_PERMISSION_DENIED)
+	if !b.KeyWorks(t, privilegedKey.GetSecret()) {
+		t.Error("the key stopped working")
 	}
 }
 
-// S44: a service account is nobody who is treated as a person: not listed, not
-// changed, not taken into another organization, and not a way to be an owner.
+// S44: a service account is not treated as a user: it is not listed or changed as a
+// member, not added to another organization, and cannot be an owner.
 func TestS44ServiceAccountIsNotTreatedAsUser(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -207,7 +207,7 @@ func TestS44ServiceAccountIsNotTreatedAsUser(t *testing.T) {
 			t.Errorf("%s: violations %+v", field, v)
 		}
 	}
-	// A person's id is no service account's.
+	// The id of a user is not that of a service account.
 	_, err = b.ServiceAccounts.GetServiceAccount(asAda, &authv1.GetServiceAccountRequest{OrganizationId: org, Id: adas.UserID})
 	authtest.WantReason(t, err, faultv1.Reason_REASON_NOT_FOUND)
 	authtest.WantReason(t, b.DeleteServiceAccount(asAda, org, adas.UserID), faultv1.Reason_REASON_NOT_FOUND)
@@ -229,7 +229,7 @@ func TestS44ServiceAccountIsNotTreatedAsUser(t *testing.T) {
 	}
 }
 
-// S18: a key of a service account is made and rotated after a fresh sign-in alone.
+// S18: creating and rotating a key of a service account needs a recent sign-in.
 func TestS18ServiceKeysNeedRecentSignIn(t *testing.T) {
 	t.Parallel()
 	at := clock.NewFake(clock.System().Now().Add(-8 * time.Minute))
@@ -248,7 +248,8 @@ func TestS18ServiceKeysNeedRecentSignIn(t *testing.T) {
 	authtest.Must(t, b.DeleteServiceKey(asAda, org, a.GetId(), created.GetApiKey().GetId()))
 }
 
-// S41: an account of another organization, and its keys, are as if absent.
+// S41: an account of another organization does not exist for the caller, and neither do
+// its keys.
 func TestS41ServiceAccountOfOtherOrganizationIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -282,11 +283,11 @@ func TestS41ServiceAccountOfOtherOrganizationIsNotFound(t *testing.T) {
 		for _, org := range []string{own, adas.OrganizationID} {
 			foreign, absent := fault.From(call(org, a.GetId(), created.GetApiKey().GetId())), fault.From(call(org, id.New(), id.New()))
 			if foreign == nil || absent == nil || foreign.Error() != absent.Error() || foreign.Reason() != faultv1.Reason_REASON_NOT_FOUND {
-				t.Errorf("%s: %v, and of nothing %v", name, foreign, absent)
+				t.Errorf("%s: %v, but for an unknown id %v", name, foreign, absent)
 			}
 		}
 	}
 	if !b.KeyWorks(t, created.GetSecret()) {
-		t.Error("the key ended all the same")
+		t.Error("the key stopped working")
 	}
 }

@@ -39,6 +39,6 @@ func TestS73BoxOpensOnlyInItsRow(t *testing.T) {
 		}
 	}
 	if _, err := key.NewBox([]byte("short"), "one"); err == nil {
-		t.Error("a short secret was taken")
+		t.Error("a short secret was accepted")
 	}
 }

@@ -107,8 +107,8 @@ func TestS7KeyIsPublishedBeforeItSignsUntilItsTokensExpire(t *testing.T) {
 	}
 }
 
-// S7: an administrator can make the next key sign at once, but not one that a
-// service may not know yet; tokens of the key before stay good.
+// S7: an administrator can make the next key sign at once, unless a service may not
+// have read it yet. Tokens of the previous key stay valid.
 func TestS7NextKeyIsAdvancedAfterItWasPublished(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Set()).Open(t, migrations.Role)
@@ -125,7 +125,7 @@ func TestS7NextKeyIsAdvancedAfterItWasPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := ring.Advance(t.Context()); !fault.Is(err, faultv1.Reason_REASON_CONFLICT) || fault.From(err).RetryAfter() == 0 {
-		t.Errorf("just made: %v", err)
+		t.Errorf("a new key: %v", err)
 	}
 	clk.Advance(key.Settled)
 	if err := ring.Advance(t.Context()); err != nil {
@@ -141,8 +141,8 @@ func TestS7NextKeyIsAdvancedAfterItWasPublished(t *testing.T) {
 	}
 }
 
-// A key that is lost is replaced at once; one that cannot be unsealed is named with
-// what to do, and that helps.
+// A lost key is replaced at once. A key that cannot be unsealed is reported with what
+// to do, and doing it helps.
 func TestCheck_AlteredKey_IsNamedAndReplaced(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, migrations.Set())

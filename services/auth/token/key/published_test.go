@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S7: the key that signs next is published already.
+// S7: the key that signs next is already published.
 func TestGetJwks_KeysVerifyTokens(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)

@@ -39,7 +39,7 @@ type Service struct {
 	unknown [sha256.Size]byte
 }
 
-// New returns the room. It derives the secret of every service.
+// New builds the room. It derives the secret of every service.
 func New(d Deps) (*Service, error) {
 	if err := deps.Check("servicetoken", d); err != nil {
 		return nil, err

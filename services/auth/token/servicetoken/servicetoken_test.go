@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/authtest"
 )
 
-// S3, S76: a service's token is good for the one callee that it names.
+// S3, S76: a service token is valid only for the callee that it names.
 func TestServiceToken_IsValidForOneService(t *testing.T) {
 	t.Parallel()
 	b := authtest.Setup(t)
@@ -35,7 +35,7 @@ func TestServiceToken_IsValidForOneService(t *testing.T) {
 	if _, err := b.Verifier.Service(t.Context(), other); err == nil {
 		t.Error("a token for chat passed at auth")
 	}
-	for _, c := range [][2]string{{"gateway", secret + "x"}, {"chat", secret}, {"stranger", secret}} {
+	for _, c := range [][2]string{{"gateway", secret + "x"}, {"chat", secret}, {"unknown", secret}} {
 		_, err := issue(c[0], c[1], "auth")
 		authtest.WantReason(t, err, faultv1.Reason_REASON_UNAUTHENTICATED)
 	}

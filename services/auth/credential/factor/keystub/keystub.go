@@ -36,7 +36,7 @@ type Key struct {
 	// Count is the number of signatures. It stays zero for a device that does not
 	// count.
 	Count uint32
-	// UserHandle is the user for whom the key was created.
+	// UserHandle is the user of the key.
 	UserHandle []byte
 
 	id      []byte
