@@ -30,10 +30,10 @@ const (
 
 // Erasure names what is gone: a user, or an organization.
 type Erasure struct {
-	ID             string
+	ID             string `db:"id"`
 	UserID         string
 	OrganizationID string
-	Time           time.Time
+	Time           time.Time `db:"created_at"`
 }
 
 // Source answers a page of the erasures since a time, oldest first, and the token of

@@ -202,16 +202,23 @@ func (l List) binder(req Request, order []term, bound []string) string {
 // string, bool, a number, time.Time; for any name that is not in the list's
 // Fields, the row's id.
 func Cut[T any](page Page, rows []T, value func(row T, field string) any) (items []T, nextPageToken string, err error) {
-	if len(rows) <= page.size {
-		return rows, "", nil
+	more := len(rows) > page.size
+	if items = rows; more {
+		items = rows[:page.size]
 	}
-	items = rows[:page.size]
-	last := items[page.size-1]
+	if len(items) == 0 {
+		return items, "", nil
+	}
+	// Also without a next page: so the first row that a test lists shows a missing value.
+	last := items[len(items)-1]
 	values := make([]string, len(page.order))
 	for i, term := range page.order {
 		if values[i], err = sortValue(value(last, term.name)); err != nil {
 			return nil, "", fault.From(fmt.Errorf("paging: %s: %w", term.name, err))
 		}
+	}
+	if !more {
+		return items, "", nil
 	}
 	token, err := page.tokens.encode(values, page.binder)
 	if err != nil {

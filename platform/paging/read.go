@@ -21,12 +21,12 @@ type Query[T any] struct {
 	// Args are the parameters of SQL. Page tokens are bound to them: one of
 	// another organization, or another parent, is refused.
 	Args []any
-	// Table maps the rows, when SQL selects its columns. It makes Scan and Value
-	// needless.
+	// Table maps the rows, when SQL selects its columns. Then Scan is not needed.
 	Table postgres.Table[T]
 	// Scan reads a row.
 	Scan pgx.RowToFunc[T]
-	// Value is as for [Cut].
+	// Value is as for [Cut]. It is needed only when a column that the list is ordered by is
+	// not the tag db of a field of T.
 	Value func(row T, field string) any
 }
 
@@ -38,8 +38,8 @@ func (q Query[T]) scan() pgx.RowToFunc[T] {
 	return q.Table.Scan
 }
 
-// value returns Value, or what reads the values of the table by the columns that the
-// list declares. A qualifier before a column ("u.created_at") does not count.
+// value returns Value, or a function that finds the field of T whose tag db is the column
+// that the list declares. A qualifier before the column ("u.created_at") does not count.
 func (q Query[T]) value() func(row T, field string) any {
 	if q.Value != nil {
 		return q.Value
@@ -49,7 +49,7 @@ func (q Query[T]) value() func(row T, field string) any {
 		if declared, ok := q.List.Fields[field]; ok {
 			column = declared.Column
 		}
-		return q.Table.Value(row, column[strings.LastIndexByte(column, '.')+1:])
+		return postgres.FieldOf(row, column[strings.LastIndexByte(column, '.')+1:])
 	}
 }
 

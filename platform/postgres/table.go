@@ -138,16 +138,6 @@ func (t Table[T]) Scan(row pgx.CollectableRow) (T, error) {
 	return out, err
 }
 
-// Value returns the value of a column. It is nil for a column that T does not have.
-func (t Table[T]) Value(row T, column string) any {
-	for _, c := range t.columns {
-		if c.name == column {
-			return reflect.ValueOf(row).FieldByIndex(c.index).Interface()
-		}
-	}
-	return nil
-}
-
 // Get returns the row of a key, or [ErrNoRows]. The values of the key come in the order of
 // their fields.
 func (t Table[T]) Get(ctx context.Context, db *DB, scope Scope, key ...any) (T, error) {
@@ -198,3 +188,15 @@ func argument(value reflect.Value) any {
 func (c tableColumn) isKey() bool    { return c.key }
 func (c tableColumn) inserted() bool { return !c.read }
 func (c tableColumn) updated() bool  { return !c.key && !c.fixed && !c.read }
+
+// FieldOf returns the value of the field of a struct whose tag db is a column. It is nil when
+// there is none.
+func FieldOf(row any, column string) any {
+	value := reflect.ValueOf(row)
+	for _, field := range reflect.VisibleFields(value.Type()) {
+		if name, _, _ := strings.Cut(field.Tag.Get("db"), ","); name == column && !field.Anonymous {
+			return value.FieldByIndex(field.Index).Interface()
+		}
+	}
+	return nil
+}

@@ -103,11 +103,11 @@ func expect(t *testing.T, db *postgres.DB, key string, want mapped) {
 	}
 }
 
-func TestTable_Value_FindsColumnsByName(t *testing.T) {
+func TestFieldOf_FindsFieldsByColumn(t *testing.T) {
 	t.Parallel()
 	row := mapped{Name: "x", stamps: stamps{CreateTime: time.Unix(1, 0)}}
 	for column, want := range map[string]any{"name": "x", "created_at": time.Unix(1, 0), "unknown": nil} {
-		if got := mappedTable.Value(row, column); got != want {
+		if got := postgres.FieldOf(row, column); got != want {
 			t.Errorf("the value of %s is %v, want %v", column, got, want)
 		}
 	}

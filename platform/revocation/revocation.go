@@ -49,13 +49,13 @@ const (
 // of an organization, of a user in an organization, or of an OAuth client, that were
 // issued up to its time.
 type Revocation struct {
-	ID        string
+	ID        string `db:"id"`
 	SessionID string
 	UserID    string
 	// OrganizationID narrows a revocation; empty means everywhere.
 	OrganizationID string
 	ClientID       string
-	Time           time.Time
+	Time           time.Time `db:"created_at"`
 }
 
 // Source lists what was revoked since a time.

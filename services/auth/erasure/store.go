@@ -53,11 +53,5 @@ func (s *Store) list(ctx context.Context, since time.Time, req paging.Request) (
 		List: list, Tokens: s.tokens, Request: req, Args: []any{since}, Scan: scan,
 		SQL: `SELECT id::text, coalesce(of_user::text, ''), coalesce(of_organization::text, ''), created_at
 			FROM erasures WHERE created_at >= $1`,
-		Value: func(e erasure.Erasure, field string) any {
-			if field == "time" {
-				return e.Time
-			}
-			return e.ID
-		},
 	})
 }

@@ -20,13 +20,15 @@ const (
 
 // OrganizationProvider is an issuer with which users join an organization.
 type OrganizationProvider struct {
-	OrganizationID, ID     string
-	DisplayName            string
-	Issuer, ClientID       string
-	Domains                []string
-	Role                   string
-	Revision               int64
-	CreateTime, UpdateTime time.Time
+	OrganizationID   string
+	ID               string `db:"id"`
+	DisplayName      string
+	Issuer, ClientID string
+	Domains          []string
+	Role             string
+	Revision         int64
+	CreateTime       time.Time `db:"created_at"`
+	UpdateTime       time.Time
 	// sealed is the client secret, sealed for its row.
 	sealed []byte
 }

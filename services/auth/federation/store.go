@@ -23,9 +23,10 @@ var list = paging.List{ //nolint:gochecknoglobals // a constant table
 
 // Identity links a user to an account at a provider.
 type Identity struct {
-	ID, UserID                       string
+	ID                               string `db:"id"`
+	UserID                           string
 	Provider, Issuer, Subject, Email string
-	CreateTime                       time.Time
+	CreateTime                       time.Time `db:"created_at"`
 	LastUsedTime                     *time.Time
 }
 
@@ -164,12 +165,6 @@ func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Identity]{
 		List: list, Tokens: s.tokens, Request: req,
 		SQL: "SELECT " + columns + " FROM identities WHERE user_id = $1", Args: []any{userID}, Scan: scan,
-		Value: func(i Identity, field string) any {
-			if field == "createTime" {
-				return i.CreateTime
-			}
-			return i.ID
-		},
 	})
 }
 

@@ -80,11 +80,5 @@ func (s *Store) listProviders(ctx context.Context, organizationID string, req pa
 	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[OrganizationProvider]{
 		List: providers, Tokens: s.tokens, Request: req,
 		SQL: "SELECT " + providerColumns + " FROM identity_providers WHERE organization_id = $1", Args: []any{organizationID}, Scan: scanProvider,
-		Value: func(p OrganizationProvider, field string) any {
-			if field == "createTime" {
-				return p.CreateTime
-			}
-			return p.ID
-		},
 	})
 }

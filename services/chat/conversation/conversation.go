@@ -34,13 +34,13 @@ const resourceType = "conversation"
 type Conversation struct {
 	OrganizationID  string
 	UserID          string
-	ID              string
-	Title           string
+	ID              string `db:"id"`
+	Title           string `db:"title"`
 	AssistantID     string
 	CollectionIDs   []string
 	Revision        int64
-	CreateTime      time.Time
-	UpdateTime      time.Time
+	CreateTime      time.Time `db:"created_at"`
+	UpdateTime      time.Time `db:"updated_at"`
 	LastMessageTime *time.Time
 	// Active is the live run, or nil.
 	Active *ActiveRun

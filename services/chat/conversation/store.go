@@ -130,7 +130,7 @@ func (s *Store) delete(ctx context.Context, scope postgres.Scope, id, etag strin
 func (s *Store) list(ctx context.Context, scope postgres.Scope, req paging.Request) ([]Conversation, string, error) {
 	return paging.Read(ctx, s.db, scope, paging.Query[Conversation]{
 		List: listing, Tokens: s.tokens, Request: req,
-		SQL: selection, Args: []any{scope.OrganizationID, scope.UserID}, Scan: scan, Value: sortValue,
+		SQL: selection, Args: []any{scope.OrganizationID, scope.UserID}, Scan: scan,
 	})
 }
 
@@ -143,17 +143,4 @@ func (s *Store) Page(ctx context.Context, scope postgres.Scope, req paging.Reque
 		out[i] = encode(c)
 	}
 	return out, next, err
-}
-
-func sortValue(c Conversation, field string) any {
-	switch field {
-	case "title":
-		return c.Title
-	case "createTime":
-		return c.CreateTime
-	case "updateTime":
-		return c.UpdateTime
-	default:
-		return c.ID
-	}
 }

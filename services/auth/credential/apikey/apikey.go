@@ -20,12 +20,13 @@ const kept = 30 * 24 * time.Hour
 
 // Key is an API key.
 type Key struct {
-	ID, UserID, OrganizationID string
-	DisplayName                string
+	ID                     string `db:"id"`
+	UserID, OrganizationID string
+	DisplayName            string
 	// Prefix is the beginning of the secret.
 	Prefix     string
 	Scopes     []string
-	CreateTime time.Time
+	CreateTime time.Time `db:"created_at"`
 	ExpireTime *time.Time
 	LastUsed   *time.Time
 }

@@ -86,12 +86,6 @@ func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Key]{
 		List: list, Tokens: s.tokens, Request: req,
 		SQL: "SELECT " + columns + " FROM api_keys WHERE user_id = $1", Args: []any{userID}, Scan: scan,
-		Value: func(k Key, field string) any {
-			if field == "createTime" {
-				return k.CreateTime
-			}
-			return k.ID
-		},
 	})
 }
 

@@ -41,12 +41,6 @@ func (s *store) list(ctx context.Context, userID string, req paging.Request) ([]
 				WHERE t.organization_id = s.organization_id AND t.session_id = s.id), s.created_at), s.expires_at
 			FROM sessions s WHERE s.user_id = $1 AND s.client_id IS NULL AND s.revoked_at IS NULL AND s.expires_at > now()`,
 		Args: []any{userID}, Scan: scan,
-		Value: func(s Session, field string) any {
-			if field == "createTime" {
-				return s.CreateTime
-			}
-			return s.ID
-		},
 	})
 }
 

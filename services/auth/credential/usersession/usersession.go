@@ -11,9 +11,10 @@ import (
 
 // Session is a session as its user sees it.
 type Session struct {
-	ID, OrganizationID   string
+	ID                   string `db:"id"`
+	OrganizationID       string
 	UserAgent, IPAddress string
-	CreateTime           time.Time
+	CreateTime           time.Time `db:"created_at"`
 	LastUsedTime         time.Time
 	ExpireTime           time.Time
 }

@@ -10,12 +10,14 @@ import (
 
 // Grant lets a client act for a user in an organization.
 type Grant struct {
-	ID, OrganizationID, UserID, ClientID string
+	ID                               string `db:"id"`
+	OrganizationID, UserID, ClientID string
 	// ClientName is the display name of the client. It is set where grants are listed.
 	ClientName string
 	// Scopes are what the client may do.
-	Scopes                 []string
-	CreateTime, UpdateTime time.Time
+	Scopes     []string
+	CreateTime time.Time `db:"created_at"`
+	UpdateTime time.Time
 }
 
 // Covers reports whether the grant includes all of the scopes.

@@ -42,12 +42,6 @@ func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]
 			err := row.Scan(&g.ID, &g.OrganizationID, &g.ClientID, &g.ClientName, &g.Scopes, &g.CreateTime, &g.UpdateTime)
 			return g, err
 		},
-		Value: func(g Grant, field string) any {
-			if field == "createTime" {
-				return g.CreateTime
-			}
-			return g.ID
-		},
 	})
 }
 

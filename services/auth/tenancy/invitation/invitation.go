@@ -26,11 +26,13 @@ const (
 
 // Invitation invites an address into an organization.
 type Invitation struct {
-	ID, OrganizationID, InviterID string
-	Email                         string
-	Roles                         []string
-	CreateTime, ExpireTime        time.Time
-	AcceptTime                    *time.Time
+	ID                        string `db:"id"`
+	OrganizationID, InviterID string
+	Email                     string
+	Roles                     []string
+	CreateTime                time.Time `db:"created_at"`
+	ExpireTime                time.Time
+	AcceptTime                *time.Time
 }
 
 // state returns the state of an invitation at a time.

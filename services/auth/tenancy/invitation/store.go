@@ -127,12 +127,6 @@ func (s *store) list(ctx context.Context, organizationID string, req paging.Requ
 	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Invitation]{
 		List: list, Tokens: s.tokens, Request: req,
 		SQL: "SELECT " + columns + " FROM invitations WHERE organization_id = $1", Args: []any{organizationID}, Scan: scan,
-		Value: func(i Invitation, field string) any {
-			if field == "createTime" {
-				return i.CreateTime
-			}
-			return i.ID
-		},
 	})
 }
 

@@ -38,10 +38,12 @@ const (
 
 // Organization is a group of users.
 type Organization struct {
-	ID, DisplayName        string
-	Personal               bool
-	Revision               int64
-	CreateTime, UpdateTime time.Time
+	ID          string `db:"id"`
+	DisplayName string
+	Personal    bool
+	Revision    int64
+	CreateTime  time.Time `db:"created_at"`
+	UpdateTime  time.Time
 	// DeleteTime and PurgeTime are nil unless the organization is deleted.
 	DeleteTime, PurgeTime *time.Time
 }

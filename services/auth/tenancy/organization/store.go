@@ -194,11 +194,5 @@ func (s *Store) list(ctx context.Context, userID string, req paging.Request) ([]
 	return paging.Read(ctx, s.db, postgres.Scope{UserID: userID}, paging.Query[Organization]{
 		List: organizationList, Tokens: s.tokens, Request: req,
 		SQL: selectOrganization + " WHERE m.user_id = $1", Args: []any{userID}, Scan: scanOrganization,
-		Value: func(o Organization, field string) any {
-			if field == "createTime" {
-				return o.CreateTime
-			}
-			return o.ID
-		},
 	})
 }

@@ -110,12 +110,6 @@ func scan(row pgx.CollectableRow) (revocation.Revocation, error) {
 func (s *Store) list(ctx context.Context, since time.Time, req paging.Request) ([]revocation.Revocation, string, error) {
 	return paging.Read(ctx, s.db, postgres.Scope{}, paging.Query[revocation.Revocation]{
 		List: list, Tokens: s.tokens, Request: req, SQL: selection, Args: []any{since}, Scan: scan,
-		Value: func(r revocation.Revocation, field string) any {
-			if field == "time" {
-				return r.Time
-			}
-			return r.ID
-		},
 	})
 }
 

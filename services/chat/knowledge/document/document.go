@@ -43,9 +43,9 @@ const (
 // Document is a text that answers are based on.
 type Document struct {
 	OrganizationID string
-	ID             string
+	ID             string `db:"id"`
 	CollectionID   string
-	Title          string
+	Title          string `db:"title"`
 	ContentType    string
 	SizeBytes      int64
 	State          State
@@ -53,8 +53,8 @@ type Document struct {
 	FailureReason  string
 	FailureMessage string
 	Revision       int64
-	CreateTime     time.Time
-	UpdateTime     time.Time
+	CreateTime     time.Time `db:"created_at"`
+	UpdateTime     time.Time `db:"updated_at"`
 }
 
 // Etag changes with each update.

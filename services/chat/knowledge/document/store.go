@@ -129,19 +129,6 @@ func (s *store) list(ctx context.Context, organizationID, collectionID string, r
 	return paging.Read(ctx, s.db, postgres.Scope{OrganizationID: organizationID}, paging.Query[Document]{
 		List: listing, Tokens: s.tokens, Request: req,
 		SQL:  "SELECT " + columns + " FROM documents WHERE organization_id = $1 AND collection_id = $2",
-		Args: []any{organizationID, collectionID}, Scan: scan, Value: sortValue,
+		Args: []any{organizationID, collectionID}, Scan: scan,
 	})
-}
-
-func sortValue(d Document, field string) any {
-	switch field {
-	case "title":
-		return d.Title
-	case "createTime":
-		return d.CreateTime
-	case "updateTime":
-		return d.UpdateTime
-	default:
-		return d.ID
-	}
 }
