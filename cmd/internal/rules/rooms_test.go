@@ -208,6 +208,73 @@ func TestRooms_BearTheNamesOfContracts(t *testing.T) {
 	}
 }
 
+// A method of a store is exported only when another package calls it. What entity.Rows needs
+// is exported too.
+func TestRooms_Stores_ExportOnlyWhatOthersCall(t *testing.T) {
+	t.Parallel()
+	rows := []string{"InTx", "Lock", "Insert", "Update", "Delete"}
+	all, checked := rooms(t), 0
+	for _, r := range all {
+		for _, parsed := range r.files {
+			for _, declaration := range parsed.Decls {
+				fn, ok := declaration.(*ast.FuncDecl)
+				if !ok || fn.Recv == nil || !fn.Name.IsExported() || strings.ToLower(strings.TrimPrefix(typeName(fn.Recv.List[0].Type), "*")) != "store" {
+					continue
+				}
+				checked++
+				called := slices.ContainsFunc(all, func(other room) bool { return other.path != r.path && other.selects(fn.Name.Name) })
+				if !called && !slices.Contains(rows, fn.Name.Name) && !selectedByRoot(t, r.path, fn.Name.Name) {
+					t.Errorf("%s exports %s, which no other package calls", r.path, fn.Name.Name)
+				}
+			}
+		}
+	}
+	if checked < 20 {
+		t.Fatalf("only %d exported methods of stores were found: the test shows nothing", checked)
+	}
+}
+
+// selects reports whether code of a room, without its tests, selects a name.
+func (r room) selects(name string) bool {
+	for file, parsed := range r.files {
+		if !strings.HasSuffix(file, "_test.go") && selects(parsed, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func selects(parsed *ast.File, name string) bool {
+	found := false
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		if selector, ok := n.(*ast.SelectorExpr); ok && selector.Sel.Name == name {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// selectedByRoot reports whether the root package of a room's service selects a name.
+func selectedByRoot(t *testing.T, path, name string) bool {
+	t.Helper()
+	service := strings.Join(strings.Split(path, "/")[:2], "/")
+	entries, err := filepath.Glob(filepath.Join(root, service, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		parsed, err := parser.ParseFile(token.NewFileSet(), entry, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if selects(parsed, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // gaps are the numbers that no migration of a service has. Work on several branches reserved
 // ranges of numbers and did not use all of them. New migrations leave no gap.
 var gaps = map[string][]int{

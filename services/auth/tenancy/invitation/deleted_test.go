@@ -25,6 +25,8 @@ func TestS78InvitationOfDeletedOrganizationIsNotMailed(t *testing.T) {
 	})
 	authtest.Must(t, p.DeleteOrganization(authtest.With(t.Context(), home), org))
 	p.Server = mailtest.StartAt(t, address)
+	// The next attempts would be due in some seconds.
+	p.Database.AdminExec(t, "UPDATE jobs_auth.river_job SET state = 'available', scheduled_at = now() WHERE state = 'retryable'")
 	p.WaitDelivered(t, 2)
 	for _, m := range p.Server.Mails() {
 		if m.To != authtest.Ada {
