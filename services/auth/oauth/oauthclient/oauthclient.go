@@ -213,7 +213,8 @@ func withoutPort(uri string, u *url.URL) string {
 	if u.Port() == "" {
 		return uri
 	}
-	return strings.Replace(uri, ":"+u.Port(), "", 1)
+	// Within the host, as the address itself may contain the same text: [::1]:1.
+	return strings.Replace(uri, u.Host, strings.TrimSuffix(u.Host, ":"+u.Port()), 1)
 }
 
 // Apply returns c with the fields of the mask set from the patch.
