@@ -1,11 +1,12 @@
-# Gatehouse. `make help` lists what there is.
+# Gatehouse. `make help` lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 MODULES := proto platform services gateway cmd bench
-# Their tests build programs and run them, which Go's cache of results does not see.
+# Their tests build programs and run them. Go's cache of test results does not detect changes
+# of these programs.
 UNCACHED := cmd bench
 # The suites that make test runs a second time, with rate limits on and in four parts.
 WAYS := -skip '^TestDrill' ./surface ./oauth ./e2e
@@ -13,10 +14,10 @@ BIN := $(CURDIR)/.bin
 CLIENT := clients/typescript
 PROVIDER := tools/provider
 GENERATED := proto/gen $(CLIENT)/src/gen $(CLIENT)/src/index.ts gateway/services_gen.go gateway/pages
-# What keeps unused code out of the binaries (docs/decisions/0015).
+# Keeps unused code out of the binaries (docs/decisions/0015).
 TAGS := -tags grpcnotrace
-# The detector makes Argon2 five times as dear, which is most of what tests would do
-# (docs/decisions/0016).
+# With the race detector Argon2 is five times as expensive, and would take most of the time of
+# the tests (docs/decisions/0016).
 RACE := -race -gcflags=golang.org/x/crypto/argon2=-race=false
 GOTEST := GOWORK=off go test $(TAGS) $(RACE) -timeout 15m
 
@@ -25,28 +26,28 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 .PHONY: setup
-setup: ## Install what building and testing need: Postgres with pgvector
+setup: ## Install the requirements of building and testing: Postgres with pgvector
 	@deploy/setup/postgres.sh
 
 .PHONY: setup-tests
 setup-tests: $(PROVIDER)/node_modules/.package-lock.json ## Install the commands that the tests call
 	@deploy/setup/tests.sh
 
-# Installed from tools/go.mod, outside the workspace: its dependencies are not ours.
+# Installed from tools/go.mod, outside the workspace: its dependencies are separate.
 $(BIN)/.installed: tools/go.mod tools/go.sum
 	@echo "Building the generators pinned in tools/go.mod"
 	@mkdir -p $(BIN)
 	@cd tools && GOWORK=off GOBIN=$(BIN) go install tool
 	@touch $@
 
-# Apart from the generators, whose versions its dependencies would move.
+# In its own module, because its dependencies would change the versions of the generators.
 $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	@echo "Building the linter pinned in tools/lint/go.mod (once, a minute or two)"
 	@mkdir -p $(BIN)
 	@cd tools/lint && GOWORK=off GOBIN=$(BIN) go install tool
 	@touch $@
 
-# What package-lock.json pins, by hash.
+# Installs the packages that package-lock.json pins by hash.
 $(CLIENT)/node_modules/.package-lock.json $(PROVIDER)/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@echo "Installing the npm packages of $*"
 	@cd $* && npm ci --silent
@@ -84,12 +85,12 @@ lint: $(BIN)/.installed $(BIN)/golangci-lint $(CLIENT)/node_modules/.package-loc
 	@cd tools/entity && GOWORK=off go vet ./... && GOWORK=off go test -count=1 ./...
 
 .PHONY: format
-format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the code, and mend what lint can mend
+format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the code, and apply the fixes of the linters
 	@$(BIN)/buf format -w proto
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(BIN)/golangci-lint run --fix ./...); done
 
 .PHONY: build
-build: ## Build each module by itself, as a user of it would
+build: ## Build each module on its own, like a user of it
 	@for m in $(MODULES); do echo "build $$m"; (cd $$m && GOWORK=off go build $(TAGS) -o /dev/null ./...); done
 
 .PHONY: check-modules
@@ -97,14 +98,14 @@ check-modules: ## Fail when a go.mod or go.sum is not tidy
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff >/dev/null) || { echo "$$m: run go mod tidy"; exit 1; }; done
 
 .PHONY: test
-test: setup setup-tests check-modules lint clients check-generated build ## Everything that must hold before a change lands
+test: setup setup-tests check-modules lint clients check-generated build ## Run all checks that a change must pass
 	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
 	for m in $(filter-out $(UNCACHED),$(MODULES)); do (cd $$m && $(GOTEST) ./...); done; \
 	for m in $(UNCACHED); do (cd $$m && $(GOTEST) -count=1 ./...); done; \
 	(cd cmd && GATEHOUSE_TEST_RATE_LIMITS=on GATEHOUSE_TEST_PARTS=four $(GOTEST) -count=1 $(WAYS))
 
 .PHONY: test-ways
-test-ways: setup setup-tests ## Run the suites against the whole product, with rate limits on and off, in one part and in four
+test-ways: setup setup-tests ## Run the suites of the whole product with rate limits on and off, in one part and in four
 	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
 	for limits in on off; do for parts in one four; do \
 		echo "rate limits $$limits, parts: $$parts"; \
@@ -118,7 +119,7 @@ drill: setup ## Kill the chat process 200 times, and stop the database for a min
 	cd cmd && GOWORK=off go test $(TAGS) -count=1 -timeout 100m -run TestDrill -v ./e2e -rounds $(ROUNDS) -outage 1m
 
 .PHONY: bench
-bench: setup ## Measure speed and memory, with floors beside; some minutes
+bench: setup ## Measure speed and memory, with floors for comparison; takes some minutes
 	@cd bench && GOWORK=off go run $(TAGS) ./load
 
 .PHONY: run
@@ -127,6 +128,6 @@ run: setup ## Build and run everything in one process; Ctrl-C stops it
 	@exec bin/gatehouse serve
 
 .PHONY: run-split
-run-split: setup ## The same as four processes
+run-split: setup ## Build and run everything in four processes
 	@mkdir -p bin && cd cmd && GOWORK=off go build $(TAGS) -o ../bin/ ./...
 	@exec bin/gatehouse split
