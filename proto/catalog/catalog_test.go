@@ -34,7 +34,7 @@ func TestContracts_RulesMatchGoldenFile(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "%-70s %-8s %s", m.FullMethod, exposure, rule(m.Access))
 		if m.Access.GetFirstParty() {
-			b.WriteString(", first-party alone")
+			b.WriteString(", only first-party")
 		}
 		if r := m.Access.GetResource(); r != "" {
 			fmt.Fprintf(&b, " on %s", r)
@@ -61,7 +61,7 @@ func TestContracts_RulesMatchGoldenFile(t *testing.T) {
 func rule(a *optionsv1.Access) string {
 	switch r := a.GetRule().(type) {
 	case *optionsv1.Access_Public:
-		return "anybody"
+		return "anyone"
 	case *optionsv1.Access_Authenticated:
 		return "signed in"
 	case *optionsv1.Access_Permission:

@@ -47,7 +47,7 @@ const (
 
 func main() {
 	buf := flag.String("buf", "../.bin/buf", "the buf command")
-	root := flag.String("root", "..", "the folder that holds buf.yaml")
+	root := flag.String("root", "..", "the directory of buf.yaml")
 	out := flag.String("out", "openapi/openapi.json", "the file to write; - is the standard output")
 	flag.Parse()
 	if err := run(*buf, *root, *out); err != nil {

@@ -129,7 +129,7 @@ type Config struct {
 	// The identity providers that users can sign in with, in display order.
 	Providers []*SignInProvider `protobuf:"bytes,4,rep,name=providers,proto3" json:"providers,omitempty"`
 	// The second factors that users can enroll: "totp", "passkey". Recovery codes are
-	// created with the first one.
+	// created with the first factor, and with each authenticator app.
 	Factors []string `protobuf:"bytes,5,rep,name=factors,proto3" json:"factors,omitempty"`
 	// The languages of emails (BCP 47). For other languages, "en" is used.
 	Locales []string `protobuf:"bytes,6,rep,name=locales,proto3" json:"locales,omitempty"`

@@ -42,9 +42,9 @@ type FactorServiceClient interface {
 	// digits and 30 seconds. ConfirmTotp then enrolls the factor. Requires a recent
 	// sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
 	CreateTotp(ctx context.Context, in *CreateTotpRequest, opts ...grpc.CallOption) (*CreateTotpResponse, error)
-	// Enroll an authenticator app. The request proves with a code that the app works.
-	// When this is the first factor, the user's other sessions end, because they were
-	// opened without one.
+	// Enroll an authenticator app. The request proves with a code that the app works. The
+	// response has new recovery codes, which replace earlier ones. When this is the first
+	// factor, the user's other sessions end, because they were opened without one.
 	ConfirmTotp(ctx context.Context, in *ConfirmTotpRequest, opts ...grpc.CallOption) (*RecoveryCodes, error)
 	// Remove the authenticator app. The second factor must have been used within the last
 	// five minutes (STEP_UP_REQUIRED).
@@ -125,9 +125,9 @@ type FactorServiceServer interface {
 	// digits and 30 seconds. ConfirmTotp then enrolls the factor. Requires a recent
 	// sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
 	CreateTotp(context.Context, *CreateTotpRequest) (*CreateTotpResponse, error)
-	// Enroll an authenticator app. The request proves with a code that the app works.
-	// When this is the first factor, the user's other sessions end, because they were
-	// opened without one.
+	// Enroll an authenticator app. The request proves with a code that the app works. The
+	// response has new recovery codes, which replace earlier ones. When this is the first
+	// factor, the user's other sessions end, because they were opened without one.
 	ConfirmTotp(context.Context, *ConfirmTotpRequest) (*RecoveryCodes, error)
 	// Remove the authenticator app. The second factor must have been used within the last
 	// five minutes (STEP_UP_REQUIRED).

@@ -89,7 +89,7 @@ type Organization struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The organization's name.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Whether it was created with a user's account, for that user alone.
+	// Whether it was created with a user's account, only for that user.
 	Personal bool `protobuf:"varint,3,opt,name=personal,proto3" json:"personal,omitempty"`
 	// The time of its creation.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`

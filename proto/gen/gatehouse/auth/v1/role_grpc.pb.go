@@ -33,9 +33,9 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // RoleService manages the custom roles of the caller's active organization. They exist
-// beside the built-in roles owner, admin, member and viewer. Members, invitations and
-// service accounts refer to a custom role by its id, in `roles`. Callers cannot create,
-// update, delete or give a role with a permission that they do not have.
+// in addition to the built-in roles owner, admin, member and viewer. Members,
+// invitations and service accounts refer to a custom role by its id, in `roles`. Callers
+// cannot create, update, delete or give a role with a permission that they do not have.
 type RoleServiceClient interface {
 	// List custom roles. They are ordered oldest first.
 	ListRoles(ctx context.Context, in *ListRolesRequest, opts ...grpc.CallOption) (*ListRolesResponse, error)
@@ -117,9 +117,9 @@ func (c *roleServiceClient) DeleteRole(ctx context.Context, in *DeleteRoleReques
 // for forward compatibility.
 //
 // RoleService manages the custom roles of the caller's active organization. They exist
-// beside the built-in roles owner, admin, member and viewer. Members, invitations and
-// service accounts refer to a custom role by its id, in `roles`. Callers cannot create,
-// update, delete or give a role with a permission that they do not have.
+// in addition to the built-in roles owner, admin, member and viewer. Members,
+// invitations and service accounts refer to a custom role by its id, in `roles`. Callers
+// cannot create, update, delete or give a role with a permission that they do not have.
 type RoleServiceServer interface {
 	// List custom roles. They are ordered oldest first.
 	ListRoles(context.Context, *ListRolesRequest) (*ListRolesResponse, error)

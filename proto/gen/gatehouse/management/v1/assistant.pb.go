@@ -601,7 +601,7 @@ func (x *UndeleteAssistantRequest) GetId() string {
 // ResolveAssistantRequest names an assistant of an organization.
 type ResolveAssistantRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The organization of the user whom the calling service serves.
+	// The organization of the request that the calling service handles.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// The assistant's id.
 	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`

@@ -66,7 +66,7 @@ export type Config = Message<"gatehouse.auth.v1.Config"> & {
 
   /**
    * The second factors that users can enroll: "totp", "passkey". Recovery codes are
-   * created with the first one.
+   * created with the first factor, and with each authenticator app.
    *
    * @generated from field: repeated string factors = 5;
    */

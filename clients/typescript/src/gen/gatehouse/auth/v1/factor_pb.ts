@@ -219,9 +219,9 @@ export const FactorService: GenService<{
     output: typeof CreateTotpResponseSchema;
   },
   /**
-   * Enroll an authenticator app. The request proves with a code that the app works.
-   * When this is the first factor, the user's other sessions end, because they were
-   * opened without one.
+   * Enroll an authenticator app. The request proves with a code that the app works. The
+   * response has new recovery codes, which replace earlier ones. When this is the first
+   * factor, the user's other sessions end, because they were opened without one.
    *
    * @generated from rpc gatehouse.auth.v1.FactorService.ConfirmTotp
    */

@@ -40,7 +40,7 @@ export type Organization = Message<"gatehouse.auth.v1.Organization"> & {
   displayName: string;
 
   /**
-   * Whether it was created with a user's account, for that user alone.
+   * Whether it was created with a user's account, only for that user.
    *
    * @generated from field: bool personal = 3;
    */

@@ -294,9 +294,9 @@ export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse> = /*@__PUR
 
 /**
  * RoleService manages the custom roles of the caller's active organization. They exist
- * beside the built-in roles owner, admin, member and viewer. Members, invitations and
- * service accounts refer to a custom role by its id, in `roles`. Callers cannot create,
- * update, delete or give a role with a permission that they do not have.
+ * in addition to the built-in roles owner, admin, member and viewer. Members,
+ * invitations and service accounts refer to a custom role by its id, in `roles`. Callers
+ * cannot create, update, delete or give a role with a permission that they do not have.
  *
  * @generated from service gatehouse.auth.v1.RoleService
  */
