@@ -38,10 +38,11 @@ type ApiKeyServiceClient interface {
 	// List the signed-in user's API keys. They are ordered newest first.
 	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
 	// Create an API key. The key acts in the caller's active organization. Only this
-	// response contains the secret. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// response contains the secret. The call requires a recent sign-in
+	// (STEP_UP_REQUIRED).
 	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*ApiKeyWithSecret, error)
 	// Rotate an API key. The key gets a new secret, and the old secret stops working at
-	// once. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// once. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	RotateApiKey(ctx context.Context, in *RotateApiKeyRequest, opts ...grpc.CallOption) (*ApiKeyWithSecret, error)
 	// Delete an API key. The key stops working within seconds, and the streams that it
 	// opened end.
@@ -107,10 +108,11 @@ type ApiKeyServiceServer interface {
 	// List the signed-in user's API keys. They are ordered newest first.
 	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
 	// Create an API key. The key acts in the caller's active organization. Only this
-	// response contains the secret. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// response contains the secret. The call requires a recent sign-in
+	// (STEP_UP_REQUIRED).
 	CreateApiKey(context.Context, *CreateApiKeyRequest) (*ApiKeyWithSecret, error)
 	// Rotate an API key. The key gets a new secret, and the old secret stops working at
-	// once. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// once. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	RotateApiKey(context.Context, *RotateApiKeyRequest) (*ApiKeyWithSecret, error)
 	// Delete an API key. The key stops working within seconds, and the streams that it
 	// opened end.

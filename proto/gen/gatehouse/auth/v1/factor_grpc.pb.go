@@ -39,8 +39,8 @@ type FactorServiceClient interface {
 	// Get the enrolled second factors.
 	GetFactors(ctx context.Context, in *GetFactorsRequest, opts ...grpc.CallOption) (*Factors, error)
 	// Create a secret for an authenticator app. The codes follow RFC 6238 with SHA-1, six
-	// digits and 30 seconds. ConfirmTotp then enrolls the factor. Requires a recent
-	// sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
+	// digits and 30 seconds. ConfirmTotp then enrolls the factor. The call requires a
+	// recent sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
 	CreateTotp(ctx context.Context, in *CreateTotpRequest, opts ...grpc.CallOption) (*CreateTotpResponse, error)
 	// Enroll an authenticator app. The request proves with a code that the app works. The
 	// response has new recovery codes, which replace earlier ones. When this is the first
@@ -122,8 +122,8 @@ type FactorServiceServer interface {
 	// Get the enrolled second factors.
 	GetFactors(context.Context, *GetFactorsRequest) (*Factors, error)
 	// Create a secret for an authenticator app. The codes follow RFC 6238 with SHA-1, six
-	// digits and 30 seconds. ConfirmTotp then enrolls the factor. Requires a recent
-	// sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
+	// digits and 30 seconds. ConfirmTotp then enrolls the factor. The call requires a
+	// recent sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
 	CreateTotp(context.Context, *CreateTotpRequest) (*CreateTotpResponse, error)
 	// Enroll an authenticator app. The request proves with a code that the app works. The
 	// response has new recovery codes, which replace earlier ones. When this is the first

@@ -247,7 +247,7 @@ type BeginIdentityRequest struct {
 	// Where the gateway's callback finally redirects: a path of this origin.
 	ReturnTo string `protobuf:"bytes,3,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
 	// COOKIE sets the secret as a cookie that scripts cannot read, and omits it from the
-	// response. The gateway's callback reads the cookie. Only for REST.
+	// response. The gateway's callback reads the cookie. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,4,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

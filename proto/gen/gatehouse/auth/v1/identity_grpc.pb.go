@@ -38,16 +38,16 @@ type IdentityServiceClient interface {
 	// Begin to link an identity. The response has the URL of the provider to send the
 	// user to. After linking, the operator of the provider can sign in to the account,
 	// except for the second factor. This also applies to an organization that runs its
-	// own provider. Requires a recent sign-in, with the second factor if one is enrolled
-	// (STEP_UP_REQUIRED).
+	// own provider. The call requires a recent sign-in, with the second factor if one is
+	// enrolled (STEP_UP_REQUIRED).
 	BeginIdentity(ctx context.Context, in *BeginIdentityRequest, opts ...grpc.CallOption) (*ProviderAttempt, error)
 	// Finish linking an identity. The identity is linked to the account that called
 	// BeginIdentity, while the session of that call is valid. The secret is the
 	// credential, because the browser returns from the provider without another one.
 	FinishIdentity(ctx context.Context, in *FinishIdentityRequest, opts ...grpc.CallOption) (*Identity, error)
 	// Remove an identity. The last credential of an account cannot be removed
-	// (LAST_CREDENTIAL). Requires a recent sign-in, with the second factor if one is
-	// enrolled (STEP_UP_REQUIRED).
+	// (LAST_CREDENTIAL). The call requires a recent sign-in, with the second factor if
+	// one is enrolled (STEP_UP_REQUIRED).
 	DeleteIdentity(ctx context.Context, in *DeleteIdentityRequest, opts ...grpc.CallOption) (*DeleteIdentityResponse, error)
 }
 
@@ -110,16 +110,16 @@ type IdentityServiceServer interface {
 	// Begin to link an identity. The response has the URL of the provider to send the
 	// user to. After linking, the operator of the provider can sign in to the account,
 	// except for the second factor. This also applies to an organization that runs its
-	// own provider. Requires a recent sign-in, with the second factor if one is enrolled
-	// (STEP_UP_REQUIRED).
+	// own provider. The call requires a recent sign-in, with the second factor if one is
+	// enrolled (STEP_UP_REQUIRED).
 	BeginIdentity(context.Context, *BeginIdentityRequest) (*ProviderAttempt, error)
 	// Finish linking an identity. The identity is linked to the account that called
 	// BeginIdentity, while the session of that call is valid. The secret is the
 	// credential, because the browser returns from the provider without another one.
 	FinishIdentity(context.Context, *FinishIdentityRequest) (*Identity, error)
 	// Remove an identity. The last credential of an account cannot be removed
-	// (LAST_CREDENTIAL). Requires a recent sign-in, with the second factor if one is
-	// enrolled (STEP_UP_REQUIRED).
+	// (LAST_CREDENTIAL). The call requires a recent sign-in, with the second factor if
+	// one is enrolled (STEP_UP_REQUIRED).
 	DeleteIdentity(context.Context, *DeleteIdentityRequest) (*DeleteIdentityResponse, error)
 	mustEmbedUnimplementedIdentityServiceServer()
 }

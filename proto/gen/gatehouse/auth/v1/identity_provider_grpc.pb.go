@@ -44,16 +44,16 @@ type IdentityProviderServiceClient interface {
 	ListIdentityProviders(ctx context.Context, in *ListIdentityProvidersRequest, opts ...grpc.CallOption) (*ListIdentityProvidersResponse, error)
 	// Get an identity provider. The response does not contain the client secret.
 	GetIdentityProvider(ctx context.Context, in *GetIdentityProviderRequest, opts ...grpc.CallOption) (*IdentityProvider, error)
-	// Create an identity provider. The role must not exceed the caller's own. Requires a
-	// recent sign-in (STEP_UP_REQUIRED).
+	// Create an identity provider. The role must not exceed the caller's own. The call
+	// requires a recent sign-in (STEP_UP_REQUIRED).
 	CreateIdentityProvider(ctx context.Context, in *CreateIdentityProviderRequest, opts ...grpc.CallOption) (*IdentityProvider, error)
 	// Update an identity provider. A new issuer or client id requires its client secret
 	// in the same request, so that the stored secret is never sent to another issuer. A
-	// stale etag, in the body or in If-Match, is ETAG_MISMATCH. Requires a recent sign-in
-	// (STEP_UP_REQUIRED).
+	// stale etag, in the body or in If-Match, is ETAG_MISMATCH. The call requires a
+	// recent sign-in (STEP_UP_REQUIRED).
 	UpdateIdentityProvider(ctx context.Context, in *UpdateIdentityProviderRequest, opts ...grpc.CallOption) (*IdentityProvider, error)
 	// Delete an identity provider. It no longer signs users in; their memberships stay.
-	// Requires a recent sign-in (STEP_UP_REQUIRED).
+	// The call requires a recent sign-in (STEP_UP_REQUIRED).
 	DeleteIdentityProvider(ctx context.Context, in *DeleteIdentityProviderRequest, opts ...grpc.CallOption) (*DeleteIdentityProviderResponse, error)
 }
 
@@ -131,16 +131,16 @@ type IdentityProviderServiceServer interface {
 	ListIdentityProviders(context.Context, *ListIdentityProvidersRequest) (*ListIdentityProvidersResponse, error)
 	// Get an identity provider. The response does not contain the client secret.
 	GetIdentityProvider(context.Context, *GetIdentityProviderRequest) (*IdentityProvider, error)
-	// Create an identity provider. The role must not exceed the caller's own. Requires a
-	// recent sign-in (STEP_UP_REQUIRED).
+	// Create an identity provider. The role must not exceed the caller's own. The call
+	// requires a recent sign-in (STEP_UP_REQUIRED).
 	CreateIdentityProvider(context.Context, *CreateIdentityProviderRequest) (*IdentityProvider, error)
 	// Update an identity provider. A new issuer or client id requires its client secret
 	// in the same request, so that the stored secret is never sent to another issuer. A
-	// stale etag, in the body or in If-Match, is ETAG_MISMATCH. Requires a recent sign-in
-	// (STEP_UP_REQUIRED).
+	// stale etag, in the body or in If-Match, is ETAG_MISMATCH. The call requires a
+	// recent sign-in (STEP_UP_REQUIRED).
 	UpdateIdentityProvider(context.Context, *UpdateIdentityProviderRequest) (*IdentityProvider, error)
 	// Delete an identity provider. It no longer signs users in; their memberships stay.
-	// Requires a recent sign-in (STEP_UP_REQUIRED).
+	// The call requires a recent sign-in (STEP_UP_REQUIRED).
 	DeleteIdentityProvider(context.Context, *DeleteIdentityProviderRequest) (*DeleteIdentityProviderResponse, error)
 	mustEmbedUnimplementedIdentityProviderServiceServer()
 }

@@ -36,7 +36,7 @@ const (
 // OAuthClientService manages the OAuth clients of the caller's organization.
 type OAuthClientServiceClient interface {
 	// Register an OAuth client. Only this response contains the secret of a confidential
-	// client. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// client. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	CreateOAuthClient(ctx context.Context, in *CreateOAuthClientRequest, opts ...grpc.CallOption) (*OAuthClientWithSecret, error)
 	// Get an OAuth client.
 	GetOAuthClient(ctx context.Context, in *GetOAuthClientRequest, opts ...grpc.CallOption) (*OAuthClient, error)
@@ -44,12 +44,12 @@ type OAuthClientServiceClient interface {
 	ListOAuthClients(ctx context.Context, in *ListOAuthClientsRequest, opts ...grpc.CallOption) (*ListOAuthClientsResponse, error)
 	// Update an OAuth client. The field confidential cannot change. Scopes and grant
 	// types that are removed here are not restored by a token refresh. A stale etag, in
-	// the body or in If-Match, is ETAG_MISMATCH. Requires a recent sign-in
+	// the body or in If-Match, is ETAG_MISMATCH. The call requires a recent sign-in
 	// (STEP_UP_REQUIRED).
 	UpdateOAuthClient(ctx context.Context, in *UpdateOAuthClientRequest, opts ...grpc.CallOption) (*OAuthClient, error)
 	// Rotate the secret of an OAuth client. The client must be confidential. The old
 	// secret stops working at once, and tokens that the client got for itself within
-	// seconds. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// seconds. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	RotateOAuthClientSecret(ctx context.Context, in *RotateOAuthClientSecretRequest, opts ...grpc.CallOption) (*OAuthClientWithSecret, error)
 	// Delete an OAuth client. The grants of users to it are deleted, and its tokens are
 	// revoked within seconds.
@@ -131,7 +131,7 @@ func (c *oAuthClientServiceClient) DeleteOAuthClient(ctx context.Context, in *De
 // OAuthClientService manages the OAuth clients of the caller's organization.
 type OAuthClientServiceServer interface {
 	// Register an OAuth client. Only this response contains the secret of a confidential
-	// client. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// client. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	CreateOAuthClient(context.Context, *CreateOAuthClientRequest) (*OAuthClientWithSecret, error)
 	// Get an OAuth client.
 	GetOAuthClient(context.Context, *GetOAuthClientRequest) (*OAuthClient, error)
@@ -139,12 +139,12 @@ type OAuthClientServiceServer interface {
 	ListOAuthClients(context.Context, *ListOAuthClientsRequest) (*ListOAuthClientsResponse, error)
 	// Update an OAuth client. The field confidential cannot change. Scopes and grant
 	// types that are removed here are not restored by a token refresh. A stale etag, in
-	// the body or in If-Match, is ETAG_MISMATCH. Requires a recent sign-in
+	// the body or in If-Match, is ETAG_MISMATCH. The call requires a recent sign-in
 	// (STEP_UP_REQUIRED).
 	UpdateOAuthClient(context.Context, *UpdateOAuthClientRequest) (*OAuthClient, error)
 	// Rotate the secret of an OAuth client. The client must be confidential. The old
 	// secret stops working at once, and tokens that the client got for itself within
-	// seconds. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// seconds. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	RotateOAuthClientSecret(context.Context, *RotateOAuthClientSecretRequest) (*OAuthClientWithSecret, error)
 	// Delete an OAuth client. The grants of users to it are deleted, and its tokens are
 	// revoked within seconds.

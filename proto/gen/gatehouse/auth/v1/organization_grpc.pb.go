@@ -57,7 +57,8 @@ type OrganizationServiceClient interface {
 	GetOrganization(ctx context.Context, in *GetOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// List the members of the caller's active organization.
 	ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error)
-	// Add a user to an organization. For operators; other users join by invitation.
+	// Add a user to an organization. Only operators may call it; other users join by
+	// invitation.
 	AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*Member, error)
 	// Set the roles of a member. Callers can give or remove only rights that they have.
 	// With an API key or the token of an OAuth client, the role must be lower than the
@@ -200,7 +201,8 @@ type OrganizationServiceServer interface {
 	GetOrganization(context.Context, *GetOrganizationRequest) (*Organization, error)
 	// List the members of the caller's active organization.
 	ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error)
-	// Add a user to an organization. For operators; other users join by invitation.
+	// Add a user to an organization. Only operators may call it; other users join by
+	// invitation.
 	AddMember(context.Context, *AddMemberRequest) (*Member, error)
 	// Set the roles of a member. Callers can give or remove only rights that they have.
 	// With an API key or the token of an OAuth client, the role must be lower than the

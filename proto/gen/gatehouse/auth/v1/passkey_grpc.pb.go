@@ -34,8 +34,9 @@ const (
 //
 // PasskeyService registers, lists and removes the signed-in user's passkeys.
 type PasskeyServiceClient interface {
-	// Begin to register a passkey. The response has the options for the browser. Requires
-	// a recent sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
+	// Begin to register a passkey. The response has the options for the browser. The call
+	// requires a recent sign-in, with the second factor if one is enrolled
+	// (STEP_UP_REQUIRED).
 	BeginPasskey(ctx context.Context, in *BeginPasskeyRequest, opts ...grpc.CallOption) (*PasskeyCeremony, error)
 	// Finish registering a passkey. When this is the first factor, the response has
 	// recovery codes, and the user's other sessions end, because they were opened without
@@ -102,8 +103,9 @@ func (c *passkeyServiceClient) DeletePasskey(ctx context.Context, in *DeletePass
 //
 // PasskeyService registers, lists and removes the signed-in user's passkeys.
 type PasskeyServiceServer interface {
-	// Begin to register a passkey. The response has the options for the browser. Requires
-	// a recent sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
+	// Begin to register a passkey. The response has the options for the browser. The call
+	// requires a recent sign-in, with the second factor if one is enrolled
+	// (STEP_UP_REQUIRED).
 	BeginPasskey(context.Context, *BeginPasskeyRequest) (*PasskeyCeremony, error)
 	// Finish registering a passkey. When this is the first factor, the response has
 	// recovery codes, and the user's other sessions end, because they were opened without

@@ -58,11 +58,12 @@ type ServiceAccountServiceClient interface {
 	// List the API keys of a service account. They are ordered newest first.
 	ListServiceAccountApiKeys(ctx context.Context, in *ListServiceAccountApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
 	// Create an API key of a service account. Its scopes must be permissions of the
-	// account. Only this response contains the secret. Requires a recent sign-in
+	// account. Only this response contains the secret. The call requires a recent sign-in
 	// (STEP_UP_REQUIRED).
 	CreateServiceAccountApiKey(ctx context.Context, in *CreateServiceAccountApiKeyRequest, opts ...grpc.CallOption) (*ApiKeyWithSecret, error)
 	// Rotate an API key of a service account. The key gets a new secret, and the old
-	// secret stops working at once. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// secret stops working at once. The call requires a recent sign-in
+	// (STEP_UP_REQUIRED).
 	RotateServiceAccountApiKey(ctx context.Context, in *RotateServiceAccountApiKeyRequest, opts ...grpc.CallOption) (*ApiKeyWithSecret, error)
 	// Delete an API key of a service account. The key stops working within seconds, and
 	// the streams that it opened end.
@@ -193,11 +194,12 @@ type ServiceAccountServiceServer interface {
 	// List the API keys of a service account. They are ordered newest first.
 	ListServiceAccountApiKeys(context.Context, *ListServiceAccountApiKeysRequest) (*ListApiKeysResponse, error)
 	// Create an API key of a service account. Its scopes must be permissions of the
-	// account. Only this response contains the secret. Requires a recent sign-in
+	// account. Only this response contains the secret. The call requires a recent sign-in
 	// (STEP_UP_REQUIRED).
 	CreateServiceAccountApiKey(context.Context, *CreateServiceAccountApiKeyRequest) (*ApiKeyWithSecret, error)
 	// Rotate an API key of a service account. The key gets a new secret, and the old
-	// secret stops working at once. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// secret stops working at once. The call requires a recent sign-in
+	// (STEP_UP_REQUIRED).
 	RotateServiceAccountApiKey(context.Context, *RotateServiceAccountApiKeyRequest) (*ApiKeyWithSecret, error)
 	// Delete an API key of a service account. The key stops working within seconds, and
 	// the streams that it opened end.

@@ -87,7 +87,7 @@ type SignUpRequest struct {
 	// The person's name. When empty, the part of the email address before the @.
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-	// from the response. It is for pages in a browser, and only for REST.
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session TokenResponse_Session `protobuf:"varint,4,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	// The token of an invitation that was sent to this address. It is required when
 	// sign-up is closed. Sign-up does not use it up: the user accepts the invitation
@@ -170,7 +170,7 @@ type SignInRequest struct {
 	// The password of the account.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
 	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-	// from the response. It is for pages in a browser, and only for REST.
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,3,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -235,7 +235,7 @@ type SignInMfaRequest struct {
 	// A code of the authenticator app, or a recovery code.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-	// from the response. It is for pages in a browser, and only for REST.
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,3,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -347,7 +347,7 @@ type FinishPasskeySignInRequest struct {
 	// The credential, as its toJSON method returns it.
 	Credential *structpb.Struct `protobuf:"bytes,2,opt,name=credential,proto3" json:"credential,omitempty"`
 	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-	// from the response. It is for pages in a browser, and only for REST.
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,3,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -518,7 +518,7 @@ type FinishEmailSignInRequest struct {
 	//	*FinishEmailSignInRequest_Token
 	Credential isFinishEmailSignInRequest_Credential `protobuf_oneof:"credential"`
 	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-	// from the response. It is for pages in a browser, and only for REST.
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,10,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -623,7 +623,7 @@ type StepUpRequest struct {
 	//	*StepUpRequest_Passkey
 	Credential isStepUpRequest_Credential `protobuf_oneof:"credential"`
 	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-	// from the response. It is for pages in a browser, and only for REST.
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,10,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -786,7 +786,7 @@ type RefreshRequest struct {
 	// The newest refresh token of the session.
 	RefreshToken string `protobuf:"bytes,1,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
 	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-	// from the response. It is for pages in a browser, and only for REST.
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,2,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -842,7 +842,7 @@ type SignOutRequest struct {
 	// A refresh token of the session to end.
 	RefreshToken string `protobuf:"bytes,1,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
 	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-	// from the response. It is for pages in a browser, and only for REST.
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,2,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -935,7 +935,7 @@ type SwitchOrganizationRequest struct {
 	// An organization that the caller belongs to.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-	// from the response. It is for pages in a browser, and only for REST.
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,2,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -46,7 +46,7 @@ type UserServiceClient interface {
 	// etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateUser(ctx context.Context, in *UpdateUserRequest, opts ...grpc.CallOption) (*User, error)
 	// Delete a user. The deletion is final and has the same effects as when the user
-	// deletes its own account. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// deletes its own account. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	DeleteUser(ctx context.Context, in *DeleteUserRequest, opts ...grpc.CallOption) (*DeleteUserResponse, error)
 }
 
@@ -126,7 +126,7 @@ type UserServiceServer interface {
 	// etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateUser(context.Context, *UpdateUserRequest) (*User, error)
 	// Delete a user. The deletion is final and has the same effects as when the user
-	// deletes its own account. Requires a recent sign-in (STEP_UP_REQUIRED).
+	// deletes its own account. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error)
 	mustEmbedUnimplementedUserServiceServer()
 }

@@ -268,7 +268,8 @@ export const ApiKeyService: GenService<{
   },
   /**
    * Create an API key. The key acts in the caller's active organization. Only this
-   * response contains the secret. Requires a recent sign-in (STEP_UP_REQUIRED).
+   * response contains the secret. The call requires a recent sign-in
+   * (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.ApiKeyService.CreateApiKey
    */
@@ -279,7 +280,7 @@ export const ApiKeyService: GenService<{
   },
   /**
    * Rotate an API key. The key gets a new secret, and the old secret stops working at
-   * once. Requires a recent sign-in (STEP_UP_REQUIRED).
+   * once. The call requires a recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.ApiKeyService.RotateApiKey
    */

@@ -208,8 +208,8 @@ export const FactorService: GenService<{
   },
   /**
    * Create a secret for an authenticator app. The codes follow RFC 6238 with SHA-1, six
-   * digits and 30 seconds. ConfirmTotp then enrolls the factor. Requires a recent
-   * sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
+   * digits and 30 seconds. ConfirmTotp then enrolls the factor. The call requires a
+   * recent sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.FactorService.CreateTotp
    */

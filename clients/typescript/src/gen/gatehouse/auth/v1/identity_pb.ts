@@ -168,7 +168,7 @@ export type BeginIdentityRequest = Message<"gatehouse.auth.v1.BeginIdentityReque
 
   /**
    * COOKIE sets the secret as a cookie that scripts cannot read, and omits it from the
-   * response. The gateway's callback reads the cookie. Only for REST.
+   * response. The gateway's callback reads the cookie. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 4;
    */
@@ -287,8 +287,8 @@ export const IdentityService: GenService<{
    * Begin to link an identity. The response has the URL of the provider to send the
    * user to. After linking, the operator of the provider can sign in to the account,
    * except for the second factor. This also applies to an organization that runs its
-   * own provider. Requires a recent sign-in, with the second factor if one is enrolled
-   * (STEP_UP_REQUIRED).
+   * own provider. The call requires a recent sign-in, with the second factor if one is
+   * enrolled (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.IdentityService.BeginIdentity
    */
@@ -311,8 +311,8 @@ export const IdentityService: GenService<{
   },
   /**
    * Remove an identity. The last credential of an account cannot be removed
-   * (LAST_CREDENTIAL). Requires a recent sign-in, with the second factor if one is
-   * enrolled (STEP_UP_REQUIRED).
+   * (LAST_CREDENTIAL). The call requires a recent sign-in, with the second factor if
+   * one is enrolled (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.IdentityService.DeleteIdentity
    */

@@ -330,8 +330,8 @@ export const IdentityProviderService: GenService<{
     output: typeof IdentityProviderSchema;
   },
   /**
-   * Create an identity provider. The role must not exceed the caller's own. Requires a
-   * recent sign-in (STEP_UP_REQUIRED).
+   * Create an identity provider. The role must not exceed the caller's own. The call
+   * requires a recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.IdentityProviderService.CreateIdentityProvider
    */
@@ -343,8 +343,8 @@ export const IdentityProviderService: GenService<{
   /**
    * Update an identity provider. A new issuer or client id requires its client secret
    * in the same request, so that the stored secret is never sent to another issuer. A
-   * stale etag, in the body or in If-Match, is ETAG_MISMATCH. Requires a recent sign-in
-   * (STEP_UP_REQUIRED).
+   * stale etag, in the body or in If-Match, is ETAG_MISMATCH. The call requires a
+   * recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.IdentityProviderService.UpdateIdentityProvider
    */
@@ -355,7 +355,7 @@ export const IdentityProviderService: GenService<{
   },
   /**
    * Delete an identity provider. It no longer signs users in; their memberships stay.
-   * Requires a recent sign-in (STEP_UP_REQUIRED).
+   * The call requires a recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.IdentityProviderService.DeleteIdentityProvider
    */

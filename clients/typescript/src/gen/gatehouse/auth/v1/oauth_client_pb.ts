@@ -355,7 +355,7 @@ export const DeleteOAuthClientResponseSchema: GenMessage<DeleteOAuthClientRespon
 export const OAuthClientService: GenService<{
   /**
    * Register an OAuth client. Only this response contains the secret of a confidential
-   * client. Requires a recent sign-in (STEP_UP_REQUIRED).
+   * client. The call requires a recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.OAuthClientService.CreateOAuthClient
    */
@@ -387,7 +387,7 @@ export const OAuthClientService: GenService<{
   /**
    * Update an OAuth client. The field confidential cannot change. Scopes and grant
    * types that are removed here are not restored by a token refresh. A stale etag, in
-   * the body or in If-Match, is ETAG_MISMATCH. Requires a recent sign-in
+   * the body or in If-Match, is ETAG_MISMATCH. The call requires a recent sign-in
    * (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.OAuthClientService.UpdateOAuthClient
@@ -400,7 +400,7 @@ export const OAuthClientService: GenService<{
   /**
    * Rotate the secret of an OAuth client. The client must be confidential. The old
    * secret stops working at once, and tokens that the client got for itself within
-   * seconds. Requires a recent sign-in (STEP_UP_REQUIRED).
+   * seconds. The call requires a recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.OAuthClientService.RotateOAuthClientSecret
    */

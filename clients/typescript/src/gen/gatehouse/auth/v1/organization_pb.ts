@@ -620,7 +620,8 @@ export const OrganizationService: GenService<{
     output: typeof ListMembersResponseSchema;
   },
   /**
-   * Add a user to an organization. For operators; other users join by invitation.
+   * Add a user to an organization. Only operators may call it; other users join by
+   * invitation.
    *
    * @generated from rpc gatehouse.auth.v1.OrganizationService.AddMember
    */

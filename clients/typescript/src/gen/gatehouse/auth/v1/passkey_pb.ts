@@ -301,8 +301,9 @@ export const DeletePasskeyResponseSchema: GenMessage<DeletePasskeyResponse> = /*
  */
 export const PasskeyService: GenService<{
   /**
-   * Begin to register a passkey. The response has the options for the browser. Requires
-   * a recent sign-in, with the second factor if one is enrolled (STEP_UP_REQUIRED).
+   * Begin to register a passkey. The response has the options for the browser. The call
+   * requires a recent sign-in, with the second factor if one is enrolled
+   * (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.PasskeyService.BeginPasskey
    */

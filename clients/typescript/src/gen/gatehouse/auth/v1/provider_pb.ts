@@ -48,7 +48,7 @@ export type BeginProviderSignInRequest = Message<"gatehouse.auth.v1.BeginProvide
 
   /**
    * COOKIE sets the secret as a cookie that scripts cannot read, and omits it from the
-   * response. The gateway's callback reads the cookie. Only for REST.
+   * response. The gateway's callback reads the cookie. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 4;
    */
@@ -147,7 +147,7 @@ export type FinishProviderSignInRequest = Message<"gatehouse.auth.v1.FinishProvi
 
   /**
    * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-   * from the response. It is for pages in a browser, and only for REST.
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 6;
    */

@@ -510,7 +510,7 @@ export const ServiceAccountService: GenService<{
   },
   /**
    * Create an API key of a service account. Its scopes must be permissions of the
-   * account. Only this response contains the secret. Requires a recent sign-in
+   * account. Only this response contains the secret. The call requires a recent sign-in
    * (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.CreateServiceAccountApiKey
@@ -522,7 +522,8 @@ export const ServiceAccountService: GenService<{
   },
   /**
    * Rotate an API key of a service account. The key gets a new secret, and the old
-   * secret stops working at once. Requires a recent sign-in (STEP_UP_REQUIRED).
+   * secret stops working at once. The call requires a recent sign-in
+   * (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.RotateServiceAccountApiKey
    */

@@ -48,7 +48,7 @@ export type SignUpRequest = Message<"gatehouse.auth.v1.SignUpRequest"> & {
 
   /**
    * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-   * from the response. It is for pages in a browser, and only for REST.
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 4;
    */
@@ -93,7 +93,7 @@ export type SignInRequest = Message<"gatehouse.auth.v1.SignInRequest"> & {
 
   /**
    * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-   * from the response. It is for pages in a browser, and only for REST.
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 3;
    */
@@ -129,7 +129,7 @@ export type SignInMfaRequest = Message<"gatehouse.auth.v1.SignInMfaRequest"> & {
 
   /**
    * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-   * from the response. It is for pages in a browser, and only for REST.
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 3;
    */
@@ -187,7 +187,7 @@ export type FinishPasskeySignInRequest = Message<"gatehouse.auth.v1.FinishPasske
 
   /**
    * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-   * from the response. It is for pages in a browser, and only for REST.
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 3;
    */
@@ -288,7 +288,7 @@ export type FinishEmailSignInRequest = Message<"gatehouse.auth.v1.FinishEmailSig
 
   /**
    * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-   * from the response. It is for pages in a browser, and only for REST.
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 10;
    */
@@ -341,7 +341,7 @@ export type StepUpRequest = Message<"gatehouse.auth.v1.StepUpRequest"> & {
 
   /**
    * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-   * from the response. It is for pages in a browser, and only for REST.
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 10;
    */
@@ -398,7 +398,7 @@ export type RefreshRequest = Message<"gatehouse.auth.v1.RefreshRequest"> & {
 
   /**
    * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-   * from the response. It is for pages in a browser, and only for REST.
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 2;
    */
@@ -427,7 +427,7 @@ export type SignOutRequest = Message<"gatehouse.auth.v1.SignOutRequest"> & {
 
   /**
    * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-   * from the response. It is for pages in a browser, and only for REST.
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 2;
    */
@@ -471,7 +471,7 @@ export type SwitchOrganizationRequest = Message<"gatehouse.auth.v1.SwitchOrganiz
 
   /**
    * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
-   * from the response. It is for pages in a browser, and only for REST.
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 2;
    */

@@ -261,7 +261,7 @@ export const UserService: GenService<{
   },
   /**
    * Delete a user. The deletion is final and has the same effects as when the user
-   * deletes its own account. Requires a recent sign-in (STEP_UP_REQUIRED).
+   * deletes its own account. The call requires a recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.UserService.DeleteUser
    */

@@ -183,11 +183,11 @@ export const ExportedConversationSchema: GenMessage<ExportedConversation> = /*@_
  */
 export const ExportService: GenService<{
   /**
-   * Export the signed-in user's data. Requires a recent sign-in, with the second factor
-   * if one is enrolled (STEP_UP_REQUIRED). The records are: the account with its
-   * memberships, second factors, organizations, sessions, API keys and passkeys without
-   * their secrets, OAuth grants, identities at identity providers, and the
-   * conversations in every organization of the user, each followed by its messages.
+   * Export the signed-in user's data. The call requires a recent sign-in, with the
+   * second factor if one is enrolled (STEP_UP_REQUIRED). The records are: the account
+   * with its memberships, second factors, organizations, sessions, API keys and
+   * passkeys without their secrets, OAuth grants, identities at identity providers, and
+   * the conversations in every organization of the user, each followed by its messages.
    * Over REST the response is one JSON document, {"records": [...]}, which is sent
    * while it is generated. If it is cut off, it is not valid JSON.
    *
