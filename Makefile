@@ -5,8 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 MODULES := proto platform services gateway cmd bench
-# Their tests build programs and run them. Go's cache of test results does not detect changes
-# of these programs.
+# Their tests build programs and run them, which Go's cache of results does not see.
 UNCACHED := cmd bench
 # The suites that make test runs a second time, with rate limits on and in four parts.
 WAYS := -skip '^TestDrill' ./surface ./oauth ./e2e
@@ -26,21 +25,21 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 .PHONY: setup
-setup: ## Install the requirements of building and testing: Postgres with pgvector
+setup: ## Install what building and testing need: Postgres with pgvector
 	@deploy/setup/postgres.sh
 
 .PHONY: setup-tests
 setup-tests: $(PROVIDER)/node_modules/.package-lock.json ## Install the commands that the tests call
 	@deploy/setup/tests.sh
 
-# Installed from tools/go.mod, outside the workspace: its dependencies are separate.
+# Installed from tools/go.mod, outside the workspace: its dependencies are not ours.
 $(BIN)/.installed: tools/go.mod tools/go.sum
 	@echo "Building the generators pinned in tools/go.mod"
 	@mkdir -p $(BIN)
 	@cd tools && GOWORK=off GOBIN=$(BIN) go install tool
 	@touch $@
 
-# In its own module, because its dependencies would change the versions of the generators.
+# Apart from the generators, whose versions its dependencies would move.
 $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	@echo "Building the linter pinned in tools/lint/go.mod (once, a minute or two)"
 	@mkdir -p $(BIN)
