@@ -97,7 +97,7 @@ check-modules: ## Fail when a go.mod or go.sum is not tidy
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff >/dev/null) || { echo "$$m: run go mod tidy"; exit 1; }; done
 
 .PHONY: test
-test: setup setup-tests check-modules lint clients check-generated build ## Run all checks that a change must pass
+test: setup setup-tests check-modules lint clients check-generated build ## Everything that must hold before a change lands
 	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
 	for m in $(filter-out $(UNCACHED),$(MODULES)); do (cd $$m && $(GOTEST) ./...); done; \
 	for m in $(UNCACHED); do (cd $$m && $(GOTEST) -count=1 ./...); done; \
