@@ -35,7 +35,7 @@ const (
 // in which it was created. It has the permissions in its scopes that its user also has.
 // A key cannot manage credentials, sessions or factors.
 type ApiKeyServiceClient interface {
-	// List the signed-in user's API keys. They are ordered newest first.
+	// List the signed-in user's API keys. The newest are returned first.
 	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
 	// Create an API key. The key acts in the caller's active organization. Only this
 	// response contains the secret. The call requires a recent sign-in
@@ -105,7 +105,7 @@ func (c *apiKeyServiceClient) DeleteApiKey(ctx context.Context, in *DeleteApiKey
 // in which it was created. It has the permissions in its scopes that its user also has.
 // A key cannot manage credentials, sessions or factors.
 type ApiKeyServiceServer interface {
-	// List the signed-in user's API keys. They are ordered newest first.
+	// List the signed-in user's API keys. The newest are returned first.
 	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
 	// Create an API key. The key acts in the caller's active organization. Only this
 	// response contains the secret. The call requires a recent sign-in

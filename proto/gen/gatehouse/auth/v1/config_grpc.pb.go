@@ -30,8 +30,8 @@ const (
 //
 // ConfigService returns the capabilities of this installation.
 type ConfigServiceClient interface {
-	// Get the configuration of this installation. It describes how to sign up and sign
-	// in, and the limits of requests.
+	// Get the configuration of this installation. The configuration describes how to sign
+	// up and sign in, and the limits of requests.
 	GetConfig(ctx context.Context, in *GetConfigRequest, opts ...grpc.CallOption) (*Config, error)
 }
 
@@ -59,8 +59,8 @@ func (c *configServiceClient) GetConfig(ctx context.Context, in *GetConfigReques
 //
 // ConfigService returns the capabilities of this installation.
 type ConfigServiceServer interface {
-	// Get the configuration of this installation. It describes how to sign up and sign
-	// in, and the limits of requests.
+	// Get the configuration of this installation. The configuration describes how to sign
+	// up and sign in, and the limits of requests.
 	GetConfig(context.Context, *GetConfigRequest) (*Config, error)
 	mustEmbedUnimplementedConfigServiceServer()
 }

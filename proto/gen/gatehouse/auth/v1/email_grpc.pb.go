@@ -43,8 +43,8 @@ type EmailServiceClient interface {
 	// creates the account of a sign-up, or changes the address of an account. A token
 	// works once; repeating the call changes nothing.
 	VerifyEmail(ctx context.Context, in *VerifyEmailRequest, opts ...grpc.CallOption) (*VerifyEmailResponse, error)
-	// Resend the confirmation email of a sign-up. The link in it asks the recipient to
-	// choose a password, because the request does not prove who sent it.
+	// Resend the confirmation email of a sign-up. The link in the email asks the
+	// recipient to choose a password, because the request does not prove who sent it.
 	ResendVerification(ctx context.Context, in *ResendVerificationRequest, opts ...grpc.CallOption) (*ResendVerificationResponse, error)
 	// Request an email to reset a forgotten password. The email is sent to the address of
 	// the account, and lets its recipient choose a new password.
@@ -57,9 +57,9 @@ type EmailServiceClient interface {
 	// becomes the account's address when its recipient confirms it. The old address is
 	// notified.
 	ChangeEmail(ctx context.Context, in *ChangeEmailRequest, opts ...grpc.CallOption) (*ChangeEmailResponse, error)
-	// Send a confirmation email to the signed-in user. It is for an account whose email
-	// address is not confirmed yet. Its token confirms the address and changes nothing
-	// else.
+	// Send a confirmation email to the signed-in user. The email is for an account whose
+	// email address is not confirmed yet. The token in it confirms the address and
+	// changes nothing else.
 	SendVerification(ctx context.Context, in *SendVerificationRequest, opts ...grpc.CallOption) (*SendVerificationResponse, error)
 }
 
@@ -141,8 +141,8 @@ type EmailServiceServer interface {
 	// creates the account of a sign-up, or changes the address of an account. A token
 	// works once; repeating the call changes nothing.
 	VerifyEmail(context.Context, *VerifyEmailRequest) (*VerifyEmailResponse, error)
-	// Resend the confirmation email of a sign-up. The link in it asks the recipient to
-	// choose a password, because the request does not prove who sent it.
+	// Resend the confirmation email of a sign-up. The link in the email asks the
+	// recipient to choose a password, because the request does not prove who sent it.
 	ResendVerification(context.Context, *ResendVerificationRequest) (*ResendVerificationResponse, error)
 	// Request an email to reset a forgotten password. The email is sent to the address of
 	// the account, and lets its recipient choose a new password.
@@ -155,9 +155,9 @@ type EmailServiceServer interface {
 	// becomes the account's address when its recipient confirms it. The old address is
 	// notified.
 	ChangeEmail(context.Context, *ChangeEmailRequest) (*ChangeEmailResponse, error)
-	// Send a confirmation email to the signed-in user. It is for an account whose email
-	// address is not confirmed yet. Its token confirms the address and changes nothing
-	// else.
+	// Send a confirmation email to the signed-in user. The email is for an account whose
+	// email address is not confirmed yet. The token in it confirms the address and
+	// changes nothing else.
 	SendVerification(context.Context, *SendVerificationRequest) (*SendVerificationResponse, error)
 	mustEmbedUnimplementedEmailServiceServer()
 }

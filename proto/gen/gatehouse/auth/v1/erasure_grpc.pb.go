@@ -32,7 +32,7 @@ const (
 // ErasureService lists the deleted users and organizations for the other services. Only
 // auth's own port serves it.
 type ErasureServiceClient interface {
-	// List erasures. They are ordered oldest first and kept forever.
+	// List erasures. The oldest are returned first. Erasures are kept forever.
 	ListErasures(ctx context.Context, in *ListErasuresRequest, opts ...grpc.CallOption) (*ListErasuresResponse, error)
 }
 
@@ -61,7 +61,7 @@ func (c *erasureServiceClient) ListErasures(ctx context.Context, in *ListErasure
 // ErasureService lists the deleted users and organizations for the other services. Only
 // auth's own port serves it.
 type ErasureServiceServer interface {
-	// List erasures. They are ordered oldest first and kept forever.
+	// List erasures. The oldest are returned first. Erasures are kept forever.
 	ListErasures(context.Context, *ListErasuresRequest) (*ListErasuresResponse, error)
 	mustEmbedUnimplementedErasureServiceServer()
 }

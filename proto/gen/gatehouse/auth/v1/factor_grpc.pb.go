@@ -49,8 +49,8 @@ type FactorServiceClient interface {
 	// Remove the authenticator app. The second factor must have been used within the last
 	// five minutes (STEP_UP_REQUIRED).
 	DeleteTotp(ctx context.Context, in *DeleteTotpRequest, opts ...grpc.CallOption) (*DeleteTotpResponse, error)
-	// Create recovery codes. They replace the old ones. The second factor must have been
-	// used within the last five minutes (STEP_UP_REQUIRED).
+	// Create recovery codes. The new codes replace the old ones. The second factor must
+	// have been used within the last five minutes (STEP_UP_REQUIRED).
 	CreateRecoveryCodes(ctx context.Context, in *CreateRecoveryCodesRequest, opts ...grpc.CallOption) (*RecoveryCodes, error)
 }
 
@@ -132,8 +132,8 @@ type FactorServiceServer interface {
 	// Remove the authenticator app. The second factor must have been used within the last
 	// five minutes (STEP_UP_REQUIRED).
 	DeleteTotp(context.Context, *DeleteTotpRequest) (*DeleteTotpResponse, error)
-	// Create recovery codes. They replace the old ones. The second factor must have been
-	// used within the last five minutes (STEP_UP_REQUIRED).
+	// Create recovery codes. The new codes replace the old ones. The second factor must
+	// have been used within the last five minutes (STEP_UP_REQUIRED).
 	CreateRecoveryCodes(context.Context, *CreateRecoveryCodesRequest) (*RecoveryCodes, error)
 	mustEmbedUnimplementedFactorServiceServer()
 }

@@ -31,8 +31,8 @@ const (
 //
 // GrantService manages the signed-in user's grants to OAuth clients.
 type GrantServiceClient interface {
-	// List the signed-in user's OAuth grants. They are ordered newest first and cover
-	// every organization.
+	// List the signed-in user's OAuth grants. The grants of all organizations are
+	// returned, the newest first.
 	ListGrants(ctx context.Context, in *ListGrantsRequest, opts ...grpc.CallOption) (*ListGrantsResponse, error)
 	// Revoke an OAuth grant. The client's refresh tokens stop working at once, and its
 	// access tokens within seconds. The client must ask the user again.
@@ -73,8 +73,8 @@ func (c *grantServiceClient) DeleteGrant(ctx context.Context, in *DeleteGrantReq
 //
 // GrantService manages the signed-in user's grants to OAuth clients.
 type GrantServiceServer interface {
-	// List the signed-in user's OAuth grants. They are ordered newest first and cover
-	// every organization.
+	// List the signed-in user's OAuth grants. The grants of all organizations are
+	// returned, the newest first.
 	ListGrants(context.Context, *ListGrantsRequest) (*ListGrantsResponse, error)
 	// Revoke an OAuth grant. The client's refresh tokens stop working at once, and its
 	// access tokens within seconds. The client must ask the user again.

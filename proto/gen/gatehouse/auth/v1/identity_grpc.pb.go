@@ -33,7 +33,7 @@ const (
 //
 // IdentityService links, lists and removes the signed-in user's identities.
 type IdentityServiceClient interface {
-	// List the signed-in user's identities. They are ordered oldest first.
+	// List the signed-in user's identities. The oldest are returned first.
 	ListIdentities(ctx context.Context, in *ListIdentitiesRequest, opts ...grpc.CallOption) (*ListIdentitiesResponse, error)
 	// Begin to link an identity. The response has the URL of the provider to send the
 	// user to. After linking, the operator of the provider can sign in to the account,
@@ -105,7 +105,7 @@ func (c *identityServiceClient) DeleteIdentity(ctx context.Context, in *DeleteId
 //
 // IdentityService links, lists and removes the signed-in user's identities.
 type IdentityServiceServer interface {
-	// List the signed-in user's identities. They are ordered oldest first.
+	// List the signed-in user's identities. The oldest are returned first.
 	ListIdentities(context.Context, *ListIdentitiesRequest) (*ListIdentitiesResponse, error)
 	// Begin to link an identity. The response has the URL of the provider to send the
 	// user to. After linking, the operator of the provider can sign in to the account,

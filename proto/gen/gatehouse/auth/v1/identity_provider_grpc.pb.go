@@ -40,7 +40,7 @@ const (
 // and those whose users linked it while signed in. It never signs in another account,
 // whatever email address it asserts.
 type IdentityProviderServiceClient interface {
-	// List identity providers. They are ordered oldest first.
+	// List identity providers. The oldest are returned first.
 	ListIdentityProviders(ctx context.Context, in *ListIdentityProvidersRequest, opts ...grpc.CallOption) (*ListIdentityProvidersResponse, error)
 	// Get an identity provider. The response does not contain the client secret.
 	GetIdentityProvider(ctx context.Context, in *GetIdentityProviderRequest, opts ...grpc.CallOption) (*IdentityProvider, error)
@@ -52,8 +52,8 @@ type IdentityProviderServiceClient interface {
 	// stale etag, in the body or in If-Match, is ETAG_MISMATCH. The call requires a
 	// recent sign-in (STEP_UP_REQUIRED).
 	UpdateIdentityProvider(ctx context.Context, in *UpdateIdentityProviderRequest, opts ...grpc.CallOption) (*IdentityProvider, error)
-	// Delete an identity provider. It no longer signs users in; their memberships stay.
-	// The call requires a recent sign-in (STEP_UP_REQUIRED).
+	// Delete an identity provider. The provider no longer signs users in; their
+	// memberships stay. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	DeleteIdentityProvider(ctx context.Context, in *DeleteIdentityProviderRequest, opts ...grpc.CallOption) (*DeleteIdentityProviderResponse, error)
 }
 
@@ -127,7 +127,7 @@ func (c *identityProviderServiceClient) DeleteIdentityProvider(ctx context.Conte
 // and those whose users linked it while signed in. It never signs in another account,
 // whatever email address it asserts.
 type IdentityProviderServiceServer interface {
-	// List identity providers. They are ordered oldest first.
+	// List identity providers. The oldest are returned first.
 	ListIdentityProviders(context.Context, *ListIdentityProvidersRequest) (*ListIdentityProvidersResponse, error)
 	// Get an identity provider. The response does not contain the client secret.
 	GetIdentityProvider(context.Context, *GetIdentityProviderRequest) (*IdentityProvider, error)
@@ -139,8 +139,8 @@ type IdentityProviderServiceServer interface {
 	// stale etag, in the body or in If-Match, is ETAG_MISMATCH. The call requires a
 	// recent sign-in (STEP_UP_REQUIRED).
 	UpdateIdentityProvider(context.Context, *UpdateIdentityProviderRequest) (*IdentityProvider, error)
-	// Delete an identity provider. It no longer signs users in; their memberships stay.
-	// The call requires a recent sign-in (STEP_UP_REQUIRED).
+	// Delete an identity provider. The provider no longer signs users in; their
+	// memberships stay. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	DeleteIdentityProvider(context.Context, *DeleteIdentityProviderRequest) (*DeleteIdentityProviderResponse, error)
 	mustEmbedUnimplementedIdentityProviderServiceServer()
 }

@@ -34,15 +34,16 @@ const (
 // InvitationService invites people to the caller's active organization by email. The
 // person who accepts must be signed in with the invited address.
 type InvitationServiceClient interface {
-	// List invitations. They are ordered newest first.
+	// List invitations. The newest are returned first.
 	ListInvitations(ctx context.Context, in *ListInvitationsRequest, opts ...grpc.CallOption) (*ListInvitationsResponse, error)
 	// Invite a person to the organization. The email has a link that works once and
-	// expires after a week. It replaces a pending invitation of the same address. Callers
-	// can give only rights that they have, and cannot replace an invitation that gives
-	// more. The number of invitations in a day is limited (INVITATION_LIMIT).
+	// expires after a week. The new invitation replaces a pending invitation of the same
+	// address. Callers can give only rights that they have, and cannot replace an
+	// invitation that gives more. The number of invitations in a day is limited
+	// (INVITATION_LIMIT).
 	CreateInvitation(ctx context.Context, in *CreateInvitationRequest, opts ...grpc.CallOption) (*Invitation, error)
-	// Withdraw an invitation. Its link stops working at once. Callers cannot withdraw an
-	// invitation that gives more rights than they have.
+	// Withdraw an invitation. The link in the email stops working at once. Callers cannot
+	// withdraw an invitation that gives more rights than they have.
 	DeleteInvitation(ctx context.Context, in *DeleteInvitationRequest, opts ...grpc.CallOption) (*DeleteInvitationResponse, error)
 	// Accept an invitation. The caller becomes a member. The token comes from the link in
 	// the email. It works only for the invited address, and only while the inviter still
@@ -105,15 +106,16 @@ func (c *invitationServiceClient) AcceptInvitation(ctx context.Context, in *Acce
 // InvitationService invites people to the caller's active organization by email. The
 // person who accepts must be signed in with the invited address.
 type InvitationServiceServer interface {
-	// List invitations. They are ordered newest first.
+	// List invitations. The newest are returned first.
 	ListInvitations(context.Context, *ListInvitationsRequest) (*ListInvitationsResponse, error)
 	// Invite a person to the organization. The email has a link that works once and
-	// expires after a week. It replaces a pending invitation of the same address. Callers
-	// can give only rights that they have, and cannot replace an invitation that gives
-	// more. The number of invitations in a day is limited (INVITATION_LIMIT).
+	// expires after a week. The new invitation replaces a pending invitation of the same
+	// address. Callers can give only rights that they have, and cannot replace an
+	// invitation that gives more. The number of invitations in a day is limited
+	// (INVITATION_LIMIT).
 	CreateInvitation(context.Context, *CreateInvitationRequest) (*Invitation, error)
-	// Withdraw an invitation. Its link stops working at once. Callers cannot withdraw an
-	// invitation that gives more rights than they have.
+	// Withdraw an invitation. The link in the email stops working at once. Callers cannot
+	// withdraw an invitation that gives more rights than they have.
 	DeleteInvitation(context.Context, *DeleteInvitationRequest) (*DeleteInvitationResponse, error)
 	// Accept an invitation. The caller becomes a member. The token comes from the link in
 	// the email. It works only for the invited address, and only while the inviter still

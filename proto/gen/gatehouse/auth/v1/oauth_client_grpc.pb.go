@@ -40,7 +40,7 @@ type OAuthClientServiceClient interface {
 	CreateOAuthClient(ctx context.Context, in *CreateOAuthClientRequest, opts ...grpc.CallOption) (*OAuthClientWithSecret, error)
 	// Get an OAuth client.
 	GetOAuthClient(ctx context.Context, in *GetOAuthClientRequest, opts ...grpc.CallOption) (*OAuthClient, error)
-	// List OAuth clients. They are ordered newest first.
+	// List OAuth clients. The newest are returned first.
 	ListOAuthClients(ctx context.Context, in *ListOAuthClientsRequest, opts ...grpc.CallOption) (*ListOAuthClientsResponse, error)
 	// Update an OAuth client. The field confidential cannot change. Scopes and grant
 	// types that are removed here are not restored by a token refresh. A stale etag, in
@@ -135,7 +135,7 @@ type OAuthClientServiceServer interface {
 	CreateOAuthClient(context.Context, *CreateOAuthClientRequest) (*OAuthClientWithSecret, error)
 	// Get an OAuth client.
 	GetOAuthClient(context.Context, *GetOAuthClientRequest) (*OAuthClient, error)
-	// List OAuth clients. They are ordered newest first.
+	// List OAuth clients. The newest are returned first.
 	ListOAuthClients(context.Context, *ListOAuthClientsRequest) (*ListOAuthClientsResponse, error)
 	// Update an OAuth client. The field confidential cannot change. Scopes and grant
 	// types that are removed here are not restored by a token refresh. A stale etag, in

@@ -39,10 +39,10 @@ const (
 //
 // OrganizationService manages organizations and their members.
 type OrganizationServiceClient interface {
-	// List the caller's organizations. Deleted ones are included.
+	// List the caller's organizations. Deleted organizations are included.
 	ListOrganizations(ctx context.Context, in *ListOrganizationsRequest, opts ...grpc.CallOption) (*ListOrganizationsResponse, error)
-	// Create an organization. The caller becomes its owner. To act in it, the caller
-	// switches to it.
+	// Create an organization. The caller becomes the owner. To act in the organization,
+	// the caller switches to it.
 	CreateOrganization(ctx context.Context, in *CreateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// Update the caller's active organization. Only displayName can change.
 	UpdateOrganization(ctx context.Context, in *UpdateOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
@@ -50,14 +50,14 @@ type OrganizationServiceClient interface {
 	// (STEP_UP_REQUIRED). A personal organization cannot be deleted. Members can no
 	// longer act in it. Until its purgeTime, an owner can restore it.
 	DeleteOrganization(ctx context.Context, in *DeleteOrganizationRequest, opts ...grpc.CallOption) (*DeleteOrganizationResponse, error)
-	// Restore a deleted organization. The caller must be one of its owners. It is
-	// possible until its purgeTime.
+	// Restore a deleted organization. The caller must be one of the owners. An
+	// organization can be restored until its purgeTime.
 	UndeleteOrganization(ctx context.Context, in *UndeleteOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
-	// Get an organization. The caller must belong to it.
+	// Get an organization. The caller must belong to the organization.
 	GetOrganization(ctx context.Context, in *GetOrganizationRequest, opts ...grpc.CallOption) (*Organization, error)
 	// List the members of the caller's active organization.
 	ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error)
-	// Add a user to an organization. Only operators may call it; other users join by
+	// Add a user to an organization. Only operators may add users; other users join by
 	// invitation.
 	AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*Member, error)
 	// Set the roles of a member. Callers can give or remove only rights that they have.
@@ -183,10 +183,10 @@ func (c *organizationServiceClient) RemoveMember(ctx context.Context, in *Remove
 //
 // OrganizationService manages organizations and their members.
 type OrganizationServiceServer interface {
-	// List the caller's organizations. Deleted ones are included.
+	// List the caller's organizations. Deleted organizations are included.
 	ListOrganizations(context.Context, *ListOrganizationsRequest) (*ListOrganizationsResponse, error)
-	// Create an organization. The caller becomes its owner. To act in it, the caller
-	// switches to it.
+	// Create an organization. The caller becomes the owner. To act in the organization,
+	// the caller switches to it.
 	CreateOrganization(context.Context, *CreateOrganizationRequest) (*Organization, error)
 	// Update the caller's active organization. Only displayName can change.
 	UpdateOrganization(context.Context, *UpdateOrganizationRequest) (*Organization, error)
@@ -194,14 +194,14 @@ type OrganizationServiceServer interface {
 	// (STEP_UP_REQUIRED). A personal organization cannot be deleted. Members can no
 	// longer act in it. Until its purgeTime, an owner can restore it.
 	DeleteOrganization(context.Context, *DeleteOrganizationRequest) (*DeleteOrganizationResponse, error)
-	// Restore a deleted organization. The caller must be one of its owners. It is
-	// possible until its purgeTime.
+	// Restore a deleted organization. The caller must be one of the owners. An
+	// organization can be restored until its purgeTime.
 	UndeleteOrganization(context.Context, *UndeleteOrganizationRequest) (*Organization, error)
-	// Get an organization. The caller must belong to it.
+	// Get an organization. The caller must belong to the organization.
 	GetOrganization(context.Context, *GetOrganizationRequest) (*Organization, error)
 	// List the members of the caller's active organization.
 	ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error)
-	// Add a user to an organization. Only operators may call it; other users join by
+	// Add a user to an organization. Only operators may add users; other users join by
 	// invitation.
 	AddMember(context.Context, *AddMemberRequest) (*Member, error)
 	// Set the roles of a member. Callers can give or remove only rights that they have.

@@ -31,7 +31,7 @@ const (
 // OutboxService lists the messages that were stored instead of sent. It exists only in
 // the local environment.
 type OutboxServiceClient interface {
-	// List outbox messages. They are ordered newest first.
+	// List outbox messages. The newest are returned first.
 	ListOutbox(ctx context.Context, in *ListOutboxRequest, opts ...grpc.CallOption) (*ListOutboxResponse, error)
 }
 
@@ -60,7 +60,7 @@ func (c *outboxServiceClient) ListOutbox(ctx context.Context, in *ListOutboxRequ
 // OutboxService lists the messages that were stored instead of sent. It exists only in
 // the local environment.
 type OutboxServiceServer interface {
-	// List outbox messages. They are ordered newest first.
+	// List outbox messages. The newest are returned first.
 	ListOutbox(context.Context, *ListOutboxRequest) (*ListOutboxResponse, error)
 	mustEmbedUnimplementedOutboxServiceServer()
 }

@@ -42,7 +42,7 @@ type PasskeyServiceClient interface {
 	// recovery codes, and the user's other sessions end, because they were opened without
 	// one.
 	FinishPasskey(ctx context.Context, in *FinishPasskeyRequest, opts ...grpc.CallOption) (*FinishPasskeyResponse, error)
-	// List the signed-in user's passkeys. They are ordered oldest first.
+	// List the signed-in user's passkeys. The oldest are returned first.
 	ListPasskeys(ctx context.Context, in *ListPasskeysRequest, opts ...grpc.CallOption) (*ListPasskeysResponse, error)
 	// Delete a passkey. The second factor must have been used within the last five
 	// minutes (STEP_UP_REQUIRED).
@@ -111,7 +111,7 @@ type PasskeyServiceServer interface {
 	// recovery codes, and the user's other sessions end, because they were opened without
 	// one.
 	FinishPasskey(context.Context, *FinishPasskeyRequest) (*FinishPasskeyResponse, error)
-	// List the signed-in user's passkeys. They are ordered oldest first.
+	// List the signed-in user's passkeys. The oldest are returned first.
 	ListPasskeys(context.Context, *ListPasskeysRequest) (*ListPasskeysResponse, error)
 	// Delete a passkey. The second factor must have been used within the last five
 	// minutes (STEP_UP_REQUIRED).

@@ -37,7 +37,7 @@ const (
 // public app reads from it which organization the page belongs to. It works only on
 // pages of its origins. It gives no access to this API.
 type PublishableKeyServiceClient interface {
-	// List publishable keys. They are ordered oldest first.
+	// List publishable keys. The oldest are returned first.
 	ListPublishableKeys(ctx context.Context, in *ListPublishableKeysRequest, opts ...grpc.CallOption) (*ListPublishableKeysResponse, error)
 	// Get a publishable key.
 	GetPublishableKey(ctx context.Context, in *GetPublishableKeyRequest, opts ...grpc.CallOption) (*PublishableKey, error)
@@ -46,7 +46,7 @@ type PublishableKeyServiceClient interface {
 	// Update a publishable key. The fields displayName, origins and disabled can change.
 	// The change takes effect within seconds.
 	UpdatePublishableKey(ctx context.Context, in *UpdatePublishableKeyRequest, opts ...grpc.CallOption) (*PublishableKey, error)
-	// Delete a publishable key. It stops working within seconds.
+	// Delete a publishable key. The key stops working within seconds.
 	DeletePublishableKey(ctx context.Context, in *DeletePublishableKeyRequest, opts ...grpc.CallOption) (*DeletePublishableKeyResponse, error)
 }
 
@@ -117,7 +117,7 @@ func (c *publishableKeyServiceClient) DeletePublishableKey(ctx context.Context, 
 // public app reads from it which organization the page belongs to. It works only on
 // pages of its origins. It gives no access to this API.
 type PublishableKeyServiceServer interface {
-	// List publishable keys. They are ordered oldest first.
+	// List publishable keys. The oldest are returned first.
 	ListPublishableKeys(context.Context, *ListPublishableKeysRequest) (*ListPublishableKeysResponse, error)
 	// Get a publishable key.
 	GetPublishableKey(context.Context, *GetPublishableKeyRequest) (*PublishableKey, error)
@@ -126,7 +126,7 @@ type PublishableKeyServiceServer interface {
 	// Update a publishable key. The fields displayName, origins and disabled can change.
 	// The change takes effect within seconds.
 	UpdatePublishableKey(context.Context, *UpdatePublishableKeyRequest) (*PublishableKey, error)
-	// Delete a publishable key. It stops working within seconds.
+	// Delete a publishable key. The key stops working within seconds.
 	DeletePublishableKey(context.Context, *DeletePublishableKeyRequest) (*DeletePublishableKeyResponse, error)
 	mustEmbedUnimplementedPublishableKeyServiceServer()
 }

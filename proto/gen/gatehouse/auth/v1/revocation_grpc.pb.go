@@ -31,7 +31,7 @@ const (
 // RevocationService lists the revocations of access tokens for the other services. Only
 // auth's own port serves it.
 type RevocationServiceClient interface {
-	// List revocations. They are ordered oldest first. A revocation is deleted when all
+	// List revocations. The oldest are returned first. A revocation is deleted when all
 	// of its tokens have expired.
 	ListRevocations(ctx context.Context, in *ListRevocationsRequest, opts ...grpc.CallOption) (*ListRevocationsResponse, error)
 }
@@ -61,7 +61,7 @@ func (c *revocationServiceClient) ListRevocations(ctx context.Context, in *ListR
 // RevocationService lists the revocations of access tokens for the other services. Only
 // auth's own port serves it.
 type RevocationServiceServer interface {
-	// List revocations. They are ordered oldest first. A revocation is deleted when all
+	// List revocations. The oldest are returned first. A revocation is deleted when all
 	// of its tokens have expired.
 	ListRevocations(context.Context, *ListRevocationsRequest) (*ListRevocationsResponse, error)
 	mustEmbedUnimplementedRevocationServiceServer()

@@ -37,7 +37,7 @@ const (
 // invitations and service accounts refer to a custom role by its id, in `roles`. Callers
 // cannot create, update, delete or give a role with a permission that they do not have.
 type RoleServiceClient interface {
-	// List custom roles. They are ordered oldest first.
+	// List custom roles. The oldest are returned first.
 	ListRoles(ctx context.Context, in *ListRolesRequest, opts ...grpc.CallOption) (*ListRolesResponse, error)
 	// Get a custom role.
 	GetRole(ctx context.Context, in *GetRoleRequest, opts ...grpc.CallOption) (*Role, error)
@@ -121,7 +121,7 @@ func (c *roleServiceClient) DeleteRole(ctx context.Context, in *DeleteRoleReques
 // invitations and service accounts refer to a custom role by its id, in `roles`. Callers
 // cannot create, update, delete or give a role with a permission that they do not have.
 type RoleServiceServer interface {
-	// List custom roles. They are ordered oldest first.
+	// List custom roles. The oldest are returned first.
 	ListRoles(context.Context, *ListRolesRequest) (*ListRolesResponse, error)
 	// Get a custom role.
 	GetRole(context.Context, *GetRoleRequest) (*Role, error)

@@ -43,11 +43,11 @@ const (
 // update or delete a service account that has more rights than they have, or manage its
 // keys.
 type ServiceAccountServiceClient interface {
-	// List service accounts. They are ordered oldest first.
+	// List service accounts. The oldest are returned first.
 	ListServiceAccounts(ctx context.Context, in *ListServiceAccountsRequest, opts ...grpc.CallOption) (*ListServiceAccountsResponse, error)
 	// Get a service account.
 	GetServiceAccount(ctx context.Context, in *GetServiceAccountRequest, opts ...grpc.CallOption) (*ServiceAccount, error)
-	// Create a service account. It has no API key yet.
+	// Create a service account. The new account has no API key.
 	CreateServiceAccount(ctx context.Context, in *CreateServiceAccountRequest, opts ...grpc.CallOption) (*ServiceAccount, error)
 	// Update a service account. The fields displayName, roles and disabled can change.
 	// New roles, and disabling, take effect on its keys within seconds. When a service
@@ -55,9 +55,9 @@ type ServiceAccountServiceClient interface {
 	UpdateServiceAccount(ctx context.Context, in *UpdateServiceAccountRequest, opts ...grpc.CallOption) (*ServiceAccount, error)
 	// Delete a service account. The account and its keys stop working within seconds.
 	DeleteServiceAccount(ctx context.Context, in *DeleteServiceAccountRequest, opts ...grpc.CallOption) (*DeleteServiceAccountResponse, error)
-	// List the API keys of a service account. They are ordered newest first.
+	// List the API keys of a service account. The newest are returned first.
 	ListServiceAccountApiKeys(ctx context.Context, in *ListServiceAccountApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
-	// Create an API key of a service account. Its scopes must be permissions of the
+	// Create an API key of a service account. The scopes must be permissions of the
 	// account. Only this response contains the secret. The call requires a recent sign-in
 	// (STEP_UP_REQUIRED).
 	CreateServiceAccountApiKey(ctx context.Context, in *CreateServiceAccountApiKeyRequest, opts ...grpc.CallOption) (*ApiKeyWithSecret, error)
@@ -179,11 +179,11 @@ func (c *serviceAccountServiceClient) DeleteServiceAccountApiKey(ctx context.Con
 // update or delete a service account that has more rights than they have, or manage its
 // keys.
 type ServiceAccountServiceServer interface {
-	// List service accounts. They are ordered oldest first.
+	// List service accounts. The oldest are returned first.
 	ListServiceAccounts(context.Context, *ListServiceAccountsRequest) (*ListServiceAccountsResponse, error)
 	// Get a service account.
 	GetServiceAccount(context.Context, *GetServiceAccountRequest) (*ServiceAccount, error)
-	// Create a service account. It has no API key yet.
+	// Create a service account. The new account has no API key.
 	CreateServiceAccount(context.Context, *CreateServiceAccountRequest) (*ServiceAccount, error)
 	// Update a service account. The fields displayName, roles and disabled can change.
 	// New roles, and disabling, take effect on its keys within seconds. When a service
@@ -191,9 +191,9 @@ type ServiceAccountServiceServer interface {
 	UpdateServiceAccount(context.Context, *UpdateServiceAccountRequest) (*ServiceAccount, error)
 	// Delete a service account. The account and its keys stop working within seconds.
 	DeleteServiceAccount(context.Context, *DeleteServiceAccountRequest) (*DeleteServiceAccountResponse, error)
-	// List the API keys of a service account. They are ordered newest first.
+	// List the API keys of a service account. The newest are returned first.
 	ListServiceAccountApiKeys(context.Context, *ListServiceAccountApiKeysRequest) (*ListApiKeysResponse, error)
-	// Create an API key of a service account. Its scopes must be permissions of the
+	// Create an API key of a service account. The scopes must be permissions of the
 	// account. Only this response contains the secret. The call requires a recent sign-in
 	// (STEP_UP_REQUIRED).
 	CreateServiceAccountApiKey(context.Context, *CreateServiceAccountApiKeyRequest) (*ApiKeyWithSecret, error)

@@ -34,7 +34,7 @@ const (
 //
 // UserService manages the users of the whole installation.
 type UserServiceClient interface {
-	// List users. They are ordered newest first, unless orderBy is set.
+	// List users. The newest are returned first, unless orderBy is set.
 	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
 	// Get a user.
 	GetUser(ctx context.Context, in *GetUserRequest, opts ...grpc.CallOption) (*User, error)
@@ -114,7 +114,7 @@ func (c *userServiceClient) DeleteUser(ctx context.Context, in *DeleteUserReques
 //
 // UserService manages the users of the whole installation.
 type UserServiceServer interface {
-	// List users. They are ordered newest first, unless orderBy is set.
+	// List users. The newest are returned first, unless orderBy is set.
 	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
 	// Get a user.
 	GetUser(context.Context, *GetUserRequest) (*User, error)

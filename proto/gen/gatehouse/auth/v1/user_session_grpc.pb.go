@@ -36,8 +36,8 @@ type UserSessionServiceClient interface {
 	// List the signed-in user's sessions. Only sessions that are valid are listed, oldest
 	// first.
 	ListUserSessions(ctx context.Context, in *ListUserSessionsRequest, opts ...grpc.CallOption) (*ListUserSessionsResponse, error)
-	// End one of the signed-in user's sessions. Its access tokens are revoked within
-	// seconds, and the streams that they opened end.
+	// End one of the signed-in user's sessions. The access tokens of the session are
+	// revoked within seconds, and the streams that they opened end.
 	DeleteUserSession(ctx context.Context, in *DeleteUserSessionRequest, opts ...grpc.CallOption) (*DeleteUserSessionResponse, error)
 	// End the signed-in user's sessions. With keepCurrent, the session of this request
 	// stays.
@@ -92,8 +92,8 @@ type UserSessionServiceServer interface {
 	// List the signed-in user's sessions. Only sessions that are valid are listed, oldest
 	// first.
 	ListUserSessions(context.Context, *ListUserSessionsRequest) (*ListUserSessionsResponse, error)
-	// End one of the signed-in user's sessions. Its access tokens are revoked within
-	// seconds, and the streams that they opened end.
+	// End one of the signed-in user's sessions. The access tokens of the session are
+	// revoked within seconds, and the streams that they opened end.
 	DeleteUserSession(context.Context, *DeleteUserSessionRequest) (*DeleteUserSessionResponse, error)
 	// End the signed-in user's sessions. With keepCurrent, the session of this request
 	// stays.

@@ -38,18 +38,18 @@ const (
 // ConversationService manages a user's conversations. Only that user can access them:
 // for all others they are NOT_FOUND, including the owners of the organization.
 type ConversationServiceClient interface {
-	// Create a conversation. It has no messages yet.
+	// Create a conversation. The new conversation has no messages.
 	CreateConversation(ctx context.Context, in *CreateConversationRequest, opts ...grpc.CallOption) (*Conversation, error)
 	// Get a conversation. The response has the active run, if there is one.
 	GetConversation(ctx context.Context, in *GetConversationRequest, opts ...grpc.CallOption) (*Conversation, error)
-	// List the caller's conversations. They are ordered newest first.
+	// List the caller's conversations. The newest are returned first.
 	ListConversations(ctx context.Context, in *ListConversationsRequest, opts ...grpc.CallOption) (*ListConversationsResponse, error)
 	// Update a conversation. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateConversation(ctx context.Context, in *UpdateConversationRequest, opts ...grpc.CallOption) (*Conversation, error)
-	// Delete a conversation. Its messages are deleted too, and an active run is
+	// Delete a conversation. The messages are deleted too, and an active run is
 	// cancelled.
 	DeleteConversation(ctx context.Context, in *DeleteConversationRequest, opts ...grpc.CallOption) (*DeleteConversationResponse, error)
-	// List the messages of a conversation. They are ordered oldest first.
+	// List the messages of a conversation. The oldest are returned first.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
 	// Send a message and stream the answer. The call adds the message, starts a run that
 	// answers it, and streams the run's events. Closing the stream does not stop the run.
@@ -166,18 +166,18 @@ func (c *conversationServiceClient) StartMessage(ctx context.Context, in *SendMe
 // ConversationService manages a user's conversations. Only that user can access them:
 // for all others they are NOT_FOUND, including the owners of the organization.
 type ConversationServiceServer interface {
-	// Create a conversation. It has no messages yet.
+	// Create a conversation. The new conversation has no messages.
 	CreateConversation(context.Context, *CreateConversationRequest) (*Conversation, error)
 	// Get a conversation. The response has the active run, if there is one.
 	GetConversation(context.Context, *GetConversationRequest) (*Conversation, error)
-	// List the caller's conversations. They are ordered newest first.
+	// List the caller's conversations. The newest are returned first.
 	ListConversations(context.Context, *ListConversationsRequest) (*ListConversationsResponse, error)
 	// Update a conversation. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateConversation(context.Context, *UpdateConversationRequest) (*Conversation, error)
-	// Delete a conversation. Its messages are deleted too, and an active run is
+	// Delete a conversation. The messages are deleted too, and an active run is
 	// cancelled.
 	DeleteConversation(context.Context, *DeleteConversationRequest) (*DeleteConversationResponse, error)
-	// List the messages of a conversation. They are ordered oldest first.
+	// List the messages of a conversation. The oldest are returned first.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
 	// Send a message and stream the answer. The call adds the message, starts a run that
 	// answers it, and streams the run's events. Closing the stream does not stop the run.

@@ -34,11 +34,11 @@ const (
 //
 // CollectionService manages collections of documents.
 type CollectionServiceClient interface {
-	// Create a collection. It has no documents yet.
+	// Create a collection. The new collection has no documents.
 	CreateCollection(ctx context.Context, in *CreateCollectionRequest, opts ...grpc.CallOption) (*Collection, error)
 	// Get a collection.
 	GetCollection(ctx context.Context, in *GetCollectionRequest, opts ...grpc.CallOption) (*Collection, error)
-	// List collections. They are ordered newest first, unless orderBy is set.
+	// List collections. The newest are returned first, unless orderBy is set.
 	ListCollections(ctx context.Context, in *ListCollectionsRequest, opts ...grpc.CallOption) (*ListCollectionsResponse, error)
 	// Update a collection. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateCollection(ctx context.Context, in *UpdateCollectionRequest, opts ...grpc.CallOption) (*Collection, error)
@@ -111,11 +111,11 @@ func (c *collectionServiceClient) DeleteCollection(ctx context.Context, in *Dele
 //
 // CollectionService manages collections of documents.
 type CollectionServiceServer interface {
-	// Create a collection. It has no documents yet.
+	// Create a collection. The new collection has no documents.
 	CreateCollection(context.Context, *CreateCollectionRequest) (*Collection, error)
 	// Get a collection.
 	GetCollection(context.Context, *GetCollectionRequest) (*Collection, error)
-	// List collections. They are ordered newest first, unless orderBy is set.
+	// List collections. The newest are returned first, unless orderBy is set.
 	ListCollections(context.Context, *ListCollectionsRequest) (*ListCollectionsResponse, error)
 	// Update a collection. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateCollection(context.Context, *UpdateCollectionRequest) (*Collection, error)

@@ -43,15 +43,15 @@ type DocumentServiceClient interface {
 	// document is indexed in the background. Over REST the request is multipart/form-data
 	// with one part "file" at POST /v1/collections/{collection_id}/documents:upload.
 	UploadDocument(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadDocumentRequest, Document], error)
-	// Get a document. The response has the state of its indexing.
+	// Get a document. The response has the state of the indexing.
 	GetDocument(ctx context.Context, in *GetDocumentRequest, opts ...grpc.CallOption) (*Document, error)
 	// Get the text of a document. The response is the extracted text as text/plain.
 	// Offsets of citations count its Unicode code points.
 	GetDocumentContent(ctx context.Context, in *GetDocumentContentRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error)
-	// List the documents of a collection. They are ordered newest first, unless orderBy
+	// List the documents of a collection. The newest are returned first, unless orderBy
 	// is set.
 	ListDocuments(ctx context.Context, in *ListDocumentsRequest, opts ...grpc.CallOption) (*ListDocumentsResponse, error)
-	// Delete a document. Its passages are deleted too.
+	// Delete a document. The passages of the document are deleted too.
 	DeleteDocument(ctx context.Context, in *DeleteDocumentRequest, opts ...grpc.CallOption) (*DeleteDocumentResponse, error)
 }
 
@@ -139,15 +139,15 @@ type DocumentServiceServer interface {
 	// document is indexed in the background. Over REST the request is multipart/form-data
 	// with one part "file" at POST /v1/collections/{collection_id}/documents:upload.
 	UploadDocument(grpc.ClientStreamingServer[UploadDocumentRequest, Document]) error
-	// Get a document. The response has the state of its indexing.
+	// Get a document. The response has the state of the indexing.
 	GetDocument(context.Context, *GetDocumentRequest) (*Document, error)
 	// Get the text of a document. The response is the extracted text as text/plain.
 	// Offsets of citations count its Unicode code points.
 	GetDocumentContent(context.Context, *GetDocumentContentRequest) (*httpbody.HttpBody, error)
-	// List the documents of a collection. They are ordered newest first, unless orderBy
+	// List the documents of a collection. The newest are returned first, unless orderBy
 	// is set.
 	ListDocuments(context.Context, *ListDocumentsRequest) (*ListDocumentsResponse, error)
-	// Delete a document. Its passages are deleted too.
+	// Delete a document. The passages of the document are deleted too.
 	DeleteDocument(context.Context, *DeleteDocumentRequest) (*DeleteDocumentResponse, error)
 	mustEmbedUnimplementedDocumentServiceServer()
 }

@@ -39,11 +39,11 @@ type AssistantServiceClient interface {
 	CreateAssistant(ctx context.Context, in *CreateAssistantRequest, opts ...grpc.CallOption) (*Assistant, error)
 	// Get an assistant. A deleted assistant is also returned.
 	GetAssistant(ctx context.Context, in *GetAssistantRequest, opts ...grpc.CallOption) (*Assistant, error)
-	// List assistants. They are ordered newest first, unless orderBy is set.
+	// List assistants. The newest are returned first, unless orderBy is set.
 	ListAssistants(ctx context.Context, in *ListAssistantsRequest, opts ...grpc.CallOption) (*ListAssistantsResponse, error)
 	// Update an assistant. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateAssistant(ctx context.Context, in *UpdateAssistantRequest, opts ...grpc.CallOption) (*Assistant, error)
-	// Delete an assistant. It can be restored for 30 days.
+	// Delete an assistant. The assistant can be restored for 30 days.
 	DeleteAssistant(ctx context.Context, in *DeleteAssistantRequest, opts ...grpc.CallOption) (*DeleteAssistantResponse, error)
 	// Restore a deleted assistant.
 	UndeleteAssistant(ctx context.Context, in *UndeleteAssistantRequest, opts ...grpc.CallOption) (*Assistant, error)
@@ -127,11 +127,11 @@ type AssistantServiceServer interface {
 	CreateAssistant(context.Context, *CreateAssistantRequest) (*Assistant, error)
 	// Get an assistant. A deleted assistant is also returned.
 	GetAssistant(context.Context, *GetAssistantRequest) (*Assistant, error)
-	// List assistants. They are ordered newest first, unless orderBy is set.
+	// List assistants. The newest are returned first, unless orderBy is set.
 	ListAssistants(context.Context, *ListAssistantsRequest) (*ListAssistantsResponse, error)
 	// Update an assistant. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateAssistant(context.Context, *UpdateAssistantRequest) (*Assistant, error)
-	// Delete an assistant. It can be restored for 30 days.
+	// Delete an assistant. The assistant can be restored for 30 days.
 	DeleteAssistant(context.Context, *DeleteAssistantRequest) (*DeleteAssistantResponse, error)
 	// Restore a deleted assistant.
 	UndeleteAssistant(context.Context, *UndeleteAssistantRequest) (*Assistant, error)

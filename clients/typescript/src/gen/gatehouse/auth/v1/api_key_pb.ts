@@ -257,7 +257,7 @@ export const DeleteApiKeyResponseSchema: GenMessage<DeleteApiKeyResponse> = /*@_
  */
 export const ApiKeyService: GenService<{
   /**
-   * List the signed-in user's API keys. They are ordered newest first.
+   * List the signed-in user's API keys. The newest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.ApiKeyService.ListApiKeys
    */

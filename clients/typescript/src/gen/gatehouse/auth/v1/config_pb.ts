@@ -200,8 +200,8 @@ export const SignInProviderSchema: GenMessage<SignInProvider> = /*@__PURE__*/
  */
 export const ConfigService: GenService<{
   /**
-   * Get the configuration of this installation. It describes how to sign up and sign
-   * in, and the limits of requests.
+   * Get the configuration of this installation. The configuration describes how to sign
+   * up and sign in, and the limits of requests.
    *
    * @generated from rpc gatehouse.auth.v1.ConfigService.GetConfig
    */

@@ -263,8 +263,8 @@ export const EmailService: GenService<{
     output: typeof VerifyEmailResponseSchema;
   },
   /**
-   * Resend the confirmation email of a sign-up. The link in it asks the recipient to
-   * choose a password, because the request does not prove who sent it.
+   * Resend the confirmation email of a sign-up. The link in the email asks the
+   * recipient to choose a password, because the request does not prove who sent it.
    *
    * @generated from rpc gatehouse.auth.v1.EmailService.ResendVerification
    */
@@ -309,9 +309,9 @@ export const EmailService: GenService<{
     output: typeof ChangeEmailResponseSchema;
   },
   /**
-   * Send a confirmation email to the signed-in user. It is for an account whose email
-   * address is not confirmed yet. Its token confirms the address and changes nothing
-   * else.
+   * Send a confirmation email to the signed-in user. The email is for an account whose
+   * email address is not confirmed yet. The token in it confirms the address and
+   * changes nothing else.
    *
    * @generated from rpc gatehouse.auth.v1.EmailService.SendVerification
    */

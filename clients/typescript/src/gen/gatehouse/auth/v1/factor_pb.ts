@@ -242,8 +242,8 @@ export const FactorService: GenService<{
     output: typeof DeleteTotpResponseSchema;
   },
   /**
-   * Create recovery codes. They replace the old ones. The second factor must have been
-   * used within the last five minutes (STEP_UP_REQUIRED).
+   * Create recovery codes. The new codes replace the old ones. The second factor must
+   * have been used within the last five minutes (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.FactorService.CreateRecoveryCodes
    */

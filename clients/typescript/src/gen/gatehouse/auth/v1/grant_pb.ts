@@ -178,8 +178,8 @@ export const DeleteGrantResponseSchema: GenMessage<DeleteGrantResponse> = /*@__P
  */
 export const GrantService: GenService<{
   /**
-   * List the signed-in user's OAuth grants. They are ordered newest first and cover
-   * every organization.
+   * List the signed-in user's OAuth grants. The grants of all organizations are
+   * returned, the newest first.
    *
    * @generated from rpc gatehouse.auth.v1.GrantService.ListGrants
    */

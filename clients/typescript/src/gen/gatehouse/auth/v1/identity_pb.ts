@@ -274,7 +274,7 @@ export const DeleteIdentityResponseSchema: GenMessage<DeleteIdentityResponse> = 
  */
 export const IdentityService: GenService<{
   /**
-   * List the signed-in user's identities. They are ordered oldest first.
+   * List the signed-in user's identities. The oldest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.IdentityService.ListIdentities
    */

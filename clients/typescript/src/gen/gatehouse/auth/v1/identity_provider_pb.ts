@@ -310,7 +310,7 @@ export const DeleteIdentityProviderResponseSchema: GenMessage<DeleteIdentityProv
  */
 export const IdentityProviderService: GenService<{
   /**
-   * List identity providers. They are ordered oldest first.
+   * List identity providers. The oldest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.IdentityProviderService.ListIdentityProviders
    */
@@ -354,8 +354,8 @@ export const IdentityProviderService: GenService<{
     output: typeof IdentityProviderSchema;
   },
   /**
-   * Delete an identity provider. It no longer signs users in; their memberships stay.
-   * The call requires a recent sign-in (STEP_UP_REQUIRED).
+   * Delete an identity provider. The provider no longer signs users in; their
+   * memberships stay. The call requires a recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.IdentityProviderService.DeleteIdentityProvider
    */

@@ -311,7 +311,7 @@ export const AcceptInvitationResponseSchema: GenMessage<AcceptInvitationResponse
  */
 export const InvitationService: GenService<{
   /**
-   * List invitations. They are ordered newest first.
+   * List invitations. The newest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.ListInvitations
    */
@@ -322,9 +322,10 @@ export const InvitationService: GenService<{
   },
   /**
    * Invite a person to the organization. The email has a link that works once and
-   * expires after a week. It replaces a pending invitation of the same address. Callers
-   * can give only rights that they have, and cannot replace an invitation that gives
-   * more. The number of invitations in a day is limited (INVITATION_LIMIT).
+   * expires after a week. The new invitation replaces a pending invitation of the same
+   * address. Callers can give only rights that they have, and cannot replace an
+   * invitation that gives more. The number of invitations in a day is limited
+   * (INVITATION_LIMIT).
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.CreateInvitation
    */
@@ -334,8 +335,8 @@ export const InvitationService: GenService<{
     output: typeof InvitationSchema;
   },
   /**
-   * Withdraw an invitation. Its link stops working at once. Callers cannot withdraw an
-   * invitation that gives more rights than they have.
+   * Withdraw an invitation. The link in the email stops working at once. Callers cannot
+   * withdraw an invitation that gives more rights than they have.
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.DeleteInvitation
    */

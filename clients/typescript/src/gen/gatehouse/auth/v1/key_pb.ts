@@ -113,7 +113,8 @@ export const JsonWebKeySchema: GenMessage<JsonWebKey> = /*@__PURE__*/
  */
 export const KeyService: GenService<{
   /**
-   * Get the JSON Web Key Set. It has the keys that verify access tokens (RFC 7517).
+   * Get the JSON Web Key Set. The set has the keys that verify access tokens (RFC
+   * 7517).
    *
    * @generated from rpc gatehouse.auth.v1.KeyService.GetJwks
    */

@@ -375,7 +375,7 @@ export const OAuthClientService: GenService<{
     output: typeof OAuthClientSchema;
   },
   /**
-   * List OAuth clients. They are ordered newest first.
+   * List OAuth clients. The newest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.OAuthClientService.ListOAuthClients
    */

@@ -546,7 +546,7 @@ export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@_
  */
 export const OrganizationService: GenService<{
   /**
-   * List the caller's organizations. Deleted ones are included.
+   * List the caller's organizations. Deleted organizations are included.
    *
    * @generated from rpc gatehouse.auth.v1.OrganizationService.ListOrganizations
    */
@@ -556,8 +556,8 @@ export const OrganizationService: GenService<{
     output: typeof ListOrganizationsResponseSchema;
   },
   /**
-   * Create an organization. The caller becomes its owner. To act in it, the caller
-   * switches to it.
+   * Create an organization. The caller becomes the owner. To act in the organization,
+   * the caller switches to it.
    *
    * @generated from rpc gatehouse.auth.v1.OrganizationService.CreateOrganization
    */
@@ -589,8 +589,8 @@ export const OrganizationService: GenService<{
     output: typeof DeleteOrganizationResponseSchema;
   },
   /**
-   * Restore a deleted organization. The caller must be one of its owners. It is
-   * possible until its purgeTime.
+   * Restore a deleted organization. The caller must be one of the owners. An
+   * organization can be restored until its purgeTime.
    *
    * @generated from rpc gatehouse.auth.v1.OrganizationService.UndeleteOrganization
    */
@@ -600,7 +600,7 @@ export const OrganizationService: GenService<{
     output: typeof OrganizationSchema;
   },
   /**
-   * Get an organization. The caller must belong to it.
+   * Get an organization. The caller must belong to the organization.
    *
    * @generated from rpc gatehouse.auth.v1.OrganizationService.GetOrganization
    */
@@ -620,7 +620,7 @@ export const OrganizationService: GenService<{
     output: typeof ListMembersResponseSchema;
   },
   /**
-   * Add a user to an organization. Only operators may call it; other users join by
+   * Add a user to an organization. Only operators may add users; other users join by
    * invitation.
    *
    * @generated from rpc gatehouse.auth.v1.OrganizationService.AddMember

@@ -143,7 +143,7 @@ export const OutboxMessageSchema: GenMessage<OutboxMessage> = /*@__PURE__*/
  */
 export const OutboxService: GenService<{
   /**
-   * List outbox messages. They are ordered newest first.
+   * List outbox messages. The newest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.OutboxService.ListOutbox
    */

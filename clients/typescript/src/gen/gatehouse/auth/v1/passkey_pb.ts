@@ -325,7 +325,7 @@ export const PasskeyService: GenService<{
     output: typeof FinishPasskeyResponseSchema;
   },
   /**
-   * List the signed-in user's passkeys. They are ordered oldest first.
+   * List the signed-in user's passkeys. The oldest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.PasskeyService.ListPasskeys
    */

@@ -269,7 +269,7 @@ export const DeletePublishableKeyResponseSchema: GenMessage<DeletePublishableKey
  */
 export const PublishableKeyService: GenService<{
   /**
-   * List publishable keys. They are ordered oldest first.
+   * List publishable keys. The oldest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.PublishableKeyService.ListPublishableKeys
    */
@@ -310,7 +310,7 @@ export const PublishableKeyService: GenService<{
     output: typeof PublishableKeySchema;
   },
   /**
-   * Delete a publishable key. It stops working within seconds.
+   * Delete a publishable key. The key stops working within seconds.
    *
    * @generated from rpc gatehouse.auth.v1.PublishableKeyService.DeletePublishableKey
    */

@@ -302,7 +302,7 @@ export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse> = /*@__PUR
  */
 export const RoleService: GenService<{
   /**
-   * List custom roles. They are ordered oldest first.
+   * List custom roles. The oldest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.RoleService.ListRoles
    */

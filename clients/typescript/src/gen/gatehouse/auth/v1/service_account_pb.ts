@@ -447,7 +447,7 @@ export const DeleteServiceAccountApiKeyRequestSchema: GenMessage<DeleteServiceAc
  */
 export const ServiceAccountService: GenService<{
   /**
-   * List service accounts. They are ordered oldest first.
+   * List service accounts. The oldest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.ListServiceAccounts
    */
@@ -467,7 +467,7 @@ export const ServiceAccountService: GenService<{
     output: typeof ServiceAccountSchema;
   },
   /**
-   * Create a service account. It has no API key yet.
+   * Create a service account. The new account has no API key.
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.CreateServiceAccount
    */
@@ -499,7 +499,7 @@ export const ServiceAccountService: GenService<{
     output: typeof DeleteServiceAccountResponseSchema;
   },
   /**
-   * List the API keys of a service account. They are ordered newest first.
+   * List the API keys of a service account. The newest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.ListServiceAccountApiKeys
    */
@@ -509,7 +509,7 @@ export const ServiceAccountService: GenService<{
     output: typeof ListApiKeysResponseSchema;
   },
   /**
-   * Create an API key of a service account. Its scopes must be permissions of the
+   * Create an API key of a service account. The scopes must be permissions of the
    * account. Only this response contains the secret. The call requires a recent sign-in
    * (STEP_UP_REQUIRED).
    *

@@ -217,7 +217,7 @@ export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PUR
  */
 export const UserService: GenService<{
   /**
-   * List users. They are ordered newest first, unless orderBy is set.
+   * List users. The newest are returned first, unless orderBy is set.
    *
    * @generated from rpc gatehouse.auth.v1.UserService.ListUsers
    */

@@ -240,8 +240,8 @@ export const UserSessionService: GenService<{
     output: typeof ListUserSessionsResponseSchema;
   },
   /**
-   * End one of the signed-in user's sessions. Its access tokens are revoked within
-   * seconds, and the streams that they opened end.
+   * End one of the signed-in user's sessions. The access tokens of the session are
+   * revoked within seconds, and the streams that they opened end.
    *
    * @generated from rpc gatehouse.auth.v1.UserSessionService.DeleteUserSession
    */

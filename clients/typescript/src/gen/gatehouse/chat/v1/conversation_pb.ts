@@ -590,7 +590,7 @@ export const StartMessageResponseSchema: GenMessage<StartMessageResponse> = /*@_
  */
 export const ConversationService: GenService<{
   /**
-   * Create a conversation. It has no messages yet.
+   * Create a conversation. The new conversation has no messages.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.CreateConversation
    */
@@ -610,7 +610,7 @@ export const ConversationService: GenService<{
     output: typeof ConversationSchema;
   },
   /**
-   * List the caller's conversations. They are ordered newest first.
+   * List the caller's conversations. The newest are returned first.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.ListConversations
    */
@@ -630,7 +630,7 @@ export const ConversationService: GenService<{
     output: typeof ConversationSchema;
   },
   /**
-   * Delete a conversation. Its messages are deleted too, and an active run is
+   * Delete a conversation. The messages are deleted too, and an active run is
    * cancelled.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.DeleteConversation
@@ -641,7 +641,7 @@ export const ConversationService: GenService<{
     output: typeof DeleteConversationResponseSchema;
   },
   /**
-   * List the messages of a conversation. They are ordered oldest first.
+   * List the messages of a conversation. The oldest are returned first.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.ListMessages
    */

@@ -284,7 +284,7 @@ export const DeleteCollectionResponseSchema: GenMessage<DeleteCollectionResponse
  */
 export const CollectionService: GenService<{
   /**
-   * Create a collection. It has no documents yet.
+   * Create a collection. The new collection has no documents.
    *
    * @generated from rpc gatehouse.knowledge.v1.CollectionService.CreateCollection
    */
@@ -304,7 +304,7 @@ export const CollectionService: GenService<{
     output: typeof CollectionSchema;
   },
   /**
-   * List collections. They are ordered newest first, unless orderBy is set.
+   * List collections. The newest are returned first, unless orderBy is set.
    *
    * @generated from rpc gatehouse.knowledge.v1.CollectionService.ListCollections
    */

@@ -491,7 +491,7 @@ export const DocumentService: GenService<{
     output: typeof DocumentSchema;
   },
   /**
-   * Get a document. The response has the state of its indexing.
+   * Get a document. The response has the state of the indexing.
    *
    * @generated from rpc gatehouse.knowledge.v1.DocumentService.GetDocument
    */
@@ -512,7 +512,7 @@ export const DocumentService: GenService<{
     output: typeof HttpBodySchema;
   },
   /**
-   * List the documents of a collection. They are ordered newest first, unless orderBy
+   * List the documents of a collection. The newest are returned first, unless orderBy
    * is set.
    *
    * @generated from rpc gatehouse.knowledge.v1.DocumentService.ListDocuments
@@ -523,7 +523,7 @@ export const DocumentService: GenService<{
     output: typeof ListDocumentsResponseSchema;
   },
   /**
-   * Delete a document. Its passages are deleted too.
+   * Delete a document. The passages of the document are deleted too.
    *
    * @generated from rpc gatehouse.knowledge.v1.DocumentService.DeleteDocument
    */

@@ -355,7 +355,7 @@ export const AssistantService: GenService<{
     output: typeof AssistantSchema;
   },
   /**
-   * List assistants. They are ordered newest first, unless orderBy is set.
+   * List assistants. The newest are returned first, unless orderBy is set.
    *
    * @generated from rpc gatehouse.management.v1.AssistantService.ListAssistants
    */
@@ -375,7 +375,7 @@ export const AssistantService: GenService<{
     output: typeof AssistantSchema;
   },
   /**
-   * Delete an assistant. It can be restored for 30 days.
+   * Delete an assistant. The assistant can be restored for 30 days.
    *
    * @generated from rpc gatehouse.management.v1.AssistantService.DeleteAssistant
    */
