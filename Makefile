@@ -1,4 +1,4 @@
-# Gatehouse. `make help` lists what there is.
+# Gatehouse. `make help` lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,10 +12,10 @@ STEP := $(CURDIR)/tools/build/step.sh
 CLIENT := clients/typescript
 PROVIDER := tools/provider
 GENERATED := proto/gen $(CLIENT)/src/gen $(CLIENT)/src/index.ts gateway/services_gen.go gateway/pages
-# What keeps unused code out of the binaries (docs/decisions/0015).
+# Keeps unused code out of the binaries (docs/decisions/0015).
 TAGS := -tags grpcnotrace
-# The detector makes Argon2 five times as dear, which is most of what tests would do
-# (docs/decisions/0016).
+# With the race detector Argon2 is five times as expensive, and would take most of the time of
+# the tests (docs/decisions/0016).
 RACE := -race -gcflags=golang.org/x/crypto/argon2=-race=false
 GOTEST := GOWORK=off go test $(TAGS) $(RACE) -timeout 15m
 
@@ -43,7 +43,7 @@ $(BIN)/.installed: tools/go.mod tools/go.sum tools/build/install.sh
 $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum tools/build/install.sh
 	@tools/build/install.sh tools/lint "the linter"
 
-# What package-lock.json pins, by hash.
+# Installs the packages that package-lock.json pins by hash.
 $(CLIENT)/node_modules/.package-lock.json $(PROVIDER)/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@echo "Installing the npm packages of $*"
 	@cd $* && npm ci --silent
@@ -82,12 +82,12 @@ lint: $(BIN)/.installed $(BIN)/golangci-lint $(CLIENT)/node_modules/.package-loc
 	@cd tools/stats && GOWORK=off go vet ./... && GOWORK=off go test -count=1 ./...
 
 .PHONY: format
-format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the code, and mend what lint can mend
+format: $(BIN)/.installed $(BIN)/golangci-lint ## Format the contracts and the code, and apply the fixes of the linters
 	@$(BIN)/buf format -w proto
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(BIN)/golangci-lint run --fix ./...); done
 
 .PHONY: build
-build: ## Build each module by itself, as a user of it would
+build: ## Build each module on its own, like a user of it
 	@for m in $(MODULES); do echo "build $$m"; (cd $$m && GOWORK=off go build $(TAGS) -o /dev/null ./...); done
 
 .PHONY: check-modules
@@ -112,7 +112,7 @@ stats: ## Print figures of the code, per module
 	@cd tools/stats && GOWORK=off go run .
 
 .PHONY: test-ways
-test-ways: setup setup-tests ## Run the suites against the whole product, with rate limits on and off, in one part and in four
+test-ways: setup setup-tests ## Run the suites of the whole product with rate limits on and off, in one part and in four
 	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
 	for limits in on off; do for parts in one four; do \
 		echo "rate limits $$limits, parts: $$parts"; \
@@ -126,7 +126,7 @@ drill: setup ## Kill the chat process 200 times, and stop the database for a min
 	cd cmd && GOWORK=off go test $(TAGS) -count=1 -timeout 100m -run TestDrill -v ./e2e -rounds $(ROUNDS) -outage 1m
 
 .PHONY: bench
-bench: setup ## Measure speed and memory, with floors beside; some minutes
+bench: setup ## Measure speed and memory, with floors for comparison; takes some minutes
 	@cd bench && GOWORK=off go run $(TAGS) ./load
 
 .PHONY: run
@@ -135,6 +135,6 @@ run: setup ## Build and run everything in one process; Ctrl-C stops it
 	@exec bin/gatehouse serve
 
 .PHONY: run-split
-run-split: setup ## The same as four processes
+run-split: setup ## Build and run everything in four processes
 	@mkdir -p bin && cd cmd && GOWORK=off go build $(TAGS) -o ../bin/ ./...
 	@exec bin/gatehouse split

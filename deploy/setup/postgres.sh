@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
 #
-# Makes sure that this machine has what Gatehouse's local database needs:
-# Postgres server binaries (15 or newer), the contrib extension pg_trgm, and
-# pgvector. It says what it does, one line per step, and is silent and quick
-# when there is nothing to do. It starts no server and leaves the machine's own
-# package sources as they are.
+# Installs the requirements of Gatehouse's local database: Postgres server binaries
+# (15 or newer), the contrib extension pg_trgm, and pgvector. It prints one line per
+# step, and prints nothing if all of them are installed. It starts no server and does
+# not change the package sources of the machine.
 #
-# Where the distribution packages pgvector, that package is used. Debian 12 has
-# none; there the source package of Debian 13 is built against the installed
-# server's headers, which takes some ten seconds.
+# If the distribution has a package of pgvector, that package is used. Debian 12 has
+# none. There the source package of Debian 13 is built against the headers of the
+# installed server, which takes about ten seconds.
 #
-#   deploy/setup/postgres.sh           install what is missing
-#   deploy/setup/postgres.sh --check   say what is missing, install nothing
+#   deploy/setup/postgres.sh           install missing requirements
+#   deploy/setup/postgres.sh --check   report missing requirements, install nothing
 set -euo pipefail
 
 readonly MIN_MAJOR=15
@@ -20,8 +19,8 @@ readonly SOURCE_SUITE=trixie
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# server_major prints the newest usable major version under /usr/lib/postgresql,
-# which is where Debian and its descendants install servers, or nothing.
+# server_major prints the newest usable major version under /usr/lib/postgresql, or
+# nothing. Debian and its derivatives install servers there.
 server_major() {
   local dir major best=0
   for dir in /usr/lib/postgresql/*/bin; do
@@ -33,11 +32,11 @@ server_major() {
   if ((best > 0)); then printf '%s' "$best"; fi
 }
 
-# has_extension MAJOR NAME: is the extension's control file installed?
+# has_extension MAJOR NAME reports whether the extension's control file is installed.
 has_extension() { [[ -e /usr/share/postgresql/$1/extension/$2.control ]]; }
 
-# elsewhere_complete covers machines whose Postgres is not the distribution's:
-# whatever pg_config is on the PATH speaks for its installation.
+# elsewhere_complete checks a Postgres that is not a package of the distribution: the
+# installation of the pg_config on the PATH.
 elsewhere_complete() {
   local bin share version
   command -v pg_config >/dev/null 2>&1 || return 1
@@ -59,8 +58,7 @@ complete() {
   elsewhere_complete
 }
 
-# as_root runs a command with root's rights; root_or_explain has made sure
-# before that this can work.
+# as_root runs a command as root. root_or_explain has checked that this is possible.
 as_root() {
   if ((EUID == 0)); then "$@"; else sudo -- "$@"; fi
 }
@@ -81,8 +79,8 @@ apt_install() {
     { tail -n 20 "$work/apt.log" >&2; die "apt-get install $* failed"; }
 }
 
-# refresh_lists runs apt-get update once, and only when something is to be
-# installed: lists that are absent or old answer "no such package" wrongly.
+# refresh_lists runs apt-get update once, before the first installation: with missing or
+# old lists, apt-get does not find existing packages.
 lists_fresh=no
 refresh_lists() {
   [[ $lists_fresh == no ]] || return 0
@@ -104,9 +102,9 @@ ensure_server() {
   if [[ -n $major ]] && has_extension "$major" pg_trgm; then return 0; fi
   refresh_lists
   say "installing the Postgres server"
-  # The package would create and start a cluster of its own, which nobody asked
-  # for: Gatehouse keeps a private one. The setting is only written where no
-  # administrator has made a choice.
+  # By default the package creates and starts its own cluster. Gatehouse does not need
+  # it, because it uses a private cluster. The setting is written only if no
+  # administrator has set it.
   if [[ ! -e /etc/postgresql-common/createcluster.conf ]]; then
     as_root mkdir -p /etc/postgresql-common
     printf 'create_main_cluster = false\n' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
@@ -130,22 +128,22 @@ ensure_pgvector() {
   has_extension "$major" vector || die "pgvector was installed, but not where Postgres $major looks for it"
 }
 
-# archive_uri prints the URI of the main archive as this machine's own sources
-# give it, so that mirrors and proxies are respected.
+# archive_uri prints the URI of the main archive from the sources of this machine, so
+# that mirrors and proxies are used.
 archive_uri() {
   local file uri
   for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list /etc/apt/sources.list.d/*; do
     [[ -r $file ]] || continue
     uri=$(awk '
-      function offer(u, s) { if (found == "" && u != "" && s !~ /security|backports/) found = u }
+      function choose(u, s) { if (found == "" && u != "" && s !~ /security|backports/) found = u }
       /^[[:space:]]*#/ { next }
       # one-line format: deb [options] URI suite components
-      /^deb(-src)?[[:space:]]/ { sub(/\[[^]]*\]/, ""); offer($2, $3) }
+      /^deb(-src)?[[:space:]]/ { sub(/\[[^]]*\]/, ""); choose($2, $3) }
       # deb822: a paragraph per source
       /^URIs:/   { uri = $2 }
       /^Suites:/ { suite = $2 }
-      /^[[:space:]]*$/ { offer(uri, suite); uri = suite = "" }
-      END { offer(uri, suite); print found }
+      /^[[:space:]]*$/ { choose(uri, suite); uri = suite = "" }
+      END { choose(uri, suite); print found }
     ' "$file")
     if [[ -n $uri ]]; then
       printf '%s' "$uri"
@@ -155,14 +153,14 @@ archive_uri() {
   return 1
 }
 
-# build_pgvector MAJOR fetches the source package through a sources list, a
-# lists folder and a cache of its own, all in the scratch folder.
+# build_pgvector MAJOR builds pgvector from the source package. It fetches the package
+# with a separate sources list, lists directory and cache in the scratch directory.
 build_pgvector() {
   local major=$1 uri keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   [[ -r $keyring ]] || die "no package postgresql-$major-pgvector here; install pgvector for Postgres $major by hand"
   uri=$(archive_uri) || die "found no archive in /etc/apt/sources.list.d/debian.sources or /etc/apt/sources.list"
 
-  say "installing what it takes to build pgvector for Postgres $major"
+  say "installing the build requirements of pgvector for Postgres $major"
   apt_install "postgresql-server-dev-$major" dpkg-dev build-essential
 
   say "fetching pgvector's source package from $SOURCE_SUITE"
@@ -182,8 +180,8 @@ build_pgvector() {
   say "building pgvector (about ten seconds)"
   local -a tree=("$work"/src/pgvector-*/)
   local pg_config=/usr/lib/postgresql/$major/bin/pg_config
-  # OPTFLAGS: the default is -march=native, which breaks on an image that is
-  # built on one machine and run on another.
+  # OPTFLAGS: the default is -march=native, which fails for an image that is built on
+  # one machine and run on another.
   make -C "${tree[0]}" -j"$(nproc)" PG_CONFIG="$pg_config" OPTFLAGS= >"$work/make.log" 2>&1 ||
     { tail -n 30 "$work/make.log" >&2; die "building pgvector failed"; }
   as_root make -C "${tree[0]}" install PG_CONFIG="$pg_config" OPTFLAGS= >"$work/make.log" 2>&1 ||

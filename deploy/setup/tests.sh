@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 #
-# Makes sure that this machine has the commands that the tests call: a C compiler
-# for the race detector, curl and python3 for the README's tour, Chromium for what
-# people see. It says what it installs, and is silent and quick when there is
-# nothing to do.
+# Installs the commands that the tests call: a C compiler for the race detector, curl and
+# python3 for the tour of the README, Chromium for the pages, and oathtool. It prints what
+# it installs, and prints nothing if all of them are installed.
 #
 #   deploy/setup/tests.sh
 set -euo pipefail
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-# What each command comes with, on Debian and its descendants.
+# The package of each command on Debian and its derivatives.
 declare -A package=(
   [cc]=build-essential
   [curl]=curl
@@ -31,7 +30,7 @@ if ! command -v apt-get >/dev/null 2>&1 || ! { ((EUID == 0)) || command -v sudo 
   say "the tests need these packages, which cannot be installed here: ${missing[*]}"
   exit 1
 fi
-say "installing what the tests call: ${missing[*]}"
+say "installing the commands of the tests: ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 { as_root apt-get update --quiet &&

@@ -10,9 +10,9 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// S82: every list, map, text and bytes of every request has an upper bound in the
-// contract. The servers check these before anything else, so that no request
-// costs more than its contract says.
+// S82: every list, map, text and bytes field of every request has an upper bound in the
+// contract. The servers check the bounds before anything else, so the contract limits the
+// cost of a request.
 func TestS82EveryFieldOfEveryRequestIsBounded(t *testing.T) {
 	t.Parallel()
 	seen := map[protoreflect.FullName]bool{}
@@ -39,7 +39,7 @@ func TestS82EveryFieldOfEveryRequestIsBounded(t *testing.T) {
 		walk(m.Descriptor.Input())
 	}
 	if fields < 200 {
-		t.Errorf("only %d fields were looked at", fields)
+		t.Errorf("only %d fields were checked", fields)
 	}
 }
 

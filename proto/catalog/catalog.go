@@ -2,9 +2,9 @@
 // declare: each RPC with its rule, its exposure and its REST routes, and each
 // permission.
 //
-// Whoever needs to know the whole surface reads it here: the authorizer, which
-// refuses to start on an RPC without a rule; the gateway, which must know the
-// public services; the tests that walk every RPC.
+// Three callers need the whole surface: the authorizer, which does not start with an
+// RPC without a rule; the gateway, which exposes the public services; and the tests
+// that walk every RPC.
 package catalog
 
 import (
@@ -39,13 +39,13 @@ type Route struct {
 	Path string
 }
 
-// Method is one RPC and what its contract says of it.
+// Method is one RPC with the declarations of its contract.
 type Method struct {
-	// FullMethod is gRPC's name, for example "/gatehouse.auth.v1.AccountService/GetMe".
+	// FullMethod is the name in gRPC, for example "/gatehouse.auth.v1.AccountService/GetMe".
 	FullMethod string
 	// Access is the rule, or nil when the contract states none.
 	Access *optionsv1.Access
-	// Public tells whether the RPC is reachable through the gateway.
+	// Public reports whether the RPC is reachable through the gateway.
 	Public bool
 	// Routes are the REST bindings; none when the RPC has no REST form.
 	Routes []Route
@@ -53,23 +53,20 @@ type Method struct {
 	Descriptor protoreflect.MethodDescriptor
 }
 
-// ReadOnly tells whether the contract promises that the RPC has no side
-// effects.
+// ReadOnly reports whether the contract declares that the RPC has no side effects.
 func (m Method) ReadOnly() bool {
 	options, ok := m.Descriptor.Options().(*descriptorpb.MethodOptions)
 	return ok && options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
-// Repeatable tells whether the contract promises that a call may be repeated
-// without further effect: it only reads, is idempotent by nature, or remembers
-// idempotency keys by itself.
+// Repeatable reports whether the contract declares that a call may be repeated without
+// further effect: it only reads, is idempotent, or stores idempotency keys itself.
 func (m Method) Repeatable() bool {
 	options, ok := m.Descriptor.Options().(*descriptorpb.MethodOptions)
 	return ok && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
 }
 
-// Secret tells whether the answer holds anything that the contract hides from
-// logs.
+// Secret reports whether the response has a field that the contract hides from logs.
 func (m Method) Secret() bool {
 	return redacts(m.Descriptor.Output(), map[protoreflect.FullName]bool{})
 }
@@ -91,7 +88,7 @@ func redacts(message protoreflect.MessageDescriptor, seen map[protoreflect.FullN
 	return false
 }
 
-// Methods lists every RPC of Gatehouse, by name.
+// Methods returns every RPC of Gatehouse, ordered by name.
 func Methods() []Method {
 	var out []Method
 	rangeFiles(func(file protoreflect.FileDescriptor) {
@@ -106,8 +103,7 @@ func Methods() []Method {
 	return out
 }
 
-// PublicServices lists the full names of the services that the gateway
-// exposes.
+// PublicServices returns the full names of the services that the gateway exposes.
 func PublicServices() []string {
 	var out []string
 	rangeFiles(func(file protoreflect.FileDescriptor) {
@@ -121,7 +117,7 @@ func PublicServices() []string {
 	return out
 }
 
-// Permissions lists every declared permission, by name.
+// Permissions returns every declared permission, ordered by name.
 func Permissions() []*optionsv1.Permission {
 	var out []*optionsv1.Permission
 	rangeFiles(func(file protoreflect.FileDescriptor) {
@@ -133,9 +129,9 @@ func Permissions() []*optionsv1.Permission {
 	return out
 }
 
-// Check reports, all at once, every RPC without a rule, every rule that names
-// an undeclared permission or a resource field that the request lacks, and
-// every internal rule on a public service.
+// Check returns all of these errors together: an RPC without a rule, a rule that names an
+// undeclared permission or a resource field that the request does not have, and an
+// internal rule on a public service.
 func Check() error {
 	declared := map[string]bool{}
 	for _, p := range Permissions() {

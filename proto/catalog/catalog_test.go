@@ -15,17 +15,16 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 
 const golden = "testdata/access.golden"
 
-// S46: an RPC without a rule does not get this far.
-func TestEveryContractStatesItsRules(t *testing.T) {
+// S46: an RPC without a rule fails this test.
+func TestContracts_EveryRPCHasARule(t *testing.T) {
 	t.Parallel()
 	if err := catalog.Check(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// A changed rule is invisible to buf breaking; the golden file shows it in
-// review.
-func TestAccessRulesMatchTheGoldenFile(t *testing.T) {
+// buf breaking does not detect a changed rule. The golden file shows it in review.
+func TestContracts_RulesMatchGoldenFile(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	for _, m := range catalog.Methods() {
@@ -35,7 +34,7 @@ func TestAccessRulesMatchTheGoldenFile(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "%-70s %-8s %s", m.FullMethod, exposure, rule(m.Access))
 		if m.Access.GetFirstParty() {
-			b.WriteString(", first-party alone")
+			b.WriteString(", only first-party")
 		}
 		if r := m.Access.GetResource(); r != "" {
 			fmt.Fprintf(&b, " on %s", r)
@@ -55,14 +54,14 @@ func TestAccessRulesMatchTheGoldenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if b.String() != string(want) {
-		t.Errorf("the rules changed; if that is meant, run go test ./catalog -update\n%s", b.String())
+		t.Errorf("the rules changed; if that is intended, run go test ./catalog -update\n%s", b.String())
 	}
 }
 
 func rule(a *optionsv1.Access) string {
 	switch r := a.GetRule().(type) {
 	case *optionsv1.Access_Public:
-		return "anybody"
+		return "anyone"
 	case *optionsv1.Access_Authenticated:
 		return "signed in"
 	case *optionsv1.Access_Permission:

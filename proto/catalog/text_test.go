@@ -20,8 +20,7 @@ func named(field protoreflect.FieldDescriptor) bool {
 		(name == "name" || name == "title" || name == "label" || strings.HasSuffix(name, "_name") || strings.HasSuffix(name, "_title"))
 }
 
-// shown are names that only the server sets, in messages that a request may
-// hold too.
+// shown are names that only the server sets, in messages that a request may also have.
 var shown = []string{"gatehouse.auth.v1.OrganizationMembership.display_name"}
 
 // S88: every name that a client sends is one line of text.
@@ -55,6 +54,6 @@ func TestS88EveryNameIsOneLine(t *testing.T) {
 		}
 	}
 	if found < 15 {
-		t.Errorf("only %d names: the walk shows nothing", found)
+		t.Errorf("only %d names: the walk finds too few", found)
 	}
 }

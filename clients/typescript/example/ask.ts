@@ -1,6 +1,6 @@
 /**
- * Signs in, asks a question and prints the answer as it comes, by gRPC-Web: this is
- * what a page would do.
+ * Signs in, asks a question and prints the answer while it arrives, with gRPC-Web like a
+ * page.
  *
  *     node dist/example/ask.js http://127.0.0.1:8080 admin@gatehouse.local PASSWORD "What is 6 * 7?"
  */
@@ -20,13 +20,13 @@ try {
   const conversation = await conversations.createConversation({});
   const { run } = await conversations.startMessage({ conversationId: conversation.id, content });
 
-  // The run goes on whoever reads; a stream that breaks off is resumed where it was.
+  // The run continues without readers. followRun resumes a stream that breaks off.
   for await (const { event } of followRun(createClient(RunService, transport), run?.id ?? "")) {
     if (event.case === "messageDelta") {
       process.stdout.write(event.value.text);
     }
     if (event.case === "runInterrupted") {
-      console.error("\ninterrupted; what was kept:", event.value.message?.content);
+      console.error("\ninterrupted; the stored text:", event.value.message?.content);
     }
     if (event.case === "runFailed") {
       console.error(event.value.error?.detail);

@@ -1,8 +1,8 @@
 import type { Interceptor } from "@connectrpc/connect";
 
 /**
- * Sends the access token with each call. It is asked for each time, so that the
- * caller can refresh it; an empty one is not sent.
+ * Returns an interceptor that sends the access token with each call. The function is called
+ * for each call, so that the caller can refresh the token. An empty token is not sent.
  */
 export function bearer(accessToken: () => string | Promise<string>): Interceptor {
   return (next) => async (request) => {

@@ -6,25 +6,25 @@ import { problemOf } from "./problem.js";
 /** The longest pause between two attempts, in milliseconds, when the server does not state one. */
 const longestPause = 5000;
 
-/** How {@link followRun} follows. */
+/** The options of {@link followRun}. */
 export interface FollowOptions {
-  /** The last event that was seen; 0 begins at the beginning. */
+  /** The number of the last event that was received; 0 starts at the first event. */
   readonly afterSeq?: number;
-  /** Ends the following; the run goes on. */
+  /** Stops following. The run continues. */
   readonly signal?: AbortSignal;
   /**
-   * How often in a row to reconnect without having received anything; 30 by default, which
-   * takes about two minutes. A run whose process was lost ends within half a minute. Until
-   * then, the server asks a reader that has seen more than was stored to wait.
+   * How many failed attempts in a row are allowed; 30 by default, which takes about two
+   * minutes. A run whose process was lost ends within half a minute. Until then, the server
+   * tells a reader that has received more events than are stored to wait.
    */
   readonly attempts?: number;
 }
 
 /**
- * Follows a run to its end, wherever it runs. A stream that breaks off is resumed
- * after its last event, so each event comes exactly once and in order.
+ * Follows a run to its end, on any server. It resumes a stream that breaks off after its
+ * last event, so it returns each event exactly once and in order.
  *
- * It throws what the server refused, and what kept breaking off.
+ * It throws an error with which the server rejects the call, and the error of the last attempt.
  */
 export async function* followRun(
   runs: Client<typeof RunService>,
@@ -42,7 +42,7 @@ export async function* followRun(
           return;
         }
       }
-      return; // the run had ended, and everything was seen
+      return; // the run had ended, and all events were received
     } catch (thrown) {
       failures++;
       if (signal?.aborted || !brokeOff(thrown) || failures >= attempts) {
@@ -53,7 +53,7 @@ export async function* followRun(
   }
 }
 
-/** Whether no event comes after this one. */
+/** Reports whether an event is the last one of its run. */
 export function isLast({ event }: RunEvent): boolean {
   switch (event.case) {
     case "runCompleted":
@@ -66,7 +66,7 @@ export function isLast({ event }: RunEvent): boolean {
   }
 }
 
-/** A service that stops says UNAVAILABLE; one that dies resets the stream, which is INTERNAL. */
+/** A service that stops returns UNAVAILABLE; one that dies resets the stream, which is INTERNAL. */
 function brokeOff(thrown: unknown): boolean {
   const { code } = ConnectError.from(thrown);
   return code === Code.Unavailable || code === Code.Internal;

@@ -5,30 +5,30 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google
 /** The domain of the reasons in docs/errors.md. */
 const domain = "gatehouse";
 
-/** A field of the request that is wrong, spelled as JSON spells it. */
+/** An invalid field of the request, with its JSON name. */
 export interface Violation {
   readonly field: string;
   readonly message: string;
 }
 
-/** What went wrong with a call: the same over every transport. */
+/** The error of a call, in the same form for every transport. */
 export interface Problem {
   /** The gRPC code. */
   readonly code: Code;
   /**
    * The stable reason, for example "NOT_FOUND": docs/errors.md lists all. Empty when
-   * the error did not come from Gatehouse: a connection that failed, a proxy.
+   * the error is not from Gatehouse, for example from a proxy or a failed connection.
    */
   readonly reason: string;
-  /** A sentence for a person. */
+  /** A sentence for people. */
   readonly detail: string;
-  /** The fields that are wrong. */
+  /** The invalid fields. */
   readonly violations: readonly Violation[];
-  /** How long to wait before trying again, in milliseconds, when the server says so. */
+  /** How long to wait before a retry, in milliseconds, if the server states it. */
   readonly retryAfter?: number;
 }
 
-/** Reads what a call threw. Whatever it is, the answer is a problem. */
+/** Converts a thrown value of any kind to a problem. */
 export function problemOf(thrown: unknown): Problem {
   const error = ConnectError.from(thrown);
   const info = error.findDetails(ErrorInfoSchema).find((detail) => detail.domain === domain);

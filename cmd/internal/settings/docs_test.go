@@ -25,13 +25,14 @@ const (
 	module = "github.com/gatehouse/gatehouse/"
 )
 
-// docs/config.md is the settings' own comments, for operators.
-func TestConfigPageIsUpToDate(t *testing.T) {
+// docs/config.md has the comments of the settings, for operators.
+func TestConfigPage_Generated_IsUpToDate(t *testing.T) {
 	t.Parallel()
 	sources.Depend()
 	var b strings.Builder
-	b.WriteString("# Settings\n\nGenerated from the code; do not edit. Each is an environment variable; in local a `.env`\n" +
-		"file is read too. A secret can be given as a file instead, by its name with `_FILE`.\n\n" +
+	b.WriteString("# Settings\n\nGenerated from the code; do not edit. Each setting is an environment variable. In local, a\n" +
+		"`.env` file is read too. A secret can also be read from a file, whose path is in the variable\n" +
+		"with `_FILE` after its name.\n\n" +
 		"| variable | default | meaning |\n| --- | --- | --- |\n")
 	for _, s := range config.Describe(&settings.Settings{}) {
 		meaning := comment(t, s)
@@ -61,7 +62,7 @@ func TestConfigPageIsUpToDate(t *testing.T) {
 	}
 }
 
-// comment returns what is written above a setting's field.
+// comment returns the comment of a setting's field.
 func comment(t *testing.T, s config.Setting) string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, strings.TrimPrefix(s.Package, module), "*.go"))

@@ -10,42 +10,43 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/federation"
 )
 
-// Providers are the identity providers by which anybody may sign in. Each is there
-// where its client id is set, and is to be told the redirect URI
+// Providers are the identity providers that every user may sign in with. A provider is
+// enabled when its client id is set. The redirect URI to register with it is
 // <public URL>/v1/auth/providers/<id>/callback.
 type Providers struct {
-	// Google's client: sign-in by it, as google.
+	// The client id at Google. It enables the provider google.
 	GoogleClientID string `env:"GATEHOUSE_GOOGLE_CLIENT_ID"`
-	// The secret of Google's client.
+	// The client secret at Google.
 	GoogleClientSecret config.Secret `env:"GATEHOUSE_GOOGLE_CLIENT_SECRET"`
-	// Microsoft's client: sign-in by it, as microsoft. The addresses that it tells
-	// count where its app registration has the optional claim xms_edov; without, its
-	// users sign in otherwise first, and link it.
+	// The client id at Microsoft. It enables the provider microsoft. An email address from
+	// Microsoft counts as verified only if the app registration has the optional claim
+	// xms_edov. Without it, users must sign in another way first, and link Microsoft.
 	MicrosoftClientID string `env:"GATEHOUSE_MICROSOFT_CLIENT_ID"`
-	// The secret of Microsoft's client.
+	// The client secret at Microsoft.
 	MicrosoftClientSecret config.Secret `env:"GATEHOUSE_MICROSOFT_CLIENT_SECRET"`
-	// Whom Microsoft signs in: common, organizations, consumers, or a tenant's id.
+	// The accounts that may sign in with Microsoft: common, organizations, consumers, or the id
+	// of a tenant.
 	MicrosoftTenant string `env:"GATEHOUSE_MICROSOFT_TENANT" envDefault:"common"`
-	// GitHub's client, an OAuth app: sign-in by it, as github.
+	// The client id of an OAuth app at GitHub. It enables the provider github.
 	GitHubClientID string `env:"GATEHOUSE_GITHUB_CLIENT_ID"`
-	// The secret of GitHub's client.
+	// The client secret at GitHub.
 	GitHubClientSecret config.Secret `env:"GATEHOUSE_GITHUB_CLIENT_SECRET"`
-	// Apple's client, a service id: sign-in by it, as apple.
+	// The client id at Apple, which is a service id. It enables the provider apple.
 	AppleClientID string `env:"GATEHOUSE_APPLE_CLIENT_ID"`
-	// The team that Apple's key belongs to.
+	// The id of the team that Apple's key belongs to.
 	AppleTeamID string `env:"GATEHOUSE_APPLE_TEAM_ID"`
 	// The id of Apple's key.
 	AppleKeyID string `env:"GATEHOUSE_APPLE_KEY_ID"`
-	// Apple's key, as the .p8 file holds it; it signs the client's secret.
+	// Apple's key, the content of the .p8 file. It signs the client secret.
 	ApplePrivateKey config.Secret `env:"GATEHOUSE_APPLE_PRIVATE_KEY"`
-	// Any other OpenID Connect issuers, as JSON: [{"id": "acme", "displayName": "Acme",
+	// Other OpenID Connect issuers, as JSON: [{"id": "acme", "displayName": "Acme",
 	// "issuer": "https://id.acme.example", "clientId": "…", "clientSecret": "…",
-	// "scopes": ["…"]}]. The scopes beside openid, email and profile may be left out, and
-	// the secret of a public client.
+	// "scopes": ["…"]}]. The scopes are in addition to openid, email and profile, and
+	// optional. A public client has no clientSecret.
 	OIDC config.Secret `env:"GATEHOUSE_OIDC_PROVIDERS"`
-	// Where else than to the gateway programs may have providers send their users back
-	// to, comma separated and exactly: https, this machine, or an app's own scheme with a
-	// dot in it.
+	// The redirect URIs of programs that sign in with identity providers, exact and
+	// comma-separated: https, a loopback address, or a private scheme of an app with a dot in
+	// it. The gateway's own redirect URI is always allowed.
 	Redirects []string `env:"GATEHOUSE_PROVIDER_REDIRECT_URIS"`
 }
 
@@ -106,7 +107,7 @@ func (p Providers) custom() ([]custom, error) {
 	decoder := json.NewDecoder(bytes.NewReader([]byte(p.OIDC.Reveal())))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&out); err != nil {
-		// Its text could show a part of the secrets in it.
+		// The text of the error could contain a part of the secrets.
 		var typed *json.UnmarshalTypeError
 		if errors.As(err, &typed) {
 			return nil, fmt.Errorf("GATEHOUSE_OIDC_PROVIDERS: %s must not be of type %s", typed.Field, typed.Value)
@@ -116,7 +117,7 @@ func (p Providers) custom() ([]custom, error) {
 	return out, nil
 }
 
-// Validate reports everything that is wrong with the providers.
+// Validate returns every problem of the providers.
 func (p Providers) Validate() error {
 	list, err := p.List()
 	return errors.Join(err, federation.Check(list, p.Redirects))

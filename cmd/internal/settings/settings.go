@@ -1,5 +1,5 @@
-// Package settings gathers the settings of every part of Gatehouse, checks
-// them together, and refuses in production what is only fit for a laptop.
+// Package settings reads the settings of every part of Gatehouse and checks them
+// together. In production it rejects settings that are only for local development.
 package settings
 
 import (
@@ -26,7 +26,7 @@ const (
 	secretKeyFile  = "secret.key"
 
 	minPasswordWait = 100 * time.Millisecond
-	// maxPasswordWait leaves a request the rest of the 30 seconds that it may take.
+	// maxPasswordWait leaves a request some of the 30 seconds that it may take.
 	maxPasswordWait = 20 * time.Second
 
 	maxInvitationsPerDay = 100_000
@@ -34,95 +34,93 @@ const (
 
 // Settings are all settings. docs/config.md is generated from them.
 type Settings struct {
-	// local, development or production. Production refuses to start on settings
-	// that are only fit for a laptop.
+	// local, development or production. In production, the start fails with settings that
+	// are only for local development.
 	Env config.Environment `env:"GATEHOUSE_ENV" envDefault:"local"`
-	// Where the private Postgres, the development key and the journals of runs are
-	// kept. Servers keep it over restarts, so that a killed chat loses nothing.
+	// The directory of the private Postgres, the development key, uploads and the journals
+	// of runs. Keep it between restarts, so that a killed chat process loses no events.
 	DataDir string `env:"GATEHOUSE_DATA_DIR" envDefault:".gatehouse"`
-	// The Postgres that the services share. Unset in local, a private one is
-	// kept in the data directory.
+	// The Postgres that the services share. When unset in local, a private Postgres in the
+	// data directory is used.
 	DatabaseURL config.Secret `env:"GATEHOUSE_DATABASE_URL"`
-	// The same, by the name that hosting platforms use.
+	// The same as GATEHOUSE_DATABASE_URL, with the name that hosting platforms use.
 	PlatformDatabaseURL config.Secret `env:"DATABASE_URL"`
-	// A connection past a transaction-mode PgBouncer, for LISTEN, advisory locks
-	// and migrations. Unset, the database URL.
+	// A connection that bypasses a transaction-mode PgBouncer, for LISTEN, advisory locks
+	// and migrations. When unset, the database URL.
 	DatabaseDirectURL config.Secret `env:"GATEHOUSE_DATABASE_DIRECT_URL"`
-	// 32 bytes in base64: seals what is stored and proves the services to each
-	// other. Made in the data directory in local, required elsewhere.
+	// 32 bytes in base64. The key encrypts stored secrets and authenticates the services to
+	// each other. In local it is created in the data directory; elsewhere it is required.
 	SecretKey config.Secret `env:"GATEHOUSE_SECRET_KEY"`
-	// The one public port.
+	// The address of the gateway, the only public port.
 	GatewayAddr string `env:"GATEHOUSE_GATEWAY_ADDR" envDefault:"127.0.0.1:8080"`
-	// Health, metrics and profiles; never public.
+	// The address of health, metrics and profiles. It must not be public.
 	OpsAddr string `env:"GATEHOUSE_OPS_ADDR"`
-	// Where auth listens and is dialed.
+	// The address of auth: auth listens on it, and other services call it.
 	AuthAddr string `env:"GATEHOUSE_AUTH_ADDR" envDefault:"127.0.0.1:9101"`
-	// Where management listens and is dialed.
+	// The address of management: management listens on it, and other services call it.
 	ManagementAddr string `env:"GATEHOUSE_MANAGEMENT_ADDR" envDefault:"127.0.0.1:9102"`
-	// Where chat listens and is dialed.
+	// The address of chat: chat listens on it, and other services call it.
 	ChatAddr string `env:"GATEHOUSE_CHAT_ADDR" envDefault:"127.0.0.1:9103"`
-	// Where clients find the gateway: the issuer of tokens. Unset, http:// and the
-	// gateway's address.
+	// The URL of the gateway for clients, and the issuer of tokens. When unset, http:// and
+	// the gateway's address.
 	PublicURL string `env:"GATEHOUSE_PUBLIC_URL"`
-	// The first operator's address.
+	// The first operator's email address.
 	AdminEmail string `env:"GATEHOUSE_ADMIN_EMAIL" envDefault:"admin@gatehouse.local"`
-	// The first operator's password. Unset in local, one is made and printed once.
+	// The first operator's password. When unset in local, one is created and printed once.
 	AdminPassword config.Secret `env:"GATEHOUSE_ADMIN_PASSWORD"`
-	// The server that mail leaves by: smtp://user:password@host:port, or smtps://.
-	// Over smtp the connection must become TLS, except on this machine;
-	// ?starttls=optional allows plain text, ?from=address names the sender. Unset,
-	// mail is written to the data directory and shown by /v1/dev/outbox in local, and
-	// waits elsewhere.
+	// The server that sends email: smtp://user:password@host:port, or smtps://. With smtp
+	// the connection must switch to TLS, except on this machine; ?starttls=optional allows
+	// plain text, ?from=address sets the sender. When unset in local, email is written to
+	// the data directory and returned by /v1/dev/outbox; elsewhere it stays queued.
 	SMTPURL config.Secret `env:"GATEHOUSE_SMTP_URL"`
-	// The service that texts leave by: twilio://SID:TOKEN@?from=+1555…. Unset, as
-	// for mail.
+	// The service that sends text messages: twilio://SID:TOKEN@?from=+1555…. When unset, the
+	// same as for email.
 	SMSURL config.Secret `env:"GATEHOUSE_SMS_URL"`
-	// on or off: whether whoever signs up must confirm the address, by a link in a
-	// mail, before there is an account. Unset, on in production and off elsewhere.
+	// on or off: whether a new user must confirm the email address, by a link in an email,
+	// before the account is created. When unset, on in production and off elsewhere.
 	VerifiedEmail string `env:"GATEHOUSE_VERIFIED_EMAIL"`
-	// open or closed: whether anybody may sign up. Closed, an account is made by
-	// gatehouse user create; by whoever was invited into an organization, with the token
-	// of that mail; and by an organization's own identity provider for whom it brings.
+	// open or closed: whether anyone may sign up. When closed, accounts are created only by
+	// operators and gatehouse user create, by sign-up with the token of an invitation, and by
+	// the identity provider of an organization for that organization's users.
 	SignUp string `env:"GATEHOUSE_SIGN_UP" envDefault:"open"`
-	// How long a password waits for its turn to be hashed before the request is
-	// answered 503, from 100ms to 20s: a duration such as 2s.
+	// How long a request waits for a password hash to start before it fails with 503, from
+	// 100ms to 20s: a duration such as 2s.
 	PasswordWait time.Duration `env:"GATEHOUSE_PASSWORD_WAIT" envDefault:"2s"`
-	// How many invitations an organization may send on one day (UTC), from 1 to
-	// 100000. Each is a mail to a person who may not want it. An account whose
-	// address is not confirmed sends at most 5, and a service account none until an
-	// owner's address is confirmed. None of these limits applies when
-	// GATEHOUSE_RATE_LIMITS is off.
+	// How many invitations an organization may send in one day (UTC), from 1 to 100000. The
+	// limit exists because people may not want these emails. A user whose email address is
+	// not confirmed may send 5 a day. A service account may send none until an owner's
+	// address is confirmed. None of these limits applies when GATEHOUSE_RATE_LIMITS is off.
 	InvitationsPerDay int `env:"GATEHOUSE_INVITATIONS_PER_DAY" envDefault:"200"`
-	// The identity providers by which anybody may sign in.
+	// The identity providers that every user may sign in with.
 	Providers Providers
-	// What may be reached beside the public internet at addresses that users choose, as
-	// CIDRs, comma separated: the identity providers of organizations.
+	// The private networks that calls to URLs of users may reach, as comma-separated CIDRs.
+	// Such URLs are those of the identity providers of organizations.
 	EgressAllow []string `env:"GATEHOUSE_EGRESS_ALLOW"`
-	// The default chat model, provider/name.
+	// The default chat model, as provider/name.
 	Model string `env:"GATEHOUSE_MODEL" envDefault:"local/extractive"`
-	// The embedder, provider/name.
+	// The embedder, as provider/name.
 	Embedder string `env:"GATEHOUSE_EMBEDDER" envDefault:"local/hash-ngram-v1"`
-	// The key for the openai provider.
+	// The API key of the openai model provider.
 	OpenAIKey config.Secret `env:"OPENAI_API_KEY"`
-	// The base URL of an OpenAI-compatible server, with its /v1.
+	// The base URL of an OpenAI-compatible server, including /v1.
 	OpenAIBaseURL string `env:"OPENAI_BASE_URL"`
-	// How many runs a user may have at once, over all organizations; one more is
-	// refused with 429. 0 means no limit.
+	// How many active runs a user may have, in all organizations together. Further runs are
+	// rejected with 429. 0 means no limit.
 	RunsPerUser int32 `env:"GATEHOUSE_RUNS_PER_USER" envDefault:"8"`
-	// How many runs an organization may have at once; one more is refused with
-	// 429. 0 means no limit.
+	// How many active runs an organization may have. Further runs are rejected with 429. 0
+	// means no limit.
 	RunsPerOrganization int32 `env:"GATEHOUSE_RUNS_PER_ORGANIZATION" envDefault:"64"`
-	// How many proxies in front may add to X-Forwarded-For.
+	// How many proxies in front of the gateway add to X-Forwarded-For.
 	TrustedProxyHops int `env:"GATEHOUSE_TRUSTED_PROXY_HOPS" envDefault:"0"`
-	// Exact origins whose pages may call the API, comma separated.
+	// The exact origins whose pages may call the API, comma-separated.
 	CORSOrigins []string `env:"GATEHOUSE_CORS_ORIGINS"`
-	// on or off; off in local alone.
+	// on or off. Only local may set it to off.
 	RateLimits string `env:"GATEHOUSE_RATE_LIMITS" envDefault:"on"`
 	// Logs and traces.
 	Telemetry obs.Config
 }
 
-// Load reads and checks the settings. The error tells every problem.
+// Load reads and checks the settings. The error lists every problem.
 func Load(variables map[string]string) (Settings, error) {
 	var s Settings
 	if err := config.Load(&s, variables); err != nil {
@@ -137,16 +135,17 @@ func Load(variables map[string]string) (Settings, error) {
 	return s, s.Validate()
 }
 
-// Local tells whether this is a laptop's installation.
+// Local reports whether the environment is local.
 func (s Settings) Local() bool { return s.Env == config.Local }
 
-// ConfirmsAddresses tells whether a sign-up must confirm its address.
+// ConfirmsAddresses reports whether a sign-up must confirm its email address.
 func (s Settings) ConfirmsAddresses() bool {
 	return s.VerifiedEmail == "on" || (s.VerifiedEmail == "" && s.Env == config.Production)
 }
 
-// Messages is how mail and texts leave. Only in local are they written down where
-// they have no server: they hold what opens accounts.
+// Messages returns the configuration of email and text messages. Only in local are they
+// stored in files when no server is configured, because they contain links and codes that
+// sign in.
 func (s Settings) Messages() notify.Config {
 	out := notify.Config{
 		SMTPURL: s.SMTPURL.Reveal(), SMSURL: s.SMSURL.Reveal(), From: notify.SenderFor(s.PublicURL),
@@ -164,7 +163,7 @@ func (s Settings) Validate() error {
 	switch s.Env {
 	case config.Local, config.Development, config.Production:
 	default:
-		add("GATEHOUSE_ENV: %q is none of local, development, production", s.Env)
+		add("GATEHOUSE_ENV: %q is not one of local, development, production", s.Env)
 	}
 	if s.RateLimits != "on" && s.RateLimits != "off" {
 		add("GATEHOUSE_RATE_LIMITS: %q is neither on nor off", s.RateLimits)
@@ -204,7 +203,7 @@ func (s Settings) Validate() error {
 	return errors.Join(append(problems, s.Providers.Validate(), s.Telemetry.Validate())...)
 }
 
-// validateServer reports what is missing or unfit outside of local.
+// validateServer returns the settings that are missing or not allowed outside of local.
 func (s Settings) validateServer() []error {
 	var problems []error
 	add := func(text string) { problems = append(problems, errors.New(text)) }
@@ -218,7 +217,7 @@ func (s Settings) validateServer() []error {
 		add("GATEHOUSE_ADMIN_PASSWORD: is required outside of local")
 	}
 	if s.RateLimits == "off" {
-		add("GATEHOUSE_RATE_LIMITS: can be off in local alone")
+		add("GATEHOUSE_RATE_LIMITS: can be off only in local")
 	}
 	if s.Env != config.Production {
 		return problems
@@ -245,7 +244,7 @@ func (s Settings) validateServer() []error {
 	return problems
 }
 
-// Key returns the secret key, made and kept in the data directory in local.
+// Key returns the secret key. In local it creates the key in the data directory.
 func (s Settings) Key() ([]byte, error) {
 	if s.SecretKey.IsSet() {
 		return decodeKey(s.SecretKey.Reveal())
@@ -262,9 +261,9 @@ func (s Settings) Key() ([]byte, error) {
 	if _, err := rand.Read(key); err != nil {
 		return nil, fmt.Errorf("secret key: %w", err)
 	}
-	// With a database elsewhere nothing has made the folder yet. A private one may
-	// follow, whose own user then has to pass through.
-	if err := os.MkdirAll(s.DataDir, 0o711); err != nil { //nolint:gosec // to pass through, not to read
+	// With an external database, the directory may not exist yet. If a private Postgres is
+	// started in it later, its system user must be able to traverse the directory.
+	if err := os.MkdirAll(s.DataDir, 0o711); err != nil { //nolint:gosec // others may traverse it, not list it
 		return nil, fmt.Errorf("secret key: %w", err)
 	}
 	if err := os.WriteFile(path, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {

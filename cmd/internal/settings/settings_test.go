@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/settings"
 )
 
-func TestLocalNeedsNothing(t *testing.T) {
+func TestLoad_LocalWithoutSettings_Succeeds(t *testing.T) {
 	t.Parallel()
 	s, err := settings.Load(map[string]string{})
 	if err != nil {
@@ -20,7 +20,7 @@ func TestLocalNeedsNothing(t *testing.T) {
 	}
 }
 
-func TestS79ProductionNamesEverythingThatIsUnfit(t *testing.T) {
+func TestS79ProductionReportsEveryUnsafeSetting(t *testing.T) {
 	t.Parallel()
 	_, err := settings.Load(map[string]string{
 		"GATEHOUSE_ENV":                   "production",
@@ -71,9 +71,9 @@ func TestS94ProductionRefusesPlaintextDatabases(t *testing.T) {
 	}
 }
 
-func TestKeyIsMadeOnceAndKept(t *testing.T) {
+func TestKey_Unset_IsCreatedOnce(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "made with it")
+	dir := filepath.Join(t.TempDir(), "created with the key")
 	s, err := settings.Load(map[string]string{"GATEHOUSE_DATA_DIR": dir})
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestKeyIsMadeOnceAndKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(first) != 32 || string(first) != string(second) {
-		t.Error("the key is not kept")
+		t.Error("the second call returned another key")
 	}
 	info, err := os.Stat(dir + "/secret.key")
 	if err != nil {
@@ -98,15 +98,15 @@ func TestKeyIsMadeOnceAndKept(t *testing.T) {
 	}
 }
 
-func TestAMalformedKeyIsRefused(t *testing.T) {
+func TestLoad_MalformedKey_IsRejected(t *testing.T) {
 	t.Parallel()
 	if _, err := settings.Load(map[string]string{"GATEHOUSE_SECRET_KEY": "c2hvcnQ="}); err == nil {
 		t.Error("a short key was accepted")
 	}
 }
 
-// Letters hold what opens accounts: only a laptop writes them down.
-func TestMessagesAreWrittenDownInLocalAlone(t *testing.T) {
+// Emails contain links and codes that sign in, so only local stores them in files.
+func TestMessages_Outbox_IsOnlyInLocal(t *testing.T) {
 	t.Parallel()
 	local, err := settings.Load(map[string]string{"GATEHOUSE_DATA_DIR": "here"})
 	if err != nil {
@@ -137,7 +137,7 @@ func TestMessagesAreWrittenDownInLocalAlone(t *testing.T) {
 	}
 }
 
-// S74: what is wrong with a provider is told without its secret.
+// S74: an error about a provider does not contain its secret.
 func TestS74ProvidersAreReadFromSettings(t *testing.T) {
 	t.Parallel()
 	s, err := settings.Load(map[string]string{

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -19,24 +20,24 @@ type object = map[string]any
 
 const about = `Auth, management and AI chat behind one gateway.
 
-JSON is protobuf's: lowerCamelCase, RFC 3339 times, 64-bit integers as strings, bytes as base64. Unknown fields and unknown query parameters are refused by name. Zero values are sent; unset messages are null.
+JSON is protobuf's: lowerCamelCase, RFC 3339 times, 64-bit integers as strings, bytes as base64. Unknown fields and unknown query parameters are rejected, and the error names them. Zero values are sent; unset messages are null.
 
-Lists take pageSize (20 by default, at most 100) and pageToken, and answer nextPageToken, which is empty at the end. Updates are PATCH with the fields to change, named by updateMask or else by the body; with If-Match, a stale state is 412.
+Lists accept pageSize (20 by default, at most 100) and pageToken, and return nextPageToken, which is empty on the last page. Updates are PATCH requests. They change the fields in updateMask; without it, those in the body. With If-Match, a stale state is 412.
 
-Any POST takes an Idempotency-Key: the same request with the same key, within 24 hours, is not carried out again but answered as the first one was, with Idempotency-Replayed: true. Routes that answer secrets refuse the header.
+Every POST accepts an Idempotency-Key. A repeated request with the same key within 24 hours is not executed again: it returns the first response with the header Idempotency-Replayed: true. Routes that return secrets reject the header.
 
-Failures are problem details (RFC 9457); clients switch on their reason. Every answer carries X-Request-Id, RateLimit-Policy and RateLimit.
+Failures are problem details (RFC 9457); clients switch on their reason. Every response has X-Request-Id, RateLimit-Policy and RateLimit.
 
 The same services are reachable on the same port by gRPC, gRPC-Web and Connect.`
 
-// generator gathers the document while it walks the contracts.
+// generator builds the document while it walks the contracts.
 type generator struct {
 	paths   object
 	schemas object
 	tags    []object
-	// requests are the messages that clients send; answers those they get.
-	requests, answers map[protoreflect.FullName]bool
-	// omitted are the fields of a request that its path fills.
+	// requests are the messages that clients send; returned those that they receive.
+	requests, returned map[protoreflect.FullName]bool
+	// omitted are the fields of a request that are in its path.
 	omitted  map[protoreflect.FullName]map[string]bool
 	names    map[string]protoreflect.FullName
 	ids      map[string]bool
@@ -47,7 +48,7 @@ type generator struct {
 func describe(files []protoreflect.FileDescriptor) (object, error) {
 	g := &generator{
 		paths: object{}, schemas: object{}, ids: map[string]bool{},
-		requests: map[protoreflect.FullName]bool{}, answers: map[protoreflect.FullName]bool{},
+		requests: map[protoreflect.FullName]bool{}, returned: map[protoreflect.FullName]bool{},
 		omitted: map[protoreflect.FullName]map[string]bool{}, names: map[string]protoreflect.FullName{},
 	}
 	var routes []route
@@ -69,7 +70,7 @@ func describe(files []protoreflect.FileDescriptor) (object, error) {
 	return g.document(), errors.Join(g.problems...)
 }
 
-// document puts what was gathered together.
+// document returns the complete document.
 func (g *generator) document() object {
 	g.schemas["ProblemDetails"] = problemSchema()
 	return object{
@@ -85,7 +86,7 @@ func (g *generator) document() object {
 			"headers":   sharedHeaders(),
 			"securitySchemes": object{"bearer": object{
 				"type": "http", "scheme": "bearer",
-				"description": "An access token of a sign-in, or an API key.",
+				"description": "An access token or an API key.",
 			}},
 		},
 	}
@@ -99,13 +100,12 @@ func isPublic(service protoreflect.ServiceDescriptor) bool {
 	return proto.GetExtension(service.Options(), optionsv1.E_Exposure) == optionsv1.Exposure_EXPOSURE_PUBLIC
 }
 
-// tagOf groups a service's routes, for example "Conversation".
+// tagOf returns the tag of a service's routes, for example "Conversation".
 func tagOf(service protoreflect.ServiceDescriptor) string {
 	return strings.TrimSuffix(string(service.Name()), "Service")
 }
 
-// commentOf is what the contract says about a declaration, one paragraph per
-// line.
+// commentOf returns the comment of a declaration, with one line per paragraph.
 func commentOf(d protoreflect.Descriptor) string {
 	comment := d.ParentFile().SourceLocations().ByDescriptor(d).LeadingComments
 	var paragraphs []string
@@ -115,39 +115,39 @@ func commentOf(d protoreflect.Descriptor) string {
 	return strings.Join(paragraphs, "\n\n")
 }
 
-// summaryOf is the first sentence of a comment, without the name it begins with.
-func summaryOf(comment, name string) string {
-	sentence, _, _ := strings.Cut(comment, ". ")
-	sentence, _, _ = strings.Cut(sentence, ": ")
-	sentence = strings.TrimSuffix(strings.TrimPrefix(sentence, name+" "), ".")
-	if sentence == "" {
-		return name
+// splitComment divides the comment of an RPC into the summary, which is its first sentence
+// without the full stop, and the description, which is the rest. A comment of one sentence
+// is also the description, because OpenAPI clients show descriptions.
+func splitComment(comment string) (summary, description string) {
+	parts := regexp.MustCompile(`\.\s+`).Split(comment, 2)
+	if len(parts) == 1 {
+		return strings.TrimSuffix(comment, "."), comment
 	}
-	return strings.ToUpper(sentence[:1]) + sentence[1:]
+	return parts[0], parts[1]
 }
 
 // problemSchema is the body of every failure.
 func problemSchema() object {
 	return object{
 		"type":        "object",
-		"description": "A failure, as RFC 9457 writes it.",
+		"description": "A failure, in the form of RFC 9457.",
 		"required":    []string{"type", "title", "status", "detail", "code", "reason"},
 		"properties": object{
-			"type":      object{"type": "string", "format": "uri-reference", "description": "Names the reason; /docs/errors explains it."},
+			"type":      object{"type": "string", "format": "uri-reference", "description": "Identifies the reason; /docs/errors explains it."},
 			"title":     object{"type": "string", "description": "The same for every occurrence of the reason."},
 			"status":    object{"type": "integer", "format": "int32", "description": "The HTTP status."},
-			"detail":    object{"type": "string", "description": "About this occurrence."},
+			"detail":    object{"type": "string", "description": "Describes this occurrence."},
 			"instance":  object{"type": "string", "description": "The path of the request."},
 			"code":      object{"type": "string", "description": "The name of the gRPC code."},
-			"reason":    object{"type": "string", "description": "Stable; clients switch on it. More may come.", "examples": reasonNames()},
-			"requestId": object{"type": "string", "description": "Finds the request in the logs."},
+			"reason":    object{"type": "string", "description": "Stable; clients switch on it. More reasons may be added.", "examples": reasonNames()},
+			"requestId": object{"type": "string", "description": "The id of the request in the logs."},
 			"violations": object{
-				"type": "array", "description": "Each field that breaks a rule.",
+				"type": "array", "description": "The fields that break a rule.",
 				"items": object{
 					"type": "object", "required": []string{"field", "message"},
 					"properties": object{
-						"field":   object{"type": "string", "description": "The field's path, as JSON spells it."},
-						"message": object{"type": "string", "description": "What it must be."},
+						"field":   object{"type": "string", "description": "The path of the field, in JSON names."},
+						"message": object{"type": "string", "description": "The rule that the field breaks."},
 					},
 				},
 			},
@@ -166,23 +166,23 @@ func reasonNames() []string {
 	return names
 }
 
-// failures are the statuses that routes may answer, beside the default.
+// failures are the statuses that routes may return, in addition to the default.
 var failures = map[string]string{ //nolint:gochecknoglobals // a constant table
 	"400": "The request breaks a rule; violations name the fields.",
-	"401": "No credential, or one that is not valid any more.",
-	"403": "The caller's role or scope does not allow it.",
-	"404": "Absent, or in another organization.",
-	"409": "In conflict with the present state.",
+	"401": "The credential is missing or not valid.",
+	"403": "The caller's roles or scopes do not allow the call.",
+	"404": "The resource does not exist, or belongs to another organization.",
+	"409": "The call conflicts with the current state.",
 	"412": "The state in If-Match is stale.",
 	"413": "The body is too large.",
-	"415": "The route does not read this content type.",
+	"415": "The route does not accept this content type.",
 	"422": "The idempotency key was used before with another body.",
 	"429": "Too many requests.",
-	"503": "A part of the system cannot answer now.",
-	"504": "The answer was not ready in time.",
+	"503": "A part of the system is not available now.",
+	"504": "The response was not ready in time.",
 }
 
-// problemResponses are the components that routes refer to.
+// problemResponses returns the components that routes refer to.
 func problemResponses() object {
 	out := object{"default": problemResponse("Any other failure.", nil)}
 	for status, text := range failures {
@@ -191,7 +191,7 @@ func problemResponses() object {
 		case "401":
 			headers["WWW-Authenticate"] = object{"schema": object{"type": "string"}}
 		case "429", "503":
-			headers["Retry-After"] = object{"description": "Seconds to wait.", "schema": object{"type": "integer"}}
+			headers["Retry-After"] = object{"description": "The seconds to wait before a retry.", "schema": object{"type": "integer"}}
 		}
 		out[status] = problemResponse(text, headers)
 	}
@@ -217,10 +217,10 @@ func sharedHeaders() object {
 		return object{"description": description, "schema": object{"type": "string"}}
 	}
 	return object{
-		"X-Request-Id":         text("Finds the request in the logs."),
+		"X-Request-Id":         text("The id of the request in the logs."),
 		"ETag":                 text("The state of the resource, for If-Match."),
-		"RateLimit":            text("What is left (draft-ietf-httpapi-ratelimit-headers)."),
-		"RateLimit-Policy":     text("What is allowed (draft-ietf-httpapi-ratelimit-headers)."),
-		"Idempotency-Replayed": text("true when this is the first answer to the key, again."),
+		"RateLimit":            text("The remaining requests (draft-ietf-httpapi-ratelimit-headers)."),
+		"RateLimit-Policy":     text("The allowed requests (draft-ietf-httpapi-ratelimit-headers)."),
+		"Idempotency-Replayed": text("true when the response is the stored first response to the key."),
 	}
 }

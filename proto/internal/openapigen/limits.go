@@ -8,13 +8,13 @@ import (
 	optionsv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/options/v1"
 )
 
-// rulesOf returns protovalidate's rules of a field; none is a valid answer.
+// rulesOf returns protovalidate's rules of a field, or nil without rules.
 func rulesOf(field protoreflect.FieldDescriptor) *validate.FieldRules {
 	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
 	return rules
 }
 
-// isRequired tells whether validation fails when a client leaves the field out.
+// isRequired reports whether validation fails when a client omits the field.
 func isRequired(field protoreflect.FieldDescriptor) bool {
 	rules := rulesOf(field)
 	if rules.GetIgnore() != validate.Ignore_IGNORE_UNSPECIFIED {
@@ -92,7 +92,7 @@ func limitList(schema object, r *validate.RepeatedRules) {
 	}
 }
 
-// orEmpty admits "" where validation skips it.
+// orEmpty allows "" if validation ignores it.
 func orEmpty(schema object, rules *validate.FieldRules) object {
 	_, format := schema["format"]
 	_, pattern := schema["pattern"]

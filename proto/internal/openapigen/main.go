@@ -2,18 +2,16 @@
 //
 //	cd proto && go run ./internal/openapigen
 //
-// It reads an image of the contracts, which buf builds with their comments, and
-// says of each REST route what the contracts say: its fields and their limits
-// (protovalidate), who may call it (gatehouse.options.v1.access), what it
-// streams, and how it fails. Protobuf's JSON mapping decides the rest. What no
-// annotation can express stands in routes.go: the upload, and the streams of
-// events.
+// It reads an image of the contracts, which buf builds with their comments. It
+// describes each REST route: its fields and their limits (protovalidate), its access
+// rule (gatehouse.options.v1.access), its streams and its failures. The rest follows
+// from the JSON mapping of Protobuf. The upload and the streams of events have no
+// annotation, so routes.go describes them.
 //
-// The generators that exist know neither the limits nor the rules, describe
-// streams as JSON, and list "/v1/runs/{id}" and "/v1/runs/{run.id}" as two
-// paths, which OpenAPI forbids.
+// Other generators do not read the limits or the rules, describe streams as JSON, and
+// list "/v1/runs/{id}" and "/v1/runs/{run.id}" as two paths, which OpenAPI forbids.
 //
-// The output depends on the contracts alone: running it twice changes nothing.
+// The output depends only on the contracts: a second run changes nothing.
 package main
 
 import (
@@ -43,13 +41,13 @@ import (
 
 const (
 	ownPackages  = "gatehouse."
-	template     = "gatehouse.template.v1" // what make entity copies; no server has it
+	template     = "gatehouse.template.v1" // make entity copies it; no server serves it
 	buildTimeout = 2 * time.Minute
 )
 
 func main() {
 	buf := flag.String("buf", "../.bin/buf", "the buf command")
-	root := flag.String("root", "..", "the folder that holds buf.yaml")
+	root := flag.String("root", "..", "the directory of buf.yaml")
 	out := flag.String("out", "openapi/openapi.json", "the file to write; - is the standard output")
 	flag.Parse()
 	if err := run(*buf, *root, *out); err != nil {
@@ -85,7 +83,7 @@ func run(buf, root, out string) error {
 	return nil
 }
 
-// readImage has buf build the contracts, and returns our own files of them.
+// readImage builds the contracts with buf and returns the files of Gatehouse.
 func readImage(buf, root string) ([]protoreflect.FileDescriptor, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()

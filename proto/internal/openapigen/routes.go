@@ -15,8 +15,8 @@ import (
 type route struct {
 	method     protoreflect.MethodDescriptor
 	verb, path string
-	// body names the field that the body fills: "*" for the request itself, ""
-	// when there is no body, uploadBody for a form.
+	// body is the name of the request field in the body: "*" for the whole request, ""
+	// without a body, uploadBody for a form.
 	body string
 	// params are the fields in the path.
 	params []string
@@ -29,8 +29,8 @@ const (
 	httpBody   = protoreflect.FullName("google.api.HttpBody")
 )
 
-// routesOf lists the routes of a service. The upload has no annotation: no
-// google.api.http rule can say that a stream of messages comes as a form.
+// routesOf returns the routes of a service. The upload has no annotation, because a
+// google.api.http rule cannot describe a stream of messages that is sent as a form.
 func routesOf(service protoreflect.ServiceDescriptor) []route {
 	var routes []route
 	for i := range service.Methods().Len() {
@@ -71,8 +71,8 @@ func routeOf(method protoreflect.MethodDescriptor, rule *annotations.HttpRule) r
 	return r
 }
 
-// publicPath is the path as OpenAPI names it: {assistant.id} and {id} are one
-// parameter, and names are JSON's.
+// publicPath returns the path for OpenAPI. {assistant.id} and {id} become the same
+// parameter, and parameters have their JSON names.
 func (r route) publicPath() string {
 	path := r.path
 	for _, param := range r.params {
@@ -97,11 +97,11 @@ func fieldAt(m protoreflect.MessageDescriptor, path string) protoreflect.FieldDe
 	return fieldAt(field.Message(), rest)
 }
 
-// gather notes who sends and who gets the route's messages, before any of them
-// is described.
+// gather records which messages the route's client sends and receives. It runs for every
+// route before the first message is described.
 func (g *generator) gather(r route) {
 	if r.method.Output().FullName() != httpBody {
-		mark(g.answers, r.method.Output())
+		mark(g.returned, r.method.Output())
 	}
 	switch r.body {
 	case "", uploadBody:
@@ -121,12 +121,12 @@ func (g *generator) gather(r route) {
 func (g *generator) operation(r route) {
 	access, _ := proto.GetExtension(r.method.Options(), optionsv1.E_Access).(*optionsv1.Access)
 	name := string(r.method.Name())
-	comment := commentOf(r.method)
-	service, _ := r.method.Parent().(protoreflect.ServiceDescriptor) // a method's parent always is one
+	summary, description := splitComment(commentOf(r.method))
+	service, _ := r.method.Parent().(protoreflect.ServiceDescriptor) // the parent of a method is always a service
 	operation := object{
 		"operationId":        g.operationID(name),
-		"summary":            summaryOf(comment, name),
-		"description":        comment,
+		"summary":            summary,
+		"description":        description,
 		"tags":               []string{tagOf(service)},
 		"security":           securityOf(access),
 		"responses":          g.responses(r, access),
@@ -159,7 +159,7 @@ func (g *generator) operationID(name string) string {
 	return id
 }
 
-// ruleOf tells who may call, in words that clients can show.
+// ruleOf returns the rule of an RPC as a word for clients.
 func ruleOf(access *optionsv1.Access) string {
 	switch rule := access.GetRule().(type) {
 	case *optionsv1.Access_Public:
@@ -180,7 +180,7 @@ func securityOf(access *optionsv1.Access) []object {
 	return []object{{"bearer": []string{}}}
 }
 
-// parameters lists what a route takes beside its body.
+// parameters returns the parameters of a route: in its path, query and headers.
 func (g *generator) parameters(r route) []object {
 	var out []object
 	for _, param := range r.params {
@@ -229,14 +229,14 @@ func headerParameters(r route) []object {
 	var out []object
 	if r.verb == "post" {
 		out = append(out, header("Idempotency-Key",
-			"The same key and body within 24 hours answer as the first time. Routes whose answer holds a secret refuse it.",
+			"A request with the same key and body within 24 hours returns the first response. Routes that return a secret reject it.",
 			object{"type": "string", "maxLength": 255}))
 	}
 	if takesIfMatch(r) {
-		out = append(out, header("If-Match", "The ETag of the state that the change builds on.", object{"type": "string"}))
+		out = append(out, header("If-Match", "The ETag of the state that the client read.", object{"type": "string"}))
 	}
 	if isEvents(r) && r.verb == "get" {
-		out = append(out, header("Last-Event-ID", "The id of the last event that the reader has. It wins over afterSeq.",
+		out = append(out, header("Last-Event-ID", "The id of the last event that the client received. It takes precedence over afterSeq.",
 			object{"type": "integer", "format": "int32", "minimum": 0}))
 	}
 	return out
@@ -257,7 +257,7 @@ func (g *generator) requestBody(r route) object {
 		return uploadForm()
 	case "*":
 		if r.method.Input().Fields().Len() == len(r.params) {
-			return nil // the path says it all
+			return nil // the path has all of its fields
 		}
 		return jsonBody(g.reference(r.method.Input()), hasRequired(r.method.Input(), r.params))
 	default:
@@ -280,28 +280,28 @@ func jsonBody(schema object, required bool) object {
 	return object{"required": required, "content": object{"application/json": object{"schema": schema}}}
 }
 
-// uploadForm is the one form of the API.
+// uploadForm describes the only form of the API.
 func uploadForm() object {
 	text := func(description string) object { return object{"type": "string", "description": description} }
 	return object{"required": true, "content": object{"multipart/form-data": object{"schema": object{
 		"type": "object", "required": []string{"file"}, "additionalProperties": false,
 		"properties": object{
-			"title":       text("What the document is called; the file's name when absent. Before the file."),
-			"contentType": text("The media type; follows from the file when absent. Before the file."),
+			"title":       text("The title of the document; the file's name when absent. It precedes the file."),
+			"contentType": text("The media type; derived from the file when absent. It precedes the file."),
 			"file": object{
 				"type": "string", "contentMediaType": "application/octet-stream",
-				"description": "The file, at most 32 MiB. The last field.",
+				"description": "The file, at most 32 MiB. It is the last field.",
 			},
 		},
 	}}}}
 }
 
-// responses lists the answers of a route: the good one, and how it can fail.
+// responses returns the responses of a route: success and failures.
 func (g *generator) responses(r route, access *optionsv1.Access) object {
 	out := object{"default": object{"$ref": "#/components/responses/default"}}
 	out["200"] = g.success(r)
 	if isEvents(r) && r.verb == "get" {
-		out["204"] = object{"description": "The run has finished, and the reader has all of its events."}
+		out["204"] = object{"description": "The run has finished, and the client has received all of its events."}
 	}
 	statuses := []string{"400", "429", "503", "504"}
 	if !access.GetPublic() {
@@ -342,29 +342,29 @@ func (g *generator) success(r route) object {
 	if r.verb == "post" && !isEvents(r) {
 		headers["Idempotency-Replayed"] = object{"$ref": "#/components/headers/Idempotency-Replayed"}
 	}
-	answer := object{"headers": headers}
+	response := object{"headers": headers}
 	switch {
 	case r.method.Output().FullName() == httpBody:
-		answer["description"] = "The text."
-		answer["content"] = object{"text/plain": object{"schema": object{"type": "string"}}}
+		response["description"] = "The text."
+		response["content"] = object{"text/plain": object{"schema": object{"type": "string"}}}
 	case isEvents(r):
-		answer["description"] = eventsText
-		answer["content"] = object{"text/event-stream": object{"schema": g.reference(r.method.Output())}}
+		response["description"] = eventsText
+		response["content"] = object{"text/event-stream": object{"schema": g.reference(r.method.Output())}}
 	case r.method.IsStreamingServer():
-		answer["description"] = "The records, in one document that is sent while it is made."
-		answer["content"] = object{"application/json": object{"schema": object{
+		response["description"] = "The records, in one document that is sent while it is generated."
+		response["content"] = object{"application/json": object{"schema": object{
 			"type": "object", "properties": object{"records": object{"type": "array", "items": g.reference(r.method.Output())}},
 		}}}
 	default:
-		answer["description"] = firstParagraph(commentOf(r.method.Output()))
-		answer["content"] = object{"application/json": object{"schema": g.reference(r.method.Output())}}
+		response["description"] = firstParagraph(commentOf(r.method.Output()))
+		response["content"] = object{"application/json": object{"schema": g.reference(r.method.Output())}}
 	}
-	return answer
+	return response
 }
 
-const eventsText = "The run's events. Each has an id (its seq), the name of its kind (the member of RunEvent with its first " +
-	"underscore as a dot, such as run.started) and one line of data, a RunEvent. Comments come in 15 seconds of silence. " +
-	"A stream that ends without run.completed, run.failed, run.cancelled or run.interrupted was cut: come back with Last-Event-ID."
+const eventsText = "The run's events. Each has an id (its seq), a name (the member of RunEvent with its first " +
+	"underscore as a dot, such as run.started) and one line of data, a RunEvent. After 15 seconds without an event, a comment is sent. " +
+	"A stream that ends without run.completed, run.failed, run.cancelled or run.interrupted was cut off: resume it with Last-Event-ID."
 
 func firstParagraph(text string) string {
 	first, _, _ := strings.Cut(text, "\n\n")

@@ -16,7 +16,7 @@ func nullable(schema object) object {
 	return object{"anyOf": []object{schema, {"type": "null"}}}
 }
 
-// wellKnown are the messages that JSON spells in a way of their own.
+// wellKnown returns the schema of a message with its own JSON form.
 func wellKnown(name protoreflect.FullName) (object, bool) {
 	switch name {
 	case "google.protobuf.Timestamp":
@@ -34,8 +34,8 @@ func wellKnown(name protoreflect.FullName) (object, bool) {
 	}
 }
 
-// reference returns the schema of a message or an enum, which becomes a
-// component on the way.
+// reference returns a reference to the schema of a message or an enum, and adds the schema
+// to the components.
 func (g *generator) reference(d protoreflect.Descriptor) object {
 	if schema, ok := wellKnown(d.FullName()); ok {
 		return schema
@@ -48,7 +48,7 @@ func (g *generator) reference(d protoreflect.Descriptor) object {
 		g.names[name] = d.FullName()
 		switch d := d.(type) {
 		case protoreflect.MessageDescriptor:
-			g.schemas[name] = object{} // for those that hold themselves
+			g.schemas[name] = object{} // for messages that contain themselves
 			g.schemas[name] = g.message(d)
 		case protoreflect.EnumDescriptor:
 			g.schemas[name] = enum(d)
@@ -57,12 +57,11 @@ func (g *generator) reference(d protoreflect.Descriptor) object {
 	return object{"$ref": "#/components/schemas/" + name}
 }
 
-// message describes a message. What is required depends on who writes it: a
-// client must send what validation demands; an answer holds every field that
-// cannot be unset.
+// message describes a message. In a request, the fields that validation requires are
+// required. In a response, every field that cannot be unset is required.
 func (g *generator) message(m protoreflect.MessageDescriptor) object {
-	onlySent := g.requests[m.FullName()] && !g.answers[m.FullName()]
-	onlyGot := g.answers[m.FullName()] && !g.requests[m.FullName()]
+	onlySent := g.requests[m.FullName()] && !g.returned[m.FullName()]
+	onlyGot := g.returned[m.FullName()] && !g.requests[m.FullName()]
 	properties := object{}
 	var required []string
 	for i := range m.Fields().Len() {
@@ -90,7 +89,7 @@ func (g *generator) message(m protoreflect.MessageDescriptor) object {
 	return schema
 }
 
-// alternatives says that exactly one member of a oneof is there.
+// alternatives states that exactly one member of a oneof is present.
 func alternatives(m protoreflect.MessageDescriptor) []object {
 	var out []object
 	for i := range m.Oneofs().Len() {
@@ -166,8 +165,8 @@ func (g *generator) single(field protoreflect.FieldDescriptor) object {
 	}
 }
 
-// enum describes an enum by its short names. The zero value stands for nothing
-// said and is never sent.
+// enum describes an enum by its short names. The zero value means unspecified and is
+// never sent.
 func enum(e protoreflect.EnumDescriptor) object {
 	var names []string
 	text := commentOf(e)
@@ -182,8 +181,7 @@ func enum(e protoreflect.EnumDescriptor) object {
 	return object{"type": "string", "enum": names, "description": text}
 }
 
-// mark notes a message, and everything in it, as sent by clients or got by
-// them.
+// mark adds a message, and every message in it, to the set.
 func mark(set map[protoreflect.FullName]bool, m protoreflect.MessageDescriptor) {
 	if set[m.FullName()] {
 		return

@@ -9,7 +9,7 @@
 //     and the function that registers its REST routes;
 //   - clients/typescript/src/index.ts: the exports of the TypeScript client.
 //
-// The output depends on the contracts alone and is sorted by the names of the
+// The output depends only on the contracts and is sorted by the names of the
 // services. Internal services are in neither file.
 package main
 
@@ -35,7 +35,7 @@ import (
 type service struct {
 	// name is the name of the service without its package.
 	name string
-	// area is the part of its package that names what it is about, such as "auth"
+	// area is the part of its package that names its subject, such as "auth"
 	// in gatehouse.auth.v1.
 	area string
 	// alias and importPath name the Go package of its generated code.

@@ -28,7 +28,7 @@ const baseUrl = gateway.url;
 const sessionManager = new node.Http2SessionManager(baseUrl);
 const nodeOptions = { agent: new Agent({ keepAlive: true }) };
 after(() => {
-  // Idle connections would keep the process for as long as the gateway keeps them.
+  // Idle connections keep the process alive until the gateway closes them.
   sessionManager.abort();
   nodeOptions.agent.destroy();
 });
@@ -49,7 +49,7 @@ const transports: Record<string, (interceptors: Interceptor[]) => Transport> = {
 
 for (const [name, transport] of Object.entries(transports)) {
   describe(name, () => {
-    test("signs in, asks, reads the cited answer as it streams, and reads it again from any event", async () => {
+    test("signs in, asks, reads the streamed answer with citations, and reads it again from any event", async () => {
       const signedIn = await signIn(transport);
       const me = await createClient(AccountService, signedIn).getMe({});
       assert.equal(me.email, gateway.email);
@@ -81,12 +81,12 @@ for (const [name, transport] of Object.entries(transports)) {
         assert.equal(again.length, events.length - afterSeq, `after event ${afterSeq}`);
         for (const [i, event] of again.entries()) {
           const first = events[afterSeq + i];
-          assert.ok(first && equals(RunEventSchema, event, first), `event ${event.seq} reads otherwise after ${afterSeq}`);
+          assert.ok(first && equals(RunEventSchema, event, first), `event ${event.seq} differs after ${afterSeq}`);
         }
       }
     });
 
-    test("tells the reason and the field of an error", async () => {
+    test("returns the reason and the field of an error", async () => {
       const anonymous = createClient(SessionService, transport([]));
       const refused = problemOf(
         await rejection(anonymous.signIn({ email: gateway.email, password: "not the password" })),
@@ -118,7 +118,7 @@ async function signIn(transport: (interceptors: Interceptor[]) => Transport): Pr
   return transport([bearer(() => accessToken)]);
 }
 
-/** Makes a collection with one indexed document and returns its id. */
+/** Creates a collection with one indexed document and returns its id. */
 async function handbook(signedIn: Transport): Promise<string> {
   const collection = await createClient(CollectionService, signedIn).createCollection({
     collection: { displayName: "Handbook" },
@@ -154,7 +154,7 @@ function checkAnswer(events: RunEvent[]): void {
   assert.ok(events.some(({ event }) => event.case === "citation" && event.value.quote.includes("28 days")));
 }
 
-/** What a call throws; it must throw. */
+/** Returns the error of a call, which must fail. */
 async function rejection(call: Promise<unknown>): Promise<unknown> {
   try {
     await call;

@@ -19,7 +19,7 @@ test("the example prints the answer", async () => {
   assert.match(stdout, /42/);
 });
 
-test("the example says why it could not sign in", async () => {
+test("the example prints why it could not sign in", async () => {
   await assert.rejects(
     promisify(execFile)(process.execPath, [ask, gateway.url, gateway.email, "not the password", "Hello?"]),
     (thrown: { code: number; stderr: string }) => thrown.code === 1 && thrown.stderr.startsWith("INVALID_CREDENTIALS "),

@@ -1,6 +1,6 @@
 /**
- * The gateway that the live tests speak to, and who they sign in as. Whoever runs them
- * sets these; they do not pass without.
+ * The gateway and the credentials of the live tests. The environment must set these
+ * variables; without them the tests fail.
  */
 export const gateway = {
   url: required("GATEHOUSE_TEST_URL"),

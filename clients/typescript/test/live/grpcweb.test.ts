@@ -1,6 +1,6 @@
 /**
- * Google's own gRPC-Web client, as pages use it, with the serializers of this package.
- * It speaks through the browser's XMLHttpRequest, for which Node has a stand-in.
+ * Tests Google's own gRPC-Web client, as pages use it, with the serializers of this package.
+ * It needs the browser's XMLHttpRequest, which a package replaces in Node.
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -80,7 +80,7 @@ for (const format of ["text", "binary"]) {
       return { Authorization: `Bearer ${accessToken}` };
     }
 
-    test("signs in, makes an assistant and reads an answer to its end", async () => {
+    test("signs in, creates an assistant and reads a complete answer", async () => {
       const credentials = await signIn();
       assert.equal((await unary(AccountService.method.getMe, {}, credentials)).email, gateway.email);
       const assistant = await unary(
@@ -108,7 +108,7 @@ for (const format of ["text", "binary"]) {
       assert.ok(last && isLast(last));
     });
 
-    test("tells the code, the text and the field of an error", async () => {
+    test("returns the code, the text and the field of an error", async () => {
       const credentials = await signIn();
       const refused = await unary(
         AssistantService.method.createAssistant,

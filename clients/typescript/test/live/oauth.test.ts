@@ -7,7 +7,7 @@ import { gateway } from "./gateway.js";
 
 const redirectUri = "https://app.example/callback";
 
-/** post sends JSON to the API and returns what it answers. */
+/** Sends JSON to the API and returns the response. */
 async function post<T>(path: string, body: unknown, token?: string): Promise<T> {
   const response = await fetch(gateway.url + path, {
     method: "POST",
@@ -19,7 +19,7 @@ async function post<T>(path: string, body: unknown, token?: string): Promise<T> 
   return JSON.parse(text) as T;
 }
 
-/** Browser goes through the provider's pages as one without scripts does. */
+/** A browser without scripts, which uses the provider's pages. */
 class Browser {
   private cookie = "";
 
@@ -40,7 +40,7 @@ class Browser {
     return Object.fromEntries([...found].map((m) => [m[1] ?? "", unescaped(m[2] ?? "")]));
   }
 
-  /** allow signs in, agrees, and returns where the browser is sent. */
+  /** Signs in, consents, and returns the URL of the redirect. */
   async allow(authorizationUrl: URL): Promise<URL> {
     let response = await this.step(authorizationUrl.href);
     assert.equal(response.status, 200);
@@ -70,12 +70,12 @@ describe("openid-client", () => {
     admin = signedIn.accessToken;
   });
 
-  /** register registers a client, and has openid-client discover the rest. */
+  /** Registers a client, and discovers its configuration with openid-client. */
   async function register(confidential: boolean): Promise<oidc.Configuration> {
     const { oauthClient, secret } = await post<{ oauthClient: { id: string }; secret: string }>(
       "/v1/oauth-clients",
       {
-        displayName: "Their app",
+        displayName: "Example app",
         redirectUris: [redirectUri],
         confidential,
         grantTypes: ["authorization_code", "refresh_token", ...(confidential ? ["client_credentials"] : [])],
@@ -129,7 +129,7 @@ describe("openid-client", () => {
       );
     });
 
-    test(`${confidential ? "a confidential" : "a public"} client refreshes, and revokes what it has`, async () => {
+    test(`${confidential ? "a confidential" : "a public"} client refreshes, and revokes its token`, async () => {
       const config = await register(confidential);
       const pkceCodeVerifier = oidc.randomPKCECodeVerifier();
       const to = await new Browser().allow(
@@ -144,9 +144,9 @@ describe("openid-client", () => {
       const next = await oidc.refreshTokenGrant(config, tokens.refresh_token ?? "");
       assert.notEqual(next.refresh_token, tokens.refresh_token);
       if (confidential) {
-        const told = await oidc.tokenIntrospection(config, next.access_token);
-        assert.equal(told.active, true);
-        assert.equal(told.scope, "chat.read openid");
+        const introspected = await oidc.tokenIntrospection(config, next.access_token);
+        assert.equal(introspected.active, true);
+        assert.equal(introspected.scope, "chat.read openid");
       }
       await oidc.tokenRevocation(config, next.refresh_token ?? "");
       if (confidential) {

@@ -16,7 +16,7 @@ function completed(seq: number): RunEvent {
   return create(RunEventSchema, { runId: "run", seq, event: { case: "runCompleted", value: {} } });
 }
 
-/** A server whose nth stream is the nth of these, and what each was asked for. */
+/** Returns a client whose nth call gets the nth stream, and the positions of the calls. */
 function server(...streams: ((afterSeq: number) => Generator<RunEvent>)[]) {
   const asked: number[] = [];
   const transport = createRouterTransport(({ service }) => {
@@ -58,7 +58,7 @@ for (const code of [Code.Unavailable, Code.Internal]) {
   });
 }
 
-test("a reader that is ahead of a lost run waits for its end", async () => {
+test("a reader that is ahead of a lost run waits until the run ends", async () => {
   const wait = { desc: RetryInfoSchema, value: { retryDelay: { seconds: 0n, nanos: 1_000_000 } } };
   const ahead = function* (): Generator<RunEvent> {
     throw new ConnectError("the log ends with event 3 for now", Code.Unavailable, undefined, [wait]);
@@ -70,7 +70,7 @@ test("a reader that is ahead of a lost run waits for its end", async () => {
   assert.equal(asked.length, 8);
 });
 
-test("a refusal is thrown, not repeated", async () => {
+test("a rejection is thrown without a retry", async () => {
   const { asked, runs } = server(function* () {
     throw new ConnectError("no such run", Code.NotFound);
   });
@@ -78,15 +78,15 @@ test("a refusal is thrown, not repeated", async () => {
   assert.deepEqual(asked, [7]);
 });
 
-test("a server that keeps breaking off is given up", async () => {
+test("a stream that keeps breaking off is given up", async () => {
   const { asked, runs } = server(function* () {
-    throw new ConnectError("gone", Code.Unavailable);
+    throw new ConnectError("unavailable", Code.Unavailable);
   });
   await assert.rejects(read(followRun(runs, "run", { attempts: 2 })), { code: Code.Unavailable });
   assert.equal(asked.length, 2);
 });
 
-test("a run whose end was seen has nothing to add", async () => {
+test("a run whose last event was received returns no further event", async () => {
   const { runs } = server(function* () {});
   assert.deepEqual(await read(followRun(runs, "run", { afterSeq: 9 })), []);
 });

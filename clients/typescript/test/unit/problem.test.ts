@@ -8,7 +8,7 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../src/ge
 
 test("a fault keeps its reason, its fields and the time to wait", () => {
   const error = new ConnectError("wrong", Code.InvalidArgument, undefined, [
-    { desc: ErrorInfoSchema, value: { domain: "elsewhere", reason: "THEIRS" } },
+    { desc: ErrorInfoSchema, value: { domain: "elsewhere", reason: "OTHER" } },
     { desc: ErrorInfoSchema, value: { domain: "gatehouse", reason: "INVALID_ARGUMENT" } },
     { desc: BadRequestSchema, value: { fieldViolations: [{ field: "displayName", description: "is required" }] } },
     { desc: RetryInfoSchema, value: { retryDelay: { seconds: 2n, nanos: 500_000_000 } } },
@@ -22,7 +22,7 @@ test("a fault keeps its reason, its fields and the time to wait", () => {
   });
 });
 
-test("whatever else was thrown has no reason", () => {
+test("any other error has no reason", () => {
   assert.deepEqual(problemOf(new TypeError("fetch failed")), {
     code: Code.Unknown,
     reason: "",

@@ -33,21 +33,21 @@ type IdentityProvider struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7. Output only.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What it is called where people sign in.
+	// The name that the sign-in page shows.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// The issuer, exactly as its tokens say it; https.
+	// The issuer's URL, exactly as in its tokens. It must use https.
 	Issuer string `protobuf:"bytes,3,opt,name=issuer,proto3" json:"issuer,omitempty"`
-	// What the issuer knows this installation by.
+	// The client id of this installation at the issuer.
 	ClientId string `protobuf:"bytes,4,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
-	// The client's secret. Input only: it is never answered.
+	// The client secret. Input only: it is never returned.
 	ClientSecret string `protobuf:"bytes,5,opt,name=client_secret,json=clientSecret,proto3" json:"client_secret,omitempty"`
-	// The domains of the addresses with which the issuer may make accounts.
+	// The email domains for which the issuer may create accounts.
 	Domains []string `protobuf:"bytes,6,rep,name=domains,proto3" json:"domains,omitempty"`
-	// The role in which people come: admin, member or viewer; member when empty.
+	// The role of new members: admin, member or viewer; member when empty.
 	Role string `protobuf:"bytes,7,opt,name=role,proto3" json:"role,omitempty"`
-	// When it was made. Output only.
+	// The time of its creation. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When it last changed. Output only.
+	// The time of its last update. Output only.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Changes with each update.
 	Etag          string `protobuf:"bytes,10,opt,name=etag,proto3" json:"etag,omitempty"`
@@ -160,9 +160,9 @@ type ListIdentityProvidersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's active organization.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// At most this many; 20 when 0, at most 100.
+	// The most items to return: 20 when 0, at most 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The previous page's nextPageToken.
+	// The nextPageToken of the previous page.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -224,7 +224,7 @@ type ListIdentityProvidersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The identity providers.
 	IdentityProviders []*IdentityProvider `protobuf:"bytes,1,rep,name=identity_providers,json=identityProviders,proto3" json:"identity_providers,omitempty"`
-	// Token of the next page; empty at the end.
+	// The token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -329,7 +329,7 @@ func (x *GetIdentityProviderRequest) GetId() string {
 	return ""
 }
 
-// CreateIdentityProviderRequest holds the identity provider to add.
+// CreateIdentityProviderRequest has the identity provider to create.
 type CreateIdentityProviderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's active organization.
@@ -384,14 +384,14 @@ func (x *CreateIdentityProviderRequest) GetIdentityProvider() *IdentityProvider 
 	return nil
 }
 
-// UpdateIdentityProviderRequest holds the new state and what of it to take over.
+// UpdateIdentityProviderRequest has the new values and the fields to update.
 type UpdateIdentityProviderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's active organization.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// The identity provider, with its id.
 	IdentityProvider *IdentityProvider `protobuf:"bytes,2,opt,name=identity_provider,json=identityProvider,proto3" json:"identity_provider,omitempty"`
-	// The fields to change; those of the body when absent.
+	// The fields to update; without it, those that have a value.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -588,8 +588,8 @@ const file_gatehouse_auth_v1_identity_provider_proto_rawDesc = "" +
 	"\x13GetIdentityProvider\x12-.gatehouse.auth.v1.GetIdentityProviderRequest\x1a#.gatehouse.auth.v1.IdentityProvider\"w\x8a\xb5\x18-*\x0forganization_id8\x01\x1a\x18identity_providers.write\x82\xd3\xe4\x93\x02=\x12;/v1/organizations/{organization_id}/identity-providers/{id}\x90\x02\x01\x12\xf4\x01\n" +
 	"\x16CreateIdentityProvider\x120.gatehouse.auth.v1.CreateIdentityProviderRequest\x1a#.gatehouse.auth.v1.IdentityProvider\"\x82\x01\x8a\xb5\x18-*\x0forganization_id8\x01\x1a\x18identity_providers.write\x82\xd3\xe4\x93\x02K:\x11identity_provider\"6/v1/organizations/{organization_id}/identity-providers\x12\x8b\x02\n" +
 	"\x16UpdateIdentityProvider\x120.gatehouse.auth.v1.UpdateIdentityProviderRequest\x1a#.gatehouse.auth.v1.IdentityProvider\"\x99\x01\x8a\xb5\x18-*\x0forganization_id8\x01\x1a\x18identity_providers.write\x82\xd3\xe4\x93\x02b:\x11identity_provider2M/v1/organizations/{organization_id}/identity-providers/{identity_provider.id}\x12\xf3\x01\n" +
-	"\x16DeleteIdentityProvider\x120.gatehouse.auth.v1.DeleteIdentityProviderRequest\x1a1.gatehouse.auth.v1.DeleteIdentityProviderResponse\"t\x8a\xb5\x18-*\x0forganization_id8\x01\x1a\x18identity_providers.write\x82\xd3\xe4\x93\x02=*;/v1/organizations/{organization_id}/identity-providers/{id}\x1a\x04\x90\xb5\x18\x02B\xb3\x01\x9a\xb5\x18l\n" +
-	"\x18identity_providers.write\x12BSay by which identity providers people come into the organization.\x1a\x05owner\x1a\x05adminZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x16DeleteIdentityProvider\x120.gatehouse.auth.v1.DeleteIdentityProviderRequest\x1a1.gatehouse.auth.v1.DeleteIdentityProviderResponse\"t\x8a\xb5\x18-*\x0forganization_id8\x01\x1a\x18identity_providers.write\x82\xd3\xe4\x93\x02=*;/v1/organizations/{organization_id}/identity-providers/{id}\x1a\x04\x90\xb5\x18\x02B\xb9\x01\x9a\xb5\x18r\n" +
+	"\x18identity_providers.write\x12HManage the identity providers through which users join the organization.\x1a\x05owner\x1a\x05adminZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_identity_provider_proto_rawDescOnce sync.Once

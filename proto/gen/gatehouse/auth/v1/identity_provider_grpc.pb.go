@@ -32,27 +32,28 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// IdentityProviderService keeps the OpenID Connect issuers by which people come into
-// the caller's active organization. They sign in at
-// /v1/auth/providers/{id}/start, and the issuer is to be told the redirect URI
-// /v1/auth/providers/{id}/callback.
+// IdentityProviderService manages the OpenID Connect issuers of the caller's active
+// organization. Users sign in at /v1/auth/providers/{id}/start. The redirect URI to
+// register with the issuer is /v1/auth/providers/{id}/callback.
 //
-// What an issuer says makes accounts, and signs in those that it made and those whose
-// users linked it while signed in, and no others, whatever address it asserts.
+// An issuer's assertion creates an account. It signs in the accounts that it created
+// and those whose users linked it while signed in. It never signs in another account,
+// whatever email address it asserts.
 type IdentityProviderServiceClient interface {
-	// ListIdentityProviders lists the organization's identity providers, oldest first.
+	// List identity providers. The oldest are returned first.
 	ListIdentityProviders(ctx context.Context, in *ListIdentityProvidersRequest, opts ...grpc.CallOption) (*ListIdentityProvidersResponse, error)
-	// GetIdentityProvider answers an identity provider, without its secret.
+	// Get an identity provider. The response does not contain the client secret.
 	GetIdentityProvider(ctx context.Context, in *GetIdentityProviderRequest, opts ...grpc.CallOption) (*IdentityProvider, error)
-	// CreateIdentityProvider adds an identity provider. Nobody gives a role above their
-	// own. It needs a fresh sign-in.
+	// Create an identity provider. The role must not exceed the caller's own. The call
+	// requires a recent sign-in (STEP_UP_REQUIRED).
 	CreateIdentityProvider(ctx context.Context, in *CreateIdentityProviderRequest, opts ...grpc.CallOption) (*IdentityProvider, error)
-	// UpdateIdentityProvider changes the fields that the mask names. With another issuer
-	// or client id comes its secret, which no other issuer is to be told. A stale etag,
-	// in the body or in If-Match, is ETAG_MISMATCH. It needs a fresh sign-in.
+	// Update an identity provider. A new issuer or client id requires its client secret
+	// in the same request, so that the stored secret is never sent to another issuer. A
+	// stale etag, in the body or in If-Match, is ETAG_MISMATCH. The call requires a
+	// recent sign-in (STEP_UP_REQUIRED).
 	UpdateIdentityProvider(ctx context.Context, in *UpdateIdentityProviderRequest, opts ...grpc.CallOption) (*IdentityProvider, error)
-	// DeleteIdentityProvider removes an identity provider. Nobody signs in by it any
-	// more; memberships stay. It needs a fresh sign-in.
+	// Delete an identity provider. The provider no longer signs users in; their
+	// memberships stay. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	DeleteIdentityProvider(ctx context.Context, in *DeleteIdentityProviderRequest, opts ...grpc.CallOption) (*DeleteIdentityProviderResponse, error)
 }
 
@@ -118,27 +119,28 @@ func (c *identityProviderServiceClient) DeleteIdentityProvider(ctx context.Conte
 // All implementations must embed UnimplementedIdentityProviderServiceServer
 // for forward compatibility.
 //
-// IdentityProviderService keeps the OpenID Connect issuers by which people come into
-// the caller's active organization. They sign in at
-// /v1/auth/providers/{id}/start, and the issuer is to be told the redirect URI
-// /v1/auth/providers/{id}/callback.
+// IdentityProviderService manages the OpenID Connect issuers of the caller's active
+// organization. Users sign in at /v1/auth/providers/{id}/start. The redirect URI to
+// register with the issuer is /v1/auth/providers/{id}/callback.
 //
-// What an issuer says makes accounts, and signs in those that it made and those whose
-// users linked it while signed in, and no others, whatever address it asserts.
+// An issuer's assertion creates an account. It signs in the accounts that it created
+// and those whose users linked it while signed in. It never signs in another account,
+// whatever email address it asserts.
 type IdentityProviderServiceServer interface {
-	// ListIdentityProviders lists the organization's identity providers, oldest first.
+	// List identity providers. The oldest are returned first.
 	ListIdentityProviders(context.Context, *ListIdentityProvidersRequest) (*ListIdentityProvidersResponse, error)
-	// GetIdentityProvider answers an identity provider, without its secret.
+	// Get an identity provider. The response does not contain the client secret.
 	GetIdentityProvider(context.Context, *GetIdentityProviderRequest) (*IdentityProvider, error)
-	// CreateIdentityProvider adds an identity provider. Nobody gives a role above their
-	// own. It needs a fresh sign-in.
+	// Create an identity provider. The role must not exceed the caller's own. The call
+	// requires a recent sign-in (STEP_UP_REQUIRED).
 	CreateIdentityProvider(context.Context, *CreateIdentityProviderRequest) (*IdentityProvider, error)
-	// UpdateIdentityProvider changes the fields that the mask names. With another issuer
-	// or client id comes its secret, which no other issuer is to be told. A stale etag,
-	// in the body or in If-Match, is ETAG_MISMATCH. It needs a fresh sign-in.
+	// Update an identity provider. A new issuer or client id requires its client secret
+	// in the same request, so that the stored secret is never sent to another issuer. A
+	// stale etag, in the body or in If-Match, is ETAG_MISMATCH. The call requires a
+	// recent sign-in (STEP_UP_REQUIRED).
 	UpdateIdentityProvider(context.Context, *UpdateIdentityProviderRequest) (*IdentityProvider, error)
-	// DeleteIdentityProvider removes an identity provider. Nobody signs in by it any
-	// more; memberships stay. It needs a fresh sign-in.
+	// Delete an identity provider. The provider no longer signs users in; their
+	// memberships stay. The call requires a recent sign-in (STEP_UP_REQUIRED).
 	DeleteIdentityProvider(context.Context, *DeleteIdentityProviderRequest) (*DeleteIdentityProviderResponse, error)
 	mustEmbedUnimplementedIdentityProviderServiceServer()
 }

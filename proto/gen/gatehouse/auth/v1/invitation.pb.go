@@ -27,17 +27,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// State is what became of an invitation.
+// State is the state of an invitation.
 type Invitation_State int32
 
 const (
-	// Never answered.
+	// Never returned.
 	Invitation_STATE_UNSPECIFIED Invitation_State = 0
-	// It waits to be accepted.
+	// It is pending.
 	Invitation_PENDING Invitation_State = 1
 	// It was accepted.
 	Invitation_ACCEPTED Invitation_State = 2
-	// Its time is over.
+	// It expired before it was accepted.
 	Invitation_EXPIRED Invitation_State = 3
 )
 
@@ -84,22 +84,22 @@ func (Invitation_State) EnumDescriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_invitation_proto_rawDescGZIP(), []int{0, 0}
 }
 
-// Invitation asks somebody into an organization.
+// Invitation invites a person to an organization.
 type Invitation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The address that is invited.
+	// The invited email address.
 	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
 	// owner, admin, member, viewer, or the ids of custom roles.
 	Roles []string `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
-	// What became of it.
+	// The state.
 	State Invitation_State `protobuf:"varint,4,opt,name=state,proto3,enum=gatehouse.auth.v1.Invitation_State" json:"state,omitempty"`
-	// When it ends by itself.
+	// The time when it expires.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// When it was made.
+	// The time of its creation.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// Who made it.
+	// The user who sent it.
 	InviterId     string `protobuf:"bytes,7,opt,name=inviter_id,json=inviterId,proto3" json:"inviter_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -189,9 +189,9 @@ type ListInvitationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's active organization.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// At most this many; 20 when 0, at most 100.
+	// The most items to return: 20 when 0, at most 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The previous page's nextPageToken.
+	// The nextPageToken of the previous page.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -253,7 +253,7 @@ type ListInvitationsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The invitations.
 	Invitations []*Invitation `protobuf:"bytes,1,rep,name=invitations,proto3" json:"invitations,omitempty"`
-	// Token of the next page; empty at the end.
+	// The token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -303,12 +303,12 @@ func (x *ListInvitationsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// CreateInvitationRequest says who is invited.
+// CreateInvitationRequest names the person to invite and the roles.
 type CreateInvitationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's active organization.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// The address.
+	// The email address.
 	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
 	// owner, admin, member, viewer, or the ids of custom roles.
 	Roles         []string `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
@@ -459,7 +459,7 @@ func (*DeleteInvitationResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_invitation_proto_rawDescGZIP(), []int{5}
 }
 
-// AcceptInvitationRequest holds what the mail's link holds.
+// AcceptInvitationRequest has the token from the link in the email.
 type AcceptInvitationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token.
@@ -505,10 +505,10 @@ func (x *AcceptInvitationRequest) GetToken() string {
 	return ""
 }
 
-// AcceptInvitationResponse tells where the caller is a member now.
+// AcceptInvitationResponse names the organization that the caller joined.
 type AcceptInvitationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The organization's id; switch to it to act there.
+	// The organization's id. To act in it, the caller switches to it.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

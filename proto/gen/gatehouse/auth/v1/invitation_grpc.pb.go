@@ -31,22 +31,23 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// InvitationService brings people into the caller's active organization, by a
-// mail to an address. Whoever accepts must be signed in with that address.
+// InvitationService invites people to the caller's active organization by email. The
+// person who accepts must be signed in with the invited address.
 type InvitationServiceClient interface {
-	// ListInvitations lists the organization's invitations, newest first.
+	// List invitations. The newest are returned first.
 	ListInvitations(ctx context.Context, in *ListInvitationsRequest, opts ...grpc.CallOption) (*ListInvitationsResponse, error)
-	// CreateInvitation invites an address, by a mail with a link that works once and
-	// for a week. An invitation of the address that is pending is replaced. Nobody
-	// gives more than they hold, or replaces an invitation that gives more. The
-	// number of invitations in a day is limited (INVITATION_LIMIT).
+	// Invite a person to the organization. The email has a link that works once and
+	// expires after a week. The new invitation replaces a pending invitation of the same
+	// address. Callers can give only rights that they have, and cannot replace an
+	// invitation that gives more. The number of invitations in a day is limited
+	// (INVITATION_LIMIT).
 	CreateInvitation(ctx context.Context, in *CreateInvitationRequest, opts ...grpc.CallOption) (*Invitation, error)
-	// DeleteInvitation withdraws an invitation; its link stops working at once. Nobody
-	// withdraws one that gives more than they hold.
+	// Withdraw an invitation. The link in the email stops working at once. Callers cannot
+	// withdraw an invitation that gives more rights than they have.
 	DeleteInvitation(ctx context.Context, in *DeleteInvitationRequest, opts ...grpc.CallOption) (*DeleteInvitationResponse, error)
-	// AcceptInvitation makes the caller a member. The token is that of the mail's
-	// link, and works only for the invited address, and only while the inviter could
-	// still send the invitation.
+	// Accept an invitation. The caller becomes a member. The token comes from the link in
+	// the email. It works only for the invited address, and only while the inviter still
+	// has the right to send the invitation.
 	AcceptInvitation(ctx context.Context, in *AcceptInvitationRequest, opts ...grpc.CallOption) (*AcceptInvitationResponse, error)
 }
 
@@ -102,22 +103,23 @@ func (c *invitationServiceClient) AcceptInvitation(ctx context.Context, in *Acce
 // All implementations must embed UnimplementedInvitationServiceServer
 // for forward compatibility.
 //
-// InvitationService brings people into the caller's active organization, by a
-// mail to an address. Whoever accepts must be signed in with that address.
+// InvitationService invites people to the caller's active organization by email. The
+// person who accepts must be signed in with the invited address.
 type InvitationServiceServer interface {
-	// ListInvitations lists the organization's invitations, newest first.
+	// List invitations. The newest are returned first.
 	ListInvitations(context.Context, *ListInvitationsRequest) (*ListInvitationsResponse, error)
-	// CreateInvitation invites an address, by a mail with a link that works once and
-	// for a week. An invitation of the address that is pending is replaced. Nobody
-	// gives more than they hold, or replaces an invitation that gives more. The
-	// number of invitations in a day is limited (INVITATION_LIMIT).
+	// Invite a person to the organization. The email has a link that works once and
+	// expires after a week. The new invitation replaces a pending invitation of the same
+	// address. Callers can give only rights that they have, and cannot replace an
+	// invitation that gives more. The number of invitations in a day is limited
+	// (INVITATION_LIMIT).
 	CreateInvitation(context.Context, *CreateInvitationRequest) (*Invitation, error)
-	// DeleteInvitation withdraws an invitation; its link stops working at once. Nobody
-	// withdraws one that gives more than they hold.
+	// Withdraw an invitation. The link in the email stops working at once. Callers cannot
+	// withdraw an invitation that gives more rights than they have.
 	DeleteInvitation(context.Context, *DeleteInvitationRequest) (*DeleteInvitationResponse, error)
-	// AcceptInvitation makes the caller a member. The token is that of the mail's
-	// link, and works only for the invited address, and only while the inviter could
-	// still send the invitation.
+	// Accept an invitation. The caller becomes a member. The token comes from the link in
+	// the email. It works only for the invited address, and only while the inviter still
+	// has the right to send the invitation.
 	AcceptInvitation(context.Context, *AcceptInvitationRequest) (*AcceptInvitationResponse, error)
 	mustEmbedUnimplementedInvitationServiceServer()
 }

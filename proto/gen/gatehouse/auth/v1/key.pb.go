@@ -65,7 +65,7 @@ func (*GetJwksRequest) Descriptor() ([]byte, []int) {
 // JsonWebKeySet is a JSON Web Key Set (RFC 7517).
 type JsonWebKeySet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The keys: the one that signs, the next one, and those that still verify.
+	// The keys: the one that signs, the next one, and earlier ones that still verify.
 	Keys          []*JsonWebKey `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -111,17 +111,17 @@ func (x *JsonWebKeySet) GetKeys() []*JsonWebKey {
 // JsonWebKey is an Ed25519 public key (RFC 8037).
 type JsonWebKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Key type: "OKP".
+	// The key type: "OKP".
 	Kty string `protobuf:"bytes,1,opt,name=kty,proto3" json:"kty,omitempty"`
-	// Curve: "Ed25519".
+	// The curve: "Ed25519".
 	Crv string `protobuf:"bytes,2,opt,name=crv,proto3" json:"crv,omitempty"`
 	// The public key, base64url without padding.
 	X string `protobuf:"bytes,3,opt,name=x,proto3" json:"x,omitempty"`
 	// The key's id.
 	Kid string `protobuf:"bytes,4,opt,name=kid,proto3" json:"kid,omitempty"`
-	// "EdDSA".
+	// The algorithm: "EdDSA".
 	Alg string `protobuf:"bytes,5,opt,name=alg,proto3" json:"alg,omitempty"`
-	// "sig".
+	// The use: "sig".
 	Use           string `protobuf:"bytes,6,opt,name=use,proto3" json:"use,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

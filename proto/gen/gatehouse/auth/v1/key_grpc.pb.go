@@ -30,7 +30,8 @@ const (
 //
 // KeyService publishes the keys that verify access tokens.
 type KeyServiceClient interface {
-	// GetJwks answers the JSON Web Key Set (RFC 7517).
+	// Get the JSON Web Key Set. The set has the keys that verify access tokens (RFC
+	// 7517).
 	GetJwks(ctx context.Context, in *GetJwksRequest, opts ...grpc.CallOption) (*JsonWebKeySet, error)
 }
 
@@ -58,7 +59,8 @@ func (c *keyServiceClient) GetJwks(ctx context.Context, in *GetJwksRequest, opts
 //
 // KeyService publishes the keys that verify access tokens.
 type KeyServiceServer interface {
-	// GetJwks answers the JSON Web Key Set (RFC 7517).
+	// Get the JSON Web Key Set. The set has the keys that verify access tokens (RFC
+	// 7517).
 	GetJwks(context.Context, *GetJwksRequest) (*JsonWebKeySet, error)
 	mustEmbedUnimplementedKeyServiceServer()
 }

@@ -63,12 +63,12 @@ func (*OpenLoginRequest) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_oauth_proto_rawDescGZIP(), []int{0}
 }
 
-// OpenLoginResponse holds what the browser keeps.
+// OpenLoginResponse has the value that the browser stores.
 type OpenLoginResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Opaque.
+	// A random token without a readable content.
 	Login string `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
-	// Seconds until the session ends by time.
+	// The seconds until the session expires.
 	ExpiresIn     int32 `protobuf:"varint,2,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -118,10 +118,11 @@ func (x *OpenLoginResponse) GetExpiresIn() int32 {
 	return 0
 }
 
-// AuthorizeRequest is an authorization request, by the names of its parameters.
+// AuthorizeRequest is an authorization request. The fields have the names of its
+// parameters.
 type AuthorizeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the browser's cookie holds, or empty.
+	// The value of the browser's cookie, or empty.
 	Login string `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
 	// client_id.
 	ClientId string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
@@ -272,7 +273,7 @@ func (x *AuthorizeRequest) GetRequestObject() string {
 	return ""
 }
 
-// AuthorizeResponse is what the browser gets.
+// AuthorizeResponse is the next step for the browser.
 type AuthorizeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one is set.
@@ -356,17 +357,17 @@ type isAuthorizeResponse_Outcome interface {
 }
 
 type AuthorizeResponse_RedirectUri struct {
-	// Where the browser is sent, with the answer to the client.
+	// Redirect to the client, with the result.
 	RedirectUri string `protobuf:"bytes,1,opt,name=redirect_uri,json=redirectUri,proto3,oneof"`
 }
 
 type AuthorizeResponse_SignIn struct {
-	// The user signs in first.
+	// The user must sign in first.
 	SignIn *SignInPrompt `protobuf:"bytes,2,opt,name=sign_in,json=signIn,proto3,oneof"`
 }
 
 type AuthorizeResponse_Consent struct {
-	// The user is asked first.
+	// The user must consent first.
 	Consent *ConsentPrompt `protobuf:"bytes,3,opt,name=consent,proto3,oneof"`
 }
 
@@ -376,12 +377,12 @@ func (*AuthorizeResponse_SignIn) isAuthorizeResponse_Outcome() {}
 
 func (*AuthorizeResponse_Consent) isAuthorizeResponse_Outcome() {}
 
-// SignInPrompt asks for a sign-in.
+// SignInPrompt requests a sign-in.
 type SignInPrompt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which program asks.
+	// The client's name.
 	ClientDisplayName string `protobuf:"bytes,1,opt,name=client_display_name,json=clientDisplayName,proto3" json:"client_display_name,omitempty"`
-	// Where the answer goes: the origin, or the scheme of a program's own, as in
+	// The target of the result: an origin, or a private scheme of an app, as in
 	// "https://app.example" or "com.example.app:".
 	Destination   string `protobuf:"bytes,2,opt,name=destination,proto3" json:"destination,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -432,22 +433,22 @@ func (x *SignInPrompt) GetDestination() string {
 	return ""
 }
 
-// ConsentPrompt asks whether a client may act.
+// ConsentPrompt asks the user to allow a client.
 type ConsentPrompt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Stands for the question; the form sends it back.
+	// Identifies the prompt. The form sends it back.
 	Ticket string `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
-	// Which program asks.
+	// The client's name.
 	ClientDisplayName string `protobuf:"bytes,2,opt,name=client_display_name,json=clientDisplayName,proto3" json:"client_display_name,omitempty"`
-	// Which organization registered it.
+	// The organization that registered the client.
 	ClientOrganization string `protobuf:"bytes,3,opt,name=client_organization,json=clientOrganization,proto3" json:"client_organization,omitempty"`
-	// Who is asked, by address.
+	// The email address of the user.
 	Email string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
-	// The organization in which it would act.
+	// The organization that the client would act in.
 	Organization string `protobuf:"bytes,5,opt,name=organization,proto3" json:"organization,omitempty"`
-	// Where the answer goes, as in SignInPrompt.
+	// The target of the result, as in SignInPrompt.
 	Destination string `protobuf:"bytes,6,opt,name=destination,proto3" json:"destination,omitempty"`
-	// What it would be allowed.
+	// The scopes to allow.
 	Scopes        []*ConsentScope `protobuf:"bytes,7,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -532,12 +533,12 @@ func (x *ConsentPrompt) GetScopes() []*ConsentScope {
 	return nil
 }
 
-// ConsentScope is one scope, in words.
+// ConsentScope is one scope with its description.
 type ConsentScope struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The scope.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What it allows.
+	// What the scope allows.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -587,14 +588,14 @@ func (x *ConsentScope) GetDescription() string {
 	return ""
 }
 
-// DecideConsentRequest is the user's answer.
+// DecideConsentRequest is the user's decision.
 type DecideConsentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the browser's cookie holds.
+	// The value of the browser's cookie.
 	Login string `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
-	// The ticket of the question.
+	// The ticket of the prompt.
 	Ticket string `protobuf:"bytes,2,opt,name=ticket,proto3" json:"ticket,omitempty"`
-	// Whether the client may act.
+	// Whether the user allows the client.
 	Allow         bool `protobuf:"varint,3,opt,name=allow,proto3" json:"allow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -651,10 +652,10 @@ func (x *DecideConsentRequest) GetAllow() bool {
 	return false
 }
 
-// DecideConsentResponse says where the browser is sent.
+// DecideConsentResponse has the next step for the browser.
 type DecideConsentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The client's redirect URI with the answer.
+	// The client's redirect URI with the result.
 	RedirectUri   string `protobuf:"bytes,1,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -697,7 +698,7 @@ func (x *DecideConsentResponse) GetRedirectUri() string {
 	return ""
 }
 
-// ClientCredentials are how a client authenticates.
+// ClientCredentials authenticate a client.
 type ClientCredentials struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// client_id.
@@ -752,10 +753,10 @@ func (x *ClientCredentials) GetClientSecret() string {
 	return ""
 }
 
-// IssueTokenRequest is a token request, by the names of its parameters.
+// IssueTokenRequest is a token request. The fields have the names of its parameters.
 type IssueTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who asks.
+	// The client.
 	Client *ClientCredentials `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
 	// grant_type.
 	GrantType string `protobuf:"bytes,2,opt,name=grant_type,json=grantType,proto3" json:"grant_type,omitempty"`
@@ -852,18 +853,19 @@ func (x *IssueTokenRequest) GetScope() string {
 	return ""
 }
 
-// OAuthTokens answers a token request.
+// OAuthTokens is the response to a token request.
 type OAuthTokens struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A JWT by the RFC 9068 profile.
+	// A JWT with the RFC 9068 profile.
 	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
-	// Opaque; works once. Empty where the client is not registered for it.
+	// A random token that works once. Empty when the client is not registered for refresh
+	// tokens.
 	RefreshToken string `protobuf:"bytes,2,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
 	// A JWT for the client; empty without the scope openid.
 	IdToken string `protobuf:"bytes,3,opt,name=id_token,json=idToken,proto3" json:"id_token,omitempty"`
-	// Seconds until the access token expires.
+	// The seconds until the access token expires.
 	ExpiresIn int32 `protobuf:"varint,4,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
-	// What was granted, separated by spaces.
+	// The granted scopes, separated by spaces.
 	Scope         string `protobuf:"bytes,5,opt,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -934,10 +936,10 @@ func (x *OAuthTokens) GetScope() string {
 	return ""
 }
 
-// ClientTokenRequest names a token to a client that authenticates.
+// ClientTokenRequest has a token and the credentials of a client.
 type ClientTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who asks.
+	// The client.
 	Client *ClientCredentials `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
 	// An access token or a refresh token.
 	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
@@ -989,20 +991,20 @@ func (x *ClientTokenRequest) GetToken() string {
 	return ""
 }
 
-// Introspection tells about a token; nothing of one that is not active.
+// Introspection describes a token. When the token is not active, only active is set.
 type Introspection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether the token has its force now, and is the client's.
+	// Whether the token is valid now and belongs to the client.
 	Active bool `protobuf:"varint,1,opt,name=active,proto3" json:"active,omitempty"`
 	// The scopes, separated by spaces.
 	Scope string `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
-	// The user, or the client itself where it acts for itself.
+	// The user's id, or the client's id when the client acts for itself.
 	Sub string `protobuf:"bytes,3,opt,name=sub,proto3" json:"sub,omitempty"`
 	// The organization that the token acts in.
 	Org string `protobuf:"bytes,4,opt,name=org,proto3" json:"org,omitempty"`
-	// Seconds since 1970 when it expires.
+	// The time of expiry, in seconds since 1970.
 	Exp int64 `protobuf:"varint,5,opt,name=exp,proto3" json:"exp,omitempty"`
-	// Seconds since 1970 when it was issued.
+	// The time of issue, in seconds since 1970.
 	Iat int64 `protobuf:"varint,6,opt,name=iat,proto3" json:"iat,omitempty"`
 	// "Bearer" or "refresh_token".
 	TokenType     string `protobuf:"bytes,7,opt,name=token_type,json=tokenType,proto3" json:"token_type,omitempty"`
@@ -1163,20 +1165,22 @@ func (*GetUserInfoRequest) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_oauth_proto_rawDescGZIP(), []int{15}
 }
 
-// UserInfo is who the token speaks for. What its scopes do not allow is empty.
+// UserInfo is the user of the token. Claims that the token's scopes do not allow are
+// empty.
 type UserInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The user's id.
 	Sub string `protobuf:"bytes,1,opt,name=sub,proto3" json:"sub,omitempty"`
-	// With the scope profile: what the person is called.
+	// With the scope profile: the person's name.
 	Name *string `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
 	// With the scope profile: a BCP 47 language tag.
 	Locale *string `protobuf:"bytes,3,opt,name=locale,proto3,oneof" json:"locale,omitempty"`
-	// With the scope profile: seconds since 1970 when the account last changed.
+	// With the scope profile: the time of the account's last update, in seconds since
+	// 1970.
 	UpdatedAt *int64 `protobuf:"varint,4,opt,name=updated_at,json=updatedAt,proto3,oneof" json:"updated_at,omitempty"`
-	// With the scope email.
+	// With the scope email: the email address.
 	Email *string `protobuf:"bytes,5,opt,name=email,proto3,oneof" json:"email,omitempty"`
-	// With the scope email: whether the address was shown to be the person's.
+	// With the scope email: whether the person has confirmed the address.
 	EmailVerified *bool `protobuf:"varint,6,opt,name=email_verified,json=emailVerified,proto3,oneof" json:"email_verified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1254,10 +1258,10 @@ func (x *UserInfo) GetEmailVerified() bool {
 	return false
 }
 
-// EndLoginRequest is a sign-out, by the names of its parameters.
+// EndLoginRequest is a sign-out request. The fields have the names of its parameters.
 type EndLoginRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the browser's cookie holds, or empty.
+	// The value of the browser's cookie, or empty.
 	Login string `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
 	// id_token_hint.
 	IdTokenHint string `protobuf:"bytes,2,opt,name=id_token_hint,json=idTokenHint,proto3" json:"id_token_hint,omitempty"`
@@ -1267,7 +1271,7 @@ type EndLoginRequest struct {
 	PostLogoutRedirectUri string `protobuf:"bytes,4,opt,name=post_logout_redirect_uri,json=postLogoutRedirectUri,proto3" json:"post_logout_redirect_uri,omitempty"`
 	// state.
 	State string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
-	// Whether the user has confirmed it on the page.
+	// Whether the user has confirmed the sign-out on the page.
 	Confirmed     bool `protobuf:"varint,6,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1345,14 +1349,14 @@ func (x *EndLoginRequest) GetConfirmed() bool {
 	return false
 }
 
-// EndLoginResponse is what the browser gets.
+// EndLoginResponse is the next step for the browser.
 type EndLoginResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether the user must confirm it first.
+	// Whether the user must confirm first.
 	Confirm bool `protobuf:"varint,1,opt,name=confirm,proto3" json:"confirm,omitempty"`
-	// Where the browser is sent, once it is confirmed; empty for our own page.
+	// The redirect after confirmation; empty for Gatehouse's own page.
 	RedirectUri string `protobuf:"bytes,2,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
-	// Where that is, as in SignInPrompt.
+	// The target of that redirect, as in SignInPrompt.
 	Destination   string `protobuf:"bytes,3,opt,name=destination,proto3" json:"destination,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -36,31 +36,31 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// OAuthService decides what the gateway's /oauth2 endpoints answer (RFC 6749,
-// 7009, 7636, 7662, 9207, 9700; OpenID Connect Core 1.0).
+// OAuthService implements the gateway's /oauth2 endpoints (RFC 6749, 7009, 7636, 7662,
+// 9207, 9700; OpenID Connect Core 1.0).
 type OAuthServiceClient interface {
-	// OpenLogin makes the caller's session the one of a browser at the provider's
-	// pages. Its answer is kept in a cookie.
+	// Open a browser session at the provider's pages. The session is that of the caller.
+	// The gateway stores the returned value in a cookie.
 	OpenLogin(ctx context.Context, in *OpenLoginRequest, opts ...grpc.CallOption) (*OpenLoginResponse, error)
-	// Authorize decides on an authorization request. A client or redirect URI that
-	// is not right is an error, and nobody is redirected (RFC 6749 section 4.1.2.1);
-	// what else is wrong is told to the client by redirect.
+	// Decide on an authorization request. An invalid client or redirect URI is an error
+	// without a redirect (RFC 6749 section 4.1.2.1). Other errors are reported to the
+	// client by redirect.
 	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
-	// DecideConsent takes the user's answer to the consent page, once.
+	// Submit the user's decision on a consent page. A ticket works once.
 	DecideConsent(ctx context.Context, in *DecideConsentRequest, opts ...grpc.CallOption) (*DecideConsentResponse, error)
-	// IssueToken answers the token endpoint (RFC 6749 section 3.2).
+	// Issue tokens. This is the token endpoint (RFC 6749 section 3.2).
 	IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*OAuthTokens, error)
-	// IntrospectToken tells a client about a token of its own (RFC 7662).
+	// Introspect a token. A client can introspect only its own tokens (RFC 7662).
 	IntrospectToken(ctx context.Context, in *ClientTokenRequest, opts ...grpc.CallOption) (*Introspection, error)
-	// RevokeToken ends the session of a client's token (RFC 7009). A token that is
-	// not the client's is left alone, and the answer does not tell.
+	// Revoke a token. The session of the token ends (RFC 7009). A token of another client
+	// stays valid, and the response is the same.
 	RevokeToken(ctx context.Context, in *ClientTokenRequest, opts ...grpc.CallOption) (*RevokeTokenResponse, error)
-	// GetUserInfo answers the claims that the token's scopes allow (OpenID Connect
-	// Core 1.0 section 5.3).
+	// Get the claims about the user. The token's scopes decide which claims are returned
+	// (OpenID Connect Core 1.0 section 5.3).
 	GetUserInfo(ctx context.Context, in *GetUserInfoRequest, opts ...grpc.CallOption) (*UserInfo, error)
-	// EndLogin signs a browser out of the provider's pages (OpenID Connect
-	// RP-Initiated Logout 1.0), at once where the client shows whom it means, and
-	// else when the user has confirmed it.
+	// Sign a browser out of the provider's pages. This is OpenID Connect RP-Initiated
+	// Logout 1.0. The session ends at once when the request proves which user the client
+	// means. Otherwise the user must confirm it.
 	EndLogin(ctx context.Context, in *EndLoginRequest, opts ...grpc.CallOption) (*EndLoginResponse, error)
 }
 
@@ -156,31 +156,31 @@ func (c *oAuthServiceClient) EndLogin(ctx context.Context, in *EndLoginRequest, 
 // All implementations must embed UnimplementedOAuthServiceServer
 // for forward compatibility.
 //
-// OAuthService decides what the gateway's /oauth2 endpoints answer (RFC 6749,
-// 7009, 7636, 7662, 9207, 9700; OpenID Connect Core 1.0).
+// OAuthService implements the gateway's /oauth2 endpoints (RFC 6749, 7009, 7636, 7662,
+// 9207, 9700; OpenID Connect Core 1.0).
 type OAuthServiceServer interface {
-	// OpenLogin makes the caller's session the one of a browser at the provider's
-	// pages. Its answer is kept in a cookie.
+	// Open a browser session at the provider's pages. The session is that of the caller.
+	// The gateway stores the returned value in a cookie.
 	OpenLogin(context.Context, *OpenLoginRequest) (*OpenLoginResponse, error)
-	// Authorize decides on an authorization request. A client or redirect URI that
-	// is not right is an error, and nobody is redirected (RFC 6749 section 4.1.2.1);
-	// what else is wrong is told to the client by redirect.
+	// Decide on an authorization request. An invalid client or redirect URI is an error
+	// without a redirect (RFC 6749 section 4.1.2.1). Other errors are reported to the
+	// client by redirect.
 	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
-	// DecideConsent takes the user's answer to the consent page, once.
+	// Submit the user's decision on a consent page. A ticket works once.
 	DecideConsent(context.Context, *DecideConsentRequest) (*DecideConsentResponse, error)
-	// IssueToken answers the token endpoint (RFC 6749 section 3.2).
+	// Issue tokens. This is the token endpoint (RFC 6749 section 3.2).
 	IssueToken(context.Context, *IssueTokenRequest) (*OAuthTokens, error)
-	// IntrospectToken tells a client about a token of its own (RFC 7662).
+	// Introspect a token. A client can introspect only its own tokens (RFC 7662).
 	IntrospectToken(context.Context, *ClientTokenRequest) (*Introspection, error)
-	// RevokeToken ends the session of a client's token (RFC 7009). A token that is
-	// not the client's is left alone, and the answer does not tell.
+	// Revoke a token. The session of the token ends (RFC 7009). A token of another client
+	// stays valid, and the response is the same.
 	RevokeToken(context.Context, *ClientTokenRequest) (*RevokeTokenResponse, error)
-	// GetUserInfo answers the claims that the token's scopes allow (OpenID Connect
-	// Core 1.0 section 5.3).
+	// Get the claims about the user. The token's scopes decide which claims are returned
+	// (OpenID Connect Core 1.0 section 5.3).
 	GetUserInfo(context.Context, *GetUserInfoRequest) (*UserInfo, error)
-	// EndLogin signs a browser out of the provider's pages (OpenID Connect
-	// RP-Initiated Logout 1.0), at once where the client shows whom it means, and
-	// else when the user has confirmed it.
+	// Sign a browser out of the provider's pages. This is OpenID Connect RP-Initiated
+	// Logout 1.0. The session ends at once when the request proves which user the client
+	// means. Otherwise the user must confirm it.
 	EndLogin(context.Context, *EndLoginRequest) (*EndLoginResponse, error)
 	mustEmbedUnimplementedOAuthServiceServer()
 }

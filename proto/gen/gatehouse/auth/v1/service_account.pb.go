@@ -33,18 +33,18 @@ type ServiceAccount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7. Output only.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What the account is called.
+	// The account's name.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// admin, member, viewer, or the ids of custom roles; at least one, and never
 	// owner.
 	Roles []string `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
-	// The keys of a disabled account do not work.
+	// Whether the account is disabled. The keys of a disabled account do not work.
 	Disabled bool `protobuf:"varint,4,opt,name=disabled,proto3" json:"disabled,omitempty"`
-	// When it was made. Output only.
+	// The time of its creation. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When it last changed. Output only.
+	// The time of its last update. Output only.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// Changes with each update. In a request: the state that the change builds on.
+	// Changes with each update. In a request: the state that the client read.
 	Etag          string `protobuf:"bytes,7,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -134,9 +134,9 @@ type ListServiceAccountsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's active organization.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// At most this many; 20 when 0, at most 100.
+	// The most items to return: 20 when 0, at most 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The previous page's nextPageToken.
+	// The nextPageToken of the previous page.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -198,7 +198,7 @@ type ListServiceAccountsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The service accounts.
 	ServiceAccounts []*ServiceAccount `protobuf:"bytes,1,rep,name=service_accounts,json=serviceAccounts,proto3" json:"service_accounts,omitempty"`
-	// Token of the next page; empty at the end.
+	// The token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -303,12 +303,12 @@ func (x *GetServiceAccountRequest) GetId() string {
 	return ""
 }
 
-// CreateServiceAccountRequest describes the service account to make.
+// CreateServiceAccountRequest has the service account to create.
 type CreateServiceAccountRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's active organization.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// Its displayName, roles and disabled.
+	// The account's displayName, roles and disabled.
 	ServiceAccount *ServiceAccount `protobuf:"bytes,2,opt,name=service_account,json=serviceAccount,proto3" json:"service_account,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -358,16 +358,16 @@ func (x *CreateServiceAccountRequest) GetServiceAccount() *ServiceAccount {
 	return nil
 }
 
-// UpdateServiceAccountRequest holds what changes.
+// UpdateServiceAccountRequest has the new values and the fields to update.
 type UpdateServiceAccountRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's active organization.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// The id and the new values. An etag here refuses a change that builds on
-	// another state.
+	// The id and the new values. With an etag, the update fails if the state has changed
+	// since.
 	ServiceAccount *ServiceAccount `protobuf:"bytes,2,opt,name=service_account,json=serviceAccount,proto3" json:"service_account,omitempty"`
-	// The fields to change: displayName, roles, disabled. Those of the body when
-	// absent.
+	// The fields to update: displayName, roles, disabled. Without it, those that have a
+	// value.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -431,7 +431,7 @@ type DeleteServiceAccountRequest struct {
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// The service account's id.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// The state that the deletion builds on, or empty.
+	// The etag that the client read; empty deletes any state.
 	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -532,9 +532,9 @@ type ListServiceAccountApiKeysRequest struct {
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// The service account's id.
 	ServiceAccountId string `protobuf:"bytes,2,opt,name=service_account_id,json=serviceAccountId,proto3" json:"service_account_id,omitempty"`
-	// At most this many; 20 when 0, at most 100.
+	// The most items to return: 20 when 0, at most 100.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The previous page's nextPageToken.
+	// The nextPageToken of the previous page.
 	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -598,14 +598,14 @@ func (x *ListServiceAccountApiKeysRequest) GetPageToken() string {
 	return ""
 }
 
-// CreateServiceAccountApiKeyRequest describes the key to make.
+// CreateServiceAccountApiKeyRequest has the key to create.
 type CreateServiceAccountApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's active organization.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// The service account's id.
 	ServiceAccountId string `protobuf:"bytes,2,opt,name=service_account_id,json=serviceAccountId,proto3" json:"service_account_id,omitempty"`
-	// Its displayName, scopes and expireTime.
+	// The key's displayName, scopes and expireTime.
 	ApiKey        *ApiKey `protobuf:"bytes,3,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -857,8 +857,8 @@ const file_gatehouse_auth_v1_service_account_proto_rawDesc = "" +
 	"\x19ListServiceAccountApiKeys\x123.gatehouse.auth.v1.ListServiceAccountApiKeysRequest\x1a&.gatehouse.auth.v1.ListApiKeysResponse\"\x8f\x01\x8a\xb5\x18.*\x12service_account_id8\x01\x1a\x16service_accounts.write\x82\xd3\xe4\x93\x02T\x12R/v1/organizations/{organization_id}/service-accounts/{service_account_id}/api-keys\x90\x02\x01\x12\x8f\x02\n" +
 	"\x1aCreateServiceAccountApiKey\x124.gatehouse.auth.v1.CreateServiceAccountApiKeyRequest\x1a#.gatehouse.auth.v1.ApiKeyWithSecret\"\x95\x01\x8a\xb5\x18.*\x12service_account_id8\x01\x1a\x16service_accounts.write\x82\xd3\xe4\x93\x02]:\aapi_key\"R/v1/organizations/{organization_id}/service-accounts/{service_account_id}/api-keys\x12\x95\x02\n" +
 	"\x1aRotateServiceAccountApiKey\x124.gatehouse.auth.v1.RotateServiceAccountApiKeyRequest\x1a#.gatehouse.auth.v1.ApiKeyWithSecret\"\x9b\x01\x8a\xb5\x18.*\x12service_account_id8\x01\x1a\x16service_accounts.write\x82\xd3\xe4\x93\x02c:\x01*\"^/v1/organizations/{organization_id}/service-accounts/{service_account_id}/api-keys/{id}:rotate\x12\x8f\x02\n" +
-	"\x1aDeleteServiceAccountApiKey\x124.gatehouse.auth.v1.DeleteServiceAccountApiKeyRequest\x1a'.gatehouse.auth.v1.DeleteApiKeyResponse\"\x91\x01\x8a\xb5\x18.*\x12service_account_id8\x01\x1a\x16service_accounts.write\x82\xd3\xe4\x93\x02Y*W/v1/organizations/{organization_id}/service-accounts/{service_account_id}/api-keys/{id}\x1a\x04\x90\xb5\x18\x02B\xb2\x01\x9a\xb5\x18k\n" +
-	"\x16service_accounts.write\x12CSee, create, change and delete service accounts and their API keys.\x1a\x05owner\x1a\x05adminZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x1aDeleteServiceAccountApiKey\x124.gatehouse.auth.v1.DeleteServiceAccountApiKeyRequest\x1a'.gatehouse.auth.v1.DeleteApiKeyResponse\"\x91\x01\x8a\xb5\x18.*\x12service_account_id8\x01\x1a\x16service_accounts.write\x82\xd3\xe4\x93\x02Y*W/v1/organizations/{organization_id}/service-accounts/{service_account_id}/api-keys/{id}\x1a\x04\x90\xb5\x18\x02B\xb3\x01\x9a\xb5\x18l\n" +
+	"\x16service_accounts.write\x12DRead, create, update and delete service accounts and their API keys.\x1a\x05owner\x1a\x05adminZAgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_service_account_proto_rawDescOnce sync.Once

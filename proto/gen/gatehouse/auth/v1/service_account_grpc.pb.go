@@ -37,35 +37,36 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // ServiceAccountService manages the service accounts of the caller's active
-// organization and their API keys. A service account belongs to the organization
-// rather than to a person: it stays when its maker leaves. It has no address and
-// no password, never signs in, and is not listed among the members. Nobody makes,
-// changes or deletes one that may more than they may themselves, nor has to do
-// with its keys.
+// organization and their API keys. A service account belongs to the organization and
+// not to a person: it stays when its creator leaves. It has no email address and no
+// password, never signs in, and is not listed among the members. Callers cannot create,
+// update or delete a service account that has more rights than they have, or manage its
+// keys.
 type ServiceAccountServiceClient interface {
-	// ListServiceAccounts lists service accounts, oldest first.
+	// List service accounts. The oldest are returned first.
 	ListServiceAccounts(ctx context.Context, in *ListServiceAccountsRequest, opts ...grpc.CallOption) (*ListServiceAccountsResponse, error)
-	// GetServiceAccount answers one service account.
+	// Get a service account.
 	GetServiceAccount(ctx context.Context, in *GetServiceAccountRequest, opts ...grpc.CallOption) (*ServiceAccount, error)
-	// CreateServiceAccount makes a service account, which has no key yet.
+	// Create a service account. The new account has no API key.
 	CreateServiceAccount(ctx context.Context, in *CreateServiceAccountRequest, opts ...grpc.CallOption) (*ServiceAccount, error)
-	// UpdateServiceAccount changes the fields that the mask names: displayName,
-	// roles, disabled. Other roles, and disabling, take effect on its keys within
-	// seconds; the keys of one that is enabled again work again.
+	// Update a service account. The fields displayName, roles and disabled can change.
+	// New roles, and disabling, take effect on its keys within seconds. When a service
+	// account is enabled again, its keys work again.
 	UpdateServiceAccount(ctx context.Context, in *UpdateServiceAccountRequest, opts ...grpc.CallOption) (*ServiceAccount, error)
-	// DeleteServiceAccount ends a service account and its keys within seconds.
+	// Delete a service account. The account and its keys stop working within seconds.
 	DeleteServiceAccount(ctx context.Context, in *DeleteServiceAccountRequest, opts ...grpc.CallOption) (*DeleteServiceAccountResponse, error)
-	// ListServiceAccountApiKeys lists the keys of a service account, newest first.
+	// List the API keys of a service account. The newest are returned first.
 	ListServiceAccountApiKeys(ctx context.Context, in *ListServiceAccountApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
-	// CreateServiceAccountApiKey makes a key of a service account, with scopes among
-	// the account's permissions. Its secret is shown this once. It needs a fresh
-	// sign-in.
+	// Create an API key of a service account. The scopes must be permissions of the
+	// account. Only this response contains the secret. The call requires a recent sign-in
+	// (STEP_UP_REQUIRED).
 	CreateServiceAccountApiKey(ctx context.Context, in *CreateServiceAccountApiKeyRequest, opts ...grpc.CallOption) (*ApiKeyWithSecret, error)
-	// RotateServiceAccountApiKey gives a key another secret. The one until now ends
-	// at once. It needs a fresh sign-in.
+	// Rotate an API key of a service account. The key gets a new secret, and the old
+	// secret stops working at once. The call requires a recent sign-in
+	// (STEP_UP_REQUIRED).
 	RotateServiceAccountApiKey(ctx context.Context, in *RotateServiceAccountApiKeyRequest, opts ...grpc.CallOption) (*ApiKeyWithSecret, error)
-	// DeleteServiceAccountApiKey ends a key within seconds, and streams that it
-	// opened.
+	// Delete an API key of a service account. The key stops working within seconds, and
+	// the streams that it opened end.
 	DeleteServiceAccountApiKey(ctx context.Context, in *DeleteServiceAccountApiKeyRequest, opts ...grpc.CallOption) (*DeleteApiKeyResponse, error)
 }
 
@@ -172,35 +173,36 @@ func (c *serviceAccountServiceClient) DeleteServiceAccountApiKey(ctx context.Con
 // for forward compatibility.
 //
 // ServiceAccountService manages the service accounts of the caller's active
-// organization and their API keys. A service account belongs to the organization
-// rather than to a person: it stays when its maker leaves. It has no address and
-// no password, never signs in, and is not listed among the members. Nobody makes,
-// changes or deletes one that may more than they may themselves, nor has to do
-// with its keys.
+// organization and their API keys. A service account belongs to the organization and
+// not to a person: it stays when its creator leaves. It has no email address and no
+// password, never signs in, and is not listed among the members. Callers cannot create,
+// update or delete a service account that has more rights than they have, or manage its
+// keys.
 type ServiceAccountServiceServer interface {
-	// ListServiceAccounts lists service accounts, oldest first.
+	// List service accounts. The oldest are returned first.
 	ListServiceAccounts(context.Context, *ListServiceAccountsRequest) (*ListServiceAccountsResponse, error)
-	// GetServiceAccount answers one service account.
+	// Get a service account.
 	GetServiceAccount(context.Context, *GetServiceAccountRequest) (*ServiceAccount, error)
-	// CreateServiceAccount makes a service account, which has no key yet.
+	// Create a service account. The new account has no API key.
 	CreateServiceAccount(context.Context, *CreateServiceAccountRequest) (*ServiceAccount, error)
-	// UpdateServiceAccount changes the fields that the mask names: displayName,
-	// roles, disabled. Other roles, and disabling, take effect on its keys within
-	// seconds; the keys of one that is enabled again work again.
+	// Update a service account. The fields displayName, roles and disabled can change.
+	// New roles, and disabling, take effect on its keys within seconds. When a service
+	// account is enabled again, its keys work again.
 	UpdateServiceAccount(context.Context, *UpdateServiceAccountRequest) (*ServiceAccount, error)
-	// DeleteServiceAccount ends a service account and its keys within seconds.
+	// Delete a service account. The account and its keys stop working within seconds.
 	DeleteServiceAccount(context.Context, *DeleteServiceAccountRequest) (*DeleteServiceAccountResponse, error)
-	// ListServiceAccountApiKeys lists the keys of a service account, newest first.
+	// List the API keys of a service account. The newest are returned first.
 	ListServiceAccountApiKeys(context.Context, *ListServiceAccountApiKeysRequest) (*ListApiKeysResponse, error)
-	// CreateServiceAccountApiKey makes a key of a service account, with scopes among
-	// the account's permissions. Its secret is shown this once. It needs a fresh
-	// sign-in.
+	// Create an API key of a service account. The scopes must be permissions of the
+	// account. Only this response contains the secret. The call requires a recent sign-in
+	// (STEP_UP_REQUIRED).
 	CreateServiceAccountApiKey(context.Context, *CreateServiceAccountApiKeyRequest) (*ApiKeyWithSecret, error)
-	// RotateServiceAccountApiKey gives a key another secret. The one until now ends
-	// at once. It needs a fresh sign-in.
+	// Rotate an API key of a service account. The key gets a new secret, and the old
+	// secret stops working at once. The call requires a recent sign-in
+	// (STEP_UP_REQUIRED).
 	RotateServiceAccountApiKey(context.Context, *RotateServiceAccountApiKeyRequest) (*ApiKeyWithSecret, error)
-	// DeleteServiceAccountApiKey ends a key within seconds, and streams that it
-	// opened.
+	// Delete an API key of a service account. The key stops working within seconds, and
+	// the streams that it opened end.
 	DeleteServiceAccountApiKey(context.Context, *DeleteServiceAccountApiKeyRequest) (*DeleteApiKeyResponse, error)
 	mustEmbedUnimplementedServiceAccountServiceServer()
 }

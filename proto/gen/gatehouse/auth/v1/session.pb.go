@@ -27,14 +27,14 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Session is how the client keeps its session.
+// Session states how the client stores its session.
 type TokenResponse_Session int32
 
 const (
-	// The answer holds the refresh token.
+	// The response contains the refresh token.
 	TokenResponse_SESSION_UNSPECIFIED TokenResponse_Session = 0
-	// The refresh token is set as the cookie gh_refresh and left out of the
-	// answer. A request that needs it has the header X-Gatehouse-CSRF: 1.
+	// The refresh token is set as the cookie gh_refresh and omitted from the response.
+	// A request that uses the cookie needs the header X-Gatehouse-CSRF: 1.
 	TokenResponse_COOKIE TokenResponse_Session = 1
 )
 
@@ -77,20 +77,21 @@ func (TokenResponse_Session) EnumDescriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_session_proto_rawDescGZIP(), []int{14, 0}
 }
 
-// SignUpRequest describes the account to make.
+// SignUpRequest describes the account to create.
 type SignUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The address to sign in with.
+	// The email address to sign in with.
 	Email string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
-	// 12 to 128 characters, neither common nor made of the address.
+	// 12 to 128 characters. It must not be common or derived from the email address.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
-	// What the person is called. Empty takes the part of the address before the @.
+	// The person's name. When empty, the part of the email address before the @.
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// COOKIE keeps the refresh token out of the answer and in a cookie that no
-	// script can read, for pages in a browser; over REST alone.
+	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session TokenResponse_Session `protobuf:"varint,4,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
-	// The token of an invitation that was mailed to this address. It is needed where
-	// sign-up is closed, and not used up: it is to be accepted once signed in.
+	// The token of an invitation that was sent to this address. It is required when
+	// sign-up is closed. Sign-up does not use it up: the user accepts the invitation
+	// after sign-in.
 	InvitationToken string `protobuf:"bytes,5,opt,name=invitation_token,json=invitationToken,proto3" json:"invitation_token,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -161,15 +162,15 @@ func (x *SignUpRequest) GetInvitationToken() string {
 	return ""
 }
 
-// SignInRequest holds a person's credentials.
+// SignInRequest has a person's credentials.
 type SignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The address of the account.
+	// The email address of the account.
 	Email string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
 	// The password of the account.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
-	// COOKIE keeps the refresh token out of the answer and in a cookie that no
-	// script can read, for pages in a browser; over REST alone.
+	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,3,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -226,15 +227,15 @@ func (x *SignInRequest) GetSession() TokenResponse_Session {
 	return TokenResponse_SESSION_UNSPECIFIED
 }
 
-// SignInMfaRequest answers a challenge.
+// SignInMfaRequest is the answer to a challenge.
 type SignInMfaRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The challenge's id, as the sign-in answered it.
+	// The id of the challenge, from the sign-in.
 	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
-	// A code of the authenticator, or a recovery code.
+	// A code of the authenticator app, or a recovery code.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
-	// COOKIE keeps the refresh token out of the answer and in a cookie that no
-	// script can read, for pages in a browser; over REST alone.
+	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,3,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -291,11 +292,11 @@ func (x *SignInMfaRequest) GetSession() TokenResponse_Session {
 	return TokenResponse_SESSION_UNSPECIFIED
 }
 
-// BeginPasskeySignInRequest says what the passkey is for.
+// BeginPasskeySignInRequest states the purpose of the passkey.
 type BeginPasskeySignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id of the challenge that a sign-in answered. Empty signs in, or steps
-	// up, with the passkey alone.
+	// The id of the challenge of a sign-in. When empty, the passkey alone signs in or
+	// confirms the caller's identity.
 	MfaChallengeId string `protobuf:"bytes,1,opt,name=mfa_challenge_id,json=mfaChallengeId,proto3" json:"mfa_challenge_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -338,15 +339,15 @@ func (x *BeginPasskeySignInRequest) GetMfaChallengeId() string {
 	return ""
 }
 
-// FinishPasskeySignInRequest is a passkey's signature.
+// FinishPasskeySignInRequest has the signature of a passkey.
 type FinishPasskeySignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The challenge's id, as it was begun with.
+	// The id of the challenge.
 	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
-	// The credential as its toJSON gives it.
+	// The credential, as its toJSON method returns it.
 	Credential *structpb.Struct `protobuf:"bytes,2,opt,name=credential,proto3" json:"credential,omitempty"`
-	// COOKIE keeps the refresh token out of the answer and in a cookie that no
-	// script can read, for pages in a browser; over REST alone.
+	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,3,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -403,10 +404,10 @@ func (x *FinishPasskeySignInRequest) GetSession() TokenResponse_Session {
 	return TokenResponse_SESSION_UNSPECIFIED
 }
 
-// BeginEmailSignInRequest says where the mail goes.
+// BeginEmailSignInRequest names the recipient of the email.
 type BeginEmailSignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The address of the account.
+	// The email address of the account.
 	Email         string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -449,12 +450,12 @@ func (x *BeginEmailSignInRequest) GetEmail() string {
 	return ""
 }
 
-// BeginEmailSignInResponse is what the mail's code works with.
+// BeginEmailSignInResponse identifies the sign-in.
 type BeginEmailSignInResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names the sign-in; to be kept secret.
+	// The id of the challenge, which the client must keep secret.
 	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
-	// Seconds until the mail's code and link no longer work.
+	// The seconds until the code and the link expire.
 	ExpiresIn     int32 `protobuf:"varint,2,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -504,10 +505,10 @@ func (x *BeginEmailSignInResponse) GetExpiresIn() int32 {
 	return 0
 }
 
-// FinishEmailSignInRequest shows what a mail held.
+// FinishEmailSignInRequest has the code or the token from an email.
 type FinishEmailSignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The challenge's id, as it was begun with. Only a code needs it.
+	// The id of the challenge. Required only with a code.
 	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
 	// Exactly one is set.
 	//
@@ -516,8 +517,8 @@ type FinishEmailSignInRequest struct {
 	//	*FinishEmailSignInRequest_Code
 	//	*FinishEmailSignInRequest_Token
 	Credential isFinishEmailSignInRequest_Credential `protobuf_oneof:"credential"`
-	// COOKIE keeps the refresh token out of the answer and in a cookie that no
-	// script can read, for pages in a browser; over REST alone.
+	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,10,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -597,12 +598,12 @@ type isFinishEmailSignInRequest_Credential interface {
 }
 
 type FinishEmailSignInRequest_Code struct {
-	// The mail's code of six digits.
+	// The six-digit code from the email.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3,oneof"`
 }
 
 type FinishEmailSignInRequest_Token struct {
-	// The token in the mail's link.
+	// The token from the link in the email.
 	Token string `protobuf:"bytes,3,opt,name=token,proto3,oneof"`
 }
 
@@ -610,7 +611,7 @@ func (*FinishEmailSignInRequest_Code) isFinishEmailSignInRequest_Credential() {}
 
 func (*FinishEmailSignInRequest_Token) isFinishEmailSignInRequest_Credential() {}
 
-// StepUpRequest shows a credential anew.
+// StepUpRequest has a credential of the caller.
 type StepUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one is set.
@@ -621,8 +622,8 @@ type StepUpRequest struct {
 	//	*StepUpRequest_Code
 	//	*StepUpRequest_Passkey
 	Credential isStepUpRequest_Credential `protobuf_oneof:"credential"`
-	// COOKIE keeps the refresh token out of the answer and in a cookie that no
-	// script can read, for pages in a browser; over REST alone.
+	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,10,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -704,17 +705,17 @@ type isStepUpRequest_Credential interface {
 }
 
 type StepUpRequest_Password struct {
-	// The password, where no second factor is enrolled.
+	// The password, if no second factor is enrolled.
 	Password string `protobuf:"bytes,1,opt,name=password,proto3,oneof"`
 }
 
 type StepUpRequest_Code struct {
-	// A code of the authenticator, or a recovery code.
+	// A code of the authenticator app, or a recovery code.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3,oneof"`
 }
 
 type StepUpRequest_Passkey struct {
-	// A passkey that was asked for without a challenge of a sign-in.
+	// A passkey, begun without the challenge of a sign-in.
 	Passkey *PasskeyAnswer `protobuf:"bytes,3,opt,name=passkey,proto3,oneof"`
 }
 
@@ -724,12 +725,12 @@ func (*StepUpRequest_Code) isStepUpRequest_Credential() {}
 
 func (*StepUpRequest_Passkey) isStepUpRequest_Credential() {}
 
-// MfaChallenge is what a sign-in still lacks.
+// MfaChallenge is the second factor that a sign-in still requires.
 type MfaChallenge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names the sign-in; to be kept secret.
+	// The id of the challenge, which the client must keep secret.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// How it can be answered: "totp", "passkey", "recovery_code".
+	// The methods that answer it: "totp", "passkey", "recovery_code".
 	Methods       []string `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -779,13 +780,13 @@ func (x *MfaChallenge) GetMethods() []string {
 	return nil
 }
 
-// RefreshRequest holds the refresh token to use up.
+// RefreshRequest has the refresh token to exchange.
 type RefreshRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The newest refresh token of the session.
 	RefreshToken string `protobuf:"bytes,1,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
-	// COOKIE keeps the refresh token out of the answer and in a cookie that no
-	// script can read, for pages in a browser; over REST alone.
+	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,2,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -835,13 +836,13 @@ func (x *RefreshRequest) GetSession() TokenResponse_Session {
 	return TokenResponse_SESSION_UNSPECIFIED
 }
 
-// SignOutRequest names the session by its refresh token.
+// SignOutRequest identifies the session by its refresh token.
 type SignOutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A refresh token of the session to end.
 	RefreshToken string `protobuf:"bytes,1,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
-	// COOKIE keeps the refresh token out of the answer and in a cookie that no
-	// script can read, for pages in a browser; over REST alone.
+	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,2,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -931,10 +932,10 @@ func (*SignOutResponse) Descriptor() ([]byte, []int) {
 // SwitchOrganizationRequest names the organization to act in.
 type SwitchOrganizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// An organization that the caller is a member of.
+	// An organization that the caller belongs to.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// COOKIE keeps the refresh token out of the answer and in a cookie that no
-	// script can read, for pages in a browser; over REST alone.
+	// COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+	// from the response. It is for pages in a browser. Only REST supports it.
 	Session       TokenResponse_Session `protobuf:"varint,2,opt,name=session,proto3,enum=gatehouse.auth.v1.TokenResponse_Session" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -984,20 +985,20 @@ func (x *SwitchOrganizationRequest) GetSession() TokenResponse_Session {
 	return TokenResponse_SESSION_UNSPECIFIED
 }
 
-// TokenResponse holds the tokens of a session, or what is still lacking.
+// TokenResponse has the tokens of a session, or the challenge of the second factor.
 type TokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A JWT by the RFC 9068 profile that any service verifies offline.
+	// A JWT with the RFC 9068 profile. Every service verifies it offline.
 	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
-	// Opaque; works once.
+	// A random token that works once.
 	RefreshToken string `protobuf:"bytes,2,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
 	// Always "Bearer".
 	TokenType string `protobuf:"bytes,3,opt,name=token_type,json=tokenType,proto3" json:"token_type,omitempty"`
-	// Seconds until the access token expires.
+	// The seconds until the access token expires.
 	ExpiresIn int32 `protobuf:"varint,4,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
-	// Who is signed in.
+	// The signed-in user.
 	User *User `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"`
-	// Set where a second factor is enrolled: then there are no tokens yet.
+	// The challenge, if a second factor is enrolled. The response then has no tokens.
 	MfaChallenge  *MfaChallenge `protobuf:"bytes,6,opt,name=mfa_challenge,json=mfaChallenge,proto3" json:"mfa_challenge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -38,49 +38,51 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SessionService signs people in and keeps them signed in.
+// SessionService signs users in and manages their tokens.
 type SessionServiceClient interface {
-	// SignUp makes an account with a personal organization, and signs it in. Where
-	// sign-up is closed it takes the token of an invitation.
+	// Sign up with an email address and a password. The call creates an account with a
+	// personal organization, and signs it in. When sign-up is closed, the token of an
+	// invitation is required (SIGN_UP_CLOSED). When this installation requires
+	// confirmed email addresses, the response is empty, and VerifyEmail creates the account.
 	SignUp(ctx context.Context, in *SignUpRequest, opts ...grpc.CallOption) (*TokenResponse, error)
-	// SignIn answers tokens for an address and its password, or the challenge of
-	// the second factor where one is enrolled. An unknown address and a wrong
-	// password are answered alike, after the same work.
+	// Sign in with a password. The response has tokens, or the challenge of the second
+	// factor if one is enrolled. An unknown address and a wrong password are the same
+	// error, after the same amount of work.
 	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*TokenResponse, error)
-	// SignInMfa answers the challenge of a sign-in with a code of the second
-	// factor: an authenticator's, or a recovery code. A challenge lives for five
-	// minutes, works once, and not after five wrong codes.
+	// Answer the second-factor challenge of a sign-in. The code is from an authenticator
+	// app, or a recovery code. A challenge expires after five minutes, works once, and is
+	// invalid after five wrong codes.
 	SignInMfa(ctx context.Context, in *SignInMfaRequest, opts ...grpc.CallOption) (*TokenResponse, error)
-	// BeginPasskeySignIn asks for a passkey: any that a user of this installation
-	// has, whose device verifies its user, or one of those that answer a
-	// challenge of a sign-in.
+	// Begin a sign-in with a passkey. Without a challenge, any passkey of this
+	// installation works if the device verifies its user. With the challenge of a
+	// sign-in, the passkeys that answer it work.
 	BeginPasskeySignIn(ctx context.Context, in *BeginPasskeySignInRequest, opts ...grpc.CallOption) (*PasskeyCeremony, error)
-	// FinishPasskeySignIn answers tokens for a passkey's signature.
+	// Finish a sign-in with a passkey.
 	FinishPasskeySignIn(ctx context.Context, in *FinishPasskeySignInRequest, opts ...grpc.CallOption) (*TokenResponse, error)
-	// BeginEmailSignIn sends a mail with a code and a link that sign in to the
-	// account of an address. It is answered alike whether there is an account or
-	// not, after the same work; none is made. Of the mails to an address the
-	// newest works, once, for ten minutes.
+	// Begin a sign-in by email. The email has a code and a link that sign in to the
+	// account of the address. The response is the same whether there is an account or
+	// not, after the same amount of work; no account is created. Only the newest email to
+	// an address works, once, for ten minutes.
 	BeginEmailSignIn(ctx context.Context, in *BeginEmailSignInRequest, opts ...grpc.CallOption) (*BeginEmailSignInResponse, error)
-	// FinishEmailSignIn answers tokens, or the challenge of the second factor, for
-	// the code of such a mail, or for the token of its link. The code works only
-	// with the challenge that it was sent for, and not after five wrong ones. It
-	// confirms the account's address: what else let into an account whose address
-	// was not confirmed (password, sessions, keys, factors) is removed.
+	// Finish a sign-in by email. The response has tokens, or the challenge of the second
+	// factor if one is enrolled. The request has the code or the token of the link. The
+	// code works only with its challenge, and is invalid after five wrong codes. The call
+	// confirms the email address. If the address was not confirmed before, the account's
+	// other credentials (password, sessions, keys, factors) are removed.
 	FinishEmailSignIn(ctx context.Context, in *FinishEmailSignInRequest, opts ...grpc.CallOption) (*TokenResponse, error)
-	// StepUp answers new tokens of the caller's session for a credential that is
-	// shown anew: their auth_time is now. Who has a second factor shows that. The
-	// refresh token that the session had no longer works.
+	// Confirm the caller's identity again. The response has new tokens of the same
+	// session, whose auth_time is now. A user with a second factor must show that factor.
+	// The previous refresh token of the session no longer works.
 	StepUp(ctx context.Context, in *StepUpRequest, opts ...grpc.CallOption) (*TokenResponse, error)
-	// Refresh turns a refresh token into a new pair of tokens. Each refresh
-	// token works once: presenting a used one revokes the session, since one of
-	// its two holders is a thief (RFC 9700 section 4.14).
+	// Refresh the tokens of a session. Each refresh token works once. A reused refresh
+	// token revokes the session, because one of its two holders has stolen it
+	// (REFRESH_TOKEN_REUSED, RFC 9700 section 4.14).
 	Refresh(ctx context.Context, in *RefreshRequest, opts ...grpc.CallOption) (*TokenResponse, error)
-	// SignOut ends the session of a refresh token. It succeeds for a token that
-	// is unknown or already ended.
+	// Sign out. The session of the refresh token ends. The call also succeeds for a token
+	// that is unknown or expired.
 	SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error)
-	// SwitchOrganization answers a new session's tokens for another organization
-	// that the caller belongs to.
+	// Switch to another organization. The response has the tokens of a new session. The
+	// caller must belong to the organization.
 	SwitchOrganization(ctx context.Context, in *SwitchOrganizationRequest, opts ...grpc.CallOption) (*TokenResponse, error)
 }
 
@@ -206,49 +208,51 @@ func (c *sessionServiceClient) SwitchOrganization(ctx context.Context, in *Switc
 // All implementations must embed UnimplementedSessionServiceServer
 // for forward compatibility.
 //
-// SessionService signs people in and keeps them signed in.
+// SessionService signs users in and manages their tokens.
 type SessionServiceServer interface {
-	// SignUp makes an account with a personal organization, and signs it in. Where
-	// sign-up is closed it takes the token of an invitation.
+	// Sign up with an email address and a password. The call creates an account with a
+	// personal organization, and signs it in. When sign-up is closed, the token of an
+	// invitation is required (SIGN_UP_CLOSED). When this installation requires
+	// confirmed email addresses, the response is empty, and VerifyEmail creates the account.
 	SignUp(context.Context, *SignUpRequest) (*TokenResponse, error)
-	// SignIn answers tokens for an address and its password, or the challenge of
-	// the second factor where one is enrolled. An unknown address and a wrong
-	// password are answered alike, after the same work.
+	// Sign in with a password. The response has tokens, or the challenge of the second
+	// factor if one is enrolled. An unknown address and a wrong password are the same
+	// error, after the same amount of work.
 	SignIn(context.Context, *SignInRequest) (*TokenResponse, error)
-	// SignInMfa answers the challenge of a sign-in with a code of the second
-	// factor: an authenticator's, or a recovery code. A challenge lives for five
-	// minutes, works once, and not after five wrong codes.
+	// Answer the second-factor challenge of a sign-in. The code is from an authenticator
+	// app, or a recovery code. A challenge expires after five minutes, works once, and is
+	// invalid after five wrong codes.
 	SignInMfa(context.Context, *SignInMfaRequest) (*TokenResponse, error)
-	// BeginPasskeySignIn asks for a passkey: any that a user of this installation
-	// has, whose device verifies its user, or one of those that answer a
-	// challenge of a sign-in.
+	// Begin a sign-in with a passkey. Without a challenge, any passkey of this
+	// installation works if the device verifies its user. With the challenge of a
+	// sign-in, the passkeys that answer it work.
 	BeginPasskeySignIn(context.Context, *BeginPasskeySignInRequest) (*PasskeyCeremony, error)
-	// FinishPasskeySignIn answers tokens for a passkey's signature.
+	// Finish a sign-in with a passkey.
 	FinishPasskeySignIn(context.Context, *FinishPasskeySignInRequest) (*TokenResponse, error)
-	// BeginEmailSignIn sends a mail with a code and a link that sign in to the
-	// account of an address. It is answered alike whether there is an account or
-	// not, after the same work; none is made. Of the mails to an address the
-	// newest works, once, for ten minutes.
+	// Begin a sign-in by email. The email has a code and a link that sign in to the
+	// account of the address. The response is the same whether there is an account or
+	// not, after the same amount of work; no account is created. Only the newest email to
+	// an address works, once, for ten minutes.
 	BeginEmailSignIn(context.Context, *BeginEmailSignInRequest) (*BeginEmailSignInResponse, error)
-	// FinishEmailSignIn answers tokens, or the challenge of the second factor, for
-	// the code of such a mail, or for the token of its link. The code works only
-	// with the challenge that it was sent for, and not after five wrong ones. It
-	// confirms the account's address: what else let into an account whose address
-	// was not confirmed (password, sessions, keys, factors) is removed.
+	// Finish a sign-in by email. The response has tokens, or the challenge of the second
+	// factor if one is enrolled. The request has the code or the token of the link. The
+	// code works only with its challenge, and is invalid after five wrong codes. The call
+	// confirms the email address. If the address was not confirmed before, the account's
+	// other credentials (password, sessions, keys, factors) are removed.
 	FinishEmailSignIn(context.Context, *FinishEmailSignInRequest) (*TokenResponse, error)
-	// StepUp answers new tokens of the caller's session for a credential that is
-	// shown anew: their auth_time is now. Who has a second factor shows that. The
-	// refresh token that the session had no longer works.
+	// Confirm the caller's identity again. The response has new tokens of the same
+	// session, whose auth_time is now. A user with a second factor must show that factor.
+	// The previous refresh token of the session no longer works.
 	StepUp(context.Context, *StepUpRequest) (*TokenResponse, error)
-	// Refresh turns a refresh token into a new pair of tokens. Each refresh
-	// token works once: presenting a used one revokes the session, since one of
-	// its two holders is a thief (RFC 9700 section 4.14).
+	// Refresh the tokens of a session. Each refresh token works once. A reused refresh
+	// token revokes the session, because one of its two holders has stolen it
+	// (REFRESH_TOKEN_REUSED, RFC 9700 section 4.14).
 	Refresh(context.Context, *RefreshRequest) (*TokenResponse, error)
-	// SignOut ends the session of a refresh token. It succeeds for a token that
-	// is unknown or already ended.
+	// Sign out. The session of the refresh token ends. The call also succeeds for a token
+	// that is unknown or expired.
 	SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error)
-	// SwitchOrganization answers a new session's tokens for another organization
-	// that the caller belongs to.
+	// Switch to another organization. The response has the tokens of a new session. The
+	// caller must belong to the organization.
 	SwitchOrganization(context.Context, *SwitchOrganizationRequest) (*TokenResponse, error)
 	mustEmbedUnimplementedSessionServiceServer()
 }

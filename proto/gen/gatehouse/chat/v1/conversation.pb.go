@@ -28,7 +28,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Role says who wrote a message.
+// Role is the author of a message.
 type Message_Role int32
 
 const (
@@ -86,21 +86,21 @@ type Conversation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7. Output only.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What the conversation is called. Empty takes it from the first message.
+	// The title. When empty, it is derived from the first message.
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
-	// The assistant that answers. Empty is the default assistant.
+	// The assistant that answers. When empty, the default assistant.
 	AssistantId string `protobuf:"bytes,3,opt,name=assistant_id,json=assistantId,proto3" json:"assistant_id,omitempty"`
-	// The collections that answers are drawn from, beside the assistant's.
+	// The collections to search for answers, in addition to the assistant's.
 	CollectionIds []string `protobuf:"bytes,4,rep,name=collection_ids,json=collectionIds,proto3" json:"collection_ids,omitempty"`
-	// When the newest message was added; null when there is none. Output only.
+	// The time when the newest message was added; null when there is none. Output only.
 	LastMessageTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_message_time,json=lastMessageTime,proto3" json:"last_message_time,omitempty"`
-	// The run that is answering now; null when none is. Output only.
+	// The active run; null when there is none. Output only.
 	ActiveRun *Conversation_ActiveRun `protobuf:"bytes,6,opt,name=active_run,json=activeRun,proto3" json:"active_run,omitempty"`
-	// When it was made. Output only.
+	// The time of its creation. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When it last changed. Output only.
+	// The time of its last update. Output only.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// Changes with each update. In a request: the state that the change builds on.
+	// Changes with each update. In a request: the state that the client read.
 	Etag          string `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -204,25 +204,25 @@ type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The conversation that holds it.
+	// The conversation of the message.
 	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// The message that it answers or follows; empty for the first.
 	ParentMessageId string `protobuf:"bytes,3,opt,name=parent_message_id,json=parentMessageId,proto3" json:"parent_message_id,omitempty"`
-	// Who wrote it.
+	// The author.
 	Role Message_Role `protobuf:"varint,4,opt,name=role,proto3,enum=gatehouse.chat.v1.Message_Role" json:"role,omitempty"`
-	// The text. [n] stands for the citation of index n.
+	// The text. [n] refers to the citation with index n.
 	Content string `protobuf:"bytes,5,opt,name=content,proto3" json:"content,omitempty"`
-	// What the text rests on.
+	// The passages that support the text.
 	Citations []*Citation `protobuf:"bytes,6,rep,name=citations,proto3" json:"citations,omitempty"`
-	// What is special about the answer.
+	// Special properties of the answer.
 	Flags []AnswerFlag_Value `protobuf:"varint,7,rep,packed,name=flags,proto3,enum=gatehouse.chat.v1.AnswerFlag_Value" json:"flags,omitempty"`
-	// The run that wrote it; empty for a user's message.
+	// The run that generated it; empty for a user's message.
 	RunId string `protobuf:"bytes,8,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The model that wrote it, provider/name.
+	// The model that generated it, as provider/name.
 	Model string `protobuf:"bytes,9,opt,name=model,proto3" json:"model,omitempty"`
-	// What it cost; null for a user's message.
+	// The tokens that it used; null for a user's message.
 	Usage *Usage `protobuf:"bytes,10,opt,name=usage,proto3" json:"usage,omitempty"`
-	// When it was added.
+	// The time when it was added.
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -335,10 +335,10 @@ func (x *Message) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// CreateConversationRequest holds the conversation to make.
+// CreateConversationRequest has the conversation to create.
 type CreateConversationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The conversation; empty makes one with the default assistant.
+	// The conversation. When empty, it uses the default assistant.
 	Conversation  *Conversation `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -430,14 +430,13 @@ func (x *GetConversationRequest) GetId() string {
 // ListConversationsRequest asks for a page of the caller's conversations.
 type ListConversationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 20 when 0, at most 100.
+	// The most items to return: 20 when 0, at most 100.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The previous page's nextPageToken.
+	// The nextPageToken of the previous page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// AIP-160 over title, assistantId, createTime and updateTime.
+	// A filter (AIP-160) over title, assistantId, createTime and updateTime.
 	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Comma separated title, createTime or updateTime, each with an optional
-	// "desc".
+	// Comma-separated title, createTime or updateTime, each with an optional "desc".
 	OrderBy       string `protobuf:"bytes,4,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -506,7 +505,7 @@ type ListConversationsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The conversations.
 	Conversations []*Conversation `protobuf:"bytes,1,rep,name=conversations,proto3" json:"conversations,omitempty"`
-	// Token of the next page; empty at the end.
+	// The token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -556,12 +555,12 @@ func (x *ListConversationsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// UpdateConversationRequest holds the new state and what of it to take over.
+// UpdateConversationRequest has the new values and the fields to update.
 type UpdateConversationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The conversation, with its id.
 	Conversation *Conversation `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
-	// The fields to change; those of the body when absent.
+	// The fields to update; without it, those that have a value.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -616,7 +615,7 @@ type DeleteConversationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The conversation's id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The state that the caller has seen; empty deletes whatever stands.
+	// The etag that the client read; empty deletes any state.
 	Etag          string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -708,9 +707,9 @@ type ListMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The conversation.
 	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// At most this many; 20 when 0, at most 100.
+	// The most items to return: 20 when 0, at most 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The previous page's nextPageToken.
+	// The nextPageToken of the previous page.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -772,7 +771,7 @@ type ListMessagesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The messages.
 	Messages []*Message `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
-	// Token of the next page; empty at the end.
+	// The token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -822,21 +821,21 @@ func (x *ListMessagesResponse) GetNextPageToken() string {
 	return ""
 }
 
-// SendMessageRequest is a user's message and how to answer it.
+// SendMessageRequest has a user's message and the options of its answer.
 type SendMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The conversation.
 	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// What the user says.
+	// The user's text.
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
-	// The assistant for this answer; empty is the conversation's. An assistant,
-	// named or stored, needs the permission assistants.read.
+	// The assistant for this answer. When empty, the conversation's. An assistant, given
+	// here or stored, requires the permission assistants.read.
 	AssistantId string `protobuf:"bytes,3,opt,name=assistant_id,json=assistantId,proto3" json:"assistant_id,omitempty"`
-	// The collections for this answer; empty are the conversation's and the
-	// assistant's. Naming collections needs the permission knowledge.read.
+	// The collections for this answer. When empty, the conversation's and the
+	// assistant's. Naming collections here requires the permission knowledge.read.
 	// Without that permission, an answer uses no collection.
 	CollectionIds []string `protobuf:"bytes,4,rep,name=collection_ids,json=collectionIds,proto3" json:"collection_ids,omitempty"`
-	// The model for this answer, provider/name; empty is the assistant's.
+	// The model for this answer, as provider/name. When empty, the assistant's.
 	Model         string `protobuf:"bytes,5,opt,name=model,proto3" json:"model,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -907,12 +906,12 @@ func (x *SendMessageRequest) GetModel() string {
 	return ""
 }
 
-// StartMessageResponse holds what was started.
+// StartMessageResponse has the message and the run that was started.
 type StartMessageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The run that answers.
+	// The run that generates the answer.
 	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// The message as it was stored.
+	// The message as stored.
 	UserMessage   *Message `protobuf:"bytes,2,opt,name=user_message,json=userMessage,proto3" json:"user_message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -962,14 +961,14 @@ func (x *StartMessageResponse) GetUserMessage() *Message {
 	return nil
 }
 
-// ActiveRun is the run that is answering now.
+// ActiveRun is the run that is generating an answer.
 type Conversation_ActiveRun struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run's id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// How far it is.
+	// The state of the run.
 	State Run_State `protobuf:"varint,2,opt,name=state,proto3,enum=gatehouse.chat.v1.Run_State" json:"state,omitempty"`
-	// The sequence number of its newest stored event. Readers may have seen newer
+	// The sequence number of its newest stored event. Readers may have received newer
 	// ones already.
 	LastSeq       int32 `protobuf:"varint,3,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -35,29 +35,30 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ConversationService keeps a user's conversations. They are that user's
-// alone: others get NOT_FOUND, owners of the organization too.
+// ConversationService manages a user's conversations. Only that user can access them:
+// for all others they are NOT_FOUND, including the owners of the organization.
 type ConversationServiceClient interface {
-	// CreateConversation makes an empty conversation.
+	// Create a conversation. The new conversation has no messages.
 	CreateConversation(ctx context.Context, in *CreateConversationRequest, opts ...grpc.CallOption) (*Conversation, error)
-	// GetConversation answers one conversation, with its live run.
+	// Get a conversation. The response has the active run, if there is one.
 	GetConversation(ctx context.Context, in *GetConversationRequest, opts ...grpc.CallOption) (*Conversation, error)
-	// ListConversations lists the caller's conversations, newest first.
+	// List the caller's conversations. The newest are returned first.
 	ListConversations(ctx context.Context, in *ListConversationsRequest, opts ...grpc.CallOption) (*ListConversationsResponse, error)
-	// UpdateConversation changes the fields that the mask names.
+	// Update a conversation. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateConversation(ctx context.Context, in *UpdateConversationRequest, opts ...grpc.CallOption) (*Conversation, error)
-	// DeleteConversation deletes a conversation with its messages. A live run
-	// is cancelled.
+	// Delete a conversation. The messages are deleted too, and an active run is
+	// cancelled.
 	DeleteConversation(ctx context.Context, in *DeleteConversationRequest, opts ...grpc.CallOption) (*DeleteConversationResponse, error)
-	// ListMessages lists a conversation's messages, oldest first.
+	// List the messages of a conversation. The oldest are returned first.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
-	// SendMessage adds a message, starts a run that answers it, and streams the
-	// run's events. Ending the stream does not end the run. With an
-	// idempotency key that was used before, the same run is followed again from
-	// its first event.
+	// Send a message and stream the answer. The call adds the message, starts a run that
+	// answers it, and streams the run's events. Closing the stream does not stop the run.
+	// A repeated idempotency key streams the same run from its first event. While the
+	// conversation has an active run, the call is RUN_IN_PROGRESS.
 	SendMessage(ctx context.Context, in *SendMessageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunEvent], error)
-	// StartMessage adds a message and starts the run that answers it, without
-	// waiting: the caller follows the run by RunService.WatchRun.
+	// Send a message without streaming the answer. The call adds the message, starts a
+	// run that answers it, and returns at once. RunService.WatchRun streams the run's
+	// events. While the conversation has an active run, the call is RUN_IN_PROGRESS.
 	StartMessage(ctx context.Context, in *SendMessageRequest, opts ...grpc.CallOption) (*StartMessageResponse, error)
 }
 
@@ -162,29 +163,30 @@ func (c *conversationServiceClient) StartMessage(ctx context.Context, in *SendMe
 // All implementations must embed UnimplementedConversationServiceServer
 // for forward compatibility.
 //
-// ConversationService keeps a user's conversations. They are that user's
-// alone: others get NOT_FOUND, owners of the organization too.
+// ConversationService manages a user's conversations. Only that user can access them:
+// for all others they are NOT_FOUND, including the owners of the organization.
 type ConversationServiceServer interface {
-	// CreateConversation makes an empty conversation.
+	// Create a conversation. The new conversation has no messages.
 	CreateConversation(context.Context, *CreateConversationRequest) (*Conversation, error)
-	// GetConversation answers one conversation, with its live run.
+	// Get a conversation. The response has the active run, if there is one.
 	GetConversation(context.Context, *GetConversationRequest) (*Conversation, error)
-	// ListConversations lists the caller's conversations, newest first.
+	// List the caller's conversations. The newest are returned first.
 	ListConversations(context.Context, *ListConversationsRequest) (*ListConversationsResponse, error)
-	// UpdateConversation changes the fields that the mask names.
+	// Update a conversation. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateConversation(context.Context, *UpdateConversationRequest) (*Conversation, error)
-	// DeleteConversation deletes a conversation with its messages. A live run
-	// is cancelled.
+	// Delete a conversation. The messages are deleted too, and an active run is
+	// cancelled.
 	DeleteConversation(context.Context, *DeleteConversationRequest) (*DeleteConversationResponse, error)
-	// ListMessages lists a conversation's messages, oldest first.
+	// List the messages of a conversation. The oldest are returned first.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
-	// SendMessage adds a message, starts a run that answers it, and streams the
-	// run's events. Ending the stream does not end the run. With an
-	// idempotency key that was used before, the same run is followed again from
-	// its first event.
+	// Send a message and stream the answer. The call adds the message, starts a run that
+	// answers it, and streams the run's events. Closing the stream does not stop the run.
+	// A repeated idempotency key streams the same run from its first event. While the
+	// conversation has an active run, the call is RUN_IN_PROGRESS.
 	SendMessage(*SendMessageRequest, grpc.ServerStreamingServer[RunEvent]) error
-	// StartMessage adds a message and starts the run that answers it, without
-	// waiting: the caller follows the run by RunService.WatchRun.
+	// Send a message without streaming the answer. The call adds the message, starts a
+	// run that answers it, and returns at once. RunService.WatchRun streams the run's
+	// events. While the conversation has an active run, the call is RUN_IN_PROGRESS.
 	StartMessage(context.Context, *SendMessageRequest) (*StartMessageResponse, error)
 	mustEmbedUnimplementedConversationServiceServer()
 }

@@ -21,17 +21,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Problem is a failure inside an answer, for example the error of a run, in
-// the shape of RFC 9457.
+// Problem is a failure inside a response, for example the error of a run, in the form
+// of RFC 9457.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A URI reference that names the reason.
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	// The same for every occurrence of the reason.
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
-	// The HTTP status that a request would have got.
+	// The HTTP status that a request would have received.
 	Status int32 `protobuf:"varint,3,opt,name=status,proto3" json:"status,omitempty"`
-	// About this occurrence.
+	// Describes this occurrence.
 	Detail string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
 	// The name of the gRPC code, for example UNAVAILABLE.
 	Code string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`

@@ -24,26 +24,26 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Reason is why a call failed. Reasons are stable: clients switch on them. On
-// the wire a reason is its name without the prefix, for example NOT_FOUND.
+// Reason is the reason why a call failed. Reasons are stable: clients switch on them.
+// Clients receive the name without the prefix, for example NOT_FOUND.
 type Reason int32
 
 const (
 	// Never sent.
 	Reason_REASON_UNSPECIFIED Reason = 0
-	// Something broke on our side. The request id finds the cause in the logs.
+	// An error occurred in Gatehouse. The request id finds its cause in the logs.
 	Reason_REASON_INTERNAL Reason = 1
 	// One or more fields break a rule; `violations` names each of them.
 	Reason_REASON_INVALID_ARGUMENT Reason = 2
-	// The credential is missing, malformed, expired or revoked. One reason for all, so that it tells an attacker nothing.
+	// The credential is missing, malformed, expired or revoked. All cases have the same reason, so that it reveals nothing to an attacker.
 	Reason_REASON_UNAUTHENTICATED Reason = 3
-	// The address or the password is wrong. The answer is the same for both.
+	// The email address or the password is wrong. The error is the same for both.
 	Reason_REASON_INVALID_CREDENTIALS Reason = 4
-	// The refresh token is unknown, expired, or its session has ended. Sign in again.
+	// The refresh token is unknown or expired, or its session has ended. Sign in again.
 	Reason_REASON_REFRESH_TOKEN_INVALID Reason = 5
-	// The refresh token was used before. Its whole session is revoked, since one of the two users of the token is a thief.
+	// The refresh token was used before. Its session is revoked, because one of the two users of the token has stolen it.
 	Reason_REASON_REFRESH_TOKEN_REUSED Reason = 6
-	// The caller is known, but its role does not hold the permission that the call needs.
+	// The caller is authenticated, but its roles do not have the permission that the call needs.
 	Reason_REASON_PERMISSION_DENIED Reason = 7
 	// The token's scopes do not cover the call.
 	Reason_REASON_INSUFFICIENT_SCOPE Reason = 8
@@ -51,107 +51,107 @@ const (
 	Reason_REASON_NOT_FOUND Reason = 9
 	// No route has this path.
 	Reason_REASON_ROUTE_NOT_FOUND Reason = 10
-	// The route exists, but not with this method; `Allow` lists those it has.
+	// The route does not support this method; `Allow` lists the methods that it supports.
 	Reason_REASON_METHOD_NOT_ALLOWED Reason = 11
-	// A resource with this identity exists already.
+	// A resource with this identity already exists.
 	Reason_REASON_ALREADY_EXISTS Reason = 12
-	// An account with this e-mail address exists already.
+	// An account with this email address already exists.
 	Reason_REASON_EMAIL_TAKEN Reason = 13
-	// A concurrent change won. Read the resource again, then retry.
+	// A concurrent change was stored first. Read the resource again, then retry.
 	Reason_REASON_CONFLICT Reason = 14
-	// The resource still holds others. Delete those first, or pass `force=true`.
+	// The resource still contains others. Delete those first, or pass `force=true`.
 	Reason_REASON_NOT_EMPTY Reason = 15
-	// An organization keeps at least one owner.
+	// An organization needs at least one owner.
 	Reason_REASON_LAST_OWNER Reason = 16
-	// The conversation has a run that still lives. Wait for its end, or cancel it.
+	// The conversation has an active run. Wait until it finishes, or cancel it.
 	Reason_REASON_RUN_IN_PROGRESS Reason = 17
-	// The run has ended; there is nothing left to cancel.
+	// The run has finished and cannot be cancelled.
 	Reason_REASON_RUN_FINISHED Reason = 18
 	// The resource changed since it was read. Read it again, then retry with its new etag.
 	Reason_REASON_ETAG_MISMATCH Reason = 19
-	// The body is over the limit of the route.
+	// The body exceeds the limit of the route.
 	Reason_REASON_PAYLOAD_TOO_LARGE Reason = 20
-	// The route does not read this content type.
+	// The route does not accept this content type.
 	Reason_REASON_UNSUPPORTED_MEDIA_TYPE Reason = 21
 	// The idempotency key was used before with another body.
 	Reason_REASON_IDEMPOTENCY_MISMATCH Reason = 22
-	// The caller is over its rate. `Retry-After` says when to come back.
+	// The caller has exceeded its rate limit. `Retry-After` states when to retry.
 	Reason_REASON_RATE_LIMITED Reason = 23
-	// The client went away before the answer was ready.
+	// The client closed the request before the response was ready.
 	Reason_REASON_CANCELLED Reason = 24
-	// A part of the system cannot answer now. `Retry-After` says when to come back.
+	// A part of the system is not available now. `Retry-After` states when to retry.
 	Reason_REASON_UNAVAILABLE Reason = 25
 	// The database cannot be reached now. Nothing was written.
 	Reason_REASON_DATABASE_UNAVAILABLE Reason = 26
-	// The server has more work of this kind than it takes on at once. `Retry-After` says when to come back.
+	// The server has reached its limit for concurrent work of this kind. `Retry-After` states when to retry.
 	Reason_REASON_OVERLOADED Reason = 27
-	// The answer was not ready in time.
+	// The response was not ready in time.
 	Reason_REASON_DEADLINE_EXCEEDED Reason = 28
-	// The model provider did not answer, or answered with a server error, and retrying did not help.
+	// The model provider did not respond or returned a server error, and retries failed.
 	Reason_REASON_PROVIDER_UNAVAILABLE Reason = 29
-	// The model provider refuses more requests for now, or its quota is spent.
+	// The model provider limits the rate of requests, or its quota is used up.
 	Reason_REASON_PROVIDER_RATE_LIMITED Reason = 30
 	// The model provider does not accept the configured credential.
 	Reason_REASON_PROVIDER_AUTHENTICATION Reason = 31
-	// The conversation and its passages do not fit the model's context.
+	// The conversation and its passages do not fit in the model's context.
 	Reason_REASON_PROVIDER_CONTEXT_TOO_LONG Reason = 32
-	// The model's answer ended before it was complete. What had arrived is kept.
+	// The model's answer ended before it was complete. The text that was received is kept.
 	Reason_REASON_PROVIDER_BROKEN_STREAM Reason = 33
 	// The model provider does not accept the request.
 	Reason_REASON_PROVIDER_REJECTED Reason = 34
 	// No provider of this name is configured.
 	Reason_REASON_MODEL_NOT_CONFIGURED Reason = 35
-	// The document holds no text.
+	// The document contains no text.
 	Reason_REASON_DOCUMENT_EMPTY Reason = 36
-	// The content is binary, not the text that its type promises.
+	// The content is binary, although its type is text.
 	Reason_REASON_DOCUMENT_BINARY Reason = 37
 	// The document's text is not valid UTF-8.
 	Reason_REASON_DOCUMENT_ENCODING Reason = 38
-	// The document, or the text in it, is over the limit.
+	// The document, or the text in it, exceeds the limit.
 	Reason_REASON_DOCUMENT_TOO_LARGE Reason = 39
 	// Documents of this content type cannot be read.
 	Reason_REASON_DOCUMENT_UNSUPPORTED_TYPE Reason = 40
-	// The document does not have the structure that its type promises.
+	// The document does not have the structure of its type.
 	Reason_REASON_DOCUMENT_MALFORMED Reason = 41
-	// The document could not be indexed, also after retries.
+	// The document could not be indexed, even after retries.
 	Reason_REASON_DOCUMENT_INDEXING_FAILED Reason = 42
-	// The process that worked on the run ended. What had been written is kept.
+	// The process of the run stopped. The text that was generated is kept.
 	Reason_REASON_RUN_INTERRUPTED Reason = 43
-	// The address lies in a range that outgoing calls may not reach.
+	// The address is in a range that outgoing calls may not reach.
 	Reason_REASON_EGRESS_DENIED Reason = 44
-	// The call needs a recent proof that it is you: step up, then repeat it.
+	// The call requires a recent sign-in. Step up, then repeat the call.
 	Reason_REASON_STEP_UP_REQUIRED Reason = 45
-	// The link or code is wrong, was used, has expired, or a newer one was sent.
+	// The link or code is wrong, used or expired, or a newer one was sent.
 	Reason_REASON_TOKEN_INVALID Reason = 46
-	// The second factor's code or answer is wrong, or its challenge has ended.
+	// The response to the second-factor challenge is wrong, or the challenge has expired.
 	Reason_REASON_FACTOR_INVALID Reason = 47
-	// Accounts are made by whoever runs the installation, or by invitation.
+	// Accounts are created by operators or by invitation.
 	Reason_REASON_SIGN_UP_CLOSED Reason = 50
-	// The publishable key does not stand for pages of this origin.
+	// The publishable key is not valid on pages of this origin.
 	Reason_REASON_ORIGIN_NOT_ALLOWED Reason = 55
-	// What came back from the identity provider signs nobody in: it was not begun here, was used, took too long, or does not hold. Begin again.
+	// The response of the identity provider was rejected: the sign-in was not begun here, was already finished, has expired, or the response is not valid. Begin again.
 	Reason_REASON_PROVIDER_SIGN_IN_REFUSED Reason = 60
-	// The identity provider does not answer, or answers what cannot be read.
+	// The identity provider does not respond, or its response cannot be read.
 	Reason_REASON_IDENTITY_PROVIDER_UNAVAILABLE Reason = 61
-	// The identity provider does not vouch for an address, and without one there is no new account. Sign in otherwise, and link the provider.
+	// The identity provider has not verified the email address, which a new account requires. Sign in another way, and link the provider.
 	Reason_REASON_PROVIDER_ADDRESS_UNVERIFIED Reason = 62
-	// An account has the address that the identity provider tells, which is no proof. Sign in to it, and link the provider at /v1/me/identities.
+	// An account already has the email address that the identity provider asserts, which does not prove ownership. Sign in to that account, and link the provider at /v1/me/identities.
 	Reason_REASON_IDENTITY_NOT_LINKED Reason = 63
-	// Nothing else signs you in. Choose a password or link another provider first.
+	// This is the last credential of the account. Set a password or link another provider first.
 	Reason_REASON_LAST_CREDENTIAL Reason = 64
 	// A parameter is missing, repeated, unknown or malformed (RFC 6749 section 4.1.2.1).
 	Reason_REASON_OAUTH_INVALID_REQUEST Reason = 65
-	// The client is unknown, or did not authenticate as it was registered to (RFC 6749 section 5.2).
+	// The client is unknown, or did not use its registered authentication (RFC 6749 section 5.2).
 	Reason_REASON_OAUTH_INVALID_CLIENT Reason = 66
-	// The code or refresh token is wrong, was used, has expired, is another client's, or does not fit the verifier or redirect URI (RFC 6749 section 5.2).
+	// The code or refresh token is wrong, used or expired, belongs to another client, or does not match the verifier or redirect URI (RFC 6749 section 5.2).
 	Reason_REASON_OAUTH_INVALID_GRANT Reason = 67
-	// The client was not registered for this way of getting tokens (RFC 6749 section 5.2).
+	// The client is not registered for this grant type (RFC 6749 section 5.2).
 	Reason_REASON_OAUTH_UNAUTHORIZED_CLIENT Reason = 68
 	// The grant types are authorization_code, refresh_token and client_credentials (RFC 6749 section 5.2).
 	Reason_REASON_OAUTH_UNSUPPORTED_GRANT_TYPE Reason = 69
-	// A scope is unknown, or more than the client was registered for or the user allowed (RFC 6749 section 5.2).
+	// A scope is unknown, or exceeds the registration of the client or the consent of the user (RFC 6749 section 5.2).
 	Reason_REASON_OAUTH_INVALID_SCOPE Reason = 70
-	// The caller or its organization has sent as many invitations as it may in a day. `Retry-After` says when to come back.
+	// The caller or its organization has sent the maximum number of invitations for a day. `Retry-After` states when to retry.
 	Reason_REASON_INVITATION_LIMIT Reason = 75
 )
 
@@ -314,7 +314,7 @@ func (Reason) EnumDescriptor() ([]byte, []int) {
 	return file_gatehouse_fault_v1_reason_proto_rawDescGZIP(), []int{0}
 }
 
-// Spec says how a reason shows in each protocol.
+// Spec describes how each protocol shows a reason.
 type Spec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The gRPC status code (google.rpc.Code), by number.
@@ -323,7 +323,7 @@ type Spec struct {
 	HttpStatus int32 `protobuf:"varint,2,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
 	// The title of the problem (RFC 9457), the same for every occurrence.
 	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
-	// What it means and what the caller can do.
+	// The meaning, and what the caller can do.
 	Description   string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -400,7 +400,7 @@ var file_gatehouse_fault_v1_reason_proto_extTypes = []protoimpl.ExtensionInfo{
 
 // Extension fields to descriptorpb.EnumValueOptions.
 var (
-	// How the reason shows in each protocol.
+	// How each protocol shows the reason.
 	//
 	// optional gatehouse.fault.v1.Spec spec = 50010;
 	E_Spec = &file_gatehouse_fault_v1_reason_proto_extTypes[0]
@@ -416,77 +416,77 @@ const file_gatehouse_fault_v1_reason_proto_rawDesc = "" +
 	"\vhttp_status\x18\x02 \x01(\x05R\n" +
 	"httpStatus\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12 \n" +
-	"\vdescription\x18\x04 \x01(\tR\vdescription*\xb4B\n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription*\xa5C\n" +
 	"\x06Reason\x12\x16\n" +
-	"\x12REASON_UNSPECIFIED\x10\x00\x12x\n" +
-	"\x0fREASON_INTERNAL\x10\x01\x1acҵ\x18_\b\r\x10\xf4\x03\x1a\x0eInternal error\"HSomething broke on our side. The request id finds the cause in the logs.\x12{\n" +
-	"\x17REASON_INVALID_ARGUMENT\x10\x02\x1a^ҵ\x18Z\b\x03\x10\x90\x03\x1a\x10Invalid argument\"AOne or more fields break a rule; `violations` names each of them.\x12\xaf\x01\n" +
-	"\x16REASON_UNAUTHENTICATED\x10\x03\x1a\x92\x01ҵ\x18\x8d\x01\b\x10\x10\x91\x03\x1a\x11Not authenticated\"sThe credential is missing, malformed, expired or revoked. One reason for all, so that it tells an attacker nothing.\x12\x84\x01\n" +
-	"\x1aREASON_INVALID_CREDENTIALS\x10\x04\x1adҵ\x18`\b\x10\x10\x91\x03\x1a\x11Wrong credentials\"FThe address or the password is wrong. The answer is the same for both.\x12\x95\x01\n" +
-	"\x1cREASON_REFRESH_TOKEN_INVALID\x10\x05\x1asҵ\x18o\b\x10\x10\x91\x03\x1a\x17Refresh token not valid\"OThe refresh token is unknown, expired, or its session has ended. Sign in again.\x12\xb8\x01\n" +
-	"\x1bREASON_REFRESH_TOKEN_REUSED\x10\x06\x1a\x96\x01ҵ\x18\x91\x01\b\x10\x10\x91\x03\x1a\x14Refresh token reused\"tThe refresh token was used before. Its whole session is revoked, since one of the two users of the token is a thief.\x12\x8f\x01\n" +
-	"\x18REASON_PERMISSION_DENIED\x10\a\x1aqҵ\x18m\b\a\x10\x93\x03\x1a\x11Permission denied\"SThe caller is known, but its role does not hold the permission that the call needs.\x12g\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12{\n" +
+	"\x0fREASON_INTERNAL\x10\x01\x1afҵ\x18b\b\r\x10\xf4\x03\x1a\x0eInternal error\"KAn error occurred in Gatehouse. The request id finds its cause in the logs.\x12{\n" +
+	"\x17REASON_INVALID_ARGUMENT\x10\x02\x1a^ҵ\x18Z\b\x03\x10\x90\x03\x1a\x10Invalid argument\"AOne or more fields break a rule; `violations` names each of them.\x12\xc1\x01\n" +
+	"\x16REASON_UNAUTHENTICATED\x10\x03\x1a\xa4\x01ҵ\x18\x9f\x01\b\x10\x10\x91\x03\x1a\x11Not authenticated\"\x84\x01The credential is missing, malformed, expired or revoked. All cases have the same reason, so that it reveals nothing to an attacker.\x12\x89\x01\n" +
+	"\x1aREASON_INVALID_CREDENTIALS\x10\x04\x1aiҵ\x18e\b\x10\x10\x91\x03\x1a\x11Wrong credentials\"KThe email address or the password is wrong. The error is the same for both.\x12\x97\x01\n" +
+	"\x1cREASON_REFRESH_TOKEN_INVALID\x10\x05\x1auҵ\x18q\b\x10\x10\x91\x03\x1a\x17Refresh token not valid\"QThe refresh token is unknown or expired, or its session has ended. Sign in again.\x12\xb7\x01\n" +
+	"\x1bREASON_REFRESH_TOKEN_REUSED\x10\x06\x1a\x95\x01ҵ\x18\x90\x01\b\x10\x10\x91\x03\x1a\x14Refresh token reused\"sThe refresh token was used before. Its session is revoked, because one of the two users of the token has stolen it.\x12\x96\x01\n" +
+	"\x18REASON_PERMISSION_DENIED\x10\a\x1axҵ\x18t\b\a\x10\x93\x03\x1a\x11Permission denied\"ZThe caller is authenticated, but its roles do not have the permission that the call needs.\x12g\n" +
 	"\x19REASON_INSUFFICIENT_SCOPE\x10\b\x1aHҵ\x18D\b\a\x10\x93\x03\x1a\x12Insufficient scope\")The token's scopes do not cover the call.\x12l\n" +
 	"\x10REASON_NOT_FOUND\x10\t\x1aVҵ\x18R\b\x05\x10\x94\x03\x1a\tNot found\"@The resource does not exist, or belongs to another organization.\x12M\n" +
 	"\x16REASON_ROUTE_NOT_FOUND\x10\n" +
-	"\x1a1ҵ\x18-\b\x05\x10\x94\x03\x1a\rNo such route\"\x17No route has this path.\x12\x85\x01\n" +
-	"\x19REASON_METHOD_NOT_ALLOWED\x10\v\x1afҵ\x18b\b\f\x10\x95\x03\x1a\x12Method not allowed\"GThe route exists, but not with this method; `Allow` lists those it has.\x12c\n" +
-	"\x15REASON_ALREADY_EXISTS\x10\f\x1aHҵ\x18D\b\x06\x10\x99\x03\x1a\x0eAlready exists\"-A resource with this identity exists already.\x12e\n" +
-	"\x12REASON_EMAIL_TAKEN\x10\r\x1aMҵ\x18I\b\x06\x10\x99\x03\x1a\rAddress taken\"3An account with this e-mail address exists already.\x12g\n" +
-	"\x0fREASON_CONFLICT\x10\x0e\x1aRҵ\x18N\b\n" +
-	"\x10\x99\x03\x1a\bConflict\"=A concurrent change won. Read the resource again, then retry.\x12v\n" +
-	"\x10REASON_NOT_EMPTY\x10\x0f\x1a`ҵ\x18\\\b\t\x10\x99\x03\x1a\tNot empty\"JThe resource still holds others. Delete those first, or pass `force=true`.\x12W\n" +
+	"\x1a1ҵ\x18-\b\x05\x10\x94\x03\x1a\rNo such route\"\x17No route has this path.\x12\x91\x01\n" +
+	"\x19REASON_METHOD_NOT_ALLOWED\x10\v\x1arҵ\x18n\b\f\x10\x95\x03\x1a\x12Method not allowed\"SThe route does not support this method; `Allow` lists the methods that it supports.\x12c\n" +
+	"\x15REASON_ALREADY_EXISTS\x10\f\x1aHҵ\x18D\b\x06\x10\x99\x03\x1a\x0eAlready exists\"-A resource with this identity already exists.\x12j\n" +
+	"\x12REASON_EMAIL_TAKEN\x10\r\x1aRҵ\x18N\b\x06\x10\x99\x03\x1a\x13Email address taken\"2An account with this email address already exists.\x12t\n" +
+	"\x0fREASON_CONFLICT\x10\x0e\x1a_ҵ\x18[\b\n" +
+	"\x10\x99\x03\x1a\bConflict\"JA concurrent change was stored first. Read the resource again, then retry.\x12y\n" +
+	"\x10REASON_NOT_EMPTY\x10\x0f\x1acҵ\x18_\b\t\x10\x99\x03\x1a\tNot empty\"MThe resource still contains others. Delete those first, or pass `force=true`.\x12W\n" +
 	"\x11REASON_LAST_OWNER\x10\x10\x1a@ҵ\x18<\b\t\x10\x99\x03\x1a\n" +
-	"Last owner\")An organization keeps at least one owner.\x12\x84\x01\n" +
-	"\x16REASON_RUN_IN_PROGRESS\x10\x11\x1ahҵ\x18d\b\t\x10\x99\x03\x1a\x0fRun in progress\"LThe conversation has a run that still lives. Wait for its end, or cancel it.\x12e\n" +
-	"\x13REASON_RUN_FINISHED\x10\x12\x1aLҵ\x18H\b\t\x10\x99\x03\x1a\fRun finished\"3The run has ended; there is nothing left to cancel.\x12\x85\x01\n" +
+	"Last owner\")An organization needs at least one owner.\x12\x81\x01\n" +
+	"\x16REASON_RUN_IN_PROGRESS\x10\x11\x1aeҵ\x18a\b\t\x10\x99\x03\x1a\x0fRun in progress\"IThe conversation has an active run. Wait until it finishes, or cancel it.\x12_\n" +
+	"\x13REASON_RUN_FINISHED\x10\x12\x1aFҵ\x18B\b\t\x10\x99\x03\x1a\fRun finished\"-The run has finished and cannot be cancelled.\x12\x85\x01\n" +
 	"\x14REASON_ETAG_MISMATCH\x10\x13\x1akҵ\x18g\b\n" +
 	"\x10\x9c\x03\x1a\n" +
 	"Stale etag\"TThe resource changed since it was read. Read it again, then retry with its new etag.\x12d\n" +
-	"\x18REASON_PAYLOAD_TOO_LARGE\x10\x14\x1aFҵ\x18B\b\b\x10\x9d\x03\x1a\x11Payload too large\"(The body is over the limit of the route.\x12p\n" +
-	"\x1dREASON_UNSUPPORTED_MEDIA_TYPE\x10\x15\x1aMҵ\x18I\b\x03\x10\x9f\x03\x1a\x16Unsupported media type\"*The route does not read this content type.\x12z\n" +
-	"\x1bREASON_IDEMPOTENCY_MISMATCH\x10\x16\x1aYҵ\x18U\b\t\x10\xa6\x03\x1a\x16Idempotency key reused\"6The idempotency key was used before with another body.\x12y\n" +
-	"\x13REASON_RATE_LIMITED\x10\x17\x1a`ҵ\x18\\\b\b\x10\xad\x03\x1a\x11Too many requests\"BThe caller is over its rate. `Retry-After` says when to come back.\x12e\n" +
-	"\x10REASON_CANCELLED\x10\x18\x1aOҵ\x18K\b\x01\x10\xf3\x03\x1a\x11Request cancelled\"1The client went away before the answer was ready.\x12}\n" +
-	"\x12REASON_UNAVAILABLE\x10\x19\x1aeҵ\x18a\b\x0e\x10\xf7\x03\x1a\vUnavailable\"MA part of the system cannot answer now. `Retry-After` says when to come back.\x12z\n" +
-	"\x1bREASON_DATABASE_UNAVAILABLE\x10\x1a\x1aYҵ\x18U\b\x0e\x10\xf7\x03\x1a\x14Database unavailable\"8The database cannot be reached now. Nothing was written.\x12\x93\x01\n" +
-	"\x11REASON_OVERLOADED\x10\x1b\x1a|ҵ\x18x\b\x0e\x10\xf7\x03\x1a\n" +
-	"Overloaded\"eThe server has more work of this kind than it takes on at once. `Retry-After` says when to come back.\x12]\n" +
-	"\x18REASON_DEADLINE_EXCEEDED\x10\x1c\x1a?ҵ\x18;\b\x04\x10\xf8\x03\x1a\x11Deadline exceeded\"!The answer was not ready in time.\x12\xa8\x01\n" +
-	"\x1bREASON_PROVIDER_UNAVAILABLE\x10\x1d\x1a\x86\x01ҵ\x18\x81\x01\b\x0e\x10\xf7\x03\x1a\x1aModel provider unavailable\"^The model provider did not answer, or answered with a server error, and retrying did not help.\x12\x91\x01\n" +
-	"\x1cREASON_PROVIDER_RATE_LIMITED\x10\x1e\x1aoҵ\x18k\b\b\x10\xad\x03\x1a\x1aModel provider is limiting\"HThe model provider refuses more requests for now, or its quota is spent.\x12\x8c\x01\n" +
-	"\x1eREASON_PROVIDER_AUTHENTICATION\x10\x1f\x1ahҵ\x18d\b\t\x10\xf6\x03\x1a\x1eModel provider refused the key\"=The model provider does not accept the configured credential.\x12\x97\x01\n" +
-	" REASON_PROVIDER_CONTEXT_TOO_LONG\x10 \x1aqҵ\x18m\b\t\x10\x90\x03\x1a#Conversation too long for the model\"AThe conversation and its passages do not fit the model's context.\x12\x92\x01\n" +
-	"\x1dREASON_PROVIDER_BROKEN_STREAM\x10!\x1aoҵ\x18k\b\x0e\x10\xf6\x03\x1a\x18Model provider broke off\"JThe model's answer ended before it was complete. What had arrived is kept.\x12}\n" +
+	"\x18REASON_PAYLOAD_TOO_LARGE\x10\x14\x1aFҵ\x18B\b\b\x10\x9d\x03\x1a\x11Payload too large\"(The body exceeds the limit of the route.\x12r\n" +
+	"\x1dREASON_UNSUPPORTED_MEDIA_TYPE\x10\x15\x1aOҵ\x18K\b\x03\x10\x9f\x03\x1a\x16Unsupported media type\",The route does not accept this content type.\x12z\n" +
+	"\x1bREASON_IDEMPOTENCY_MISMATCH\x10\x16\x1aYҵ\x18U\b\t\x10\xa6\x03\x1a\x16Idempotency key reused\"6The idempotency key was used before with another body.\x12\x82\x01\n" +
+	"\x13REASON_RATE_LIMITED\x10\x17\x1aiҵ\x18e\b\b\x10\xad\x03\x1a\x11Too many requests\"KThe caller has exceeded its rate limit. `Retry-After` states when to retry.\x12p\n" +
+	"\x10REASON_CANCELLED\x10\x18\x1aZҵ\x18V\b\x01\x10\xf3\x03\x1a\x11Request cancelled\"<The client closed the request before the response was ready.\x12~\n" +
+	"\x12REASON_UNAVAILABLE\x10\x19\x1afҵ\x18b\b\x0e\x10\xf7\x03\x1a\vUnavailable\"NA part of the system is not available now. `Retry-After` states when to retry.\x12z\n" +
+	"\x1bREASON_DATABASE_UNAVAILABLE\x10\x1a\x1aYҵ\x18U\b\x0e\x10\xf7\x03\x1a\x14Database unavailable\"8The database cannot be reached now. Nothing was written.\x12\x94\x01\n" +
+	"\x11REASON_OVERLOADED\x10\x1b\x1a}ҵ\x18y\b\x0e\x10\xf7\x03\x1a\n" +
+	"Overloaded\"fThe server has reached its limit for concurrent work of this kind. `Retry-After` states when to retry.\x12_\n" +
+	"\x18REASON_DEADLINE_EXCEEDED\x10\x1c\x1aAҵ\x18=\b\x04\x10\xf8\x03\x1a\x11Deadline exceeded\"#The response was not ready in time.\x12\x9a\x01\n" +
+	"\x1bREASON_PROVIDER_UNAVAILABLE\x10\x1d\x1ayҵ\x18u\b\x0e\x10\xf7\x03\x1a\x1aModel provider unavailable\"RThe model provider did not respond or returned a server error, and retries failed.\x12\x90\x01\n" +
+	"\x1cREASON_PROVIDER_RATE_LIMITED\x10\x1e\x1anҵ\x18j\b\b\x10\xad\x03\x1a\x19Model provider rate limit\"HThe model provider limits the rate of requests, or its quota is used up.\x12\x8d\x01\n" +
+	"\x1eREASON_PROVIDER_AUTHENTICATION\x10\x1f\x1aiҵ\x18e\b\t\x10\xf6\x03\x1a\x1fModel provider rejected the key\"=The model provider does not accept the configured credential.\x12\x9a\x01\n" +
+	" REASON_PROVIDER_CONTEXT_TOO_LONG\x10 \x1atҵ\x18p\b\t\x10\x90\x03\x1a#Conversation too long for the model\"DThe conversation and its passages do not fit in the model's context.\x12\xa0\x01\n" +
+	"\x1dREASON_PROVIDER_BROKEN_STREAM\x10!\x1a}ҵ\x18y\b\x0e\x10\xf6\x03\x1a\x1cModel provider stream broken\"TThe model's answer ended before it was complete. The text that was received is kept.\x12}\n" +
 	"\x18REASON_PROVIDER_REJECTED\x10\"\x1a_ҵ\x18[\b\t\x10\xf6\x03\x1a#Model provider rejected the request\"/The model provider does not accept the request.\x12i\n" +
-	"\x1bREASON_MODEL_NOT_CONFIGURED\x10#\x1aHҵ\x18D\b\t\x10\x90\x03\x1a\x14Model not configured\"'No provider of this name is configured.\x12Q\n" +
-	"\x15REASON_DOCUMENT_EMPTY\x10$\x1a6ҵ\x182\b\x03\x10\x90\x03\x1a\x0eEmpty document\"\x1bThe document holds no text.\x12w\n" +
-	"\x16REASON_DOCUMENT_BINARY\x10%\x1a[ҵ\x18W\b\x03\x10\x90\x03\x1a\x13Not a text document\";The content is binary, not the text that its type promises.\x12a\n" +
+	"\x1bREASON_MODEL_NOT_CONFIGURED\x10#\x1aHҵ\x18D\b\t\x10\x90\x03\x1a\x14Model not configured\"'No provider of this name is configured.\x12T\n" +
+	"\x15REASON_DOCUMENT_EMPTY\x10$\x1a9ҵ\x185\b\x03\x10\x90\x03\x1a\x0eEmpty document\"\x1eThe document contains no text.\x12m\n" +
+	"\x16REASON_DOCUMENT_BINARY\x10%\x1aQҵ\x18M\b\x03\x10\x90\x03\x1a\x13Not a text document\"1The content is binary, although its type is text.\x12a\n" +
 	"\x18REASON_DOCUMENT_ENCODING\x10&\x1aCҵ\x18?\b\x03\x10\x90\x03\x1a\x0fNot valid UTF-8\"'The document's text is not valid UTF-8.\x12q\n" +
-	"\x19REASON_DOCUMENT_TOO_LARGE\x10'\x1aRҵ\x18N\b\x03\x10\x9d\x03\x1a\x12Document too large\"3The document, or the text in it, is over the limit.\x12z\n" +
-	" REASON_DOCUMENT_UNSUPPORTED_TYPE\x10(\x1aTҵ\x18P\b\x03\x10\x9f\x03\x1a\x19Unsupported document type\".Documents of this content type cannot be read.\x12~\n" +
-	"\x19REASON_DOCUMENT_MALFORMED\x10)\x1a_ҵ\x18[\b\x03\x10\x90\x03\x1a\x12Malformed document\"@The document does not have the structure that its type promises.\x12w\n" +
-	"\x1fREASON_DOCUMENT_INDEXING_FAILED\x10*\x1aRҵ\x18N\b\r\x10\xf4\x03\x1a\x0fIndexing failed\"6The document could not be indexed, also after retries.\x12\x80\x01\n" +
-	"\x16REASON_RUN_INTERRUPTED\x10+\x1adҵ\x18`\b\n" +
-	"\x10\x99\x03\x1a\x0fRun interrupted\"HThe process that worked on the run ended. What had been written is kept.\x12x\n" +
-	"\x14REASON_EGRESS_DENIED\x10,\x1a^ҵ\x18Z\b\a\x10\x93\x03\x1a\x13Address not allowed\">The address lies in a range that outgoing calls may not reach.\x12\xaf\x01\n" +
-	"\x17REASON_STEP_UP_REQUIRED\x10-\x1a\x91\x01ҵ\x18\x8c\x01\b\a\x10\x93\x03\x1a\x16Fresh sign-in required\"mThe call needs a recent proof that it is you. Step up at /v1/auth/step-up, then repeat it with the new token.\x12\x9d\x01\n" +
-	"\x14REASON_TOKEN_INVALID\x10.\x1a\x82\x01ҵ\x18~\b\x03\x10\x90\x03\x1a\x16Link or code not valid\"_The link or code is wrong, was used, has expired, or a newer one was sent. Ask for another one.\x12\x94\x01\n" +
-	"\x15REASON_FACTOR_INVALID\x10/\x1ayҵ\x18u\b\x10\x10\x91\x03\x1a\x15Second factor refused\"WThe second factor's code or answer is wrong, or its challenge has ended. Sign in again.\x12\xb6\x01\n" +
-	"\x15REASON_SIGN_UP_CLOSED\x102\x1a\x9a\x01ҵ\x18\x95\x01\b\a\x10\x93\x03\x1a\x0eSign-up closed\"~Accounts are made by whoever runs the installation, or by invitation: sign up with the token of an invitation to this address.\x12\x98\x01\n" +
-	"\x19REASON_ORIGIN_NOT_ALLOWED\x107\x1ayҵ\x18u\b\a\x10\x93\x03\x1a\x12Origin not allowed\"ZThe publishable key does not stand for pages of this origin. List the origin with the key.\x12\xd9\x01\n" +
-	"\x1fREASON_PROVIDER_SIGN_IN_REFUSED\x10<\x1a\xb3\x01ҵ\x18\xae\x01\b\x10\x10\x91\x03\x1a\x1bSign-in by provider refused\"\x89\x01What came back from the identity provider signs nobody in: it was not begun here, was used, took too long, or does not hold. Begin again.\x12\x9a\x01\n" +
-	"$REASON_IDENTITY_PROVIDER_UNAVAILABLE\x10=\x1apҵ\x18l\b\x0e\x10\xf7\x03\x1a\x1dIdentity provider unavailable\"FThe identity provider does not answer, or answers what cannot be read.\x12\xd3\x01\n" +
-	"\"REASON_PROVIDER_ADDRESS_UNVERIFIED\x10>\x1a\xaa\x01ҵ\x18\xa5\x01\b\a\x10\x93\x03\x1a\x14Address not verified\"\x87\x01The identity provider does not vouch for an address, and without one there is no new account. Sign in otherwise, and link the provider.\x12\xcd\x01\n" +
-	"\x1aREASON_IDENTITY_NOT_LINKED\x10?\x1a\xac\x01ҵ\x18\xa7\x01\b\x06\x10\x99\x03\x1a\x13Identity not linked\"\x8a\x01An account has the address that the identity provider tells, which is no proof. Sign in to it, and link the provider at /v1/me/identities.\x12\x88\x01\n" +
-	"\x16REASON_LAST_CREDENTIAL\x10@\x1alҵ\x18h\b\t\x10\x99\x03\x1a\x13Last way to sign in\"LNothing else signs you in. Choose a password or link another provider first.\x12\x96\x01\n" +
-	"\x1cREASON_OAUTH_INVALID_REQUEST\x10A\x1atҵ\x18p\b\x03\x10\x90\x03\x1a\x15Invalid OAuth request\"RA parameter is missing, repeated, unknown or malformed (RFC 6749 section 4.1.2.1).\x12\xa5\x01\n" +
-	"\x1bREASON_OAUTH_INVALID_CLIENT\x10B\x1a\x83\x01ҵ\x18\x7f\b\x10\x10\x91\x03\x1a\x18Client not authenticated\"^The client is unknown, or did not authenticate as it was registered to (RFC 6749 section 5.2).\x12\xd3\x01\n" +
-	"\x1aREASON_OAUTH_INVALID_GRANT\x10C\x1a\xb2\x01ҵ\x18\xad\x01\b\x03\x10\x90\x03\x1a\x0fGrant not valid\"\x94\x01The code or refresh token is wrong, was used, has expired, is another client's, or does not fit the verifier or redirect URI (RFC 6749 section 5.2).\x12\x99\x01\n" +
-	" REASON_OAUTH_UNAUTHORIZED_CLIENT\x10D\x1asҵ\x18o\b\x03\x10\x90\x03\x1a\x12Client not allowed\"TThe client was not registered for this way of getting tokens (RFC 6749 section 5.2).\x12\xb4\x01\n" +
-	"#REASON_OAUTH_UNSUPPORTED_GRANT_TYPE\x10E\x1a\x8a\x01ҵ\x18\x85\x01\b\x03\x10\x90\x03\x1a\x18Grant type not supported\"dThe grant types are authorization_code, refresh_token and client_credentials (RFC 6749 section 5.2).\x12\xa8\x01\n" +
-	"\x1aREASON_OAUTH_INVALID_SCOPE\x10F\x1a\x87\x01ҵ\x18\x82\x01\b\x03\x10\x90\x03\x1a\x0fScope not valid\"jA scope is unknown, or more than the client was registered for or the user allowed (RFC 6749 section 5.2).\x12\xb5\x01\n" +
-	"\x17REASON_INVITATION_LIMIT\x10K\x1a\x97\x01ҵ\x18\x92\x01\b\b\x10\xad\x03\x1a\x14Too many invitations\"uThe caller or its organization has sent as many invitations as it may in a day. `Retry-After` says when to come back.:Q\n" +
+	"\x19REASON_DOCUMENT_TOO_LARGE\x10'\x1aRҵ\x18N\b\x03\x10\x9d\x03\x1a\x12Document too large\"3The document, or the text in it, exceeds the limit.\x12z\n" +
+	" REASON_DOCUMENT_UNSUPPORTED_TYPE\x10(\x1aTҵ\x18P\b\x03\x10\x9f\x03\x1a\x19Unsupported document type\".Documents of this content type cannot be read.\x12s\n" +
+	"\x19REASON_DOCUMENT_MALFORMED\x10)\x1aTҵ\x18P\b\x03\x10\x90\x03\x1a\x12Malformed document\"5The document does not have the structure of its type.\x12w\n" +
+	"\x1fREASON_DOCUMENT_INDEXING_FAILED\x10*\x1aRҵ\x18N\b\r\x10\xf4\x03\x1a\x0fIndexing failed\"6The document could not be indexed, even after retries.\x12|\n" +
+	"\x16REASON_RUN_INTERRUPTED\x10+\x1a`ҵ\x18\\\b\n" +
+	"\x10\x99\x03\x1a\x0fRun interrupted\"DThe process of the run stopped. The text that was generated is kept.\x12v\n" +
+	"\x14REASON_EGRESS_DENIED\x10,\x1a\\ҵ\x18X\b\a\x10\x93\x03\x1a\x13Address not allowed\"<The address is in a range that outgoing calls may not reach.\x12\xab\x01\n" +
+	"\x17REASON_STEP_UP_REQUIRED\x10-\x1a\x8d\x01ҵ\x18\x88\x01\b\a\x10\x93\x03\x1a\x16Fresh sign-in required\"iThe call requires a recent sign-in. Step up at /v1/auth/step-up, then repeat the call with the new token.\x12\x96\x01\n" +
+	"\x14REASON_TOKEN_INVALID\x10.\x1a|ҵ\x18x\b\x03\x10\x90\x03\x1a\x16Link or code not valid\"YThe link or code is wrong, used or expired, or a newer one was sent. Request another one.\x12\xa3\x01\n" +
+	"\x15REASON_FACTOR_INVALID\x10/\x1a\x87\x01ҵ\x18\x82\x01\b\x10\x10\x91\x03\x1a\x17Second factor not valid\"bThe response to the second-factor challenge is wrong, or the challenge has expired. Sign in again.\x12\xaa\x01\n" +
+	"\x15REASON_SIGN_UP_CLOSED\x102\x1a\x8e\x01ҵ\x18\x89\x01\b\a\x10\x93\x03\x1a\x0eSign-up closed\"rAccounts are created by operators or by invitation: sign up with the token of an invitation to this email address.\x12\x92\x01\n" +
+	"\x19REASON_ORIGIN_NOT_ALLOWED\x107\x1asҵ\x18o\b\a\x10\x93\x03\x1a\x12Origin not allowed\"TThe publishable key is not valid on pages of this origin. Add the origin to the key.\x12\xef\x01\n" +
+	"\x1fREASON_PROVIDER_SIGN_IN_REFUSED\x10<\x1a\xc9\x01ҵ\x18\xc4\x01\b\x10\x10\x91\x03\x1a\x19Provider sign-in rejected\"\xa1\x01The response of the identity provider was rejected: the sign-in was not begun here, was already finished, has expired, or the response is not valid. Begin again.\x12\x9b\x01\n" +
+	"$REASON_IDENTITY_PROVIDER_UNAVAILABLE\x10=\x1aqҵ\x18m\b\x0e\x10\xf7\x03\x1a\x1dIdentity provider unavailable\"GThe identity provider does not respond, or its response cannot be read.\x12\xcf\x01\n" +
+	"\"REASON_PROVIDER_ADDRESS_UNVERIFIED\x10>\x1a\xa6\x01ҵ\x18\xa1\x01\b\a\x10\x93\x03\x1a\x14Address not verified\"\x83\x01The identity provider has not verified the email address, which a new account requires. Sign in another way, and link the provider.\x12\xf4\x01\n" +
+	"\x1aREASON_IDENTITY_NOT_LINKED\x10?\x1a\xd3\x01ҵ\x18\xce\x01\b\x06\x10\x99\x03\x1a\x13Identity not linked\"\xb1\x01An account already has the email address that the identity provider asserts, which does not prove ownership. Sign in to that account, and link the provider at /v1/me/identities.\x12\x92\x01\n" +
+	"\x16REASON_LAST_CREDENTIAL\x10@\x1avҵ\x18r\b\t\x10\x99\x03\x1a\x0fLast credential\"ZThis is the last credential of the account. Set a password or link another provider first.\x12\x96\x01\n" +
+	"\x1cREASON_OAUTH_INVALID_REQUEST\x10A\x1atҵ\x18p\b\x03\x10\x90\x03\x1a\x15Invalid OAuth request\"RA parameter is missing, repeated, unknown or malformed (RFC 6749 section 4.1.2.1).\x12\xa2\x01\n" +
+	"\x1bREASON_OAUTH_INVALID_CLIENT\x10B\x1a\x80\x01ҵ\x18|\b\x10\x10\x91\x03\x1a\x18Client not authenticated\"[The client is unknown, or did not use its registered authentication (RFC 6749 section 5.2).\x12\xd5\x01\n" +
+	"\x1aREASON_OAUTH_INVALID_GRANT\x10C\x1a\xb4\x01ҵ\x18\xaf\x01\b\x03\x10\x90\x03\x1a\x0fGrant not valid\"\x96\x01The code or refresh token is wrong, used or expired, belongs to another client, or does not match the verifier or redirect URI (RFC 6749 section 5.2).\x12\x8d\x01\n" +
+	" REASON_OAUTH_UNAUTHORIZED_CLIENT\x10D\x1agҵ\x18c\b\x03\x10\x90\x03\x1a\x12Client not allowed\"HThe client is not registered for this grant type (RFC 6749 section 5.2).\x12\xb4\x01\n" +
+	"#REASON_OAUTH_UNSUPPORTED_GRANT_TYPE\x10E\x1a\x8a\x01ҵ\x18\x85\x01\b\x03\x10\x90\x03\x1a\x18Grant type not supported\"dThe grant types are authorization_code, refresh_token and client_credentials (RFC 6749 section 5.2).\x12\xae\x01\n" +
+	"\x1aREASON_OAUTH_INVALID_SCOPE\x10F\x1a\x8d\x01ҵ\x18\x88\x01\b\x03\x10\x90\x03\x1a\x0fScope not valid\"pA scope is unknown, or exceeds the registration of the client or the consent of the user (RFC 6749 section 5.2).\x12\xb8\x01\n" +
+	"\x17REASON_INVITATION_LIMIT\x10K\x1a\x9a\x01ҵ\x18\x95\x01\b\b\x10\xad\x03\x1a\x14Too many invitations\"xThe caller or its organization has sent the maximum number of invitations for a day. `Retry-After` states when to retry.:Q\n" +
 	"\x04spec\x12!.google.protobuf.EnumValueOptions\x18چ\x03 \x01(\v2\x18.gatehouse.fault.v1.SpecR\x04specBEZCgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1;faultv1b\x06proto3"
 
 var (

@@ -28,24 +28,24 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Collection is a set of documents that is searched together.
+// Collection is a set of documents that are searched together.
 type Collection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7. Output only.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What the collection is called.
+	// The collection's name.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// What it holds.
+	// The description.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	// How many documents it holds. Output only.
+	// The number of its documents. Output only.
 	DocumentCount int32 `protobuf:"varint,4,opt,name=document_count,json=documentCount,proto3" json:"document_count,omitempty"`
-	// How many searchable passages they were split into. Output only.
+	// The number of searchable passages of its documents. Output only.
 	ChunkCount int32 `protobuf:"varint,5,opt,name=chunk_count,json=chunkCount,proto3" json:"chunk_count,omitempty"`
-	// When it was made. Output only.
+	// The time of its creation. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When it last changed. Output only.
+	// The time of its last update. Output only.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// Changes with each update. In a request: the state that the change builds on.
+	// Changes with each update. In a request: the state that the client read.
 	Etag          string `protobuf:"bytes,8,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -137,7 +137,7 @@ func (x *Collection) GetEtag() string {
 	return ""
 }
 
-// CreateCollectionRequest holds the collection to make.
+// CreateCollectionRequest has the collection to create.
 type CreateCollectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The collection.
@@ -232,14 +232,14 @@ func (x *GetCollectionRequest) GetId() string {
 // ListCollectionsRequest asks for a page of collections.
 type ListCollectionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 20 when 0, at most 100.
+	// The most items to return: 20 when 0, at most 100.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The previous page's nextPageToken.
+	// The nextPageToken of the previous page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// AIP-160 over displayName, createTime and updateTime.
+	// A filter (AIP-160) over displayName, createTime and updateTime.
 	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Comma separated displayName, createTime or updateTime, each with an
-	// optional "desc".
+	// Comma-separated displayName, createTime or updateTime, each with an optional
+	// "desc".
 	OrderBy       string `protobuf:"bytes,4,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -308,7 +308,7 @@ type ListCollectionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The collections.
 	Collections []*Collection `protobuf:"bytes,1,rep,name=collections,proto3" json:"collections,omitempty"`
-	// Token of the next page; empty at the end.
+	// The token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -358,12 +358,12 @@ func (x *ListCollectionsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// UpdateCollectionRequest holds the new state and what of it to take over.
+// UpdateCollectionRequest has the new values and the fields to update.
 type UpdateCollectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The collection, with its id.
 	Collection *Collection `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
-	// The fields to change; those of the body when absent.
+	// The fields to update; without it, those that have a value.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -418,9 +418,9 @@ type DeleteCollectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The collection's id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Whether to delete the documents in it too.
+	// Whether to delete its documents too.
 	Force bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
-	// The state that the caller has seen; empty deletes whatever stands.
+	// The etag that the client read; empty deletes any state.
 	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -567,7 +567,7 @@ const file_gatehouse_knowledge_v1_collection_proto_rawDesc = "" +
 	"collection2\x1f/v1/collections/{collection.id}\x12\xac\x01\n" +
 	"\x10DeleteCollection\x12/.gatehouse.knowledge.v1.DeleteCollectionRequest\x1a0.gatehouse.knowledge.v1.DeleteCollectionResponse\"5\x8a\xb5\x18\x15*\x02id\x1a\x0fknowledge.write\x82\xd3\xe4\x93\x02\x16*\x14/v1/collections/{id}\x1a\x04\x90\xb5\x18\x02B\x8f\x02\x9a\xb5\x18]\n" +
 	"\x0eknowledge.read\x12-Read and search the organization's documents.\x1a\x05owner\x1a\x05admin\x1a\x06member\x1a\x06viewer\x9a\xb5\x18]\n" +
-	"\x0fknowledge.write\x124Create, change and delete collections and documents.\x1a\x05owner\x1a\x05admin\x1a\x06memberZKgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1;knowledgev1b\x06proto3"
+	"\x0fknowledge.write\x124Create, update and delete collections and documents.\x1a\x05owner\x1a\x05admin\x1a\x06memberZKgithub.com/gatehouse/gatehouse/proto/gen/gatehouse/knowledge/v1;knowledgev1b\x06proto3"
 
 var (
 	file_gatehouse_knowledge_v1_collection_proto_rawDescOnce sync.Once

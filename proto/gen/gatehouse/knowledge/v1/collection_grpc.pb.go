@@ -34,16 +34,16 @@ const (
 //
 // CollectionService manages collections of documents.
 type CollectionServiceClient interface {
-	// CreateCollection makes an empty collection.
+	// Create a collection. The new collection has no documents.
 	CreateCollection(ctx context.Context, in *CreateCollectionRequest, opts ...grpc.CallOption) (*Collection, error)
-	// GetCollection answers one collection.
+	// Get a collection.
 	GetCollection(ctx context.Context, in *GetCollectionRequest, opts ...grpc.CallOption) (*Collection, error)
-	// ListCollections lists collections, newest first unless ordered otherwise.
+	// List collections. The newest are returned first, unless orderBy is set.
 	ListCollections(ctx context.Context, in *ListCollectionsRequest, opts ...grpc.CallOption) (*ListCollectionsResponse, error)
-	// UpdateCollection changes the fields that the mask names.
+	// Update a collection. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateCollection(ctx context.Context, in *UpdateCollectionRequest, opts ...grpc.CallOption) (*Collection, error)
-	// DeleteCollection deletes a collection. One that holds documents is
-	// NOT_EMPTY unless forced; then its documents go with it.
+	// Delete a collection. A collection with documents is NOT_EMPTY, unless force is set.
+	// Then its documents are deleted too.
 	DeleteCollection(ctx context.Context, in *DeleteCollectionRequest, opts ...grpc.CallOption) (*DeleteCollectionResponse, error)
 }
 
@@ -111,16 +111,16 @@ func (c *collectionServiceClient) DeleteCollection(ctx context.Context, in *Dele
 //
 // CollectionService manages collections of documents.
 type CollectionServiceServer interface {
-	// CreateCollection makes an empty collection.
+	// Create a collection. The new collection has no documents.
 	CreateCollection(context.Context, *CreateCollectionRequest) (*Collection, error)
-	// GetCollection answers one collection.
+	// Get a collection.
 	GetCollection(context.Context, *GetCollectionRequest) (*Collection, error)
-	// ListCollections lists collections, newest first unless ordered otherwise.
+	// List collections. The newest are returned first, unless orderBy is set.
 	ListCollections(context.Context, *ListCollectionsRequest) (*ListCollectionsResponse, error)
-	// UpdateCollection changes the fields that the mask names.
+	// Update a collection. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
 	UpdateCollection(context.Context, *UpdateCollectionRequest) (*Collection, error)
-	// DeleteCollection deletes a collection. One that holds documents is
-	// NOT_EMPTY unless forced; then its documents go with it.
+	// Delete a collection. A collection with documents is NOT_EMPTY, unless force is set.
+	// Then its documents are deleted too.
 	DeleteCollection(context.Context, *DeleteCollectionRequest) (*DeleteCollectionResponse, error)
 	mustEmbedUnimplementedCollectionServiceServer()
 }

@@ -26,14 +26,14 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// SearchRequest says what to look for and where.
+// SearchRequest has the query and the collections to search.
 type SearchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to look for, in words.
+	// The query, in words.
 	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
-	// The collections to look in; empty looks in all of the organization's.
+	// The collections to search. When empty, all of the organization's.
 	CollectionIds []string `protobuf:"bytes,2,rep,name=collection_ids,json=collectionIds,proto3" json:"collection_ids,omitempty"`
-	// At most this many results; 10 when 0, at most 50.
+	// The most results to return: 10 when 0, at most 50.
 	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -90,7 +90,7 @@ func (x *SearchRequest) GetLimit() int32 {
 	return 0
 }
 
-// SearchResponse holds the passages found, best first.
+// SearchResponse has the matching passages, best first.
 type SearchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The passages.
@@ -139,23 +139,23 @@ func (x *SearchResponse) GetResults() []*SearchResult {
 // SearchResult is one passage of a document.
 type SearchResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The document that holds the passage.
+	// The document of the passage.
 	DocumentId string `protobuf:"bytes,1,opt,name=document_id,json=documentId,proto3" json:"document_id,omitempty"`
-	// The passage's own id.
+	// The passage's id.
 	ChunkId string `protobuf:"bytes,2,opt,name=chunk_id,json=chunkId,proto3" json:"chunk_id,omitempty"`
 	// The document's title.
 	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
-	// The passage, verbatim.
+	// The exact text of the passage.
 	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
-	// Where it begins, in Unicode code points of the document's text, inclusive.
+	// The start of the passage, in Unicode code points of the document's text, inclusive.
 	StartOffset int32 `protobuf:"varint,5,opt,name=start_offset,json=startOffset,proto3" json:"start_offset,omitempty"`
-	// Where it ends, exclusive.
+	// The end of the passage, exclusive.
 	EndOffset int32 `protobuf:"varint,6,opt,name=end_offset,json=endOffset,proto3" json:"end_offset,omitempty"`
-	// The fused score; only its order counts.
+	// The combined score. Only its order is meaningful.
 	Score float64 `protobuf:"fixed64,7,opt,name=score,proto3" json:"score,omitempty"`
-	// Place in the ranking by vector, from 1; 0 when it is not in it.
+	// The position in the vector ranking, from 1; 0 if not ranked.
 	VectorRank int32 `protobuf:"varint,8,opt,name=vector_rank,json=vectorRank,proto3" json:"vector_rank,omitempty"`
-	// Place in the ranking by full text, from 1; 0 when it is not in it.
+	// The position in the full-text ranking, from 1; 0 if not ranked.
 	TextRank      int32 `protobuf:"varint,9,opt,name=text_rank,json=textRank,proto3" json:"text_rank,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

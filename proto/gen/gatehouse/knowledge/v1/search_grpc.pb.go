@@ -30,8 +30,8 @@ const (
 //
 // KnowledgeService searches documents.
 type KnowledgeServiceClient interface {
-	// Search finds the passages that fit a query best, by full text and by
-	// vector, the two ranks fused (reciprocal rank fusion).
+	// Search documents. The result has the passages that match the query best. It
+	// combines the ranks of full-text search and vector search (reciprocal rank fusion).
 	Search(ctx context.Context, in *SearchRequest, opts ...grpc.CallOption) (*SearchResponse, error)
 }
 
@@ -59,8 +59,8 @@ func (c *knowledgeServiceClient) Search(ctx context.Context, in *SearchRequest, 
 //
 // KnowledgeService searches documents.
 type KnowledgeServiceServer interface {
-	// Search finds the passages that fit a query best, by full text and by
-	// vector, the two ranks fused (reciprocal rank fusion).
+	// Search documents. The result has the passages that match the query best. It
+	// combines the ranks of full-text search and vector search (reciprocal rank fusion).
 	Search(context.Context, *SearchRequest) (*SearchResponse, error)
 	mustEmbedUnimplementedKnowledgeServiceServer()
 }

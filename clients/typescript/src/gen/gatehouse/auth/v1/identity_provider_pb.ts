@@ -30,56 +30,56 @@ export type IdentityProvider = Message<"gatehouse.auth.v1.IdentityProvider"> & {
   id: string;
 
   /**
-   * What it is called where people sign in.
+   * The name that the sign-in page shows.
    *
    * @generated from field: string display_name = 2;
    */
   displayName: string;
 
   /**
-   * The issuer, exactly as its tokens say it; https.
+   * The issuer's URL, exactly as in its tokens. It must use https.
    *
    * @generated from field: string issuer = 3;
    */
   issuer: string;
 
   /**
-   * What the issuer knows this installation by.
+   * The client id of this installation at the issuer.
    *
    * @generated from field: string client_id = 4;
    */
   clientId: string;
 
   /**
-   * The client's secret. Input only: it is never answered.
+   * The client secret. Input only: it is never returned.
    *
    * @generated from field: string client_secret = 5;
    */
   clientSecret: string;
 
   /**
-   * The domains of the addresses with which the issuer may make accounts.
+   * The email domains for which the issuer may create accounts.
    *
    * @generated from field: repeated string domains = 6;
    */
   domains: string[];
 
   /**
-   * The role in which people come: admin, member or viewer; member when empty.
+   * The role of new members: admin, member or viewer; member when empty.
    *
    * @generated from field: string role = 7;
    */
   role: string;
 
   /**
-   * When it was made. Output only.
+   * The time of its creation. Output only.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 8;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When it last changed. Output only.
+   * The time of its last update. Output only.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 9;
    */
@@ -114,14 +114,14 @@ export type ListIdentityProvidersRequest = Message<"gatehouse.auth.v1.ListIdenti
   organizationId: string;
 
   /**
-   * At most this many; 20 when 0, at most 100.
+   * The most items to return: 20 when 0, at most 100.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * The previous page's nextPageToken.
+   * The nextPageToken of the previous page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -149,7 +149,7 @@ export type ListIdentityProvidersResponse = Message<"gatehouse.auth.v1.ListIdent
   identityProviders: IdentityProvider[];
 
   /**
-   * Token of the next page; empty at the end.
+   * The token of the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -192,7 +192,7 @@ export const GetIdentityProviderRequestSchema: GenMessage<GetIdentityProviderReq
   messageDesc(file_gatehouse_auth_v1_identity_provider, 3);
 
 /**
- * CreateIdentityProviderRequest holds the identity provider to add.
+ * CreateIdentityProviderRequest has the identity provider to create.
  *
  * @generated from message gatehouse.auth.v1.CreateIdentityProviderRequest
  */
@@ -220,7 +220,7 @@ export const CreateIdentityProviderRequestSchema: GenMessage<CreateIdentityProvi
   messageDesc(file_gatehouse_auth_v1_identity_provider, 4);
 
 /**
- * UpdateIdentityProviderRequest holds the new state and what of it to take over.
+ * UpdateIdentityProviderRequest has the new values and the fields to update.
  *
  * @generated from message gatehouse.auth.v1.UpdateIdentityProviderRequest
  */
@@ -240,7 +240,7 @@ export type UpdateIdentityProviderRequest = Message<"gatehouse.auth.v1.UpdateIde
   identityProvider?: IdentityProvider | undefined;
 
   /**
-   * The fields to change; those of the body when absent.
+   * The fields to update; without it, those that have a value.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 3;
    */
@@ -298,19 +298,19 @@ export const DeleteIdentityProviderResponseSchema: GenMessage<DeleteIdentityProv
   messageDesc(file_gatehouse_auth_v1_identity_provider, 7);
 
 /**
- * IdentityProviderService keeps the OpenID Connect issuers by which people come into
- * the caller's active organization. They sign in at
- * /v1/auth/providers/{id}/start, and the issuer is to be told the redirect URI
- * /v1/auth/providers/{id}/callback.
+ * IdentityProviderService manages the OpenID Connect issuers of the caller's active
+ * organization. Users sign in at /v1/auth/providers/{id}/start. The redirect URI to
+ * register with the issuer is /v1/auth/providers/{id}/callback.
  *
- * What an issuer says makes accounts, and signs in those that it made and those whose
- * users linked it while signed in, and no others, whatever address it asserts.
+ * An issuer's assertion creates an account. It signs in the accounts that it created
+ * and those whose users linked it while signed in. It never signs in another account,
+ * whatever email address it asserts.
  *
  * @generated from service gatehouse.auth.v1.IdentityProviderService
  */
 export const IdentityProviderService: GenService<{
   /**
-   * ListIdentityProviders lists the organization's identity providers, oldest first.
+   * List identity providers. The oldest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.IdentityProviderService.ListIdentityProviders
    */
@@ -320,7 +320,7 @@ export const IdentityProviderService: GenService<{
     output: typeof ListIdentityProvidersResponseSchema;
   },
   /**
-   * GetIdentityProvider answers an identity provider, without its secret.
+   * Get an identity provider. The response does not contain the client secret.
    *
    * @generated from rpc gatehouse.auth.v1.IdentityProviderService.GetIdentityProvider
    */
@@ -330,8 +330,8 @@ export const IdentityProviderService: GenService<{
     output: typeof IdentityProviderSchema;
   },
   /**
-   * CreateIdentityProvider adds an identity provider. Nobody gives a role above their
-   * own. It needs a fresh sign-in.
+   * Create an identity provider. The role must not exceed the caller's own. The call
+   * requires a recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.IdentityProviderService.CreateIdentityProvider
    */
@@ -341,9 +341,10 @@ export const IdentityProviderService: GenService<{
     output: typeof IdentityProviderSchema;
   },
   /**
-   * UpdateIdentityProvider changes the fields that the mask names. With another issuer
-   * or client id comes its secret, which no other issuer is to be told. A stale etag,
-   * in the body or in If-Match, is ETAG_MISMATCH. It needs a fresh sign-in.
+   * Update an identity provider. A new issuer or client id requires its client secret
+   * in the same request, so that the stored secret is never sent to another issuer. A
+   * stale etag, in the body or in If-Match, is ETAG_MISMATCH. The call requires a
+   * recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.IdentityProviderService.UpdateIdentityProvider
    */
@@ -353,8 +354,8 @@ export const IdentityProviderService: GenService<{
     output: typeof IdentityProviderSchema;
   },
   /**
-   * DeleteIdentityProvider removes an identity provider. Nobody signs in by it any
-   * more; memberships stay. It needs a fresh sign-in.
+   * Delete an identity provider. The provider no longer signs users in; their
+   * memberships stay. The call requires a recent sign-in (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.IdentityProviderService.DeleteIdentityProvider
    */

@@ -17,7 +17,7 @@ export const file_gatehouse_auth_v1_invitation: GenFile = /*@__PURE__*/
   fileDesc("CiJnYXRlaG91c2UvYXV0aC92MS9pbnZpdGF0aW9uLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSKoAgoKSW52aXRhdGlvbhIKCgJpZBgBIAEoCRINCgVlbWFpbBgCIAEoCRINCgVyb2xlcxgDIAMoCRIyCgVzdGF0ZRgEIAEoDjIjLmdhdGVob3VzZS5hdXRoLnYxLkludml0YXRpb24uU3RhdGUSLwoLZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2NyZWF0ZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgppbnZpdGVyX2lkGAcgASgJIkYKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASCwoHUEVORElORxABEgwKCEFDQ0VQVEVEEAISCwoHRVhQSVJFRBADIlgKFkxpc3RJbnZpdGF0aW9uc1JlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImYKF0xpc3RJbnZpdGF0aW9uc1Jlc3BvbnNlEjIKC2ludml0YXRpb25zGAEgAygLMh0uZ2F0ZWhvdXNlLmF1dGgudjEuSW52aXRhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiUAoXQ3JlYXRlSW52aXRhdGlvblJlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEg0KBWVtYWlsGAIgASgJEg0KBXJvbGVzGAMgAygJIj4KF0RlbGV0ZUludml0YXRpb25SZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIKCgJpZBgCIAEoCSIaChhEZWxldGVJbnZpdGF0aW9uUmVzcG9uc2UiLQoXQWNjZXB0SW52aXRhdGlvblJlcXVlc3QSEgoFdG9rZW4YASABKAlCA4ABASIzChhBY2NlcHRJbnZpdGF0aW9uUmVzcG9uc2USFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJMsADChFJbnZpdGF0aW9uU2VydmljZRJtCg9MaXN0SW52aXRhdGlvbnMSKS5nYXRlaG91c2UuYXV0aC52MS5MaXN0SW52aXRhdGlvbnNSZXF1ZXN0GiouZ2F0ZWhvdXNlLmF1dGgudjEuTGlzdEludml0YXRpb25zUmVzcG9uc2UiA5ACARJdChBDcmVhdGVJbnZpdGF0aW9uEiouZ2F0ZWhvdXNlLmF1dGgudjEuQ3JlYXRlSW52aXRhdGlvblJlcXVlc3QaHS5nYXRlaG91c2UuYXV0aC52MS5JbnZpdGF0aW9uEmsKEERlbGV0ZUludml0YXRpb24SKi5nYXRlaG91c2UuYXV0aC52MS5EZWxldGVJbnZpdGF0aW9uUmVxdWVzdBorLmdhdGVob3VzZS5hdXRoLnYxLkRlbGV0ZUludml0YXRpb25SZXNwb25zZRJwChBBY2NlcHRJbnZpdGF0aW9uEiouZ2F0ZWhvdXNlLmF1dGgudjEuQWNjZXB0SW52aXRhdGlvblJlcXVlc3QaKy5nYXRlaG91c2UuYXV0aC52MS5BY2NlcHRJbnZpdGF0aW9uUmVzcG9uc2UiA5ACAkJDWkFnaXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvcHJvdG8vZ2VuL2dhdGVob3VzZS9hdXRoL3YxO2F1dGh2MWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
- * Invitation asks somebody into an organization.
+ * Invitation invites a person to an organization.
  *
  * @generated from message gatehouse.auth.v1.Invitation
  */
@@ -30,7 +30,7 @@ export type Invitation = Message<"gatehouse.auth.v1.Invitation"> & {
   id: string;
 
   /**
-   * The address that is invited.
+   * The invited email address.
    *
    * @generated from field: string email = 2;
    */
@@ -44,28 +44,28 @@ export type Invitation = Message<"gatehouse.auth.v1.Invitation"> & {
   roles: string[];
 
   /**
-   * What became of it.
+   * The state.
    *
    * @generated from field: gatehouse.auth.v1.Invitation.State state = 4;
    */
   state: Invitation_State;
 
   /**
-   * When it ends by itself.
+   * The time when it expires.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 5;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * When it was made.
+   * The time of its creation.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 6;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * Who made it.
+   * The user who sent it.
    *
    * @generated from field: string inviter_id = 7;
    */
@@ -80,20 +80,20 @@ export const InvitationSchema: GenMessage<Invitation> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_invitation, 0);
 
 /**
- * State is what became of an invitation.
+ * State is the state of an invitation.
  *
  * @generated from enum gatehouse.auth.v1.Invitation.State
  */
 export enum Invitation_State {
   /**
-   * Never answered.
+   * Never returned.
    *
    * @generated from enum value: STATE_UNSPECIFIED = 0;
    */
   STATE_UNSPECIFIED = 0,
 
   /**
-   * It waits to be accepted.
+   * It is pending.
    *
    * @generated from enum value: PENDING = 1;
    */
@@ -107,7 +107,7 @@ export enum Invitation_State {
   ACCEPTED = 2,
 
   /**
-   * Its time is over.
+   * It expired before it was accepted.
    *
    * @generated from enum value: EXPIRED = 3;
    */
@@ -134,14 +134,14 @@ export type ListInvitationsRequest = Message<"gatehouse.auth.v1.ListInvitationsR
   organizationId: string;
 
   /**
-   * At most this many; 20 when 0, at most 100.
+   * The most items to return: 20 when 0, at most 100.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * The previous page's nextPageToken.
+   * The nextPageToken of the previous page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -169,7 +169,7 @@ export type ListInvitationsResponse = Message<"gatehouse.auth.v1.ListInvitations
   invitations: Invitation[];
 
   /**
-   * Token of the next page; empty at the end.
+   * The token of the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -184,7 +184,7 @@ export const ListInvitationsResponseSchema: GenMessage<ListInvitationsResponse> 
   messageDesc(file_gatehouse_auth_v1_invitation, 2);
 
 /**
- * CreateInvitationRequest says who is invited.
+ * CreateInvitationRequest names the person to invite and the roles.
  *
  * @generated from message gatehouse.auth.v1.CreateInvitationRequest
  */
@@ -197,7 +197,7 @@ export type CreateInvitationRequest = Message<"gatehouse.auth.v1.CreateInvitatio
   organizationId: string;
 
   /**
-   * The address.
+   * The email address.
    *
    * @generated from field: string email = 2;
    */
@@ -262,7 +262,7 @@ export const DeleteInvitationResponseSchema: GenMessage<DeleteInvitationResponse
   messageDesc(file_gatehouse_auth_v1_invitation, 5);
 
 /**
- * AcceptInvitationRequest holds what the mail's link holds.
+ * AcceptInvitationRequest has the token from the link in the email.
  *
  * @generated from message gatehouse.auth.v1.AcceptInvitationRequest
  */
@@ -283,13 +283,13 @@ export const AcceptInvitationRequestSchema: GenMessage<AcceptInvitationRequest> 
   messageDesc(file_gatehouse_auth_v1_invitation, 6);
 
 /**
- * AcceptInvitationResponse tells where the caller is a member now.
+ * AcceptInvitationResponse names the organization that the caller joined.
  *
  * @generated from message gatehouse.auth.v1.AcceptInvitationResponse
  */
 export type AcceptInvitationResponse = Message<"gatehouse.auth.v1.AcceptInvitationResponse"> & {
   /**
-   * The organization's id; switch to it to act there.
+   * The organization's id. To act in it, the caller switches to it.
    *
    * @generated from field: string organization_id = 1;
    */
@@ -304,14 +304,14 @@ export const AcceptInvitationResponseSchema: GenMessage<AcceptInvitationResponse
   messageDesc(file_gatehouse_auth_v1_invitation, 7);
 
 /**
- * InvitationService brings people into the caller's active organization, by a
- * mail to an address. Whoever accepts must be signed in with that address.
+ * InvitationService invites people to the caller's active organization by email. The
+ * person who accepts must be signed in with the invited address.
  *
  * @generated from service gatehouse.auth.v1.InvitationService
  */
 export const InvitationService: GenService<{
   /**
-   * ListInvitations lists the organization's invitations, newest first.
+   * List invitations. The newest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.ListInvitations
    */
@@ -321,10 +321,11 @@ export const InvitationService: GenService<{
     output: typeof ListInvitationsResponseSchema;
   },
   /**
-   * CreateInvitation invites an address, by a mail with a link that works once and
-   * for a week. An invitation of the address that is pending is replaced. Nobody
-   * gives more than they hold, or replaces an invitation that gives more. The
-   * number of invitations in a day is limited (INVITATION_LIMIT).
+   * Invite a person to the organization. The email has a link that works once and
+   * expires after a week. The new invitation replaces a pending invitation of the same
+   * address. Callers can give only rights that they have, and cannot replace an
+   * invitation that gives more. The number of invitations in a day is limited
+   * (INVITATION_LIMIT).
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.CreateInvitation
    */
@@ -334,8 +335,8 @@ export const InvitationService: GenService<{
     output: typeof InvitationSchema;
   },
   /**
-   * DeleteInvitation withdraws an invitation; its link stops working at once. Nobody
-   * withdraws one that gives more than they hold.
+   * Withdraw an invitation. The link in the email stops working at once. Callers cannot
+   * withdraw an invitation that gives more rights than they have.
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.DeleteInvitation
    */
@@ -345,9 +346,9 @@ export const InvitationService: GenService<{
     output: typeof DeleteInvitationResponseSchema;
   },
   /**
-   * AcceptInvitation makes the caller a member. The token is that of the mail's
-   * link, and works only for the invited address, and only while the inviter could
-   * still send the invitation.
+   * Accept an invitation. The caller becomes a member. The token comes from the link in
+   * the email. It works only for the invited address, and only while the inviter still
+   * has the right to send the invitation.
    *
    * @generated from rpc gatehouse.auth.v1.InvitationService.AcceptInvitation
    */

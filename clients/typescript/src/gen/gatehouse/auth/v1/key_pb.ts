@@ -36,7 +36,7 @@ export const GetJwksRequestSchema: GenMessage<GetJwksRequest> = /*@__PURE__*/
  */
 export type JsonWebKeySet = Message<"gatehouse.auth.v1.JsonWebKeySet"> & {
   /**
-   * The keys: the one that signs, the next one, and those that still verify.
+   * The keys: the one that signs, the next one, and earlier ones that still verify.
    *
    * @generated from field: repeated gatehouse.auth.v1.JsonWebKey keys = 1;
    */
@@ -57,14 +57,14 @@ export const JsonWebKeySetSchema: GenMessage<JsonWebKeySet> = /*@__PURE__*/
  */
 export type JsonWebKey = Message<"gatehouse.auth.v1.JsonWebKey"> & {
   /**
-   * Key type: "OKP".
+   * The key type: "OKP".
    *
    * @generated from field: string kty = 1;
    */
   kty: string;
 
   /**
-   * Curve: "Ed25519".
+   * The curve: "Ed25519".
    *
    * @generated from field: string crv = 2;
    */
@@ -85,14 +85,14 @@ export type JsonWebKey = Message<"gatehouse.auth.v1.JsonWebKey"> & {
   kid: string;
 
   /**
-   * "EdDSA".
+   * The algorithm: "EdDSA".
    *
    * @generated from field: string alg = 5;
    */
   alg: string;
 
   /**
-   * "sig".
+   * The use: "sig".
    *
    * @generated from field: string use = 6;
    */
@@ -113,7 +113,8 @@ export const JsonWebKeySchema: GenMessage<JsonWebKey> = /*@__PURE__*/
  */
 export const KeyService: GenService<{
   /**
-   * GetJwks answers the JSON Web Key Set (RFC 7517).
+   * Get the JSON Web Key Set. The set has the keys that verify access tokens (RFC
+   * 7517).
    *
    * @generated from rpc gatehouse.auth.v1.KeyService.GetJwks
    */

@@ -32,7 +32,7 @@ export type ServiceAccount = Message<"gatehouse.auth.v1.ServiceAccount"> & {
   id: string;
 
   /**
-   * What the account is called.
+   * The account's name.
    *
    * @generated from field: string display_name = 2;
    */
@@ -47,28 +47,28 @@ export type ServiceAccount = Message<"gatehouse.auth.v1.ServiceAccount"> & {
   roles: string[];
 
   /**
-   * The keys of a disabled account do not work.
+   * Whether the account is disabled. The keys of a disabled account do not work.
    *
    * @generated from field: bool disabled = 4;
    */
   disabled: boolean;
 
   /**
-   * When it was made. Output only.
+   * The time of its creation. Output only.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 5;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When it last changed. Output only.
+   * The time of its last update. Output only.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 6;
    */
   updateTime?: Timestamp | undefined;
 
   /**
-   * Changes with each update. In a request: the state that the change builds on.
+   * Changes with each update. In a request: the state that the client read.
    *
    * @generated from field: string etag = 7;
    */
@@ -96,14 +96,14 @@ export type ListServiceAccountsRequest = Message<"gatehouse.auth.v1.ListServiceA
   organizationId: string;
 
   /**
-   * At most this many; 20 when 0, at most 100.
+   * The most items to return: 20 when 0, at most 100.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * The previous page's nextPageToken.
+   * The nextPageToken of the previous page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -131,7 +131,7 @@ export type ListServiceAccountsResponse = Message<"gatehouse.auth.v1.ListService
   serviceAccounts: ServiceAccount[];
 
   /**
-   * Token of the next page; empty at the end.
+   * The token of the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -174,7 +174,7 @@ export const GetServiceAccountRequestSchema: GenMessage<GetServiceAccountRequest
   messageDesc(file_gatehouse_auth_v1_service_account, 3);
 
 /**
- * CreateServiceAccountRequest describes the service account to make.
+ * CreateServiceAccountRequest has the service account to create.
  *
  * @generated from message gatehouse.auth.v1.CreateServiceAccountRequest
  */
@@ -187,7 +187,7 @@ export type CreateServiceAccountRequest = Message<"gatehouse.auth.v1.CreateServi
   organizationId: string;
 
   /**
-   * Its displayName, roles and disabled.
+   * The account's displayName, roles and disabled.
    *
    * @generated from field: gatehouse.auth.v1.ServiceAccount service_account = 2;
    */
@@ -202,7 +202,7 @@ export const CreateServiceAccountRequestSchema: GenMessage<CreateServiceAccountR
   messageDesc(file_gatehouse_auth_v1_service_account, 4);
 
 /**
- * UpdateServiceAccountRequest holds what changes.
+ * UpdateServiceAccountRequest has the new values and the fields to update.
  *
  * @generated from message gatehouse.auth.v1.UpdateServiceAccountRequest
  */
@@ -215,16 +215,16 @@ export type UpdateServiceAccountRequest = Message<"gatehouse.auth.v1.UpdateServi
   organizationId: string;
 
   /**
-   * The id and the new values. An etag here refuses a change that builds on
-   * another state.
+   * The id and the new values. With an etag, the update fails if the state has changed
+   * since.
    *
    * @generated from field: gatehouse.auth.v1.ServiceAccount service_account = 2;
    */
   serviceAccount?: ServiceAccount | undefined;
 
   /**
-   * The fields to change: displayName, roles, disabled. Those of the body when
-   * absent.
+   * The fields to update: displayName, roles, disabled. Without it, those that have a
+   * value.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 3;
    */
@@ -259,7 +259,7 @@ export type DeleteServiceAccountRequest = Message<"gatehouse.auth.v1.DeleteServi
   id: string;
 
   /**
-   * The state that the deletion builds on, or empty.
+   * The etag that the client read; empty deletes any state.
    *
    * @generated from field: string etag = 3;
    */
@@ -309,14 +309,14 @@ export type ListServiceAccountApiKeysRequest = Message<"gatehouse.auth.v1.ListSe
   serviceAccountId: string;
 
   /**
-   * At most this many; 20 when 0, at most 100.
+   * The most items to return: 20 when 0, at most 100.
    *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
-   * The previous page's nextPageToken.
+   * The nextPageToken of the previous page.
    *
    * @generated from field: string page_token = 4;
    */
@@ -331,7 +331,7 @@ export const ListServiceAccountApiKeysRequestSchema: GenMessage<ListServiceAccou
   messageDesc(file_gatehouse_auth_v1_service_account, 8);
 
 /**
- * CreateServiceAccountApiKeyRequest describes the key to make.
+ * CreateServiceAccountApiKeyRequest has the key to create.
  *
  * @generated from message gatehouse.auth.v1.CreateServiceAccountApiKeyRequest
  */
@@ -351,7 +351,7 @@ export type CreateServiceAccountApiKeyRequest = Message<"gatehouse.auth.v1.Creat
   serviceAccountId: string;
 
   /**
-   * Its displayName, scopes and expireTime.
+   * The key's displayName, scopes and expireTime.
    *
    * @generated from field: gatehouse.auth.v1.ApiKey api_key = 3;
    */
@@ -437,17 +437,17 @@ export const DeleteServiceAccountApiKeyRequestSchema: GenMessage<DeleteServiceAc
 
 /**
  * ServiceAccountService manages the service accounts of the caller's active
- * organization and their API keys. A service account belongs to the organization
- * rather than to a person: it stays when its maker leaves. It has no address and
- * no password, never signs in, and is not listed among the members. Nobody makes,
- * changes or deletes one that may more than they may themselves, nor has to do
- * with its keys.
+ * organization and their API keys. A service account belongs to the organization and
+ * not to a person: it stays when its creator leaves. It has no email address and no
+ * password, never signs in, and is not listed among the members. Callers cannot create,
+ * update or delete a service account that has more rights than they have, or manage its
+ * keys.
  *
  * @generated from service gatehouse.auth.v1.ServiceAccountService
  */
 export const ServiceAccountService: GenService<{
   /**
-   * ListServiceAccounts lists service accounts, oldest first.
+   * List service accounts. The oldest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.ListServiceAccounts
    */
@@ -457,7 +457,7 @@ export const ServiceAccountService: GenService<{
     output: typeof ListServiceAccountsResponseSchema;
   },
   /**
-   * GetServiceAccount answers one service account.
+   * Get a service account.
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.GetServiceAccount
    */
@@ -467,7 +467,7 @@ export const ServiceAccountService: GenService<{
     output: typeof ServiceAccountSchema;
   },
   /**
-   * CreateServiceAccount makes a service account, which has no key yet.
+   * Create a service account. The new account has no API key.
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.CreateServiceAccount
    */
@@ -477,9 +477,9 @@ export const ServiceAccountService: GenService<{
     output: typeof ServiceAccountSchema;
   },
   /**
-   * UpdateServiceAccount changes the fields that the mask names: displayName,
-   * roles, disabled. Other roles, and disabling, take effect on its keys within
-   * seconds; the keys of one that is enabled again work again.
+   * Update a service account. The fields displayName, roles and disabled can change.
+   * New roles, and disabling, take effect on its keys within seconds. When a service
+   * account is enabled again, its keys work again.
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.UpdateServiceAccount
    */
@@ -489,7 +489,7 @@ export const ServiceAccountService: GenService<{
     output: typeof ServiceAccountSchema;
   },
   /**
-   * DeleteServiceAccount ends a service account and its keys within seconds.
+   * Delete a service account. The account and its keys stop working within seconds.
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.DeleteServiceAccount
    */
@@ -499,7 +499,7 @@ export const ServiceAccountService: GenService<{
     output: typeof DeleteServiceAccountResponseSchema;
   },
   /**
-   * ListServiceAccountApiKeys lists the keys of a service account, newest first.
+   * List the API keys of a service account. The newest are returned first.
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.ListServiceAccountApiKeys
    */
@@ -509,9 +509,9 @@ export const ServiceAccountService: GenService<{
     output: typeof ListApiKeysResponseSchema;
   },
   /**
-   * CreateServiceAccountApiKey makes a key of a service account, with scopes among
-   * the account's permissions. Its secret is shown this once. It needs a fresh
-   * sign-in.
+   * Create an API key of a service account. The scopes must be permissions of the
+   * account. Only this response contains the secret. The call requires a recent sign-in
+   * (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.CreateServiceAccountApiKey
    */
@@ -521,8 +521,9 @@ export const ServiceAccountService: GenService<{
     output: typeof ApiKeyWithSecretSchema;
   },
   /**
-   * RotateServiceAccountApiKey gives a key another secret. The one until now ends
-   * at once. It needs a fresh sign-in.
+   * Rotate an API key of a service account. The key gets a new secret, and the old
+   * secret stops working at once. The call requires a recent sign-in
+   * (STEP_UP_REQUIRED).
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.RotateServiceAccountApiKey
    */
@@ -532,8 +533,8 @@ export const ServiceAccountService: GenService<{
     output: typeof ApiKeyWithSecretSchema;
   },
   /**
-   * DeleteServiceAccountApiKey ends a key within seconds, and streams that it
-   * opened.
+   * Delete an API key of a service account. The key stops working within seconds, and
+   * the streams that it opened end.
    *
    * @generated from rpc gatehouse.auth.v1.ServiceAccountService.DeleteServiceAccountApiKey
    */

@@ -20,43 +20,44 @@ export const file_gatehouse_auth_v1_session: GenFile = /*@__PURE__*/
   fileDesc("Ch9nYXRlaG91c2UvYXV0aC92MS9zZXNzaW9uLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSKlAQoNU2lnblVwUmVxdWVzdBINCgVlbWFpbBgBIAEoCRIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRI5CgdzZXNzaW9uGAQgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uEh0KEGludml0YXRpb25fdG9rZW4YBSABKAlCA4ABASJwCg1TaWduSW5SZXF1ZXN0Eg0KBWVtYWlsGAEgASgJEhUKCHBhc3N3b3JkGAIgASgJQgOAAQESOQoHc2Vzc2lvbhgDIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbiJ7ChBTaWduSW5NZmFSZXF1ZXN0EhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEhEKBGNvZGUYAiABKAlCA4ABARI5CgdzZXNzaW9uGAMgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uIjoKGUJlZ2luUGFzc2tleVNpZ25JblJlcXVlc3QSHQoQbWZhX2NoYWxsZW5nZV9pZBgBIAEoCUIDgAEBIqQBChpGaW5pc2hQYXNza2V5U2lnbkluUmVxdWVzdBIZCgxjaGFsbGVuZ2VfaWQYASABKAlCA4ABARIwCgpjcmVkZW50aWFsGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEIDgAEBEjkKB3Nlc3Npb24YAyABKA4yKC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlLlNlc3Npb24iKAoXQmVnaW5FbWFpbFNpZ25JblJlcXVlc3QSDQoFZW1haWwYASABKAkiSQoYQmVnaW5FbWFpbFNpZ25JblJlc3BvbnNlEhkKDGNoYWxsZW5nZV9pZBgBIAEoCUIDgAEBEhIKCmV4cGlyZXNfaW4YAiABKAUiqQEKGEZpbmlzaEVtYWlsU2lnbkluUmVxdWVzdBIZCgxjaGFsbGVuZ2VfaWQYASABKAlCA4ABARITCgRjb2RlGAIgASgJQgOAAQFIABIUCgV0b2tlbhgDIAEoCUIDgAEBSAASOQoHc2Vzc2lvbhgKIAEoDjIoLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2UuU2Vzc2lvbkIMCgpjcmVkZW50aWFsIrsBCg1TdGVwVXBSZXF1ZXN0EhcKCHBhc3N3b3JkGAEgASgJQgOAAQFIABITCgRjb2RlGAIgASgJQgOAAQFIABIzCgdwYXNza2V5GAMgASgLMiAuZ2F0ZWhvdXNlLmF1dGgudjEuUGFzc2tleUFuc3dlckgAEjkKB3Nlc3Npb24YCiABKA4yKC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlLlNlc3Npb25CDAoKY3JlZGVudGlhbCIwCgxNZmFDaGFsbGVuZ2USDwoCaWQYASABKAlCA4ABARIPCgdtZXRob2RzGAIgAygJImcKDlJlZnJlc2hSZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABARI5CgdzZXNzaW9uGAIgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uImcKDlNpZ25PdXRSZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABARI5CgdzZXNzaW9uGAIgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uIhEKD1NpZ25PdXRSZXNwb25zZSJvChlTd2l0Y2hPcmdhbml6YXRpb25SZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRI5CgdzZXNzaW9uGAIgASgOMiguZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZS5TZXNzaW9uIv0BCg1Ub2tlblJlc3BvbnNlEhkKDGFjY2Vzc190b2tlbhgBIAEoCUIDgAEBEhoKDXJlZnJlc2hfdG9rZW4YAiABKAlCA4ABARISCgp0b2tlbl90eXBlGAMgASgJEhIKCmV4cGlyZXNfaW4YBCABKAUSJQoEdXNlchgFIAEoCzIXLmdhdGVob3VzZS5hdXRoLnYxLlVzZXISNgoNbWZhX2NoYWxsZW5nZRgGIAEoCzIfLmdhdGVob3VzZS5hdXRoLnYxLk1mYUNoYWxsZW5nZSIuCgdTZXNzaW9uEhcKE1NFU1NJT05fVU5TUEVDSUZJRUQQABIKCgZDT09LSUUQATL8BwoOU2Vzc2lvblNlcnZpY2USTAoGU2lnblVwEiAuZ2F0ZWhvdXNlLmF1dGgudjEuU2lnblVwUmVxdWVzdBogLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2USTAoGU2lnbkluEiAuZ2F0ZWhvdXNlLmF1dGgudjEuU2lnbkluUmVxdWVzdBogLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2USUgoJU2lnbkluTWZhEiMuZ2F0ZWhvdXNlLmF1dGgudjEuU2lnbkluTWZhUmVxdWVzdBogLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2USZgoSQmVnaW5QYXNza2V5U2lnbkluEiwuZ2F0ZWhvdXNlLmF1dGgudjEuQmVnaW5QYXNza2V5U2lnbkluUmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLlBhc3NrZXlDZXJlbW9ueRJmChNGaW5pc2hQYXNza2V5U2lnbkluEi0uZ2F0ZWhvdXNlLmF1dGgudjEuRmluaXNoUGFzc2tleVNpZ25JblJlcXVlc3QaIC5nYXRlaG91c2UuYXV0aC52MS5Ub2tlblJlc3BvbnNlEmsKEEJlZ2luRW1haWxTaWduSW4SKi5nYXRlaG91c2UuYXV0aC52MS5CZWdpbkVtYWlsU2lnbkluUmVxdWVzdBorLmdhdGVob3VzZS5hdXRoLnYxLkJlZ2luRW1haWxTaWduSW5SZXNwb25zZRJiChFGaW5pc2hFbWFpbFNpZ25JbhIrLmdhdGVob3VzZS5hdXRoLnYxLkZpbmlzaEVtYWlsU2lnbkluUmVxdWVzdBogLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2USTAoGU3RlcFVwEiAuZ2F0ZWhvdXNlLmF1dGgudjEuU3RlcFVwUmVxdWVzdBogLmdhdGVob3VzZS5hdXRoLnYxLlRva2VuUmVzcG9uc2USTgoHUmVmcmVzaBIhLmdhdGVob3VzZS5hdXRoLnYxLlJlZnJlc2hSZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZRJVCgdTaWduT3V0EiEuZ2F0ZWhvdXNlLmF1dGgudjEuU2lnbk91dFJlcXVlc3QaIi5nYXRlaG91c2UuYXV0aC52MS5TaWduT3V0UmVzcG9uc2UiA5ACAhJkChJTd2l0Y2hPcmdhbml6YXRpb24SLC5nYXRlaG91c2UuYXV0aC52MS5Td2l0Y2hPcmdhbml6YXRpb25SZXF1ZXN0GiAuZ2F0ZWhvdXNlLmF1dGgudjEuVG9rZW5SZXNwb25zZUJDWkFnaXRodWIuY29tL2dhdGVob3VzZS9nYXRlaG91c2UvcHJvdG8vZ2VuL2dhdGVob3VzZS9hdXRoL3YxO2F1dGh2MWIGcHJvdG8z", [file_gatehouse_auth_v1_passkey, file_gatehouse_auth_v1_user, file_google_protobuf_struct]);
 
 /**
- * SignUpRequest describes the account to make.
+ * SignUpRequest describes the account to create.
  *
  * @generated from message gatehouse.auth.v1.SignUpRequest
  */
 export type SignUpRequest = Message<"gatehouse.auth.v1.SignUpRequest"> & {
   /**
-   * The address to sign in with.
+   * The email address to sign in with.
    *
    * @generated from field: string email = 1;
    */
   email: string;
 
   /**
-   * 12 to 128 characters, neither common nor made of the address.
+   * 12 to 128 characters. It must not be common or derived from the email address.
    *
    * @generated from field: string password = 2;
    */
   password: string;
 
   /**
-   * What the person is called. Empty takes the part of the address before the @.
+   * The person's name. When empty, the part of the email address before the @.
    *
    * @generated from field: string display_name = 3;
    */
   displayName: string;
 
   /**
-   * COOKIE keeps the refresh token out of the answer and in a cookie that no
-   * script can read, for pages in a browser; over REST alone.
+   * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 4;
    */
   session: TokenResponse_Session;
 
   /**
-   * The token of an invitation that was mailed to this address. It is needed where
-   * sign-up is closed, and not used up: it is to be accepted once signed in.
+   * The token of an invitation that was sent to this address. It is required when
+   * sign-up is closed. Sign-up does not use it up: the user accepts the invitation
+   * after sign-in.
    *
    * @generated from field: string invitation_token = 5;
    */
@@ -71,13 +72,13 @@ export const SignUpRequestSchema: GenMessage<SignUpRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_session, 0);
 
 /**
- * SignInRequest holds a person's credentials.
+ * SignInRequest has a person's credentials.
  *
  * @generated from message gatehouse.auth.v1.SignInRequest
  */
 export type SignInRequest = Message<"gatehouse.auth.v1.SignInRequest"> & {
   /**
-   * The address of the account.
+   * The email address of the account.
    *
    * @generated from field: string email = 1;
    */
@@ -91,8 +92,8 @@ export type SignInRequest = Message<"gatehouse.auth.v1.SignInRequest"> & {
   password: string;
 
   /**
-   * COOKIE keeps the refresh token out of the answer and in a cookie that no
-   * script can read, for pages in a browser; over REST alone.
+   * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 3;
    */
@@ -107,28 +108,28 @@ export const SignInRequestSchema: GenMessage<SignInRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_session, 1);
 
 /**
- * SignInMfaRequest answers a challenge.
+ * SignInMfaRequest is the answer to a challenge.
  *
  * @generated from message gatehouse.auth.v1.SignInMfaRequest
  */
 export type SignInMfaRequest = Message<"gatehouse.auth.v1.SignInMfaRequest"> & {
   /**
-   * The challenge's id, as the sign-in answered it.
+   * The id of the challenge, from the sign-in.
    *
    * @generated from field: string challenge_id = 1;
    */
   challengeId: string;
 
   /**
-   * A code of the authenticator, or a recovery code.
+   * A code of the authenticator app, or a recovery code.
    *
    * @generated from field: string code = 2;
    */
   code: string;
 
   /**
-   * COOKIE keeps the refresh token out of the answer and in a cookie that no
-   * script can read, for pages in a browser; over REST alone.
+   * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 3;
    */
@@ -143,14 +144,14 @@ export const SignInMfaRequestSchema: GenMessage<SignInMfaRequest> = /*@__PURE__*
   messageDesc(file_gatehouse_auth_v1_session, 2);
 
 /**
- * BeginPasskeySignInRequest says what the passkey is for.
+ * BeginPasskeySignInRequest states the purpose of the passkey.
  *
  * @generated from message gatehouse.auth.v1.BeginPasskeySignInRequest
  */
 export type BeginPasskeySignInRequest = Message<"gatehouse.auth.v1.BeginPasskeySignInRequest"> & {
   /**
-   * The id of the challenge that a sign-in answered. Empty signs in, or steps
-   * up, with the passkey alone.
+   * The id of the challenge of a sign-in. When empty, the passkey alone signs in or
+   * confirms the caller's identity.
    *
    * @generated from field: string mfa_challenge_id = 1;
    */
@@ -165,28 +166,28 @@ export const BeginPasskeySignInRequestSchema: GenMessage<BeginPasskeySignInReque
   messageDesc(file_gatehouse_auth_v1_session, 3);
 
 /**
- * FinishPasskeySignInRequest is a passkey's signature.
+ * FinishPasskeySignInRequest has the signature of a passkey.
  *
  * @generated from message gatehouse.auth.v1.FinishPasskeySignInRequest
  */
 export type FinishPasskeySignInRequest = Message<"gatehouse.auth.v1.FinishPasskeySignInRequest"> & {
   /**
-   * The challenge's id, as it was begun with.
+   * The id of the challenge.
    *
    * @generated from field: string challenge_id = 1;
    */
   challengeId: string;
 
   /**
-   * The credential as its toJSON gives it.
+   * The credential, as its toJSON method returns it.
    *
    * @generated from field: google.protobuf.Struct credential = 2;
    */
   credential?: JsonObject | undefined;
 
   /**
-   * COOKIE keeps the refresh token out of the answer and in a cookie that no
-   * script can read, for pages in a browser; over REST alone.
+   * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 3;
    */
@@ -201,13 +202,13 @@ export const FinishPasskeySignInRequestSchema: GenMessage<FinishPasskeySignInReq
   messageDesc(file_gatehouse_auth_v1_session, 4);
 
 /**
- * BeginEmailSignInRequest says where the mail goes.
+ * BeginEmailSignInRequest names the recipient of the email.
  *
  * @generated from message gatehouse.auth.v1.BeginEmailSignInRequest
  */
 export type BeginEmailSignInRequest = Message<"gatehouse.auth.v1.BeginEmailSignInRequest"> & {
   /**
-   * The address of the account.
+   * The email address of the account.
    *
    * @generated from field: string email = 1;
    */
@@ -222,20 +223,20 @@ export const BeginEmailSignInRequestSchema: GenMessage<BeginEmailSignInRequest> 
   messageDesc(file_gatehouse_auth_v1_session, 5);
 
 /**
- * BeginEmailSignInResponse is what the mail's code works with.
+ * BeginEmailSignInResponse identifies the sign-in.
  *
  * @generated from message gatehouse.auth.v1.BeginEmailSignInResponse
  */
 export type BeginEmailSignInResponse = Message<"gatehouse.auth.v1.BeginEmailSignInResponse"> & {
   /**
-   * Names the sign-in; to be kept secret.
+   * The id of the challenge, which the client must keep secret.
    *
    * @generated from field: string challenge_id = 1;
    */
   challengeId: string;
 
   /**
-   * Seconds until the mail's code and link no longer work.
+   * The seconds until the code and the link expire.
    *
    * @generated from field: int32 expires_in = 2;
    */
@@ -250,13 +251,13 @@ export const BeginEmailSignInResponseSchema: GenMessage<BeginEmailSignInResponse
   messageDesc(file_gatehouse_auth_v1_session, 6);
 
 /**
- * FinishEmailSignInRequest shows what a mail held.
+ * FinishEmailSignInRequest has the code or the token from an email.
  *
  * @generated from message gatehouse.auth.v1.FinishEmailSignInRequest
  */
 export type FinishEmailSignInRequest = Message<"gatehouse.auth.v1.FinishEmailSignInRequest"> & {
   /**
-   * The challenge's id, as it was begun with. Only a code needs it.
+   * The id of the challenge. Required only with a code.
    *
    * @generated from field: string challenge_id = 1;
    */
@@ -269,7 +270,7 @@ export type FinishEmailSignInRequest = Message<"gatehouse.auth.v1.FinishEmailSig
    */
   credential: {
     /**
-     * The mail's code of six digits.
+     * The six-digit code from the email.
      *
      * @generated from field: string code = 2;
      */
@@ -277,7 +278,7 @@ export type FinishEmailSignInRequest = Message<"gatehouse.auth.v1.FinishEmailSig
     case: "code";
   } | {
     /**
-     * The token in the mail's link.
+     * The token from the link in the email.
      *
      * @generated from field: string token = 3;
      */
@@ -286,8 +287,8 @@ export type FinishEmailSignInRequest = Message<"gatehouse.auth.v1.FinishEmailSig
   } | { case: undefined; value?: undefined };
 
   /**
-   * COOKIE keeps the refresh token out of the answer and in a cookie that no
-   * script can read, for pages in a browser; over REST alone.
+   * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 10;
    */
@@ -302,7 +303,7 @@ export const FinishEmailSignInRequestSchema: GenMessage<FinishEmailSignInRequest
   messageDesc(file_gatehouse_auth_v1_session, 7);
 
 /**
- * StepUpRequest shows a credential anew.
+ * StepUpRequest has a credential of the caller.
  *
  * @generated from message gatehouse.auth.v1.StepUpRequest
  */
@@ -314,7 +315,7 @@ export type StepUpRequest = Message<"gatehouse.auth.v1.StepUpRequest"> & {
    */
   credential: {
     /**
-     * The password, where no second factor is enrolled.
+     * The password, if no second factor is enrolled.
      *
      * @generated from field: string password = 1;
      */
@@ -322,7 +323,7 @@ export type StepUpRequest = Message<"gatehouse.auth.v1.StepUpRequest"> & {
     case: "password";
   } | {
     /**
-     * A code of the authenticator, or a recovery code.
+     * A code of the authenticator app, or a recovery code.
      *
      * @generated from field: string code = 2;
      */
@@ -330,7 +331,7 @@ export type StepUpRequest = Message<"gatehouse.auth.v1.StepUpRequest"> & {
     case: "code";
   } | {
     /**
-     * A passkey that was asked for without a challenge of a sign-in.
+     * A passkey, begun without the challenge of a sign-in.
      *
      * @generated from field: gatehouse.auth.v1.PasskeyAnswer passkey = 3;
      */
@@ -339,8 +340,8 @@ export type StepUpRequest = Message<"gatehouse.auth.v1.StepUpRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * COOKIE keeps the refresh token out of the answer and in a cookie that no
-   * script can read, for pages in a browser; over REST alone.
+   * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 10;
    */
@@ -355,20 +356,20 @@ export const StepUpRequestSchema: GenMessage<StepUpRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_session, 8);
 
 /**
- * MfaChallenge is what a sign-in still lacks.
+ * MfaChallenge is the second factor that a sign-in still requires.
  *
  * @generated from message gatehouse.auth.v1.MfaChallenge
  */
 export type MfaChallenge = Message<"gatehouse.auth.v1.MfaChallenge"> & {
   /**
-   * Names the sign-in; to be kept secret.
+   * The id of the challenge, which the client must keep secret.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * How it can be answered: "totp", "passkey", "recovery_code".
+   * The methods that answer it: "totp", "passkey", "recovery_code".
    *
    * @generated from field: repeated string methods = 2;
    */
@@ -383,7 +384,7 @@ export const MfaChallengeSchema: GenMessage<MfaChallenge> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_session, 9);
 
 /**
- * RefreshRequest holds the refresh token to use up.
+ * RefreshRequest has the refresh token to exchange.
  *
  * @generated from message gatehouse.auth.v1.RefreshRequest
  */
@@ -396,8 +397,8 @@ export type RefreshRequest = Message<"gatehouse.auth.v1.RefreshRequest"> & {
   refreshToken: string;
 
   /**
-   * COOKIE keeps the refresh token out of the answer and in a cookie that no
-   * script can read, for pages in a browser; over REST alone.
+   * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 2;
    */
@@ -412,7 +413,7 @@ export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_session, 10);
 
 /**
- * SignOutRequest names the session by its refresh token.
+ * SignOutRequest identifies the session by its refresh token.
  *
  * @generated from message gatehouse.auth.v1.SignOutRequest
  */
@@ -425,8 +426,8 @@ export type SignOutRequest = Message<"gatehouse.auth.v1.SignOutRequest"> & {
   refreshToken: string;
 
   /**
-   * COOKIE keeps the refresh token out of the answer and in a cookie that no
-   * script can read, for pages in a browser; over REST alone.
+   * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 2;
    */
@@ -462,15 +463,15 @@ export const SignOutResponseSchema: GenMessage<SignOutResponse> = /*@__PURE__*/
  */
 export type SwitchOrganizationRequest = Message<"gatehouse.auth.v1.SwitchOrganizationRequest"> & {
   /**
-   * An organization that the caller is a member of.
+   * An organization that the caller belongs to.
    *
    * @generated from field: string organization_id = 1;
    */
   organizationId: string;
 
   /**
-   * COOKIE keeps the refresh token out of the answer and in a cookie that no
-   * script can read, for pages in a browser; over REST alone.
+   * COOKIE sets the refresh token as a cookie that scripts cannot read, and omits it
+   * from the response. It is for pages in a browser. Only REST supports it.
    *
    * @generated from field: gatehouse.auth.v1.TokenResponse.Session session = 2;
    */
@@ -485,20 +486,20 @@ export const SwitchOrganizationRequestSchema: GenMessage<SwitchOrganizationReque
   messageDesc(file_gatehouse_auth_v1_session, 13);
 
 /**
- * TokenResponse holds the tokens of a session, or what is still lacking.
+ * TokenResponse has the tokens of a session, or the challenge of the second factor.
  *
  * @generated from message gatehouse.auth.v1.TokenResponse
  */
 export type TokenResponse = Message<"gatehouse.auth.v1.TokenResponse"> & {
   /**
-   * A JWT by the RFC 9068 profile that any service verifies offline.
+   * A JWT with the RFC 9068 profile. Every service verifies it offline.
    *
    * @generated from field: string access_token = 1;
    */
   accessToken: string;
 
   /**
-   * Opaque; works once.
+   * A random token that works once.
    *
    * @generated from field: string refresh_token = 2;
    */
@@ -512,21 +513,21 @@ export type TokenResponse = Message<"gatehouse.auth.v1.TokenResponse"> & {
   tokenType: string;
 
   /**
-   * Seconds until the access token expires.
+   * The seconds until the access token expires.
    *
    * @generated from field: int32 expires_in = 4;
    */
   expiresIn: number;
 
   /**
-   * Who is signed in.
+   * The signed-in user.
    *
    * @generated from field: gatehouse.auth.v1.User user = 5;
    */
   user?: User | undefined;
 
   /**
-   * Set where a second factor is enrolled: then there are no tokens yet.
+   * The challenge, if a second factor is enrolled. The response then has no tokens.
    *
    * @generated from field: gatehouse.auth.v1.MfaChallenge mfa_challenge = 6;
    */
@@ -541,21 +542,21 @@ export const TokenResponseSchema: GenMessage<TokenResponse> = /*@__PURE__*/
   messageDesc(file_gatehouse_auth_v1_session, 14);
 
 /**
- * Session is how the client keeps its session.
+ * Session states how the client stores its session.
  *
  * @generated from enum gatehouse.auth.v1.TokenResponse.Session
  */
 export enum TokenResponse_Session {
   /**
-   * The answer holds the refresh token.
+   * The response contains the refresh token.
    *
    * @generated from enum value: SESSION_UNSPECIFIED = 0;
    */
   SESSION_UNSPECIFIED = 0,
 
   /**
-   * The refresh token is set as the cookie gh_refresh and left out of the
-   * answer. A request that needs it has the header X-Gatehouse-CSRF: 1.
+   * The refresh token is set as the cookie gh_refresh and omitted from the response.
+   * A request that uses the cookie needs the header X-Gatehouse-CSRF: 1.
    *
    * @generated from enum value: COOKIE = 1;
    */
@@ -569,14 +570,16 @@ export const TokenResponse_SessionSchema: GenEnum<TokenResponse_Session> = /*@__
   enumDesc(file_gatehouse_auth_v1_session, 14, 0);
 
 /**
- * SessionService signs people in and keeps them signed in.
+ * SessionService signs users in and manages their tokens.
  *
  * @generated from service gatehouse.auth.v1.SessionService
  */
 export const SessionService: GenService<{
   /**
-   * SignUp makes an account with a personal organization, and signs it in. Where
-   * sign-up is closed it takes the token of an invitation.
+   * Sign up with an email address and a password. The call creates an account with a
+   * personal organization, and signs it in. When sign-up is closed, the token of an
+   * invitation is required (SIGN_UP_CLOSED). When this installation requires
+   * confirmed email addresses, the response is empty, and VerifyEmail creates the account.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.SignUp
    */
@@ -586,9 +589,9 @@ export const SessionService: GenService<{
     output: typeof TokenResponseSchema;
   },
   /**
-   * SignIn answers tokens for an address and its password, or the challenge of
-   * the second factor where one is enrolled. An unknown address and a wrong
-   * password are answered alike, after the same work.
+   * Sign in with a password. The response has tokens, or the challenge of the second
+   * factor if one is enrolled. An unknown address and a wrong password are the same
+   * error, after the same amount of work.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.SignIn
    */
@@ -598,9 +601,9 @@ export const SessionService: GenService<{
     output: typeof TokenResponseSchema;
   },
   /**
-   * SignInMfa answers the challenge of a sign-in with a code of the second
-   * factor: an authenticator's, or a recovery code. A challenge lives for five
-   * minutes, works once, and not after five wrong codes.
+   * Answer the second-factor challenge of a sign-in. The code is from an authenticator
+   * app, or a recovery code. A challenge expires after five minutes, works once, and is
+   * invalid after five wrong codes.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.SignInMfa
    */
@@ -610,9 +613,9 @@ export const SessionService: GenService<{
     output: typeof TokenResponseSchema;
   },
   /**
-   * BeginPasskeySignIn asks for a passkey: any that a user of this installation
-   * has, whose device verifies its user, or one of those that answer a
-   * challenge of a sign-in.
+   * Begin a sign-in with a passkey. Without a challenge, any passkey of this
+   * installation works if the device verifies its user. With the challenge of a
+   * sign-in, the passkeys that answer it work.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.BeginPasskeySignIn
    */
@@ -622,7 +625,7 @@ export const SessionService: GenService<{
     output: typeof PasskeyCeremonySchema;
   },
   /**
-   * FinishPasskeySignIn answers tokens for a passkey's signature.
+   * Finish a sign-in with a passkey.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.FinishPasskeySignIn
    */
@@ -632,10 +635,10 @@ export const SessionService: GenService<{
     output: typeof TokenResponseSchema;
   },
   /**
-   * BeginEmailSignIn sends a mail with a code and a link that sign in to the
-   * account of an address. It is answered alike whether there is an account or
-   * not, after the same work; none is made. Of the mails to an address the
-   * newest works, once, for ten minutes.
+   * Begin a sign-in by email. The email has a code and a link that sign in to the
+   * account of the address. The response is the same whether there is an account or
+   * not, after the same amount of work; no account is created. Only the newest email to
+   * an address works, once, for ten minutes.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.BeginEmailSignIn
    */
@@ -645,11 +648,11 @@ export const SessionService: GenService<{
     output: typeof BeginEmailSignInResponseSchema;
   },
   /**
-   * FinishEmailSignIn answers tokens, or the challenge of the second factor, for
-   * the code of such a mail, or for the token of its link. The code works only
-   * with the challenge that it was sent for, and not after five wrong ones. It
-   * confirms the account's address: what else let into an account whose address
-   * was not confirmed (password, sessions, keys, factors) is removed.
+   * Finish a sign-in by email. The response has tokens, or the challenge of the second
+   * factor if one is enrolled. The request has the code or the token of the link. The
+   * code works only with its challenge, and is invalid after five wrong codes. The call
+   * confirms the email address. If the address was not confirmed before, the account's
+   * other credentials (password, sessions, keys, factors) are removed.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.FinishEmailSignIn
    */
@@ -659,9 +662,9 @@ export const SessionService: GenService<{
     output: typeof TokenResponseSchema;
   },
   /**
-   * StepUp answers new tokens of the caller's session for a credential that is
-   * shown anew: their auth_time is now. Who has a second factor shows that. The
-   * refresh token that the session had no longer works.
+   * Confirm the caller's identity again. The response has new tokens of the same
+   * session, whose auth_time is now. A user with a second factor must show that factor.
+   * The previous refresh token of the session no longer works.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.StepUp
    */
@@ -671,9 +674,9 @@ export const SessionService: GenService<{
     output: typeof TokenResponseSchema;
   },
   /**
-   * Refresh turns a refresh token into a new pair of tokens. Each refresh
-   * token works once: presenting a used one revokes the session, since one of
-   * its two holders is a thief (RFC 9700 section 4.14).
+   * Refresh the tokens of a session. Each refresh token works once. A reused refresh
+   * token revokes the session, because one of its two holders has stolen it
+   * (REFRESH_TOKEN_REUSED, RFC 9700 section 4.14).
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.Refresh
    */
@@ -683,8 +686,8 @@ export const SessionService: GenService<{
     output: typeof TokenResponseSchema;
   },
   /**
-   * SignOut ends the session of a refresh token. It succeeds for a token that
-   * is unknown or already ended.
+   * Sign out. The session of the refresh token ends. The call also succeeds for a token
+   * that is unknown or expired.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.SignOut
    */
@@ -694,8 +697,8 @@ export const SessionService: GenService<{
     output: typeof SignOutResponseSchema;
   },
   /**
-   * SwitchOrganization answers a new session's tokens for another organization
-   * that the caller belongs to.
+   * Switch to another organization. The response has the tokens of a new session. The
+   * caller must belong to the organization.
    *
    * @generated from rpc gatehouse.auth.v1.SessionService.SwitchOrganization
    */

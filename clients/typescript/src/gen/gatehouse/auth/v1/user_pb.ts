@@ -28,49 +28,49 @@ export type User = Message<"gatehouse.auth.v1.User"> & {
   id: string;
 
   /**
-   * The address that the person signs in with, as it was given.
+   * The email address that the person signs in with, as it was entered.
    *
    * @generated from field: string email = 2;
    */
   email: string;
 
   /**
-   * Whether the address was shown to be the person's.
+   * Whether the person has confirmed the email address.
    *
    * @generated from field: bool email_verified = 3;
    */
   emailVerified: boolean;
 
   /**
-   * What the person is called.
+   * The person's name.
    *
    * @generated from field: string display_name = 4;
    */
   displayName: string;
 
   /**
-   * BCP 47 language tag, for example "en".
+   * A BCP 47 language tag, for example "en".
    *
    * @generated from field: string locale = 5;
    */
   locale: string;
 
   /**
-   * A disabled user cannot sign in, and its sessions have ended.
+   * Whether the user is disabled. A disabled user cannot sign in and has no sessions.
    *
    * @generated from field: bool disabled = 6;
    */
   disabled: boolean;
 
   /**
-   * When the account was made.
+   * The time when the account was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 7;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When the account last changed.
+   * The time of the account's last update.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 8;
    */

@@ -32,56 +32,56 @@ export type Conversation = Message$1<"gatehouse.chat.v1.Conversation"> & {
   id: string;
 
   /**
-   * What the conversation is called. Empty takes it from the first message.
+   * The title. When empty, it is derived from the first message.
    *
    * @generated from field: string title = 2;
    */
   title: string;
 
   /**
-   * The assistant that answers. Empty is the default assistant.
+   * The assistant that answers. When empty, the default assistant.
    *
    * @generated from field: string assistant_id = 3;
    */
   assistantId: string;
 
   /**
-   * The collections that answers are drawn from, beside the assistant's.
+   * The collections to search for answers, in addition to the assistant's.
    *
    * @generated from field: repeated string collection_ids = 4;
    */
   collectionIds: string[];
 
   /**
-   * When the newest message was added; null when there is none. Output only.
+   * The time when the newest message was added; null when there is none. Output only.
    *
    * @generated from field: google.protobuf.Timestamp last_message_time = 5;
    */
   lastMessageTime?: Timestamp | undefined;
 
   /**
-   * The run that is answering now; null when none is. Output only.
+   * The active run; null when there is none. Output only.
    *
    * @generated from field: gatehouse.chat.v1.Conversation.ActiveRun active_run = 6;
    */
   activeRun?: Conversation_ActiveRun | undefined;
 
   /**
-   * When it was made. Output only.
+   * The time of its creation. Output only.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 7;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When it last changed. Output only.
+   * The time of its last update. Output only.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 8;
    */
   updateTime?: Timestamp | undefined;
 
   /**
-   * Changes with each update. In a request: the state that the change builds on.
+   * Changes with each update. In a request: the state that the client read.
    *
    * @generated from field: string etag = 9;
    */
@@ -96,7 +96,7 @@ export const ConversationSchema: GenMessage<Conversation> = /*@__PURE__*/
   messageDesc(file_gatehouse_chat_v1_conversation, 0);
 
 /**
- * ActiveRun is the run that is answering now.
+ * ActiveRun is the run that is generating an answer.
  *
  * @generated from message gatehouse.chat.v1.Conversation.ActiveRun
  */
@@ -109,14 +109,14 @@ export type Conversation_ActiveRun = Message$1<"gatehouse.chat.v1.Conversation.A
   id: string;
 
   /**
-   * How far it is.
+   * The state of the run.
    *
    * @generated from field: gatehouse.chat.v1.Run.State state = 2;
    */
   state: Run_State;
 
   /**
-   * The sequence number of its newest stored event. Readers may have seen newer
+   * The sequence number of its newest stored event. Readers may have received newer
    * ones already.
    *
    * @generated from field: int32 last_seq = 3;
@@ -145,7 +145,7 @@ export type Message = Message$1<"gatehouse.chat.v1.Message"> & {
   id: string;
 
   /**
-   * The conversation that holds it.
+   * The conversation of the message.
    *
    * @generated from field: string conversation_id = 2;
    */
@@ -159,56 +159,56 @@ export type Message = Message$1<"gatehouse.chat.v1.Message"> & {
   parentMessageId: string;
 
   /**
-   * Who wrote it.
+   * The author.
    *
    * @generated from field: gatehouse.chat.v1.Message.Role role = 4;
    */
   role: Message_Role;
 
   /**
-   * The text. [n] stands for the citation of index n.
+   * The text. [n] refers to the citation with index n.
    *
    * @generated from field: string content = 5;
    */
   content: string;
 
   /**
-   * What the text rests on.
+   * The passages that support the text.
    *
    * @generated from field: repeated gatehouse.chat.v1.Citation citations = 6;
    */
   citations: Citation[];
 
   /**
-   * What is special about the answer.
+   * Special properties of the answer.
    *
    * @generated from field: repeated gatehouse.chat.v1.AnswerFlag.Value flags = 7;
    */
   flags: AnswerFlag_Value[];
 
   /**
-   * The run that wrote it; empty for a user's message.
+   * The run that generated it; empty for a user's message.
    *
    * @generated from field: string run_id = 8;
    */
   runId: string;
 
   /**
-   * The model that wrote it, provider/name.
+   * The model that generated it, as provider/name.
    *
    * @generated from field: string model = 9;
    */
   model: string;
 
   /**
-   * What it cost; null for a user's message.
+   * The tokens that it used; null for a user's message.
    *
    * @generated from field: gatehouse.chat.v1.Usage usage = 10;
    */
   usage?: Usage | undefined;
 
   /**
-   * When it was added.
+   * The time when it was added.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 11;
    */
@@ -223,7 +223,7 @@ export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
   messageDesc(file_gatehouse_chat_v1_conversation, 1);
 
 /**
- * Role says who wrote a message.
+ * Role is the author of a message.
  *
  * @generated from enum gatehouse.chat.v1.Message.Role
  */
@@ -257,13 +257,13 @@ export const Message_RoleSchema: GenEnum<Message_Role> = /*@__PURE__*/
   enumDesc(file_gatehouse_chat_v1_conversation, 1, 0);
 
 /**
- * CreateConversationRequest holds the conversation to make.
+ * CreateConversationRequest has the conversation to create.
  *
  * @generated from message gatehouse.chat.v1.CreateConversationRequest
  */
 export type CreateConversationRequest = Message$1<"gatehouse.chat.v1.CreateConversationRequest"> & {
   /**
-   * The conversation; empty makes one with the default assistant.
+   * The conversation. When empty, it uses the default assistant.
    *
    * @generated from field: gatehouse.chat.v1.Conversation conversation = 1;
    */
@@ -305,29 +305,28 @@ export const GetConversationRequestSchema: GenMessage<GetConversationRequest> = 
  */
 export type ListConversationsRequest = Message$1<"gatehouse.chat.v1.ListConversationsRequest"> & {
   /**
-   * At most this many; 20 when 0, at most 100.
+   * The most items to return: 20 when 0, at most 100.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * The previous page's nextPageToken.
+   * The nextPageToken of the previous page.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * AIP-160 over title, assistantId, createTime and updateTime.
+   * A filter (AIP-160) over title, assistantId, createTime and updateTime.
    *
    * @generated from field: string filter = 3;
    */
   filter: string;
 
   /**
-   * Comma separated title, createTime or updateTime, each with an optional
-   * "desc".
+   * Comma-separated title, createTime or updateTime, each with an optional "desc".
    *
    * @generated from field: string order_by = 4;
    */
@@ -355,7 +354,7 @@ export type ListConversationsResponse = Message$1<"gatehouse.chat.v1.ListConvers
   conversations: Conversation[];
 
   /**
-   * Token of the next page; empty at the end.
+   * The token of the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -370,7 +369,7 @@ export const ListConversationsResponseSchema: GenMessage<ListConversationsRespon
   messageDesc(file_gatehouse_chat_v1_conversation, 5);
 
 /**
- * UpdateConversationRequest holds the new state and what of it to take over.
+ * UpdateConversationRequest has the new values and the fields to update.
  *
  * @generated from message gatehouse.chat.v1.UpdateConversationRequest
  */
@@ -383,7 +382,7 @@ export type UpdateConversationRequest = Message$1<"gatehouse.chat.v1.UpdateConve
   conversation?: Conversation | undefined;
 
   /**
-   * The fields to change; those of the body when absent.
+   * The fields to update; without it, those that have a value.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -411,7 +410,7 @@ export type DeleteConversationRequest = Message$1<"gatehouse.chat.v1.DeleteConve
   id: string;
 
   /**
-   * The state that the caller has seen; empty deletes whatever stands.
+   * The etag that the client read; empty deletes any state.
    *
    * @generated from field: string etag = 2;
    */
@@ -454,14 +453,14 @@ export type ListMessagesRequest = Message$1<"gatehouse.chat.v1.ListMessagesReque
   conversationId: string;
 
   /**
-   * At most this many; 20 when 0, at most 100.
+   * The most items to return: 20 when 0, at most 100.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * The previous page's nextPageToken.
+   * The nextPageToken of the previous page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -489,7 +488,7 @@ export type ListMessagesResponse = Message$1<"gatehouse.chat.v1.ListMessagesResp
   messages: Message[];
 
   /**
-   * Token of the next page; empty at the end.
+   * The token of the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -504,7 +503,7 @@ export const ListMessagesResponseSchema: GenMessage<ListMessagesResponse> = /*@_
   messageDesc(file_gatehouse_chat_v1_conversation, 10);
 
 /**
- * SendMessageRequest is a user's message and how to answer it.
+ * SendMessageRequest has a user's message and the options of its answer.
  *
  * @generated from message gatehouse.chat.v1.SendMessageRequest
  */
@@ -517,23 +516,23 @@ export type SendMessageRequest = Message$1<"gatehouse.chat.v1.SendMessageRequest
   conversationId: string;
 
   /**
-   * What the user says.
+   * The user's text.
    *
    * @generated from field: string content = 2;
    */
   content: string;
 
   /**
-   * The assistant for this answer; empty is the conversation's. An assistant,
-   * named or stored, needs the permission assistants.read.
+   * The assistant for this answer. When empty, the conversation's. An assistant, given
+   * here or stored, requires the permission assistants.read.
    *
    * @generated from field: string assistant_id = 3;
    */
   assistantId: string;
 
   /**
-   * The collections for this answer; empty are the conversation's and the
-   * assistant's. Naming collections needs the permission knowledge.read.
+   * The collections for this answer. When empty, the conversation's and the
+   * assistant's. Naming collections here requires the permission knowledge.read.
    * Without that permission, an answer uses no collection.
    *
    * @generated from field: repeated string collection_ids = 4;
@@ -541,7 +540,7 @@ export type SendMessageRequest = Message$1<"gatehouse.chat.v1.SendMessageRequest
   collectionIds: string[];
 
   /**
-   * The model for this answer, provider/name; empty is the assistant's.
+   * The model for this answer, as provider/name. When empty, the assistant's.
    *
    * @generated from field: string model = 5;
    */
@@ -556,20 +555,20 @@ export const SendMessageRequestSchema: GenMessage<SendMessageRequest> = /*@__PUR
   messageDesc(file_gatehouse_chat_v1_conversation, 11);
 
 /**
- * StartMessageResponse holds what was started.
+ * StartMessageResponse has the message and the run that was started.
  *
  * @generated from message gatehouse.chat.v1.StartMessageResponse
  */
 export type StartMessageResponse = Message$1<"gatehouse.chat.v1.StartMessageResponse"> & {
   /**
-   * The run that answers.
+   * The run that generates the answer.
    *
    * @generated from field: gatehouse.chat.v1.Run run = 1;
    */
   run?: Run | undefined;
 
   /**
-   * The message as it was stored.
+   * The message as stored.
    *
    * @generated from field: gatehouse.chat.v1.Message user_message = 2;
    */
@@ -584,14 +583,14 @@ export const StartMessageResponseSchema: GenMessage<StartMessageResponse> = /*@_
   messageDesc(file_gatehouse_chat_v1_conversation, 12);
 
 /**
- * ConversationService keeps a user's conversations. They are that user's
- * alone: others get NOT_FOUND, owners of the organization too.
+ * ConversationService manages a user's conversations. Only that user can access them:
+ * for all others they are NOT_FOUND, including the owners of the organization.
  *
  * @generated from service gatehouse.chat.v1.ConversationService
  */
 export const ConversationService: GenService<{
   /**
-   * CreateConversation makes an empty conversation.
+   * Create a conversation. The new conversation has no messages.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.CreateConversation
    */
@@ -601,7 +600,7 @@ export const ConversationService: GenService<{
     output: typeof ConversationSchema;
   },
   /**
-   * GetConversation answers one conversation, with its live run.
+   * Get a conversation. The response has the active run, if there is one.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.GetConversation
    */
@@ -611,7 +610,7 @@ export const ConversationService: GenService<{
     output: typeof ConversationSchema;
   },
   /**
-   * ListConversations lists the caller's conversations, newest first.
+   * List the caller's conversations. The newest are returned first.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.ListConversations
    */
@@ -621,7 +620,7 @@ export const ConversationService: GenService<{
     output: typeof ListConversationsResponseSchema;
   },
   /**
-   * UpdateConversation changes the fields that the mask names.
+   * Update a conversation. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.UpdateConversation
    */
@@ -631,8 +630,8 @@ export const ConversationService: GenService<{
     output: typeof ConversationSchema;
   },
   /**
-   * DeleteConversation deletes a conversation with its messages. A live run
-   * is cancelled.
+   * Delete a conversation. The messages are deleted too, and an active run is
+   * cancelled.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.DeleteConversation
    */
@@ -642,7 +641,7 @@ export const ConversationService: GenService<{
     output: typeof DeleteConversationResponseSchema;
   },
   /**
-   * ListMessages lists a conversation's messages, oldest first.
+   * List the messages of a conversation. The oldest are returned first.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.ListMessages
    */
@@ -652,10 +651,10 @@ export const ConversationService: GenService<{
     output: typeof ListMessagesResponseSchema;
   },
   /**
-   * SendMessage adds a message, starts a run that answers it, and streams the
-   * run's events. Ending the stream does not end the run. With an
-   * idempotency key that was used before, the same run is followed again from
-   * its first event.
+   * Send a message and stream the answer. The call adds the message, starts a run that
+   * answers it, and streams the run's events. Closing the stream does not stop the run.
+   * A repeated idempotency key streams the same run from its first event. While the
+   * conversation has an active run, the call is RUN_IN_PROGRESS.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.SendMessage
    */
@@ -665,8 +664,9 @@ export const ConversationService: GenService<{
     output: typeof RunEventSchema;
   },
   /**
-   * StartMessage adds a message and starts the run that answers it, without
-   * waiting: the caller follows the run by RunService.WatchRun.
+   * Send a message without streaming the answer. The call adds the message, starts a
+   * run that answers it, and returns at once. RunService.WatchRun streams the run's
+   * events. While the conversation has an active run, the call is RUN_IN_PROGRESS.
    *
    * @generated from rpc gatehouse.chat.v1.ConversationService.StartMessage
    */

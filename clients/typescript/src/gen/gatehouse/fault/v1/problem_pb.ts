@@ -13,8 +13,8 @@ export const file_gatehouse_fault_v1_problem: GenFile = /*@__PURE__*/
   fileDesc("CiBnYXRlaG91c2UvZmF1bHQvdjEvcHJvYmxlbS5wcm90bxISZ2F0ZWhvdXNlLmZhdWx0LnYxImQKB1Byb2JsZW0SDAoEdHlwZRgBIAEoCRINCgV0aXRsZRgCIAEoCRIOCgZzdGF0dXMYAyABKAUSDgoGZGV0YWlsGAQgASgJEgwKBGNvZGUYBSABKAkSDgoGcmVhc29uGAYgASgJQkVaQ2dpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2ZhdWx0L3YxO2ZhdWx0djFiBnByb3RvMw");
 
 /**
- * Problem is a failure inside an answer, for example the error of a run, in
- * the shape of RFC 9457.
+ * Problem is a failure inside a response, for example the error of a run, in the form
+ * of RFC 9457.
  *
  * @generated from message gatehouse.fault.v1.Problem
  */
@@ -34,14 +34,14 @@ export type Problem = Message<"gatehouse.fault.v1.Problem"> & {
   title: string;
 
   /**
-   * The HTTP status that a request would have got.
+   * The HTTP status that a request would have received.
    *
    * @generated from field: int32 status = 3;
    */
   status: number;
 
   /**
-   * About this occurrence.
+   * Describes this occurrence.
    *
    * @generated from field: string detail = 4;
    */

@@ -15,7 +15,7 @@ export const file_gatehouse_fault_v1_reason: GenFile = /*@__PURE__*/
   fileDesc("Ch9nYXRlaG91c2UvZmF1bHQvdjEvcmVhc29uLnByb3RvEhJnYXRlaG91c2UuZmF1bHQudjEiTQoEU3BlYxIMCgRjb2RlGAEgASgFEhMKC2h0dHBfc3RhdHVzGAIgASgFEg0KBXRpdGxlGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJKtMOCgZSZWFzb24SFgoSUkVBU09OX1VOU1BFQ0lGSUVEEAASEwoPUkVBU09OX0lOVEVSTkFMEAESGwoXUkVBU09OX0lOVkFMSURfQVJHVU1FTlQQAhIaChZSRUFTT05fVU5BVVRIRU5USUNBVEVEEAMSHgoaUkVBU09OX0lOVkFMSURfQ1JFREVOVElBTFMQBBIgChxSRUFTT05fUkVGUkVTSF9UT0tFTl9JTlZBTElEEAUSHwobUkVBU09OX1JFRlJFU0hfVE9LRU5fUkVVU0VEEAYSHAoYUkVBU09OX1BFUk1JU1NJT05fREVOSUVEEAcSHQoZUkVBU09OX0lOU1VGRklDSUVOVF9TQ09QRRAIEhQKEFJFQVNPTl9OT1RfRk9VTkQQCRIaChZSRUFTT05fUk9VVEVfTk9UX0ZPVU5EEAoSHQoZUkVBU09OX01FVEhPRF9OT1RfQUxMT1dFRBALEhkKFVJFQVNPTl9BTFJFQURZX0VYSVNUUxAMEhYKElJFQVNPTl9FTUFJTF9UQUtFThANEhMKD1JFQVNPTl9DT05GTElDVBAOEhQKEFJFQVNPTl9OT1RfRU1QVFkQDxIVChFSRUFTT05fTEFTVF9PV05FUhAQEhoKFlJFQVNPTl9SVU5fSU5fUFJPR1JFU1MQERIXChNSRUFTT05fUlVOX0ZJTklTSEVEEBISGAoUUkVBU09OX0VUQUdfTUlTTUFUQ0gQExIcChhSRUFTT05fUEFZTE9BRF9UT09fTEFSR0UQFBIhCh1SRUFTT05fVU5TVVBQT1JURURfTUVESUFfVFlQRRAVEh8KG1JFQVNPTl9JREVNUE9URU5DWV9NSVNNQVRDSBAWEhcKE1JFQVNPTl9SQVRFX0xJTUlURUQQFxIUChBSRUFTT05fQ0FOQ0VMTEVEEBgSFgoSUkVBU09OX1VOQVZBSUxBQkxFEBkSHwobUkVBU09OX0RBVEFCQVNFX1VOQVZBSUxBQkxFEBoSFQoRUkVBU09OX09WRVJMT0FERUQQGxIcChhSRUFTT05fREVBRExJTkVfRVhDRUVERUQQHBIfChtSRUFTT05fUFJPVklERVJfVU5BVkFJTEFCTEUQHRIgChxSRUFTT05fUFJPVklERVJfUkFURV9MSU1JVEVEEB4SIgoeUkVBU09OX1BST1ZJREVSX0FVVEhFTlRJQ0FUSU9OEB8SJAogUkVBU09OX1BST1ZJREVSX0NPTlRFWFRfVE9PX0xPTkcQIBIhCh1SRUFTT05fUFJPVklERVJfQlJPS0VOX1NUUkVBTRAhEhwKGFJFQVNPTl9QUk9WSURFUl9SRUpFQ1RFRBAiEh8KG1JFQVNPTl9NT0RFTF9OT1RfQ09ORklHVVJFRBAjEhkKFVJFQVNPTl9ET0NVTUVOVF9FTVBUWRAkEhoKFlJFQVNPTl9ET0NVTUVOVF9CSU5BUlkQJRIcChhSRUFTT05fRE9DVU1FTlRfRU5DT0RJTkcQJhIdChlSRUFTT05fRE9DVU1FTlRfVE9PX0xBUkdFECcSJAogUkVBU09OX0RPQ1VNRU5UX1VOU1VQUE9SVEVEX1RZUEUQKBIdChlSRUFTT05fRE9DVU1FTlRfTUFMRk9STUVEECkSIwofUkVBU09OX0RPQ1VNRU5UX0lOREVYSU5HX0ZBSUxFRBAqEhoKFlJFQVNPTl9SVU5fSU5URVJSVVBURUQQKxIYChRSRUFTT05fRUdSRVNTX0RFTklFRBAsEhsKF1JFQVNPTl9TVEVQX1VQX1JFUVVJUkVEEC0SGAoUUkVBU09OX1RPS0VOX0lOVkFMSUQQLhIZChVSRUFTT05fRkFDVE9SX0lOVkFMSUQQLxIZChVSRUFTT05fU0lHTl9VUF9DTE9TRUQQMhIdChlSRUFTT05fT1JJR0lOX05PVF9BTExPV0VEEDcSIwofUkVBU09OX1BST1ZJREVSX1NJR05fSU5fUkVGVVNFRBA8EigKJFJFQVNPTl9JREVOVElUWV9QUk9WSURFUl9VTkFWQUlMQUJMRRA9EiYKIlJFQVNPTl9QUk9WSURFUl9BRERSRVNTX1VOVkVSSUZJRUQQPhIeChpSRUFTT05fSURFTlRJVFlfTk9UX0xJTktFRBA/EhoKFlJFQVNPTl9MQVNUX0NSRURFTlRJQUwQQBIgChxSRUFTT05fT0FVVEhfSU5WQUxJRF9SRVFVRVNUEEESHwobUkVBU09OX09BVVRIX0lOVkFMSURfQ0xJRU5UEEISHgoaUkVBU09OX09BVVRIX0lOVkFMSURfR1JBTlQQQxIkCiBSRUFTT05fT0FVVEhfVU5BVVRIT1JJWkVEX0NMSUVOVBBEEicKI1JFQVNPTl9PQVVUSF9VTlNVUFBPUlRFRF9HUkFOVF9UWVBFEEUSHgoaUkVBU09OX09BVVRIX0lOVkFMSURfU0NPUEUQRhIbChdSRUFTT05fSU5WSVRBVElPTl9MSU1JVBBLQkVaQ2dpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2ZhdWx0L3YxO2ZhdWx0djFiBnByb3RvMw");
 
 /**
- * Spec says how a reason shows in each protocol.
+ * Spec describes how each protocol shows a reason.
  *
  * @generated from message gatehouse.fault.v1.Spec
  */
@@ -42,7 +42,7 @@ export type Spec = Message<"gatehouse.fault.v1.Spec"> & {
   title: string;
 
   /**
-   * What it means and what the caller can do.
+   * The meaning, and what the caller can do.
    *
    * @generated from field: string description = 4;
    */
@@ -57,8 +57,8 @@ export const SpecSchema: GenMessage<Spec> = /*@__PURE__*/
   messageDesc(file_gatehouse_fault_v1_reason, 0);
 
 /**
- * Reason is why a call failed. Reasons are stable: clients switch on them. On
- * the wire a reason is its name without the prefix, for example NOT_FOUND.
+ * Reason is the reason why a call failed. Reasons are stable: clients switch on them.
+ * Clients receive the name without the prefix, for example NOT_FOUND.
  *
  * @generated from enum gatehouse.fault.v1.Reason
  */
@@ -71,7 +71,7 @@ export enum Reason {
   UNSPECIFIED = 0,
 
   /**
-   * Something broke on our side. The request id finds the cause in the logs.
+   * An error occurred in Gatehouse. The request id finds its cause in the logs.
    *
    * @generated from enum value: REASON_INTERNAL = 1;
    */
@@ -85,35 +85,35 @@ export enum Reason {
   INVALID_ARGUMENT = 2,
 
   /**
-   * The credential is missing, malformed, expired or revoked. One reason for all, so that it tells an attacker nothing.
+   * The credential is missing, malformed, expired or revoked. All cases have the same reason, so that it reveals nothing to an attacker.
    *
    * @generated from enum value: REASON_UNAUTHENTICATED = 3;
    */
   UNAUTHENTICATED = 3,
 
   /**
-   * The address or the password is wrong. The answer is the same for both.
+   * The email address or the password is wrong. The error is the same for both.
    *
    * @generated from enum value: REASON_INVALID_CREDENTIALS = 4;
    */
   INVALID_CREDENTIALS = 4,
 
   /**
-   * The refresh token is unknown, expired, or its session has ended. Sign in again.
+   * The refresh token is unknown or expired, or its session has ended. Sign in again.
    *
    * @generated from enum value: REASON_REFRESH_TOKEN_INVALID = 5;
    */
   REFRESH_TOKEN_INVALID = 5,
 
   /**
-   * The refresh token was used before. Its whole session is revoked, since one of the two users of the token is a thief.
+   * The refresh token was used before. Its session is revoked, because one of the two users of the token has stolen it.
    *
    * @generated from enum value: REASON_REFRESH_TOKEN_REUSED = 6;
    */
   REFRESH_TOKEN_REUSED = 6,
 
   /**
-   * The caller is known, but its role does not hold the permission that the call needs.
+   * The caller is authenticated, but its roles do not have the permission that the call needs.
    *
    * @generated from enum value: REASON_PERMISSION_DENIED = 7;
    */
@@ -141,56 +141,56 @@ export enum Reason {
   ROUTE_NOT_FOUND = 10,
 
   /**
-   * The route exists, but not with this method; `Allow` lists those it has.
+   * The route does not support this method; `Allow` lists the methods that it supports.
    *
    * @generated from enum value: REASON_METHOD_NOT_ALLOWED = 11;
    */
   METHOD_NOT_ALLOWED = 11,
 
   /**
-   * A resource with this identity exists already.
+   * A resource with this identity already exists.
    *
    * @generated from enum value: REASON_ALREADY_EXISTS = 12;
    */
   ALREADY_EXISTS = 12,
 
   /**
-   * An account with this e-mail address exists already.
+   * An account with this email address already exists.
    *
    * @generated from enum value: REASON_EMAIL_TAKEN = 13;
    */
   EMAIL_TAKEN = 13,
 
   /**
-   * A concurrent change won. Read the resource again, then retry.
+   * A concurrent change was stored first. Read the resource again, then retry.
    *
    * @generated from enum value: REASON_CONFLICT = 14;
    */
   CONFLICT = 14,
 
   /**
-   * The resource still holds others. Delete those first, or pass `force=true`.
+   * The resource still contains others. Delete those first, or pass `force=true`.
    *
    * @generated from enum value: REASON_NOT_EMPTY = 15;
    */
   NOT_EMPTY = 15,
 
   /**
-   * An organization keeps at least one owner.
+   * An organization needs at least one owner.
    *
    * @generated from enum value: REASON_LAST_OWNER = 16;
    */
   LAST_OWNER = 16,
 
   /**
-   * The conversation has a run that still lives. Wait for its end, or cancel it.
+   * The conversation has an active run. Wait until it finishes, or cancel it.
    *
    * @generated from enum value: REASON_RUN_IN_PROGRESS = 17;
    */
   RUN_IN_PROGRESS = 17,
 
   /**
-   * The run has ended; there is nothing left to cancel.
+   * The run has finished and cannot be cancelled.
    *
    * @generated from enum value: REASON_RUN_FINISHED = 18;
    */
@@ -204,14 +204,14 @@ export enum Reason {
   ETAG_MISMATCH = 19,
 
   /**
-   * The body is over the limit of the route.
+   * The body exceeds the limit of the route.
    *
    * @generated from enum value: REASON_PAYLOAD_TOO_LARGE = 20;
    */
   PAYLOAD_TOO_LARGE = 20,
 
   /**
-   * The route does not read this content type.
+   * The route does not accept this content type.
    *
    * @generated from enum value: REASON_UNSUPPORTED_MEDIA_TYPE = 21;
    */
@@ -225,21 +225,21 @@ export enum Reason {
   IDEMPOTENCY_MISMATCH = 22,
 
   /**
-   * The caller is over its rate. `Retry-After` says when to come back.
+   * The caller has exceeded its rate limit. `Retry-After` states when to retry.
    *
    * @generated from enum value: REASON_RATE_LIMITED = 23;
    */
   RATE_LIMITED = 23,
 
   /**
-   * The client went away before the answer was ready.
+   * The client closed the request before the response was ready.
    *
    * @generated from enum value: REASON_CANCELLED = 24;
    */
   CANCELLED = 24,
 
   /**
-   * A part of the system cannot answer now. `Retry-After` says when to come back.
+   * A part of the system is not available now. `Retry-After` states when to retry.
    *
    * @generated from enum value: REASON_UNAVAILABLE = 25;
    */
@@ -253,28 +253,28 @@ export enum Reason {
   DATABASE_UNAVAILABLE = 26,
 
   /**
-   * The server has more work of this kind than it takes on at once. `Retry-After` says when to come back.
+   * The server has reached its limit for concurrent work of this kind. `Retry-After` states when to retry.
    *
    * @generated from enum value: REASON_OVERLOADED = 27;
    */
   OVERLOADED = 27,
 
   /**
-   * The answer was not ready in time.
+   * The response was not ready in time.
    *
    * @generated from enum value: REASON_DEADLINE_EXCEEDED = 28;
    */
   DEADLINE_EXCEEDED = 28,
 
   /**
-   * The model provider did not answer, or answered with a server error, and retrying did not help.
+   * The model provider did not respond or returned a server error, and retries failed.
    *
    * @generated from enum value: REASON_PROVIDER_UNAVAILABLE = 29;
    */
   PROVIDER_UNAVAILABLE = 29,
 
   /**
-   * The model provider refuses more requests for now, or its quota is spent.
+   * The model provider limits the rate of requests, or its quota is used up.
    *
    * @generated from enum value: REASON_PROVIDER_RATE_LIMITED = 30;
    */
@@ -288,14 +288,14 @@ export enum Reason {
   PROVIDER_AUTHENTICATION = 31,
 
   /**
-   * The conversation and its passages do not fit the model's context.
+   * The conversation and its passages do not fit in the model's context.
    *
    * @generated from enum value: REASON_PROVIDER_CONTEXT_TOO_LONG = 32;
    */
   PROVIDER_CONTEXT_TOO_LONG = 32,
 
   /**
-   * The model's answer ended before it was complete. What had arrived is kept.
+   * The model's answer ended before it was complete. The text that was received is kept.
    *
    * @generated from enum value: REASON_PROVIDER_BROKEN_STREAM = 33;
    */
@@ -316,14 +316,14 @@ export enum Reason {
   MODEL_NOT_CONFIGURED = 35,
 
   /**
-   * The document holds no text.
+   * The document contains no text.
    *
    * @generated from enum value: REASON_DOCUMENT_EMPTY = 36;
    */
   DOCUMENT_EMPTY = 36,
 
   /**
-   * The content is binary, not the text that its type promises.
+   * The content is binary, although its type is text.
    *
    * @generated from enum value: REASON_DOCUMENT_BINARY = 37;
    */
@@ -337,7 +337,7 @@ export enum Reason {
   DOCUMENT_ENCODING = 38,
 
   /**
-   * The document, or the text in it, is over the limit.
+   * The document, or the text in it, exceeds the limit.
    *
    * @generated from enum value: REASON_DOCUMENT_TOO_LARGE = 39;
    */
@@ -351,98 +351,98 @@ export enum Reason {
   DOCUMENT_UNSUPPORTED_TYPE = 40,
 
   /**
-   * The document does not have the structure that its type promises.
+   * The document does not have the structure of its type.
    *
    * @generated from enum value: REASON_DOCUMENT_MALFORMED = 41;
    */
   DOCUMENT_MALFORMED = 41,
 
   /**
-   * The document could not be indexed, also after retries.
+   * The document could not be indexed, even after retries.
    *
    * @generated from enum value: REASON_DOCUMENT_INDEXING_FAILED = 42;
    */
   DOCUMENT_INDEXING_FAILED = 42,
 
   /**
-   * The process that worked on the run ended. What had been written is kept.
+   * The process of the run stopped. The text that was generated is kept.
    *
    * @generated from enum value: REASON_RUN_INTERRUPTED = 43;
    */
   RUN_INTERRUPTED = 43,
 
   /**
-   * The address lies in a range that outgoing calls may not reach.
+   * The address is in a range that outgoing calls may not reach.
    *
    * @generated from enum value: REASON_EGRESS_DENIED = 44;
    */
   EGRESS_DENIED = 44,
 
   /**
-   * The call needs a recent proof that it is you: step up, then repeat it.
+   * The call requires a recent sign-in. Step up, then repeat the call.
    *
    * @generated from enum value: REASON_STEP_UP_REQUIRED = 45;
    */
   STEP_UP_REQUIRED = 45,
 
   /**
-   * The link or code is wrong, was used, has expired, or a newer one was sent.
+   * The link or code is wrong, used or expired, or a newer one was sent.
    *
    * @generated from enum value: REASON_TOKEN_INVALID = 46;
    */
   TOKEN_INVALID = 46,
 
   /**
-   * The second factor's code or answer is wrong, or its challenge has ended.
+   * The response to the second-factor challenge is wrong, or the challenge has expired.
    *
    * @generated from enum value: REASON_FACTOR_INVALID = 47;
    */
   FACTOR_INVALID = 47,
 
   /**
-   * Accounts are made by whoever runs the installation, or by invitation.
+   * Accounts are created by operators or by invitation.
    *
    * @generated from enum value: REASON_SIGN_UP_CLOSED = 50;
    */
   SIGN_UP_CLOSED = 50,
 
   /**
-   * The publishable key does not stand for pages of this origin.
+   * The publishable key is not valid on pages of this origin.
    *
    * @generated from enum value: REASON_ORIGIN_NOT_ALLOWED = 55;
    */
   ORIGIN_NOT_ALLOWED = 55,
 
   /**
-   * What came back from the identity provider signs nobody in: it was not begun here, was used, took too long, or does not hold. Begin again.
+   * The response of the identity provider was rejected: the sign-in was not begun here, was already finished, has expired, or the response is not valid. Begin again.
    *
    * @generated from enum value: REASON_PROVIDER_SIGN_IN_REFUSED = 60;
    */
   PROVIDER_SIGN_IN_REFUSED = 60,
 
   /**
-   * The identity provider does not answer, or answers what cannot be read.
+   * The identity provider does not respond, or its response cannot be read.
    *
    * @generated from enum value: REASON_IDENTITY_PROVIDER_UNAVAILABLE = 61;
    */
   IDENTITY_PROVIDER_UNAVAILABLE = 61,
 
   /**
-   * The identity provider does not vouch for an address, and without one there is no new account. Sign in otherwise, and link the provider.
+   * The identity provider has not verified the email address, which a new account requires. Sign in another way, and link the provider.
    *
    * @generated from enum value: REASON_PROVIDER_ADDRESS_UNVERIFIED = 62;
    */
   PROVIDER_ADDRESS_UNVERIFIED = 62,
 
   /**
-   * An account has the address that the identity provider tells, which is no proof. Sign in to it, and link the provider at /v1/me/identities.
+   * An account already has the email address that the identity provider asserts, which does not prove ownership. Sign in to that account, and link the provider at /v1/me/identities.
    *
    * @generated from enum value: REASON_IDENTITY_NOT_LINKED = 63;
    */
   IDENTITY_NOT_LINKED = 63,
 
   /**
-   * Nothing else signs you in. Choose a password or link another provider first.
+   * This is the last credential of the account. Set a password or link another provider first.
    *
    * @generated from enum value: REASON_LAST_CREDENTIAL = 64;
    */
@@ -456,21 +456,21 @@ export enum Reason {
   OAUTH_INVALID_REQUEST = 65,
 
   /**
-   * The client is unknown, or did not authenticate as it was registered to (RFC 6749 section 5.2).
+   * The client is unknown, or did not use its registered authentication (RFC 6749 section 5.2).
    *
    * @generated from enum value: REASON_OAUTH_INVALID_CLIENT = 66;
    */
   OAUTH_INVALID_CLIENT = 66,
 
   /**
-   * The code or refresh token is wrong, was used, has expired, is another client's, or does not fit the verifier or redirect URI (RFC 6749 section 5.2).
+   * The code or refresh token is wrong, used or expired, belongs to another client, or does not match the verifier or redirect URI (RFC 6749 section 5.2).
    *
    * @generated from enum value: REASON_OAUTH_INVALID_GRANT = 67;
    */
   OAUTH_INVALID_GRANT = 67,
 
   /**
-   * The client was not registered for this way of getting tokens (RFC 6749 section 5.2).
+   * The client is not registered for this grant type (RFC 6749 section 5.2).
    *
    * @generated from enum value: REASON_OAUTH_UNAUTHORIZED_CLIENT = 68;
    */
@@ -484,14 +484,14 @@ export enum Reason {
   OAUTH_UNSUPPORTED_GRANT_TYPE = 69,
 
   /**
-   * A scope is unknown, or more than the client was registered for or the user allowed (RFC 6749 section 5.2).
+   * A scope is unknown, or exceeds the registration of the client or the consent of the user (RFC 6749 section 5.2).
    *
    * @generated from enum value: REASON_OAUTH_INVALID_SCOPE = 70;
    */
   OAUTH_INVALID_SCOPE = 70,
 
   /**
-   * The caller or its organization has sent as many invitations as it may in a day. `Retry-After` says when to come back.
+   * The caller or its organization has sent the maximum number of invitations for a day. `Retry-After` states when to retry.
    *
    * @generated from enum value: REASON_INVITATION_LIMIT = 75;
    */

@@ -17,7 +17,7 @@ export const file_gatehouse_knowledge_v1_collection: GenFile = /*@__PURE__*/
   fileDesc("CidnYXRlaG91c2Uva25vd2xlZGdlL3YxL2NvbGxlY3Rpb24ucHJvdG8SFmdhdGVob3VzZS5rbm93bGVkZ2UudjEi4AEKCkNvbGxlY3Rpb24SCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEhYKDmRvY3VtZW50X2NvdW50GAQgASgFEhMKC2NodW5rX2NvdW50GAUgASgFEi8KC2NyZWF0ZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgIIAEoCSJRChdDcmVhdGVDb2xsZWN0aW9uUmVxdWVzdBI2Cgpjb2xsZWN0aW9uGAEgASgLMiIuZ2F0ZWhvdXNlLmtub3dsZWRnZS52MS5Db2xsZWN0aW9uIiIKFEdldENvbGxlY3Rpb25SZXF1ZXN0EgoKAmlkGAEgASgJImEKFkxpc3RDb2xsZWN0aW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGZmlsdGVyGAMgASgJEhAKCG9yZGVyX2J5GAQgASgJImsKF0xpc3RDb2xsZWN0aW9uc1Jlc3BvbnNlEjcKC2NvbGxlY3Rpb25zGAEgAygLMiIuZ2F0ZWhvdXNlLmtub3dsZWRnZS52MS5Db2xsZWN0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKCAQoXVXBkYXRlQ29sbGVjdGlvblJlcXVlc3QSNgoKY29sbGVjdGlvbhgBIAEoCzIiLmdhdGVob3VzZS5rbm93bGVkZ2UudjEuQ29sbGVjdGlvbhIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siQgoXRGVsZXRlQ29sbGVjdGlvblJlcXVlc3QSCgoCaWQYASABKAkSDQoFZm9yY2UYAiABKAgSDAoEZXRhZxgDIAEoCSIaChhEZWxldGVDb2xsZWN0aW9uUmVzcG9uc2UyvQQKEUNvbGxlY3Rpb25TZXJ2aWNlEmcKEENyZWF0ZUNvbGxlY3Rpb24SLy5nYXRlaG91c2Uua25vd2xlZGdlLnYxLkNyZWF0ZUNvbGxlY3Rpb25SZXF1ZXN0GiIuZ2F0ZWhvdXNlLmtub3dsZWRnZS52MS5Db2xsZWN0aW9uEmYKDUdldENvbGxlY3Rpb24SLC5nYXRlaG91c2Uua25vd2xlZGdlLnYxLkdldENvbGxlY3Rpb25SZXF1ZXN0GiIuZ2F0ZWhvdXNlLmtub3dsZWRnZS52MS5Db2xsZWN0aW9uIgOQAgESdwoPTGlzdENvbGxlY3Rpb25zEi4uZ2F0ZWhvdXNlLmtub3dsZWRnZS52MS5MaXN0Q29sbGVjdGlvbnNSZXF1ZXN0Gi8uZ2F0ZWhvdXNlLmtub3dsZWRnZS52MS5MaXN0Q29sbGVjdGlvbnNSZXNwb25zZSIDkAIBEmcKEFVwZGF0ZUNvbGxlY3Rpb24SLy5nYXRlaG91c2Uua25vd2xlZGdlLnYxLlVwZGF0ZUNvbGxlY3Rpb25SZXF1ZXN0GiIuZ2F0ZWhvdXNlLmtub3dsZWRnZS52MS5Db2xsZWN0aW9uEnUKEERlbGV0ZUNvbGxlY3Rpb24SLy5nYXRlaG91c2Uua25vd2xlZGdlLnYxLkRlbGV0ZUNvbGxlY3Rpb25SZXF1ZXN0GjAuZ2F0ZWhvdXNlLmtub3dsZWRnZS52MS5EZWxldGVDb2xsZWN0aW9uUmVzcG9uc2VCTVpLZ2l0aHViLmNvbS9nYXRlaG91c2UvZ2F0ZWhvdXNlL3Byb3RvL2dlbi9nYXRlaG91c2Uva25vd2xlZGdlL3YxO2tub3dsZWRnZXYxYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
- * Collection is a set of documents that is searched together.
+ * Collection is a set of documents that are searched together.
  *
  * @generated from message gatehouse.knowledge.v1.Collection
  */
@@ -30,49 +30,49 @@ export type Collection = Message<"gatehouse.knowledge.v1.Collection"> & {
   id: string;
 
   /**
-   * What the collection is called.
+   * The collection's name.
    *
    * @generated from field: string display_name = 2;
    */
   displayName: string;
 
   /**
-   * What it holds.
+   * The description.
    *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
-   * How many documents it holds. Output only.
+   * The number of its documents. Output only.
    *
    * @generated from field: int32 document_count = 4;
    */
   documentCount: number;
 
   /**
-   * How many searchable passages they were split into. Output only.
+   * The number of searchable passages of its documents. Output only.
    *
    * @generated from field: int32 chunk_count = 5;
    */
   chunkCount: number;
 
   /**
-   * When it was made. Output only.
+   * The time of its creation. Output only.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 6;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When it last changed. Output only.
+   * The time of its last update. Output only.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 7;
    */
   updateTime?: Timestamp | undefined;
 
   /**
-   * Changes with each update. In a request: the state that the change builds on.
+   * Changes with each update. In a request: the state that the client read.
    *
    * @generated from field: string etag = 8;
    */
@@ -87,7 +87,7 @@ export const CollectionSchema: GenMessage<Collection> = /*@__PURE__*/
   messageDesc(file_gatehouse_knowledge_v1_collection, 0);
 
 /**
- * CreateCollectionRequest holds the collection to make.
+ * CreateCollectionRequest has the collection to create.
  *
  * @generated from message gatehouse.knowledge.v1.CreateCollectionRequest
  */
@@ -135,29 +135,29 @@ export const GetCollectionRequestSchema: GenMessage<GetCollectionRequest> = /*@_
  */
 export type ListCollectionsRequest = Message<"gatehouse.knowledge.v1.ListCollectionsRequest"> & {
   /**
-   * At most this many; 20 when 0, at most 100.
+   * The most items to return: 20 when 0, at most 100.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * The previous page's nextPageToken.
+   * The nextPageToken of the previous page.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * AIP-160 over displayName, createTime and updateTime.
+   * A filter (AIP-160) over displayName, createTime and updateTime.
    *
    * @generated from field: string filter = 3;
    */
   filter: string;
 
   /**
-   * Comma separated displayName, createTime or updateTime, each with an
-   * optional "desc".
+   * Comma-separated displayName, createTime or updateTime, each with an optional
+   * "desc".
    *
    * @generated from field: string order_by = 4;
    */
@@ -185,7 +185,7 @@ export type ListCollectionsResponse = Message<"gatehouse.knowledge.v1.ListCollec
   collections: Collection[];
 
   /**
-   * Token of the next page; empty at the end.
+   * The token of the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -200,7 +200,7 @@ export const ListCollectionsResponseSchema: GenMessage<ListCollectionsResponse> 
   messageDesc(file_gatehouse_knowledge_v1_collection, 4);
 
 /**
- * UpdateCollectionRequest holds the new state and what of it to take over.
+ * UpdateCollectionRequest has the new values and the fields to update.
  *
  * @generated from message gatehouse.knowledge.v1.UpdateCollectionRequest
  */
@@ -213,7 +213,7 @@ export type UpdateCollectionRequest = Message<"gatehouse.knowledge.v1.UpdateColl
   collection?: Collection | undefined;
 
   /**
-   * The fields to change; those of the body when absent.
+   * The fields to update; without it, those that have a value.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -241,14 +241,14 @@ export type DeleteCollectionRequest = Message<"gatehouse.knowledge.v1.DeleteColl
   id: string;
 
   /**
-   * Whether to delete the documents in it too.
+   * Whether to delete its documents too.
    *
    * @generated from field: bool force = 2;
    */
   force: boolean;
 
   /**
-   * The state that the caller has seen; empty deletes whatever stands.
+   * The etag that the client read; empty deletes any state.
    *
    * @generated from field: string etag = 3;
    */
@@ -284,7 +284,7 @@ export const DeleteCollectionResponseSchema: GenMessage<DeleteCollectionResponse
  */
 export const CollectionService: GenService<{
   /**
-   * CreateCollection makes an empty collection.
+   * Create a collection. The new collection has no documents.
    *
    * @generated from rpc gatehouse.knowledge.v1.CollectionService.CreateCollection
    */
@@ -294,7 +294,7 @@ export const CollectionService: GenService<{
     output: typeof CollectionSchema;
   },
   /**
-   * GetCollection answers one collection.
+   * Get a collection.
    *
    * @generated from rpc gatehouse.knowledge.v1.CollectionService.GetCollection
    */
@@ -304,7 +304,7 @@ export const CollectionService: GenService<{
     output: typeof CollectionSchema;
   },
   /**
-   * ListCollections lists collections, newest first unless ordered otherwise.
+   * List collections. The newest are returned first, unless orderBy is set.
    *
    * @generated from rpc gatehouse.knowledge.v1.CollectionService.ListCollections
    */
@@ -314,7 +314,7 @@ export const CollectionService: GenService<{
     output: typeof ListCollectionsResponseSchema;
   },
   /**
-   * UpdateCollection changes the fields that the mask names.
+   * Update a collection. A stale etag, in the body or in If-Match, is ETAG_MISMATCH.
    *
    * @generated from rpc gatehouse.knowledge.v1.CollectionService.UpdateCollection
    */
@@ -324,8 +324,8 @@ export const CollectionService: GenService<{
     output: typeof CollectionSchema;
   },
   /**
-   * DeleteCollection deletes a collection. One that holds documents is
-   * NOT_EMPTY unless forced; then its documents go with it.
+   * Delete a collection. A collection with documents is NOT_EMPTY, unless force is set.
+   * Then its documents are deleted too.
    *
    * @generated from rpc gatehouse.knowledge.v1.CollectionService.DeleteCollection
    */

@@ -15,27 +15,27 @@ export const file_gatehouse_knowledge_v1_search: GenFile = /*@__PURE__*/
   fileDesc("CiNnYXRlaG91c2Uva25vd2xlZGdlL3YxL3NlYXJjaC5wcm90bxIWZ2F0ZWhvdXNlLmtub3dsZWRnZS52MSJFCg1TZWFyY2hSZXF1ZXN0Eg0KBXF1ZXJ5GAEgASgJEhYKDmNvbGxlY3Rpb25faWRzGAIgAygJEg0KBWxpbWl0GAMgASgFIkcKDlNlYXJjaFJlc3BvbnNlEjUKB3Jlc3VsdHMYASADKAsyJC5nYXRlaG91c2Uua25vd2xlZGdlLnYxLlNlYXJjaFJlc3VsdCKzAQoMU2VhcmNoUmVzdWx0EhMKC2RvY3VtZW50X2lkGAEgASgJEhAKCGNodW5rX2lkGAIgASgJEg0KBXRpdGxlGAMgASgJEgwKBHRleHQYBCABKAkSFAoMc3RhcnRfb2Zmc2V0GAUgASgFEhIKCmVuZF9vZmZzZXQYBiABKAUSDQoFc2NvcmUYByABKAESEwoLdmVjdG9yX3JhbmsYCCABKAUSEQoJdGV4dF9yYW5rGAkgASgFMnAKEEtub3dsZWRnZVNlcnZpY2USXAoGU2VhcmNoEiUuZ2F0ZWhvdXNlLmtub3dsZWRnZS52MS5TZWFyY2hSZXF1ZXN0GiYuZ2F0ZWhvdXNlLmtub3dsZWRnZS52MS5TZWFyY2hSZXNwb25zZSIDkAIBQk1aS2dpdGh1Yi5jb20vZ2F0ZWhvdXNlL2dhdGVob3VzZS9wcm90by9nZW4vZ2F0ZWhvdXNlL2tub3dsZWRnZS92MTtrbm93bGVkZ2V2MWIGcHJvdG8z");
 
 /**
- * SearchRequest says what to look for and where.
+ * SearchRequest has the query and the collections to search.
  *
  * @generated from message gatehouse.knowledge.v1.SearchRequest
  */
 export type SearchRequest = Message<"gatehouse.knowledge.v1.SearchRequest"> & {
   /**
-   * What to look for, in words.
+   * The query, in words.
    *
    * @generated from field: string query = 1;
    */
   query: string;
 
   /**
-   * The collections to look in; empty looks in all of the organization's.
+   * The collections to search. When empty, all of the organization's.
    *
    * @generated from field: repeated string collection_ids = 2;
    */
   collectionIds: string[];
 
   /**
-   * At most this many results; 10 when 0, at most 50.
+   * The most results to return: 10 when 0, at most 50.
    *
    * @generated from field: int32 limit = 3;
    */
@@ -50,7 +50,7 @@ export const SearchRequestSchema: GenMessage<SearchRequest> = /*@__PURE__*/
   messageDesc(file_gatehouse_knowledge_v1_search, 0);
 
 /**
- * SearchResponse holds the passages found, best first.
+ * SearchResponse has the matching passages, best first.
  *
  * @generated from message gatehouse.knowledge.v1.SearchResponse
  */
@@ -77,14 +77,14 @@ export const SearchResponseSchema: GenMessage<SearchResponse> = /*@__PURE__*/
  */
 export type SearchResult = Message<"gatehouse.knowledge.v1.SearchResult"> & {
   /**
-   * The document that holds the passage.
+   * The document of the passage.
    *
    * @generated from field: string document_id = 1;
    */
   documentId: string;
 
   /**
-   * The passage's own id.
+   * The passage's id.
    *
    * @generated from field: string chunk_id = 2;
    */
@@ -98,42 +98,42 @@ export type SearchResult = Message<"gatehouse.knowledge.v1.SearchResult"> & {
   title: string;
 
   /**
-   * The passage, verbatim.
+   * The exact text of the passage.
    *
    * @generated from field: string text = 4;
    */
   text: string;
 
   /**
-   * Where it begins, in Unicode code points of the document's text, inclusive.
+   * The start of the passage, in Unicode code points of the document's text, inclusive.
    *
    * @generated from field: int32 start_offset = 5;
    */
   startOffset: number;
 
   /**
-   * Where it ends, exclusive.
+   * The end of the passage, exclusive.
    *
    * @generated from field: int32 end_offset = 6;
    */
   endOffset: number;
 
   /**
-   * The fused score; only its order counts.
+   * The combined score. Only its order is meaningful.
    *
    * @generated from field: double score = 7;
    */
   score: number;
 
   /**
-   * Place in the ranking by vector, from 1; 0 when it is not in it.
+   * The position in the vector ranking, from 1; 0 if not ranked.
    *
    * @generated from field: int32 vector_rank = 8;
    */
   vectorRank: number;
 
   /**
-   * Place in the ranking by full text, from 1; 0 when it is not in it.
+   * The position in the full-text ranking, from 1; 0 if not ranked.
    *
    * @generated from field: int32 text_rank = 9;
    */
@@ -154,8 +154,8 @@ export const SearchResultSchema: GenMessage<SearchResult> = /*@__PURE__*/
  */
 export const KnowledgeService: GenService<{
   /**
-   * Search finds the passages that fit a query best, by full text and by
-   * vector, the two ranks fused (reciprocal rank fusion).
+   * Search documents. The result has the passages that match the query best. It
+   * combines the ranks of full-text search and vector search (reciprocal rank fusion).
    *
    * @generated from rpc gatehouse.knowledge.v1.KnowledgeService.Search
    */
