@@ -100,7 +100,7 @@ func (c *chain) principal(ctx context.Context, method, authorization string) (*i
 	case !strings.EqualFold(scheme, SchemeBearer) || credential == "":
 		return nil, identity.Unauthenticated()
 	}
-	if !apikey.Is(credential) {
+	if !apikey.HasPrefix(credential) {
 		return c.verifier.Access(ctx, credential)
 	}
 	if c.apiKeys == nil {
