@@ -147,7 +147,7 @@ func (a *Authorizer) Authorize(ctx context.Context, fullMethod string) error {
 	if err := scoped(principal, rule); err != nil {
 		return err
 	}
-	if rule.Permission == "" || a.holds(principal, rule.Permission) {
+	if rule.Permission == "" || a.has(principal, rule.Permission) {
 		return nil
 	}
 	return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
@@ -187,7 +187,7 @@ func Within(p *identity.Principal, permissions []string) []string {
 	return slices.DeleteFunc(slices.Clone(permissions), func(name string) bool { return !slices.Contains(p.Scopes, name) })
 }
 
-func (a *Authorizer) holds(p *identity.Principal, permission string) bool {
+func (a *Authorizer) has(p *identity.Principal, permission string) bool {
 	for _, role := range p.Roles {
 		if slices.Contains(a.permissions[role], permission) {
 			return true

@@ -20,7 +20,7 @@ func (a *Authorizer) Require(ctx context.Context, permission string) error {
 	if err := scoped(principal, Rule{Permission: permission}); err != nil {
 		return err
 	}
-	if a.holds(principal, permission) {
+	if a.has(principal, permission) {
 		return nil
 	}
 	return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,

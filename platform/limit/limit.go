@@ -79,9 +79,9 @@ func (l *Limiter) Allow(ctx context.Context, key string) Decision {
 	}
 }
 
-// GiveBack removes one request that [Limiter.Allow] counted. It is for limits on failed
+// Refund removes one request that [Limiter.Allow] counted. It is for limits on failed
 // requests: only after the request is it known whether it failed.
-func (l *Limiter) GiveBack(ctx context.Context, key string) {
+func (l *Limiter) Refund(ctx context.Context, key string) {
 	// When this fails, the request still leaves the count with time.
 	_, _, _ = l.gcra.RateLimitCtx(ctx, key, -1)
 }

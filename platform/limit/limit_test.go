@@ -49,7 +49,7 @@ func TestHeaders_FollowTheIETFDraft(t *testing.T) {
 	}
 }
 
-func TestGiveBack_RequestIsNotCounted(t *testing.T) {
+func TestRefund_RequestIsNotCounted(t *testing.T) {
 	t.Parallel()
 	limiter, err := limit.New(limit.Quota{Name: "wrong", PerMinute: 1, Burst: 2})
 	if err != nil {
@@ -59,9 +59,9 @@ func TestGiveBack_RequestIsNotCounted(t *testing.T) {
 		if !limiter.Allow(t.Context(), "ada").Allowed {
 			t.Fatal("refused, although every request was removed from the count")
 		}
-		limiter.GiveBack(t.Context(), "ada")
+		limiter.Refund(t.Context(), "ada")
 	}
-	limiter.GiveBack(t.Context(), "ada") // there is no counted request
+	limiter.Refund(t.Context(), "ada") // there is no counted request
 	allowed := 0
 	for range 10 {
 		if limiter.Allow(t.Context(), "ada").Allowed {

@@ -69,7 +69,7 @@ type Feed struct {
 	loaded chan struct{} // closed after the first answer of the source
 
 	mu       sync.RWMutex
-	heard    time.Time
+	polled   time.Time
 	seen     map[string]time.Time // by id, with the revocation's time
 	cutoffs  map[subject]time.Time
 	watchers map[*watcher]struct{}
@@ -124,10 +124,10 @@ func (f *Feed) Poll(ctx context.Context) error {
 func (f *Feed) since(now time.Time) time.Time {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.heard.IsZero() {
+	if f.polled.IsZero() {
 		return now.Add(-Lifetime)
 	}
-	return f.heard.Add(-overlap)
+	return f.polled.Add(-overlap)
 }
 
 // learn adds the revocations that were found at a time, and returns the watchers whose
@@ -135,10 +135,10 @@ func (f *Feed) since(now time.Time) time.Time {
 func (f *Feed) learn(now time.Time, found []Revocation) []*watcher {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.heard.IsZero() {
+	if f.polled.IsZero() {
 		close(f.loaded)
 	}
-	f.heard = now
+	f.polled = now
 	news := false
 	for _, r := range found {
 		if _, known := f.seen[r.ID]; known {
@@ -236,7 +236,7 @@ func (f *Feed) known(ctx context.Context) error {
 func (f *Feed) Healthy() bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return !f.heard.IsZero() && f.clock.Now().Sub(f.heard) < MaxAge
+	return !f.polled.IsZero() && f.clock.Now().Sub(f.polled) < MaxAge
 }
 
 // Watch calls a function once when a token is revoked after it was checked. The returned

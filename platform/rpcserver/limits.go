@@ -69,7 +69,7 @@ func (l *limits) take(ctx context.Context, class authz.Class) error {
 	}
 	decision := limiter.Allow(ctx, principal.UserID)
 	if decision.Allowed && authorizeOnly(ctx) {
-		limiter.GiveBack(ctx, principal.UserID) // only the call that follows counts
+		limiter.Refund(ctx, principal.UserID) // only the call that follows counts
 	}
 	// SetHeader fails only outside of a call, where there is no client.
 	_ = grpc.SetHeader(ctx, metadata.Pairs(
