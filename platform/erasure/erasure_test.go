@@ -142,21 +142,21 @@ func TestPoll_ErasureFails_IsRetriedAndOthersContinue(t *testing.T) {
 func TestOrganization_DeletesOnlyItsRowsInSteps(t *testing.T) {
 	t.Parallel()
 	_, _, _, db := setup(t)
-	gone, stays := id.New(), id.New()
+	erased, kept := id.New(), id.New()
 	count := func(organizationID string) int {
 		n, err := postgres.QueryOne(t.Context(), db, postgres.Scope{OrganizationID: organizationID}, pgx.RowTo[int], "SELECT count(*) FROM notes")
 		must(t, err)
 		return n
 	}
-	for _, organizationID := range []string{gone, stays} {
+	for _, organizationID := range []string{erased, kept} {
 		_, err := postgres.Exec(t.Context(), db, postgres.Scope{OrganizationID: organizationID},
 			"INSERT INTO notes SELECT $1, gen_random_uuid() FROM generate_series(1, 7)", organizationID)
 		must(t, err)
 	}
 	for range 2 {
-		must(t, erasure.Organization(t.Context(), db, gone, erasure.Table{Name: "notes", Batch: 3}))
-		if count(gone) != 0 || count(stays) != 7 {
-			t.Errorf("%d rows are left, and %d of the other", count(gone), count(stays))
+		must(t, erasure.Organization(t.Context(), db, erased, erasure.Table{Name: "notes", Batch: 3}))
+		if count(erased) != 0 || count(kept) != 7 {
+			t.Errorf("%d rows are left, and %d of the other", count(erased), count(kept))
 		}
 	}
 }

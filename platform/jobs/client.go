@@ -177,7 +177,7 @@ func (c *Client) Start(ctx context.Context) error {
 	c.cancel = cancel
 	c.done.Go(func() {
 		c.sample(ctx)
-		// Unregister fails only when the provider was shut down before.
+		// Unregister fails only when the provider was stopped before.
 		_ = registration.Unregister()
 	})
 	return nil

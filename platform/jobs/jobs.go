@@ -64,7 +64,7 @@ type Args interface {
 type Tenant struct {
 	// OrganizationID is the organization whose rows the job may access.
 	OrganizationID string `json:"organizationId"`
-	// UserID is the user for whom the job works, if there is one.
+	// UserID is the user on whose behalf the job works, if there is one.
 	UserID string `json:"userId,omitempty"`
 }
 

@@ -172,8 +172,8 @@ func TestFailure_OfInputOrOfServer_IsFinalOrRetried(t *testing.T) {
 		stored string
 	}{
 		"own input":        {fault.Wrap(secret, faultv1.Reason_REASON_INVALID_ARGUMENT, "no such format"), "cancelled", "no such format"},
-		"gone":             {fault.NotFound("document"), "cancelled", "no such document"},
-		"away":             {fault.Wrap(secret, faultv1.Reason_REASON_DATABASE_UNAVAILABLE, "try later"), "retryable", "DATABASE_UNAVAILABLE"},
+		"deleted":          {fault.NotFound("document"), "cancelled", "no such document"},
+		"unavailable":      {fault.Wrap(secret, faultv1.Reason_REASON_DATABASE_UNAVAILABLE, "try later"), "retryable", "DATABASE_UNAVAILABLE"},
 		"conflict":         {fault.Wrap(secret, faultv1.Reason_REASON_CONFLICT, "met"), "retryable", "met"},
 		"marked":           {jobs.Permanent(fault.Wrap(secret, faultv1.Reason_REASON_INTERNAL, "never")), "cancelled", "never"},
 		"unexpected":       {secret, "retryable", "INTERNAL"},

@@ -118,8 +118,8 @@ func Open(cfg Config, clk clock.Clock) (*Sender, error) {
 // Outbox returns the outbox for messages without a server, or nil.
 func (s *Sender) Outbox() *Outbox { return s.outbox }
 
-// CanSend reports whether messages of a channel can be sent.
-func (s *Sender) CanSend(c Channel) bool { return s.channels[c] != nil }
+// Reaches reports whether messages of a channel can be sent.
+func (s *Sender) Reaches(c Channel) bool { return s.channels[c] != nil }
 
 // Send sends a message, within 20 seconds.
 func (s *Sender) Send(ctx context.Context, m Message) error {

@@ -183,18 +183,18 @@ func TestS51TokenIsBoundToItsQuery(t *testing.T) {
 		bound  string
 		ok     bool
 	}{
-		"same":             {list, signer, func(*paging.Request) {}, "acme", true},
-		"other page size":  {list, signer, func(r *paging.Request) { r.PageSize = 50 }, "acme", true},
-		"other filter":     {list, signer, func(r *paging.Request) { r.Filter = "size < 3" }, "acme", false},
-		"other order":      {list, signer, func(r *paging.Request) { r.OrderBy = "name desc" }, "acme", false},
-		"other tenant":     {list, signer, func(*paging.Request) {}, "bolt", false},
-		"other list":       {other, signer, func(*paging.Request) {}, "acme", false},
-		"other key":        {list, tokens(t, "other"), func(*paging.Request) {}, "acme", false},
-		"cut off":          {list, signer, func(r *paging.Request) { r.PageToken = token[:len(token)-2] }, "acme", false},
-		"nonsense":         {list, signer, func(r *paging.Request) { r.PageToken = "?" }, "acme", false},
-		"unsigned":         {list, signer, func(r *paging.Request) { r.PageToken = "WyJhIl0" }, "acme", false},
-		"enormous":         {list, signer, func(r *paging.Request) { r.PageToken = strings.Repeat("A", 1<<20) }, "acme", false},
-		"case of a letter": {list, signer, func(r *paging.Request) { r.PageToken = strings.ToLower(token) }, "acme", false},
+		"same":            {list, signer, func(*paging.Request) {}, "acme", true},
+		"other page size": {list, signer, func(r *paging.Request) { r.PageSize = 50 }, "acme", true},
+		"other filter":    {list, signer, func(r *paging.Request) { r.Filter = "size < 3" }, "acme", false},
+		"other order":     {list, signer, func(r *paging.Request) { r.OrderBy = "name desc" }, "acme", false},
+		"other tenant":    {list, signer, func(*paging.Request) {}, "bolt", false},
+		"other list":      {other, signer, func(*paging.Request) {}, "acme", false},
+		"other key":       {list, tokens(t, "other"), func(*paging.Request) {}, "acme", false},
+		"cut off":         {list, signer, func(r *paging.Request) { r.PageToken = token[:len(token)-2] }, "acme", false},
+		"nonsense":        {list, signer, func(r *paging.Request) { r.PageToken = "?" }, "acme", false},
+		"unsigned":        {list, signer, func(r *paging.Request) { r.PageToken = "WyJhIl0" }, "acme", false},
+		"enormous":        {list, signer, func(r *paging.Request) { r.PageToken = strings.Repeat("A", 1<<20) }, "acme", false},
+		"lower case":      {list, signer, func(r *paging.Request) { r.PageToken = strings.ToLower(token) }, "acme", false},
 	} {
 		changed := req
 		test.change(&changed)

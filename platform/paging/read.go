@@ -21,8 +21,8 @@ type Query[T any] struct {
 	// Args are the parameters of SQL. Page tokens are bound to them: a token of another
 	// organization, or of another parent, is refused.
 	Args []any
-	// Table maps the rows when SQL selects its columns. Scan and Value are then not
-	// needed.
+	// Table maps the rows, when SQL selects its columns. It makes Scan and Value
+	// needless.
 	Table postgres.Table[T]
 	// Scan reads a row.
 	Scan pgx.RowToFunc[T]
@@ -38,8 +38,8 @@ func (q Query[T]) scan() pgx.RowToFunc[T] {
 	return q.Table.Scan
 }
 
-// value returns Value, or a function that reads the values of the table by the columns
-// that the list declares. It ignores a qualifier before a column ("u.created_at").
+// value returns Value, or what reads the values of the table by the columns that the
+// list declares. A qualifier before a column ("u.created_at") does not count.
 func (q Query[T]) value() func(row T, field string) any {
 	if q.Value != nil {
 		return q.Value

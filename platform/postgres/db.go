@@ -58,7 +58,7 @@ func Open(ctx context.Context, cfg Config, role Role) (*DB, error) {
 
 // Close closes all connections. It waits for those in use.
 func (db *DB) Close() {
-	// Unregister fails only when the provider was shut down before.
+	// Unregister fails only when the provider was stopped before.
 	_ = db.gauge.Unregister()
 	db.pool.Close()
 }

@@ -107,7 +107,7 @@ func serverFault(err error, code string) *fault.Fault {
 	switch {
 	case strings.HasPrefix(code, "08"), // connection exception
 		strings.HasPrefix(code, "53"),  // too many connections, disk full, out of memory
-		strings.HasPrefix(code, "57P"), // shut down, starting up
+		strings.HasPrefix(code, "57P"), // stopping, starting up
 		code == "25006",                // read-only: a failover is under way
 		code == "28P01", code == "28000":
 		return unavailable(err)

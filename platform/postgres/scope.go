@@ -13,8 +13,8 @@ import (
 // setScope is sent before a single statement, in the same pipeline.
 const setScope = "SELECT set_config('app.organization_id', $1, true), set_config('app.user_id', $2, true)"
 
-// Scope is the organization and the user for whom a statement runs. Row level security
-// compares it with the rows. An empty field matches no row.
+// Scope is the organization and the user of a statement. Row level security compares it
+// with the rows. An empty field matches no row.
 type Scope struct {
 	// OrganizationID is the organization whose rows are visible.
 	OrganizationID string

@@ -170,9 +170,9 @@ func TestCheck_FeedIsNotAvailable_IsUnavailable(t *testing.T) {
 	if err := f.Poll(t.Context()); err == nil || f.Healthy() {
 		t.Errorf("healthy %v after %v", f.Healthy(), err)
 	}
-	gone, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := f.Check(gone, token(start)); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
+	if err := f.Check(canceled, token(start)); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
 		t.Errorf("before the first answer: %v", err)
 	}
 	a.failure = nil

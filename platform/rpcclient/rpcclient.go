@@ -1,7 +1,7 @@
 // Package rpcclient dials the services of Gatehouse.
 //
 // A connection adds to every call: the token of the calling service, the access token
-// of the user for whom it calls, the request's id and origin, and the trace. Calls
+// of the present request's user, the request's id and origin, and the trace. Calls
 // without a deadline get one. RPCs that the contract marks as reads are retried on
 // UNAVAILABLE; writes are never retried.
 package rpcclient

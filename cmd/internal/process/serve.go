@@ -130,7 +130,7 @@ func (p *Process) checkMessages(ctx context.Context, out io.Writer) error {
 		switch err := sender.Check(ctx, channel); {
 		case err == nil:
 			fmt.Fprintf(out, "%-11s ok\n", name)
-		case !sender.CanSend(channel):
+		case !sender.Reaches(channel):
 			fmt.Fprintf(out, "%-11s no server is set: they wait\n", name)
 		default:
 			return fmt.Errorf("%s: %w", name, err)

@@ -114,7 +114,7 @@ func New(d Deps) (*Service, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if !d.Sender.CanSend(notify.Email) {
+	if !d.Sender.Reaches(notify.Email) {
 		d.Log.Warn("no mail server is set: emails stay queued until there is one")
 	}
 	return s, nil
