@@ -1,15 +1,15 @@
-// Package apikey makes and recognizes API keys, and finds out whose one is.
+// Package apikey creates, recognizes and resolves API keys.
 //
-// A key is "gh_", 43 characters of random base62 and 6 of a checksum (CRC-32), so
-// that a scanner for leaked secrets can tell one from chance, and a mistyped one
-// is refused without asking anybody. Only the SHA-256 of a key is stored.
+// A key is "gh_", 43 characters of random base62 and 6 characters of a checksum
+// (CRC-32). With the checksum, a scanner for leaked secrets can distinguish a key from
+// random text, and a mistyped key is refused without a call to auth. Only the SHA-256
+// of a key is stored.
 //
-// Services ask auth whose a key is ([Source]) and believe the answer for
-// [Believed]: what becomes of the key or of its user takes effect as soon.
+// Services ask auth for the owner of a key ([Source]) and cache the answer for
+// [CacheTTL]. Changes to the key or to its user take effect within this time.
 //
-// A publishable key ("pk_", of the same form) is no secret and no credential: it
-// says on the pages of its origins which organization they belong to
-// ([PublishableResolver]).
+// A publishable key ("pk_", of the same form) is not a secret and not a credential. Web
+// pages use it to name the organization to which they belong.
 package apikey
 
 import (
@@ -26,15 +26,15 @@ import (
 )
 
 const (
-	// Prefix is how every key begins.
+	// Prefix is the prefix of every key.
 	Prefix = "gh_"
-	// Believed is how long an answer of auth is believed.
-	Believed = 3 * time.Second
+	// CacheTTL is how long an answer of auth is cached.
+	CacheTTL = 3 * time.Second
 
 	secretBytes    = 32
 	secretLength   = 43
 	checksumLength = 6
-	shownLength    = len(Prefix) + 6
+	hintLength     = len(Prefix) + 6
 	alphabet       = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
@@ -48,16 +48,16 @@ func generate(prefix string) string {
 	return prefix + secret + checksum(secret)
 }
 
-// Shown is how a key begins, by which its user tells it from others.
-func Shown(key string) string { return key[:shownLength] }
+// Hint returns the beginning of a key, by which its user recognizes it.
+func Hint(key string) string { return key[:hintLength] }
 
-// Hash is what is stored of a key.
+// Hash returns the hash of a key, which is stored instead of the key.
 func Hash(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
 
-// Is tells whether a credential is meant to be a key.
-func Is(credential string) bool { return strings.HasPrefix(credential, Prefix) }
+// HasPrefix reports whether a credential begins like a key.
+func HasPrefix(credential string) bool { return strings.HasPrefix(credential, Prefix) }
 
-// WellFormed tells whether a text can be one of our keys.
+// WellFormed reports whether a text has the form and the checksum of a key.
 func WellFormed(key string) bool { return wellFormed(Prefix, key) }
 
 func wellFormed(prefix, key string) bool {
@@ -72,7 +72,7 @@ func checksum(secret string) string {
 	return base62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(secret)))), checksumLength)
 }
 
-// base62 writes a number with leading zeros.
+// base62 formats a number in base 62, with leading zeros.
 func base62(n *big.Int, length int) string {
 	out := []byte(strings.Repeat(alphabet[:1], length))
 	base, digit := big.NewInt(int64(len(alphabet))), new(big.Int)
@@ -83,25 +83,25 @@ func base62(n *big.Int, length int) string {
 	return string(out)
 }
 
-// Key is whose a key is, and what it may do now.
+// Key is the owner of a key, with its present rights.
 type Key struct {
 	ID, UserID, OrganizationID string
-	// Permissions are those that custom roles among Roles give.
+	// Permissions are the permissions of the custom roles among Roles.
 	Roles, Permissions, Scopes []string
-	// ServiceAccount says that the user is no person.
+	// ServiceAccount reports whether the user is a service account.
 	ServiceAccount bool
 }
 
-// Source answers whose the key with a hash is, or UNAUTHENTICATED.
+// Source returns the owner of the key with a hash, or UNAUTHENTICATED.
 type Source func(ctx context.Context, hash [sha256.Size]byte) (Key, error)
 
-// Resolver finds out whose keys are. It is safe for concurrent use.
+// Resolver finds the owners of keys. It is safe for concurrent use.
 type Resolver struct {
 	source Source
 	known  *answers[[sha256.Size]byte, *identity.Principal]
 }
 
-// NewResolver returns a resolver that asks a source.
+// NewResolver returns a resolver that uses a source.
 func NewResolver(source Source, clk clock.Clock) (*Resolver, error) {
 	known, err := newAnswers[[sha256.Size]byte, *identity.Principal](clk)
 	if err != nil {
@@ -110,8 +110,8 @@ func NewResolver(source Source, clk clock.Clock) (*Resolver, error) {
 	return &Resolver{source: source, known: known}, nil
 }
 
-// Resolve returns whom a key speaks for, or UNAUTHENTICATED. When auth cannot be
-// asked, the key is neither believed nor refused: the error is auth's.
+// Resolve returns the principal of a key, or UNAUTHENTICATED. When auth is unavailable,
+// it returns the error of the call to auth, because the key may be valid.
 func (r *Resolver) Resolve(ctx context.Context, key string) (*identity.Principal, error) {
 	if !WellFormed(key) {
 		return nil, identity.Unauthenticated()
@@ -125,7 +125,7 @@ func (r *Resolver) Resolve(ctx context.Context, key string) (*identity.Principal
 		return &identity.Principal{
 			UserID: found.UserID, OrganizationID: found.OrganizationID, Roles: found.Roles, Permissions: found.Permissions,
 			Scopes: found.Scopes, ServiceAccount: found.ServiceAccount,
-			// A key that is deleted ends as a session does.
+			// The deletion of a key is a revocation of a session with this id.
 			SessionID: found.ID, ClientID: identity.APIKey, IssueTime: now, Token: key,
 		}, nil
 	})

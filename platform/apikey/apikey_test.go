@@ -45,21 +45,21 @@ func setup(t *testing.T) (*apikey.Resolver, *auth, *clock.Fake) {
 	return r, a, clk
 }
 
-func TestKeysLookLikeKeys(t *testing.T) {
+func TestNew_ReturnsWellFormedKeys(t *testing.T) {
 	t.Parallel()
 	form := regexp.MustCompile(`^gh_[0-9A-Za-z]{49}$`)
 	seen := map[string]bool{}
 	for range 200 {
 		key := apikey.New()
-		if !form.MatchString(key) || seen[key] || !apikey.Is(key) || !strings.HasPrefix(key, apikey.Shown(key)) {
+		if !form.MatchString(key) || seen[key] || !apikey.HasPrefix(key) || !strings.HasPrefix(key, apikey.Hint(key)) {
 			t.Fatalf("made %q", key)
 		}
 		seen[key] = true
 	}
 }
 
-// What cannot be a key is refused without asking anybody.
-func TestMistypedKeysAreNotAskedFor(t *testing.T) {
+// A text that is not well-formed is refused without a call to auth.
+func TestResolve_MistypedKey_IsRefusedWithoutACall(t *testing.T) {
 	t.Parallel()
 	r, a, _ := setup(t)
 	key := apikey.New()
@@ -68,7 +68,7 @@ func TestMistypedKeysAreNotAskedFor(t *testing.T) {
 	swapped[10], swapped[11] = swapped[11], swapped[10]
 	for _, wrong := range []string{"", "gh_", key[:len(key)-1], key + "0", strings.ToLower(key), "gh_" + strings.Repeat("0", 49) + "x", string(swapped) + "", strings.Repeat("x", 1<<16)} {
 		if wrong == key {
-			continue // two characters that are the same
+			continue // the two characters are equal
 		}
 		if _, err := r.Resolve(t.Context(), wrong); !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
 			t.Errorf("%.60q: %v", wrong, err)
@@ -79,7 +79,7 @@ func TestMistypedKeysAreNotAskedFor(t *testing.T) {
 	}
 }
 
-func TestAnswersAreBelievedForAMoment(t *testing.T) {
+func TestResolve_AnswersAreCachedForTheTTL(t *testing.T) {
 	t.Parallel()
 	r, a, clk := setup(t)
 	key := apikey.New()
@@ -91,23 +91,23 @@ func TestAnswersAreBelievedForAMoment(t *testing.T) {
 		}
 	}
 	delete(a.keys, apikey.Hash(key))
-	clk.Advance(apikey.Believed - time.Millisecond)
+	clk.Advance(apikey.CacheTTL - time.Millisecond)
 	if _, err := r.Resolve(t.Context(), key); err != nil || a.asked != 1 {
 		t.Errorf("asked %d times, %v", a.asked, err)
 	}
 	clk.Advance(time.Millisecond)
 	for range 3 {
 		if _, err := r.Resolve(t.Context(), key); !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
-			t.Errorf("after its end: %v", err)
+			t.Errorf("after the key expired: %v", err)
 		}
 	}
 	if a.asked != 2 {
-		t.Errorf("a refusal is asked for again: %d", a.asked)
+		t.Errorf("a refusal is not cached: %d calls", a.asked)
 	}
 }
 
-// When auth cannot be asked, a key is neither believed nor refused.
-func TestAKeyThatCannotBeCheckedIsNoStranger(t *testing.T) {
+// When auth is unavailable, a key is neither accepted nor refused.
+func TestResolve_AuthIsDown_IsUnavailable(t *testing.T) {
 	t.Parallel()
 	r, a, _ := setup(t)
 	key := apikey.New()

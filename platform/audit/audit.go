@@ -1,12 +1,13 @@
-// Package audit writes the trail of who did what to which resource.
+// Package audit writes the audit trail: the actor, the action and the resource of each
+// write.
 //
-// A row is written in the transaction of the deed: there is no deed without
-// its row and no row without its deed. The table can only be appended to; no
-// service's role may read, change or delete rows.
+// An event is written in the transaction of the action, so there is no action without its
+// event and no event without its action. The table is append-only: no role of a service
+// may read, change or delete rows.
 //
-// Readers of the trail are clients of the API: a field that changed is named as
-// JSON names it there ("displayName"). The trail spells it so itself, whatever a
-// room has at hand, such as a path of an update mask ("display_name").
+// Readers of the trail know the fields of the API, so the name of a changed field is the
+// name in JSON ("displayName"). The trail converts other names itself, such as a path of
+// an update mask ("display_name").
 package audit
 
 import (
@@ -23,24 +24,24 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Event is one deed. Who did it and from where is read from the context.
+// Event is one action. The actor and the origin are read from the context.
 type Event struct {
 	// OrganizationID is the organization that the resource belongs to.
 	OrganizationID string
-	// ActorID is the user who acts, for deeds without a signed-in caller, such
-	// as signing in itself. Empty takes the caller.
+	// ActorID is the user who acts, for actions without an authenticated caller, such
+	// as a sign-in. Empty means the caller.
 	ActorID string
-	// Action is service.resource.verb in the past, for example
+	// Action is service.resource.verb with the verb in the past tense, for example
 	// "management.assistant.created".
 	Action string
 	// ResourceType and ResourceID name the resource.
 	ResourceType, ResourceID string
-	// Changes holds what changed, before and after, by the field's name in the
-	// contract, in its spelling or in JSON's; no secrets.
+	// Changes contains the changed fields by their names in the contract or in JSON. It
+	// must not contain secrets.
 	Changes map[string]Change
 }
 
-// Change is one field before and after.
+// Change is the value of one field before and after the action.
 type Change struct {
 	Before any `json:"before"`
 	After  any `json:"after"`
@@ -57,13 +58,13 @@ const insert = `INSERT INTO audit.events
 	SELECT r.event_id, $2, $3, $4, $5, $6, $7, r.resource_id, nullif($9, '')::inet, $10, $11
 	FROM unnest($1::uuid[], $8::text[]) AS r (event_id, resource_id)`
 
-// Append writes an event in the transaction of the deed.
+// Append writes an event in the transaction of the action.
 func (t *Trail) Append(ctx context.Context, tx pgx.Tx, e Event) error {
 	return t.AppendEach(ctx, tx, e, []string{e.ResourceID})
 }
 
-// AppendEach is [Trail.Append] for each of some resources, to all of which the same
-// was done.
+// AppendEach is [Trail.Append] for several resources with the same action. It writes one
+// event for each.
 func (t *Trail) AppendEach(ctx context.Context, tx pgx.Tx, e Event, resourceIDs []string) error {
 	named := make(map[string]Change, len(e.Changes))
 	for field, change := range e.Changes {

@@ -14,9 +14,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// A room has a field's name from an update mask, or writes it out: the trail holds
-// one spelling.
-func TestFieldsAreSpelledAsInJSON(t *testing.T) {
+// A room may name a field as in an update mask or as in JSON. The trail always contains
+// the name in JSON.
+func TestAppend_FieldNames_AreStoredAsInJSON(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, postgres.MigrationSet{Role: "notes", FS: fstest.MapFS{"0001_none.sql": {Data: []byte("SELECT 1;")}}})
 	db, trail, organization := database.Open(t, "notes"), audit.NewTrail(clock.System()), id.New()

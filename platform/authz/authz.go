@@ -1,16 +1,15 @@
 // Package authz decides whether a caller may make a call.
 //
-// The rules are stated in the contracts, one per RPC (see
-// proto/gatehouse/options/v1): anybody, any signed-in user, whoever holds a
-// permission, or other services alone. [New] fails when any RPC of the linked
-// contracts states none, so a service without rules never starts;
-// [Authorizer.Authorize] denies an RPC that it does not know.
+// The contracts contain the rules, one for each RPC (see proto/gatehouse/options/v1).
+// A rule admits every client, every authenticated user, users with a permission, or only
+// other services. [New] fails when an RPC of the linked contracts has no rule, so a
+// service with such an RPC never starts. [Authorizer.Authorize] denies an RPC that it
+// does not know.
 //
-// Which role holds which permission is stated in the contracts too; what the
-// custom roles of an organization give comes with the caller's credential. A role
-// takes effect in the organization that the caller's token acts in; that the
-// resource belongs to that organization is checked by the query that reads it,
-// and by row level security behind it.
+// The contracts also list the permissions of each built-in role. The permissions of an
+// organization's custom roles are part of the caller's credential. A role applies in the
+// organization of the caller's token. The query that reads a resource checks that the
+// resource belongs to this organization, and so does row level security.
 package authz
 
 import (
@@ -39,32 +38,33 @@ const (
 	ClassModel Class = "model"
 )
 
-// Rule is what the contract states of one RPC.
+// Rule is the access rule of one RPC.
 type Rule struct {
-	// Public: anybody may call.
+	// Public admits every client, with or without a credential.
 	Public bool
-	// Internal: other services alone may call.
+	// Internal admits only other services.
 	Internal bool
-	// Permission is what a user must hold; empty where being signed in is enough.
+	// Permission is the permission that a user needs. When it is empty, every
+	// authenticated user may call.
 	Permission string
-	// FirstParty: no API key and no other client's token may call.
+	// FirstParty refuses API keys and the tokens of OAuth clients.
 	FirstParty bool
-	// Scope is what an OAuth client's token must hold where no permission is asked
-	// for; empty where no such token may call.
+	// Scope is the scope that the token of an OAuth client needs when Permission is
+	// empty. When both are empty, no such token may call.
 	Scope string
 	// Class is the class in which calls are counted.
 	Class Class
 }
 
-// Authorizer holds the rules of every RPC. It is immutable.
+// Authorizer contains the rules of every RPC. It is immutable.
 type Authorizer struct {
 	rules       map[string]Rule
 	permissions map[string][]string // role to permissions
 	grantable   map[string]bool
 }
 
-// New reads the rules of all linked contracts. The error lists every RPC
-// whose rule is absent or wrong.
+// New reads the rules of all linked contracts. The error lists every RPC with a missing
+// or invalid rule.
 func New() (*Authorizer, error) {
 	if err := catalog.Check(); err != nil {
 		return nil, fmt.Errorf("authz: %w", err)
@@ -107,13 +107,13 @@ func (a *Authorizer) Rule(fullMethod string) (Rule, bool) {
 	return r, ok
 }
 
-// Grantable tells whether a role of an organization can give a permission: one
-// that exists and is not the operators' alone.
+// Grantable reports whether a role of an organization may contain a permission: the
+// permission exists, and is not reserved for operators.
 func (a *Authorizer) Grantable(permission string) bool { return a.grantable[permission] }
 
-// Permissions lists the permissions that roles give together, by name. Of the
-// custom ones among them the caller says what they give; whatever that is, it is
-// nothing that is the operators' alone.
+// Permissions returns the permissions of built-in roles together with the permissions of
+// custom roles, sorted by name. It ignores custom permissions that are reserved for
+// operators.
 func (a *Authorizer) Permissions(roles, custom []string) []string {
 	out := slices.DeleteFunc(slices.Clone(custom), func(name string) bool { return !a.grantable[name] })
 	for _, role := range roles {
@@ -123,8 +123,9 @@ func (a *Authorizer) Permissions(roles, custom []string) []string {
 	return slices.Compact(out)
 }
 
-// Authorize decides on a call by the caller in ctx: nil, or UNAUTHENTICATED
-// where the rule wants a caller and there is none, or PERMISSION_DENIED.
+// Authorize decides whether the caller in ctx may call an RPC. It returns nil,
+// UNAUTHENTICATED when the rule needs a caller and there is none, INSUFFICIENT_SCOPE or
+// PERMISSION_DENIED.
 func (a *Authorizer) Authorize(ctx context.Context, fullMethod string) error {
 	rule, known := a.rules[fullMethod]
 	if !known {
@@ -146,20 +147,21 @@ func (a *Authorizer) Authorize(ctx context.Context, fullMethod string) error {
 	if err := scoped(principal, rule); err != nil {
 		return err
 	}
-	if rule.Permission == "" || a.holds(principal, rule.Permission) {
+	if rule.Permission == "" || a.has(principal, rule.Permission) {
 		return nil
 	}
 	return fault.New(faultv1.Reason_REASON_PERMISSION_DENIED,
-		"your role in this organization does not hold the permission %s", rule.Permission)
+		"your role in this organization does not have the permission %s", rule.Permission)
 }
 
-// scoped refuses what a client or a key may not do, whatever its user may.
+// scoped refuses a call that is outside the scopes of an OAuth client or an API key,
+// whatever the rights of its user are.
 func scoped(p *identity.Principal, rule Rule) error {
 	switch {
 	case p.FirstParty():
 		return nil
 	case rule.FirstParty:
-		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "sign in to do this: no key and no other client may")
+		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "sign in to do this: API keys and OAuth clients may not")
 	case rule.Permission != "" && !slices.Contains(p.Scopes, rule.Permission):
 		return fault.New(faultv1.Reason_REASON_INSUFFICIENT_SCOPE, "the credential lacks the scope %s", rule.Permission)
 	case rule.Permission == "" && p.Delegated() && !slices.Contains(p.Scopes, rule.Scope):
@@ -169,15 +171,15 @@ func scoped(p *identity.Principal, rule Rule) error {
 	}
 }
 
-// Allowed lists the permissions that a caller may use now, by name.
+// Allowed returns the permissions that a caller may use, sorted by name.
 func (a *Authorizer) Allowed(p *identity.Principal) []string {
 	return Within(p, a.Permissions(p.Roles, p.Permissions))
 }
 
-// Within returns those of some permissions that a caller's credential may use: all of
-// them in a first-party session, otherwise those among its scopes. Code that reads
-// the rights of a caller from a database must pass them through Within, because a key
-// or an OAuth client may do less than the user that it acts for.
+// Within returns the permissions that a caller's credential may use: all of them in a
+// first-party session, otherwise those among its scopes. Code that reads the rights of a
+// caller from a database must filter them with Within, because a key or an OAuth client
+// may have fewer rights than its user.
 func Within(p *identity.Principal, permissions []string) []string {
 	if p.FirstParty() {
 		return permissions
@@ -185,7 +187,7 @@ func Within(p *identity.Principal, permissions []string) []string {
 	return slices.DeleteFunc(slices.Clone(permissions), func(name string) bool { return !slices.Contains(p.Scopes, name) })
 }
 
-func (a *Authorizer) holds(p *identity.Principal, permission string) bool {
+func (a *Authorizer) has(p *identity.Principal, permission string) bool {
 	for _, role := range p.Roles {
 		if slices.Contains(a.permissions[role], permission) {
 			return true

@@ -18,11 +18,12 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// S45: what custom roles give counts as if a built-in role gave it, except what is
-// the operators' alone: that no credential says of itself, however well signed.
+// S45: the permissions of custom roles count like those of built-in roles. Permissions
+// that are reserved for operators do not count, even in a credential with a valid
+// signature.
 //
-//nolint:paralleltest // it comes before the test that adds a contract to the process
-func TestS45CustomRolesGiveNothingOfTheOperators(t *testing.T) {
+//nolint:paralleltest // it must run before the test that adds a contract to the process
+func TestS45CustomRolesGiveNoPermissionsOfOperators(t *testing.T) {
 	a, err := authz.New()
 	if err != nil {
 		t.Fatal(err)
@@ -59,13 +60,12 @@ func TestS45CustomRolesGiveNothingOfTheOperators(t *testing.T) {
 		t.Errorf("allowed %v", got)
 	}
 	if a.Grantable("organizations.operate") || a.Grantable("no.such") || !a.Grantable("members.read") {
-		t.Error("roles can give what they cannot, or cannot what they can")
+		t.Error("Grantable is wrong")
 	}
 }
 
-// S6: a token that holds every permission there is stays far below what services
-// read.
-func TestS6ATokenHoldsEveryPermission(t *testing.T) {
+// S6: a token with every permission is much smaller than the limit of the verifier.
+func TestS6ATokenMayContainEveryPermission(t *testing.T) {
 	t.Parallel()
 	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -87,11 +87,11 @@ func TestS6ATokenHoldsEveryPermission(t *testing.T) {
 	}
 }
 
-// S46: what no rule allows is denied, whoever calls; and no program starts in
-// which an RPC states none.
+// S46: an RPC without a rule is denied for every caller, and a program with such an RPC
+// does not start.
 //
 //nolint:paralleltest // it adds a contract to the process
-func TestS46WithoutARuleNothingStartsAndNothingIsAllowed(t *testing.T) {
+func TestS46AnRPCWithoutARuleIsDeniedAndPreventsTheStart(t *testing.T) {
 	const rpc = "/gatehouse.rogue.v1.RogueService/Take"
 	a, err := authz.New()
 	if err != nil {

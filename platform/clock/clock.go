@@ -1,9 +1,9 @@
-// Package clock is where Gatehouse asks what time it is.
+// Package clock provides the time.
 //
-// Whatever depends on time takes a Clock: token lifetimes, leases, backoff,
-// caches. Production hands it System; a test hands it a Fake and moves the time
-// by hand, so it neither sleeps nor depends on how busy the machine is. No other
-// package calls time.Now, time.After or time.NewTimer, and lint keeps it so.
+// All code that depends on time uses a Clock: token lifetimes, leases, backoff, caches.
+// Programs use System. A test uses a Fake and advances it, so the test does not sleep and
+// does not depend on the load of the machine. No other package calls time.Now, time.After
+// or time.NewTimer; the linter checks this.
 //
 // A timer is an interface too:
 //
@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// Clock tells the time and wakes at a time.
+// Clock returns the time and creates timers.
 type Clock interface {
 	// Now returns the current time, in UTC.
 	Now() time.Time
@@ -34,10 +34,10 @@ type Clock interface {
 type Timer interface {
 	// C delivers the time at which the timer fired.
 	C() <-chan time.Time
-	// Stop keeps the timer from firing; it reports whether it came in time.
+	// Stop stops the timer, and reports whether the timer had not fired yet.
 	Stop() bool
-	// Reset makes the timer fire d from now, whatever it did before. A firing
-	// that nobody received yet is taken back.
+	// Reset makes the timer fire d from now, whether it has fired before or not. It
+	// discards a value in C that was not received yet.
 	Reset(d time.Duration) bool
 }
 
@@ -56,12 +56,12 @@ func (t systemTimer) C() <-chan time.Time        { return t.timer.C }
 func (t systemTimer) Stop() bool                 { return t.timer.Stop() }
 func (t systemTimer) Reset(d time.Duration) bool { return t.timer.Reset(d) }
 
-// Stamp returns the current time as the database keeps it, to the microsecond:
-// what is answered now and what is read later are then the same. To measure how
-// long something takes, ask Now, which keeps count past changes of the time.
+// Stamp returns the current time with the precision of the database, microseconds. So a
+// time in a response equals the time that is read from the database later. Use Now to
+// measure durations, because its monotonic clock is independent of changes of the time.
 func Stamp(c Clock) time.Time { return c.Now().Truncate(time.Microsecond) }
 
-// Sleep waits for d, or until ctx ends, whose error it then returns.
+// Sleep waits for d. When ctx ends before, it returns the error of ctx.
 func Sleep(ctx context.Context, c Clock, d time.Duration) error {
 	timer := c.NewTimer(d)
 	defer timer.Stop()

@@ -20,7 +20,7 @@ func fired(c <-chan time.Time) bool {
 	}
 }
 
-func TestFakeFiresTimersThatFallDue(t *testing.T) {
+func TestFake_Advanced_FiresTheTimersThatAreDue(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(start)
 	short, long := clk.NewTimer(time.Second), clk.NewTimer(time.Minute)
@@ -31,7 +31,7 @@ func TestFakeFiresTimersThatFallDue(t *testing.T) {
 	}
 	clk.Advance(time.Millisecond)
 	if !fired(short.C()) || fired(long.C()) {
-		t.Fatal("want the short timer alone to fire")
+		t.Fatal("want only the short timer to fire")
 	}
 	if short.Stop() {
 		t.Error("Stop reports true for a timer that has fired")
@@ -41,7 +41,7 @@ func TestFakeFiresTimersThatFallDue(t *testing.T) {
 	}
 }
 
-func TestFakeStopAndReset(t *testing.T) {
+func TestFake_TimerStoppedOrReset_BehavesLikeASystemTimer(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(start)
 	timer := clk.NewTimer(time.Second)
@@ -65,7 +65,7 @@ func TestFakeStopAndReset(t *testing.T) {
 	}
 }
 
-func TestFakeSetBackFiresNothing(t *testing.T) {
+func TestFake_SetBack_FiresNothing(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(start)
 	timer := clk.NewTimer(time.Second)
@@ -75,7 +75,7 @@ func TestFakeSetBackFiresNothing(t *testing.T) {
 	}
 }
 
-func TestSleepWakesByClockOrContext(t *testing.T) {
+func TestSleep_EndsWithTheTimeOrTheContext(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(start)
 	woke := make(chan error, 1)
@@ -98,7 +98,7 @@ func TestSleepWakesByClockOrContext(t *testing.T) {
 	}
 }
 
-func TestSystem(t *testing.T) {
+func TestSystem_ReturnsUTCAndWorkingTimers(t *testing.T) {
 	t.Parallel()
 	clk := clock.System()
 	if clk.Now().Location() != time.UTC {

@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Fake is a Clock that stands still until it is advanced. It is safe for use by
-// several goroutines.
+// Fake is a Clock whose time changes only when it is advanced or set. It is safe for
+// concurrent use.
 type Fake struct {
 	mu     sync.Mutex
 	now    time.Time
 	timers []*fakeTimer
-	// changed is closed and replaced whenever a timer is set: WaitForTimers
-	// sleeps on it.
+	// changed is closed and replaced whenever a timer is set. WaitForTimers waits for
+	// that.
 	changed chan struct{}
 }
 
-// NewFake returns a clock that stands at t.
+// NewFake returns a clock with the time t.
 func NewFake(t time.Time) *Fake {
 	return &Fake{now: t.UTC(), changed: make(chan struct{})}
 }
 
-// Now returns the time at which the clock stands.
+// Now returns the time of the clock.
 func (f *Fake) Now() time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -40,23 +40,23 @@ func (f *Fake) NewTimer(d time.Duration) Timer {
 // After is NewTimer for waits that are never stopped early.
 func (f *Fake) After(d time.Duration) <-chan time.Time { return f.NewTimer(d).C() }
 
-// Advance moves the clock by d and fires, in order, the timers that fall due.
+// Advance moves the clock by d and fires the timers that are due, in order.
 func (f *Fake) Advance(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.setLocked(f.now.Add(d))
 }
 
-// Set moves the clock to t, which may lie in the past, as a machine's clock can
-// step back too; timers only fire forward.
+// Set moves the clock to t. The time may be earlier than the present one, because the
+// clock of a machine can also step back. Then no timer fires.
 func (f *Fake) Set(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.setLocked(t.UTC())
 }
 
-// WaitForTimers waits until at least n timers are pending, so that a test knows
-// that the code it drives has gone to sleep before it advances the clock.
+// WaitForTimers waits until at least n timers are pending. A test calls it before it
+// advances the clock, to be sure that the tested code waits for its timer.
 func (f *Fake) WaitForTimers(ctx context.Context, n int) error {
 	for {
 		f.mu.Lock()
@@ -114,8 +114,8 @@ func (t *fakeTimer) Reset(d time.Duration) bool {
 	return active
 }
 
-// stopLocked also drains the channel: since Go 1.23 a stopped timer of the
-// system delivers no stale value, and the fake must not be different.
+// stopLocked also drains the channel. Since Go 1.23 a stopped timer of the system
+// delivers no old value, and the fake must behave in the same way.
 func (t *fakeTimer) stopLocked() bool {
 	select {
 	case <-t.c:

@@ -1,18 +1,18 @@
-// Package config reads settings from the environment. It is the only package
-// that does.
+// Package config reads settings from the environment. No other package reads the
+// environment.
 //
-// A setting is a struct field with an env tag, standing beside the code that
-// it steers, with its default in envDefault and its meaning in its comment:
+// A setting is a struct field with an env tag. Its default is in envDefault, and its
+// comment describes it. The struct is in the package that uses the setting:
 //
 //	type Config struct {
 //		// How long a sign-in lasts without being used.
 //		SessionIdle time.Duration `env:"GATEHOUSE_SESSION_IDLE" envDefault:"720h"`
 //	}
 //
-// [Load] fills a struct of such structs and reports all problems at once. A
-// field of type [Secret] can also be given as a file, by the variable's name
-// with _FILE appended. In the local environment a .env file is read too; what
-// is set in the environment wins over it.
+// [Load] fills a struct of such structs and reports all problems at once. The value of a
+// field of type [Secret] can also be in a file. The variable with _FILE appended to its
+// name then contains the path. In the local environment a .env file is read too. The environment has
+// priority over it.
 //
 // docs/config.md is generated from the same structs (see [Describe]).
 package config
@@ -32,7 +32,7 @@ import (
 // Environment is the name of an environment.
 type Environment string
 
-// The environments. They differ by settings alone.
+// The environments. They differ only in their settings.
 const (
 	Local       Environment = "local"
 	Development Environment = "development"
@@ -46,7 +46,8 @@ const (
 	dotenv              = ".env"
 )
 
-// Read returns the process's environment, with .env below it in local.
+// Read returns the variables of the process. In the local environment it adds those of
+// .env that are not set.
 func Read() (map[string]string, error) {
 	out := map[string]string{}
 	for _, pair := range os.Environ() {
@@ -71,9 +72,9 @@ func Read() (map[string]string, error) {
 	return out, nil
 }
 
-// Load fills target, a pointer to a struct, from variables. The error joins
-// every problem: unreadable values, unreadable files, a secret given twice,
-// and variables with our prefix that no setting has, which are misspelled.
+// Load fills target, a pointer to a struct, from variables. The error joins all problems:
+// invalid values, unreadable files, a secret that is given twice, and variables with the
+// prefix of Gatehouse that are not settings, which are probably misspelled.
 func Load(target any, variables map[string]string) error {
 	variables, problems := withFiles(variables, secretNames(target))
 	if err := env.ParseWithOptions(target, env.Options{Environment: variables}); err != nil {
@@ -83,8 +84,7 @@ func Load(target any, variables map[string]string) error {
 	return errors.Join(problems...)
 }
 
-// withFiles replaces each NAME_FILE of a secret by NAME with the content of
-// the file.
+// withFiles replaces each NAME_FILE of a secret with NAME and the content of the file.
 func withFiles(variables map[string]string, secrets []string) (map[string]string, []error) {
 	out := make(map[string]string, len(variables))
 	for name, value := range variables {
@@ -131,7 +131,7 @@ func secretNames(target any) []string {
 	return out
 }
 
-// unknown reports variables with our prefix that are no setting.
+// unknown reports variables with the prefix of Gatehouse that are not settings.
 func unknown(target any, variables map[string]string) []error {
 	known := map[string]bool{}
 	walk(reflect.TypeOf(target), func(_ reflect.StructField, name string) { known[name] = true })
@@ -172,17 +172,17 @@ func walk(t reflect.Type, visit func(field reflect.StructField, name string)) {
 
 // Setting describes one setting.
 type Setting struct {
-	// Name is the variable.
+	// Name is the name of the variable.
 	Name string
-	// Default is its value when unset.
+	// Default is the value when the variable is not set.
 	Default string
-	// Secret tells that NAME_FILE works too.
+	// Secret reports whether NAME_FILE is accepted too.
 	Secret bool
-	// Package and Struct and Field say where it is declared.
+	// Package, Struct and Field name the place of its declaration.
 	Package, Struct, Field string
 }
 
-// Describe lists the settings of a struct in the order of their declaration.
+// Describe returns the settings of a struct in the order of their declaration.
 func Describe(target any) []Setting {
 	var out []Setting
 	describe(reflect.TypeOf(target), &out)

@@ -22,7 +22,7 @@ type settings struct {
 	Inner inner
 }
 
-func TestLoadFillsDefaultsAndNestedStructs(t *testing.T) {
+func TestLoad_FillsDefaultsAndNestedStructs(t *testing.T) {
 	t.Parallel()
 	var s settings
 	if err := config.Load(&s, map[string]string{"GATEHOUSE_TEST_KEY": "hunter2", "UNRELATED": "x"}); err != nil {
@@ -33,7 +33,7 @@ func TestLoadFillsDefaultsAndNestedStructs(t *testing.T) {
 	}
 }
 
-func TestLoadReportsAllProblemsAtOnce(t *testing.T) {
+func TestLoad_SeveralProblems_ReportsAll(t *testing.T) {
 	t.Parallel()
 	err := config.Load(&settings{}, map[string]string{
 		"GATEHOUSE_TEST_PORT":     "eighty",
@@ -47,12 +47,12 @@ func TestLoadReportsAllProblemsAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{"Port", "Idle", "both set", "GATEHOUSE_TEST_TYPO is not a setting"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not tell of %q:\n%v", want, err)
+			t.Errorf("the error does not name %q:\n%v", want, err)
 		}
 	}
 }
 
-func TestSecretComesFromAFile(t *testing.T) {
+func TestLoad_SecretInAFile_IsRead(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(path, []byte("hunter2\n"), 0o600); err != nil {
@@ -67,9 +67,9 @@ func TestSecretComesFromAFile(t *testing.T) {
 	}
 }
 
-// A mount that failed leaves an empty file: the setting was given, and must not
-// quietly take its default.
-func TestAnEmptyFileIsNoSecret(t *testing.T) {
+// A failed mount leaves an empty file. The setting was given, so it must not get its
+// default without an error.
+func TestLoad_SecretFileIsEmpty_IsAnError(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(path, []byte(" \n"), 0o600); err != nil {
@@ -81,7 +81,7 @@ func TestAnEmptyFileIsNoSecret(t *testing.T) {
 	}
 }
 
-func TestS74SecretNeverPrints(t *testing.T) {
+func TestS74SecretIsNeverPrinted(t *testing.T) {
 	t.Parallel()
 	s := struct{ K config.Secret }{config.NewSecret("hunter2")}
 	encoded, err := json.Marshal(s)
@@ -95,7 +95,7 @@ func TestS74SecretNeverPrints(t *testing.T) {
 	}
 }
 
-func TestDescribeListsEverySetting(t *testing.T) {
+func TestDescribe_ReturnsEverySetting(t *testing.T) {
 	t.Parallel()
 	got := config.Describe(&settings{})
 	if len(got) != 3 || got[0].Name != "GATEHOUSE_TEST_PORT" || got[0].Default != "80" || !got[1].Secret || got[2].Struct != "inner" {

@@ -4,8 +4,8 @@ import "log/slog"
 
 const redacted = "[redacted]"
 
-// Secret is a setting that must not be shown. It prints as [redacted] however
-// it is printed; [Secret.Reveal] is the one way to its value.
+// Secret is a setting that must not be shown. Every way of printing it prints [redacted].
+// Only [Secret.Reveal] returns its value.
 type Secret struct{ value string }
 
 // NewSecret returns a secret.
@@ -14,7 +14,7 @@ func NewSecret(value string) Secret { return Secret{value} }
 // Reveal returns the value.
 func (s Secret) Reveal() string { return s.value }
 
-// IsSet tells whether there is a value.
+// IsSet reports whether there is a value.
 func (s Secret) IsSet() bool { return s.value != "" }
 
 // String implements [fmt.Stringer].

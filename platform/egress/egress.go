@@ -1,12 +1,12 @@
-// Package egress makes the HTTP clients for addresses that are not ours.
+// Package egress creates HTTP clients for servers outside of the installation.
 //
-// Whatever they reach answers in time and in bounds, or not at all: a client has a
-// deadline for the whole exchange and reads no body past a limit. It follows no
-// redirect, which could lead elsewhere than what was asked for, and takes no proxy.
+// A client has a deadline for the whole exchange, and a limit for the size of a body. It
+// follows no redirect, because the redirect could lead to another server, and uses no
+// proxy.
 //
-// A guarded client is for addresses that others than the operator choose. It looks
-// at each address after its name was resolved, as it connects, so that a name that
-// resolves anew changes nothing, and refuses what is not on the public internet.
+// A guarded client is for addresses that the operator has not chosen. It refuses
+// addresses that are not on the public internet. It checks the resolved address when it
+// connects, so a name that resolves to another address later cannot bypass the check.
 package egress
 
 import (
@@ -21,20 +21,20 @@ import (
 )
 
 const (
-	// timeout bounds an exchange, with its body.
+	// timeout bounds an exchange, including its body.
 	timeout = 10 * time.Second
-	// maxBody bounds an answer's body.
+	// maxBody bounds the body of a response, in bytes.
 	maxBody = 1 << 20
 	// idle bounds how long a connection is kept for the next exchange.
 	idle = 30 * time.Second
 )
 
-// Open returns a client that goes wherever it is told: for the operator's own
-// settings.
+// Open returns a client that may connect to every address. It is for the addresses in the
+// operator's settings.
 func Open() *http.Client { return client(&net.Dialer{Timeout: timeout}) }
 
-// Guarded returns a client that reaches the public internet and what is allowed
-// beside it, on any port.
+// Guarded returns a client that may connect to the public internet and to the allowed
+// networks, on any port.
 func Guarded(allowed []netip.Prefix) *http.Client {
 	var v4, v6 []netip.Prefix
 	for _, prefix := range allowed {
@@ -48,19 +48,19 @@ func Guarded(allowed []netip.Prefix) *http.Client {
 	return client(&net.Dialer{Timeout: timeout, Control: guard.Safe})
 }
 
-// Denied tells whether an exchange failed because its address may not be reached.
+// Denied reports whether an exchange failed because its address is not allowed.
 func Denied(err error) bool {
 	return errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedNetwork) || errors.Is(err, ssrf.ErrInvalidHostPort)
 }
 
-// ParsePrefixes reads CIDRs, and reports every one that is none.
+// ParsePrefixes parses CIDRs. Its error lists every text that is not a CIDR.
 func ParsePrefixes(texts []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	var problems []error
 	for _, text := range texts {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%q is no CIDR", text))
+			problems = append(problems, fmt.Errorf("%q is not a CIDR", text))
 			continue
 		}
 		out = append(out, prefix.Masked())
@@ -79,7 +79,7 @@ func client(dialer *net.Dialer) *http.Client {
 	}
 }
 
-// bounded cuts bodies that are too long.
+// bounded limits the size of response bodies.
 type bounded struct{ next *http.Transport }
 
 // RoundTrip implements [http.RoundTripper].
@@ -92,5 +92,5 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections lets [http.Client.CloseIdleConnections] reach the transport.
+// CloseIdleConnections makes [http.Client.CloseIdleConnections] work for the transport.
 func (b bounded) CloseIdleConnections() { b.next.CloseIdleConnections() }

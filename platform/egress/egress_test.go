@@ -11,8 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/egress"
 )
 
-// S65: none of these is reached, by literal or in whatever spelling.
-func TestS65AGuardedClientReachesNothingInside(t *testing.T) {
+// S65: the client connects to none of these addresses, in any notation.
+func TestS65AGuardedClientRefusesInternalAddresses(t *testing.T) {
 	t.Parallel()
 	client := egress.Guarded(nil)
 	for _, host := range []string{
@@ -28,7 +28,7 @@ func TestS65AGuardedClientReachesNothingInside(t *testing.T) {
 	}
 }
 
-func TestAClientIsBoundedAndFollowsNoRedirect(t *testing.T) {
+func TestClient_LongBodyOrRedirect_IsCutOrNotFollowed(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/long", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", 2<<20)) })
@@ -43,7 +43,7 @@ func TestAClientIsBoundedAndFollowsNoRedirect(t *testing.T) {
 			t.Errorf("%s: %q %v", name, body, err)
 		}
 		if _, err := get(t, client, server.URL+"/long"); err == nil {
-			t.Errorf("%s read a body without end", name)
+			t.Errorf("%s read a body without limit", name)
 		}
 		if body, err := get(t, client, server.URL+"/moved"); err != nil || !strings.HasPrefix(body, "302") {
 			t.Errorf("%s: %q %v", name, body, err)
@@ -52,12 +52,12 @@ func TestAClientIsBoundedAndFollowsNoRedirect(t *testing.T) {
 	}
 }
 
-func TestPrefixesAreReadOrNamed(t *testing.T) {
+func TestParsePrefixes_NotACIDR_IsNamed(t *testing.T) {
 	t.Parallel()
 	if got, err := egress.ParsePrefixes([]string{"10.1.2.3/8", "fd00::/8"}); err != nil || len(got) != 2 || got[0].String() != "10.0.0.0/8" {
 		t.Errorf("%v %v", got, err)
 	}
-	if _, err := egress.ParsePrefixes([]string{"10.0.0.1", "x/8", "10.0.0.0/8"}); err == nil || strings.Count(err.Error(), "no CIDR") != 2 {
+	if _, err := egress.ParsePrefixes([]string{"10.0.0.1", "x/8", "10.0.0.0/8"}); err == nil || strings.Count(err.Error(), "not a CIDR") != 2 {
 		t.Errorf("%v", err)
 	}
 }

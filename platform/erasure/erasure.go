@@ -1,11 +1,11 @@
-// Package erasure makes a service erase what is gone for good elsewhere.
+// Package erasure makes a service erase the data of deleted users and organizations.
 //
-// Auth decides that a user or an organization is gone, and may call no service
-// that keeps something of theirs. So each of these follows auth's feed of erasures
-// ([Follower]): every minute it asks for what is new since where it stands, which
-// it keeps in its own schema, and erases it. What it erases is erased again for
-// some minutes, in case a request that was under way wrote something behind: to
-// erase must do no harm when there is nothing left.
+// Auth deletes users and organizations, and must not call the services that store data
+// of them. So each of these services follows auth's feed of erasures ([Follower]). Every
+// minute it requests the erasures since its position, which it stores in its own schema,
+// and erases the data. It erases the same data again for some minutes, because a request
+// that was running at the time may have written rows later. So erasing must succeed when
+// there is nothing left.
 package erasure
 
 import (
@@ -15,20 +15,22 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
 const (
 	interval = time.Minute
-	// overlap is asked for again each time: transactions end in another order than
-	// their times say, and access tokens outlive their user by seconds.
+	// overlap is the period that each request repeats: transactions commit in another
+	// order than their times, and access tokens are valid for seconds after the deletion
+	// of their user.
 	overlap = 10 * time.Minute
-	// pageTimeout bounds what is done for one page, and askTimeout the question.
+	// pageTimeout bounds the work for one page, and askTimeout the request for it.
 	pageTimeout = 5 * time.Minute
 	askTimeout  = 10 * time.Second
 )
 
-// Erasure names what is gone: a user, or an organization.
+// Erasure names a deleted user or organization.
 type Erasure struct {
 	ID             string `db:"id"`
 	UserID         string
@@ -36,31 +38,31 @@ type Erasure struct {
 	Time           time.Time `db:"created_at"`
 }
 
-// Source answers a page of the erasures since a time, oldest first, and the token of
-// the next page; none at the end.
+// Source returns a page of the erasures since a time, oldest first, and the token of
+// the next page, which is empty at the end.
 type Source func(ctx context.Context, since time.Time, pageToken string) (found []Erasure, next string, err error)
 
-// Deps is what a follower needs; all of it.
+// Deps are the dependencies of a follower.
 type Deps struct {
-	// DB is the service's, with the table erasures_followed.
+	// DB is the database of the service, with the table erasures_followed.
 	DB     *postgres.DB
 	Source Source
-	// Erase removes what the service keeps of what is gone, in bounded steps. It is
-	// called more than once for the same.
+	// Erase deletes the service's data of the user or organization, in bounded steps.
+	// It is called more than once for the same erasure.
 	Erase func(ctx context.Context, e Erasure) error
 	Clock clock.Clock
 	Log   *slog.Logger
 }
 
-// Follower erases what auth says is gone.
+// Follower erases the data of the users and organizations in auth's feed.
 type Follower struct{ deps Deps }
 
 // NewFollower returns a follower.
-func NewFollower(deps Deps) (*Follower, error) {
-	if deps.DB == nil || deps.Source == nil || deps.Erase == nil || deps.Clock == nil || deps.Log == nil {
-		return nil, errors.New("erasure: every dependency is required")
+func NewFollower(d Deps) (*Follower, error) {
+	if err := deps.Check("erasure", d); err != nil {
+		return nil, err
 	}
-	return &Follower{deps: deps}, nil
+	return &Follower{deps: d}, nil
 }
 
 // Run follows the feed until ctx ends.
@@ -69,7 +71,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	for {
 		err := f.Poll(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
-			f.deps.Log.WarnContext(ctx, "not all that is gone could be erased; it is tried again", "error", err)
+			f.deps.Log.WarnContext(ctx, "an erasure failed and will be retried", "error", err)
 		}
 		failing = err != nil
 		if clock.Sleep(ctx, f.deps.Clock, interval) != nil {
@@ -78,8 +80,8 @@ func (f *Follower) Run(ctx context.Context) error {
 	}
 }
 
-// Poll erases once what is new. Where that fails for one erasure the others are
-// erased all the same, and all are asked for again the next time.
+// Poll requests the new erasures once and carries them out. When one fails, it continues
+// with the others, and the next Poll requests all of them again.
 func (f *Follower) Poll(ctx context.Context) error {
 	reached := clock.Stamp(f.deps.Clock)
 	followed, err := load(ctx, f.deps.DB)
@@ -98,7 +100,7 @@ func (f *Follower) Poll(ctx context.Context) error {
 	return save(ctx, f.deps.DB, reached)
 }
 
-// page erases one page, and answers the token of the next.
+// page carries out the erasures of one page, and returns the token of the next.
 func (f *Follower) page(ctx context.Context, since time.Time, token string) (next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()

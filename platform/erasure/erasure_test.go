@@ -36,7 +36,7 @@ func notes() postgres.MigrationSet {
 	}}
 }
 
-// feed is auth's, in pages of two, and what was erased by it.
+// feed is a fake of auth's feed, in pages of two. It records the erasures.
 type feed struct {
 	all     []erasure.Erasure
 	since   time.Time
@@ -81,9 +81,9 @@ func setup(t *testing.T) (*erasure.Follower, *feed, *clock.Fake, *postgres.DB) {
 	return follower, f, clk, db
 }
 
-// What is gone is erased once and for some minutes more, also by a process that
-// starts later; nothing is asked for from the beginning again.
-func TestTheFeedIsFollowedFromWhereItWasLeft(t *testing.T) {
+// An erasure is repeated for some minutes, also by a process that starts later. The feed
+// is never read from the beginning again.
+func TestPoll_ContinuesFromTheStoredPosition(t *testing.T) {
 	t.Parallel()
 	follower, f, clk, db := setup(t)
 	for n := range 5 {
@@ -104,19 +104,19 @@ func TestTheFeedIsFollowedFromWhereItWasLeft(t *testing.T) {
 	clk.Advance(time.Minute)
 	must(t, follower.Poll(t.Context()))
 	if got := f.take(); !slices.Equal(got, []string{"late"}) {
-		t.Errorf("what was on its way would stay: %v", got)
+		t.Errorf("rows that were written later would remain: %v", got)
 	}
 	clk.Advance(time.Hour)
 	must(t, follower.Poll(t.Context()))
 	f.take()
 	must(t, follower.Poll(t.Context()))
 	if got := f.take(); len(got) != 0 || f.since.Before(start) {
-		t.Errorf("for ever %v are erased, since %s", got, f.since)
+		t.Errorf("%v are erased again, since %s", got, f.since)
 	}
 }
 
-// One that fails holds nobody up, and is tried again however long it takes.
-func TestAnErasureThatFailsIsTriedAgain(t *testing.T) {
+// A failed erasure does not stop the others, and is retried until it succeeds.
+func TestPoll_ErasureFails_IsRetriedAndOthersContinue(t *testing.T) {
 	t.Parallel()
 	follower, f, clk, _ := setup(t)
 	for _, name := range []string{"a", "b", "c"} {
@@ -125,7 +125,7 @@ func TestAnErasureThatFailsIsTriedAgain(t *testing.T) {
 	f.failing = "b"
 	for range 2 {
 		if err := follower.Poll(t.Context()); err == nil {
-			t.Error("nobody learns of it")
+			t.Error("Poll returned no error")
 		}
 		if got := f.take(); !slices.Equal(got, []string{"a", "c"}) {
 			t.Errorf("%v were erased", got)
@@ -135,28 +135,28 @@ func TestAnErasureThatFailsIsTriedAgain(t *testing.T) {
 	f.failing = ""
 	must(t, follower.Poll(t.Context()))
 	if got := f.take(); !slices.Equal(got, []string{"a", "b", "c"}) {
-		t.Errorf("at last %v were erased", got)
+		t.Errorf("later %v were erased", got)
 	}
 }
 
-func TestAnOrganizationsRowsGoInSteps(t *testing.T) {
+func TestOrganization_DeletesOnlyItsRowsInSteps(t *testing.T) {
 	t.Parallel()
 	_, _, _, db := setup(t)
-	gone, stays := id.New(), id.New()
+	erased, kept := id.New(), id.New()
 	count := func(organizationID string) int {
 		n, err := postgres.QueryOne(t.Context(), db, postgres.Scope{OrganizationID: organizationID}, pgx.RowTo[int], "SELECT count(*) FROM notes")
 		must(t, err)
 		return n
 	}
-	for _, organizationID := range []string{gone, stays} {
+	for _, organizationID := range []string{erased, kept} {
 		_, err := postgres.Exec(t.Context(), db, postgres.Scope{OrganizationID: organizationID},
 			"INSERT INTO notes SELECT $1, gen_random_uuid() FROM generate_series(1, 7)", organizationID)
 		must(t, err)
 	}
 	for range 2 {
-		must(t, erasure.Organization(t.Context(), db, gone, erasure.Table{Name: "notes", Batch: 3}))
-		if count(gone) != 0 || count(stays) != 7 {
-			t.Errorf("%d rows are left, and %d of the other", count(gone), count(stays))
+		must(t, erasure.Organization(t.Context(), db, erased, erasure.Table{Name: "notes", Batch: 3}))
+		if count(erased) != 0 || count(kept) != 7 {
+			t.Errorf("%d rows are left, and %d of the other", count(erased), count(kept))
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// load returns how far the feed was followed; the beginning when it never was.
+// load returns the stored position in the feed, or the beginning when there is none.
 func load(ctx context.Context, db *postgres.DB) (time.Time, error) {
 	at, err := postgres.QueryOne(ctx, db, postgres.Scope{}, pgx.RowTo[time.Time], "SELECT followed_to FROM erasures_followed")
 	if errors.Is(err, postgres.ErrNoRows) {
@@ -19,7 +19,8 @@ func load(ctx context.Context, db *postgres.DB) (time.Time, error) {
 	return at, err
 }
 
-// save moves on, never back: other processes follow too.
+// save stores the position. It never moves the position back, because other processes of
+// the service follow the same feed.
 func save(ctx context.Context, db *postgres.DB, at time.Time) error {
 	_, err := postgres.Exec(ctx, db, postgres.Scope{}, `INSERT INTO erasures_followed AS f (followed_to) VALUES ($1)
 		ON CONFLICT (one) DO UPDATE SET followed_to = greatest(f.followed_to, excluded.followed_to)`, at)
@@ -29,12 +30,12 @@ func save(ctx context.Context, db *postgres.DB, at time.Time) error {
 // Table is a table of organizations' rows, with the key organization_id and id.
 type Table struct {
 	Name string
-	// Batch is how many rows one statement removes: fewer where a row takes many
-	// others along.
+	// Batch is the number of rows that one statement deletes. It is smaller for tables
+	// whose rows cascade to many others.
 	Batch int64
 }
 
-// Organization removes an organization's rows from tables, in their order.
+// Organization deletes an organization's rows from tables, in their order.
 func Organization(ctx context.Context, db *postgres.DB, organizationID string, tables ...Table) error {
 	for _, t := range tables {
 		name := pgx.Identifier{t.Name}.Sanitize()

@@ -11,8 +11,8 @@ const (
 	// MaxViolations is how many violations a fault lists. Its detail states how
 	// many there are.
 	MaxViolations = 20
-	// maxFieldPath bounds the path of a violation in bytes: a client may have
-	// chosen the names in it.
+	// maxFieldPath bounds the path of a violation in bytes, because a client may choose
+	// names in it.
 	maxFieldPath = 256
 )
 

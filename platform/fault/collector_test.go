@@ -8,14 +8,14 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// S82: past the limit a violation is only counted and allocates nothing, so its
-// cost does not grow with those before it.
+// S82: after the limit a violation is only counted and allocates nothing, so its
+// cost does not grow with the number of violations.
 //
 //nolint:paralleltest // allocations are counted
-func TestS82CollectorKeepsFewAndCountsAll(t *testing.T) {
+func TestS82CollectorListsSomeAndCountsAll(t *testing.T) {
 	var broken fault.Collector
 	if broken.Fault() != nil {
-		t.Error("nothing is a fault")
+		t.Error("an empty collector returns a fault")
 	}
 	for n := range 16_000 {
 		broken.Add("ids["+strconv.Itoa(n)+"]", "must be an id")
@@ -32,7 +32,7 @@ func TestS82CollectorKeepsFewAndCountsAll(t *testing.T) {
 	}
 }
 
-func TestCollectorOfOneAndOfTwo(t *testing.T) {
+func TestCollector_OneOrTwoViolations_AreInTheDetail(t *testing.T) {
 	t.Parallel()
 	var broken fault.Collector
 	broken.Add("title", "must not be empty")
@@ -45,7 +45,7 @@ func TestCollectorOfOneAndOfTwo(t *testing.T) {
 		t.Errorf("%q", f.Detail())
 	}
 	if name := f.Violations()[1].Field; len(name) > 300 || !strings.HasSuffix(name, "…") || strings.ContainsRune(name, '\uFFFD') {
-		t.Errorf("a name of the client's choice is kept whole: %q", name)
+		t.Errorf("a long name from a client is not shortened: %q", name)
 	}
 	below := f.Below("nothing").Detail()
 	if below != f.Detail() {

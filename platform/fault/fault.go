@@ -1,17 +1,17 @@
 // Package fault is the one error type of Gatehouse.
 //
-// A [Fault] says three things: a stable [Reason], which clients switch on; a
-// detail, which a person reads; and, for bad input, one violation per field.
-// It may wrap a cause. The cause is for the log: it never leaves the process.
+// A [Fault] has three parts: a stable [Reason] for client code, a detail for people,
+// and, for bad input, one violation per field. It may wrap a cause. The cause is for the
+// log and never leaves the process.
 //
-// What survives a process boundary is the reason, the detail, the violations
-// and the time to wait. What does not is the cause and the Go type.
+// The reason, the detail, the violations and the time to wait cross process boundaries.
+// The cause and the Go type do not.
 //
 // The reasons, with the gRPC code and the HTTP status of each, are declared
-// once, in proto/gatehouse/fault/v1/reason.proto. This package maps a fault to
+// in proto/gatehouse/fault/v1/reason.proto. This package converts a fault to
 // and from google.rpc.Status ([ToStatus], [FromStatus]) and to RFC 9457
-// problem details ([NewProblem]). Domain code returns faults and imports
-// neither gRPC's status package nor net/http.
+// problem details ([NewProblem]). Domain code returns faults, and does not import
+// gRPC's status package or net/http.
 //
 //	if title == "" {
 //		return fault.Invalid("title", "must not be empty")
@@ -37,10 +37,9 @@ type Reason = faultv1.Reason
 
 // Violation is one broken rule of one field.
 type Violation struct {
-	// Field is the path of the field in JSON's spelling, for example
-	// "tools[1].toolName".
+	// Field is the path of the field as in JSON, for example "tools[1].toolName".
 	Field string `json:"field"`
-	// Message says what the field must be, for a person.
+	// Message describes for people what the field must be.
 	Message string `json:"message"`
 }
 
@@ -66,8 +65,7 @@ func Wrap(cause error, reason Reason, format string, args ...any) *Fault {
 	return f
 }
 
-// Invalid returns an INVALID_ARGUMENT fault for one field, named in JSON's
-// spelling.
+// Invalid returns an INVALID_ARGUMENT fault for one field. Its name is converted to JSON.
 func Invalid(field, format string, args ...any) *Fault {
 	message := fmt.Sprintf(format, args...)
 	return &Fault{
@@ -77,8 +75,8 @@ func Invalid(field, format string, args ...any) *Fault {
 	}
 }
 
-// FieldName spells the name of a field, or a path of names, as JSON does: what the
-// contract calls display_name is displayName. JSON's own spelling stays as it is.
+// FieldName converts the name of a field, or a path of names, from the contract to JSON:
+// display_name becomes displayName. It does not change names that are in JSON form.
 func FieldName(name string) string {
 	var b strings.Builder
 	upper := false
@@ -96,15 +94,15 @@ func FieldName(name string) string {
 	return b.String()
 }
 
-// NotFound returns a NOT_FOUND fault for a kind of resource. It does not
-// repeat the id: the answer must be the same, byte for byte, for an absent id
-// and for one of another organization.
+// NotFound returns a NOT_FOUND fault for a kind of resource. It does not contain the id:
+// the response must be the same, byte for byte, for an unknown id and for an id of
+// another organization.
 func NotFound(kind string) *Fault {
 	return New(faultv1.Reason_REASON_NOT_FOUND, "no such %s", kind)
 }
 
-// CheckEtag refuses a change of a kind of resource that builds on another state than
-// the present one, by ETAG_MISMATCH. An empty etag builds on whatever stands.
+// CheckEtag returns ETAG_MISMATCH for a kind of resource when a change is based on another
+// state than the present one. An empty etag matches every state.
 func CheckEtag(kind, built, present string) error {
 	if built != "" && built != present {
 		return New(faultv1.Reason_REASON_ETAG_MISMATCH, "the %s changed since it was read", kind)
@@ -112,8 +110,8 @@ func CheckEtag(kind, built, present string) error {
 	return nil
 }
 
-// Below returns a copy of f whose fields are named from inside the field at
-// prefix, for a client that sends that field's value as the whole body.
+// Below returns a copy of f with field paths relative to the field at prefix, for a
+// client that sends the value of that field as the whole body.
 func (f *Fault) Below(prefix string) *Fault {
 	c := *f
 	c.violations = make([]Violation, len(f.violations))
@@ -126,15 +124,14 @@ func (f *Fault) Below(prefix string) *Fault {
 	return &c
 }
 
-// WithRetryAfter returns a copy of f that tells the caller how long to wait.
+// WithRetryAfter returns a copy of f with the time that the caller should wait.
 func (f *Fault) WithRetryAfter(d time.Duration) *Fault {
 	c := *f
 	c.retryAfter = d
 	return &c
 }
 
-// Error tells reason, detail and cause: it is what the log shows, never what a
-// client sees.
+// Error returns reason, detail and cause. It is for the log; clients never receive it.
 func (f *Fault) Error() string {
 	s := f.Name() + ": " + f.detail
 	if f.cause != nil {
@@ -149,7 +146,7 @@ func (f *Fault) Unwrap() error { return f.cause }
 // Reason returns the stable reason.
 func (f *Fault) Reason() Reason { return f.reason }
 
-// Name returns the reason as it is spelled on the wire, for example NOT_FOUND.
+// Name returns the name of the reason in responses, for example NOT_FOUND.
 func (f *Fault) Name() string { return Name(f.reason) }
 
 // Detail returns the sentence that the caller reads.
@@ -161,9 +158,9 @@ func (f *Fault) Violations() []Violation { return f.violations }
 // RetryAfter returns how long the caller should wait, or 0.
 func (f *Fault) RetryAfter() time.Duration { return f.retryAfter }
 
-// From returns err as a fault. A fault in the chain is returned as it is; a
-// cancelled or expired context becomes CANCELLED or DEADLINE_EXCEEDED;
-// anything else becomes INTERNAL with err as its cause. From(nil) is nil.
+// From returns err as a fault. It returns a fault in the chain unchanged. A canceled or
+// expired context becomes CANCELLED or DEADLINE_EXCEEDED. Any other error becomes
+// INTERNAL with err as its cause. From(nil) is nil.
 func From(err error) *Fault {
 	if err == nil {
 		return nil
@@ -191,5 +188,5 @@ func ReasonOf(err error) Reason {
 	return From(err).reason
 }
 
-// Is tells whether err is a fault of the reason.
+// Is reports whether err is a fault with the reason.
 func Is(err error, reason Reason) bool { return err != nil && From(err).reason == reason }

@@ -26,9 +26,9 @@ var update = flag.Bool("update", false, "rewrite docs/errors.md")
 
 const page = "../../docs/errors.md"
 
-// Every reason has a whole spec, survives the way over gRPC, and shows the
-// status of its spec over HTTP.
-func TestReasons(t *testing.T) {
+// Every reason has a complete spec, is the same after conversion to gRPC and back, and has
+// the status of its spec over HTTP.
+func TestReason_ConvertedToGRPCAndHTTP_FollowsItsSpec(t *testing.T) {
 	t.Parallel()
 	for number, name := range faultv1.Reason_name {
 		if number == 0 {
@@ -46,7 +46,7 @@ func TestReasons(t *testing.T) {
 			f := fault.New(reason, "detail").WithViolations(&broken).WithRetryAfter(3 * time.Second)
 			back := fault.From(fault.ToStatus(f).Err())
 			if back.Reason() != reason || back.Detail() != "detail" || back.RetryAfter() != 3*time.Second || len(back.Violations()) != 1 {
-				t.Errorf("came back as %+v", back)
+				t.Errorf("the converted fault is %+v", back)
 			}
 			recorder := httptest.NewRecorder()
 			fault.WriteProblem(recorder, f, "/v1/things", "r1")
@@ -55,26 +55,26 @@ func TestReasons(t *testing.T) {
 				t.Fatal(err)
 			}
 			if recorder.Code != spec.HTTPStatus || problem.Reason != fault.Name(reason) || problem.Code != fault.CodeName(reason) {
-				t.Errorf("answered %d %+v", recorder.Code, problem)
+				t.Errorf("the response is %d %+v", recorder.Code, problem)
 			}
 		})
 	}
 }
 
-func TestS58TheCauseStaysInside(t *testing.T) {
+func TestS58TheCauseIsNotSentToClients(t *testing.T) {
 	t.Parallel()
 	f := fault.Wrap(errors.New("dial 10.0.0.7: refused"), faultv1.Reason_REASON_UNAVAILABLE, "try again")
 	if !strings.Contains(f.Error(), "10.0.0.7") {
-		t.Error("the log does not see the cause")
+		t.Error("the text for the log does not contain the cause")
 	}
 	recorder := httptest.NewRecorder()
 	fault.WriteProblem(recorder, f, "/", "r1")
 	if strings.Contains(recorder.Body.String(), "10.0.0.7") || strings.Contains(fault.ToStatus(f).String(), "10.0.0.7") {
-		t.Error("a client sees the cause")
+		t.Error("the response contains the cause")
 	}
 }
 
-func TestFrom(t *testing.T) {
+func TestFrom_ConvertsEveryError(t *testing.T) {
 	t.Parallel()
 	notFound := fault.NotFound("assistant")
 	for _, tc := range []struct {
@@ -96,7 +96,7 @@ func TestFrom(t *testing.T) {
 				t.Errorf("got %v, want %v", f.Reason(), tc.want)
 			}
 			if strings.Contains(f.Detail(), "10.0.0.7") {
-				t.Errorf("the detail tells an address: %s", f.Detail())
+				t.Errorf("the detail contains an address: %s", f.Detail())
 			}
 		})
 	}
@@ -105,7 +105,7 @@ func TestFrom(t *testing.T) {
 	}
 }
 
-func TestCheckEtag(t *testing.T) {
+func TestCheckEtag_OtherEtag_IsAMismatch(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		built, present string
@@ -121,7 +121,7 @@ func TestCheckEtag(t *testing.T) {
 	}
 }
 
-func TestFieldNamesAreSpelledAsInJSON(t *testing.T) {
+func TestFieldName_ConvertsToJSON(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"": "", "id": "id", "display_name": "displayName", "displayName": "displayName", "post_logout_redirect_uris": "postLogoutRedirectUris",
@@ -133,7 +133,7 @@ func TestFieldNamesAreSpelledAsInJSON(t *testing.T) {
 	}
 }
 
-func TestHeadersThatStatusesCallFor(t *testing.T) {
+func TestWriteProblem_SetsTheHeadersOfTheStatus(t *testing.T) {
 	t.Parallel()
 	for reason, want := range map[faultv1.Reason][2]string{
 		faultv1.Reason_REASON_UNAUTHENTICATED:      {"WWW-Authenticate", `Bearer realm="gatehouse", error="invalid_token"`},
@@ -151,8 +151,7 @@ func TestHeadersThatStatusesCallFor(t *testing.T) {
 	}
 }
 
-// docs/errors.md is the table in proto/gatehouse/fault/v1/reason.proto, for
-// people.
+// docs/errors.md is generated from proto/gatehouse/fault/v1/reason.proto.
 func TestErrorsPageIsUpToDate(t *testing.T) {
 	t.Parallel()
 	sources.Depend()

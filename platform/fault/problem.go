@@ -18,13 +18,13 @@ type Problem struct {
 	Title string `json:"title"`
 	// Status is the HTTP status.
 	Status int `json:"status"`
-	// Detail is about this occurrence.
+	// Detail describes this occurrence.
 	Detail string `json:"detail"`
 	// Instance is the path of the request.
 	Instance string `json:"instance,omitempty"`
 	// Code is the name of the gRPC code, for example INVALID_ARGUMENT.
 	Code string `json:"code"`
-	// Reason is stable; clients switch on it.
+	// Reason is the stable reason for client code.
 	Reason string `json:"reason"`
 	// RequestID finds the request in the logs.
 	RequestID string `json:"requestId,omitempty"`
@@ -40,11 +40,10 @@ var codeNames = [...]string{ //nolint:gochecknoglobals // a constant table
 	"UNAUTHENTICATED",
 }
 
-// CodeName returns the name of the gRPC code of a reason, as google.rpc.Code
-// spells it.
+// CodeName returns the name of the gRPC code of a reason, as in google.rpc.Code.
 func CodeName(r Reason) string { return codeNames[SpecOf(r).Code] }
 
-// NewProblem returns f as problem details of the request at instance.
+// NewProblem returns f as the problem details of the request at instance.
 func NewProblem(f *Fault, instance, requestID string) Problem {
 	spec := SpecOf(f.reason)
 	return Problem{
@@ -60,13 +59,13 @@ func NewProblem(f *Fault, instance, requestID string) Problem {
 	}
 }
 
-// WriteProblem answers a request with f: status, Retry-After and
-// WWW-Authenticate where the status calls for them, and the problem as body.
+// WriteProblem writes f as the response: its status, Retry-After and WWW-Authenticate
+// when the status requires them, and the problem as body.
 func WriteProblem(w http.ResponseWriter, f *Fault, instance, requestID string) {
 	p := NewProblem(f, instance, requestID)
 	body, err := json.Marshal(p)
 	if err != nil {
-		// Only strings and numbers: this cannot fail. Kept honest all the same.
+		// A problem has only strings and numbers, so this should not happen.
 		http.Error(w, p.Title, p.Status) //nolint:forbidigo // the problem itself could not be written
 		return
 	}
@@ -79,18 +78,18 @@ func WriteProblem(w http.ResponseWriter, f *Fault, instance, requestID string) {
 		h.Set("WWW-Authenticate", `Bearer realm="gatehouse", error="invalid_token"`)
 	}
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(body, '\n')) // the client is gone; nobody is left to tell
+	_, _ = w.Write(append(body, '\n')) // an error means that the client has disconnected
 }
 
-// SetRetryAfter sets Retry-After where the status of f calls for it.
+// SetRetryAfter sets Retry-After when the status of f requires it.
 func SetRetryAfter(h http.Header, f *Fault) {
 	if seconds := retrySeconds(f, SpecOf(f.reason).HTTPStatus); seconds > 0 {
 		h.Set("Retry-After", strconv.Itoa(seconds))
 	}
 }
 
-// retrySeconds rounds up, as Retry-After counts whole seconds. A 429 or 503
-// always has one.
+// retrySeconds rounds up, because Retry-After is in whole seconds. It returns at least 1
+// for 429 and 503.
 func retrySeconds(f *Fault, status int) int {
 	if f.retryAfter > 0 {
 		return int(math.Ceil(f.retryAfter.Seconds()))

@@ -11,7 +11,7 @@ import (
 
 const reasonPrefix = "REASON_"
 
-// Spec is how a reason shows in each protocol.
+// Spec is the representation of a reason in each protocol.
 type Spec struct {
 	// Code is the gRPC status code.
 	Code codes.Code
@@ -19,7 +19,7 @@ type Spec struct {
 	HTTPStatus int
 	// Title is the same for every occurrence of the reason.
 	Title string
-	// Description says what the reason means and what the caller can do.
+	// Description explains what the reason means and what the caller can do.
 	Description string
 }
 
@@ -36,7 +36,7 @@ func readSpecs() map[Reason]Spec {
 			continue
 		}
 		out[Reason(value.Number())] = Spec{
-			Code:        codes.Code(spec.GetCode()), //nolint:gosec // codes are 0 to 16, held by TestSpecs
+			Code:        codes.Code(spec.GetCode()), //nolint:gosec // codes are 0 to 16
 			HTTPStatus:  int(spec.GetHttpStatus()),
 			Title:       spec.GetTitle(),
 			Description: spec.GetDescription(),
@@ -45,7 +45,7 @@ func readSpecs() map[Reason]Spec {
 	return out
 }
 
-// SpecOf returns the spec of a reason; an unknown reason has INTERNAL's.
+// SpecOf returns the spec of a reason. An unknown reason has the spec of INTERNAL.
 func SpecOf(r Reason) Spec {
 	if spec, ok := specs[r]; ok {
 		return spec
@@ -53,17 +53,17 @@ func SpecOf(r Reason) Spec {
 	return specs[faultv1.Reason_REASON_INTERNAL]
 }
 
-// Name returns a reason as it is spelled on the wire.
+// Name returns the name of a reason in responses.
 func Name(r Reason) string { return strings.TrimPrefix(r.String(), reasonPrefix) }
 
-// ParseName returns the reason that is spelled name on the wire.
+// ParseName returns the reason with a name in responses.
 func ParseName(name string) (Reason, bool) {
 	number, ok := faultv1.Reason_value[reasonPrefix+name]
 	return Reason(number), ok && number != 0
 }
 
-// reasonOfCode chooses the reason for a status that carries none, such as one
-// that gRPC itself made.
+// reasonOfCode returns the reason for a status without one, such as a status of gRPC
+// itself.
 func reasonOfCode(c codes.Code) Reason {
 	switch c {
 	case codes.Canceled:

@@ -16,8 +16,8 @@ import (
 // Domain is the ErrorInfo domain of every status that Gatehouse sends.
 const Domain = "gatehouse"
 
-// ToStatus returns f as a google.rpc.Status with ErrorInfo and, where they
-// apply, BadRequest and RetryInfo. The cause stays behind.
+// ToStatus returns f as a google.rpc.Status with ErrorInfo and, if f has violations or a
+// time to wait, BadRequest and RetryInfo. The status does not contain the cause.
 func ToStatus(f *Fault) *status.Status {
 	st := status.New(SpecOf(f.reason).Code, f.detail)
 	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: f.Name(), Domain: Domain}}
@@ -39,9 +39,9 @@ func ToStatus(f *Fault) *status.Status {
 	return withDetails
 }
 
-// FromStatus is the inverse of [ToStatus]. The reason of a status without
-// ErrorInfo follows from its code; the message of an INTERNAL or UNKNOWN one
-// that is not ours becomes the cause, since nobody vouches for its text.
+// FromStatus is the inverse of [ToStatus]. The reason of a status without ErrorInfo
+// follows from its code. The message of such a status becomes the cause when it could
+// contain internal details.
 func FromStatus(st *status.Status) *Fault {
 	if st.Code() == codes.OK {
 		return nil
@@ -68,8 +68,8 @@ func FromStatus(st *status.Status) *Fault {
 	return f
 }
 
-// concealForeign replaces a text that gRPC or a proxy wrote, which may hold
-// addresses, by one of ours.
+// concealForeign replaces a text of gRPC or of a proxy, which may contain addresses, with
+// a text of this package.
 func (f *Fault) concealForeign(st *status.Status) {
 	switch f.reason {
 	case faultv1.Reason_REASON_INTERNAL:

@@ -1,8 +1,8 @@
-// Package filelock holds a file for one process at a time, with flock(2).
+// Package filelock locks a file for one process at a time, with flock(2).
 //
-// The kernel gives a lock up with the process, however that ends. The file
-// itself is never removed here, as removing it would let two processes hold
-// "the" lock.
+// The kernel releases a lock when the process ends for any reason. The package never
+// removes the file, because then two processes could hold locks of two files with the
+// same name.
 package filelock
 
 import (
@@ -13,18 +13,18 @@ import (
 	"syscall"
 )
 
-// ErrHeld says that the file is held already.
-var ErrHeld = errors.New("filelock: held already")
+// ErrHeld means that the file is already locked.
+var ErrHeld = errors.New("filelock: already locked")
 
-// Lock is a file that is held.
+// Lock is a locked file.
 type Lock struct {
 	file     *os.File
 	released atomic.Bool
 }
 
-// Try takes the file, which is created with mode 0600 when absent, or fails at
-// once: with [ErrHeld] when it is held, with [fs.ErrNotExist] when its directory
-// is missing.
+// Try locks the file, or fails without waiting: with [ErrHeld] when the file is locked,
+// with [fs.ErrNotExist] when its directory is missing. It creates a missing file with
+// mode 0600.
 func Try(path string) (*Lock, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -40,7 +40,7 @@ func Try(path string) (*Lock, error) {
 	return &Lock{file: file}, nil
 }
 
-// Write replaces what the file says, such as who holds it.
+// Write replaces the content of the file, for example with the pid of the holder.
 func (l *Lock) Write(text string) error {
 	if err := l.file.Truncate(0); err != nil {
 		return fmt.Errorf("filelock: %w", err)
@@ -51,11 +51,10 @@ func (l *Lock) Write(text string) error {
 	return nil
 }
 
-// Release gives the file up. It may be called more than once.
+// Release unlocks the file. It may be called more than once.
 //
-// Closing alone would not do: a child that this process has forked, and that has
-// not come to its exec yet, has the descriptor too, and would hold the lock until
-// then.
+// Closing the file is not enough: a child that was forked and has not called exec yet
+// also has the descriptor, and would hold the lock until then.
 func (l *Lock) Release() error {
 	if l.released.Swap(true) {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/filelock"
 )
 
-func TestOneHoldsIt(t *testing.T) {
+func TestTry_FileIsLocked_ReturnsErrHeld(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lock")
 	held, err := filelock.Try(path)
@@ -29,7 +29,7 @@ func TestOneHoldsIt(t *testing.T) {
 		t.Errorf("a second holder: %v", err)
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "short" {
-		t.Errorf("it says %q (%v)", text, err)
+		t.Errorf("the content is %q (%v)", text, err)
 	}
 	for range 2 {
 		if err := held.Release(); err != nil {
@@ -45,7 +45,7 @@ func TestOneHoldsIt(t *testing.T) {
 	}
 }
 
-func TestMissingDirectoryIsSaid(t *testing.T) {
+func TestTry_DirectoryIsMissing_ReturnsErrNotExist(t *testing.T) {
 	t.Parallel()
 	_, err := filelock.Try(filepath.Join(t.TempDir(), "absent", "lock"))
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "absent") {
@@ -53,9 +53,8 @@ func TestMissingDirectoryIsSaid(t *testing.T) {
 	}
 }
 
-// TestReleaseDoesNotWaitForForks: a process that is being started has each
-// descriptor of ours for a moment.
-func TestReleaseDoesNotWaitForForks(t *testing.T) {
+// A child process has every descriptor of its parent between fork and exec.
+func TestRelease_DuringAFork_UnlocksTheFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lock")
 	done := make(chan struct{})

@@ -1,5 +1,5 @@
-// Package freeport finds addresses for tests and load programs whose server must
-// know its own address before it listens.
+// Package freeport returns addresses for tests and load programs whose servers must know
+// their addresses before they listen.
 package freeport
 
 import (
@@ -16,25 +16,26 @@ import (
 	"github.com/gatehouse/gatehouse/platform/filelock"
 )
 
-// The ports lie below those that the kernel gives to outgoing connections and to
-// listeners that ask for any, so that none of them can take one before its server
-// listens, or while that server is away.
+// The ports are below those that the kernel uses for outgoing connections and for
+// listeners on port 0. So the kernel cannot use a port before its server listens, or while
+// that server restarts.
 const lowest, span = 10000, 20000
 
 const tries = 100
 
-// taken are the locks of the ports that this process was given. They are held until it
-// ends, as nobody says when an address is no longer needed.
+// taken contains the locks of the ports that this process got. They are held until the
+// process ends, because callers do not report when they no longer need an address.
 //
-//nolint:gochecknoglobals // the kernel's locks are the process's
+//nolint:gochecknoglobals // the locks belong to the process
 var taken struct {
 	mu    sync.Mutex
 	locks []*filelock.Lock
 }
 
-// Address returns an address on the loopback on which nobody listens. No other process of
-// this user, and no later call, gets it before this process has ended: test processes run
-// beside each other, and each asks for its addresses some time before it listens.
+// Address returns an address on the loopback interface on which no server listens. Until
+// this process ends, no other process of this user and no later call gets the same
+// address: test processes run at the same time, and each gets its addresses some time
+// before it listens.
 func Address(ctx context.Context) (string, error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("gatehouse-ports-%d", os.Geteuid()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -43,7 +44,7 @@ func Address(ctx context.Context) (string, error) {
 	var config net.ListenConfig
 	var last error
 	for range tries {
-		port := strconv.Itoa(lowest + rand.IntN(span)) //nolint:gosec // a port is no secret
+		port := strconv.Itoa(lowest + rand.IntN(span)) //nolint:gosec // a port is not a secret
 		lock, err := filelock.Try(filepath.Join(dir, port))
 		if err != nil {
 			last = err

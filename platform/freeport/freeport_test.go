@@ -6,8 +6,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/freeport"
 )
 
-// Of five hundred ports that are drawn from twenty thousand, some six would come twice.
-func TestNoAddressIsGivenTwice(t *testing.T) {
+// Among five hundred random ports of twenty thousand, about six would appear twice.
+func TestAddress_ManyCalls_ReturnDistinctAddresses(t *testing.T) {
 	t.Parallel()
 	given := map[string]bool{}
 	for range 500 {
@@ -16,7 +16,7 @@ func TestNoAddressIsGivenTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 		if given[address] {
-			t.Errorf("%s is given twice", address)
+			t.Errorf("%s is returned twice", address)
 		}
 		given[address] = true
 	}

@@ -1,11 +1,11 @@
-// Package health answers whether a process lives and whether it is ready, and
-// serves what operators look at, on a port of its own that is never public.
+// Package health reports whether a process is alive and ready, and serves pages for
+// operators. It has its own port, which is never public.
 //
 //	/livez            200 while the process runs; depends on nothing else
 //	/readyz           each dependency by name; 503 when one is down
 //	/metrics          Prometheus
 //	/debug/pprof/     profiles
-//	/version          what runs
+//	/version          the version of the program
 package health
 
 import (
@@ -22,11 +22,10 @@ import (
 	"time"
 )
 
-// checkTimeout bounds one check: a dependency that cannot answer in time is
-// down.
+// checkTimeout bounds one check. A dependency that does not respond in time is down.
 const checkTimeout = 2 * time.Second
 
-// Status is how a dependency is.
+// Status is the state of a dependency.
 type Status string
 
 // The statuses. A degraded dependency does not make the process unready.
@@ -36,18 +35,18 @@ const (
 	Down     Status = "down"
 )
 
-// Result is the answer of one check.
+// Result is the result of one check.
 type Result struct {
-	// Status is how the dependency is.
+	// Status is the state of the dependency.
 	Status Status `json:"status"`
-	// Detail says more, for an operator.
+	// Detail explains the status to an operator.
 	Detail string `json:"detail,omitempty"`
 }
 
-// Check asks about one dependency.
+// Check checks one dependency.
 type Check func(ctx context.Context) Result
 
-// FromError makes a check of a function that returns an error when its
+// FromError converts a function to a check. The function returns an error when its
 // dependency is down.
 func FromError(ask func(ctx context.Context) error) Check {
 	return func(ctx context.Context) Result {
@@ -75,14 +74,14 @@ func (c *Checks) Add(name string, check Check) {
 	c.checks[name] = check
 }
 
-// Stop makes the process unready for good: it is about to end.
+// Stop makes the process unready permanently, because it is about to end.
 func (c *Checks) Stop() { c.stopping.Store(true) }
 
-// Report is the answer of /readyz.
+// Report is the response of /readyz.
 type Report struct {
-	// Status is the worst of the checks'.
+	// Status is the worst status of the checks.
 	Status Status `json:"status"`
-	// Checks are the answers by name.
+	// Checks are the results by name.
 	Checks map[string]Result `json:"checks"`
 }
 
@@ -154,7 +153,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the reader is gone; nobody is left to tell
+	_ = json.NewEncoder(w).Encode(body) // an error means that the client has disconnected
 }
 
 // Serve serves a handler on the listener until ctx ends.
@@ -167,7 +166,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		return fmt.Errorf("serve operations: %w", err)
 	case <-ctx.Done():
 	}
-	// A profile in progress is not worth waiting for.
+	// Close does not wait for a running profile.
 	err := server.Close()
 	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/health"
 )
 
-func TestReadyzNamesEachDependency(t *testing.T) {
+func TestReadyz_ReportsEachDependency(t *testing.T) {
 	t.Parallel()
 	up := func(context.Context) health.Result { return health.Result{Status: health.Up} }
 	degraded := func(context.Context) health.Result { return health.Result{Status: health.Degraded, Detail: "slow"} }
@@ -34,18 +34,18 @@ func TestReadyzNamesEachDependency(t *testing.T) {
 			}
 			code, report := readyz(t, checks)
 			if code != tc.code || report.Status != tc.status || len(report.Checks) != len(tc.checks) {
-				t.Errorf("answered %d %+v, want %d %s", code, report, tc.code, tc.status)
+				t.Errorf("the response is %d %+v, want %d %s", code, report, tc.code, tc.status)
 			}
 		})
 	}
 }
 
-func TestReadyzIsRedOnceTheProcessStops(t *testing.T) {
+func TestReadyz_ProcessStops_IsUnavailable(t *testing.T) {
 	t.Parallel()
 	checks := health.NewChecks()
 	checks.Stop()
 	if code, _ := readyz(t, checks); code != http.StatusServiceUnavailable {
-		t.Errorf("answered %d", code)
+		t.Errorf("the status is %d", code)
 	}
 }
 

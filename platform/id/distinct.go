@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Distinct returns the ids in lower case, each once, in their order. The result is a new
-// slice and never nil.
+// Distinct returns the ids in lower case and in their order, without duplicates. The
+// result is a new slice and never nil.
 func Distinct(ids []string) []string {
 	out := make([]string, 0, len(ids))
 	for _, one := range ids {

@@ -1,12 +1,12 @@
-// Package id makes the identifiers of everything that Gatehouse stores.
+// Package id creates the ids of all stored objects.
 //
-// Ids are UUIDs of version 7: their first 48 bits are the time in milliseconds,
-// so rows that were made together lie together in an index, and an id can be
-// made before the row that it names. They are strings everywhere in Go, in the
-// canonical lower-case spelling, and uuid in Postgres.
+// Ids are UUIDs of version 7. Their first 48 bits are the time in milliseconds, so rows
+// that are created together are close together in an index. An id can be created before
+// its row. In Go, ids are strings in the canonical form with lower case; in Postgres they
+// have the type uuid.
 //
-// An id is a name, not a secret: it tells when it was made and must never serve
-// as a token.
+// An id is not a secret: it contains its time of creation, and must never be used as a
+// token.
 package id
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// New returns a fresh id. It panics only when the operating system has no
-// randomness to give, which no caller could handle.
+// New returns a new id. It panics only when the operating system cannot provide random
+// numbers, which no caller could handle.
 func New() string { return uuid.Must(uuid.NewV7()).String() }
 
-// NewEach returns as many fresh ids as are needed.
+// NewEach returns n new ids.
 func NewEach(n int) []string {
 	ids := make([]string, n)
 	for i := range ids {
@@ -28,16 +28,16 @@ func NewEach(n int) []string {
 	return ids
 }
 
-// Valid reports whether s is a UUID in canonical spelling: 36 characters, lower
-// case. Other spellings (braces, urn:uuid:, no hyphens) name the same UUID, and
-// are refused so that one resource has one name in logs, caches and signatures.
+// Valid reports whether s is a UUID in canonical form: 36 characters, lower case. Other
+// forms of the same UUID (braces, urn:uuid:, no hyphens) are refused, so that a resource
+// has only one name in logs, caches and signatures.
 func Valid(s string) bool {
 	parsed, err := uuid.Parse(s)
 	return err == nil && parsed.String() == s
 }
 
-// Time returns when an id was made, to the millisecond; false when it is no
-// UUID of version 7.
+// Time returns when an id was created, to the millisecond. It returns false when the id is
+// not a UUID of version 7.
 func Time(s string) (time.Time, bool) {
 	parsed, err := uuid.Parse(s)
 	if err != nil || parsed.Version() != 7 {

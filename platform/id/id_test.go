@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/id"
 )
 
-func TestNewIsValidUniqueAndOrdered(t *testing.T) {
+func TestNew_ReturnsValidUniqueOrderedIDs(t *testing.T) {
 	t.Parallel()
 	previous := ""
 	for _, next := range append(id.NewEach(5_000), id.New()) {
@@ -22,7 +22,7 @@ func TestNewIsValidUniqueAndOrdered(t *testing.T) {
 	}
 }
 
-func TestValid(t *testing.T) {
+func TestValid_OnlyTheCanonicalForm_IsValid(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]bool{
 		"01932c07-3b5a-7d21-8f6b-0c9a4e5d1b2f":          true,
@@ -39,13 +39,13 @@ func TestValid(t *testing.T) {
 	}
 }
 
-func TestDistinctCountsSpellingsOfAnIDAsOne(t *testing.T) {
+func TestDistinct_UpperAndLowerCase_AreTheSameID(t *testing.T) {
 	t.Parallel()
 	a, b := id.New(), id.New()
 	if got := id.Distinct([]string{b, strings.ToUpper(a), a, b}); !slices.Equal(got, []string{b, a}) {
 		t.Errorf("got %v, want %v", got, []string{b, a})
 	}
 	if id.Distinct(nil) == nil {
-		t.Error("no ids are nil")
+		t.Error("Distinct returns nil for no ids")
 	}
 }

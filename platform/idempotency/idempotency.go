@@ -1,18 +1,17 @@
-// Package idempotency remembers the answers to requests that carry an
-// Idempotency-Key, so that a client which did not see the answer can send the
-// request again without having it carried out twice.
+// Package idempotency stores the responses to requests with an Idempotency-Key. A client
+// that did not receive the response can send the request again, and it is not executed
+// twice.
 //
-// The key, the answer and all that the request writes are one transaction
-// ([postgres.DB.Together]): there is no answer without its deed and no deed
-// without its answer, also when the process dies in between. Of several
-// requests with one key at the same time, the others wait for the first and
-// take its answer. What fails is not remembered, and may be tried again with the
-// same key.
+// The key, the response and all writes of the request are in one transaction
+// ([postgres.DB.Together]). So a response is stored exactly when the writes are committed,
+// even if the process dies. When several requests with the same key arrive at the same
+// time, one is executed; the others wait and get its response. The response of a failed
+// request is not stored, so the client may retry with the same key.
 //
 // Keys belong to a user in an organization and to an RPC. They are kept for
-// [Lifetime]; [Keys.Sweep] removes what is older.
+// [Lifetime]; [Keys.Sweep] deletes older keys.
 //
-// The header is that of the IETF draft draft-ietf-httpapi-idempotency-key-header.
+// The header is defined in the IETF draft draft-ietf-httpapi-idempotency-key-header.
 package idempotency
 
 import (
@@ -35,23 +34,23 @@ import (
 )
 
 const (
-	// Lifetime is how long a key is remembered.
+	// Lifetime is how long a key is stored.
 	Lifetime = 24 * time.Hour
 )
 
-// errTaken tells that another request with the key was first.
-var errTaken = errors.New("idempotency: the key is taken")
+// errTaken means that another request has already used the key.
+var errTaken = errors.New("idempotency: the key is used")
 
-// Keys remembers the answers of one service.
+// Keys stores the responses of one service.
 type Keys struct {
 	db     *postgres.DB
 	clock  clock.Clock
 	secret []byte
 }
 
-// New returns the keys in a service's database. The installation's secret key
-// keeps what is stored of a request from telling what it said: a request may
-// hold a password.
+// New returns the keys in a service's database. The hashes of requests are keyed with the
+// installation's secret key, so that nobody can guess the content of a request from them:
+// a request may contain a password.
 func New(db *postgres.DB, secretKey []byte, clk clock.Clock) (*Keys, error) {
 	secret, err := hkdf.Key(sha256.New, secretKey, nil, "gatehouse/idempotency", sha256.Size)
 	if err != nil {
@@ -60,7 +59,7 @@ func New(db *postgres.DB, secretKey []byte, clk clock.Clock) (*Keys, error) {
 	return &Keys{db: db, clock: clk, secret: secret}, nil
 }
 
-// hash is what is stored of a request.
+// hash returns the hash of a request that is stored.
 func (k *Keys) hash(r rpcserver.Keyed) []byte {
 	mac := hmac.New(sha256.New, k.secret)
 	mac.Write(r.Digest)
@@ -102,7 +101,7 @@ type row struct {
 	Answer      []byte
 }
 
-// find reads the answer that the key had.
+// find reads the stored response of the key into answer.
 func (k *Keys) find(ctx context.Context, r rpcserver.Keyed, answer proto.Message) (bool, error) {
 	before, err := postgres.QueryOne(ctx, k.db, scope(r), pgx.RowToStructByPos[row], `
 		SELECT request_hash, answer FROM gatehouse.idempotency_keys
@@ -117,13 +116,13 @@ func (k *Keys) find(ctx context.Context, r rpcserver.Keyed, answer proto.Message
 		return false, fault.New(faultv1.Reason_REASON_IDEMPOTENCY_MISMATCH, "the idempotency key was used for another request")
 	}
 	if err := proto.Unmarshal(before.Answer, answer); err != nil {
-		return false, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "a remembered answer cannot be read")
+		return false, fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "a stored response cannot be read")
 	}
 	return true, nil
 }
 
-// take claims the key, after waiting for whoever claims it at this moment. A key
-// whose time is over counts as new.
+// take inserts the key. It waits for another request that is inserting the same key. An
+// expired key counts as new.
 func (k *Keys) take(ctx context.Context, tx pgx.Tx, r rpcserver.Keyed) error {
 	now := k.clock.Now()
 	taken, err := postgres.TxExec(ctx, tx, `
@@ -138,14 +137,14 @@ func (k *Keys) take(ctx context.Context, tx pgx.Tx, r rpcserver.Keyed) error {
 	return err
 }
 
-// keep stores the answer.
+// keep stores the response.
 func (k *Keys) keep(ctx context.Context, tx pgx.Tx, r rpcserver.Keyed, answer proto.Message) error {
 	raw, err := proto.Marshal(answer)
 	if err != nil {
-		return fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "an answer cannot be remembered")
+		return fault.Wrap(err, faultv1.Reason_REASON_INTERNAL, "a response cannot be stored")
 	}
 	if raw == nil {
-		raw = []byte{} // an empty answer is no NULL
+		raw = []byte{} // an empty response is not NULL
 	}
 	_, err = postgres.TxExec(ctx, tx, `UPDATE gatehouse.idempotency_keys SET answer = $5
 		WHERE organization_id = $1 AND user_id = $2 AND method = $3 AND key = $4`,
@@ -153,8 +152,7 @@ func (k *Keys) keep(ctx context.Context, tx pgx.Tx, r rpcserver.Keyed, answer pr
 	return err
 }
 
-// Sweep removes the keys of every organization whose time is over, and answers
-// how many.
+// Sweep deletes the expired keys of all organizations, and returns their number.
 func (k *Keys) Sweep(ctx context.Context) (deleted int64, err error) {
 	return postgres.Sweep(ctx, k.db, "gatehouse.delete_idempotency_keys", k.clock.Now().Add(-Lifetime))
 }

@@ -24,7 +24,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// notes is a service whose one table has no organization.
+// notes is a service with one table, which has no organization.
 func notes() postgres.MigrationSet {
 	return postgres.MigrationSet{Role: "notes", FS: fstest.MapFS{
 		"0001_notes.sql": {Data: []byte("CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text NOT NULL);")},
@@ -56,7 +56,7 @@ func scopeOf(r rpcserver.Keyed) postgres.Scope {
 	return postgres.Scope{OrganizationID: r.OrganizationID, UserID: r.UserID}
 }
 
-// add writes a note as a handler would, with a transaction of its own.
+// add writes a note like a handler, in its own transaction.
 func (b *bench) add(r rpcserver.Keyed, text string) func(context.Context) (proto.Message, error) {
 	return func(ctx context.Context) (proto.Message, error) {
 		err := b.db.InTx(ctx, scopeOf(r), func(ctx context.Context, tx pgx.Tx) error {
@@ -72,7 +72,7 @@ func (b *bench) once(ctx context.Context, r rpcserver.Keyed, text string) (answe
 	if err != nil {
 		return "", false, err
 	}
-	return out.(*wrapperspb.StringValue).GetValue(), replayed, nil //nolint:forcetypeassert // what add answers
+	return out.(*wrapperspb.StringValue).GetValue(), replayed, nil //nolint:forcetypeassert // the type of add's response
 }
 
 func (b *bench) count(t *testing.T) int {
@@ -84,7 +84,7 @@ func (b *bench) count(t *testing.T) int {
 	return n
 }
 
-func TestASecondRequestGetsTheFirstAnswer(t *testing.T) {
+func TestOnce_SameKeyAgain_ReturnsTheFirstResponse(t *testing.T) {
 	t.Parallel()
 	b, r := setup(t), request("key", "content")
 	for n, text := range []string{"first", "second"} {
@@ -98,8 +98,8 @@ func TestASecondRequestGetsTheFirstAnswer(t *testing.T) {
 	}
 }
 
-// S41: a key of somebody else brings no answer of theirs.
-func TestKeysOfOthersAreOthers(t *testing.T) {
+// S41: a caller cannot get the response of another caller with the same key.
+func TestOnce_SameKeyOfAnotherCaller_IsExecuted(t *testing.T) {
 	t.Parallel()
 	b, r := setup(t), request("key", "content")
 	colleague, elsewhere, other := r, r, r
@@ -114,8 +114,8 @@ func TestKeysOfOthersAreOthers(t *testing.T) {
 	}
 }
 
-// S73: what is stored of a request does not let its content be guessed.
-func TestS73ADumpDoesNotTellWhatWasAsked(t *testing.T) {
+// S73: the content of a request cannot be guessed from its stored hash.
+func TestS73ADumpDoesNotRevealRequests(t *testing.T) {
 	t.Parallel()
 	b, r := setup(t), request("key", "a digest of a password")
 	if _, _, err := b.once(t.Context(), r, "first"); err != nil {
@@ -127,7 +127,7 @@ func TestS73ADumpDoesNotTellWhatWasAsked(t *testing.T) {
 	}
 }
 
-func TestAKeyWithOtherContentIsRefused(t *testing.T) {
+func TestOnce_SameKeyWithOtherContent_IsRefused(t *testing.T) {
 	t.Parallel()
 	b, r := setup(t), request("key", "content")
 	if _, _, err := b.once(t.Context(), r, "first"); err != nil {
@@ -139,8 +139,8 @@ func TestAKeyWithOtherContentIsRefused(t *testing.T) {
 	}
 }
 
-// What fails leaves nothing, neither of what it wrote before nor of its key.
-func TestAFailedRequestMayBeTriedAgain(t *testing.T) {
+// A failed request leaves neither its writes nor its key.
+func TestOnce_RequestFailed_MayBeRetried(t *testing.T) {
 	t.Parallel()
 	b, r := setup(t), request("key", "content")
 	broken := errors.New("broken")
@@ -158,7 +158,7 @@ func TestAFailedRequestMayBeTriedAgain(t *testing.T) {
 	}
 }
 
-func TestOfRacingRequestsOneIsCarriedOut(t *testing.T) {
+func TestOnce_ConcurrentRequests_OneIsExecuted(t *testing.T) {
 	t.Parallel()
 	b, r := setup(t), request("key", "content")
 	const racers = 8
@@ -177,11 +177,11 @@ func TestOfRacingRequestsOneIsCarriedOut(t *testing.T) {
 	}
 	wg.Wait()
 	if first.Load() != 1 || b.count(t) != 1 {
-		t.Errorf("%d carried out, %d notes", first.Load(), b.count(t))
+		t.Errorf("%d executed, %d notes", first.Load(), b.count(t))
 	}
 }
 
-func TestKeysAreForgottenAfterADay(t *testing.T) {
+func TestKeys_AfterADay_AreExpiredAndSwept(t *testing.T) {
 	t.Parallel()
 	b, r := setup(t), request("key", "content")
 	if _, _, err := b.once(t.Context(), r, "first"); err != nil {

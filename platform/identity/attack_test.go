@@ -17,7 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/identity"
 )
 
-// signed returns a token with good claims that another algorithm has signed.
+// signed returns a token with good claims that is signed with another algorithm.
 func signed(t *testing.T, method jwt.SigningMethod, key any) string {
 	t.Helper()
 	token := jwt.NewWithClaims(method, claims())
@@ -47,7 +47,7 @@ func ecdsaKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// signRaw signs texts that no library would write.
+// signRaw signs a header and a payload that a JWT library would not write.
 func (b *bundle) signRaw(t *testing.T, header, payload string) string {
 	t.Helper()
 	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
@@ -67,12 +67,12 @@ func TestS2TheLeewayIsHalfAMinute(t *testing.T) {
 	}
 }
 
-// S4: where a key would be, a token does not say: nothing is fetched for it.
+// S4: a token cannot name the place of its key, and nothing is fetched for it.
 func TestS4NothingIsFetchedForAToken(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	if _, err := b.verifier.Access(t.Context(), b.signRaw(t, `{"typ":"at+jwt","alg":"EdDSA","kid":"k1"}`, string(marshal(t, claims())))); err != nil {
-		t.Fatalf("what signRaw signs is not accepted as such: %v", err)
+		t.Fatalf("a good token of signRaw is refused: %v", err)
 	}
 	for _, header := range []map[string]any{
 		{"jku": "http://evil.test/keys"}, {"x5u": "http://evil.test/chain"}, {"jwk": map[string]any{"kty": "OKP"}}, {"crit": []string{"b64"}},
@@ -83,14 +83,14 @@ func TestS4NothingIsFetchedForAToken(t *testing.T) {
 		}
 	}
 	if b.fetches != 1 {
-		t.Errorf("%d fetches, want the first of the good token alone", b.fetches)
+		t.Errorf("%d fetches, want only one, for the good token", b.fetches)
 	}
 }
 
-// S6: a large token is refused for its size, before anything of it is decoded.
+// S6: a large token is refused because of its size, before it is decoded.
 //
 //nolint:paralleltest // it measures the heap
-func TestS6LargeTokensCostNothing(t *testing.T) {
+func TestS6LargeTokensAreRefusedBeforeDecoding(t *testing.T) {
 	b := setup(t)
 	for name, token := range map[string]string{
 		"4 MiB": b.signRaw(t, `{"typ":"at+jwt","alg":"EdDSA","kid":"k1"}`, `{"pad":"`+strings.Repeat("x", 4<<20)+`"}`),

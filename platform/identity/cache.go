@@ -9,17 +9,16 @@ import (
 )
 
 const (
-	// verifiedTTL bounds how long a verification is believed: a withdrawn key
-	// must not live on in the cache.
+	// verifiedTTL bounds how long a verification is cached, so that tokens of a
+	// withdrawn key are soon refused.
 	verifiedTTL = 10 * time.Second
 	// verifiedEntries bounds the memory, at about 1 KiB an entry.
 	verifiedEntries = 2048
 )
 
-// verified remembers what recently verified tokens said. A client sends the
-// same token many times a minute, and the signature is the dearest part of a
-// small request. Keys are whole tokens, so that nothing is believed of a text
-// that differs in a bit.
+// verified caches the content of recently verified tokens. A client sends the same token
+// many times a minute, and verifying the signature is the most expensive part of a small
+// request. The keys are whole tokens, so a token that differs in one bit is not found.
 type verified[T any] struct {
 	clock   clock.Clock
 	entries *lru.Cache[string, verifiedEntry[T]]
@@ -47,7 +46,7 @@ func (v *verified[T]) get(token string) (T, bool) {
 	return entry.value, true
 }
 
-// put remembers a value until the token expires, at most for verifiedTTL.
+// put caches a value until the token expires, at most for verifiedTTL.
 func (v *verified[T]) put(token string, value T, expires time.Time) {
 	until := v.clock.Now().Add(verifiedTTL)
 	if expires.Before(until) {

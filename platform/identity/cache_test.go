@@ -8,8 +8,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 )
 
-// However many tokens come, few are remembered, and the newest are.
-func TestVerifiedTokensAreForgotten(t *testing.T) {
+// The cache has a fixed size, and keeps the newest tokens.
+func TestVerified_ManyTokens_KeepsTheNewest(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC))
 	v := newVerified[int](clk)
@@ -18,12 +18,12 @@ func TestVerifiedTokensAreForgotten(t *testing.T) {
 		v.put(strconv.Itoa(n), n, clk.Now().Add(time.Hour))
 	}
 	if n := v.entries.Len(); n != verifiedEntries {
-		t.Errorf("%d of %d tokens are remembered, want %d", n, tokens, verifiedEntries)
+		t.Errorf("%d of %d tokens are cached, want %d", n, tokens, verifiedEntries)
 	}
 	if n, ok := v.get(strconv.Itoa(tokens - 1)); !ok || n != tokens-1 {
 		t.Errorf("the newest token is %d, %t", n, ok)
 	}
 	if _, ok := v.get("0"); ok {
-		t.Error("the oldest token is remembered")
+		t.Error("the oldest token is cached")
 	}
 }

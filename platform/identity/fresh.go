@@ -10,40 +10,37 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// MaxAuthAge is how long ago a credential was shown, at most, for what asks for
-// a fresh sign-in.
+// MaxAuthAge is the maximum age of a sign-in for actions that need a fresh one.
 const MaxAuthAge = 5 * time.Minute
 
-// What a user showed to sign in, as the amr claim of its tokens says it (RFC
-// 8176).
+// Methods of a sign-in, as in the amr claim of tokens (RFC 8176).
 const (
 	// MethodPassword is a password.
 	MethodPassword = "pwd"
-	// MethodOTP is a one-time code: of an authenticator, or a recovery code.
+	// MethodOTP is a one-time code: from an authenticator, or a recovery code.
 	MethodOTP = "otp"
 	// MethodHardwareKey is a passkey that cannot leave its device.
 	MethodHardwareKey = "hwk"
-	// MethodSoftwareKey is a passkey that its keeper may copy to other devices.
+	// MethodSoftwareKey is a passkey that may be copied to other devices.
 	MethodSoftwareKey = "swk"
-	// MethodUser says that a passkey's device had verified who holds it.
+	// MethodUser means that the device of a passkey has verified its user.
 	MethodUser = "user"
-	// MethodMail is a code, or a link, that was mailed to the user's address: shown
-	// over another channel than it was asked for. It is no second factor, as a
-	// mailbox is where passwords are reset.
+	// MethodMail is a code or a link from an email to the user's address. It is not a
+	// second factor, because an email is enough to reset the password.
 	MethodMail = "mca"
-	// MethodFederated is the word of an identity provider.
+	// MethodFederated is a sign-in at an identity provider.
 	MethodFederated = "fed"
-	// MethodOrganization says that the provider is an organization's, and that the user
-	// has other ways to sign in, of which nothing was shown.
+	// MethodOrganization means that the identity provider belongs to an organization, and
+	// that the user also has other credentials, which were not used for this sign-in.
 	MethodOrganization = "org"
-	// MethodMultiple says that more than one factor was shown.
+	// MethodMultiple means that more than one factor was used.
 	MethodMultiple = "mfa"
 )
 
-// RequireFresh returns the principal of a request whose user showed a
-// credential within maxAge, usually [MaxAuthAge]. Without one it is
-// STEP_UP_REQUIRED; a credential that is not of our own sign-in is
-// INSUFFICIENT_SCOPE, since no user stands behind it to show anything.
+// RequireFresh returns the principal of a request whose user authenticated within
+// maxAge, usually [MaxAuthAge]. It returns STEP_UP_REQUIRED when the sign-in is older,
+// and INSUFFICIENT_SCOPE for an API key or an OAuth client, because there is no user who
+// could authenticate again.
 func RequireFresh(ctx context.Context, clk clock.Clock, maxAge time.Duration) (*Principal, error) {
 	p, err := Require(ctx)
 	if err != nil {
@@ -58,9 +55,10 @@ func RequireFresh(ctx context.Context, clk clock.Clock, maxAge time.Duration) (*
 	return p, nil
 }
 
-// RequireSelf returns the principal of a request about what is the user's own, whatever
-// organization the request acts in. For whoever comes on the word of an organization's
-// provider alone it is STEP_UP_REQUIRED ([BoundToOrganization]).
+// RequireSelf returns the principal of a request about the user's own account,
+// independent of the organization of the request. It returns STEP_UP_REQUIRED when only
+// the identity provider of an organization has authenticated the user
+// ([BoundToOrganization]).
 func RequireSelf(ctx context.Context) (*Principal, error) {
 	p, err := Require(ctx)
 	if err == nil && BoundToOrganization(p.Methods) {
@@ -69,21 +67,20 @@ func RequireSelf(ctx context.Context) (*Principal, error) {
 	return p, err
 }
 
-// StepUpRequired is the answer to a call that needs a credential to be shown
-// anew.
+// StepUpRequired returns the fault of a call that needs a new authentication.
 func StepUpRequired() error {
-	return fault.New(faultv1.Reason_REASON_STEP_UP_REQUIRED, "show your password or second factor again")
+	return fault.New(faultv1.Reason_REASON_STEP_UP_REQUIRED, "enter your password or second factor again")
 }
 
-// BoundToOrganization tells whether what was shown to sign in is no more than the word
-// of an organization's provider about somebody who has credentials of its own. It is
-// believed in that organization, and not of the account: whoever runs the provider is
-// not its user.
+// BoundToOrganization reports whether only the identity provider of an organization has
+// authenticated the user, although the user has other credentials. Such a sign-in is
+// valid in that organization, and not for the account, because the administrator of the
+// provider is not the user.
 func BoundToOrganization(methods []string) bool {
 	return slices.Contains(methods, MethodOrganization) && !slices.Contains(methods, MethodPassword) && !ShowedFactor(methods)
 }
 
-// ShowedFactor tells whether what was shown to sign in holds a second factor.
+// ShowedFactor reports whether the methods of a sign-in contain a second factor.
 func ShowedFactor(methods []string) bool {
 	return slices.ContainsFunc(methods, func(m string) bool {
 		return m == MethodOTP || m == MethodHardwareKey || m == MethodSoftwareKey

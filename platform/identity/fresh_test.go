@@ -10,7 +10,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-func TestS18OnlyAFreshSignInIsFresh(t *testing.T) {
+func TestS18OnlyARecentSignInIsFresh(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for name, tc := range map[string]struct {
@@ -39,7 +39,7 @@ func TestS18OnlyAFreshSignInIsFresh(t *testing.T) {
 	}
 }
 
-func TestShowedFactor(t *testing.T) {
+func TestShowedFactor_OnlySecondFactorsCount(t *testing.T) {
 	t.Parallel()
 	for method, want := range map[string]bool{
 		identity.MethodPassword: false, identity.MethodOTP: true, identity.MethodHardwareKey: true,

@@ -1,15 +1,14 @@
-// Package identity knows who calls: the user behind an access token, and the
-// service behind a service token.
+// Package identity identifies callers: the user of an access token, and the service of a
+// service token.
 //
-// Both are JWTs signed by the auth service with Ed25519 and verified offline
-// by whoever receives them ([Verifier]), with keys from auth's JWKS ([Keys]).
-// They differ by their type header, so that neither passes as the other: an
-// access token is at+jwt (RFC 9068), a service token svc+jwt with the callee
-// as audience.
+// Both are JWTs that the auth service signs with Ed25519. Each receiver verifies them
+// offline ([Verifier]), with keys from auth's JWKS ([Keys]). Their type headers differ,
+// so that neither is accepted as the other: an access token is at+jwt (RFC 9068), a
+// service token is svc+jwt with the called service as audience.
 //
-// A verified caller travels in the context ([FromContext],
-// [ServiceFromContext]). Nothing else of a request says who calls: headers
-// that a client could set are never believed.
+// The verified caller is a value of the context ([FromContext], [ServiceFromContext]).
+// Other parts of a request never identify the caller, because a client can set any
+// header.
 package identity
 
 import (
@@ -22,27 +21,27 @@ import (
 type Principal struct {
 	// UserID is the subject of the token.
 	UserID string
-	// ServiceAccount says that the user is no person but a program of the
-	// organization.
+	// ServiceAccount reports whether the user is a service account of the organization
+	// and not a person.
 	ServiceAccount bool
 	// OrganizationID is the organization that the token acts in.
 	OrganizationID string
 	// SessionID is the session that the token belongs to.
 	SessionID string
-	// ClientID is the OAuth client that holds the token, "gatehouse" for a
-	// first-party sign-in.
+	// ClientID is the OAuth client of the token, or "gatehouse" for a first-party
+	// sign-in.
 	ClientID string
 	// Roles are the user's roles in the organization, custom ones by their ids,
 	// and "operator".
 	Roles []string
-	// Permissions are those that the custom ones among the roles give.
+	// Permissions are the permissions of the custom roles among Roles.
 	Permissions []string
-	// Scopes are the permissions that a client other than the first party may use
-	// in the user's name. A first-party sign-in has none, and is not bound by any.
+	// Scopes are the permissions that an OAuth client or an API key may use for the
+	// user. A first-party sign-in has no scopes and is not limited by them.
 	Scopes []string
-	// AuthTime is when the user last showed a credential.
+	// AuthTime is when the user last authenticated.
 	AuthTime time.Time
-	// Methods are what the user showed to sign in (MethodPassword, …).
+	// Methods are the methods of the sign-in (MethodPassword, …).
 	Methods []string
 	// IssueTime is when the token was issued.
 	IssueTime time.Time
@@ -53,17 +52,17 @@ type Principal struct {
 	Resource string
 }
 
-// FirstParty tells whether the user itself is signed in, rather than a client
-// or a key that acts for it.
+// FirstParty reports whether the user is signed in, and the caller is not an OAuth client
+// or an API key.
 func (p *Principal) FirstParty() bool { return p.ClientID == FirstParty }
 
-// Delegated tells whether an OAuth client acts, for a user or for itself.
+// Delegated reports whether the caller is an OAuth client, for a user or for itself.
 func (p *Principal) Delegated() bool { return p.ClientID != FirstParty && p.ClientID != APIKey }
 
-// HasRole tells whether the principal holds a role.
+// HasRole reports whether the principal has a role.
 func (p *Principal) HasRole(role string) bool { return slices.Contains(p.Roles, role) }
 
-// Service is a service of the suite that calls another.
+// Service is a service that calls another.
 type Service struct {
 	// Name is gateway, management or chat.
 	Name string
@@ -85,8 +84,7 @@ func FromContext(ctx context.Context) (*Principal, bool) {
 	return p, ok
 }
 
-// Require returns the principal of a request, or UNAUTHENTICATED where there is
-// none.
+// Require returns the principal of a request, or UNAUTHENTICATED when there is none.
 func Require(ctx context.Context) (*Principal, error) {
 	p, ok := FromContext(ctx)
 	if !ok {
@@ -106,13 +104,13 @@ func ServiceFromContext(ctx context.Context) (*Service, bool) {
 	return s, ok
 }
 
-// Origin is where a request came from, for logs and the audit trail.
+// Origin is the origin of a request, for logs and the audit trail.
 type Origin struct {
 	// RequestID finds the request in the logs of every service.
 	RequestID string
 	// IPAddress is the client's address, as the gateway saw it.
 	IPAddress string
-	// UserAgent is what the client says it is.
+	// UserAgent is the User-Agent that the client sends.
 	UserAgent string
 }
 
@@ -123,8 +121,8 @@ func NewOriginContext(ctx context.Context, o Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
 
-// OriginFromContext returns the origin of a request; the zero Origin outside
-// of one.
+// OriginFromContext returns the origin of a request, or the zero Origin when ctx does not
+// belong to a request.
 func OriginFromContext(ctx context.Context) Origin {
 	o, _ := ctx.Value(originKey{}).(Origin)
 	return o

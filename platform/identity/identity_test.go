@@ -52,7 +52,7 @@ func setup(t *testing.T) *bundle {
 	return b
 }
 
-// claims are those of a good access token.
+// claims returns the claims of a good access token.
 func claims() jwt.MapClaims {
 	return jwt.MapClaims{
 		"iss": issuer, "sub": "u1", "aud": "gatehouse", "jti": "j1", "client_id": "gatehouse", "org": "o1", "sid": "s1",
@@ -74,7 +74,7 @@ func (b *bundle) sign(t *testing.T, header map[string]any, c jwt.MapClaims) stri
 	return signed
 }
 
-func TestAccessAcceptsAGoodToken(t *testing.T) {
+func TestAccess_GoodToken_IsAccepted(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	token, err := identity.SignAccess(b.key, identity.AccessClaims{
@@ -84,7 +84,7 @@ func TestAccessAcceptsAGoodToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // verified, then remembered
+	for range 2 { // the second time from the cache
 		p, err := b.verifier.Access(t.Context(), token)
 		if err != nil {
 			t.Fatal(err)
@@ -96,12 +96,12 @@ func TestAccessAcceptsAGoodToken(t *testing.T) {
 	}
 	b.clock.Advance(time.Minute + 31*time.Second)
 	if _, err := b.verifier.Access(t.Context(), token); !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
-		t.Errorf("a remembered token outlives its expiry: %v", err)
+		t.Errorf("a cached token is accepted after its expiry: %v", err)
 	}
 }
 
-// The names hold the numbers of the checks that they show.
-func TestAccessRefuses(t *testing.T) {
+// The names of the cases begin with the numbers of their security checks.
+func TestAccess_BadToken_IsRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	with := func(name string, value any) jwt.MapClaims {
@@ -161,14 +161,14 @@ func TestAccessRefuses(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 			if f.Detail() != fault.From(identity.Unauthenticated()).Detail() {
-				t.Errorf("the answer tells why: %s", f.Detail())
+				t.Errorf("the fault contains the cause: %s", f.Detail())
 			}
 		})
 	}
 }
 
-// S3, S76: a service token is for one callee, and no access token.
-func TestServiceTokenIsForOneAudience(t *testing.T) {
+// S3, S76: a service token is valid for one service, and is not an access token.
+func TestServiceToken_OtherAudience_IsRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for audience, want := range map[string]faultv1.Reason{
@@ -186,7 +186,7 @@ func TestServiceTokenIsForOneAudience(t *testing.T) {
 			t.Errorf("audience %s: got %v, want %v", audience, got, want)
 		}
 		if _, err := b.verifier.Access(t.Context(), token); err == nil {
-			t.Error("a service token passes as an access token")
+			t.Error("a service token is accepted as an access token")
 		}
 	}
 }
@@ -228,7 +228,7 @@ func TestS7AWithdrawnKeyStopsWorking(t *testing.T) {
 	}
 }
 
-func TestAVerificationThatCannotRunIsUnavailable(t *testing.T) {
+func TestAccess_KeysCannotBeFetched_IsUnavailable(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.keys, b.fetchErr = nil, errors.New("connection refused")
@@ -237,7 +237,7 @@ func TestAVerificationThatCannotRunIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestNewVerifierRefusesAnEmptyExpectation(t *testing.T) {
+func TestNewVerifier_EmptyIssuerOrService_IsRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	keys := identity.NewKeys(func(context.Context) (map[string]ed25519.PublicKey, error) { return b.keys, nil }, b.clock)

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// keyRefetchInterval bounds how often unknown key ids cause a fetch: an
-	// attacker chooses them.
+	// keyRefetchInterval bounds how often unknown key ids cause a fetch, because an
+	// attacker can choose them.
 	keyRefetchInterval = 30 * time.Second
-	// keyMaxAge bounds how long a withdrawn key is still believed.
+	// keyMaxAge bounds how long a withdrawn key is still accepted.
 	keyMaxAge = time.Minute
 	// keyFetchTimeout bounds one fetch.
 	keyFetchTimeout = 3 * time.Second
@@ -24,9 +24,9 @@ const (
 // FetchKeys fetches the published keys, by key id.
 type FetchKeys func(ctx context.Context) (map[string]ed25519.PublicKey, error)
 
-// Keys caches published keys. It fetches when it knows none, when those it
-// knows are older than a minute, and for an unknown key id at most once in 30
-// seconds. While the source cannot be reached, known keys go on working.
+// Keys caches published keys. It fetches when it has no keys, when its keys are older
+// than a minute, and for an unknown key id at most once in 30 seconds. While the source
+// is unavailable, cached keys remain valid.
 type Keys struct {
 	fetch  FetchKeys
 	clock  clock.Clock
@@ -59,7 +59,7 @@ func (k *Keys) Key(ctx context.Context, kid string) (ed25519.PublicKey, bool, er
 	return key, known, nil
 }
 
-// lookup tells what is known of a key id, and whether to fetch first.
+// lookup returns the cached key of an id, and whether to fetch first.
 func (k *Keys) lookup(kid string) (key ed25519.PublicKey, known, fetch bool) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -75,8 +75,8 @@ func (k *Keys) lookup(kid string) (key ed25519.PublicKey, known, fetch bool) {
 	}
 }
 
-// refresh fetches once for all who wait. The fetch outlives a caller that
-// leaves, so that one impatient client does not fail the others.
+// refresh fetches once for all waiting callers. The fetch continues when a caller
+// cancels, so that one canceled request does not fail the others.
 func (k *Keys) refresh(ctx context.Context) error {
 	result := k.flight.DoChan("jwks", func() (any, error) {
 		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyFetchTimeout)

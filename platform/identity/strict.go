@@ -9,24 +9,25 @@ import (
 	"unicode/utf8"
 )
 
-// maxTokenBytes bounds what is decoded at all: a token of ours is under 1 KiB.
+// maxTokenBytes bounds the size of a token before it is decoded. Most tokens of auth are
+// below 1 KiB.
 const maxTokenBytes = 8 << 10
 
 var errMalformed = errors.New("malformed token")
 
-// header is what a token of ours says of itself, and all that it may say: a
-// header with crit, jku, jwk or x5u is refused unread.
+// header contains the only allowed members of a token's header. A header with crit, jku,
+// jwk or x5u is refused.
 type header struct {
 	Alg, Typ, Kid string
 }
 
-// inspect checks what the JWT library does not: size, shape, the header's
-// members, and duplicate names, which parsers resolve differently.
+// inspect makes the checks that the JWT library does not make: size, form, the members of
+// the header, and duplicate names, which parsers treat differently.
 func inspect(token string) (header, error) {
 	if len(token) > maxTokenBytes {
 		return header{}, fmt.Errorf("%w: %d bytes", errMalformed, len(token))
 	}
-	// The decoder skips line breaks: two texts would be one token.
+	// The decoder skips line breaks, so two different texts would be the same token.
 	if strings.ContainsAny(token, " \t\r\n") {
 		return header{}, fmt.Errorf("%w: white space", errMalformed)
 	}
@@ -60,16 +61,16 @@ func inspect(token string) (header, error) {
 	return h, nil
 }
 
-// eachMember decodes a base64url JSON object, calls a function with each name and
-// the JSON of its value, and refuses a name that appears twice, also in another
-// case. It walks the text itself: the library's way of telling names apart makes
-// more garbage than the rest of a verification.
+// eachMember decodes a base64url JSON object, and calls a function with each name and
+// the JSON of its value. It refuses a name that appears twice, also in another case. It
+// scans the text itself, because encoding/json would allocate more than the rest of a
+// verification.
 func eachMember(part string, each func(name, value string) error) error {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errMalformed, err)
 	}
-	// What is valid has an end to everything that begins below.
+	// In valid JSON, every string and every value has an end, so the code below finds it.
 	if !json.Valid(raw) {
 		return fmt.Errorf("%w: no JSON", errMalformed)
 	}
@@ -100,15 +101,15 @@ func eachMember(part string, each func(name, value string) error) error {
 	}
 }
 
-// white is what JSON takes for white space.
+// white contains the white space of JSON.
 const white = " \t\r\n"
 
-// cutName takes the string that valid JSON begins with off it.
+// cutName cuts the string from the beginning of valid JSON.
 func cutName(text string) (name, rest string, err error) {
 	end := stringEnd(text)
 	name, rest = text[1:end-1], text[end:]
 	if strings.ContainsFunc(name, func(r rune) bool { return r == '\\' || r >= utf8.RuneSelf }) {
-		// As the parser of the claims will read it.
+		// The parser of the claims decodes names in the same way.
 		if err := json.Unmarshal([]byte(text[:end]), &name); err != nil {
 			return "", "", fmt.Errorf("%w: %w", errMalformed, err)
 		}
@@ -116,7 +117,7 @@ func cutName(text string) (name, rest string, err error) {
 	return name, rest, nil
 }
 
-// stringEnd is the length of the string that valid JSON begins with.
+// stringEnd returns the length of the string at the beginning of valid JSON.
 func stringEnd(text string) int {
 	for i := 1; ; i++ {
 		switch text[i] {
@@ -128,8 +129,8 @@ func stringEnd(text string) int {
 	}
 }
 
-// valueEnd is the length of the member's value that the rest of a valid object
-// begins with.
+// valueEnd returns the length of the value at the beginning of the rest of a valid
+// object.
 func valueEnd(text string) int {
 	depth := 0
 	for i := 0; ; i++ {

@@ -16,24 +16,24 @@ import (
 const (
 	// TypeAccess marks an access token (RFC 9068 section 2.1).
 	TypeAccess = "at+jwt"
-	// TypeService marks a token by which one service calls another.
+	// TypeService marks a token with which one service calls another.
 	TypeService = "svc+jwt"
-	// TypeID marks an ID token, which tells a client who signed in and opens
-	// nothing (OpenID Connect Core 1.0 section 2).
+	// TypeID marks an ID token, which identifies the signed-in user to a client and
+	// gives no access (OpenID Connect Core 1.0 section 2).
 	TypeID = "JWT"
 )
 
 const (
 	// Audience is the audience of every access token.
 	Audience = "gatehouse"
-	// FirstParty is the client id of tokens from our own sign-in.
+	// FirstParty is the client id of tokens from Gatehouse's own sign-in.
 	FirstParty = "gatehouse"
-	// APIKey is the client id of whoever comes with an API key.
+	// APIKey is the client id of a caller with an API key.
 	APIKey = "api-key"
 )
 
-// AccessClaims are the claims of an access token (RFC 9068 section 2.2, with
-// org, sid, roles and permissions of our own).
+// AccessClaims are the claims of an access token (RFC 9068 section 2.2, with the
+// additional claims org, sid, roles and permissions).
 type AccessClaims struct {
 	Issuer         string
 	Subject        string
@@ -46,16 +46,16 @@ type AccessClaims struct {
 	ExpiresAt      time.Time
 	AuthTime       time.Time
 	AMR            []string
-	// Permissions are those that custom roles give. Without any, the token says
-	// nothing of them.
+	// Permissions are the permissions of custom roles. When there are none, the token
+	// does not contain the claim.
 	Permissions []string
-	// Scopes are what a client other than FirstParty may do; at least one.
+	// Scopes are the scopes of a client other than FirstParty, which needs at least one.
 	Scopes []string
 }
 
 // SigningKey is a key that signs tokens.
 type SigningKey struct {
-	// ID is the key id that the token's header names.
+	// ID is the key id in the header of tokens.
 	ID string
 	// Private is the key.
 	Private ed25519.PrivateKey
@@ -85,18 +85,18 @@ func SignAccess(key SigningKey, c AccessClaims) (string, error) {
 type IDClaims struct {
 	Issuer  string
 	Subject string
-	// ClientID is whom the token is for.
+	// ClientID is the client that receives the token.
 	ClientID  string
 	SessionID string
-	// Nonce is the client's own, or empty.
+	// Nonce is the nonce of the client, or empty.
 	Nonce     string
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	AuthTime  time.Time
 	AMR       []string
-	// AccessToken is the one that the ID token comes beside.
+	// AccessToken is the access token that is issued together with the ID token.
 	AccessToken string
-	// Profile holds the claims about the user that its scopes allow.
+	// Profile contains the claims about the user that the scopes allow.
 	Profile map[string]any
 }
 
@@ -105,7 +105,7 @@ func SignID(key SigningKey, c IDClaims) (string, error) {
 	claims := jwt.MapClaims{
 		"iss": c.Issuer, "sub": c.Subject, "aud": c.ClientID, "sid": c.SessionID,
 		"iat": c.IssuedAt.Unix(), "exp": c.ExpiresAt.Unix(), "auth_time": c.AuthTime.Unix(), "amr": c.AMR,
-		// Ed25519 hashes with SHA-512, and so does at_hash beside it.
+		// Ed25519 uses SHA-512, so at_hash uses it too.
 		"at_hash": halfHash(c.AccessToken),
 	}
 	if c.Nonce != "" {
@@ -117,7 +117,7 @@ func SignID(key SigningKey, c IDClaims) (string, error) {
 	return sign(key, TypeID, claims)
 }
 
-// halfHash is the left half of a token's hash (OpenID Connect Core 1.0 section
+// halfHash returns the left half of a token's hash (OpenID Connect Core 1.0 section
 // 3.1.3.6).
 func halfHash(token string) string {
 	sum := sha512.Sum512([]byte(token))

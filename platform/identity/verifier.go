@@ -19,14 +19,14 @@ import (
 // leeway is the clock difference between services that verification accepts.
 const leeway = 30 * time.Second
 
-// KeySource answers the public keys that verify tokens.
+// KeySource returns the public keys that verify tokens.
 type KeySource interface {
-	// Key returns the key of an id, or false when no such key is published. An
-	// error means that the question could not be answered.
+	// Key returns the key of an id, or false when no such key is published. It returns
+	// an error when it cannot find out.
 	Key(ctx context.Context, kid string) (ed25519.PublicKey, bool, error)
 }
 
-// VerifierConfig says which tokens a service accepts.
+// VerifierConfig defines which tokens a service accepts.
 type VerifierConfig struct {
 	// Issuer is the issuer of every token: the public URL.
 	Issuer string
@@ -46,8 +46,8 @@ type Verifier struct {
 	services   *verified[*Service]
 }
 
-// NewVerifier returns a verifier. An empty issuer or service is an error: the
-// JWT library takes an empty expectation for none.
+// NewVerifier returns a verifier. An empty issuer or service is an error, because the
+// JWT library would not check an empty value.
 func NewVerifier(cfg VerifierConfig, keys KeySource, clk clock.Clock) (*Verifier, error) {
 	if cfg.Issuer == "" || cfg.Service == "" || keys == nil || clk == nil {
 		return nil, errors.New("identity: issuer, service, keys and clock are required")
@@ -76,8 +76,8 @@ func NewVerifier(cfg VerifierConfig, keys KeySource, clk clock.Clock) (*Verifier
 	}, nil
 }
 
-// Access verifies an access token. Every defect of the token is one and the
-// same UNAUTHENTICATED; a key source that cannot be asked is UNAVAILABLE.
+// Access verifies an access token. It returns the same UNAUTHENTICATED for every defect of
+// the token, and UNAVAILABLE when the key source fails.
 func (v *Verifier) Access(ctx context.Context, token string) (*Principal, error) {
 	if p, ok := v.principals.get(token); ok {
 		return p, nil
@@ -101,15 +101,15 @@ func (v *Verifier) Access(ctx context.Context, token string) (*Principal, error)
 	}
 	p.AuthTime, p.IssueTime = time.Unix(int64(authTime), 0).UTC(), time.Unix(int64(issued), 0).UTC()
 	if at, ok := id.Time(tokenID); ok {
-		p.IssueTime = at // finer than a second, in which much may happen
+		p.IssueTime = at // more exact than iat, which is in whole seconds
 	}
 	if !texts(claims, "amr", &p.Methods) {
-		p.Methods = nil // says of nothing that it was shown
+		p.Methods = nil // the token does not contain the methods
 	}
 	if !p.FirstParty() {
 		var scope string
 		if !text(claims, "scope", &scope) {
-			return nil, unauthenticated(errors.New("a token of another client without scope"))
+			return nil, unauthenticated(errors.New("a token of an OAuth client without scope"))
 		}
 		p.Scopes = strings.Fields(scope)
 	}
@@ -117,9 +117,9 @@ func (v *Verifier) Access(ctx context.Context, token string) (*Principal, error)
 	return p, nil
 }
 
-// ID tells whose an ID token is, and whose client's, also of one that has expired:
-// it is shown as a hint (OpenID Connect RP-Initiated Logout 1.0 section 2) and opens
-// nothing. Every defect is UNAUTHENTICATED.
+// ID returns the user and the client of an ID token. It accepts an expired token, because
+// the token is only a hint (OpenID Connect RP-Initiated Logout 1.0 section 2) and gives
+// no access. Every defect is UNAUTHENTICATED.
 func (v *Verifier) ID(ctx context.Context, token string) (IDClaims, error) {
 	var out IDClaims
 	claims, err := v.verify(ctx, v.id, token, TypeID)
@@ -173,12 +173,12 @@ func (v *Verifier) verify(ctx context.Context, parser *jwt.Parser, token, typ st
 	return claims, nil
 }
 
-// unauthenticated hides why: the cause is for the log.
+// unauthenticated returns the fault of a bad credential. The cause is only for the log.
 func unauthenticated(cause error) error {
 	return fault.Wrap(cause, faultv1.Reason_REASON_UNAUTHENTICATED, "the credential is missing or not valid")
 }
 
-// Unauthenticated is the one answer to every missing or defective credential.
+// Unauthenticated returns the fault for every missing or defective credential.
 func Unauthenticated() error {
 	return unauthenticated(errors.New("no credential"))
 }

@@ -23,33 +23,33 @@ import (
 )
 
 const (
-	// defaultMaxAttempts spreads over about two and a half hours.
+	// defaultMaxAttempts makes the retries take about two and a half hours.
 	defaultMaxAttempts = 8
-	// defaultWorkers is how many jobs of a queue one process runs at once.
+	// defaultWorkers is the number of jobs of a queue that one process runs at once.
 	defaultWorkers = 10
-	// cancelTimeout is what running jobs get to end once they are cancelled.
+	// cancelTimeout is how long running jobs may take to end after they are canceled.
 	cancelTimeout = 5 * time.Second
 )
 
-// DefaultQueue is where jobs go that name no queue.
+// DefaultQueue is the queue of jobs that name no queue.
 const DefaultQueue = river.QueueDefault
 
-// Options say what a client does.
+// Options configure a client.
 type Options struct {
-	// Workers hold the service's handlers. Nil: the client only inserts.
+	// Workers are the service's handlers. When nil, the client only inserts jobs.
 	Workers *Workers
-	// Queues are the queues to work and how many jobs of each to run at once.
-	// Nil: the default queue, ten at once.
+	// Queues are the queues that the client works, and how many jobs of each it runs at
+	// once. Nil means the default queue with ten jobs at once.
 	Queues map[string]int
 	// Periodic jobs are inserted at intervals.
 	Periodic []Periodic
-	// MaxAttempts is for jobs that do not name theirs; 0 means 8.
+	// MaxAttempts is for jobs that do not set it; 0 means 8.
 	MaxAttempts int
-	// Log receives what goes wrong. Nil discards it.
+	// Log receives warnings and errors. Nil discards them.
 	Log *slog.Logger
 	// MeterProvider may be nil: then nothing is measured.
 	MeterProvider metric.MeterProvider
-	// Clock may be nil: then it is the system's.
+	// Clock may be nil: then the system's clock is used.
 	Clock clock.Clock
 }
 
@@ -72,7 +72,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Client inserts jobs and, once started, works them.
+// Client inserts jobs. After Start it also runs them.
 type Client struct {
 	river   *river.Client[pgx.Tx]
 	db      *postgres.DB
@@ -84,7 +84,7 @@ type Client struct {
 	done   sync.WaitGroup
 }
 
-// Open makes a client on the queue of the pool's service. It does not connect.
+// Open returns a client for the queue of the pool's service. It does not connect.
 func Open(db *postgres.DB, opts Options) (*Client, error) {
 	opts = opts.withDefaults()
 	config := &river.Config{
@@ -92,7 +92,7 @@ func Open(db *postgres.DB, opts Options) (*Client, error) {
 		MaxAttempts:  opts.MaxAttempts,
 		Logger:       slog.New(quiet{opts.Log.Handler()}),
 		ErrorHandler: &reporter{log: opts.Log},
-		// Through a pooler LISTEN never delivers.
+		// With a pooler, LISTEN never delivers.
 		PollOnly: db.Pooled(),
 	}
 	if opts.Workers != nil {
@@ -125,16 +125,16 @@ func (p Periodic) river() *river.PeriodicJob {
 	return river.NewPeriodicJob(river.PeriodicInterval(p.Every), insert, &river.PeriodicJobOpts{RunOnStart: true})
 }
 
-// InsertOptions say how one job is to be run.
+// InsertOptions configure one job.
 type InsertOptions struct {
-	// Queue is where it waits; empty means the default queue.
+	// Queue is the queue of the job; empty means the default queue.
 	Queue string
 	// MaxAttempts overrides the client's.
 	MaxAttempts int
 	// At is the earliest time to run it; zero means now.
 	At time.Time
-	// Unique leaves the job out when one with the same kind and arguments has
-	// not ended yet.
+	// Unique makes Insert do nothing when a job with the same kind and arguments is not
+	// finished yet.
 	Unique bool
 }
 
@@ -146,7 +146,7 @@ func unfinished() []rivertype.JobState {
 	}
 }
 
-// Insert adds a job in the transaction of what causes it.
+// Insert adds a job in the transaction of the change that causes it.
 func (c *Client) Insert(ctx context.Context, tx pgx.Tx, args Args, opts InsertOptions) error {
 	insert := &river.InsertOpts{Queue: opts.Queue, MaxAttempts: opts.MaxAttempts, ScheduledAt: opts.At}
 	if opts.Unique {
@@ -158,7 +158,7 @@ func (c *Client) Insert(ctx context.Context, tx pgx.Tx, args Args, opts InsertOp
 	return nil
 }
 
-// Start begins to work. The client works until Stop, whatever becomes of ctx.
+// Start starts to run jobs. The client runs them until Stop, also after ctx has ended.
 func (c *Client) Start(ctx context.Context) error {
 	if c.opts.Workers == nil {
 		return errors.New("jobs: this client has no workers")
@@ -177,14 +177,14 @@ func (c *Client) Start(ctx context.Context) error {
 	c.cancel = cancel
 	c.done.Go(func() {
 		c.sample(ctx)
-		// It fails only when the provider has been shut down before.
+		// Unregister fails only when the provider was stopped before.
 		_ = registration.Unregister()
 	})
 	return nil
 }
 
-// Stop takes no more jobs and waits for those that run. When ctx ends first,
-// they are cancelled, and will be tried again by another process.
+// Stop starts no more jobs and waits for the running ones. When ctx ends first, it
+// cancels them, and another process retries them.
 func (c *Client) Stop(ctx context.Context) error {
 	if !c.running.CompareAndSwap(true, false) {
 		return nil
@@ -203,7 +203,7 @@ func (c *Client) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Healthy tells whether the workers run and reached their queue lately.
+// Healthy reports whether the workers run and have reached their queue recently.
 func (c *Client) Healthy() bool {
 	return c.running.Load() && c.sampler.fresh(c.opts.Clock.Now())
 }

@@ -14,21 +14,21 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// attemptError is what is stored of a failed attempt: the text that a client
-// may see too. The cause stays in the chain, for the log.
+// attemptError is the stored error of a failed attempt. Its text may be shown to clients.
+// The cause is in the chain, for the log.
 type attemptError struct {
 	fault *fault.Fault
 	// final reports that another attempt would fail in the same way.
 	final bool
 }
 
-// Error leaves the cause out.
+// Error returns the text without the cause.
 func (e *attemptError) Error() string { return e.fault.Name() + ": " + e.fault.Detail() }
 
 // Unwrap returns the fault with its cause.
 func (e *attemptError) Unwrap() error { return e.fault }
 
-// verdict is a handler's error as River wants it.
+// verdict converts the error of a handler for River.
 func verdict(err error) error {
 	if err == nil {
 		return nil
@@ -56,9 +56,9 @@ func (e *permanentError) Error() string { return e.err.Error() }
 // Unwrap returns the error that was marked.
 func (e *permanentError) Unwrap() error { return e.err }
 
-// permanent says that the job's own input is to blame, which another attempt
-// would find unchanged. What may change by itself is not: a conflict, a limit,
-// credentials that an administrator is about to correct.
+// permanent reports whether the input of the job causes the fault, so that another
+// attempt would fail in the same way. Faults that may disappear are not permanent: a
+// conflict, a limit, credentials that an administrator can correct.
 func permanent(f *fault.Fault) bool {
 	if f.RetryAfter() > 0 {
 		return false
@@ -76,25 +76,25 @@ func permanent(f *fault.Fault) bool {
 	return false
 }
 
-// reporter logs what River keeps to itself.
+// reporter logs the failures that River does not log.
 type reporter struct{ log *slog.Logger }
 
-// HandleError logs a failed attempt, as an error when it was the last one and the
-// server's own. It ends the job when another attempt would fail in the same way.
-// Handlers do not cancel jobs themselves, because River does not report jobs that a
-// handler cancels.
+// HandleError logs a failed attempt. It logs an error when the attempt was the last one
+// and the fault is a server fault. It ends the job when another attempt would fail in the
+// same way. Handlers do not cancel jobs themselves, because River does not report such
+// jobs.
 func (r *reporter) HandleError(ctx context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {
 	var failed *attemptError
 	ended, level := errors.As(err, &failed) && failed.final, slog.LevelWarn
 	if job.Attempt >= job.MaxAttempts || ended && fault.SpecOf(fault.From(err).Reason()).HTTPStatus >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	// The fault, not the attempt's error: the log is where the cause belongs.
+	// Log the fault and not the attempt's error, because only the fault has the cause.
 	r.log.LogAttrs(ctx, level, "a job failed", append(attributes(job), slog.Bool("permanent", ended), slog.Any("error", fault.From(err)))...)
 	return &river.ErrorHandlerResult{SetCancelled: ended}
 }
 
-// HandlePanic logs a panic; the job is tried again like one that failed.
+// HandlePanic logs a panic. The job is retried like a failed one.
 func (r *reporter) HandlePanic(ctx context.Context, job *rivertype.JobRow, value any, trace string) *river.ErrorHandlerResult {
 	r.log.LogAttrs(ctx, slog.LevelError, "a job panicked",
 		append(attributes(job), slog.String("panic", fmt.Sprint(value)), slog.String("stack", trace))...)

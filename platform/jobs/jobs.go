@@ -1,9 +1,9 @@
-// Package jobs is work that outlives a request: it is inserted in the
-// transaction that causes it, so it exists exactly when that commits, and is
-// done by workers in any process of the service.
+// Package jobs runs work after a request. A job is inserted in the transaction that
+// causes it, so it exists exactly when that transaction commits. Workers in any process
+// of the service run it.
 //
-// A job's arguments are a struct that tells its kind and, by embedding [Tenant]
-// or [System], for whom it works:
+// The arguments of a job are a struct with a method Kind. The struct embeds [Tenant] or
+// [System], which defines the scope of the job:
 //
 //	type IndexDocument struct {
 //		jobs.Tenant
@@ -12,31 +12,30 @@
 //
 //	func (IndexDocument) Kind() string { return "index_document" }
 //
-// Its handler gets that as a scope, which it passes on to the store:
+// The handler receives the scope and passes it to the store:
 //
 //	workers := jobs.NewWorkers()
 //	err := jobs.Handle(workers, func(ctx context.Context, scope postgres.Scope, job jobs.Job[IndexDocument]) error {
 //		return indexer.Index(ctx, scope, job.Args.DocumentID)
 //	}, jobs.WorkOptions{Timeout: time.Minute})
 //
-// A handler may run more than once for one job, as a process can die between
-// the work and the note that it is done. Write it so that this does no harm.
+// A handler may run more than once for one job, because a process can die after the
+// work and before the job is marked as done. Write the handler so that this is safe.
 //
 // # Failure
 //
-// A job that fails is tried again with growing waits, up to its number of attempts.
-// A fault that blames the job's own input (INVALID_ARGUMENT, NOT_FOUND,
-// DOCUMENT_MALFORMED and their like), or an error marked as [Permanent], ends it at
-// once, because another attempt would fail in the same way. Such a job is logged,
-// and counted among the cancelled jobs of gatehouse.jobs. What is kept with the job
-// is the fault's public text; the cause goes to the log.
+// A failed job is retried with growing waits, up to its number of attempts. A fault
+// about the input of the job (INVALID_ARGUMENT, NOT_FOUND, DOCUMENT_MALFORMED and
+// similar ones), or an error marked as [Permanent], ends it at once, because another
+// attempt would fail in the same way. Such a job is logged, and counted among the
+// cancelled jobs of gatehouse.jobs. The fault's public text is stored with the job; the
+// cause is logged.
 //
-// # Where it lives
+// # Schema
 //
-// The queue is River's, in a schema of the service's own, "jobs_chat" for
-// example. One schema for all services would be simpler to look at and wrong:
-// the leader that River elects per schema discards jobs of kinds it does not
-// know when it finds them stuck, and runs its own schedules only.
+// The queue is River's, in a schema of the service, "jobs_chat" for example. One schema
+// for all services would not work: River elects a leader for each schema. It discards
+// stuck jobs of unknown kinds, and runs only its own periodic jobs.
 package jobs
 
 import (
@@ -50,35 +49,34 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// defaultTimeout bounds one run of a handler that names no timeout.
+// defaultTimeout bounds one run of a handler without a timeout.
 const defaultTimeout = time.Minute
 
-// Args is what a job is about. It is stored as JSON.
+// Args are the arguments of a job. They are stored as JSON.
 type Args interface {
-	// Kind names the type of job; it must never change while jobs of it exist.
+	// Kind names the type of job. It must not change while such jobs exist.
 	Kind() string
-	// Scope says for whom the job works.
+	// Scope returns the scope of the job's statements.
 	Scope() postgres.Scope
 }
 
 // Tenant is embedded in the arguments of jobs that work for an organization.
 type Tenant struct {
-	// OrganizationID is whose rows the job may touch.
+	// OrganizationID is the organization whose rows the job may access.
 	OrganizationID string `json:"organizationId"`
-	// UserID is the user on whose behalf it works, if there is one.
+	// UserID is the user on whose behalf the job works, if there is one.
 	UserID string `json:"userId,omitempty"`
 }
 
-// Scope is that of the organization and the user.
+// Scope returns the scope of the organization and the user.
 func (t Tenant) Scope() postgres.Scope {
 	return postgres.Scope{OrganizationID: t.OrganizationID, UserID: t.UserID}
 }
 
-// System is embedded in the arguments of jobs of no organization: sweeps and
-// rollups.
+// System is embedded in the arguments of jobs without an organization, such as sweeps.
 type System struct{}
 
-// Scope is empty: row level security shows such a job no organization's rows.
+// Scope returns an empty scope, in which no organization's rows are visible.
 func (System) Scope() postgres.Scope { return postgres.Scope{} }
 
 // Job is one run of a job.
@@ -89,27 +87,27 @@ type Job[T Args] struct {
 	Attempt, MaxAttempts int
 	// CreateTime is when the job was inserted.
 	CreateTime time.Time
-	// Args are what it was inserted with.
+	// Args are the arguments of the job.
 	Args T
 }
 
-// LastAttempt says that a failure now is final.
+// LastAttempt reports whether a failure of this attempt is final.
 func (j Job[T]) LastAttempt() bool { return j.Attempt >= j.MaxAttempts }
 
-// Workers hold the handlers of a service.
+// Workers is the set of handlers of a service.
 type Workers struct{ river *river.Workers }
 
 // NewWorkers returns an empty set of handlers.
 func NewWorkers() *Workers { return &Workers{river: river.NewWorkers()} }
 
-// WorkOptions say how a kind of job is run.
+// WorkOptions configure a kind of job.
 type WorkOptions struct {
 	// Timeout bounds one run; 0 means a minute.
 	Timeout time.Duration
 }
 
-// Handle registers the handler of a kind of job. It fails when the kind has one
-// already.
+// Handle registers the handler of a kind of job. It fails when the kind already has a
+// handler.
 func Handle[T Args](w *Workers, fn func(ctx context.Context, scope postgres.Scope, job Job[T]) error, opts WorkOptions) error {
 	if opts.Timeout == 0 {
 		opts.Timeout = defaultTimeout
@@ -120,7 +118,7 @@ func Handle[T Args](w *Workers, fn func(ctx context.Context, scope postgres.Scop
 	return nil
 }
 
-// worker is a handler as River wants it.
+// worker adapts a handler to River.
 type worker[T Args] struct {
 	river.WorkerDefaults[T]
 	fn      func(ctx context.Context, scope postgres.Scope, job Job[T]) error
@@ -137,15 +135,16 @@ func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
 
 // Periodic inserts a job at intervals, once for all processes of the service.
 type Periodic struct {
-	// Every is the interval, a day at most. The first job is inserted at once,
-	// unless the current interval has had one: restarts neither skip nor repeat.
+	// Every is the interval, a day at most. The first job is inserted at once, unless
+	// there was already a job in the current interval. So a restart does not skip or
+	// repeat a job.
 	Every time.Duration
-	// Args are the job's.
+	// Args are the arguments of the job.
 	Args Args
 }
 
-// maxPeriod is how long River keeps finished jobs, by which it knows that an
-// interval has had its own.
+// maxPeriod is how long River keeps finished jobs. It finds the last job of an interval
+// among them.
 const maxPeriod = 24 * time.Hour
 
 func (p Periodic) validate() error {
@@ -153,7 +152,7 @@ func (p Periodic) validate() error {
 	case p.Args == nil:
 		return errors.New("jobs: a periodic job has no arguments")
 	case p.Every < time.Second || p.Every > maxPeriod:
-		return fmt.Errorf("jobs: %s is to run every %v, want a second to a day", p.Args.Kind(), p.Every)
+		return fmt.Errorf("jobs: the interval of %s is %v, want a second to a day", p.Args.Kind(), p.Every)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ type sum struct {
 
 func (sum) Kind() string { return "sum" }
 
-// sweep is a job of nobody.
+// sweep is a job without an organization.
 type sweep struct{ jobs.System }
 
 func (sweep) Kind() string { return "sweep" }
@@ -108,8 +108,7 @@ func insert(t *testing.T, db *postgres.DB, client *jobs.Client, args jobs.Args, 
 	}
 }
 
-// state waits until the only job of a kind is in a state, and returns what was
-// stored of its failures.
+// state waits until the only job of a kind is in a state, and returns its stored errors.
 func state(t *testing.T, db *postgres.DB, kind, want string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -129,7 +128,7 @@ func state(t *testing.T, db *postgres.DB, kind, want string) string {
 	}
 }
 
-func TestJobRunsInItsScopeAfterTheCommit(t *testing.T) {
+func TestInsert_TransactionCommits_JobRunsInItsScope(t *testing.T) {
 	t.Parallel()
 	direct := config(t)
 	pooled := config(t)
@@ -164,17 +163,17 @@ func TestJobRunsInItsScopeAfterTheCommit(t *testing.T) {
 	}
 }
 
-func TestFailureIsRetriedOrFinal(t *testing.T) {
+func TestFailure_OfInputOrOfServer_IsFinalOrRetried(t *testing.T) {
 	t.Parallel()
-	secret := errors.New("the server said too much")
+	secret := errors.New("an internal detail")
 	for name, test := range map[string]struct {
 		err    error
 		state  string
 		stored string
 	}{
 		"own input":        {fault.Wrap(secret, faultv1.Reason_REASON_INVALID_ARGUMENT, "no such format"), "cancelled", "no such format"},
-		"gone":             {fault.NotFound("document"), "cancelled", "no such document"},
-		"away":             {fault.Wrap(secret, faultv1.Reason_REASON_DATABASE_UNAVAILABLE, "try later"), "retryable", "DATABASE_UNAVAILABLE"},
+		"deleted":          {fault.NotFound("document"), "cancelled", "no such document"},
+		"unavailable":      {fault.Wrap(secret, faultv1.Reason_REASON_DATABASE_UNAVAILABLE, "try later"), "retryable", "DATABASE_UNAVAILABLE"},
 		"conflict":         {fault.Wrap(secret, faultv1.Reason_REASON_CONFLICT, "met"), "retryable", "met"},
 		"marked":           {jobs.Permanent(fault.Wrap(secret, faultv1.Reason_REASON_INTERNAL, "never")), "cancelled", "never"},
 		"unexpected":       {secret, "retryable", "INTERNAL"},
@@ -189,18 +188,18 @@ func TestFailureIsRetriedOrFinal(t *testing.T) {
 			client := start(t, db, jobs.Options{Workers: workers, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			insert(t, db, client, sumOf(1, 2), jobs.InsertOptions{}, nil)
 			stored := state(t, db, "sum", test.state)
-			// The log reports a job that ends for good, because River does not.
+			// Gatehouse logs a job that fails finally, because River does not.
 			if got, want := strings.Contains(log.String(), "permanent=true"), test.state == "cancelled"; got != want {
-				t.Errorf("the log says %q", log.String())
+				t.Errorf("the log is %q", log.String())
 			}
 			if !strings.Contains(stored, test.stored) || strings.Contains(stored, secret.Error()) {
-				t.Errorf("stored of the failure: %s", stored)
+				t.Errorf("the stored error is %s", stored)
 			}
 		})
 	}
 }
 
-func TestPanicIsRetried(t *testing.T) {
+func TestHandler_Panics_JobIsRetried(t *testing.T) {
 	t.Parallel()
 	db := pgtest.OpenConfig(t, config(t), role)
 	workers := jobs.NewWorkers()
@@ -212,7 +211,7 @@ func TestPanicIsRetried(t *testing.T) {
 	state(t, db, "sum", "discarded")
 }
 
-func TestUniqueAndScheduled(t *testing.T) {
+func TestInsert_UniqueOrScheduled_WaitsOnce(t *testing.T) {
 	t.Parallel()
 	db := pgtest.OpenConfig(t, config(t), role)
 	client, err := jobs.Open(db, jobs.Options{})
@@ -226,14 +225,14 @@ func TestUniqueAndScheduled(t *testing.T) {
 	insert(t, db, client, sumOf(1, 3), later, nil)
 	count, err := postgres.QueryOne(t.Context(), db, postgres.Scope{}, pgx.RowTo[int], "SELECT count(*) FROM jobs_work.river_job WHERE state = 'scheduled'")
 	if err != nil || count != 2 {
-		t.Errorf("%d jobs wait (%v), want 2", count, err)
+		t.Errorf("%d jobs are queued (%v), want 2", count, err)
 	}
 	if err := client.Start(t.Context()); err == nil {
 		t.Error("a client without workers starts")
 	}
 }
 
-func TestPeriodicRunsOncePerInterval(t *testing.T) {
+func TestPeriodic_AfterARestart_RunsOncePerInterval(t *testing.T) {
 	t.Parallel()
 	db := pgtest.OpenConfig(t, config(t), role)
 	ran := make(chan postgres.Scope, 10)
@@ -247,7 +246,7 @@ func TestPeriodicRunsOncePerInterval(t *testing.T) {
 	}
 	first := start(t, db, options())
 	if scope := <-ran; scope != (postgres.Scope{}) {
-		t.Errorf("a job of nobody ran as %+v", scope)
+		t.Errorf("a job without an organization ran in the scope %+v", scope)
 	}
 	state(t, db, "sweep", "completed")
 	if err := first.Stop(t.Context()); err != nil {
@@ -255,7 +254,7 @@ func TestPeriodicRunsOncePerInterval(t *testing.T) {
 	}
 	second := start(t, db, options())
 	insert(t, db, second, sweep{}, jobs.InsertOptions{Queue: "default"}, nil)
-	<-ran // the one that was inserted by hand
+	<-ran // the job that the test inserted
 	if len(ran) > 0 {
 		t.Error("the restart repeated the periodic job")
 	}
@@ -266,7 +265,7 @@ func TestPeriodicRunsOncePerInterval(t *testing.T) {
 	}
 }
 
-func TestStopCancelsWhatDoesNotEnd(t *testing.T) {
+func TestStop_JobDoesNotEnd_IsCanceledAndQueued(t *testing.T) {
 	t.Parallel()
 	db := pgtest.OpenConfig(t, config(t), role)
 	running := make(chan struct{})
@@ -284,11 +283,11 @@ func TestStopCancelsWhatDoesNotEnd(t *testing.T) {
 	if err := client.Stop(expired); err != nil {
 		t.Errorf("Stop = %v", err)
 	}
-	// It waits for another process, and this attempt is not held against it.
+	// It is queued for another process, and this attempt is not counted.
 	state(t, db, "sum", "available")
 }
 
-func TestHealthAndMetrics(t *testing.T) {
+func TestClient_ReportsHealthAndMetrics(t *testing.T) {
 	t.Parallel()
 	db := pgtest.OpenConfig(t, config(t), role)
 	reader := metric.NewManualReader()
@@ -300,7 +299,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	}
 	insert(t, db, inserter, sumOf(1, 2), jobs.InsertOptions{At: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}, nil)
 	if inserter.Healthy() {
-		t.Error("a client that does not work counts as healthy")
+		t.Error("a client that was not started is healthy")
 	}
 	client := start(t, db, jobs.Options{Workers: workers, MeterProvider: metric.NewMeterProvider(metric.WithReader(reader))})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -315,7 +314,7 @@ func TestHealthAndMetrics(t *testing.T) {
 		}
 	}
 	if got, points := gauge(t, reader); got != 1 || points != 7 {
-		t.Errorf("gatehouse.jobs adds up to %d, want the scheduled one; it tells of %d states, want all 7", got, points)
+		t.Errorf("gatehouse.jobs adds up to %d, want the scheduled one; it has %d states, want all 7", got, points)
 	}
 	if err := client.Stop(t.Context()); err != nil || client.Healthy() {
 		t.Errorf("after Stop: healthy = %v, %v", client.Healthy(), err)

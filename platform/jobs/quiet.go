@@ -5,8 +5,7 @@ import (
 	"log/slog"
 )
 
-// quiet keeps what the library says of its own comings and goings out of a log
-// that is not there for debugging.
+// quiet drops the informational messages of River, unless the log is for debugging.
 type quiet struct{ slog.Handler }
 
 // Enabled implements [slog.Handler].

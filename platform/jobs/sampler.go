@@ -17,30 +17,30 @@ import (
 
 const (
 	meterName = "github.com/gatehouse/gatehouse/platform/jobs"
-	// sampleEvery is how often the queue is counted, whoever asks for the metric
-	// however often.
+	// sampleEvery is how often the queue is counted. It does not depend on how often the
+	// metric is read.
 	sampleEvery = 15 * time.Second
-	// staleAfter is when workers that could not count count as lost.
+	// staleAfter is the age of the last count after which the client is not healthy.
 	staleAfter = 3 * sampleEvery
 )
 
-// depth is how many jobs of a queue are in a state.
+// depth is the number of jobs of a queue in a state.
 type depth struct {
 	Queue string
 	State string
 	Count int64
 }
 
-// waiting are the states of jobs that have not ended well, as River names them.
+// waiting returns the states of jobs that have not succeeded, as River names them.
 func waiting() []string {
 	return []string{"available", "retryable", "running", "scheduled", "pending", "discarded", "cancelled"}
 }
 
-// sampler remembers the last count of the queue. That it succeeds is the
-// workers' heartbeat: they use the same pool and the same table.
+// sampler stores the last count of the queue. A successful count also shows that the
+// workers can reach the queue, because they use the same pool and the same table.
 type sampler struct {
 	table  string
-	queues []string // those that are worked here
+	queues []string // the queues that this client works
 	mu     sync.Mutex
 	depths []depth
 	at     time.Time
@@ -50,7 +50,7 @@ type sampler struct {
 func (c *Client) sample(ctx context.Context) {
 	for {
 		depths, err := postgres.QueryAll(ctx, c.db, postgres.Scope{}, pgx.RowToStructByPos[depth],
-			// Finished jobs are left out: there may be many, and an index covers the rest.
+			// Finished jobs are not counted: there may be many, and an index covers the others.
 			"SELECT queue, state::text, count(*) FROM "+c.sampler.table+
 				" WHERE state IN ('"+strings.Join(waiting(), "', '")+"') GROUP BY queue, state")
 		switch {
@@ -97,8 +97,8 @@ func (s *sampler) observe(provider metric.MeterProvider) (metric.Registration, e
 	return registration, nil
 }
 
-// counts are the last ones, by queue and state. No jobs are told as zero: a
-// figure that is absent looks like one that nobody measures.
+// counts returns the last counts by queue and state. A state without jobs is reported as
+// 0, because a missing value looks like one that is not measured.
 func (s *sampler) counts() map[depth]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,11 +1,10 @@
 // Package lifecycle starts the parts of a process in order and stops them in
 // the opposite order.
 //
-// A process is first built, by code that may fail and unwinds what it opened,
-// and then run: each part gets a context of its own, and when the process is
-// told to stop, or a part fails, the part added last is stopped first and
-// waited for before the next. So the gateway stops taking requests before the
-// services stop, and the pools close last.
+// A process is first built, by code that may fail and then unwinds the stack. Then it is
+// run: each part gets its own context. When the process must stop, or a part fails, the
+// parts stop one after the other, beginning with the part that was added last. So the
+// gateway stops to accept requests before the services stop, and the pools close last.
 package lifecycle
 
 import (
@@ -36,19 +35,18 @@ type part struct {
 // New returns an empty stack.
 func New(log *slog.Logger) *Stack { return &Stack{log: log} }
 
-// Add puts a part on the stack that runs until its context ends. It may
-// return early only with an error.
+// Add adds a part that runs until its context ends. The part may return earlier only with
+// an error.
 func (s *Stack) Add(name string, run func(ctx context.Context) error) {
 	s.parts = append(s.parts, part{name: name, run: run})
 }
 
-// Defer puts something on the stack that is only closed, when everything added
-// after it has stopped.
+// Defer adds a function that runs when all parts that were added later have stopped.
 func (s *Stack) Defer(name string, closer func()) {
 	s.parts = append(s.parts, part{name: name, close: closer})
 }
 
-// Unwind closes what was deferred, for a process that failed to build.
+// Unwind runs the deferred functions. It is for a process that could not be built.
 func (s *Stack) Unwind() {
 	for i := len(s.parts) - 1; i >= 0; i-- {
 		if s.parts[i].close != nil {
@@ -57,7 +55,7 @@ func (s *Stack) Unwind() {
 	}
 }
 
-// running is a part in flight.
+// running is a running part.
 type running struct {
 	part
 	cancel context.CancelFunc
@@ -65,8 +63,8 @@ type running struct {
 	err    error
 }
 
-// Run runs every part until ctx ends or a part fails, stops them all, and
-// returns what failed.
+// Run runs every part until ctx ends or a part fails. Then it stops all parts and returns
+// their errors.
 func (s *Stack) Run(ctx context.Context) error {
 	failed := make(chan *running, len(s.parts))
 	started := make([]*running, 0, len(s.parts))
@@ -77,7 +75,7 @@ func (s *Stack) Run(ctx context.Context) error {
 			close(r.done)
 			continue
 		}
-		// Not a child of ctx: the parts stop one after the other, not all at once.
+		// The contexts are not children of ctx, so that the parts stop one after the other.
 		partCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		r.cancel = cancel
 		go func() {
@@ -99,12 +97,12 @@ func (s *Stack) Run(ctx context.Context) error {
 
 func orEnded(err error) error {
 	if err == nil {
-		return errors.New("without being told to")
+		return errors.New("without a request to stop")
 	}
 	return err
 }
 
-// stop ends the parts, the last one first.
+// stop stops the parts, the last one first.
 func (s *Stack) stop(started []*running) error {
 	var problems []error
 	for i := len(started) - 1; i >= 0; i-- {

@@ -28,7 +28,7 @@ func (j *journal) add(event string) {
 	j.events = append(j.events, event)
 }
 
-func TestRunStopsTheLastPartFirst(t *testing.T) {
+func TestRun_ContextEnds_StopsTheLastPartFirst(t *testing.T) {
 	t.Parallel()
 	var j journal
 	ctx, cancel := context.WithCancel(t.Context())
@@ -53,7 +53,7 @@ func TestRunStopsTheLastPartFirst(t *testing.T) {
 	}
 }
 
-func TestRunStopsAllWhenOneFails(t *testing.T) {
+func TestRun_OnePartFails_StopsAll(t *testing.T) {
 	t.Parallel()
 	var j journal
 	s := lifecycle.New(slog.New(slog.DiscardHandler))
@@ -61,23 +61,23 @@ func TestRunStopsAllWhenOneFails(t *testing.T) {
 	s.Add("listener", func(context.Context) error { return errors.New("address in use") })
 	err := s.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "listener") || !strings.Contains(err.Error(), "address in use") {
-		t.Errorf("error %v does not say what failed", err)
+		t.Errorf("error %v does not name the failed part", err)
 	}
 	if !slices.Equal(j.events, []string{"service"}) {
 		t.Errorf("the other part was not stopped: %v", j.events)
 	}
 }
 
-func TestRunReportsAPartThatEndsUnasked(t *testing.T) {
+func TestRun_PartEndsByItself_IsAnError(t *testing.T) {
 	t.Parallel()
 	s := lifecycle.New(slog.New(slog.DiscardHandler))
 	s.Add("worker", func(context.Context) error { return nil })
 	if err := s.Run(t.Context()); err == nil {
-		t.Error("a part ended by itself and nobody noticed")
+		t.Error("a part ended by itself, and Run returned no error")
 	}
 }
 
-func TestUnwindClosesInReverse(t *testing.T) {
+func TestUnwind_ClosesInReverseOrder(t *testing.T) {
 	t.Parallel()
 	var j journal
 	s := lifecycle.New(slog.New(slog.DiscardHandler))

@@ -1,8 +1,8 @@
-// Package limit limits rates by the generic cell rate algorithm (GCRA): a
-// steady rate with a burst on top, in constant space per key.
+// Package limit limits rates with the generic cell rate algorithm (GCRA): a steady rate
+// and an additional burst, in constant space for each key.
 //
-// Counts are kept in this process, for a bounded number of keys: the keys
-// least recently used are forgotten first, which can only ever allow more.
+// The counts are in the memory of this process, for a bounded number of keys. The least
+// recently used keys are dropped first. A dropped key can only allow more requests.
 package limit
 
 import (
@@ -17,29 +17,29 @@ import (
 // maxKeys bounds the memory of one limiter, at about 100 bytes a key.
 const maxKeys = 65536
 
-// Quota is how often something may happen.
+// Quota is the limit of a rate.
 type Quota struct {
-	// Name tells the quota in answers, for example "read".
+	// Name is the name of the quota in response headers, for example "read".
 	Name string
 	// PerMinute is the steady rate.
 	PerMinute int
-	// Burst is how many may come at once on top.
+	// Burst is how many additional requests may be made at once.
 	Burst int
 }
 
-// Decision is the answer to one request.
+// Decision is the decision about one request.
 type Decision struct {
-	// Allowed tells whether the request is within the quota.
+	// Allowed reports whether the request is within the quota.
 	Allowed bool
-	// Remaining is how many more may come right now.
+	// Remaining is how many more requests may be made now.
 	Remaining int
-	// ResetAfter is how long until the whole burst is free again.
+	// ResetAfter is the time until the whole burst is available again.
 	ResetAfter time.Duration
-	// RetryAfter is how long to wait when not allowed.
+	// RetryAfter is the time to wait when the request is not allowed.
 	RetryAfter time.Duration
 }
 
-// Limiter limits by key. It is safe for concurrent use.
+// Limiter limits requests by key. It is safe for concurrent use.
 type Limiter struct {
 	quota Quota
 	gcra  *throttled.GCRARateLimiterCtx
@@ -61,11 +61,11 @@ func New(quota Quota) (*Limiter, error) {
 	return &Limiter{quota: quota, gcra: gcra}, nil
 }
 
-// Quota returns what the limiter allows.
+// Quota returns the quota of the limiter.
 func (l *Limiter) Quota() Quota { return l.quota }
 
-// Allow counts one request of a key and decides on it. A limiter that cannot
-// decide allows: a broken counter must not take the service down.
+// Allow counts one request of a key and decides on it. When the count fails, it allows
+// the request, because a broken counter must not make the service unavailable.
 func (l *Limiter) Allow(ctx context.Context, key string) Decision {
 	limited, result, err := l.gcra.RateLimitCtx(ctx, key, 1)
 	if err != nil {
@@ -79,20 +79,20 @@ func (l *Limiter) Allow(ctx context.Context, key string) Decision {
 	}
 }
 
-// GiveBack takes back one request that [Limiter.Allow] counted: for limits on
-// what fails, which is known only later.
-func (l *Limiter) GiveBack(ctx context.Context, key string) {
-	// One that cannot be taken back is forgotten with time, as all are.
+// Refund removes one request that [Limiter.Allow] counted. It is for limits on failed
+// requests: only after the request is it known whether it failed.
+func (l *Limiter) Refund(ctx context.Context, key string) {
+	// When this fails, the request still leaves the count with time.
 	_, _, _ = l.gcra.RateLimitCtx(ctx, key, -1)
 }
 
-// PolicyHeader is the value of RateLimit-Policy (IETF
+// PolicyHeader returns the value of RateLimit-Policy (IETF
 // draft-ietf-httpapi-ratelimit-headers).
 func (l *Limiter) PolicyHeader() string {
 	return fmt.Sprintf("%q;q=%d;w=60", l.quota.Name, l.quota.PerMinute)
 }
 
-// Header is the value of RateLimit for a decision.
+// Header returns the value of RateLimit for a decision.
 func (l *Limiter) Header(d Decision) string {
 	return fmt.Sprintf("%q;r=%d;t=%d", l.quota.Name, d.Remaining, int(d.ResetAfter.Seconds()+0.999))
 }

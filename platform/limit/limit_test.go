@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/limit"
 )
 
-func TestLimiterAllowsTheBurstAndNoMore(t *testing.T) {
+func TestAllow_BurstIsUsed_RefusesMore(t *testing.T) {
 	t.Parallel()
 	l, err := limit.New(limit.Quota{Name: "test", PerMinute: 1, Burst: 19})
 	if err != nil {
@@ -21,7 +21,7 @@ func TestLimiterAllowsTheBurstAndNoMore(t *testing.T) {
 			if d := l.Allow(t.Context(), "alice"); d.Allowed {
 				allowed.Add(1)
 			} else if d.RetryAfter <= 0 {
-				t.Error("a refusal says no time to wait")
+				t.Error("a refusal has no time to wait")
 			}
 		})
 	}
@@ -34,7 +34,7 @@ func TestLimiterAllowsTheBurstAndNoMore(t *testing.T) {
 	}
 }
 
-func TestHeadersFollowTheDraft(t *testing.T) {
+func TestHeaders_FollowTheIETFDraft(t *testing.T) {
 	t.Parallel()
 	l, err := limit.New(limit.Quota{Name: "read", PerMinute: 60, Burst: 9})
 	if err != nil {
@@ -49,7 +49,7 @@ func TestHeadersFollowTheDraft(t *testing.T) {
 	}
 }
 
-func TestWhatIsGivenBackIsNotCounted(t *testing.T) {
+func TestRefund_RequestIsNotCounted(t *testing.T) {
 	t.Parallel()
 	limiter, err := limit.New(limit.Quota{Name: "wrong", PerMinute: 1, Burst: 2})
 	if err != nil {
@@ -57,11 +57,11 @@ func TestWhatIsGivenBackIsNotCounted(t *testing.T) {
 	}
 	for range 10 {
 		if !limiter.Allow(t.Context(), "ada").Allowed {
-			t.Fatal("refused, though all was given back")
+			t.Fatal("refused, although every request was removed from the count")
 		}
-		limiter.GiveBack(t.Context(), "ada")
+		limiter.Refund(t.Context(), "ada")
 	}
-	limiter.GiveBack(t.Context(), "ada") // nothing is left to give back
+	limiter.Refund(t.Context(), "ada") // there is no counted request
 	allowed := 0
 	for range 10 {
 		if limiter.Allow(t.Context(), "ada").Allowed {

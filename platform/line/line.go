@@ -1,9 +1,9 @@
-// Package line turns text from others into one line.
+// Package line converts untrusted text to one line.
 //
-// The contracts refuse names that are more than one line
-// (gatehouse.options.v1.single_line). Some names do not pass a contract: an identity
-// provider sends them, or they were stored before the rule existed. Code that shows or
-// sends such a name passes it through [Clean].
+// The contracts refuse names of more than one line
+// (gatehouse.options.v1.single_line). Some names are not checked by a contract: an
+// identity provider sends them, or they were stored before the rule existed. Code that
+// shows or sends such a name must use [Clean].
 package line
 
 import (
@@ -15,7 +15,7 @@ import (
 // are listed here.
 const lineSeparator, paragraphSeparator = '\u2028', '\u2029'
 
-// breaks reports whether a character cannot stand in one line of text.
+// breaks reports whether a character is not allowed in one line of text.
 func breaks(r rune) bool {
 	return unicode.IsControl(r) || r == lineSeparator || r == paragraphSeparator
 }

@@ -10,7 +10,8 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/auth/v1"
 )
 
-// S88: the contracts refuse a name exactly when Clean would change it, and take it then.
+// S88: the contracts refuse a name exactly when Clean would change it, and accept the
+// result of Clean.
 func TestS88NamesAreOneLineOfText(t *testing.T) {
 	t.Parallel()
 	validator, err := protovalidate.New()
@@ -27,7 +28,7 @@ func TestS88NamesAreOneLineOfText(t *testing.T) {
 		}
 		err := validator.Validate(&authv1.Organization{DisplayName: name})
 		if allowed := name == clean; (err == nil) != allowed || err != nil && !strings.Contains(err.Error(), "one line of text") {
-			t.Errorf("the contract says of %q: %v", name, err)
+			t.Errorf("the contract returns for %q: %v", name, err)
 		}
 		if err := validator.Validate(&authv1.Organization{DisplayName: clean}); err != nil {
 			t.Errorf("the contract refuses %q: %v", clean, err)

@@ -10,11 +10,11 @@ import (
 	"syscall"
 )
 
-// account is the operating system's user that Postgres runs as.
+// account is the user of the operating system as which Postgres runs.
 type account struct {
 	name     string
 	uid, gid int
-	// dropped says that it is not the user of this process.
+	// dropped reports whether the account differs from the user of this process.
 	dropped bool
 }
 
@@ -36,8 +36,8 @@ func runAs() (*account, error) {
 	return nil, errors.New("localdb: Postgres cannot run as root, and there is neither a user postgres nor a user nobody: start Gatehouse as another user, or set a database URL")
 }
 
-// attributes makes a child run as the account, in a process group of its own so
-// that a terminal's Ctrl-C does not reach it.
+// attributes returns the attributes of a child that runs as the account. It has its own
+// process group, so that a terminal's Ctrl-C does not reach it.
 func (a *account) attributes() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if a.dropped {
@@ -46,9 +46,9 @@ func (a *account) attributes() *syscall.SysProcAttr {
 	return attr
 }
 
-// mkdir makes sure that dir is a directory of the account's own that nobody
-// else may enter. A directory that somebody else prepared, or a link, is
-// refused: whoever owns it could put a server of his own behind our socket.
+// mkdir ensures that dir is a directory that belongs to the account and that no other
+// user may enter. It refuses a directory of another user, or a link, because its owner
+// could replace the server behind the socket.
 func (a *account) mkdir(dir string) error {
 	err := os.Mkdir(dir, 0o700)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -65,7 +65,7 @@ func (a *account) mkdir(dir string) error {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || !info.IsDir() || int(stat.Uid) != a.uid {
-		return fmt.Errorf("localdb: %s is not a directory of %s's own", dir, a.name)
+		return fmt.Errorf("localdb: %s is not a directory that belongs to %s", dir, a.name)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		if err := os.Chmod(dir, 0o700); err != nil {
@@ -78,8 +78,8 @@ func (a *account) mkdir(dir string) error {
 // writeFile writes a file, mode 0600, that the account may read.
 func (a *account) writeFile(path string, content []byte) error {
 	partial := path + ".partial"
-	// Exclusive creation follows no link that the account may have put there
-	// for root to write through.
+	// Exclusive creation follows no link. Otherwise the account could create a link that
+	// makes root write another file.
 	if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("localdb: %w", err)
 	}
@@ -102,7 +102,7 @@ func (a *account) writeFile(path string, content []byte) error {
 	return nil
 }
 
-// canReach tells whether the account can pass through dir and all above it.
+// canReach reports whether the account can enter dir and all its parents.
 func (a *account) canReach(dir string) bool {
 	if !a.dropped {
 		return true

@@ -16,12 +16,11 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 )
 
-// adopt returns the postmaster that already runs on our data, or nil when there
-// is none. We hold the lock of the data directory, so it was left behind by a
-// process that was killed, or is a shared one.
+// adopt returns the postmaster that already runs on the data, or nil when there is none.
+// The caller holds the lock of the data directory, so the process that started this
+// postmaster was killed, or the cluster is shared.
 //
-// It may be on its way down, or still recovering: then we wait for the one or
-// the other to be done.
+// While the postmaster stops or recovers, adopt waits for the end of that.
 func adopt(ctx context.Context, at home, password string) (*server, error) {
 	for {
 		pid, err := postmasterPID(at)
@@ -40,16 +39,16 @@ func adopt(ctx context.Context, at home, password string) (*server, error) {
 			return &server{pid: pid}, nil
 		}
 		if !startingUp(probed) {
-			return nil, fmt.Errorf("localdb: process %d runs on %s but does not answer as it should: %w", pid, at.data, probed)
+			return nil, fmt.Errorf("localdb: process %d runs on %s but does not respond as expected: %w", pid, at.data, probed)
 		}
 		if err := clock.Sleep(ctx, clock.System(), pollInterval); err != nil {
-			return nil, fmt.Errorf("localdb: process %d runs on %s but does not answer: %w", pid, at.data, probed)
+			return nil, fmt.Errorf("localdb: process %d runs on %s but does not respond: %w", pid, at.data, probed)
 		}
 	}
 }
 
-// postmasterPID reads the first line of postmaster.pid: 0 when there is no
-// such file.
+// postmasterPID returns the first line of postmaster.pid, or 0 when there is no such
+// file.
 func postmasterPID(at home) (int, error) {
 	text, err := os.ReadFile(filepath.Join(at.data, "postmaster.pid"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -61,16 +60,16 @@ func postmasterPID(at home) (int, error) {
 	line, _, _ := strings.Cut(string(text), "\n")
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
 	if err != nil {
-		// Torn by a crash of the machine: Postgres itself would refuse to start
-		// on it, so say that it is stale.
+		// A crash of the machine damaged the file. Postgres would refuse to start with
+		// it, so it counts as stale.
 		return 0, removeStalePID(at)
 	}
 	return pid, nil
 }
 
-// removeStalePID removes what a crash left. Postgres refuses to start while the
-// pid in it belongs to any live process, and in a container the numbers come
-// back after each restart.
+// removeStalePID removes the file that a crash has left. Postgres refuses to start while
+// the pid in the file belongs to any running process, and a container uses the same
+// numbers again after each restart.
 func removeStalePID(at home) error {
 	if err := os.Remove(filepath.Join(at.data, "postmaster.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("localdb: %w", err)
@@ -78,9 +77,9 @@ func removeStalePID(at home) error {
 	return nil
 }
 
-// isPostmaster tells whether the process is a postmaster on the data directory.
-// An error says that it might be, started by somebody else's hand: then nothing
-// may be removed.
+// isPostmaster reports whether the process is a postmaster on the data directory. It
+// returns an error when the process may be one that Gatehouse did not start. Then the
+// file must not be removed.
 func isPostmaster(ctx context.Context, pid int, data string) (bool, error) {
 	if !processAlive(pid) {
 		return false, nil
@@ -90,8 +89,8 @@ func isPostmaster(ctx context.Context, pid int, data string) (bool, error) {
 		return false, nil
 	}
 	name := filepath.Base(args[0])
-	// A title such as "postgres: walwriter" is a child's, so the number was
-	// given to another cluster's process.
+	// A title such as "postgres: walwriter" belongs to a child of a postmaster, so
+	// the pid is now used by a process of another cluster.
 	if name != "postgres" && name != "postmaster" {
 		return false, nil
 	}
@@ -101,14 +100,14 @@ func isPostmaster(ctx context.Context, pid int, data string) (bool, error) {
 	return false, fmt.Errorf("localdb: process %d is a Postgres that Gatehouse did not start, and may be using %s: stop it first", pid, data)
 }
 
-// commandLine returns a process's arguments, as far as they can be known.
+// commandLine returns a process's arguments, or nil when they cannot be read.
 func commandLine(ctx context.Context, pid int) []string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err == nil {
 		return strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
 	}
-	// No /proc, as on macOS. Words are split at spaces there, which is wrong for
-	// a path with spaces in it: the process then counts as somebody else's.
+	// There is no /proc, as on macOS. The arguments are split at spaces then, which is
+	// wrong for a path with spaces: such a process counts as not started by Gatehouse.
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()

@@ -17,10 +17,10 @@ import (
 // minMajor is the oldest Postgres that Gatehouse supports.
 const minMajor = 15
 
-// ErrNoPostgres says that the machine has no Postgres server that would do.
+// ErrNoPostgres means that the machine has no suitable Postgres server.
 var ErrNoPostgres = errors.New("localdb: found no Postgres server 15 or newer on this machine; run deploy/setup/postgres.sh, or set a database URL")
 
-// binaries is one installation of Postgres' server.
+// binaries is one installation of the Postgres server.
 type binaries struct {
 	dir   string
 	major int
@@ -28,9 +28,9 @@ type binaries struct {
 
 func (b binaries) path(name string) string { return filepath.Join(b.dir, name) }
 
-// findBinaries returns the installation to use: that of the wanted major
-// version when a cluster exists (wanted > 0), else the newest of the first place
-// that has one.
+// findBinaries returns the installation to use. When a cluster exists (wanted > 0), it
+// must have the wanted major version. Otherwise it is the newest one in the first
+// directory that has any.
 func findBinaries(ctx context.Context, given string, wanted int) (binaries, error) {
 	var other []string
 	for _, dir := range candidates(ctx, given) {
@@ -44,13 +44,13 @@ func findBinaries(ctx context.Context, given string, wanted int) (binaries, erro
 		other = append(other, strconv.Itoa(major))
 	}
 	if len(other) > 0 {
-		return binaries{}, fmt.Errorf("localdb: the data directory was made by Postgres %d, but this machine has only %s: install postgresql-%d, or dump and restore into a new data directory",
+		return binaries{}, fmt.Errorf("localdb: the data directory was created by Postgres %d, but this machine has only %s: install postgresql-%d, or dump and restore into a new data directory",
 			wanted, strings.Join(other, ", "), wanted)
 	}
 	return binaries{}, ErrNoPostgres
 }
 
-// candidates lists directories to look at, best first.
+// candidates returns directories to search, best first.
 func candidates(ctx context.Context, given string) []string {
 	if given != "" {
 		return []string{given}
@@ -84,8 +84,8 @@ func packagedVersion(binDir string) int {
 	return version
 }
 
-// serverVersion asks the server binary for its major version. A directory that
-// has clients alone (libpq's package has a pg_config too) is none.
+// serverVersion runs the server binary to get its major version. It returns false for a
+// directory with only clients (the package of libpq also has a pg_config).
 func serverVersion(ctx context.Context, dir string) (int, bool) {
 	if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
 		return 0, false

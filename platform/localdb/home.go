@@ -14,25 +14,26 @@ import (
 )
 
 const (
-	// systemHome holds the clusters of data directories that Postgres' user
-	// cannot reach.
+	// systemHome contains the clusters of data directories that the user of Postgres
+	// cannot enter.
 	systemHome = "/var/lib/gatehouse"
-	// maxSocketDir: a Unix socket's path has 107 bytes at most (103 on macOS),
-	// and Postgres adds "/.s.PGSQL.5432.lock".
+	// maxSocketDir is the longest path of the socket's directory. The path of a Unix
+	// socket has at most 107 bytes (103 on macOS), and Postgres appends
+	// "/.s.PGSQL.5432.lock".
 	maxSocketDir = 103 - len("/.s.PGSQL.5432.lock")
 )
 
-// home is where a cluster lives.
+// home contains the directories of a cluster.
 type home struct {
 	account   *account
-	dir       string // everything below
+	dir       string // contains data, password and log
 	data      string // PGDATA
 	socketDir string
 	logDir    string
 }
 
-// locateHome decides where the cluster of a data directory lives, and creates
-// the directories around PGDATA.
+// locateHome chooses the directories of the cluster of a data directory, and creates
+// those around PGDATA.
 func locateHome(dataDir string, account *account, log *slog.Logger) (home, error) {
 	sum := sha256.Sum256([]byte(dataDir))
 	hash := hex.EncodeToString(sum[:6])
@@ -43,7 +44,7 @@ func locateHome(dataDir string, account *account, log *slog.Logger) (home, error
 			return home{}, fmt.Errorf("localdb: %w", err)
 		}
 		dir = filepath.Join(systemHome, hash)
-		log.Info("the local database lives outside the data directory, which its user cannot reach",
+		log.Info("the local database is outside the data directory, because its user cannot enter it",
 			"path", dir, "user", account.name)
 	}
 	h := home{
@@ -66,8 +67,8 @@ func locateHome(dataDir string, account *account, log *slog.Logger) (home, error
 func (h home) passwordFile() string { return filepath.Join(h.dir, "password") }
 func (h home) startLog() string     { return filepath.Join(h.logDir, "start.log") }
 
-// majorVersion is that of the Postgres that made the cluster, 0 when there is
-// none yet. Another major version cannot open it.
+// majorVersion returns the major version of the Postgres that created the cluster, or 0
+// when there is no cluster yet. Another major version cannot open it.
 func (h home) majorVersion() int {
 	text, err := os.ReadFile(filepath.Join(h.data, "PG_VERSION"))
 	if err != nil {

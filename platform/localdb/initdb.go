@@ -19,8 +19,8 @@ const (
 	includeLine  = "\n# Written by Gatehouse on each start; ALTER SYSTEM overrides it.\ninclude_if_exists = '" + settingsFile + "'\n"
 )
 
-// settings are for a cluster that serves one machine. What a person sets by
-// ALTER SYSTEM wins over them.
+// settings are the settings of a cluster that serves one machine. ALTER SYSTEM overrides
+// them.
 const settings = `# Written by Gatehouse on each start: changes here are lost. Use ALTER SYSTEM.
 listen_addresses = ''                  # the Unix socket alone
 unix_socket_permissions = 0700
@@ -42,15 +42,15 @@ log_rotation_size = 0
 log_line_prefix = '%m [%p] %q%u@%d '
 `
 
-// volatileSettings give up durability, for tests.
+// volatileSettings disable durability, for tests.
 const volatileSettings = `fsync = off
 synchronous_commit = off
 full_page_writes = off
 max_connections = 500                  # many tests, each with a pool
 `
 
-// initialize creates the cluster when there is none, and returns the
-// administrator's password either way.
+// initialize creates the cluster when there is none. It returns the administrator's
+// password.
 func (h home) initialize(ctx context.Context, bin binaries, volatile bool, log *slog.Logger) (string, error) {
 	made, err := exists(h.data)
 	if err != nil {
@@ -67,7 +67,7 @@ func (h home) initialize(ctx context.Context, bin binaries, volatile bool, log *
 	return password, h.runInitdb(ctx, bin, volatile)
 }
 
-// password is the administrator's.
+// password reads the administrator's password.
 func (h home) password() (string, error) {
 	password, err := os.ReadFile(h.passwordFile())
 	if err != nil {
@@ -76,14 +76,14 @@ func (h home) password() (string, error) {
 	return strings.TrimSpace(string(password)), nil
 }
 
-// runInitdb works beside the final place and renames at the end, so that a
-// cluster is there whole or not at all.
+// runInitdb creates the cluster in another directory and renames that at the end, so that
+// there is never an incomplete cluster.
 func (h home) runInitdb(ctx context.Context, bin binaries, volatile bool) error {
 	partial := h.data + ".partial"
 	if err := os.RemoveAll(partial); err != nil {
 		return fmt.Errorf("localdb: %w", err)
 	}
-	// macOS knows no C.UTF-8; C with UTF8 sorts alike.
+	// macOS has no locale C.UTF-8. C with UTF8 has the same order.
 	locale := "C"
 	if runtime.GOOS == "linux" {
 		locale = "C.UTF-8"
@@ -125,8 +125,8 @@ func (h home) writeSettings(volatile bool) error {
 	return h.account.writeFile(filepath.Join(h.data, settingsFile), []byte(text))
 }
 
-// childEnvironment holds nothing of ours: the environment of a process can be
-// read by its user, and ours has secrets.
+// childEnvironment returns an environment without the variables of this process. The user
+// of a process can read its environment, and the variables contain secrets.
 func childEnvironment() []string {
 	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
 }

@@ -1,10 +1,10 @@
-// Package localdb keeps a private Postgres cluster for a Gatehouse that was
-// given no database URL.
+// Package localdb runs a private Postgres cluster for an installation without a database
+// URL.
 //
-// The cluster is made from the machine's own Postgres binaries, lives under the
-// data directory, and listens on a Unix socket in a directory that nobody else
-// may enter; there is no TCP port. Its administrator's password is generated
-// once and kept beside the data, mode 0600.
+// The cluster uses the Postgres binaries of the machine. It is in the data directory, and
+// listens on a Unix socket in a directory that no other user may enter. It has no TCP
+// port. The administrator's password is generated once and stored next to the data, with
+// mode 0600.
 //
 //	<data dir>/localdb.lock        held while a process owns the cluster
 //	<data dir>/postgres/data       PGDATA
@@ -14,20 +14,19 @@
 //
 // # Who owns the cluster
 //
-// One process at a time: it holds the lock file, and a second one is told its
-// process id ([InUseError]). Postgres runs as a child in a process group of its
-// own, so Ctrl-C reaches Gatehouse alone, which drains first and calls
-// [Cluster.Stop] last. When Gatehouse is killed and cannot do that, Postgres
-// lives on; the next Start finds it, makes sure that it is the right one, and
-// adopts it. While Gatehouse runs, [Cluster.Run] restarts a Postgres that has
-// ended by itself.
+// One process at a time owns the cluster. It holds the lock of a file, and a second
+// process gets its process id ([InUseError]). Postgres runs as a child in its own process
+// group, so Ctrl-C reaches only Gatehouse, which drains first and calls [Cluster.Stop]
+// last. When Gatehouse is killed, Postgres keeps running. The next Start finds it, checks
+// that it is the right one, and adopts it. While Gatehouse runs, [Cluster.Run] restarts a
+// Postgres that has ended by itself.
 //
 // # Root
 //
-// Postgres refuses to run as root. When Gatehouse does, the cluster runs as the
-// user "postgres" or else "nobody". Where that user cannot reach the data
-// directory (a checkout under /root, say), the cluster lives under
-// /var/lib/gatehouse instead, and Start says so.
+// Postgres refuses to run as root. When Gatehouse runs as root, the cluster runs as the
+// user "postgres" or else "nobody". When that user cannot enter the data directory (for
+// example a checkout under /root), the cluster is under /var/lib/gatehouse instead, and
+// Start logs this.
 package localdb
 
 import (
@@ -44,25 +43,27 @@ import (
 )
 
 const (
-	// adminRole is the cluster's superuser: migrations run as it, services never.
+	// adminRole is the superuser of the cluster. Migrations run as this role; services
+	// never do.
 	adminRole = "gatehouse_admin"
 	// databaseName is the one database that Gatehouse uses.
 	databaseName = "gatehouse"
 )
 
-// Options say which cluster to start.
+// Options configure a cluster.
 type Options struct {
-	// DataDir is Gatehouse's data directory; it is created when absent.
+	// DataDir is Gatehouse's data directory. It is created when it is missing.
 	DataDir string
-	// BinDir holds Postgres' server binaries. Empty: they are looked for.
+	// BinDir contains the binaries of the Postgres server. When empty, Start searches
+	// for them.
 	BinDir string
-	// Volatile gives up durability for speed: a crash may lose everything. For
-	// tests alone.
+	// Volatile disables durability for speed: a crash may lose all data. It is only for
+	// tests.
 	Volatile bool
-	// Shared is for the cluster that many test processes use in turn: the lock
-	// is held during Start alone, and the cluster outlives its starter.
+	// Shared is for a cluster of many test processes. The lock is held only during Start,
+	// and the cluster keeps running when the process that started it ends.
 	Shared bool
-	// Log receives what a person should know. Nil discards it.
+	// Log receives messages for operators. Nil discards them.
 	Log *slog.Logger
 }
 
@@ -79,8 +80,8 @@ type Cluster struct {
 	server *server // replaced by restart
 }
 
-// Start makes sure that the cluster under the data directory runs, creating it
-// at first, and waits until it answers.
+// Start starts the cluster in the data directory when it does not run, and waits until it
+// responds. It creates the cluster the first time.
 func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	log := opts.Log
 	if log == nil {
@@ -138,9 +139,9 @@ func startLocked(ctx context.Context, dataDir string, account *account, opts Opt
 	return c, nil
 }
 
-// Visit returns the administrator's connection string of a cluster that another
-// process runs, for a command beside it. It starts nothing and holds nothing: the
-// cluster stops when its owner does.
+// Visit returns the administrator's connection string of a cluster that another process
+// runs, for a command. It does not start the cluster or take its lock. The cluster stops
+// when its owner does.
 func Visit(ctx context.Context, opts Options) (string, error) {
 	account, err := runAs()
 	if err != nil {
@@ -159,25 +160,26 @@ func Visit(ctx context.Context, opts Options) (string, error) {
 		return "", err
 	}
 	if err := probe(ctx, at, password); err != nil {
-		return "", fmt.Errorf("localdb: the database under %s does not answer: %w", dataDir, err)
+		return "", fmt.Errorf("localdb: the database under %s does not respond: %w", dataDir, err)
 	}
 	return at.url(password, databaseName), nil
 }
 
-// URL returns the administrator's connection string. It holds the password.
+// URL returns the administrator's connection string. It contains the password.
 func (c *Cluster) URL() string { return c.url }
 
 // PID returns the process id of the postmaster.
 func (c *Cluster) PID() int { return c.current().pid }
 
-// Stop shuts the cluster down (open connections are broken off, transactions
-// rolled back) and gives up the lock. When ctx ends first, Postgres is told to
-// quit at once; it then recovers on its next start.
+// Stop shuts the cluster down (it closes open connections and rolls transactions back)
+// and releases the lock. When ctx ends first, Postgres quits at once and recovers on its
+// next start.
 func (c *Cluster) Stop(ctx context.Context) error {
 	return errors.Join(c.current().stop(ctx), c.lock.Release())
 }
 
-// url points at the cluster's socket; the password is the administrator's.
+// url returns a connection string for the cluster's socket, with the administrator's
+// password.
 func (h home) url(password, database string) string {
 	u := url.URL{
 		Scheme:   "postgres",
@@ -188,8 +190,8 @@ func (h home) url(password, database string) string {
 	return u.String()
 }
 
-// prepareDataDir creates the data directory. Postgres' own user must be able to
-// pass through it when that is not us, and nobody may list it.
+// prepareDataDir creates the data directory. Another user of Postgres must be able to
+// enter it. No other user may list it.
 func prepareDataDir(dir string, account *account) (string, error) {
 	if dir == "" {
 		return "", errors.New("localdb: no data directory given")

@@ -19,13 +19,13 @@ import (
 	"github.com/gatehouse/gatehouse/platform/localdb"
 )
 
-// ownerArgument makes the test binary a process that starts a cluster, tells
-// its pid and waits to be killed.
+// ownerArgument makes the test binary a process that starts a cluster, prints its pid and
+// waits until it is killed.
 const ownerArgument = "own-cluster"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == ownerArgument {
-		os.Exit(own(os.Args[2])) //nolint:forbidigo // the main of a process of its own
+		os.Exit(own(os.Args[2])) //nolint:forbidigo // the main function of another process
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -41,11 +41,11 @@ func own(dataDir string) int {
 	return 0
 }
 
-// dataDir is a directory that Postgres' user can reach also when we are root:
-// t.TempDir lies in one that is closed to others.
+// dataDir returns a directory that the user of Postgres can enter, also when the tests
+// run as root. The parent of t.TempDir is closed to other users.
 func dataDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gatehouse-localdb-") //nolint:usetesting // as said
+	dir, err := os.MkdirTemp("", "gatehouse-localdb-") //nolint:usetesting // see the comment above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,13 +100,13 @@ func query(t *testing.T, url, sql string) string {
 	return answer
 }
 
-func TestStartKeepsDataAcrossRestarts(t *testing.T) {
+func TestStart_AfterAStop_KeepsTheData(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
 	first := start(t, localdb.Options{DataDir: dir})
 	execute(t, first.URL(), "CREATE TABLE kept AS SELECT 'yes' AS answer")
 	for setting, want := range map[string]string{
-		// S80: no address, and no password in the clear.
+		// S80: no TCP address, and no password in plain text.
 		"fsync": "on", "data_checksums": "on", "listen_addresses": "", "password_encryption": "scram-sha-256",
 		"TimeZone": "UTC", "server_encoding": "UTF8", "jit": "off",
 	} {
@@ -119,14 +119,14 @@ func TestStartKeepsDataAcrossRestarts(t *testing.T) {
 	}
 	second := start(t, localdb.Options{DataDir: dir})
 	if got := query(t, second.URL(), "SELECT answer FROM kept"); got != "yes" {
-		t.Errorf("the row reads %q after a restart", got)
+		t.Errorf("the row is %q after a restart", got)
 	}
 	if second.URL() != first.URL() {
 		t.Error("the URL changed with the restart")
 	}
 }
 
-func TestS80NobodyElseMayEnter(t *testing.T) {
+func TestS80OnlyTheOwnerMayEnter(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
 	cluster := start(t, localdb.Options{DataDir: dir, Volatile: true})
@@ -148,7 +148,7 @@ func TestS80NobodyElseMayEnter(t *testing.T) {
 	}
 }
 
-func TestSecondOwnerIsToldTheFirst(t *testing.T) {
+func TestStart_SecondOwner_GetsThePIDOfTheFirst(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
 	start(t, localdb.Options{DataDir: dir, Volatile: true})
@@ -169,7 +169,7 @@ func startOwner(t *testing.T, dir string) (*exec.Cmd, string) {
 	}
 	owner := exec.CommandContext(context.WithoutCancel(t.Context()), executable, ownerArgument, dir)
 	owner.Stderr = os.Stderr
-	// Held open until the test ends, so that the owner lives until it is killed.
+	// The pipe is open until the test ends, so that the owner runs until it is killed.
 	if _, err := owner.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -187,19 +187,19 @@ func startOwner(t *testing.T, dir string) (*exec.Cmd, string) {
 	return owner, strings.TrimSpace(line)
 }
 
-func TestKilledOwnersClusterIsAdopted(t *testing.T) {
+func TestStart_OwnerWasKilled_AdoptsItsCluster(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
 	owner, pid := startOwner(t, dir)
 
 	_, err := localdb.Start(t.Context(), localdb.Options{DataDir: dir, Volatile: true})
 	if inUse, ok := errors.AsType[*localdb.InUseError](err); !ok || inUse.PID != owner.Process.Pid {
-		t.Errorf("Start beside the owner = %v, want an InUseError with pid %d", err, owner.Process.Pid)
+		t.Errorf("Start while the owner runs = %v, want an InUseError with pid %d", err, owner.Process.Pid)
 	}
 	if err := owner.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	owner.Wait() //nolint:errcheck // it was killed, and says so
+	owner.Wait() //nolint:errcheck // the error is that it was killed
 
 	heir := start(t, localdb.Options{DataDir: dir, Volatile: true})
 	if got := fmt.Sprint(heir.PID()); got != pid {
@@ -209,11 +209,11 @@ func TestKilledOwnersClusterIsAdopted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Kill(heir.PID(), 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("the adopted process is not gone after Stop: %v", err)
+		t.Errorf("the adopted process still runs after Stop: %v", err)
 	}
 }
 
-func TestStalePIDFileDoesNotMatter(t *testing.T) {
+func TestStart_StalePIDFile_IsRemoved(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
 		"another process": fmt.Sprintf("%d\n", os.Getpid()),
@@ -237,7 +237,7 @@ func TestStalePIDFileDoesNotMatter(t *testing.T) {
 	}
 }
 
-func TestLongPathGetsAShortSocket(t *testing.T) {
+func TestStart_LongDataDirectory_UsesAShortSocketPath(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(dataDir(t), strings.Repeat("long/", 20))
 	cluster := start(t, localdb.Options{DataDir: dir, Volatile: true})
@@ -251,12 +251,12 @@ func TestLongPathGetsAShortSocket(t *testing.T) {
 		}
 	})
 	if strings.HasPrefix(config.Host, dir) {
-		t.Errorf("the socket is in %s, which is too long for one", config.Host)
+		t.Errorf("the socket is in %s, which is too long", config.Host)
 	}
 	query(t, cluster.URL(), "SELECT 'alive'")
 }
 
-func TestMissingBinariesAreNamed(t *testing.T) {
+func TestStart_NoPostgres_NamesTheScript(t *testing.T) {
 	t.Parallel()
 	_, err := localdb.Start(t.Context(), localdb.Options{DataDir: dataDir(t), BinDir: t.TempDir()})
 	if !errors.Is(err, localdb.ErrNoPostgres) || !strings.Contains(err.Error(), "deploy/setup/postgres.sh") {
@@ -267,7 +267,7 @@ func TestMissingBinariesAreNamed(t *testing.T) {
 	}
 }
 
-func TestOtherMajorVersionIsRefused(t *testing.T) {
+func TestStart_OtherMajorVersion_IsRefused(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
 	cluster := start(t, localdb.Options{DataDir: dir, Volatile: true})
@@ -279,20 +279,20 @@ func TestOtherMajorVersionIsRefused(t *testing.T) {
 	}
 	_, err := localdb.Start(t.Context(), localdb.Options{DataDir: dir, Volatile: true})
 	if err == nil || !strings.Contains(err.Error(), "Postgres 9") {
-		t.Errorf("Start = %v, want to be told of the version", err)
+		t.Errorf("Start = %v, want an error that names the version", err)
 	}
 }
 
-func TestVisit(t *testing.T) {
+func TestVisit_OnlyARunningCluster_HasAURL(t *testing.T) {
 	t.Parallel()
 	opts := localdb.Options{DataDir: dataDir(t), Volatile: true}
 	if url, err := localdb.Visit(t.Context(), opts); err == nil {
-		t.Errorf("visited %s, where nothing is", url)
+		t.Errorf("Visit = %s, where there is no cluster", url)
 	}
 	cluster := start(t, opts)
 	url, err := localdb.Visit(t.Context(), opts)
 	if err != nil || url != cluster.URL() {
-		t.Errorf("visited %q, %v; want the owner's URL", url, err)
+		t.Errorf("Visit = %q, %v; want the owner's URL", url, err)
 	}
 }
 

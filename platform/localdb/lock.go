@@ -14,21 +14,21 @@ import (
 	"github.com/gatehouse/gatehouse/platform/filelock"
 )
 
-// InUseError says that another process owns the cluster of a data directory.
+// InUseError means that another process owns the cluster of a data directory.
 type InUseError struct {
-	// DataDir is the data directory that both want.
+	// DataDir is the data directory.
 	DataDir string
 	// PID is the owner's process id, or 0 when it has not written it yet.
 	PID int
 }
 
-// Error names the owner, so that a person can find it.
+// Error names the owner.
 func (e *InUseError) Error() string {
 	return fmt.Sprintf("localdb: the database under %s is in use by process %d", e.DataDir, e.PID)
 }
 
-// acquireLock takes the lock of a data directory, or waits for it (a shared
-// cluster's is held for moments only).
+// acquireLock acquires the lock of a data directory. With wait, it waits for the lock: the
+// lock of a shared cluster is held only for a short time.
 func acquireLock(ctx context.Context, dataDir string, wait bool) (*filelock.Lock, error) {
 	path := filepath.Join(dataDir, "localdb.lock")
 	for {
@@ -48,7 +48,7 @@ func acquireLock(ctx context.Context, dataDir string, wait bool) (*filelock.Lock
 	}
 }
 
-// signed writes into the lock's file who holds it.
+// signed writes the pid of this process to the lock's file.
 func signed(held *filelock.Lock) (*filelock.Lock, error) {
 	if err := held.Write(strconv.Itoa(os.Getpid()) + "\n"); err != nil {
 		return nil, errors.Join(fmt.Errorf("localdb: %w", err), held.Release())

@@ -16,27 +16,26 @@ import (
 )
 
 const (
-	// startTimeout bounds a start, crash recovery included.
+	// startTimeout bounds a start, including crash recovery.
 	startTimeout = 60 * time.Second
-	// pollInterval is how often readiness and exit are looked at: small, because
-	// a warm start is on the path of every `make run` and every test.
+	// pollInterval is how often readiness and exit are checked. It is short, because every
+	// `make run` and every test waits for a start.
 	pollInterval = 3 * time.Millisecond
 )
 
-// server is a running postmaster: our child, or one that we adopted.
+// server is a running postmaster: a child of this process, or an adopted one.
 //
-// Nobody waits for it in a goroutine: a shared cluster outlives the process that
-// started it, and what has no end would have no owner. alive looks instead.
+// No goroutine waits for its end, because a shared cluster outlives the process that
+// started it, so such a goroutine would never end. The method alive checks instead.
 type server struct {
 	pid int
 
 	mu sync.Mutex
-	// ended is set once a child was reaped: its pid may then be another's.
+	// ended is set when a child was reaped. Its pid may then belong to another process.
 	ended bool
 }
 
-// startServer starts Postgres, unless the one that a killed predecessor left
-// behind still runs.
+// startServer starts Postgres, unless the Postgres of a killed owner still runs.
 func startServer(ctx context.Context, at home, bin binaries, password string, log *slog.Logger) (*server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -65,11 +64,11 @@ func spawn(at home, bin binaries) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("localdb: %w", err)
 	}
-	// The child has its own descriptor; ours is not needed past the start.
+	// The child has its own descriptor, so this one is not needed after the start.
 	defer output.Close() //nolint:errcheck // nothing was written through this descriptor
 
-	// -D and the absolute path are also what isPostmaster recognizes us by.
-	cmd := exec.Command(bin.path("postgres"), "-D", at.data, "-k", at.socketDir) //nolint:noctx // it outlives the start, and may outlive us
+	// isPostmaster recognizes the process by -D and the absolute path.
+	cmd := exec.Command(bin.path("postgres"), "-D", at.data, "-k", at.socketDir) //nolint:noctx // it outlives the start, and may outlive this process
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = at.dir, childEnvironment(), at.account.attributes()
 	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Start(); err != nil {
@@ -82,7 +81,7 @@ func spawn(at home, bin binaries) (*server, error) {
 	return s, nil
 }
 
-// awaitReady tries to connect until it works, the child ends, or ctx does.
+// awaitReady tries to connect until it succeeds, or the child or ctx ends.
 func (s *server) awaitReady(ctx context.Context, at home, password string) error {
 	for {
 		err := probe(ctx, at, password)
@@ -93,7 +92,7 @@ func (s *server) awaitReady(ctx context.Context, at home, password string) error
 			return err
 		}
 		if !s.alive() {
-			return errors.New("it ended at once")
+			return errors.New("it ended immediately")
 		}
 		if err := clock.Sleep(ctx, clock.System(), pollInterval); err != nil {
 			return err
@@ -101,8 +100,8 @@ func (s *server) awaitReady(ctx context.Context, at home, password string) error
 	}
 }
 
-// alive reaps a child that has ended. The parent of an adopted server is init,
-// so there is only its pid to look at.
+// alive reports whether the server runs. It reaps a child that has ended. The parent of
+// an adopted server is init, so only its pid can be checked.
 func (s *server) alive() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,8 +119,8 @@ func (s *server) alive() bool {
 	return !s.ended
 }
 
-// stop shuts Postgres down in fast mode, and in immediate mode when ctx ends
-// before that is done.
+// stop shuts Postgres down in fast mode. When ctx ends before that is done, it uses
+// immediate mode.
 func (s *server) stop(ctx context.Context) error {
 	if err := s.signal(syscall.SIGINT); err != nil {
 		return err
@@ -141,8 +140,8 @@ func (s *server) stop(ctx context.Context) error {
 	return fmt.Errorf("localdb: process %d did not stop and was killed", s.pid)
 }
 
-// kill ends Postgres at once, also when ctx has ended. A failure means that it
-// has ended.
+// kill ends Postgres at once, also when ctx has ended. A failure means that Postgres has
+// already ended.
 func (s *server) kill(ctx context.Context) {
 	_ = s.signal(syscall.SIGKILL)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -150,9 +149,9 @@ func (s *server) kill(ctx context.Context) {
 	_ = s.await(ctx)
 }
 
-// signal treats a process that has ended as signaled. The pid of a child that
-// was not reaped cannot have been given to another process; once it was reaped,
-// it is not used any more.
+// signal sends a signal. A process that has ended is not an error. The pid of a child that
+// was not reaped cannot belong to another process, and signal does not use the pid of a
+// reaped child.
 func (s *server) signal(sig syscall.Signal) error {
 	if !s.alive() {
 		return nil

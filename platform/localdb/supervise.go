@@ -10,7 +10,7 @@ import (
 const (
 	// lookInterval is how often Run checks that Postgres is running.
 	lookInterval = 500 * time.Millisecond
-	// maxRestartDelay bounds the wait between two attempts to start it again.
+	// maxRestartDelay bounds the wait between two attempts to restart Postgres.
 	maxRestartDelay = 30 * time.Second
 )
 
@@ -30,7 +30,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 		}
 		if err := c.restart(ctx); err != nil && ctx.Err() == nil {
 			delay = min(2*delay, maxRestartDelay)
-			c.log.ErrorContext(ctx, "the local database could not be started again", "error", err, "retry_after", delay)
+			c.log.ErrorContext(ctx, "the local database could not be restarted", "error", err, "retry_after", delay)
 		}
 	}
 	return nil
@@ -38,7 +38,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 
 // restart starts a new Postgres in place of the one that has ended.
 func (c *Cluster) restart(ctx context.Context) error {
-	c.log.WarnContext(ctx, "the local database has ended; starting it again", "pid", c.current().pid)
+	c.log.WarnContext(ctx, "the local database has ended and will be restarted", "pid", c.current().pid)
 	server, err := startServer(ctx, c.home, c.bin, c.password, c.log)
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (c *Cluster) restart(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.server = server
-	c.log.InfoContext(ctx, "the local database runs again", "pid", server.pid)
+	c.log.InfoContext(ctx, "the local database was restarted", "pid", server.pid)
 	return nil
 }
 

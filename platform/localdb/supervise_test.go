@@ -25,7 +25,7 @@ func run(t *testing.T, cluster *localdb.Cluster) {
 	})
 }
 
-// answers reports whether the database answers.
+// answers reports whether the database responds.
 func answers(ctx context.Context, url string) bool {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -35,7 +35,7 @@ func answers(ctx context.Context, url string) bool {
 	return conn.Close(ctx) == nil && err == nil
 }
 
-func TestRunStartsAKilledPostgresAgain(t *testing.T) {
+func TestRun_PostgresIsKilled_RestartsIt(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, localdb.Options{DataDir: dataDir(t)})
 	execute(t, cluster.URL(), "CREATE TABLE kept AS SELECT 'yes' AS answer")
@@ -53,11 +53,11 @@ func TestRunStartsAKilledPostgresAgain(t *testing.T) {
 			select {
 			case <-look.C:
 			case <-deadline.Done():
-				t.Fatalf("after signal %v Postgres was not started again", signal)
+				t.Fatalf("after signal %v Postgres was not restarted", signal)
 			}
 		}
 		if got := query(t, cluster.URL(), "SELECT answer FROM kept"); got != "yes" {
-			t.Errorf("after signal %v the row reads %q", signal, got)
+			t.Errorf("after signal %v the row is %q", signal, got)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package mailtest is a mail server inside a test, on loopback: what was sent to
-// it is read as any reader of mail would.
+// Package mailtest runs a mail server inside a test, on loopback. It parses received
+// emails like a mail reader.
 package mailtest
 
 import (
@@ -27,29 +27,29 @@ import (
 	"github.com/gatehouse/gatehouse/platform/freeport"
 )
 
-// The credentials that the server takes.
+// The credentials that the server accepts.
 const (
 	// User is the account's name.
 	User = "gatehouse"
-	// Password is its password.
+	// Password is the password of the account.
 	Password = "a mail password"
 )
 
-// waitTimeout is how long a test waits for a mail: some come only with a job's
-// next attempt.
+// waitTimeout is how long a test waits for an email. Some are sent only with the next
+// attempt of a job.
 const waitTimeout = 60 * time.Second
 
-// Mail is a mail that arrived.
+// Mail is a received email.
 type Mail struct {
-	// To is the receiver of the envelope.
+	// To is the receiver in the envelope.
 	To                            string
 	Subject, MessageID, Automatic string
 	Text, HTML                    string
 }
 
-// Server takes mail in.
+// Server receives emails.
 type Server struct {
-	// Address is where it listens.
+	// Address is the address on which it listens.
 	Address string
 
 	scheme  string
@@ -59,7 +59,7 @@ type Server struct {
 	arrived chan struct{}
 }
 
-// Reserve returns an address of this machine that nothing listens on.
+// Reserve returns an address of this machine on which no server listens.
 func Reserve(t testing.TB) string {
 	t.Helper()
 	address, err := freeport.Address(t.Context())
@@ -81,11 +81,11 @@ func StartAt(t testing.TB, address string) *Server {
 	return serve(t, address, "smtp", nil)
 }
 
-// StartTLS is [Start] for a server that takes passwords over TLS alone, and speaks
-// nothing else by the scheme smtps. The second result trusts it.
+// StartTLS is [Start] for a server that accepts passwords only over TLS. With the scheme
+// smtps, it accepts only TLS connections. The second result trusts its certificate.
 func StartTLS(t testing.TB, scheme string) (*Server, *tls.Config) {
 	t.Helper()
-	// Its certificate is good for loopback, which is all that is wanted of it.
+	// The certificate of httptest is valid for loopback.
 	certified := httptest.NewTLSServer(nil)
 	t.Cleanup(certified.Close)
 	trusted := x509.NewCertPool()
@@ -109,7 +109,7 @@ func serve(t testing.TB, address, scheme string, encryption *tls.Config) *Server
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
-		_ = server.Close() // closes what is open, which is what is wanted
+		_ = server.Close() // also closes open connections
 		if err := <-served; err != nil && !errors.Is(err, smtp.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
@@ -117,10 +117,10 @@ func serve(t testing.TB, address, scheme string, encryption *tls.Config) *Server
 	return s
 }
 
-// URL is how to reach the server.
+// URL returns the SMTP URL of the server.
 func (s *Server) URL() string { return urlOf(s.scheme, s.Address) }
 
-// URLAt is how to reach a server that will be started at an address.
+// URLAt returns the SMTP URL of a server that will be started at an address.
 func URLAt(address string) string { return urlOf("smtp", address) }
 
 func urlOf(scheme, address string) string {
@@ -128,22 +128,22 @@ func urlOf(scheme, address string) string {
 	return u.String()
 }
 
-// Refuse makes the server refuse a receiver for good.
+// Refuse makes the server refuse a receiver permanently.
 func (s *Server) Refuse(address string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused = address
 }
 
-// Mails returns what has arrived.
+// Mails returns the received emails.
 func (s *Server) Mails() []Mail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Mail(nil), s.mails...)
 }
 
-// Wait returns the first mail to an address with a subject that holds some words,
-// when it has arrived.
+// Wait waits for an email to an address whose subject contains some words, and returns
+// the first one.
 func (s *Server) Wait(t testing.TB, to, subject string) Mail {
 	t.Helper()
 	deadline := clock.System().After(waitTimeout)
@@ -160,12 +160,12 @@ func (s *Server) Wait(t testing.TB, to, subject string) Mail {
 		select {
 		case <-arrived:
 		case <-deadline:
-			t.Fatalf("no mail to %s about %q arrived, but %v", to, subject, s.Mails())
+			t.Fatalf("no email to %s about %q was received, but %v", to, subject, s.Mails())
 		}
 	}
 }
 
-// Forget removes what has arrived.
+// Forget removes the received emails.
 func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,7 +236,7 @@ func (s *session) Reset() { s.to = "" }
 // Logout implements [smtp.Session].
 func (s *session) Logout() error { return nil }
 
-// parse reads a mail of a text and an HTML part.
+// parse parses an email with a text part and an HTML part.
 func parse(r io.Reader) (Mail, error) {
 	message, err := mail.ReadMessage(r)
 	if err != nil {
@@ -248,7 +248,7 @@ func parse(r io.Reader) (Mail, error) {
 	}
 	kind, params, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/alternative" {
-		return Mail{}, errors.Join(errors.New("the mail has not two forms"), err)
+		return Mail{}, errors.Join(errors.New("the email does not have a text and an HTML part"), err)
 	}
 	parts := multipart.NewReader(message.Body, params["boundary"])
 	for {

@@ -3,24 +3,24 @@
 //	sender, err := notify.Open(notify.Config{SMTPURL: "smtp://user:pass@mail.example.com:587"}, clk)
 //	err = sender.Send(ctx, notify.Message{ID: id.New(), Channel: notify.Email, To: "ada@example.org", …})
 //
-// A channel without a server writes to the outbox instead, a folder that a
-// developer can look into ([Outbox]); without an outbox either, its messages fail
-// as UNAVAILABLE, so that a job which sends them keeps them until somebody has
-// named a server.
+// A channel without a server writes to the outbox instead, a folder for developers
+// ([Outbox]). Without an outbox, messages fail with UNAVAILABLE, so that a job that
+// sends them retries until a server is configured.
 //
-// What messages say is written as [Templates].
+// The texts of messages are [Templates].
 //
-// # Once, as far as that goes
+// # Sending a message again
 //
-// Send may be called again with the same message when it failed, or when nobody
-// knows whether it did. The outbox then has it once; mail carries the message's
-// id as its Message-ID, by which servers and readers know the second copy.
-// Twilio has nothing of the kind.
+// Send may be called again with the same message when it failed, or when its result is
+// unknown. The outbox then contains the message once. An email has the message's id as
+// its Message-ID, so that servers and mail readers recognize the second copy. Twilio has
+// nothing similar.
 //
 // # Failure
 //
-// A server that cannot be reached, or says that it cannot now, is UNAVAILABLE:
-// try again. A receiver that the server refuses for good is INVALID_ARGUMENT.
+// When a server cannot be reached, or reports a temporary error, Send returns
+// UNAVAILABLE, and the caller should retry. When the server refuses a receiver
+// permanently, Send returns INVALID_ARGUMENT.
 package notify
 
 import (
@@ -38,43 +38,43 @@ import (
 // sendTimeout bounds one attempt to send one message.
 const sendTimeout = 20 * time.Second
 
-// Channel is how a message travels.
+// Channel is the way in which a message is sent.
 type Channel string
 
 // The channels.
 const (
-	// Email is mail.
+	// Email is an email.
 	Email Channel = "EMAIL"
-	// SMS is a text to a telephone.
+	// SMS is a text message to a telephone.
 	SMS Channel = "SMS"
 )
 
 // Message is a message to one person.
 type Message struct {
-	// ID is the message's own: sending it again is sending the same message.
+	// ID identifies the message. A second message with this id is the same message.
 	ID      string
 	Channel Channel
-	// To is an address, or a number by E.164.
+	// To is an email address, or a telephone number in E.164 format.
 	To string
-	// Subject and HTML are empty for a text.
+	// Subject and HTML are empty for a text message.
 	Subject, Text, HTML string
 }
 
-// Config is what an installation sets.
+// Config is the configuration of an installation.
 type Config struct {
 	// SMTPURL is smtp://user:password@host:port, or smtps for TLS from the start.
-	// Over smtp the connection is upgraded, which is required outside of this
-	// machine unless starttls=optional says otherwise. from=address sets the sender.
+	// With smtp, the connection is upgraded to TLS. The upgrade is required for other
+	// machines, unless the URL has starttls=optional. from=address sets the sender.
 	SMTPURL string
 	// SMSURL is twilio://SID:TOKEN@?from=+1555….
 	SMSURL string
-	// From is the sender's address where the SMTP URL names none.
+	// From is the sender's address when the SMTP URL has none.
 	From string
-	// Outbox is the folder where messages go that have no server; empty: none.
+	// Outbox is the folder for messages without a server. Empty means no outbox.
 	Outbox string
-	// TLS is how mail servers prove themselves; nil trusts the machine's authorities.
+	// TLS verifies mail servers. Nil trusts the certificate authorities of the machine.
 	TLS *tls.Config
-	// HTTPClient reaches Twilio; nil takes one of its own.
+	// HTTPClient calls Twilio. Nil means a default client.
 	HTTPClient *http.Client
 }
 
@@ -84,10 +84,10 @@ type Sender struct {
 	outbox   *Outbox
 }
 
-// carrier is what takes the messages of a channel.
+// carrier sends the messages of a channel.
 type carrier interface {
 	send(ctx context.Context, m Message) error
-	// check asks whether it would take one now.
+	// check reports whether it would accept a message now.
 	check(ctx context.Context) error
 }
 
@@ -115,41 +115,41 @@ func Open(cfg Config, clk clock.Clock) (*Sender, error) {
 	return s, nil
 }
 
-// Outbox returns where messages without a server are written, or nil.
+// Outbox returns the outbox for messages without a server, or nil.
 func (s *Sender) Outbox() *Outbox { return s.outbox }
 
-// Reaches tells whether messages of a channel go anywhere.
+// Reaches reports whether messages of a channel can be sent.
 func (s *Sender) Reaches(c Channel) bool { return s.channels[c] != nil }
 
 // Send sends a message, within 20 seconds.
 func (s *Sender) Send(ctx context.Context, m Message) error {
 	to := s.channels[m.Channel]
 	if to == nil {
-		return fault.New(faultv1.Reason_REASON_UNAVAILABLE, "no server is set for messages of the kind %s", m.Channel)
+		return fault.New(faultv1.Reason_REASON_UNAVAILABLE, "no server is configured for messages of the kind %s", m.Channel)
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	return to.send(ctx, m)
 }
 
-// Check asks the server of a channel whether it takes messages, with the
-// credentials that are set; it sends none.
+// Check checks that the server of a channel accepts the configured credentials. It sends
+// no message.
 func (s *Sender) Check(ctx context.Context, c Channel) error {
 	to := s.channels[c]
 	if to == nil {
-		return fault.New(faultv1.Reason_REASON_UNAVAILABLE, "no server is set for messages of the kind %s", c)
+		return fault.New(faultv1.Reason_REASON_UNAVAILABLE, "no server is configured for messages of the kind %s", c)
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	return to.check(ctx)
 }
 
-// unavailable says that a server cannot take a message now.
+// unavailable returns the fault for a temporary error of a server.
 func unavailable(cause error, c Channel) error {
-	return fault.Wrap(cause, faultv1.Reason_REASON_UNAVAILABLE, "the server for messages of the kind %s does not take them now", c)
+	return fault.Wrap(cause, faultv1.Reason_REASON_UNAVAILABLE, "the server for messages of the kind %s does not accept them now", c)
 }
 
-// refused says that a server will not take a message.
+// refused returns the fault for a message that a server refuses permanently.
 func refused(cause error) error {
-	return fault.Wrap(cause, faultv1.Reason_REASON_INVALID_ARGUMENT, "the receiver was refused for good")
+	return fault.Wrap(cause, faultv1.Reason_REASON_INVALID_ARGUMENT, "the receiver was refused permanently")
 }

@@ -35,16 +35,16 @@ func open(t *testing.T, cfg notify.Config) *notify.Sender {
 	return sender
 }
 
-func letter(to string) notify.Message {
+func email(to string) notify.Message {
 	return notify.Message{
 		ID: id.New(), Channel: notify.Email, To: to, Subject: "Grüße, Ada", Text: "Öffne https://example.org/?code=a-b_c\n", HTML: "<p>Öffne</p>",
 	}
 }
 
-func TestMailArrivesWhole(t *testing.T) {
+func TestSend_Email_ArrivesComplete(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
-	message := letter("ada@example.org")
+	message := email("ada@example.org")
 	if err := open(t, notify.Config{SMTPURL: server.URL()}).Send(t.Context(), message); err != nil {
 		t.Fatal(err)
 	}
@@ -55,19 +55,19 @@ func TestMailArrivesWhole(t *testing.T) {
 	}
 }
 
-// Over a network the password and the links go encrypted, to a server that is who
-// it says.
-func TestMailIsEncrypted(t *testing.T) {
+// Over a network, the password and the links are encrypted, and the server must have a
+// trusted certificate.
+func TestSend_ServerWithTLS_IsVerified(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range []string{"smtp", "smtps"} {
 		server, trust := mailtest.StartTLS(t, scheme)
 		strict := server.URL() + "?starttls=required"
-		if err := open(t, notify.Config{SMTPURL: strict, TLS: trust}).Send(t.Context(), letter("ada@example.org")); err != nil {
+		if err := open(t, notify.Config{SMTPURL: strict, TLS: trust}).Send(t.Context(), email("ada@example.org")); err != nil {
 			t.Fatal(scheme, err)
 		}
 		server.Wait(t, "ada@example.org", "Ada")
-		if err := open(t, notify.Config{SMTPURL: strict}).Send(t.Context(), letter("bea@example.org")); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
-			t.Errorf("%s: a server that nobody vouches for: %v", scheme, err)
+		if err := open(t, notify.Config{SMTPURL: strict}).Send(t.Context(), email("bea@example.org")); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
+			t.Errorf("%s: a server with an unknown certificate: %v", scheme, err)
 		}
 		if mails := server.Mails(); len(mails) != 1 {
 			t.Errorf("%s: %d mails arrived", scheme, len(mails))
@@ -75,8 +75,8 @@ func TestMailIsEncrypted(t *testing.T) {
 	}
 }
 
-// A server that says nothing holds nobody up for longer than the caller waits.
-func TestASilentServerIsLeft(t *testing.T) {
+// A server that does not respond cannot block Send for longer than the context.
+func TestSend_ServerDoesNotRespond_EndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -85,13 +85,13 @@ func TestASilentServerIsLeft(t *testing.T) {
 	defer listener.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err = open(t, notify.Config{SMTPURL: "smtp://" + listener.Addr().String()}).Send(ctx, letter("ada@example.org"))
+	err = open(t, notify.Config{SMTPURL: "smtp://" + listener.Addr().String()}).Send(ctx, email("ada@example.org"))
 	if !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
 		t.Error(err)
 	}
 }
 
-func TestFailuresOfMailTellWhetherToTryAgain(t *testing.T) {
+func TestSend_SMTPFails_ReasonShowsWhetherToRetry(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
 	server.Refuse("nobody@example.org")
@@ -100,12 +100,12 @@ func TestFailuresOfMailTellWhetherToTryAgain(t *testing.T) {
 		message notify.Message
 		want    faultv1.Reason
 	}{
-		"nobody there":        {notify.Config{SMTPURL: "smtp://" + mailtest.Reserve(t)}, letter("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
-		"wrong credentials":   {notify.Config{SMTPURL: "smtp://a:b@" + server.Address}, letter("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
-		"no encryption":       {notify.Config{SMTPURL: server.URL() + "?starttls=required"}, letter("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
-		"unknown receiver":    {notify.Config{SMTPURL: server.URL()}, letter("nobody@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT},
-		"no address":          {notify.Config{SMTPURL: server.URL()}, letter("nobody\r\nBcc: all@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT},
-		"no server, no paper": {notify.Config{}, letter("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
+		"nobody there":        {notify.Config{SMTPURL: "smtp://" + mailtest.Reserve(t)}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
+		"wrong credentials":   {notify.Config{SMTPURL: "smtp://a:b@" + server.Address}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
+		"no encryption":       {notify.Config{SMTPURL: server.URL() + "?starttls=required"}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
+		"unknown receiver":    {notify.Config{SMTPURL: server.URL()}, email("nobody@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT},
+		"no address":          {notify.Config{SMTPURL: server.URL()}, email("nobody\r\nBcc: all@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT},
+		"no server, no paper": {notify.Config{}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,7 +116,7 @@ func TestFailuresOfMailTellWhetherToTryAgain(t *testing.T) {
 	}
 }
 
-func TestMalformedURLsAreRefusedWithoutTheirSecrets(t *testing.T) {
+func TestOpen_MalformedURL_ErrorHasNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []notify.Config{
 		{SMTPURL: "http://u:hunter2@mail.example.org"},
@@ -135,7 +135,7 @@ func TestMalformedURLsAreRefusedWithoutTheirSecrets(t *testing.T) {
 	}
 }
 
-func TestCheckAsksTheServerAndSendsNothing(t *testing.T) {
+func TestCheck_SendsNoMessage(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Start(t)
 	if err := open(t, notify.Config{SMTPURL: server.URL()}).Check(t.Context(), notify.Email); err != nil {
@@ -161,7 +161,7 @@ func TestCheckAsksTheServerAndSendsNothing(t *testing.T) {
 	}
 }
 
-// edge stands where Twilio's API does.
+// edge returns a sender with a fake of Twilio's API.
 func edge(t *testing.T, answer func(w http.ResponseWriter, r *http.Request)) *notify.Sender {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(answer))
@@ -173,7 +173,7 @@ func edge(t *testing.T, answer func(w http.ResponseWriter, r *http.Request)) *no
 	return open(t, notify.Config{SMSURL: "twilio://AC1:secret@" + u.Host + "?from=+15550001", HTTPClient: server.Client()})
 }
 
-func TestTextsGoToTwilio(t *testing.T) {
+func TestSend_SMS_CallsTwilio(t *testing.T) {
 	t.Parallel()
 	var got []string
 	sender := edge(t, func(w http.ResponseWriter, r *http.Request) {
@@ -191,7 +191,7 @@ func TestTextsGoToTwilio(t *testing.T) {
 	}
 }
 
-func TestFailuresOfTwilioTellWhetherToTryAgain(t *testing.T) {
+func TestSend_TwilioFails_ReasonShowsWhetherToRetry(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]faultv1.Reason{
 		http.StatusBadRequest:      faultv1.Reason_REASON_INVALID_ARGUMENT,
@@ -207,7 +207,7 @@ func TestFailuresOfTwilioTellWhetherToTryAgain(t *testing.T) {
 	}
 }
 
-func TestTheOutboxHasEachMessageOnceNewestFirst(t *testing.T) {
+func TestOutbox_MessageSentTwice_IsListedOnceNewestFirst(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "made with it")
 	clk := clock.NewFake(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
@@ -215,7 +215,7 @@ func TestTheOutboxHasEachMessageOnceNewestFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, second := letter("first@example.org"), notify.Message{ID: id.New(), Channel: notify.SMS, To: "+1555", Text: "second"}
+	first, second := email("first@example.org"), notify.Message{ID: id.New(), Channel: notify.SMS, To: "+1555", Text: "second"}
 	for _, m := range []notify.Message{first, second, first} {
 		if err := sender.Send(t.Context(), m); err != nil {
 			t.Fatal(err)
@@ -240,7 +240,7 @@ func TestTheOutboxHasEachMessageOnceNewestFirst(t *testing.T) {
 	}
 }
 
-func TestAnEmptyOutboxIsNoError(t *testing.T) {
+func TestOutbox_Empty_ListsNothing(t *testing.T) {
 	t.Parallel()
 	if all, err := notify.NewOutbox(filepath.Join(t.TempDir(), "absent"), clock.System()).List("", 10); err != nil || len(all) != 0 {
 		t.Errorf("%v %v", all, err)
@@ -256,7 +256,7 @@ func files() fs.FS {
 	}
 }
 
-func TestTemplatesFallBackToEnglishAndEscape(t *testing.T) {
+func TestTemplates_UnknownLanguage_FallBackToEnglishAndEscape(t *testing.T) {
 	t.Parallel()
 	templates, err := notify.ParseTemplates(files())
 	if err != nil {
@@ -279,26 +279,26 @@ func TestTemplatesFallBackToEnglishAndEscape(t *testing.T) {
 	}
 	for _, link := range []string{"javascript:alert(1)", "data:text/html,x", "/relative", "https:", ""} {
 		if m, err := templates.Fill(notify.Email, "hello", "en", map[string]string{"name": "a", "link": link}); err == nil {
-			t.Errorf("a link to %q is written: %+v", link, m)
+			t.Errorf("a link to %q is accepted: %+v", link, m)
 		}
 	}
 	for _, name := range []string{"hello", "absent"} {
 		if m, err := templates.Fill(notify.Email, name, "en", nil); err == nil {
-			t.Errorf("%s without its data says %+v", name, m)
+			t.Errorf("%s without its data is %+v", name, m)
 		}
 	}
 }
 
-func TestTemplatesMustExistInEnglish(t *testing.T) {
+func TestParseTemplates_NotInEnglish_IsRefused(t *testing.T) {
 	t.Parallel()
 	if _, err := notify.ParseTemplates(fstest.MapFS{"de/hello.txt": {Data: []byte("Hallo")}}); err == nil {
-		t.Error("a template that English lacks is taken")
+		t.Error("a template that does not exist in English is accepted")
 	}
 }
 
-// S88: a value stays in its place, whatever it holds: it adds no line, no header and no
-// other body.
-func TestS88ValuesDoNotLeaveTheirPlaceInAMail(t *testing.T) {
+// S88: a value cannot add a line, a header or another body to an email, whatever it
+// contains.
+func TestS88ValuesCannotChangeTheStructureOfAnEmail(t *testing.T) {
 	t.Parallel()
 	templates, err := notify.ParseTemplates(fstest.MapFS{
 		"en/invite.txt":  {Data: []byte("Subject: Come to {{name}}\n\nJoin {{name}}.\nNow.\n")},
@@ -320,14 +320,14 @@ func TestS88ValuesDoNotLeaveTheirPlaceInAMail(t *testing.T) {
 	}
 }
 
-func TestAMailsTemplateBeginsWithOneSubject(t *testing.T) {
+func TestParseTemplates_EmailWithoutOneSubject_IsRefused(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"Subject: a\nb\n\nText", "Subject: a\nText", "Subject: a"} {
 		if _, err := notify.ParseTemplates(fstest.MapFS{"en/a.txt": {Data: []byte(text)}}); err == nil {
-			t.Errorf("%q is taken", text)
+			t.Errorf("%q is accepted", text)
 		}
 	}
 	if _, err := notify.ParseTemplates(fstest.MapFS{"en/a.html": {Data: []byte("<p>")}}); err == nil {
-		t.Error("HTML without a text is taken")
+		t.Error("HTML without a text is accepted")
 	}
 }

@@ -19,33 +19,33 @@ import (
 )
 
 const (
-	// kept is how many messages stay in an outbox; the oldest go.
+	// kept is the number of messages that an outbox keeps. The oldest ones are deleted.
 	kept         = 1000
 	suffix       = ".json"
 	folderRights = 0o700
 	fileRights   = 0o600
 )
 
-// Outbox is a folder of messages that were written down instead of being sent.
-// Messages hold what opens accounts, so the folder is its owner's alone.
+// Outbox is a folder of messages that were stored instead of being sent. Messages contain
+// credentials, such as links to sign in, so only the owner may read the folder.
 type Outbox struct {
 	folder string
 	clock  clock.Clock
 }
 
-// NewOutbox returns the outbox in a folder, which is made with the first message.
+// NewOutbox returns the outbox in a folder, which is created with the first message.
 func NewOutbox(folder string, clk clock.Clock) *Outbox { return &Outbox{folder: folder, clock: clk} }
 
 // Written is a message in an outbox.
 type Written struct {
 	Message
-	// Time is when it was written.
+	// Time is when the message was written.
 	Time time.Time
-	// Cursor is its place in the order.
+	// Cursor is the position of the message in the list.
 	Cursor string
 }
 
-// stored is a message's file.
+// stored is the content of a message's file.
 type stored struct {
 	ID         string    `json:"id"`
 	Channel    Channel   `json:"channel"`
@@ -75,8 +75,8 @@ func (o *Outbox) send(_ context.Context, m Message) error {
 // check implements carrier.
 func (o *Outbox) check(context.Context) error { return nil }
 
-// write makes the message's file at once whole, and removes the oldest beyond
-// those that stay. A file's name begins with its time, by which files sort.
+// write creates the message's file atomically, and deletes the oldest files above the
+// limit. The name of a file begins with its time, so that names sort by time.
 func (o *Outbox) write(messageID string, now time.Time, raw []byte) error {
 	if err := os.MkdirAll(o.folder, folderRights); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (o *Outbox) write(messageID string, now time.Time, raw []byte) error {
 		return err
 	}
 	for i, old := range names {
-		// An earlier copy of the same message, or one too many.
+		// An earlier copy of the same message, or a file above the limit.
 		if strings.Contains(old, messageID) || i+1 >= kept {
 			if err := os.Remove(filepath.Join(o.folder, old)); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
@@ -120,8 +120,8 @@ func (o *Outbox) names() ([]string, error) {
 	return out, nil
 }
 
-// List returns at most so many messages, newest first, that come after the one
-// of a cursor; an empty cursor begins.
+// List returns up to most messages, newest first, after the message with the cursor.
+// An empty cursor means the beginning.
 func (o *Outbox) List(after string, most int) ([]Written, error) {
 	names, err := o.names()
 	if err != nil {
@@ -137,7 +137,7 @@ func (o *Outbox) List(after string, most int) ([]Written, error) {
 		}
 		message, err := o.read(name)
 		if errors.Is(err, os.ErrNotExist) {
-			continue // removed meanwhile
+			continue // deleted since the folder was read
 		}
 		if err != nil {
 			return nil, fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE, "the outbox cannot be read")

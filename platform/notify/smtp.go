@@ -18,7 +18,7 @@ import (
 const (
 	smtpPort  = 587
 	smtpsPort = 465
-	// permanent is the first SMTP reply code that says not to try again.
+	// permanent is the first SMTP reply code of permanent failures.
 	permanent = 500
 )
 
@@ -27,11 +27,12 @@ type mailer struct {
 	host    string
 	from    *mail.Address
 	options []gomail.Option
-	// plain says that connections begin without TLS.
+	// plain reports whether connections begin without TLS.
 	plain bool
 }
 
-// newMailer reads an SMTP URL. Its errors do not repeat it: it holds a password.
+// newMailer parses an SMTP URL. Its errors do not contain the URL, because the URL
+// contains a password.
 func newMailer(text, from string, trust *tls.Config) (*mailer, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || (u.Scheme != "smtp" && u.Scheme != "smtps") || (u.Path != "" && u.Path != "/") {
@@ -44,7 +45,7 @@ func newMailer(text, from string, trust *tls.Config) (*mailer, error) {
 	m := &mailer{host: u.Hostname()}
 	auth := gomail.SMTPAuthAutoDiscover
 	if m.from, err = mail.ParseAddress(from); err != nil {
-		return nil, fmt.Errorf("SMTP URL: the sender %q is no address", from)
+		return nil, fmt.Errorf("SMTP URL: the sender %q is not an address", from)
 	}
 	port := smtpPort
 	if u.Scheme == "smtps" {
@@ -58,7 +59,7 @@ func newMailer(text, from string, trust *tls.Config) (*mailer, error) {
 		}
 		m.options = append(m.options, gomail.WithTLSPolicy(policy))
 		if policy == gomail.TLSOpportunistic {
-			auth = gomail.SMTPAuthPlainNoEnc // whoever allows that has said so
+			auth = gomail.SMTPAuthPlainNoEnc // the URL allows it explicitly
 		}
 	}
 	if trust != nil {
@@ -68,7 +69,7 @@ func newMailer(text, from string, trust *tls.Config) (*mailer, error) {
 	}
 	if given := u.Port(); given != "" {
 		if port, err = strconv.Atoi(given); err != nil {
-			return nil, errors.New("SMTP URL: the port is no number")
+			return nil, errors.New("SMTP URL: the port is not a number")
 		}
 	}
 	m.options = append(m.options, gomail.WithPort(port), gomail.WithTimeout(sendTimeout))
@@ -80,9 +81,9 @@ func newMailer(text, from string, trust *tls.Config) (*mailer, error) {
 	return m, nil
 }
 
-// upgrade says whether a connection must become TLS before anything is said:
-// links in mails are as good as passwords, and whoever can strip the offer of TLS
-// can read them. On this machine there is nobody between.
+// upgrade returns whether a connection must be upgraded to TLS first. Links in emails are
+// as sensitive as passwords, and without the requirement an attacker on the network could
+// suppress the upgrade and read them. A connection within this machine needs no TLS.
 func upgrade(asked, host string) (gomail.TLSPolicy, error) {
 	switch {
 	case asked == "required", asked == "" && !loopback(host):
@@ -90,7 +91,7 @@ func upgrade(asked, host string) (gomail.TLSPolicy, error) {
 	case asked == "optional", asked == "":
 		return gomail.TLSOpportunistic, nil
 	default:
-		return gomail.NoTLS, errors.New("SMTP URL: starttls is required or optional")
+		return gomail.NoTLS, errors.New("SMTP URL: starttls must be required or optional")
 	}
 }
 
@@ -111,7 +112,7 @@ func (m *mailer) send(ctx context.Context, message Message) error {
 	mime.Subject(message.Subject)
 	mime.SetMessageIDWithValue(message.ID + "@" + domain(m.from.Address))
 	mime.SetDate()
-	// Nobody's absence note shall answer, RFC 3834.
+	// Automatic replies are not wanted (RFC 3834).
 	mime.SetGenHeader("Auto-Submitted", "auto-generated")
 	mime.SetBodyString(gomail.TypeTextPlain, message.Text)
 	if message.HTML != "" {
@@ -151,8 +152,8 @@ func (m *mailer) client(ctx context.Context) (*gomail.Client, error) {
 	return gomail.NewClient(m.host, options...)
 }
 
-// cut dials so that the end of ctx ends the connection too. The library minds ctx
-// only until it is connected, and then has each answer take up to its own timeout.
+// cut returns a dialer whose connections are closed when ctx ends. The library respects
+// ctx only until it is connected. Afterwards each response may take its own timeout.
 func cut(ctx context.Context) gomail.DialContextFunc {
 	return func(dialing context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(dialing, network, address)
@@ -171,7 +172,7 @@ func mailError(err error) error {
 	return unavailable(err, Email)
 }
 
-// domain is the part of an address after the @.
+// domain returns the part of an address after the @.
 func domain(address string) string {
 	for i := len(address) - 1; i >= 0; i-- {
 		if address[i] == '@' {
@@ -181,8 +182,8 @@ func domain(address string) string {
 	return address
 }
 
-// SenderFor returns the address that mail comes from where none is set: that of
-// nobody at the host of a URL.
+// SenderFor returns the sender's address when none is configured: a no-reply address at
+// the host of a URL.
 func SenderFor(publicURL string) string {
 	host := "localhost"
 	if u, err := url.Parse(publicURL); err == nil && net.ParseIP(u.Hostname()) == nil && u.Hostname() != "" {

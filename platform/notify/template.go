@@ -20,24 +20,24 @@ import (
 // fallback is the language of every template.
 const fallback = "en"
 
-// Templates are what messages say, by name and language.
+// Templates are the texts of messages, by name and language.
 //
-// They are read from a folder for each language: en/welcome.txt and, for mail,
-// en/welcome.html. Both are filled with the same data: {{name}} is a value, which
-// HTML escapes, and {{url name}} is one that must be the address of a web page, for
-// an attribute such as href. The first line of a mail's text is its subject, after
-// "Subject: ", and is followed by an empty line. Every template exists in English;
-// other languages may lack some.
+// There is a folder for each language, with files such as en/welcome.txt and, for
+// emails, en/welcome.html. Both are filled with the same data: {{name}} is a value,
+// which is escaped in HTML, and {{url name}} is a value that must be the address of a
+// web page, for an attribute such as href. The first line of an email's text is its
+// subject, after "Subject: ". An empty line follows it. Every template exists in English;
+// it may be missing in other languages.
 //
 // A value is one line of text: line breaks and control characters in it become spaces
-// ([line.Clean]). It cannot leave its place either, because subject and text are
-// separated before any value is inserted.
+// ([line.Clean]). A value cannot change the subject, because subject and text are
+// separated before values are inserted.
 //
-// The standard library's templates would do more, but calling methods by name is a
-// part of that, and keeps every method of the binary in it (decision 0015).
+// The templates of the standard library are not used, because they call methods by
+// name, so the linker must keep every method in the binary (decision 0015).
 type Templates struct{ pages map[string]*page }
 
-// page is a message in one language. A mail has a subject and may have HTML.
+// page is a message in one language. An email has a subject and may have HTML.
 type page struct{ subject, text, html *fasttemplate.Template }
 
 // ParseTemplates reads the templates of a file system.
@@ -88,8 +88,8 @@ func (t *Templates) add(files fs.FS, name string) error {
 	return nil
 }
 
-// setText sets the text of a message, and for a mail the subject with which the
-// text begins.
+// setText sets the text of a message. For an email it also sets the subject, which is at
+// the beginning of the text.
 func (p *page) setText(raw string) (err error) {
 	if rest, mail := strings.CutPrefix(raw, "Subject: "); mail {
 		subject, body, found := strings.Cut(rest, "\n\n")
@@ -109,7 +109,7 @@ func parse(raw string) (*fasttemplate.Template, error) {
 	return fasttemplate.NewTemplate(raw, "{{", "}}")
 }
 
-// Locales lists the languages of which there is any template, by name.
+// Locales returns the languages that have at least one template, sorted by name.
 func (t *Templates) Locales() []string {
 	found := map[string]bool{}
 	for name := range t.pages {
@@ -119,8 +119,8 @@ func (t *Templates) Locales() []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// Fill writes a message by a template in a language (BCP 47), or else in its
-// base language, or else in English. ID and To are the caller's to set.
+// Fill creates a message from a template in a language (BCP 47), or else in its base
+// language, or else in English. The caller must set ID and To.
 func (t *Templates) Fill(channel Channel, name, language string, data map[string]string) (Message, error) {
 	key := t.key(name, language)
 	p := t.pages[key]
@@ -148,7 +148,7 @@ func (t *Templates) Fill(channel Channel, name, language string, data map[string
 	return m, nil
 }
 
-// part is a part of a message and where its filled text goes.
+// part is a template and the destination of its text.
 type part struct {
 	template *fasttemplate.Template
 	into     *string
@@ -157,8 +157,7 @@ type part struct {
 
 func plain(value string) string { return value }
 
-// fill puts values into a template. One that the data lacks is a mistake, not an
-// empty place in a mail.
+// fill inserts values into a template. A value that is not in the data is an error.
 func fill(t *fasttemplate.Template, data map[string]string, escape func(string) string) (string, error) {
 	return t.ExecuteFuncStringWithErr(func(w io.Writer, tag string) (int, error) {
 		name, isURL := strings.CutPrefix(tag, "url ")
@@ -178,7 +177,7 @@ func webPage(address string) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
 }
 
-// key finds a template's closest language.
+// key returns the key of a template in the closest language.
 func (t *Templates) key(name, language string) string {
 	base, _, _ := strings.Cut(language, "-")
 	for _, l := range []string{language, base} {

@@ -12,11 +12,11 @@ import (
 
 const (
 	twilioHost = "api.twilio.com"
-	// maxAnswer bounds what is read of Twilio's answer.
+	// maxAnswer bounds how much of Twilio's response is read, in bytes.
 	maxAnswer = 64 << 10
 )
 
-// twilio sends texts by Twilio's HTTP API.
+// twilio sends text messages with Twilio's HTTP API.
 type twilio struct {
 	client *http.Client
 	// account is the URL of the account.
@@ -24,7 +24,8 @@ type twilio struct {
 	sid, token, from string
 }
 
-// newTwilio reads a Twilio URL. Its errors do not repeat it: it holds a token.
+// newTwilio parses a Twilio URL. Its errors do not contain the URL, because the URL
+// contains a token.
 func newTwilio(text string, client *http.Client) (*twilio, error) {
 	malformed := errors.New("SMS URL: must be twilio://SID:TOKEN@?from=+1555…")
 	u, err := url.Parse(text)
@@ -32,7 +33,7 @@ func newTwilio(text string, client *http.Client) (*twilio, error) {
 		return nil, malformed
 	}
 	token, _ := u.User.Password()
-	// In a query a plus is a blank.
+	// In a query, a plus is a space.
 	from := "+" + strings.TrimLeft(u.Query().Get("from"), " +")
 	if u.User.Username() == "" || token == "" || from == "+" {
 		return nil, malformed

@@ -11,7 +11,7 @@ import (
 
 const redactedValue = "[redacted]"
 
-// sensitive are the words that make an attribute's value unfit for a log.
+// sensitive are the words in the names of attributes whose values are not logged.
 //
 //nolint:gochecknoglobals // a constant table
 var sensitive = [...]string{"password", "secret", "token", "authorization", "cookie", "api_key", "apikey", "credential"}

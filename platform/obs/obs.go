@@ -1,17 +1,16 @@
-// Package obs is how a process tells what it does: logs, traces, metrics.
+// Package obs builds the observability of a process: logs, traces and metrics.
 //
-// [New] builds all three from one [Config]. They are handed to whoever needs
-// them; nothing global is set.
+// [New] builds all three from one [Config]. They are passed to the code that needs them;
+// no global is set.
 //
-// Logs go to one writer, as text or JSON, one event a line. Each line written
-// with a context carries the trace id and the span id. Attributes whose names
-// speak of a credential are redacted whatever their value, and protobuf
-// messages are logged by [Redacted], which hides the fields that the contract
-// marks with debug_redact.
+// Logs are written to one writer, as text or JSON, one event a line. A line that is
+// written with a context has the trace id and the span id. The values of attributes with
+// names like those of credentials are redacted. Protobuf messages are logged with
+// [Redacted], which hides the fields that the contract marks with debug_redact.
 //
-// Metrics follow OpenTelemetry's semantic names and are read by Prometheus
-// from [Telemetry.Metrics]. Traces leave by OTLP when an endpoint is set; without one
-// spans are still made, so that logs carry trace ids and traceparent goes on.
+// Metrics follow OpenTelemetry's semantic conventions. Prometheus reads them from
+// [Telemetry.Metrics]. Traces are sent over OTLP when an endpoint is set. Without an
+// endpoint spans still exist, so that logs have trace ids and traceparent is forwarded.
 package obs
 
 import (
@@ -36,7 +35,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Config is how a process tells what it does.
+// Config is the configuration of logs, traces and metrics.
 type Config struct {
 	// How log lines look: text or json. Empty is text in local, json elsewhere.
 	LogFormat string `env:"GATEHOUSE_LOG_FORMAT"`
@@ -78,8 +77,8 @@ type Telemetry struct {
 	shutdown []func(context.Context) error
 }
 
-// New builds the telemetry of a process. JSON decides the format of logs where
-// the config leaves it open. Extra span processors are for tests.
+// New builds the telemetry of a process. The parameter json decides the format of logs
+// when the configuration does not. Additional span processors are for tests.
 func New(ctx context.Context, cfg Config, process, version string, json bool, w io.Writer,
 	processors ...sdktrace.SpanProcessor,
 ) (*Telemetry, error) {
@@ -135,8 +134,7 @@ func (t *Telemetry) openTraces(ctx context.Context, cfg Config, res *resource.Re
 	return nil
 }
 
-// sampler records nothing when nobody would read it: spans then cost their
-// ids alone.
+// sampler records no span when nothing reads the spans. A span then costs only its ids.
 func sampler(cfg Config, observed bool) sdktrace.Sampler {
 	if cfg.OTLPEndpoint == "" && !observed {
 		return sdktrace.NeverSample()
@@ -144,7 +142,7 @@ func sampler(cfg Config, observed bool) sdktrace.Sampler {
 	return sdktrace.ParentBased(sdktrace.TraceIDRatioBased(cfg.TraceRatio))
 }
 
-// Shutdown sends what is left, within the context's deadline.
+// Shutdown sends the remaining data, within the context's deadline.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	var problems []error
 	for _, shutdown := range t.shutdown {

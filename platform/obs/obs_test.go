@@ -33,21 +33,21 @@ func open(t *testing.T, processors ...sdktrace.SpanProcessor) (*obs.Telemetry, *
 	return telemetry, &out
 }
 
-func TestS74LogHoldsNoSecret(t *testing.T) {
+func TestS74LogContainsNoSecret(t *testing.T) {
 	t.Parallel()
 	telemetry, out := open(t)
 	telemetry.Log.Info("signed in", "password", "hunter2", "refresh_token", "hunter2",
 		slog.Group("http", "authorization", "Bearer hunter2"),
 		"request", obs.Redacted{Message: &authv1.SignInRequest{Email: "a@example.com", Password: "hunter2"}})
 	if strings.Contains(out.String(), "hunter2") {
-		t.Errorf("the log shows the secret: %s", out)
+		t.Errorf("the log contains the secret: %s", out)
 	}
 	if !strings.Contains(out.String(), "a@example.com") {
-		t.Errorf("the log hides what it may show: %s", out)
+		t.Errorf("the log hides a value that is not secret: %s", out)
 	}
 }
 
-func TestLogLineCarriesItsTrace(t *testing.T) {
+func TestLog_ContextWithSpan_LineHasItsIDs(t *testing.T) {
 	t.Parallel()
 	telemetry, out := open(t, tracetest.NewSpanRecorder())
 	ctx, span := telemetry.Tracer.Tracer("test").Start(t.Context(), "work")
@@ -62,7 +62,7 @@ func TestLogLineCarriesItsTrace(t *testing.T) {
 	}
 }
 
-func TestMetricsAreServedUnderSemanticNames(t *testing.T) {
+func TestMetrics_HaveSemanticNames(t *testing.T) {
 	t.Parallel()
 	telemetry, _ := open(t)
 	histogram, err := telemetry.Meter.Meter("test").Float64Histogram("rpc.server.call.duration", metric.WithUnit("s"))
@@ -77,7 +77,7 @@ func TestMetricsAreServedUnderSemanticNames(t *testing.T) {
 	}
 }
 
-func TestValidateNamesEveryWrongSetting(t *testing.T) {
+func TestValidate_SeveralProblems_NamesEachSetting(t *testing.T) {
 	t.Parallel()
 	err := obs.Config{LogFormat: "xml", LogLevel: "loud", TraceRatio: 2}.Validate()
 	for _, want := range []string{"GATEHOUSE_LOG_FORMAT", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_TRACE_RATIO"} {

@@ -9,9 +9,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// Redacted is a message as a log may show it: without the fields that its
-// contract marks with debug_redact. It is only rendered when the line is
-// written.
+// Redacted logs a message without the fields that its contract marks with debug_redact.
+// The message is formatted only when the line is written.
 type Redacted struct{ Message proto.Message }
 
 // LogValue implements [slog.LogValuer].
@@ -54,7 +53,7 @@ func isRedacted(field protoreflect.FieldDescriptor) bool {
 	return ok && options.GetDebugRedact()
 }
 
-// conceal keeps the fact that a string was set, and drops anything else.
+// conceal replaces a string with a fixed text, and clears other values.
 func conceal(m protoreflect.Message, field protoreflect.FieldDescriptor) {
 	if field.Kind() == protoreflect.StringKind && !field.IsList() {
 		m.Set(field, protoreflect.ValueOfString(redactedValue))

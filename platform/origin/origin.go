@@ -1,4 +1,4 @@
-// Package origin knows what browsers say that a page comes from.
+// Package origin validates web origins, as browsers send them in the header Origin.
 package origin
 
 import (
@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// maxLength is what the longest host name makes, with scheme and port.
+// maxLength is the length of an origin with the longest host name.
 const maxLength = 270
 
-// Valid tells whether s is a serialized web origin (RFC 6454) of http or https, in
-// exactly the spelling in which a browser sends it, so that origins compare as
-// texts: no path, no wildcard, no upper case, no port that is the scheme's own, an
-// internationalized name in its ASCII form. The opaque origin, "null", is none.
+// Valid reports whether s is a serialized web origin (RFC 6454) of http or https, in
+// exactly the form that a browser sends. So origins can be compared as strings. An origin
+// has no path, no wildcard, no upper case and no default port, and an internationalized
+// name is in its ASCII form. The opaque origin "null" is not valid.
 func Valid(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil || len(s) > maxLength || u.Hostname() == "" || s != u.Scheme+"://"+u.Host || strings.HasSuffix(s, ":") {

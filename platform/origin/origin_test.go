@@ -7,8 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/origin"
 )
 
-// S55: what a browser would not send is no origin, so that nothing but the exact one
-// compares.
+// S55: a text that no browser would send is not a valid origin.
 func TestS55OriginsAreExact(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{

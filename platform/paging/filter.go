@@ -11,11 +11,11 @@ import (
 	"github.com/gatehouse/gatehouse/platform/id"
 )
 
-// number is what a numeric column is compared with: no exponent, so that a
-// short text cannot stand for an enormous one.
+// number matches the values of a numeric column. It has no exponent, so that a short text
+// cannot be an enormous number.
 var number = regexp.MustCompile(`^-?[0-9]{1,18}(\.[0-9]{1,18})?$`)
 
-// compileFilter returns a condition; that of an empty filter is true.
+// compileFilter returns the SQL condition of a filter. An empty filter is "true".
 func (l List) compileFilter(text string, args *arguments) (string, error) {
 	if strings.TrimSpace(text) == "" {
 		return "true", nil
@@ -49,18 +49,18 @@ func (l List) compile(n node, args *arguments) (string, error) {
 	case comparison:
 		return l.compileComparison(n, args)
 	default:
-		return "", fmt.Errorf("paging: a filter holds a %T", n)
+		return "", fmt.Errorf("paging: a filter contains a %T", n)
 	}
 }
 
 func (l List) compileComparison(c comparison, args *arguments) (string, error) {
 	field, ok := l.Fields[c.field]
-	// A field that may not be filtered by is answered like one that is not there.
+	// The error for a field without Filter is the same as for an unknown field.
 	if !ok || !field.Filter {
 		return "", fault.Invalid("filter", "cannot filter by %.40q", c.field)
 	}
 	if !slices.Contains(operators(field.Type), c.operator) {
-		return "", fault.Invalid("filter", "%q does not go with %q", c.operator, c.field)
+		return "", fault.Invalid("filter", "the operator %q cannot be used with %q", c.operator, c.field)
 	}
 	if problem := checkValue(field, c.value); problem != "" {
 		return "", fault.Invalid("filter", "%q is compared with %.40q, which is not %s", c.field, c.value, problem)
@@ -90,7 +90,7 @@ func operators(t Type) []string {
 	}
 }
 
-// sqlOperator makes != true of a NULL too.
+// sqlOperator returns the SQL operator. A NULL is != to every value.
 func sqlOperator(operator string) string {
 	if operator == "!=" {
 		return "IS DISTINCT FROM"
@@ -98,7 +98,8 @@ func sqlOperator(operator string) string {
 	return operator
 }
 
-// checkValue returns what the value should have been, or "" when it is that.
+// checkValue returns a description of the values that the field accepts, or "" when the
+// value is one of them.
 func checkValue(field Field, value string) string {
 	switch field.Type {
 	case Number:
@@ -126,8 +127,8 @@ func checkValue(field Field, value string) string {
 	return ""
 }
 
-// normalizeTime writes a checked time as Postgres reads it without fail: Go also
-// takes a comma before the fraction.
+// normalizeTime formats a checked time for Postgres: Go also accepts a comma before the
+// fraction, and Postgres does not.
 func normalizeTime(value string) string {
 	at, err := time.Parse(time.RFC3339Nano, value)
 	if err != nil {
@@ -136,7 +137,7 @@ func normalizeTime(value string) string {
 	return at.UTC().Format(time.RFC3339Nano)
 }
 
-// escapeLike takes the meaning from the characters that LIKE knows.
+// escapeLike escapes the special characters of LIKE.
 func escapeLike(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
 }

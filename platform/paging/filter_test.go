@@ -10,9 +10,8 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// Each filter beside the condition that a person would write, compared by what
-// they find.
-func TestFiltersFindWhatTheySay(t *testing.T) {
+// Each filter must find the same rows as a condition that was written by hand.
+func TestFilter_FindsTheRowsOfTheEquivalentCondition(t *testing.T) {
 	t.Parallel()
 	db, signer := open(t), tokens(t, "secret")
 	for filter, want := range map[string]string{
@@ -62,7 +61,7 @@ func TestFiltersFindWhatTheySay(t *testing.T) {
 }
 
 // S51, S63: filters on hidden fields, of ten thousand terms, with NUL or without UTF-8.
-func TestFiltersAreRefused(t *testing.T) {
+func TestFilter_InvalidOrTooLarge_IsRefused(t *testing.T) {
 	t.Parallel()
 	for _, filter := range []string{
 		`unknown = 1`, `secret = "x"`, `name`, `"bare"`, `name =`, `name = = 1`, `= 1`, `name = "open`, `(name = "x"`, `name = "x")`,
@@ -81,8 +80,8 @@ func TestFiltersAreRefused(t *testing.T) {
 	}
 }
 
-// A filter, whatever it is, is refused as INVALID_ARGUMENT or becomes SQL made
-// of our own words alone, with a parameter for each value.
+// Every filter is refused with INVALID_ARGUMENT, or becomes SQL that contains only known
+// words, with a parameter for each value.
 func FuzzFilter(f *testing.F) {
 	for _, seed := range []string{
 		``, `name = "x"`, `size > 1 AND (kind = big OR NOT onSale = true)`, `tags:a -name:"b"`, `makeTime < 2026-01-01T00:00:00Z`,

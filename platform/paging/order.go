@@ -10,10 +10,10 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// maxOrderTerms is more than a person would ask for.
+// maxOrderTerms bounds the fields of an order.
 const maxOrderTerms = 5
 
-// idField is the tie breaker's name, as Cut gives it out.
+// idField is the name that Cut passes to value for the tie breaker.
 const idField = "id"
 
 // term is one column of the order.
@@ -83,9 +83,9 @@ func orderSQL(order []term) string {
 	return strings.Join(parts, ", ")
 }
 
-// after is the condition of the rows that come later than the one with the
-// values. With one direction throughout it is a comparison of rows, which an
-// index answers; with mixed ones it is spelled out.
+// after returns the condition for the rows after the row with these values. When all
+// fields have the same direction, it is a comparison of rows, which can use an index.
+// Otherwise it is a disjunction.
 func after(order []term, values []string, args *arguments) string {
 	columns, parameters := make([]string, len(order)), make([]string, len(order))
 	mixed := false
@@ -116,7 +116,7 @@ func beyond(t term) string {
 	return ">"
 }
 
-// sortValue writes a value so that it reads back as exactly the same.
+// sortValue formats a value so that parsing it returns exactly the same value.
 func sortValue(value any) (string, error) {
 	switch v := value.(type) {
 	case string:
@@ -138,7 +138,7 @@ func sortValue(value any) (string, error) {
 	}
 }
 
-// cast makes text the column's type.
+// cast returns the SQL cast from text to the column's type.
 func cast(t Type) string {
 	switch t {
 	case Number:

@@ -1,7 +1,7 @@
-// Package paging turns a list request into SQL: its page size, page token,
-// filter and order.
+// Package paging compiles the page size, page token, filter and order of a list request
+// to SQL.
 //
-// A list declares what may be asked of it:
+// A list declares its fields:
 //
 //	var assistants = paging.List{
 //		Name: "assistants",
@@ -13,7 +13,7 @@
 //		DefaultOrder: "createTime desc",
 //	}
 //
-// and its store reads a page of it so:
+// and its store reads a page:
 //
 //	return paging.Read(ctx, db, scope, paging.Query[Assistant]{
 //		List: assistants, Tokens: tokens, Request: request,
@@ -30,10 +30,10 @@
 //		},
 //	})
 //
-// Pages are cut by key, not by offset: a page continues after the row that the
-// last one ended with, whatever was added or removed meanwhile, and the last
-// page costs what the first does. The id breaks ties. Columns to order by must
-// not be NULL, as NULL compares with nothing.
+// Pages continue by key, not by offset: a page begins after the last row of the previous
+// page, even if rows were added or removed in between, and the last page costs as much
+// as the first. The id breaks ties. Columns to order by must not be NULL, because a
+// comparison with NULL is never true.
 //
 // # Filters
 //
@@ -42,18 +42,17 @@
 //
 //	name : "help" AND (enabled = true OR NOT createTime < "2026-01-01T00:00:00Z")
 //
-// As that document has it, OR binds closer than AND, and terms side by side are
-// joined by AND. The operators are =, !=, <, <=, >, >= and ":", which is
-// containment: of a text in a String, without regard to case, or of an element
-// in a StringArray. Values become parameters; column names come from the
-// declaration alone.
+// As in AIP-160, OR binds closer than AND, and terms without an operator between them
+// are joined by AND. The operators are =, !=, <, <=, >, >= and ":". The operator ":"
+// means that a String contains a text (case is ignored), or that a StringArray contains
+// an element. Values become parameters. Column names come only from the declaration.
 //
 // # Tokens
 //
-// A token carries the sort values of the last row, signed together with the
-// list's name, the filter, the order and what the query is bound to (the
-// organization, a parent). One that was altered, or comes from another query
-// or tenant, is refused.
+// A token contains the sort values of the last row. Its signature also covers the name of
+// the list, the filter, the order and the other parameters of the query (the
+// organization, a parent). A token that was changed, or that belongs to another query or
+// tenant, is refused.
 package paging
 
 import (
@@ -69,7 +68,7 @@ const (
 	maxPageSize     = 100
 )
 
-// Type says how a column compares and how a value of it is written.
+// Type is the type of a column. It decides how values are compared and written.
 type Type int
 
 // The types of columns.
@@ -84,7 +83,7 @@ const (
 	Time
 	// UUID is uuid.
 	UUID
-	// Enum is text that is one of Field.Values; it compares with = and != alone.
+	// Enum is text that is one of Field.Values. Its only operators are = and !=.
 	Enum
 	// StringArray is text[]; the only operator is ":".
 	StringArray
@@ -92,44 +91,44 @@ const (
 
 // Field is a field that a list can be filtered or ordered by.
 type Field struct {
-	// Column is the SQL expression; it is ours, never the caller's.
+	// Column is the SQL expression. It must be a constant, never input of a caller.
 	Column string
-	// Type is that of the column.
+	// Type is the type of the column.
 	Type Type
 	// Filter and Order allow the field in a filter and in orderBy.
 	Filter, Order bool
-	// Values are those of an Enum.
+	// Values are the values of an Enum.
 	Values []string
 }
 
-// List declares what may be asked of a list. It is a constant in spirit.
+// List declares the fields and limits of a list. It must not be changed.
 type List struct {
-	// Name tells the list's tokens from those of other lists.
+	// Name distinguishes the list's tokens from the tokens of other lists.
 	Name string
-	// Fields are known by their names in JSON's spelling.
+	// Fields are the fields by their names in JSON.
 	Fields map[string]Field
 	// ID is the column of the unique uuid that breaks ties.
 	ID string
 	// DefaultOrder is used when the request has none.
 	DefaultOrder string
-	// MaxPageSize is the most rows of a page; 0 means 100. More is for what services
-	// tell each other.
+	// MaxPageSize is the largest number of rows of a page; 0 means 100. Only internal
+	// RPCs set more.
 	MaxPageSize int32
 }
 
-// Request is what the caller asks for.
+// Request contains the paging fields of a list request.
 type Request struct {
-	// PageSize is the number of rows: 0 means 20, and the list's most is the most.
+	// PageSize is the number of rows. 0 means 20. The list's MaxPageSize limits it.
 	PageSize int32
-	// PageToken continues an earlier list; empty begins.
+	// PageToken continues an earlier list. Empty means the first page.
 	PageToken string
-	// Filter and OrderBy are as the package comment says.
+	// Filter and OrderBy are described in the package comment.
 	Filter, OrderBy string
 }
 
 // Page is a request as SQL.
 type Page struct {
-	// Where is a condition in parentheses, for after an AND.
+	// Where is a condition in parentheses, to append after an AND.
 	Where string
 	// Tail is " ORDER BY … LIMIT …".
 	Tail string
@@ -143,8 +142,8 @@ type Page struct {
 }
 
 // Page checks a request and compiles it. Its parameters are numbered from
-// firstArg. What else the query depends on is bound into its tokens: the id of
-// the organization, and that of a parent, if there is one.
+// firstArg. Its tokens are valid only for a query with the same bound values, such as
+// the ids of the organization and of a parent.
 //
 // The fault of a bad request names the field: pageSize, pageToken, filter or
 // orderBy.
@@ -171,7 +170,7 @@ func (l List) Page(tokens *Tokens, req Request, firstArg int, bound ...string) (
 		condition += " AND " + after(order, values, &args)
 	}
 	page.Where, page.Args = "("+condition+")", args.values
-	// One more row than asked for tells whether there is a next page.
+	// One additional row shows whether there is a next page.
 	page.Tail = fmt.Sprintf(" ORDER BY %s LIMIT %d", orderSQL(order), size+1)
 	return page, nil
 }
@@ -187,8 +186,8 @@ func (l List) pageSize(asked int32) (int, error) {
 	}
 }
 
-// binder is what a token is signed together with. Lengths keep two different
-// lists of parts from reading alike.
+// binder returns the text that the signature of a token covers. The lengths make the
+// texts of two different lists of parts different.
 func (l List) binder(req Request, order []term, bound []string) string {
 	var b strings.Builder
 	for _, part := range append([]string{l.Name, req.Filter, orderSQL(order)}, bound...) {
@@ -197,10 +196,10 @@ func (l List) binder(req Request, order []term, bound []string) string {
 	return b.String()
 }
 
-// Cut takes the surplus row off and returns the token of the next page, which
-// is empty at the end. value returns a row's value of a field of the order:
-// string, bool, a number, time.Time; for any name that is not in the list's
-// Fields, the row's id.
+// Cut removes the additional row and returns the token of the next page, which is empty
+// at the end. The function value returns the value of a field of the order: string,
+// bool, a number or time.Time. For a name that is not in the list's Fields, it returns
+// the row's id.
 func Cut[T any](page Page, rows []T, value func(row T, field string) any) (items []T, nextPageToken string, err error) {
 	more := len(rows) > page.size
 	if items = rows; more {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const role postgres.Role = "paging"
 
-// things has rows with many ties.
+// things creates rows with many ties.
 const things = `
 CREATE TABLE thing (id uuid PRIMARY KEY, name text NOT NULL, kind text NOT NULL, size numeric NOT NULL,
 	on_sale boolean NOT NULL, tags text[] NOT NULL, made_at timestamptz NOT NULL, note text);
@@ -85,7 +85,7 @@ func open(t *testing.T) *postgres.DB {
 	return pgtest.New(t, set).Open(t, role)
 }
 
-// fetch reads one page; $1 is there to see that numbering goes on from it.
+// fetch reads one page. It has a parameter $1, so that those of the page begin at $2.
 func fetch(ctx context.Context, db *postgres.DB, signer *paging.Tokens, req paging.Request) ([]thing, string, error) {
 	page, err := list.Page(signer, req, 2, "acme")
 	if err != nil {
@@ -100,7 +100,7 @@ func fetch(ctx context.Context, db *postgres.DB, signer *paging.Tokens, req pagi
 	return paging.Cut(page, rows, sortValue)
 }
 
-func TestPagesTogetherAreTheWholeList(t *testing.T) {
+func TestPages_Concatenated_AreTheWholeList(t *testing.T) {
 	t.Parallel()
 	db, signer := open(t), tokens(t, "secret")
 	for order, sql := range map[string]string{
@@ -131,12 +131,12 @@ func TestPagesTogetherAreTheWholeList(t *testing.T) {
 			req.PageToken = next
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("%q: the pages hold %d rows in another order than the list of %d", order, len(got), len(want))
+			t.Errorf("%q: the pages have %d rows in another order than the list of %d", order, len(got), len(want))
 		}
 	}
 }
 
-func TestPageSize(t *testing.T) {
+func TestPageSize_HasADefaultAndALimit(t *testing.T) {
 	t.Parallel()
 	db, signer := open(t), tokens(t, "secret")
 	for size, want := range map[int32]int{0: 20, 1: 1, 60: 60, 100: 60, 1 << 30: 60} {
@@ -148,7 +148,7 @@ func TestPageSize(t *testing.T) {
 	refused(t, "pageSize", paging.Request{PageSize: -1})
 }
 
-// refused wants the fault of a request to name the field.
+// refused checks that the fault of a request names the field.
 func refused(t *testing.T, field string, req paging.Request) {
 	t.Helper()
 	_, err := list.Page(tokens(t, "secret"), req, 1, "acme")
@@ -158,7 +158,7 @@ func refused(t *testing.T, field string, req paging.Request) {
 	}
 }
 
-func TestS51OrderByIsRefused(t *testing.T) {
+func TestS51BadOrderByIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, order := range []string{"unknown", "secret", "kind", "name sideways", "name desc desc", "name,", ",", "name, name desc", "name; DROP TABLE thing", "id, name, size, onSale, makeTime, id"} {
 		refused(t, "orderBy", paging.Request{OrderBy: order})
@@ -183,18 +183,18 @@ func TestS51TokenIsBoundToItsQuery(t *testing.T) {
 		bound  string
 		ok     bool
 	}{
-		"same":             {list, signer, func(*paging.Request) {}, "acme", true},
-		"other page size":  {list, signer, func(r *paging.Request) { r.PageSize = 50 }, "acme", true},
-		"other filter":     {list, signer, func(r *paging.Request) { r.Filter = "size < 3" }, "acme", false},
-		"other order":      {list, signer, func(r *paging.Request) { r.OrderBy = "name desc" }, "acme", false},
-		"other tenant":     {list, signer, func(*paging.Request) {}, "bolt", false},
-		"other list":       {other, signer, func(*paging.Request) {}, "acme", false},
-		"other key":        {list, tokens(t, "other"), func(*paging.Request) {}, "acme", false},
-		"cut off":          {list, signer, func(r *paging.Request) { r.PageToken = token[:len(token)-2] }, "acme", false},
-		"nonsense":         {list, signer, func(r *paging.Request) { r.PageToken = "?" }, "acme", false},
-		"unsigned":         {list, signer, func(r *paging.Request) { r.PageToken = "WyJhIl0" }, "acme", false},
-		"enormous":         {list, signer, func(r *paging.Request) { r.PageToken = strings.Repeat("A", 1<<20) }, "acme", false},
-		"case of a letter": {list, signer, func(r *paging.Request) { r.PageToken = strings.ToLower(token) }, "acme", false},
+		"same":            {list, signer, func(*paging.Request) {}, "acme", true},
+		"other page size": {list, signer, func(r *paging.Request) { r.PageSize = 50 }, "acme", true},
+		"other filter":    {list, signer, func(r *paging.Request) { r.Filter = "size < 3" }, "acme", false},
+		"other order":     {list, signer, func(r *paging.Request) { r.OrderBy = "name desc" }, "acme", false},
+		"other tenant":    {list, signer, func(*paging.Request) {}, "bolt", false},
+		"other list":      {other, signer, func(*paging.Request) {}, "acme", false},
+		"other key":       {list, tokens(t, "other"), func(*paging.Request) {}, "acme", false},
+		"cut off":         {list, signer, func(r *paging.Request) { r.PageToken = token[:len(token)-2] }, "acme", false},
+		"nonsense":        {list, signer, func(r *paging.Request) { r.PageToken = "?" }, "acme", false},
+		"unsigned":        {list, signer, func(r *paging.Request) { r.PageToken = "WyJhIl0" }, "acme", false},
+		"enormous":        {list, signer, func(r *paging.Request) { r.PageToken = strings.Repeat("A", 1<<20) }, "acme", false},
+		"lower case":      {list, signer, func(r *paging.Request) { r.PageToken = strings.ToLower(token) }, "acme", false},
 	} {
 		changed := req
 		test.change(&changed)
@@ -214,12 +214,12 @@ func TestS51TokenIsBoundToItsQuery(t *testing.T) {
 		}
 		req.PageToken = string(changed)
 		if _, err := list.Page(signer, req, 1, "acme"); err == nil {
-			t.Fatalf("a token whose byte %d was altered is accepted", i)
+			t.Fatalf("a token whose byte %d was changed is accepted", i)
 		}
 	}
 }
 
-func TestCutRefusesWhatCannotBeOrderedBy(t *testing.T) {
+func TestCut_ValueOfUnknownType_IsInternal(t *testing.T) {
 	t.Parallel()
 	page, err := list.Page(tokens(t, "secret"), paging.Request{PageSize: 1}, 1)
 	if err != nil {

@@ -13,7 +13,7 @@ const (
 	maxFilterDepth  = 10
 )
 
-// node is a parsed filter: one of both, negation and comparison.
+// node is a parsed filter: a junction, negation or comparison.
 type node interface{ isNode() }
 
 type (
@@ -30,8 +30,8 @@ func (junction) isNode()   {}
 func (negation) isNode()   {}
 func (comparison) isNode() {}
 
-// parser reads a filter by recursive descent. Depth and the number of terms are
-// bounded, so neither the stack nor the statement grows with the caller's wish.
+// parser parses a filter by recursive descent. Depth and the number of terms are bounded,
+// so a caller cannot make the stack or the statement large.
 type parser struct {
 	text  string
 	at    int
@@ -46,7 +46,7 @@ func parseFilter(text string) (node, error) {
 	case !utf8.ValidString(text):
 		return nil, fault.Invalid("filter", "is not valid UTF-8")
 	case strings.ContainsRune(text, 0):
-		return nil, fault.Invalid("filter", "holds a NUL character")
+		return nil, fault.Invalid("filter", "contains a NUL character")
 	}
 	p := &parser{text: text}
 	parsed, err := p.expression()
@@ -150,7 +150,7 @@ func isNameByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.'
 }
 
-// value reads a quoted string, or a word up to the next blank or parenthesis:
+// value reads a quoted string, or a word up to the next space or parenthesis:
 // numbers, true, names of an enumeration, times.
 func (p *parser) value() (string, error) {
 	p.skip()
@@ -167,8 +167,7 @@ func (p *parser) value() (string, error) {
 	return p.text[start:p.at], nil
 }
 
-// quoted reads up to the closing quote; a backslash takes the next character as
-// it is.
+// quoted reads up to the closing quote. A backslash escapes the next character.
 func (p *parser) quoted(quote byte) (string, error) {
 	var b strings.Builder
 	for p.at++; p.at < len(p.text); p.at++ {
@@ -201,7 +200,8 @@ func (p *parser) symbol(s string) bool {
 	return true
 }
 
-// keyword takes a word in capitals, unless it is the beginning of a longer one.
+// keyword skips a keyword and reports whether it was there. A keyword is not the
+// beginning of a longer word.
 func (p *parser) keyword(word string) bool {
 	p.skip()
 	end := p.at + len(word)

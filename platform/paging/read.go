@@ -10,16 +10,16 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Query is a list as one request asks for it.
+// Query is the query of one list request.
 type Query[T any] struct {
 	List    List
 	Tokens  *Tokens
 	Request Request
-	// SQL selects the rows and ends in a condition, to which that of the page is
-	// added by AND.
+	// SQL selects the rows and ends with a condition. Read appends the condition of the
+	// page with AND.
 	SQL string
-	// Args are the parameters of SQL. Page tokens are bound to them: one of
-	// another organization, or another parent, is refused.
+	// Args are the parameters of SQL. Page tokens are bound to them: a token of another
+	// organization, or of another parent, is refused.
 	Args []any
 	// Table maps the rows, when SQL selects its columns. Then Scan is not needed.
 	Table postgres.Table[T]
@@ -30,7 +30,7 @@ type Query[T any] struct {
 	Value func(row T, field string) any
 }
 
-// scan returns Scan, or that of the table.
+// scan returns Scan, or the scan of the table.
 func (q Query[T]) scan() pgx.RowToFunc[T] {
 	if q.Scan != nil {
 		return q.Scan
@@ -54,7 +54,7 @@ func (q Query[T]) value() func(row T, field string) any {
 }
 
 // Read reads one page and returns the token of the next one, which is empty at
-// the end. Its faults are those of [List.Page] and of the database.
+// the end. It returns the faults of [List.Page] and of the database.
 func Read[T any](ctx context.Context, db *postgres.DB, scope postgres.Scope, q Query[T]) (items []T, nextPageToken string, err error) {
 	bound := make([]string, len(q.Args))
 	for i, arg := range q.Args {
@@ -72,8 +72,8 @@ func Read[T any](ctx context.Context, db *postgres.DB, scope postgres.Scope, q Q
 	return Cut(page, rows, q.value())
 }
 
-// From takes a list request out of an RPC's request, whose fields the contracts
-// name alike. One that takes no filter or order has none.
+// From returns the paging fields of an RPC's request. They have the same names in all
+// contracts. The filter and the order are empty when the request has no such field.
 func From(req interface {
 	GetPageSize() int32
 	GetPageToken() string

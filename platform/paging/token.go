@@ -10,14 +10,14 @@ import (
 	"fmt"
 )
 
-// maxTokenLength bounds what is decoded at all.
+// maxTokenLength bounds the length of a token before it is decoded.
 const maxTokenLength = 8 << 10
 
 // Tokens signs and reads page tokens.
 type Tokens struct{ key []byte }
 
 // NewTokens derives the signing key from the installation's secret key, so that
-// all processes read each other's tokens.
+// all processes accept each other's tokens.
 func NewTokens(secretKey []byte) (*Tokens, error) {
 	key, err := hkdf.Key(sha256.New, secretKey, nil, "gatehouse/paging", sha256.Size)
 	if err != nil {
@@ -27,7 +27,7 @@ func NewTokens(secretKey []byte) (*Tokens, error) {
 }
 
 // encode returns the values and their signature as text that is safe in a URL.
-// The values are the reader's own data, so they need not be hidden.
+// The values are data that the caller may read, so they are not encrypted.
 func (t *Tokens) encode(values []string, binder string) (string, error) {
 	payload, err := json.Marshal(values)
 	if err != nil {
@@ -36,13 +36,13 @@ func (t *Tokens) encode(values []string, binder string) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(append(t.sign(payload, binder), payload...)), nil
 }
 
-var errToken = errors.New("paging: the token is not one of ours for this query")
+var errToken = errors.New("paging: the token was not issued for this query")
 
 func (t *Tokens) decode(token, binder string) ([]string, error) {
 	if len(token) > maxTokenLength {
 		return nil, errToken
 	}
-	// Strict: without it, bits that are left over could be altered unnoticed.
+	// Strict refuses a token whose unused bits were changed.
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) < sha256.Size {
 		return nil, errToken
@@ -60,7 +60,8 @@ func (t *Tokens) decode(token, binder string) ([]string, error) {
 
 func (t *Tokens) sign(payload []byte, binder string) []byte {
 	mac := hmac.New(sha256.New, t.key)
-	// The hash of the binder has a fixed length, so the two cannot run together.
+	// The hash of the binder has a fixed length, so the boundary between the two parts
+	// is unambiguous.
 	bound := sha256.Sum256([]byte(binder))
 	mac.Write(bound[:])
 	mac.Write(payload)

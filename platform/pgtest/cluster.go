@@ -9,20 +9,19 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// Cluster is a test's own Postgres, which it may stop and start.
+// Cluster is a Postgres of one test, which the test may stop and start.
 type Cluster struct {
 	dir     string
 	running *localdb.Cluster
 	url     string
 }
 
-// NewCluster starts a Postgres that belongs to the test alone, and migrates it.
-// It takes about two seconds: use [New] where nothing has to die.
+// NewCluster starts a Postgres for one test, and migrates it. It takes about two seconds,
+// so use [New] when the test need not stop Postgres.
 func NewCluster(t testing.TB, sets ...postgres.MigrationSet) *Cluster {
 	t.Helper()
-	// Not t.TempDir, which is closed to the user that Postgres runs as when the
-	// tests run as root.
-	dir, err := os.MkdirTemp("", "gatehouse-cluster-") //nolint:usetesting // as said
+	// When the tests run as root, the user of Postgres cannot enter t.TempDir.
+	dir, err := os.MkdirTemp("", "gatehouse-cluster-") //nolint:usetesting // see the comment above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,10 +42,10 @@ func NewCluster(t testing.TB, sets ...postgres.MigrationSet) *Cluster {
 	return c
 }
 
-// URL is the administrator's; it stays the same over restarts.
+// URL returns the administrator's connection string. It does not change with a restart.
 func (c *Cluster) URL() string { return c.url }
 
-// Config is what a service would be given to use the database.
+// Config returns the configuration of a service for the database.
 func (c *Cluster) Config() postgres.Config {
 	return postgres.Config{URL: c.url, SecretKey: SecretKey(), MaxConns: 4}
 }
@@ -64,7 +63,7 @@ func (c *Cluster) Start(t testing.TB) {
 	c.running, c.url = running, running.URL()
 }
 
-// Stop stops Postgres when it runs, breaking off all connections.
+// Stop stops Postgres when it runs, and so closes all connections.
 func (c *Cluster) Stop(t testing.TB) {
 	t.Helper()
 	if c.running == nil {

@@ -1,4 +1,4 @@
-// Package pgtest gives each test a Postgres database of its own.
+// Package pgtest creates a Postgres database for each test.
 //
 //	func TestStore(t *testing.T) {
 //		t.Parallel()
@@ -8,14 +8,13 @@
 //	}
 //
 // The databases are clones of a template, which is migrated once for each set of
-// migrations, on one private cluster of the machine that all test processes
-// share. A clone takes some tens of milliseconds. The cluster keeps nothing
-// safe (no fsync), lives under the temporary directory, and ends by itself when
-// no test has used it for a while; [Stop] ends it at once.
+// migrations. They are on one private cluster that all test processes of the machine
+// share. A clone takes some tens of milliseconds. The cluster is not durable (no fsync),
+// is in the temporary directory, and ends by itself when no test has used it for some
+// minutes. [Stop] ends it at once.
 //
-// A machine without Postgres fails the test: there is no test here that means
-// anything without its database. Tests that need Postgres to stop and come back
-// use [NewCluster].
+// A test fails on a machine without Postgres, because it would prove nothing without its
+// database. Tests that stop and restart Postgres use [NewCluster].
 package pgtest
 
 import (
@@ -32,23 +31,23 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// timeout bounds what a test waits for a database: the first one of a machine
+// timeout bounds how long a test waits for its database. The first test on a machine
 // creates the cluster and the template.
 const timeout = 3 * time.Minute
 
-// Database is one test's own.
+// Database is the database of one test.
 type Database struct {
 	// AdminURL connects as the cluster's superuser.
 	AdminURL string
-	// SecretKey is the one that the roles' passwords derive from.
+	// SecretKey is the key from which the passwords of the roles are derived.
 	SecretKey []byte
 }
 
-// SecretKey is the same for all tests, as roles belong to the shared cluster.
+// SecretKey returns the secret key of all tests. It is always the same, because roles
+// belong to the shared cluster.
 func SecretKey() []byte { return []byte("a test's key, known to everybody") }
 
-// New returns a fresh database that holds the migrations. It is dropped when
-// the test ends.
+// New returns a new database with the migrations. It is dropped when the test ends.
 func New(t testing.TB, sets ...postgres.MigrationSet) *Database {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
@@ -75,7 +74,7 @@ func New(t testing.TB, sets ...postgres.MigrationSet) *Database {
 	return &Database{AdminURL: cluster.url(name), SecretKey: SecretKey()}
 }
 
-// Config is what a service would be given to use the database.
+// Config returns the configuration of a service for the database.
 func (d *Database) Config() postgres.Config {
 	return postgres.Config{URL: d.AdminURL, SecretKey: d.SecretKey, MaxConns: 4}
 }
@@ -97,20 +96,20 @@ func OpenConfig(t testing.TB, cfg postgres.Config, role postgres.Role) *postgres
 	return db
 }
 
-// AdminExec runs SQL as the administrator, past row level security.
+// AdminExec runs SQL as the administrator, without row level security.
 func (d *Database) AdminExec(t testing.TB, sql string, args ...any) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), d.AdminURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is lost with it
+	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // the connection is not used any more
 	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 }
 
-// AdminQuery runs a query as the administrator, past row level security, and returns
+// AdminQuery runs a query as the administrator, without row level security, and returns
 // its rows as text.
 func (d *Database) AdminQuery(t testing.TB, sql string, args ...any) [][]string {
 	t.Helper()
@@ -118,7 +117,7 @@ func (d *Database) AdminQuery(t testing.TB, sql string, args ...any) [][]string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is lost with it
+	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // the connection is not used any more
 	rows, err := conn.Query(t.Context(), sql, args...)
 	if err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -137,8 +136,8 @@ func (d *Database) AdminQuery(t testing.TB, sql string, args ...any) [][]string 
 	return out
 }
 
-// template returns the name of the database that holds the migrations, making
-// it first when no test has needed it before.
+// template returns the name of the database with the migrations. It creates the database
+// when it does not exist yet.
 func (c *shared) template(ctx context.Context, sets []postgres.MigrationSet) (string, error) {
 	fingerprint, err := postgres.Fingerprint(SecretKey(), sets...)
 	if err != nil {
@@ -149,14 +148,14 @@ func (c *shared) template(ctx context.Context, sets []postgres.MigrationSet) (st
 	if err != nil {
 		return "", err
 	}
-	// Closing gives up the lock as well.
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with it
+	// Closing the connection also releases the lock.
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the connection is not used any more
 	var ready bool
 	const finished = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)"
 	if err := conn.QueryRow(ctx, finished, name).Scan(&ready); err != nil || ready {
 		return name, err
 	}
-	// Roles belong to the cluster, so migrations of all sets take turns.
+	// Roles belong to the cluster, so only one migration runs at a time.
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock(hashtext('pgtest.template'))"); err != nil {
 		return "", err
 	}
@@ -166,8 +165,8 @@ func (c *shared) template(ctx context.Context, sets []postgres.MigrationSet) (st
 	return name, c.build(ctx, conn, name, sets)
 }
 
-// build marks the database as a template at the end, so one that a killed
-// process left half done is made anew.
+// build creates the template, and marks it as one at the end. So an incomplete database
+// of a killed process is created again.
 func (c *shared) build(ctx context.Context, conn *pgx.Conn, name string, sets []postgres.MigrationSet) error {
 	quoted := pgx.Identifier{name}.Sanitize()
 	for _, sql := range []string{"DROP DATABASE IF EXISTS " + quoted + " WITH (FORCE)", "CREATE DATABASE " + quoted} {
@@ -184,7 +183,7 @@ func (c *shared) build(ctx context.Context, conn *pgx.Conn, name string, sets []
 	return nil
 }
 
-// clone makes a test's database. Its name tells when, for sweep.
+// clone creates the database of a test. Its name contains the time, for sweep.
 func (c *shared) clone(ctx context.Context, template string) (string, error) {
 	name := fmt.Sprintf("test_%d_%s", clock.System().Now().Unix(), strings.ReplaceAll(id.New(), "-", ""))
 	return name, c.exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE "+pgx.Identifier{template}.Sanitize())
@@ -199,7 +198,7 @@ func (c *shared) exec(ctx context.Context, sql string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with it
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the connection is not used any more
 	if _, err := conn.Exec(ctx, sql); err != nil {
 		return fmt.Errorf("pgtest: %s: %w", sql, err)
 	}
@@ -214,7 +213,7 @@ func (c *shared) connect(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// url is the cluster's, for another database.
+// url returns the cluster's connection string for a database.
 func (c *shared) url(database string) string {
 	u := c.admin
 	u.Path = "/" + database

@@ -18,7 +18,7 @@ func set() postgres.MigrationSet {
 	}}
 }
 
-func TestDatabasesAreSeparate(t *testing.T) {
+func TestNew_TwoDatabases_AreSeparate(t *testing.T) {
 	t.Parallel()
 	one, other := pgtest.New(t, set()), pgtest.New(t, set())
 	if _, err := postgres.Exec(t.Context(), one.Open(t, role), postgres.Scope{}, "INSERT INTO note VALUES ('mine')"); err != nil {

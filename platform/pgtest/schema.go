@@ -16,8 +16,8 @@ const schemaHeader = `-- The tables of the %s service after all migrations, for 
 
 `
 
-// noise matches what pg_dump writes besides definitions: settings of the session, comments
-// and owners.
+// noise matches the output of pg_dump that is not a definition: settings of the session,
+// comments and owners.
 var noise = regexp.MustCompile(`(?m)^(SET .*|SELECT pg_catalog\.set_config.*|--.*|\\(un)?restrict .*|ALTER .* OWNER TO .*)\n`)
 
 var blankLines = regexp.MustCompile(`\n{3,}`)

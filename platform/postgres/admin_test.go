@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// A managed Postgres gives no superuser away.
-func TestMigrateWithoutSuperuser(t *testing.T) {
+// A managed Postgres has no superuser for its customers.
+func TestMigrate_AdministratorIsNoSuperuser_NamesTheMissingStatement(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.NewCluster(t)
 	super := &pgtest.Database{AdminURL: cluster.URL()}
@@ -31,7 +31,7 @@ func TestMigrateWithoutSuperuser(t *testing.T) {
 
 	err = postgres.Migrate(t.Context(), managed.String(), pgtest.SecretKey(), postgres.MigrateOptions{}, set())
 	if err == nil || !strings.Contains(err.Error(), "CREATE ROLE gatehouse_definer NOLOGIN BYPASSRLS") {
-		t.Fatalf("Migrate = %v, want to be told what a superuser must run", err)
+		t.Fatalf("Migrate = %v, want an error with the statement for a superuser", err)
 	}
 	inManaged.AdminExec(t, `CREATE ROLE gatehouse_definer NOLOGIN BYPASSRLS; GRANT gatehouse_definer TO operator;
 		CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions; CREATE EXTENSION pg_trgm SCHEMA extensions;
@@ -51,7 +51,7 @@ func TestMigrateWithoutSuperuser(t *testing.T) {
 	}
 }
 
-func TestMetrics(t *testing.T) {
+func TestMetrics_ReportThePool(t *testing.T) {
 	t.Parallel()
 	reader := metric.NewManualReader()
 	cfg := pgtest.New(t, set()).Config()

@@ -10,19 +10,20 @@ import (
 	"github.com/gatehouse/gatehouse/platform/clock"
 )
 
-// MaxSkew is how far the clock of a process may be from the database's, which all of
-// them share: tokens are verified with as much leeway.
+// MaxSkew is the largest accepted difference between the clock of a process and the
+// clock of the database. The verification of tokens has the same leeway.
 const MaxSkew = 30 * time.Second
 
-// CheckClock says by how much this process's clock is wrong when that is more than
-// [MaxSkew]: it would take good tokens for expired or not yet issued.
+// CheckClock returns an error when the clock of this process differs from the clock of
+// the database by more than [MaxSkew]. Such a process would refuse valid tokens as
+// expired or not yet issued.
 func CheckClock(ctx context.Context, db *DB, clk clock.Clock) error {
 	before := clk.Now()
 	theirs, err := QueryOne(ctx, db, Scope{}, pgx.RowTo[time.Time], "SELECT clock_timestamp()")
 	if err != nil {
 		return err
 	}
-	// The answer took a while, somewhere in which theirs was read.
+	// The database read its clock at some time between before and after.
 	skew := time.Duration(0)
 	switch after := clk.Now(); {
 	case theirs.Before(before):

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-func TestAClockThatIsFarOffIsNamed(t *testing.T) {
+func TestCheckClock_LargeDifference_IsAnError(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, set()).Open(t, role)
 	for off, want := range map[time.Duration]string{

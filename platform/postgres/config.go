@@ -18,39 +18,39 @@ import (
 )
 
 const (
-	// secretKeySize is that of the installation's secret key.
+	// secretKeySize is the size of the installation's secret key in bytes.
 	secretKeySize = 32
-	// defaultMaxConns keeps four services under a small server's limit.
+	// defaultMaxConns keeps four services below the limit of a small server.
 	defaultMaxConns = 10
-	// statementCache is how many prepared statements a connection keeps.
+	// statementCache is the number of prepared statements that a connection keeps.
 	statementCache = 128
-	// acquireTimeout and connectTimeout make a dead database a quick 503 rather
-	// than a request that waits for its own deadline.
+	// acquireTimeout and connectTimeout are short: when the database is down, a request
+	// fails soon with 503 and does not wait for its own deadline.
 	acquireTimeout = 2 * time.Second
 	connectTimeout = 2 * time.Second
 )
 
-// Config says where the database is and how to use it.
+// Config is the address of the database and the options for its use.
 type Config struct {
-	// URL is the administrator's connection string; services exchange its user
-	// and password for their own.
+	// URL is the administrator's connection string. Services replace its user and
+	// password with their own.
 	URL string
-	// DirectURL leads to the same database past a pooler. Empty: the URL.
+	// DirectURL connects to the same database without a pooler. Empty means the URL.
 	DirectURL string
 	// SecretKey is the installation's key, of 32 bytes.
 	SecretKey []byte
 	// MaxConns bounds the pool; 0 means 10.
 	MaxConns int32
-	// Log receives what a person should know. Nil discards it.
+	// Log receives warnings and errors. Nil discards them.
 	Log *slog.Logger
 	// MeterProvider and TracerProvider may be nil: then nothing is measured.
 	MeterProvider  metric.MeterProvider
 	TracerProvider trace.TracerProvider
-	// Clock may be nil: then it is the system's.
+	// Clock may be nil: then the system's clock is used.
 	Clock clock.Clock
 }
 
-// Validate returns all that is wrong with the configuration.
+// Validate returns an error that lists every problem of the configuration.
 func (c Config) Validate() error {
 	var problems []error
 	if c.URL == "" {
@@ -73,7 +73,7 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// pooled says that a pooler in transaction mode is in front of the URL.
+// pooled reports whether the URL belongs to a pooler in transaction mode.
 func (c Config) pooled() bool { return c.DirectURL != "" && c.DirectURL != c.URL }
 
 func (c Config) direct() string {
@@ -102,14 +102,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Role is a service's name in the database: its schema is called so, and its
-// login role has the prefix "gatehouse_".
+// Role is a service's name in the database. It is also the name of the service's schema.
+// The service's login role has the prefix "gatehouse_".
 type Role string
 
-// login is the name of the role that the service connects as.
+// login returns the name of the role as which the service connects.
 func (r Role) login() string { return "gatehouse_" + string(r) }
 
-// jobsSchema holds the queue of the service.
+// jobsSchema returns the name of the schema of the service's job queue.
 func (r Role) jobsSchema() string { return "jobs_" + string(r) }
 
 func (r Role) validate() error {

@@ -24,9 +24,9 @@ type DB struct {
 	gauge  metric.Registration
 }
 
-// Open connects as a service's role and makes sure that row level security
-// binds it. It fails when the database cannot be reached; once open, the pool
-// heals by itself after every loss.
+// Open connects as a service's role, and checks that row level security restricts the
+// role. It fails when the database cannot be reached. An open pool reconnects by itself
+// after every lost connection.
 func Open(ctx context.Context, cfg Config, role Role) (*DB, error) {
 	if err := errors.Join(cfg.Validate(), role.validate()); err != nil {
 		return nil, err
@@ -56,9 +56,9 @@ func Open(ctx context.Context, cfg Config, role Role) (*DB, error) {
 	return db, nil
 }
 
-// Close gives all connections back to the server; it waits for those in use.
+// Close closes all connections. It waits for those in use.
 func (db *DB) Close() {
-	// Unregister fails only for a provider that is shut down already.
+	// Unregister fails only when the provider was stopped before.
 	_ = db.gauge.Unregister()
 	db.pool.Close()
 }
@@ -66,15 +66,15 @@ func (db *DB) Close() {
 // Role returns the service that the pool belongs to.
 func (db *DB) Role() Role { return db.role }
 
-// Pooled says that a pooler in transaction mode stands between: LISTEN does not
-// work through the pool, and whoever relies on it must poll.
+// Pooled reports whether there is a pooler in transaction mode between the pool and the
+// database. LISTEN does not work through such a pooler, so its users must poll.
 func (db *DB) Pooled() bool { return db.cfg.pooled() }
 
-// Pool returns the pool itself, for platform/jobs. Stores use the functions of
-// this package: what goes past them has no scope, and sees no tenant's rows.
+// Pool returns the pool itself, for platform/jobs. Stores use the functions of this
+// package: a statement on the pool has no scope, and sees no tenant's rows.
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
-// Ping asks the database for an answer, for readiness.
+// Ping checks that the database responds, for readiness.
 func (db *DB) Ping(ctx context.Context) error {
 	conn, err := db.acquire(ctx)
 	if err != nil {
@@ -86,7 +86,7 @@ func (db *DB) Ping(ctx context.Context) error {
 	return toFault(conn.Ping(ctx))
 }
 
-// acquire takes a connection out of the pool, within a short time.
+// acquire takes a connection from the pool. It waits at most acquireTimeout.
 func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	short, cancel := context.WithTimeout(ctx, acquireTimeout)
 	defer cancel()
@@ -101,8 +101,8 @@ func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	}
 }
 
-// connConfig is a connection string with the role's name and password in place
-// of the administrator's.
+// connConfig parses a connection string, and replaces the administrator's name and
+// password with the role's.
 func (c Config) connConfig(url string, role Role) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -131,17 +131,17 @@ func (c Config) poolConfig(role Role) (*pgxpool.Config, error) {
 		return nil, err
 	}
 	if c.pooled() {
-		// Through a pooler in transaction mode, prepared statements fail, and
-		// statements described ahead return another query's rows without an
-		// error. This mode sends each statement whole.
+		// With a pooler in transaction mode, prepared statements fail, and statements
+		// that were described before return rows of another query without an error.
+		// This mode sends the full text of each statement.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 		config.ConnConfig.StatementCacheCapacity = 0
 		config.ConnConfig.DescriptionCacheCapacity = 0
 	} else {
-		// Each connection reserves room for as many as it may hold. A service has
-		// some tens of statements.
+		// Each connection reserves memory for the whole capacity. A service has some
+		// tens of statements.
 		config.ConnConfig.StatementCacheCapacity = statementCache
-		config.ConnConfig.DescriptionCacheCapacity = 0 // for another mode
+		config.ConnConfig.DescriptionCacheCapacity = 0 // only other modes use it
 	}
 	config.MaxConns = c.MaxConns
 	config.MaxConnLifetime = time.Hour
@@ -152,8 +152,8 @@ func (c Config) poolConfig(role Role) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// checkRole connects for the first time, and refuses a role that row level
-// security does not bind, by itself or by SET ROLE.
+// checkRole makes the first connection, and refuses a role that row level security does
+// not restrict, directly or after SET ROLE.
 func (db *DB) checkRole(ctx context.Context) error {
 	var superuser, bypasses, owns bool
 	ctx, cancel := context.WithTimeout(ctx, acquireTimeout+connectTimeout)
@@ -167,7 +167,7 @@ func (db *DB) checkRole(ctx context.Context) error {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
 		case "28P01", "28000":
-			return fmt.Errorf("postgres: the database refuses %s: it was not migrated yet, or with another secret key (gatehouse migrate says which)", db.role.login())
+			return fmt.Errorf("postgres: the database refuses %s: it was not migrated yet, or it was migrated with another secret key (gatehouse migrate reports which)", db.role.login())
 		case "3D000":
 			return fmt.Errorf("postgres: there is no database %q", db.cfg.database())
 		}
@@ -180,13 +180,13 @@ func (db *DB) checkRole(ctx context.Context) error {
 		"is a superuser": superuser, "has BYPASSRLS": bypasses, "owns tables": owns,
 	} {
 		if applies {
-			reasons = append(reasons, fmt.Errorf("postgres: %s %s, itself or through a role that it is a member of: row level security would not bind it", db.role.login(), reason))
+			reasons = append(reasons, fmt.Errorf("postgres: %s %s, itself or through a role that it is a member of: row level security would not restrict it", db.role.login(), reason))
 		}
 	}
 	return errors.Join(reasons...)
 }
 
-// database is the name in the URL, for messages.
+// database returns the name of the database in the URL, for messages.
 func (c Config) database() string {
 	config, err := pgx.ParseConfig(c.URL)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 func TestMapError(t *testing.T) {
 	t.Parallel()
-	own := errors.New("not the driver's")
+	own := errors.New("not an error of the driver")
 	if got := postgres.MapError(own); got != own { //nolint:errorlint // the same error, not one that wraps it
 		t.Errorf("MapError changed a foreign error to %v", got)
 	}
@@ -48,7 +48,7 @@ func TestMapError(t *testing.T) {
 			t.Errorf("%s is %v, want %v", code, got.Reason(), want)
 		}
 		if text := got.Detail(); strings.Contains(text, "secret") || strings.Contains(text, "a@b.c") || strings.Contains(text, code) {
-			t.Errorf("%s: the detail %q tells what the server said", code, text)
+			t.Errorf("%s: the detail %q contains the server's message", code, text)
 		}
 		if unavailable := want == faultv1.Reason_REASON_DATABASE_UNAVAILABLE; unavailable != (got.RetryAfter() > 0) && code != "40001" {
 			t.Errorf("%s: the time to wait is %v", code, got.RetryAfter())
@@ -56,7 +56,7 @@ func TestMapError(t *testing.T) {
 	}
 }
 
-func TestNotFoundIsSaidOfNoRowsAlone(t *testing.T) {
+func TestNotFound_NoRows_IsNotFound(t *testing.T) {
 	t.Parallel()
 	if err := postgres.NotFound(fmt.Errorf("reading: %w", postgres.ErrNoRows), "role"); !fault.Is(err, faultv1.Reason_REASON_NOT_FOUND) {
 		t.Errorf("no rows: %v", err)
@@ -89,7 +89,7 @@ func TestViolatedConstraint(t *testing.T) {
 	}
 }
 
-// S58: what the database says reaches nobody.
+// S58: the messages of the database do not reach clients.
 func TestStatementsFailAsFaults(t *testing.T) {
 	t.Parallel()
 	db := open(t)
@@ -120,7 +120,7 @@ func TestStatementsFailAsFaults(t *testing.T) {
 	}
 }
 
-func TestStatementTimeoutIsDeadlineExceeded(t *testing.T) {
+func TestQuery_StatementTimeout_IsDeadlineExceeded(t *testing.T) {
 	t.Parallel()
 	err := open(t).InTx(t.Context(), inAcme, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := postgres.TxExec(ctx, tx, "SET LOCAL statement_timeout = '1ms'"); err != nil {
@@ -134,7 +134,7 @@ func TestStatementTimeoutIsDeadlineExceeded(t *testing.T) {
 	}
 }
 
-func TestExhaustedPoolIsUnavailable(t *testing.T) {
+func TestQuery_PoolExhausted_IsUnavailable(t *testing.T) {
 	t.Parallel()
 	cfg := pgtest.New(t, set()).Config()
 	cfg.MaxConns = 1

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// SetTracer replaces the pool by one whose connections have the tracer.
+// SetTracer replaces the pool with one whose connections have the tracer.
 func SetTracer(ctx context.Context, db *DB, tracer pgx.QueryTracer) error {
 	config := db.pool.Config()
 	config.ConnConfig.Tracer = tracer
@@ -20,10 +20,10 @@ func SetTracer(ctx context.Context, db *DB, tracer pgx.QueryTracer) error {
 	return err
 }
 
-// SetProbeEvery makes a listener look after itself more often.
+// SetProbeEvery sets how often a listener notifies itself.
 func (l *Listener) SetProbeEvery(d time.Duration) { l.probeEvery = d }
 
-// Verifier and Password show how a role logs in.
+// Verifier and Password are exported for tests.
 var (
 	Verifier = verifier
 	Password = password

@@ -14,8 +14,8 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
-// Fingerprint identifies what [Migrate] would make of an empty database. Two
-// databases with the same one are alike, so one can be cloned from the other.
+// Fingerprint identifies the result of [Migrate] on an empty database. Two databases
+// with the same fingerprint are equal, so one can be a clone of the other.
 func Fingerprint(secretKey []byte, sets ...MigrationSet) (string, error) {
 	sum := sha256.New()
 	queue := riverpgxv5.New(nil).GetMigrationFS(riverdriver.MigrationLineMain)

@@ -13,7 +13,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// eventually polls until the condition holds; the test's own deadline bounds it.
+// eventually polls until the condition is true. The deadline of the test bounds it.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -29,12 +29,12 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-func TestPoolFailsFastAndHeals(t *testing.T) {
+func TestPool_DatabaseStopsAndStarts_FailsFastAndReconnects(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.NewCluster(t, set())
 	db := pgtest.OpenConfig(t, cluster.Config(), role)
 	ping := func() error {
-		// The statement's own deadline is far longer than the pool's.
+		// The deadline of the statement is much longer than the timeout of the pool.
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		_, err := postgres.QueryOne(ctx, db, inAcme, pgx.RowTo[int], "SELECT 1")
@@ -61,7 +61,7 @@ func TestPoolFailsFastAndHeals(t *testing.T) {
 	eventually(t, "the pool works again", func() bool { return ping() == nil })
 }
 
-func TestS23ListenerReconnectsAndCatchesUp(t *testing.T) {
+func TestS23ListenerReconnectsAndReadsWhatItMissed(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.NewCluster(t, set())
 	db := pgtest.OpenConfig(t, cluster.Config(), role)

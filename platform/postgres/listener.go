@@ -17,18 +17,18 @@ import (
 )
 
 const (
-	// defaultProbeEvery is how often a listener makes sure that it still hears.
+	// defaultProbeEvery is how often a listener checks that it receives notifications.
 	defaultProbeEvery = 5 * time.Second
 	// maxBackoff bounds the wait between two attempts to connect.
 	maxBackoff = 3 * time.Second
 )
 
-// Listener receives notifications on one direct connection, which it opens
-// again whenever it is lost.
+// Listener receives notifications on one direct connection. It reconnects whenever the
+// connection is lost.
 //
-// LISTEN through a pooler succeeds and never delivers, and a connection can die
-// without a word. So a listener regularly notifies itself, by way of the pool,
-// and counts as deaf ([Listener.Healthy]) until it hears that.
+// LISTEN through a pooler succeeds but never delivers, and a connection can die without
+// an error. So a listener regularly sends itself a notification through the pool. It is
+// not healthy ([Listener.Healthy]) until it receives that notification.
 type Listener struct {
 	db         *DB
 	handlers   map[string]func(ctx context.Context, payload string)
@@ -38,8 +38,7 @@ type Listener struct {
 	healthy    atomic.Bool
 }
 
-// NewListener returns a listener that hears nothing yet: give it handlers, then
-// run it.
+// NewListener returns a listener without handlers. Add handlers, then run it.
 func (db *DB) NewListener() *Listener {
 	return &Listener{
 		db:         db,
@@ -49,31 +48,31 @@ func (db *DB) NewListener() *Listener {
 	}
 }
 
-// Handle has fn called for each notification on the channel, one at a time and
-// in order; it must be quick. All handlers are set before Run.
+// Handle sets the function that is called for each notification on the channel, one at a
+// time and in order. The function must be quick. Call Handle only before Run.
 func (l *Listener) Handle(channel string, fn func(ctx context.Context, payload string)) {
 	l.handlers[channel] = fn
 }
 
-// OnConnect has fn called after each connect, the first one included, when new
-// notifications are already being kept: it reads what was missed.
+// OnConnect adds a function that is called after each connect, including the first. The
+// function can read the changes that were missed: later notifications are not lost.
 func (l *Listener) OnConnect(fn func(ctx context.Context)) {
 	l.onConnect = append(l.onConnect, fn)
 }
 
-// Healthy tells whether the listener heard itself lately.
+// Healthy reports whether the listener received its last notification to itself.
 func (l *Listener) Healthy() bool { return l.healthy.Load() }
 
 // Run listens until ctx ends, and then returns nil.
 func (l *Listener) Run(ctx context.Context) error {
 	failures := 0
 	for {
-		heard, err := l.session(ctx)
+		worked, err := l.session(ctx)
 		l.healthy.Store(false)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the end of ctx is how Run is stopped
 		}
-		if heard {
+		if worked {
 			failures = 0
 		}
 		failures++
@@ -85,9 +84,9 @@ func (l *Listener) Run(ctx context.Context) error {
 	}
 }
 
-// session listens on one connection until it fails, and tells whether it ever
-// heard anything.
-func (l *Listener) session(ctx context.Context) (heard bool, err error) {
+// session listens on one connection until it fails, and reports whether it received its
+// own notification at least once.
+func (l *Listener) session(ctx context.Context) (worked bool, err error) {
 	conn, err := pgx.ConnectConfig(ctx, l.db.listen)
 	if err != nil {
 		return false, err
@@ -107,24 +106,24 @@ func (l *Listener) session(ctx context.Context) (heard bool, err error) {
 	return l.receive(ctx, conn)
 }
 
-// receive hands out notifications, and notifies itself in between.
-func (l *Listener) receive(ctx context.Context, conn *pgx.Conn) (heard bool, err error) {
+// receive calls the handlers, and regularly sends itself a notification.
+func (l *Listener) receive(ctx context.Context, conn *pgx.Conn) (worked bool, err error) {
 	for {
 		sent := l.probe(ctx)
 		echoed, err := l.until(ctx, conn, l.probeEvery)
-		heard = heard || echoed
+		worked = worked || echoed
 		if err != nil {
-			return heard, err
+			return worked, err
 		}
-		// A probe that could not be sent says nothing about this connection.
+		// A probe that could not be sent proves nothing about this connection.
 		if sent && !echoed {
-			return heard, errors.New("it does not hear its own notifications: a pooler in the way of the direct URL, or a dead connection")
+			return worked, errors.New("it does not receive its own notifications: the direct URL belongs to a pooler, or the connection is dead")
 		}
 	}
 }
 
-// until waits for notifications for a while, and tells whether the echo was
-// among them.
+// until receives notifications for a duration, and reports whether the listener's own
+// notification was among them.
 func (l *Listener) until(ctx context.Context, conn *pgx.Conn, wait time.Duration) (echoed bool, err error) {
 	short, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -144,8 +143,8 @@ func (l *Listener) until(ctx context.Context, conn *pgx.Conn, wait time.Duration
 	}
 }
 
-// probe goes by way of the pool, because that is the way of all others: on the
-// same connection even a pooler may deliver.
+// probe sends the listener's own notification. It uses the pool, as all senders do: on
+// the same connection even a pooler may deliver.
 func (l *Listener) probe(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, acquireTimeout)
 	defer cancel()
@@ -156,8 +155,8 @@ func (l *Listener) probe(ctx context.Context) bool {
 	return err == nil
 }
 
-// call keeps a handler's panic from ending the process: the listener serves
-// others too.
+// call calls a handler. It recovers from a panic, because the listener serves other
+// handlers too.
 func (l *Listener) call(ctx context.Context, channel string, fn func(context.Context, string), payload string) {
 	defer func() {
 		if recovered := recover(); recovered != nil {

@@ -14,7 +14,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-func TestNotificationsComeWithTheCommitInOrder(t *testing.T) {
+func TestNotify_SeveralTransactions_ArriveInOrderOfCommit(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	listener := db.NewListener()
@@ -48,7 +48,7 @@ func TestNotificationsComeWithTheCommitInOrder(t *testing.T) {
 	}
 }
 
-func TestNotifyRefusesTooLongPayload(t *testing.T) {
+func TestNotify_PayloadTooLong_IsRefused(t *testing.T) {
 	t.Parallel()
 	err := open(t).InTx(t.Context(), postgres.Scope{}, func(ctx context.Context, tx pgx.Tx) error {
 		return postgres.Notify(ctx, tx, "x", strings.Repeat("x", 8000))
@@ -58,9 +58,9 @@ func TestNotifyRefusesTooLongPayload(t *testing.T) {
 	}
 }
 
-// A direct URL that leads elsewhere is what a pooler in the way looks like:
-// LISTEN succeeds, and nothing ever comes.
-func TestDeafListenerIsNotHealthy(t *testing.T) {
+// A direct URL of another database has the same effect as a pooler: LISTEN succeeds, and
+// no notification arrives.
+func TestListener_NoNotificationArrives_IsNotHealthy(t *testing.T) {
 	t.Parallel()
 	cfg := pgtest.New(t, set()).Config()
 	cfg.DirectURL = pgtest.New(t, set()).AdminURL
@@ -70,10 +70,10 @@ func TestDeafListenerIsNotHealthy(t *testing.T) {
 	connected := make(chan struct{}, 100)
 	listener.OnConnect(func(context.Context) { connected <- struct{}{} })
 	run(t, listener)
-	for range 3 { // it keeps trying, and never believes itself
+	for range 3 { // it reconnects, and never becomes healthy
 		<-connected
 		if listener.Healthy() {
-			t.Fatal("a deaf listener counts as healthy")
+			t.Fatal("a listener that receives nothing is healthy")
 		}
 	}
 }

@@ -15,17 +15,17 @@ import (
 //go:embed migrations/*.sql
 var baseFiles embed.FS
 
-// migrationLock is the advisory lock that one migration holds at a time.
+// migrationLock is the advisory lock that lets only one migration run at a time.
 const migrationLock = 0x6761746568_6f7573 // "gatehous"
 
 // MigrationSet is the schema of one service.
 type MigrationSet struct {
 	// Role names the service, its schema and its login role.
 	Role Role
-	// FS holds the files 0001_name.sql, 0002_name.sql … at its root. An applied
-	// one must never change.
+	// FS contains the files 0001_name.sql, 0002_name.sql … at its root. A file must
+	// never change after it was applied.
 	FS fs.FS
-	// Settings are set for the role beside those that every role gets.
+	// Settings are set for the role in addition to those that every role gets.
 	Settings map[string]string
 }
 
@@ -35,10 +35,10 @@ type MigrateOptions struct {
 	// Log receives notices for the person who runs the migration. Nil discards
 	// them.
 	Log *slog.Logger
-	// AdoptRoles sets the passwords of existing login roles to those that derive
-	// from the secret key. Any other installation in the cluster that uses these
-	// roles loses them. Without it, Migrate reports roles with another password and
-	// changes nothing.
+	// AdoptRoles sets the passwords of existing login roles to those that are derived
+	// from the secret key. Another installation in the cluster that uses these roles
+	// can no longer log in. Without AdoptRoles, Migrate reports roles with another
+	// password and changes nothing.
 	AdoptRoles bool
 }
 
@@ -64,7 +64,7 @@ func Migrate(ctx context.Context, adminURL string, secretKey []byte, options Mig
 	if err != nil {
 		return err
 	}
-	// Closing gives up the advisory lock too.
+	// Closing the connection releases the advisory lock too.
 	defer closeAdmin(ctx, conn)
 	m := &migrator{conn: conn, adminURL: adminURL, secretKey: secretKey, options: options, log: log}
 	return m.run(ctx, sets)
@@ -108,7 +108,7 @@ func (m *migrator) run(ctx context.Context, sets []MigrationSet) error {
 	return nil
 }
 
-// base makes what no service owns.
+// base creates the roles and the objects that all services share.
 func (m *migrator) base(ctx context.Context, sets []MigrationSet) error {
 	if err := m.ensureRoles(ctx, sets); err != nil {
 		return err
@@ -117,8 +117,8 @@ func (m *migrator) base(ctx context.Context, sets []MigrationSet) error {
 		return err
 	}
 	if !m.options.AdoptRoles {
-		// The migration of another database of the cluster, which does not wait for this one,
-		// may have created a role meanwhile.
+		// The migration of another database of the cluster does not wait for this one, and
+		// may have created a role since the first check.
 		if err := m.checkRoles(ctx, sets); err != nil {
 			return err
 		}
@@ -133,10 +133,10 @@ func (m *migrator) base(ctx context.Context, sets []MigrationSet) error {
 	return m.apply(ctx, baseSchema, files)
 }
 
-// Migrated tells whether all of the base's and the sets' migrations have been
-// applied, for readiness. Only the set of the pool's own role can be asked for:
-// a role sees no other service's schema. A database that is ahead of the
-// program, as it is during a rollout, counts as migrated.
+// Migrated returns an error when a migration of the base or of the sets was not applied.
+// It is for readiness. Pass only the set of the pool's own role, because a role cannot
+// see the schemas of other services. A database with newer migrations than the program
+// has, as during a rollout, counts as migrated.
 func Migrated(ctx context.Context, db *DB, sets ...MigrationSet) error {
 	files, err := fs.Sub(baseFiles, "migrations")
 	if err != nil {
@@ -171,8 +171,8 @@ func (db *DB) migrated(ctx context.Context, schema string, files fs.FS) error {
 	return nil
 }
 
-// adminConnect opens the administrator's connection, on which no timeout of a
-// role may cut a long migration short.
+// adminConnect opens the administrator's connection. It has no statement timeouts, so
+// that they do not end a long migration.
 func adminConnect(ctx context.Context, adminURL string) (*pgx.Conn, error) {
 	config, err := pgx.ParseConfig(adminURL)
 	if err != nil {
@@ -195,7 +195,7 @@ func adminConnect(ctx context.Context, adminURL string) (*pgx.Conn, error) {
 func closeAdmin(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
-	// The server notices a connection that was not closed in good order.
+	// When Close fails, the server notices the lost connection.
 	_ = conn.Close(ctx)
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-func TestMigrateMayRunAgainAndAtOnce(t *testing.T) {
+func TestMigrate_RepeatedAndConcurrent_Succeeds(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, set())
 	db := database.Open(t, role)
@@ -32,7 +32,7 @@ func TestMigrateMayRunAgainAndAtOnce(t *testing.T) {
 	}
 }
 
-func TestMigrateAppliesWhatIsNew(t *testing.T) {
+func TestMigrate_NewMigration_IsApplied(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, set())
 	db := database.Open(t, role)
@@ -45,7 +45,7 @@ func TestMigrateAppliesWhatIsNew(t *testing.T) {
 		t.Errorf("Migrated = %v", err)
 	}
 	if err := postgres.Migrated(t.Context(), db, longer); err == nil || !strings.Contains(err.Error(), "0002_other.sql") {
-		t.Errorf("Migrated = %v, want to be told of the second migration", err)
+		t.Errorf("Migrated = %v, want an error that names the second migration", err)
 	}
 	if err := postgres.Migrate(t.Context(), database.AdminURL, database.SecretKey, postgres.MigrateOptions{}, longer); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestMigrateAppliesWhatIsNew(t *testing.T) {
 	}
 }
 
-func TestMigrateRefuses(t *testing.T) {
+func TestMigrate_BadMigration_IsRefused(t *testing.T) {
 	t.Parallel()
 	for want, files := range map[string]fstest.MapFS{
 		"was changed after": {"0001_note.sql": {Data: []byte(noteTable + "-- changed")}},
@@ -88,7 +88,7 @@ func TestMigrateRefuses(t *testing.T) {
 		t.Error("Migrate accepts a short key")
 	}
 	if err := postgres.Migrate(t.Context(), database.AdminURL, database.SecretKey, postgres.MigrateOptions{}, postgres.MigrationSet{Role: "Bad role"}); err == nil {
-		t.Error("Migrate accepts a role with a blank")
+		t.Error("Migrate accepts a role with a space")
 	}
 }
 
@@ -107,8 +107,8 @@ func TestRoleSettings(t *testing.T) {
 	}
 }
 
-// S75: a service appends to the audit trail and does nothing else to it.
-func TestRolesMayTouchTheirOwnAlone(t *testing.T) {
+// S75: a service may only insert into the audit trail.
+func TestRole_ObjectsOfOthers_AreNotAccessible(t *testing.T) {
 	t.Parallel()
 	other := postgres.MigrationSet{Role: "other", FS: fstest.MapFS{
 		"0001_thing.sql": {Data: []byte("CREATE TABLE thing (x int); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'")},
@@ -153,7 +153,7 @@ func TestRolesMayTouchTheirOwnAlone(t *testing.T) {
 	}
 }
 
-func TestS49OpenRefuses(t *testing.T) {
+func TestS49OpenRefusesRolesThatBypassRowSecurity(t *testing.T) {
 	t.Parallel()
 	const dangerous postgres.Role = "dangerous"
 	danger := postgres.MigrationSet{Role: dangerous, FS: fstest.MapFS{
@@ -164,7 +164,7 @@ func TestS49OpenRefuses(t *testing.T) {
 		"has BYPASSRLS":  "GRANT gatehouse_definer TO gatehouse_dangerous",
 		"owns tables":    "ALTER TABLE dangerous.t OWNER TO gatehouse_dangerous",
 	} {
-		// Roles belong to the cluster, so each needs one of its own.
+		// Roles belong to the cluster, so each case needs its own cluster.
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
 			cluster := pgtest.NewCluster(t, danger)
@@ -185,7 +185,7 @@ func TestS49OpenRefuses(t *testing.T) {
 	}
 }
 
-func TestVerifierHoldsNoPassword(t *testing.T) {
+func TestVerifier_DoesNotContainThePassword(t *testing.T) {
 	t.Parallel()
 	key := pgtest.SecretKey()
 	stored, err := postgres.Verifier(key, role)
@@ -201,6 +201,6 @@ func TestVerifierHoldsNoPassword(t *testing.T) {
 		t.Errorf("verifiers %q and %q, %v", stored, other, err)
 	}
 	if text, err := json.Marshal(stored); err != nil || strings.Contains(string(text), string(key)) {
-		t.Error("the verifier tells the key")
+		t.Error("the verifier contains the password")
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// baseSchema holds what no service owns.
+// baseSchema is the schema of the objects that all services share.
 const baseSchema = "gatehouse"
 
 // migration is one file.
@@ -28,8 +28,8 @@ type migration struct {
 	checksum string
 }
 
-// readMigrations returns the files in order. A file that is not named like a
-// migration is an error: otherwise a typing mistake would leave it out.
+// readMigrations returns the files in order. A file whose name is not the name of a
+// migration is an error: otherwise a misspelled file would be ignored.
 func readMigrations(files fs.FS) ([]migration, error) {
 	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
@@ -62,8 +62,8 @@ func readMigrations(files fs.FS) ([]migration, error) {
 	return found, nil
 }
 
-// apply runs the migrations of a schema that have not been run yet, each in a
-// transaction of its own.
+// apply runs the migrations of a schema that were not applied yet, each in its own
+// transaction.
 func (m *migrator) apply(ctx context.Context, schema string, files fs.FS) error {
 	wanted, err := readMigrations(files)
 	if err != nil {
@@ -133,8 +133,8 @@ func (m *migrator) applyOne(ctx context.Context, schema, table string, migration
 	return nil
 }
 
-// lineOf turns the server's position in the text, counted in characters, into
-// a line.
+// lineOf converts the position in an error of the server, counted in characters, to a
+// line number.
 func lineOf(sql string, err error) string {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || pg.Position <= 0 {

@@ -7,12 +7,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// maxPayload is Postgres' limit of a notification's text.
+// maxPayload is the limit of Postgres for the text of a notification, in bytes.
 const maxPayload = 7999
 
-// Notify announces something to all who listen on the channel, when and if the
-// transaction commits. Notifications may be lost: who listens must be able to
-// catch up by reading.
+// Notify sends a notification to all listeners on the channel when the transaction
+// commits. Notifications may be lost, so a listener must also be able to read what it
+// missed.
 func Notify(ctx context.Context, tx pgx.Tx, channel, payload string) error {
 	if len(payload) > maxPayload {
 		return internal(fmt.Errorf("postgres: a notification on %s has %d bytes, more than %d", channel, len(payload), maxPayload))

@@ -9,12 +9,11 @@ import (
 	"fmt"
 )
 
-// scramIterations is Postgres' own default. The passwords have 256 bits, so no
-// number of iterations would add to what it takes to guess one.
+// scramIterations is the default of Postgres. The passwords have 256 random bits, so
+// more iterations would not make them harder to guess.
 const scramIterations = 4096
 
-// password derives the password of a service's role, which is therefore stored
-// nowhere.
+// password derives the password of a service's role. So it need not be stored.
 func password(secretKey []byte, role Role) (string, error) {
 	key, err := derive(secretKey, "gatehouse/postgres/"+string(role), 32)
 	if err != nil {
@@ -23,10 +22,10 @@ func password(secretKey []byte, role Role) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(key), nil
 }
 
-// verifier computes what Postgres stores of a password (RFC 5803), so that the
-// password itself is in no statement and in no log. The salt is derived too:
-// setting the same password twice changes nothing, and two migrations that run
-// at once agree.
+// verifier returns the form in which Postgres stores a password (RFC 5803), so that no
+// statement and no log contains the password itself. The salt is derived too: setting
+// the same password twice changes nothing, and two concurrent migrations set the same
+// value.
 func verifier(secretKey []byte, role Role) (string, error) {
 	pass, err := password(secretKey, role)
 	if err != nil {

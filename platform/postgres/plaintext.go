@@ -8,12 +8,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Plaintext reports whether a connection string can lead to another host without TLS.
-// It decides by what the driver will do, so it covers every form that the driver
-// reads: a URL, keywords and values ("host=db sslmode=disable"), several hosts, a
+// Plaintext reports whether a connection string may connect to another host without
+// TLS. It uses the parser of the driver, so it covers every form that the driver
+// accepts: a URL, keywords and values ("host=db sslmode=disable"), several hosts, a
 // service file and the PG* variables. A mode that falls back to plain text, such as
 // the default "prefer", counts as plain text. Unix sockets and loopback addresses
-// count as this host. The error does not show the string, which may hold a password.
+// count as this host. The error does not contain the string, which may contain a
+// password.
 func Plaintext(connString string) (bool, error) {
 	parsed, err := pgx.ParseConfig(connString)
 	if err != nil {

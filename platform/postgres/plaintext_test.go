@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-func TestS94PlaintextIsFoundInEveryForm(t *testing.T) {
+func TestS94PlaintextIsFoundInEveryFormOfConnectionString(t *testing.T) {
 	t.Parallel()
 	for connString, plain := range map[string]bool{
 		"postgres://u:p@db.example.com/g":                                   true, // prefer falls back

@@ -9,10 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// check reports what would stop a migration half-way, before anything is changed:
-// files that are not in order, migrations that were changed after they were
-// applied, missing or unsuitable extensions, and roles that belong to another
-// installation.
+// check reports problems that would stop a migration half-way, before any change: bad
+// file names, migrations that were changed after they were applied, missing or
+// unsuitable extensions, and roles that belong to another installation.
 func (m *migrator) check(ctx context.Context, sets []MigrationSet) error {
 	base, err := fs.Sub(baseFiles, "migrations")
 	if err != nil {
@@ -28,8 +27,7 @@ func (m *migrator) check(ctx context.Context, sets []MigrationSet) error {
 	return errors.Join(problems...)
 }
 
-// checkApplied compares the migrations that were applied to a schema with the
-// files.
+// checkApplied compares the applied migrations of a schema with the files.
 func (m *migrator) checkApplied(ctx context.Context, schema string, files fs.FS) error {
 	wanted, err := readMigrations(files)
 	if err != nil {
@@ -55,8 +53,8 @@ func (m *migrator) checkApplied(ctx context.Context, schema string, files fs.FS)
 	return nil
 }
 
-// checkExtensions reports a pgvector that is missing, too old or in the wrong schema,
-// whether it is installed in the database or about to be.
+// checkExtensions reports a pgvector that is missing, too old or in the wrong schema. It
+// checks the installed version, or else the version that would be installed.
 func (m *migrator) checkExtensions(ctx context.Context) error {
 	var schema, version string
 	var old, dangerous bool
@@ -73,7 +71,7 @@ func (m *migrator) checkExtensions(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("postgres: %w", err)
 	case schema != "extensions":
-		return fmt.Errorf("postgres: the extension vector is in the schema %s; run: ALTER EXTENSION vector SET SCHEMA extensions (and so for pg_trgm)", schema)
+		return fmt.Errorf("postgres: the extension vector is in the schema %s; run: ALTER EXTENSION vector SET SCHEMA extensions (and the same for pg_trgm)", schema)
 	case old:
 		return fmt.Errorf("postgres: pgvector %s is too old, want 0.8.0 or newer", version)
 	case dangerous:

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// defaultSettings are those of every service's role. They stand with the role
-// rather than with the connection, which works behind a pooler too.
+// defaultSettings returns the settings of a service's role. They are attributes of the
+// role and not of the connection, so they also apply with a pooler.
 func defaultSettings(role Role) map[string]string {
 	return map[string]string{
 		"search_path":                         string(role) + ", extensions",
@@ -23,9 +23,8 @@ func defaultSettings(role Role) map[string]string {
 	}
 }
 
-// prepareSchema makes a service's schemas and says what its role may do with
-// the tables that migrations are about to create there. A migration can revoke
-// from that what must not be.
+// prepareSchema creates a service's schemas, and grants its role rights on the tables
+// that migrations will create there. A migration can revoke some of these rights.
 func (m *migrator) prepareSchema(ctx context.Context, role Role) error {
 	schema, login := pgx.Identifier{string(role)}.Sanitize(), pgx.Identifier{role.login()}.Sanitize()
 	return m.exec(ctx, strings.NewReplacer("<schema>", schema, "<login>", login).Replace(schemaGrants))
@@ -44,14 +43,13 @@ const schemaGrants = `
 	ALTER DEFAULT PRIVILEGES IN SCHEMA <schema> GRANT USAGE ON SEQUENCES TO <login>;
 	ALTER DEFAULT PRIVILEGES IN SCHEMA <schema> GRANT EXECUTE ON FUNCTIONS TO <login>;`
 
-// configureRole comes last, when the tables and the settings of extensions are
-// there to be spoken of.
+// configureRole runs last, when the tables and the settings of extensions exist.
 func (m *migrator) configureRole(ctx context.Context, set MigrationSet) error {
 	table, login := pgx.Identifier{string(set.Role), "schema_migrations"}.Sanitize(), pgx.Identifier{set.Role.login()}.Sanitize()
 	if err := m.exec(ctx, "REVOKE INSERT, UPDATE, DELETE ON "+table+" FROM "+login); err != nil {
 		return err
 	}
-	// Only then does the server know pgvector's settings.
+	// The server knows the settings of pgvector only after it has loaded the library.
 	if err := m.exec(ctx, "SELECT '[1]'::extensions.vector"); err != nil {
 		return err
 	}
@@ -96,6 +94,6 @@ func (m *migrator) roleSettings(ctx context.Context, login string) (map[string]s
 	return settings, nil
 }
 
-// quote writes a value of ours as a literal, where a statement takes no
-// parameter.
+// quote returns a trusted value as an SQL literal, for statements that accept no
+// parameters.
 func quote(value string) string { return "'" + strings.ReplaceAll(value, "'", "''") + "'" }

@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/fault"
 )
 
-// QueryOne runs a statement that returns one row, in a transaction and a round
-// trip of its own. No row is [ErrNoRows]; rows past the first are not read.
+// QueryOne runs a statement that returns one row, in its own transaction and one round
+// trip. It returns [ErrNoRows] when there is no row, and ignores rows after the first.
 func QueryOne[T any](ctx context.Context, db *DB, scope Scope, scan pgx.RowToFunc[T], sql string, args ...any) (T, error) {
 	var value T
 	err := db.single(ctx, scope, sql, args, func(results pgx.BatchResults) error {
@@ -29,8 +29,8 @@ func QueryOne[T any](ctx context.Context, db *DB, scope Scope, scan pgx.RowToFun
 	return value, nil
 }
 
-// QueryAll runs a statement that returns any number of rows, in a transaction
-// and a round trip of its own. Without rows it returns an empty slice.
+// QueryAll runs a statement that returns any number of rows, in its own transaction and
+// one round trip. Without rows it returns an empty slice.
 func QueryAll[T any](ctx context.Context, db *DB, scope Scope, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
 	var values []T
 	err := db.single(ctx, scope, sql, args, func(results pgx.BatchResults) error {
@@ -47,8 +47,8 @@ func QueryAll[T any](ctx context.Context, db *DB, scope Scope, scan pgx.RowToFun
 	return values, nil
 }
 
-// Exec runs a statement that returns nothing, in a transaction and a round trip
-// of its own, and tells how many rows it concerned.
+// Exec runs a statement that returns no rows, in its own transaction and one round trip.
+// It returns the number of affected rows.
 func Exec(ctx context.Context, db *DB, scope Scope, sql string, args ...any) (int64, error) {
 	var affected int64
 	err := db.single(ctx, scope, sql, args, func(results pgx.BatchResults) error {
@@ -60,8 +60,8 @@ func Exec(ctx context.Context, db *DB, scope Scope, sql string, args ...any) (in
 }
 
 // single sends the scope and one statement together. They form one implicit
-// transaction, so the scope ends with it. The statement has taken effect only
-// when Close succeeds too.
+// transaction, so the scope ends with it. The statement is committed only when Close
+// succeeds too.
 func (db *DB) single(ctx context.Context, scope Scope, sql string, args []any, read func(pgx.BatchResults) error) error {
 	if err := scope.validate(); err != nil {
 		return err
@@ -99,8 +99,8 @@ func batched(ctx context.Context, to sender, scope Scope, sql string, args []any
 	return contextFirst(ctx, err)
 }
 
-// contextFirst reports the caller's own end of the context rather than what
-// the driver made of it.
+// contextFirst returns the error of the context when it has ended, because the driver
+// reports other errors then.
 func contextFirst(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrNoRows) {
 		if _, ok := errors.AsType[*fault.Fault](err); !ok {
@@ -112,7 +112,7 @@ func contextFirst(ctx context.Context, err error) error {
 
 // TxOne is [QueryOne] inside a transaction.
 func TxOne[T any](ctx context.Context, tx pgx.Tx, scan pgx.RowToFunc[T], sql string, args ...any) (T, error) {
-	// The error of Query is kept in the rows, and comes out of collecting them.
+	// The rows keep the error of Query, and collecting them returns it.
 	rows, _ := tx.Query(ctx, sql, args...)
 	value, err := pgx.CollectOneRow(rows, scan)
 	return value, contextFirst(ctx, err)
@@ -131,9 +131,8 @@ func TxExec(ctx context.Context, tx pgx.Tx, sql string, args ...any) (int64, err
 	return tag.RowsAffected(), contextFirst(ctx, err)
 }
 
-// JSON returns the argument for a json or jsonb parameter. It is text, because
-// bytes and maps mean something else where the server has not told the driver
-// the parameter's type.
+// JSON returns the argument for a json or jsonb parameter. It is text, because the
+// driver encodes bytes and maps differently when it does not know the parameter's type.
 func JSON(value any) (string, error) {
 	text, err := json.Marshal(value)
 	if err != nil {

@@ -12,14 +12,13 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// JobsSchema is where a service's queue lives. Each service has a queue of its
-// own: the leader of a River schema rescues all jobs there that got stuck, and
-// discards those whose kind it does not know, so two services in one would
-// throw each other's away.
+// JobsSchema returns the name of the schema of a service's job queue. Each service has
+// its own queue: the leader of a River schema rescues all stuck jobs there, and discards
+// jobs of unknown kinds, so two services in one schema would discard each other's jobs.
 func JobsSchema(role Role) string { return role.jobsSchema() }
 
-// migrateJobs brings a service's queue up to date, with River's own
-// migrations, which it keeps count of itself.
+// migrateJobs updates a service's queue with River's migrations. River records which of
+// them were applied.
 func (m *migrator) migrateJobs(ctx context.Context, role Role) error {
 	schema, login := pgx.Identifier{role.jobsSchema()}.Sanitize(), pgx.Identifier{role.login()}.Sanitize()
 	substitute := strings.NewReplacer("<schema>", schema, "<login>", login)

@@ -10,17 +10,18 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// definerRole owns the narrow functions that may look past row level security.
-// Nobody can log in as it.
+// definerRole owns the few functions that may bypass row level security. It cannot log
+// in.
 const definerRole = "gatehouse_definer"
 
-// checkRoles reports every login role that another installation uses, before
-// anything is changed. Roles belong to the whole cluster: a second installation with
-// a secret key of its own would otherwise lock the first one out of its database.
+// checkRoles reports every login role that another installation uses, before any change.
+// Roles belong to the whole cluster: without this check, a second installation with
+// another secret key would change the passwords that the first one uses.
 //
-// A role belongs to this installation when it can log in with the password that the
-// secret key gives. A role that cannot be tried (pg_hba.conf refuses it, the server is
-// full) is reported too: nothing may be changed about a role that may be another's.
+// A role belongs to this installation when it can log in with the password that is
+// derived from the secret key. A role whose login cannot be tried (pg_hba.conf refuses
+// it, the server has no free connection) is reported too, because it may belong to
+// another installation.
 func (m *migrator) checkRoles(ctx context.Context, sets []MigrationSet) error {
 	var foreign []string
 	for _, set := range sets {
@@ -42,8 +43,8 @@ func (m *migrator) checkRoles(ctx context.Context, sets []MigrationSet) error {
 	if len(foreign) == 0 {
 		return nil
 	}
-	return fmt.Errorf("postgres: nothing was changed: %s already exist in this cluster, made with another secret key. "+
-		"Another installation may use them: give each installation a cluster of its own. "+
+	return fmt.Errorf("postgres: nothing was changed: %s already exist in this cluster, created with another secret key. "+
+		"Another installation may use them: give each installation its own cluster. "+
 		"If the secret key of this installation was replaced, run: gatehouse migrate --adopt-roles", strings.Join(foreign, ", "))
 }
 
@@ -65,8 +66,8 @@ func (m *migrator) refusesPassword(ctx context.Context, role Role) (bool, error)
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	return false, fmt.Errorf("postgres: nothing was changed: whether the role %[1]s belongs to this installation cannot be checked, "+
-		"as it cannot log in from here: %[2]w. Let it log in, or run: gatehouse migrate --adopt-roles", role.login(), err)
+	return false, fmt.Errorf("postgres: nothing was changed: it is unknown whether the role %[1]s belongs to this installation, "+
+		"because it cannot log in from here: %[2]w. Let it log in, or run: gatehouse migrate --adopt-roles", role.login(), err)
 }
 
 // ensureRoles creates the login roles of the services and the owner of the
@@ -89,7 +90,7 @@ func (m *migrator) ensureRoles(ctx context.Context, sets []MigrationSet) error {
 }
 
 // adoptRoles sets the passwords of the login roles to those of this installation. It
-// runs last, so that a migration that fails leaves them as they were.
+// runs last, so that a failed migration does not change them.
 func (m *migrator) adoptRoles(ctx context.Context, sets []MigrationSet) error {
 	for _, set := range sets {
 		stored, err := verifier(m.secretKey, set.Role)
@@ -103,8 +104,8 @@ func (m *migrator) adoptRoles(ctx context.Context, sets []MigrationSet) error {
 	return nil
 }
 
-// checkDefiner reports what keeps the administrator from creating or using the owner
-// of the definer functions.
+// checkDefiner returns an error when the administrator cannot create or use the owner of
+// the definer functions. The error names the statement that a superuser must run.
 func (m *migrator) checkDefiner(ctx context.Context) error {
 	var exists, bypasses, member, mayCreate bool
 	err := m.conn.QueryRow(ctx, `
@@ -121,7 +122,7 @@ func (m *migrator) checkDefiner(ctx context.Context) error {
 	case exists && !bypasses:
 		return fmt.Errorf("postgres: the role %[1]s lacks BYPASSRLS; a superuser must once run: ALTER ROLE %[1]s BYPASSRLS", definerRole)
 	case exists && !member:
-		return fmt.Errorf("postgres: this administrator is no member of %[1]s; a superuser must once run: GRANT %[1]s TO <administrator>", definerRole)
+		return fmt.Errorf("postgres: this administrator is not a member of %[1]s; a superuser must once run: GRANT %[1]s TO <administrator>", definerRole)
 	}
 	return nil
 }
@@ -131,8 +132,8 @@ func (m *migrator) roleExists(ctx context.Context, name string) (found bool, err
 	return found, err
 }
 
-// ensureRole creates a role when it is missing. The migration of another database may
-// create it at the same time, with the same key; that role is as good.
+// ensureRole creates a role when it is missing. It accepts a role that the migration of
+// another database creates at the same time.
 func (m *migrator) ensureRole(ctx context.Context, name, attributes string) error {
 	found, err := m.roleExists(ctx, name)
 	if err != nil || found {
@@ -145,8 +146,7 @@ func (m *migrator) ensureRole(ctx context.Context, name, attributes string) erro
 	return err
 }
 
-// alterRole changes a role, and tries again when another change of the same
-// role came first.
+// alterRole changes a role, and retries when the same role was changed at the same time.
 func (m *migrator) alterRole(ctx context.Context, name, change string) error {
 	var err error
 	for range maxAttempts {

@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// secondInstallation is a database of another installation in the same cluster, with a
-// secret key of its own.
+// secondInstallation returns the configuration of another installation in the same
+// cluster, with its own database and secret key.
 func secondInstallation(t *testing.T, cluster *pgtest.Cluster) postgres.Config {
 	t.Helper()
 	(&pgtest.Database{AdminURL: cluster.URL()}).AdminExec(t, "CREATE DATABASE second")
@@ -47,14 +47,14 @@ func TestS95ASecondInstallationLeavesTheRolesOfTheFirst(t *testing.T) {
 	second := secondInstallation(t, cluster)
 	err := postgres.Migrate(t.Context(), second.URL, second.SecretKey, postgres.MigrateOptions{}, set())
 	if err == nil || !strings.Contains(err.Error(), "gatehouse_sample") || !strings.Contains(err.Error(), "another secret key") {
-		t.Errorf("Migrate = %v, want to be told of the role gatehouse_sample", err)
+		t.Errorf("Migrate = %v, want an error that names the role gatehouse_sample", err)
 	}
 	if n := schemas(t, second.URL); n != 0 {
 		t.Errorf("the refused migration made %d schemas", n)
 	}
 	pgtest.OpenConfig(t, cluster.Config(), role) // the first one still has its password
 
-	// AdoptRoles takes the roles over from the first installation.
+	// AdoptRoles sets new passwords, so the first installation can no longer log in.
 	options := postgres.MigrateOptions{AdoptRoles: true}
 	if err := postgres.Migrate(t.Context(), second.URL, second.SecretKey, options, set()); err != nil {
 		t.Fatal(err)
@@ -65,19 +65,19 @@ func TestS95ASecondInstallationLeavesTheRolesOfTheFirst(t *testing.T) {
 	}
 }
 
-// A role that cannot be tried may be another installation's.
+// A role whose login cannot be tried may belong to another installation.
 func TestS95ARoleThatCannotBeTriedIsReported(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.NewCluster(t, set())
 	admin := &pgtest.Database{AdminURL: cluster.URL()}
 	admin.AdminExec(t, "ALTER ROLE gatehouse_sample NOLOGIN")
 	err := postgres.Migrate(t.Context(), cluster.URL(), cluster.Config().SecretKey, postgres.MigrateOptions{}, set())
-	if err == nil || !strings.Contains(err.Error(), "gatehouse_sample") || !strings.Contains(err.Error(), "cannot be checked") {
-		t.Errorf("Migrate = %v, want to be told of the role", err)
+	if err == nil || !strings.Contains(err.Error(), "gatehouse_sample") || !strings.Contains(err.Error(), "it is unknown whether") {
+		t.Errorf("Migrate = %v, want an error that names the role", err)
 	}
 }
 
-// An adoption that fails leaves the passwords as they were: they are set last.
+// A failed adoption does not change the passwords, because they are set last.
 func TestS95AFailedMigrationChangesNoPassword(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.NewCluster(t, set())
@@ -91,7 +91,7 @@ func TestS95AFailedMigrationChangesNoPassword(t *testing.T) {
 	pgtest.OpenConfig(t, cluster.Config(), role)
 }
 
-// What can be checked is checked before the first change.
+// All checks run before the first change.
 func TestS95MigrateChangesNothingWhenACheckFails(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.NewCluster(t)

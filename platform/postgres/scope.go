@@ -10,32 +10,32 @@ import (
 	"github.com/gatehouse/gatehouse/platform/id"
 )
 
-// setScope is pipelined before a single statement.
+// setScope is sent before a single statement, in the same pipeline.
 const setScope = "SELECT set_config('app.organization_id', $1, true), set_config('app.user_id', $2, true)"
 
-// Scope says for whom a statement runs. Row level security compares it with the
-// rows; a field that is empty matches none.
+// Scope is the organization and the user of a statement. Row level security compares it
+// with the rows. An empty field matches no row.
 type Scope struct {
-	// OrganizationID is the organization whose rows are seen.
+	// OrganizationID is the organization whose rows are visible.
 	OrganizationID string
-	// UserID is the user of whom a policy may show rows across organizations:
+	// UserID is the user whose rows a policy may show across organizations:
 	// memberships, for example.
 	UserID string
 }
 
-// validate guards the one place where a scope is written into SQL text, and
-// finds a mistake before the server's cast to uuid does.
+// validate makes it safe to write a scope into SQL text, and finds a mistake before the
+// server's cast to uuid does.
 func (s Scope) validate() error {
 	for _, value := range []string{s.OrganizationID, s.UserID} {
 		if value != "" && !id.Valid(value) {
-			return internal(errors.New("postgres: a scope holds an id that is no UUID in canonical spelling"))
+			return internal(errors.New("postgres: an id in the scope is not a UUID in canonical form"))
 		}
 	}
 	return nil
 }
 
-// Enter changes the scope of what follows in a transaction: for code that learns
-// within it for whom it runs, or that writes for several.
+// Enter changes the scope of the following statements of a transaction. It is for code
+// that finds the organization or user within the transaction, or writes for several.
 func Enter(ctx context.Context, tx pgx.Tx, scope Scope) error {
 	if err := scope.validate(); err != nil {
 		return err
@@ -44,9 +44,9 @@ func Enter(ctx context.Context, tx pgx.Tx, scope Scope) error {
 	return err
 }
 
-// begin is the text that opens a transaction in the scope. It goes out as one
-// simple query, so a transaction costs no more round trips than without scope.
-// The values are valid UUIDs or empty, so there is nothing in them to quote.
+// begin returns the SQL text that opens a transaction in the scope. It is sent as one
+// simple query, so the scope costs no round trip. The values are valid UUIDs or empty,
+// so they need no quoting.
 func (s Scope) begin(opts pgx.TxOptions) string {
 	var b strings.Builder
 	b.WriteString("BEGIN")

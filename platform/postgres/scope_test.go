@@ -17,8 +17,8 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// Both ways of running a statement, on one single connection, must never show
-// one tenant what the other has; also when a statement has failed in between.
+// Both ways of running a statement, on a single connection, must never show the rows of
+// one tenant to another, even when a statement has failed in between.
 func TestS50TenantsAlternatingOnOneConnectionNeverMix(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, set())
@@ -69,7 +69,7 @@ func alternate(ctx context.Context, db *postgres.DB, organization, own string) e
 	return nil
 }
 
-func TestS50ScopeBindsReadingAndWriting(t *testing.T) {
+func TestS50ScopeRestrictsReadsAndWrites(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	addNote(t, db, acme, "secret")
@@ -91,7 +91,7 @@ func TestS50ScopeBindsReadingAndWriting(t *testing.T) {
 	}
 }
 
-func TestScopeMustHoldUUIDs(t *testing.T) {
+func TestScope_NotAUUID_IsRefused(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	for _, scope := range []postgres.Scope{
@@ -105,7 +105,7 @@ func TestScopeMustHoldUUIDs(t *testing.T) {
 	}
 }
 
-func TestRoundTrips(t *testing.T) {
+func TestStatements_AddNoRoundTripForTheScope(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	record := &recorder{}

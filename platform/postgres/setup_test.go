@@ -48,7 +48,7 @@ func set() postgres.MigrationSet {
 	}
 }
 
-// pooledConfig makes the package believe that a pooler is in front.
+// pooledConfig returns a configuration with different URLs, as with a pooler.
 func pooledConfig(cfg postgres.Config) postgres.Config {
 	cfg.DirectURL = cfg.URL + "&application_name=direct"
 	return cfg
@@ -79,7 +79,7 @@ func (r *recorder) add(sql string) {
 	r.statements = append(r.statements, sql)
 }
 
-// take returns what was recorded, and forgets it.
+// take returns the recorded statements, and clears the record.
 func (r *recorder) take() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,9 +13,9 @@ import (
 
 const meterName = "github.com/gatehouse/gatehouse/platform/postgres"
 
-// tracer makes a span of each statement and batch, and records
-// db.client.operation.duration. Statements are recorded, their arguments never
-// are: those hold people's data.
+// tracer returns a tracer with a span for each statement and batch, which also records
+// db.client.operation.duration. Spans contain the statement but never its arguments,
+// because those contain personal data.
 func (c Config) tracer(role Role) pgx.QueryTracer {
 	return otelpgx.NewTracer(
 		otelpgx.WithTracerProvider(c.TracerProvider),

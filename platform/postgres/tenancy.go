@@ -8,19 +8,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// CheckTenancy reads the catalog and returns an error that lists every object
-// which could show one organization's rows to another:
+// CheckTenancy reads the database's catalog and returns an error that lists every object
+// that could show the rows of one organization to another:
 //
 //   - a table with an organization_id without row level security that is
 //     enabled, forced, and has a policy with both USING and WITH CHECK;
-//   - a foreign key between two such tables that leaves the organization out,
-//     as such keys are checked past row level security;
-//   - a view that is not security_invoker, as it reads with its owner's rights;
-//   - a materialized view that a service may read, as it holds all rows;
-//   - a SECURITY DEFINER function without a search_path of its own, or one that
-//     belongs to somebody who can log in.
+//   - a foreign key between two such tables that does not contain the organization,
+//     because row level security does not apply to the check of such a key;
+//   - a view that is not security_invoker, because it reads with its owner's rights;
+//   - a materialized view that a service may read, because it contains all rows;
+//   - a SECURITY DEFINER function without a search_path of its own, or one whose owner
+//     can log in.
 //
-// Each service runs it as a test on its migrations.
+// Each service has a test that runs it on its migrations.
 func CheckTenancy(ctx context.Context, adminURL string) error {
 	conn, err := adminConnect(ctx, adminURL)
 	if err != nil {

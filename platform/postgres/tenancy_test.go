@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// S48: the check of the tables finds nothing where nothing is.
+// S48: the check reports nothing for good tables.
 func TestCheckTenancyAcceptsGoodTables(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, set())
@@ -54,10 +54,10 @@ func TestS48CheckTenancyListsEveryOffender(t *testing.T) {
 		"function sample.loose(): SECURITY DEFINER, and its owner gatehouse_admin can log in",
 	} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("CheckTenancy does not say %q:\n%v", want, err)
+			t.Errorf("CheckTenancy does not report %q:\n%v", want, err)
 		}
 	}
 	if strings.Contains(err.Error(), "sample.note") {
-		t.Errorf("CheckTenancy blames a good table:\n%v", err)
+		t.Errorf("CheckTenancy reports a good table:\n%v", err)
 	}
 }

@@ -16,13 +16,13 @@ type shared struct {
 	tx    pgx.Tx
 }
 
-// Together is [DB.InTx] with one difference: every statement and transaction
-// that is run on this pool with the context that fn gets joins the one
-// transaction, each behind a savepoint. All of it takes effect or none.
+// Together is [DB.InTx] with one difference: every statement and transaction that runs
+// on this pool with the context of fn joins the same transaction, each with a savepoint.
+// All of them are committed, or none.
 //
-// It is for a layer around code that makes transactions of its own. That code
-// must not use the context in several goroutines at once, nor after fn has
-// returned: a transaction has one connection.
+// It is for a layer around code that opens its own transactions. That code must not use
+// the context in several goroutines at once, nor after fn has returned, because a
+// transaction has one connection.
 func (db *DB) Together(ctx context.Context, scope Scope, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return db.InTx(ctx, scope, func(ctx context.Context, tx pgx.Tx) error {
 		return fn(context.WithValue(ctx, togetherKey{}, &shared{db: db, scope: scope, tx: tx}), tx)
@@ -37,13 +37,13 @@ func (db *DB) joined(ctx context.Context) *shared {
 	return nil
 }
 
-// run runs fn behind a savepoint, in its own scope.
+// run runs fn after a savepoint, in its own scope.
 func (s *shared) run(ctx context.Context, scope Scope, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	savepoint, err := s.tx.Begin(ctx)
 	if err != nil {
 		return contextFirst(ctx, err)
 	}
-	// After a commit this does nothing; it takes the scope back too.
+	// The rollback also restores the scope. After a commit it does nothing.
 	defer rollback(ctx, savepoint)
 	if err := become(ctx, savepoint, scope, s.scope); err != nil {
 		return err
@@ -51,14 +51,15 @@ func (s *shared) run(ctx context.Context, scope Scope, fn func(ctx context.Conte
 	if err := fn(ctx, savepoint); err != nil {
 		return err
 	}
-	// A local setting outlives the savepoint that it was made behind.
+	// A local setting outlives the release of its savepoint.
 	if err := become(ctx, savepoint, s.scope, scope); err != nil {
 		return err
 	}
 	return contextFirst(ctx, savepoint.Commit(ctx))
 }
 
-// become changes the scope of what follows, where it is another one.
+// become changes the scope of the following statements when it differs from the current
+// one.
 func become(ctx context.Context, tx pgx.Tx, scope, current Scope) error {
 	if scope == current {
 		return nil

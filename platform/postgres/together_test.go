@@ -28,9 +28,9 @@ func insertNote(ctx context.Context, db *postgres.DB, organization, text string)
 	})
 }
 
-// Transactions and statements inside join the outer one: what they wrote is
-// seen inside, and is gone when the outer one fails.
-func TestTogetherTakesEffectAsAWholeOrNot(t *testing.T) {
+// Inner transactions and statements join the outer one. Their rows are visible inside,
+// and are rolled back when the outer transaction fails.
+func TestTogether_OuterTransactionFails_RollsEverythingBack(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, set()).Open(t, role)
 	broken := errors.New("broken")
@@ -56,14 +56,14 @@ func TestTogetherTakesEffectAsAWholeOrNot(t *testing.T) {
 	}
 }
 
-// A transaction inside that fails undoes itself alone; what caught its error
-// goes on.
-func TestAFailureInsideTogetherCanBeSurvived(t *testing.T) {
+// An inner transaction that fails rolls back only itself. Code that handles its error
+// may continue.
+func TestTogether_InnerTransactionFails_OuterCanContinue(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, set()).Open(t, role)
 	err := db.Together(t.Context(), postgres.Scope{OrganizationID: acme}, func(ctx context.Context, _ pgx.Tx) error {
 		if err := insertNote(ctx, db, acme, ""); err == nil {
-			t.Error("an empty note was taken")
+			t.Error("an empty note was accepted")
 		}
 		return insertNote(ctx, db, acme, "kept")
 	})
@@ -75,8 +75,8 @@ func TestAFailureInsideTogetherCanBeSurvived(t *testing.T) {
 	}
 }
 
-// What runs inside in another scope sees that one alone, also on the one
-// connection, and leaves the outer scope as it was.
+// An inner transaction in another scope sees only the rows of that scope, although it
+// uses the same connection. It does not change the outer scope.
 func TestS50ScopesInsideTogetherNeverMix(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, set()).Open(t, role)
@@ -88,7 +88,7 @@ func TestS50ScopesInsideTogetherNeverMix(t *testing.T) {
 		if got := notesOf(t, ctx, db, bolt); !slices.Equal(got, []string{"of bolt"}) {
 			t.Errorf("bolt sees %q", got)
 		}
-		_ = insertNote(ctx, db, bolt, "") // fails, and takes its scope back
+		_ = insertNote(ctx, db, bolt, "") // fails, and restores the scope
 		got, err := postgres.TxAll(ctx, tx, pgx.RowTo[string], "SELECT text FROM note")
 		if !slices.Equal(got, []string{"of acme"}) {
 			t.Errorf("the outer scope sees %q", got)

@@ -11,27 +11,26 @@ import (
 )
 
 const (
-	// maxAttempts bounds how often a transaction is run that others undid.
+	// maxAttempts bounds how often a transaction runs that conflicts with others.
 	maxAttempts = 5
-	// firstBackoff doubles with each attempt; the wait is a random part of it, so
-	// that two transactions that met do not meet again.
+	// firstBackoff doubles with each attempt. The wait is a random part of it, so that
+	// two transactions that conflicted do not conflict again.
 	firstBackoff = 10 * time.Millisecond
-	// rollbackTimeout is a deadline of its own: the caller's may have passed.
+	// rollbackTimeout bounds a rollback. The caller's deadline may have passed.
 	rollbackTimeout = 2 * time.Second
 )
 
 // InTx runs fn in a read-committed transaction in the scope, commits when it
 // returns nil and rolls back otherwise, also on a panic.
 //
-// When the server undoes the transaction in favor of another one, fn is run
-// again. Errors of the driver come out as faults; other errors that fn returns
-// come out unchanged.
+// When the server rolls the transaction back because of another one, fn runs again.
+// InTx returns errors of the driver as faults, and other errors of fn unchanged.
 func (db *DB) InTx(ctx context.Context, scope Scope, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return db.InTxWith(ctx, scope, pgx.TxOptions{}, fn)
 }
 
-// InTxWith is [DB.InTx] with an isolation level or access mode, which one that
-// joins another transaction cannot choose.
+// InTxWith is [DB.InTx] with an isolation level or access mode. A transaction that joins
+// another one keeps the options of that one.
 func (db *DB) InTxWith(ctx context.Context, scope Scope, opts pgx.TxOptions, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	if err := scope.validate(); err != nil {
 		return err
@@ -75,10 +74,10 @@ func (db *DB) attempt(ctx context.Context, begin string, fn func(ctx context.Con
 func rollback(ctx context.Context, tx pgx.Tx) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
-	// A failure closes the connection, and the server rolls back.
+	// When Rollback fails, it closes the connection, and the server rolls back.
 	_ = tx.Rollback(ctx)
 }
 
-// Tx is a transaction as [DB.InTx] hands it out, for code that passes it on
-// without querying and so need not know the driver.
+// Tx is the transaction of [DB.InTx]. Code that only passes it to other functions can
+// use this name and need not import the driver.
 type Tx = pgx.Tx

@@ -14,7 +14,7 @@ import (
 
 var inAcme = postgres.Scope{OrganizationID: acme}
 
-func TestInTxCommitsOrRollsBack(t *testing.T) {
+func TestInTx_FunctionFails_RollsBack(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	add := func(ctx context.Context, tx pgx.Tx, text string) error {
@@ -25,7 +25,7 @@ func TestInTxCommitsOrRollsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sentinel := errors.New("the store's own")
+	sentinel := errors.New("an error of the store")
 	err = db.InTx(t.Context(), inAcme, func(ctx context.Context, tx pgx.Tx) error {
 		return errors.Join(add(ctx, tx, "undone"), sentinel)
 	})
@@ -41,14 +41,14 @@ func TestInTxCommitsOrRollsBack(t *testing.T) {
 	}
 }
 
-func TestInTxSurvivesPanic(t *testing.T) {
+func TestInTx_FunctionPanics_RollsBackAndReleasesTheConnection(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	for range 10 { // more often than there are connections
 		func() {
 			defer func() {
 				if recover() != "oh" {
-					t.Error("the panic did not come through")
+					t.Error("the panic did not reach the caller")
 				}
 			}()
 			err := db.InTx(t.Context(), inAcme, func(ctx context.Context, tx pgx.Tx) error {
@@ -71,7 +71,7 @@ func raise(ctx context.Context, tx pgx.Tx, state string) error {
 	return err
 }
 
-func TestInTxRetriesWhatOthersUndid(t *testing.T) {
+func TestInTx_ConflictWithAnother_IsRetried(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	for state, want := range map[string]int{
@@ -94,7 +94,7 @@ func TestInTxRetriesWhatOthersUndid(t *testing.T) {
 	}
 }
 
-func TestInTxGivesUpRetrying(t *testing.T) {
+func TestInTx_ConflictsFiveTimes_ReturnsConflict(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	runs := 0
@@ -107,9 +107,9 @@ func TestInTxGivesUpRetrying(t *testing.T) {
 	}
 }
 
-// Two serializable transactions that each read what the other writes: one must
-// be undone, run again, and see the other's result.
-func TestInTxSerializable(t *testing.T) {
+// Two serializable transactions each read what the other writes. The server must roll
+// one of them back; it runs again and sees the result of the other.
+func TestInTx_SerializableTransactionsConflict_OneRunsAgain(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	serializable := pgx.TxOptions{IsoLevel: pgx.Serializable}
@@ -124,7 +124,7 @@ func TestInTxSerializable(t *testing.T) {
 			return err
 		})
 	}
-	// Each waits, in its first run, until both have read.
+	// In its first run, each waits until both have read.
 	arrived, met := make(chan struct{}, 2), make(chan struct{})
 	go func() {
 		<-arrived

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/postgres"
 )
 
-// everything holds one value of each type that a store passes.
+// everything has one field for each type that a store passes.
 type everything struct {
 	ID      string
 	IDs     []string
@@ -29,8 +29,8 @@ type everything struct {
 	Lasts   time.Duration
 }
 
-// Both query modes must agree on every type.
-func TestArgumentTypes(t *testing.T) {
+// Both query modes must return the same value for every type.
+func TestArguments_EveryTypeAndMode_ReturnUnchanged(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, set())
 	json, err := postgres.JSON(map[string]any{"key": "it's \"quoted\""})
@@ -78,13 +78,12 @@ func check(t *testing.T, got everything, at time.Time) {
 		"interval":    got.Lasts == 90*time.Second,
 	} {
 		if !ok {
-			t.Errorf("%s does not come back as it was sent: %+v", what, got)
+			t.Errorf("%s is not returned as it was sent: %+v", what, got)
 		}
 	}
 }
 
-// What the stores write most: inserts and arrays in conditions, without casts
-// where the column tells the type.
+// Inserts, and arrays in conditions, need no cast where the column has the type.
 func TestStatementsWithoutCasts(t *testing.T) {
 	t.Parallel()
 	db := pgtest.OpenConfig(t, pooledConfig(pgtest.New(t, set()).Config()), role)

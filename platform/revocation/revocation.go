@@ -1,14 +1,14 @@
-// Package revocation makes access tokens lose their force before they expire.
+// Package revocation invalidates access tokens before they expire.
 //
-// Access tokens are verified offline, so a service would believe one for its
-// whole life, whatever happened to its session or its user meanwhile. Each
-// process therefore follows auth's feed of revocations ([Feed.Run]): it asks
-// every second for what is new, and keeps what concerns tokens that may still
-// be alive. A revocation so takes effect within two seconds, also for streams
-// that are open ([Feed.Watch]), and needs no announcement that could be lost.
+// Access tokens are verified offline, so without revocations a service would accept a
+// token until it expires, even if its session was ended or its user was disabled. Each
+// process therefore follows auth's feed of revocations ([Feed.Run]): it requests new
+// revocations every second, and keeps those that concern tokens that are not expired. So
+// a revocation takes effect within two seconds, also for open streams ([Feed.Watch]). It
+// needs no notification, which could be lost.
 //
-// A process that has not heard of revocations yet, or not for [MaxAge], refuses
-// with UNAVAILABLE: a check that could not be made is never passed.
+// A process that has not received revocations yet, or not for [MaxAge], refuses with
+// UNAVAILABLE, because it cannot check tokens.
 package revocation
 
 import (
@@ -29,53 +29,53 @@ import (
 const PageSize = 5000
 
 const (
-	// MaxAge is how old what is known of revocations may be: auth may be down for
-	// as long before others refuse too.
+	// MaxAge is the maximum age of the last answer of the feed. When auth is down for
+	// longer, the other services refuse all tokens.
 	MaxAge = time.Minute
-	// Lifetime is how long a revocation matters: an access token's life, and how
-	// far clocks may differ.
+	// Lifetime is how long a revocation is kept: the lifetime of an access token, and
+	// the accepted difference between clocks.
 	Lifetime = 20 * time.Minute
 
 	interval = time.Second
-	// overlap is asked for again each time, since transactions end in another
-	// order than their times say, up to 30 s later, and the clock here may be 30 s
-	// ahead of auth's.
+	// overlap is the period that each request repeats. Transactions commit in another
+	// order than their times, up to 30 s later, and the clock of this process may be
+	// 30 s ahead of auth's.
 	overlap     = time.Minute
 	pollTimeout = 5 * time.Second
 	firstWait   = 3 * time.Second
 )
 
-// Revocation takes the force from the tokens of a session; or from those of a user,
-// of an organization, of a user in an organization, or of an OAuth client, that were
-// issued up to its time.
+// Revocation revokes all tokens of a session. Or it revokes the tokens of a user, of an
+// organization, of a user in an organization, or of an OAuth client, that were issued up
+// to its time.
 type Revocation struct {
 	ID        string `db:"id"`
 	SessionID string
 	UserID    string
-	// OrganizationID narrows a revocation; empty means everywhere.
+	// OrganizationID limits a revocation to one organization. Empty means all.
 	OrganizationID string
 	ClientID       string
 	Time           time.Time `db:"created_at"`
 }
 
-// Source lists what was revoked since a time.
+// Source returns the revocations since a time.
 type Source func(ctx context.Context, since time.Time) ([]Revocation, error)
 
-// Feed is what a process knows of revocations. It is safe for concurrent use.
+// Feed contains the revocations that a process knows. It is safe for concurrent use.
 type Feed struct {
 	source Source
 	clock  clock.Clock
 	log    *slog.Logger
-	loaded chan struct{} // closed when something is known
+	loaded chan struct{} // closed after the first answer of the source
 
 	mu       sync.RWMutex
-	heard    time.Time
+	polled   time.Time
 	seen     map[string]time.Time // by id, with the revocation's time
 	cutoffs  map[subject]time.Time
 	watchers map[*watcher]struct{}
 }
 
-// subject is whose tokens are meant; fields that say nothing are empty.
+// subject identifies the tokens of a revocation. Fields that do not matter are empty.
 type subject struct{ sessionID, userID, organizationID, clientID string }
 
 type watcher struct {
@@ -83,7 +83,7 @@ type watcher struct {
 	revoked   func()
 }
 
-// NewFeed returns a feed that knows nothing yet.
+// NewFeed returns an empty feed. Run fills it.
 func NewFeed(source Source, clk clock.Clock, log *slog.Logger) *Feed {
 	return &Feed{
 		source: source, clock: clk, log: log, loaded: make(chan struct{}),
@@ -106,7 +106,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 }
 
-// Poll asks once for what is new.
+// Poll requests new revocations once.
 func (f *Feed) Poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
@@ -124,21 +124,21 @@ func (f *Feed) Poll(ctx context.Context) error {
 func (f *Feed) since(now time.Time) time.Time {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.heard.IsZero() {
+	if f.polled.IsZero() {
 		return now.Add(-Lifetime)
 	}
-	return f.heard.Add(-overlap)
+	return f.polled.Add(-overlap)
 }
 
-// learn takes in what was found at a time, and returns the watchers whose tokens
-// have lost their force by it.
+// learn adds the revocations that were found at a time, and returns the watchers whose
+// tokens they revoke.
 func (f *Feed) learn(now time.Time, found []Revocation) []*watcher {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.heard.IsZero() {
+	if f.polled.IsZero() {
 		close(f.loaded)
 	}
-	f.heard = now
+	f.polled = now
 	news := false
 	for _, r := range found {
 		if _, known := f.seen[r.ID]; known {
@@ -164,7 +164,7 @@ func (f *Feed) learn(now time.Time, found []Revocation) []*watcher {
 	return hit
 }
 
-// forget drops what concerns only tokens that have expired.
+// forget removes the revocations that concern only expired tokens.
 func (f *Feed) forget(before time.Time) {
 	for id, at := range f.seen {
 		if at.Before(before) {
@@ -178,11 +178,11 @@ func (f *Feed) forget(before time.Time) {
 	}
 }
 
-// revoked tells whether a token has lost its force. The caller holds the lock.
+// revoked reports whether a token is revoked. The caller must hold the lock.
 func (f *Feed) revoked(p *identity.Principal) bool {
-	// A session that has ended issues nothing more: what seems to be newer was on its
-	// way when it ended. An API key goes on with another secret, which auth tells
-	// from the one until then.
+	// A session that has ended issues no more tokens: a token that seems to be newer was
+	// issued while the session ended. An API key may have a new secret after the
+	// revocation, so only tokens up to its time are revoked.
 	if at, ok := f.cutoffs[subject{sessionID: p.SessionID}]; ok && (p.ClientID != identity.APIKey || !p.IssueTime.After(at)) {
 		return true
 	}
@@ -199,8 +199,8 @@ func (f *Feed) revoked(p *identity.Principal) bool {
 	return false
 }
 
-// Check answers nil for a token that has its force, UNAUTHENTICATED for one that
-// lost it, and UNAVAILABLE when that cannot be told.
+// Check returns nil for a valid token, UNAUTHENTICATED for a revoked one, and UNAVAILABLE
+// when the revocations are not known.
 func (f *Feed) Check(ctx context.Context, p *identity.Principal) error {
 	if err := f.known(ctx); err != nil {
 		return err
@@ -213,7 +213,7 @@ func (f *Feed) Check(ctx context.Context, p *identity.Principal) error {
 	return nil
 }
 
-// known waits a moment for the first answer of the feed.
+// known waits for the first answer of the source, for a short time.
 func (f *Feed) known(ctx context.Context) error {
 	select {
 	case <-f.loaded:
@@ -232,22 +232,22 @@ func (f *Feed) known(ctx context.Context) error {
 	return nil
 }
 
-// Healthy tells whether what is known is recent enough to decide by.
+// Healthy reports whether the last answer of the source is not older than [MaxAge].
 func (f *Feed) Healthy() bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return !f.heard.IsZero() && f.clock.Now().Sub(f.heard) < MaxAge
+	return !f.polled.IsZero() && f.clock.Now().Sub(f.polled) < MaxAge
 }
 
-// Watch calls a function once, when a token loses its force after it was
-// checked; the returned function ends the watch.
+// Watch calls a function once when a token is revoked after it was checked. The returned
+// function ends the watch.
 func (f *Feed) Watch(p *identity.Principal, revoked func()) (stop func()) {
 	w := &watcher{principal: p, revoked: revoked}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.watchers[w] = struct{}{}
 	if f.revoked(p) {
-		// Between the check and now.
+		// The token may have been revoked since the check.
 		revoked()
 	}
 	return func() {
@@ -257,12 +257,12 @@ func (f *Feed) Watch(p *identity.Principal, revoked func()) (stop func()) {
 	}
 }
 
-// Revoked is the fault of a token that has lost its force.
+// Revoked returns the fault of a revoked token.
 func Revoked() error {
 	return fault.New(faultv1.Reason_REASON_UNAUTHENTICATED, "the session has ended or its rights changed: refresh the token, or sign in again")
 }
 
 func unknown() error {
-	return fault.Wrap(errors.New("revocation: nothing was heard from auth lately"),
+	return fault.Wrap(errors.New("revocation: no recent answer from auth"),
 		faultv1.Reason_REASON_UNAVAILABLE, "sign-ins cannot be checked now").WithRetryAfter(time.Second)
 }

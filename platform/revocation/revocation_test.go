@@ -54,7 +54,7 @@ func token(issued time.Time) *identity.Principal {
 	return &identity.Principal{UserID: "user", OrganizationID: "home", SessionID: "session", IssueTime: issued}
 }
 
-func TestS22ARevocationEndsTheTokensThatItMeans(t *testing.T) {
+func TestS22ARevocationRevokesOnlyItsTokens(t *testing.T) {
 	t.Parallel()
 	before, after := token(start), token(start.Add(2*time.Second))
 	at := start.Add(time.Second)
@@ -79,19 +79,19 @@ func TestS22ARevocationEndsTheTokensThatItMeans(t *testing.T) {
 		poll(t, f)
 		err := f.Check(t.Context(), before)
 		if tc.endsBefore != fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) || !tc.endsBefore && err != nil {
-			t.Errorf("%s is revoked: a token from before is answered %v", name, err)
+			t.Errorf("%s is revoked: Check of an earlier token returns %v", name, err)
 		}
-		// A session does not begin again; a user may.
+		// A session does not resume after its end. A user may sign in again.
 		err = f.Check(t.Context(), after)
 		if ended := tc.revoked.SessionID == "session"; ended != fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) || !ended && err != nil {
-			t.Errorf("%s is revoked: a token from after is answered %v", name, err)
+			t.Errorf("%s is revoked: Check of a later token returns %v", name, err)
 		}
 	}
 }
 
-// S22: a key that got another secret goes on, under the id that it had; the secret
-// until then has lost its force.
-func TestS22ARotatedKeyGoesOn(t *testing.T) {
+// S22: a rotated key remains valid with its new secret and the same id. The old secret
+// is revoked.
+func TestS22ARotatedKeyRemainsValid(t *testing.T) {
 	t.Parallel()
 	f, a, clk := feed(t)
 	clk.Advance(time.Second)
@@ -101,14 +101,14 @@ func TestS22ARotatedKeyGoesOn(t *testing.T) {
 		key := token(start.Add(issued))
 		key.ClientID = identity.APIKey
 		if err := f.Check(t.Context(), key); ended != fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) || !ended && err != nil {
-			t.Errorf("what auth said after %s is answered %v", issued, err)
+			t.Errorf("Check of an answer from after %s returns %v", issued, err)
 		}
 	}
 }
 
-// Transactions end in another order than their times say: what becomes visible
-// late is heard all the same.
-func TestS23ALateRevocationIsHeard(t *testing.T) {
+// Transactions commit in another order than their times. A revocation that becomes
+// visible late must be received too.
+func TestS23ALateRevocationIsReceived(t *testing.T) {
 	t.Parallel()
 	f, a, clk := feed(t)
 	clk.Advance(10 * time.Second)
@@ -121,8 +121,9 @@ func TestS23ALateRevocationIsHeard(t *testing.T) {
 	}
 }
 
-// S23: also by a process whose clock is ahead of auth's by what is tolerated.
-func TestS23ALateRevocationIsHeardByAClockThatIsAhead(t *testing.T) {
+// S23: the same holds in a process whose clock is ahead of auth's by the accepted
+// difference.
+func TestS23ALateRevocationIsReceivedWhenTheClockIsAhead(t *testing.T) {
 	t.Parallel()
 	const ahead, transaction = 30 * time.Second, 30 * time.Second
 	a, clk := &auth{}, clock.NewFake(start.Add(ahead))
@@ -136,11 +137,11 @@ func TestS23ALateRevocationIsHeardByAClockThatIsAhead(t *testing.T) {
 	clk.Advance(time.Second)
 	poll(t, f)
 	if err := f.Check(t.Context(), token(start)); !fault.Is(err, faultv1.Reason_REASON_UNAUTHENTICATED) {
-		t.Errorf("the token has its force: %v", err)
+		t.Errorf("the token is not revoked: %v", err)
 	}
 }
 
-func TestS22AnOpenStreamIsEndedOnce(t *testing.T) {
+func TestS22AWatchCallsItsFunctionOnce(t *testing.T) {
 	t.Parallel()
 	f, a, _ := feed(t)
 	var ended, other, left atomic.Int32
@@ -152,28 +153,27 @@ func TestS22AnOpenStreamIsEndedOnce(t *testing.T) {
 	poll(t, f)
 	poll(t, f)
 	if ended.Load() != 1 || other.Load() != 0 || left.Load() != 0 {
-		t.Errorf("ended %d, another user's %d, one that had left %d", ended.Load(), other.Load(), left.Load())
+		t.Errorf("calls: %d, of another user's watch %d, of a stopped watch %d", ended.Load(), other.Load(), left.Load())
 	}
 	var late atomic.Int32
 	defer f.Watch(token(start), func() { late.Add(1) })()
 	if late.Load() != 1 {
-		t.Error("a token that was revoked between its check and its watch goes on")
+		t.Error("a token that was revoked between its check and its watch is not reported")
 	}
 }
 
-// A check that cannot be made is a refusal that may be tried again, and no
-// statement about the token.
-func TestNothingIsBelievedWithoutTheFeed(t *testing.T) {
+// Without recent revocations every check fails with a fault that allows a retry.
+func TestCheck_FeedIsNotAvailable_IsUnavailable(t *testing.T) {
 	t.Parallel()
 	a, clk := &auth{failure: errors.New("auth is down")}, clock.NewFake(start)
 	f := revocation.NewFeed(a.since, clk, slog.New(slog.DiscardHandler))
 	if err := f.Poll(t.Context()); err == nil || f.Healthy() {
 		t.Errorf("healthy %v after %v", f.Healthy(), err)
 	}
-	gone, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := f.Check(gone, token(start)); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
-		t.Errorf("before anything was heard: %v", err)
+	if err := f.Check(canceled, token(start)); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
+		t.Errorf("before the first answer: %v", err)
 	}
 	a.failure = nil
 	poll(t, f)
@@ -191,17 +191,17 @@ func TestNothingIsBelievedWithoutTheFeed(t *testing.T) {
 	}
 }
 
-// What a new process has not heard, it asks for as far back as tokens live.
-func TestAFeedBeginsWithTheLivesOfTokens(t *testing.T) {
+// A new process requests the revocations of the whole lifetime of tokens.
+func TestPoll_FirstTime_RequestsTheLifetimeOfTokens(t *testing.T) {
 	t.Parallel()
 	_, a, _ := feed(t)
 	if want := start.Add(-revocation.Lifetime); !a.asked.Equal(want) {
-		t.Errorf("asked since %v, want %v", a.asked, want)
+		t.Errorf("requested since %v, want %v", a.asked, want)
 	}
 }
 
-// S23: revocations are asked for every second, without anything that listens.
-func TestRunPollsUntilItIsStopped(t *testing.T) {
+// S23: revocations are requested every second, without notifications.
+func TestRun_PollsEverySecondUntilItIsStopped(t *testing.T) {
 	t.Parallel()
 	a, clk := &auth{}, clock.NewFake(start)
 	var polls atomic.Int32

@@ -1,9 +1,9 @@
-// Package rpcclient dials the services of the suite.
+// Package rpcclient dials the services of Gatehouse.
 //
-// A connection carries, with every call: the caller's own service token, the
-// access token of the user in whose name it calls, the request's id and origin,
-// and the trace. Calls without a deadline get one. Reads, as the contract
-// marks them, are retried on UNAVAILABLE; writes never are.
+// A connection adds to every call: the token of the calling service, the access token
+// of the present request's user, the request's id and origin, and the trace. Calls
+// without a deadline get one. RPCs that the contract marks as reads are retried on
+// UNAVAILABLE; writes are never retried.
 package rpcclient
 
 import (
@@ -30,37 +30,37 @@ import (
 )
 
 const (
-	// callTimeout ends a call that came without a deadline of its own.
+	// callTimeout is the deadline of a call whose caller sets none.
 	callTimeout = 10 * time.Second
-	// hopAllowance is what a hop keeps of its caller's deadline, so that the
-	// inner timeout is the one that is reported.
+	// hopAllowance is subtracted from the caller's deadline, so that the inner timeout
+	// is the one that is reported.
 	hopAllowance = 20 * time.Millisecond
-	// maxMessageBytes admits the largest answer: the text of a document.
+	// maxMessageBytes admits the largest response: the text of a document.
 	maxMessageBytes = 8 << 20
 )
 
 // Peer is a service to dial.
 type Peer struct {
-	// Name is the service's name, and the audience of tokens for it.
+	// Name is the service's name, and the audience of its tokens.
 	Name string
 	// DialContext opens a connection, over TCP or in memory.
 	DialContext func(ctx context.Context) (net.Conn, error)
 }
 
-// TokenSource answers service tokens.
+// TokenSource returns service tokens.
 type TokenSource interface {
-	// Token returns a token by which this service calls the audience.
+	// Token returns a token with which this service may call the audience.
 	Token(ctx context.Context, audience string) (string, error)
 }
 
-// Telemetry is where calls are traced and counted.
+// Telemetry traces and counts calls.
 type Telemetry struct {
 	Tracer trace.TracerProvider
 	Meter  metric.MeterProvider
 }
 
-// Dial returns a connection to a peer. Nothing is dialed before the first
-// call. Tokens may be nil for calls that need no credential.
+// Dial returns a connection to a peer. It connects with the first call. Tokens may be
+// nil for calls that need no credential.
 func Dial(peer Peer, tokens TokenSource, t Telemetry) (*grpc.ClientConn, error) {
 	if peer.Name == "" || peer.DialContext == nil || t.Tracer == nil || t.Meter == nil {
 		return nil, errors.New("rpcclient: name, dialer and telemetry are required")

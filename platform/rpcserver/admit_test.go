@@ -56,9 +56,9 @@ func (r *running) raw(ctx context.Context, t *testing.T, method string, request 
 	}
 }
 
-// S82: a request of an unauthorized caller is not decoded. The bytes here are no
-// message, and only an authorized caller learns that.
-func TestS82RequestsAreDecodedForAuthorizedCallersAlone(t *testing.T) {
+// S82: a request of an unauthorized caller is not decoded. The bytes here are not a
+// message, and only an authorized caller gets an error about that.
+func TestS82OnlyRequestsOfAuthorizedCallersAreDecoded(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	garbage := []byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f}
@@ -70,10 +70,10 @@ func TestS82RequestsAreDecodedForAuthorizedCallersAlone(t *testing.T) {
 			ctx  context.Context
 			want faultv1.Reason
 		}{
-			"no credential":     {t.Context(), faultv1.Reason_REASON_UNAUTHENTICATED},
-			"a forged token":    {forged, faultv1.Reason_REASON_UNAUTHENTICATED},
-			"no role":           {r.as(t), faultv1.Reason_REASON_PERMISSION_DENIED},
-			"a member, at last": {r.as(t, "member"), faultv1.Reason_REASON_INVALID_ARGUMENT},
+			"no credential":  {t.Context(), faultv1.Reason_REASON_UNAUTHENTICATED},
+			"a forged token": {forged, faultv1.Reason_REASON_UNAUTHENTICATED},
+			"no role":        {r.as(t), faultv1.Reason_REASON_PERMISSION_DENIED},
+			"a member":       {r.as(t, "member"), faultv1.Reason_REASON_INVALID_ARGUMENT},
 		} {
 			if err := r.raw(tc.ctx, t, method, garbage); !fault.Is(err, tc.want) {
 				t.Errorf("%s with %s: %v", method, name, err)
@@ -82,7 +82,7 @@ func TestS82RequestsAreDecodedForAuthorizedCallersAlone(t *testing.T) {
 	}
 }
 
-// S82: a list that is too long is refused as such. None of its items is looked at.
+// S82: a list that is too long is refused, and none of its items is checked.
 func TestS82SizesAreCheckedBeforeItems(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
@@ -114,7 +114,7 @@ func TestS82SizesAreCheckedBeforeItems(t *testing.T) {
 	}
 }
 
-// S82: a response lists twenty violations and states how many there are.
+// S82: a response lists at most twenty violations and states their number.
 func TestS82ViolationsAreListedUpToALimit(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
@@ -129,13 +129,13 @@ func TestS82ViolationsAreListedUpToALimit(t *testing.T) {
 	}
 }
 
-// S82: nesting without end is the caller's mistake, and its field is named.
+// S82: deep nesting is an invalid argument, and the fault names the field.
 func TestS82NestingIsBounded(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	nested := func(levels int) []byte {
 		value := []byte{}
-		for range levels { // a Value whose list holds a Value
+		for range levels { // a Value whose list contains a Value
 			value = protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), value)
 			value = protowire.AppendBytes(protowire.AppendTag(nil, 6, protowire.BytesType), value)
 		}
@@ -149,7 +149,7 @@ func TestS82NestingIsBounded(t *testing.T) {
 		if !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) || len(f.Violations()) == 0 || want != "" && f.Violations()[0].Field != want {
 			t.Errorf("%d levels: %v %v", levels, err, f.Violations())
 		}
-		if want == "" && f.Violations()[0].Field != "challengeId" { // the field that the message lacks, because it was decoded
+		if want == "" && f.Violations()[0].Field != "challengeId" { // a required field: its error shows that the message was decoded
 			t.Errorf("%d levels: %v", levels, f.Violations())
 		}
 	}
@@ -169,7 +169,7 @@ func TestS82NestingIsBounded(t *testing.T) {
 	}
 }
 
-// S82: requests to methods that anybody may call are small, whatever they hold.
+// S82: requests to public methods are small, whatever they contain.
 func TestS82PublicRequestsAreSmall(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
@@ -184,9 +184,9 @@ func TestS82PublicRequestsAreSmall(t *testing.T) {
 	}
 }
 
-// S82: the gateway can ask whether a caller may call, without the request. Nobody
-// else can, and nothing is carried out.
-func TestS82OnlyServicesAskForTheDecisionAlone(t *testing.T) {
+// S82: a service may ask whether a caller may call, without the request. No other
+// client may ask, and the handler is not called.
+func TestS82OnlyServicesMayAskForAuthorizationOnly(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	called := false

@@ -14,24 +14,25 @@ import (
 	"github.com/gatehouse/gatehouse/platform/identity"
 )
 
-// Metadata by which the gateway and the services speak to each other. The
-// gateway strips every x-gatehouse- name that a client sends.
+// Names of the metadata between the gateway and the services. The gateway removes
+// every x-gatehouse- name that a client sends.
 const (
 	// MetadataServiceToken carries the calling service's own credential.
 	MetadataServiceToken = "x-gatehouse-service-token" //nolint:gosec // a name, not a credential
-	// MetadataClientIP carries the client's address; believed only beside a
-	// valid service token.
+	// MetadataClientIP carries the client's address. It is trusted only with a valid
+	// service token.
 	MetadataClientIP = "x-gatehouse-client-ip"
-	// MetadataUserAgent carries the client's user agent, likewise.
+	// MetadataUserAgent carries the client's user agent. It is trusted only with a
+	// valid service token.
 	MetadataUserAgent = "x-gatehouse-user-agent"
 	// MetadataRequestID carries the request's id.
 	MetadataRequestID = "x-request-id"
 	// MetadataAuthorization carries the user's access token, as a bearer.
 	MetadataAuthorization = "authorization"
-	// MetadataAuthorizeOnly asks only whether the caller may make the call: the
-	// request is not read, and the handler is not called. It is believed only
-	// beside a valid service token. The gateway sends it before it decodes a
-	// costly body.
+	// MetadataAuthorizeOnly asks only whether the caller may make the call. The server
+	// does not read the request and does not call the handler. The name is respected
+	// only with a valid service token. The gateway sends it before it decodes a body
+	// that is expensive to decode.
 	MetadataAuthorizeOnly = "x-gatehouse-authorize-only"
 	// MetadataIfMatch carries the client's If-Match.
 	MetadataIfMatch = "if-match"
@@ -40,10 +41,10 @@ const (
 // Schemes of the Authorization header. They are case-insensitive (RFC 9110 section
 // 11.1).
 const (
-	// SchemeBearer is that of access tokens and API keys (RFC 6750).
+	// SchemeBearer is the scheme of access tokens and API keys (RFC 6750).
 	SchemeBearer = "Bearer"
-	// SchemeTicket is that of tickets. The gateway uses it to pass on a ticket that it
-	// found in a query.
+	// SchemeTicket is the scheme of tickets. The gateway uses it to forward a ticket
+	// that it found in a query.
 	SchemeTicket = "Ticket"
 )
 
@@ -67,14 +68,14 @@ func (c *chain) authenticate(ctx context.Context, method string, rule authz.Rule
 		ctx = identity.NewOriginContext(ctx, forwarded(origin, md))
 	}
 	if rule.Public {
-		return ctx, nil // a stale token must not keep anybody from signing in
+		return ctx, nil // an expired token must not prevent a sign-in
 	}
 	return c.authenticateUser(ctx, method, md[MetadataAuthorization])
 }
 
 func (c *chain) authenticateUser(ctx context.Context, method string, values []string) (context.Context, error) {
 	if len(values) == 0 {
-		return ctx, nil // the authorizer decides whether that is enough
+		return ctx, nil // the authorizer decides whether the RPC needs a user
 	}
 	if len(values) > 1 {
 		return ctx, identity.Unauthenticated()
@@ -89,8 +90,8 @@ func (c *chain) authenticateUser(ctx context.Context, method string, values []st
 	return identity.NewContext(ctx, principal), nil
 }
 
-// principal returns the user for whom a credential speaks. The credential is an
-// access token or an API key, each as a bearer, or a ticket when the RPC takes one.
+// principal returns the principal of a credential. The credential is an access token
+// or an API key, both as a bearer, or a ticket when the RPC accepts tickets.
 func (c *chain) principal(ctx context.Context, method, authorization string) (*identity.Principal, error) {
 	scheme, credential, _ := strings.Cut(authorization, " ")
 	switch {
@@ -99,7 +100,7 @@ func (c *chain) principal(ctx context.Context, method, authorization string) (*i
 	case !strings.EqualFold(scheme, SchemeBearer) || credential == "":
 		return nil, identity.Unauthenticated()
 	}
-	if !apikey.Is(credential) {
+	if !apikey.HasPrefix(credential) {
 		return c.verifier.Access(ctx, credential)
 	}
 	if c.apiKeys == nil {
@@ -108,7 +109,7 @@ func (c *chain) principal(ctx context.Context, method, authorization string) (*i
 	return c.apiKeys.Resolve(ctx, credential)
 }
 
-// forwarded is the origin as a trusted caller tells it.
+// forwarded returns the origin that a trusted service states.
 func forwarded(origin identity.Origin, md metadata.MD) identity.Origin {
 	if ip := first(md, MetadataClientIP); net.ParseIP(ip) != nil {
 		origin.IPAddress = ip
@@ -117,8 +118,8 @@ func forwarded(origin identity.Origin, md metadata.MD) identity.Origin {
 	return origin
 }
 
-// RequestID returns a request id: the one given when it is short and plain,
-// else a new one, so that no client writes lines into our logs.
+// RequestID returns the given request id when it is short and plain, else a new one.
+// So no client can write lines of its own to the logs.
 func RequestID(given string) string {
 	if given == "" || len(given) > maxRequestID {
 		return id.New()
@@ -132,9 +133,9 @@ func RequestID(given string) string {
 	return given
 }
 
-// Etag returns the state that a change builds on: the etag in the body, or else
-// that of the request's If-Match without its quotes. It is "" when there is neither,
-// or If-Match is "*".
+// Etag returns the etag of the state that a request changes: the etag in the body, or
+// else the one in If-Match without its quotes. It is "" when there is neither, or when
+// If-Match is "*".
 func Etag(ctx context.Context, body string) string {
 	if body != "" {
 		return body

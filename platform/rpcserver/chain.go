@@ -21,11 +21,10 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// exempt are the prefixes of the methods that are not ours: they state no rule
-// and hold no data.
+// exempt are the prefixes of gRPC's own methods. They have no rule and return no data.
 var exempt = [...]string{"/grpc.health.v1.", "/grpc.reflection."} //nolint:gochecknoglobals // a constant table
 
-// chain is what stands around every RPC.
+// chain is the sequence of steps around every RPC.
 type chain struct {
 	log         *slog.Logger
 	clock       clock.Clock
@@ -99,11 +98,11 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	return ended(ctx, nameNUL(checked.received(), err))
 }
 
-// errRevoked is the cause with which streams end whose caller's token has lost
-// its force.
+// errRevoked is the cause with which a stream ends when its caller's token is revoked.
 var errRevoked = errors.New("the token was revoked")
 
-// ended says why a stream was ended, where it was not by its handler or client.
+// ended returns the error of a stream. It replaces err when the server ended the
+// stream, because it stops or because the token was revoked.
 func ended(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	switch {
@@ -111,7 +110,7 @@ func ended(ctx context.Context, err error) error {
 		return nil
 	case errors.Is(cause, errDraining):
 		return fault.Wrap(err, faultv1.Reason_REASON_UNAVAILABLE,
-			"the server is stopping; follow the stream again from where it ended").WithRetryAfter(time.Second)
+			"the server is stopping; open the stream again from where it ended").WithRetryAfter(time.Second)
 	case errors.Is(cause, errRevoked):
 		return fault.Wrap(err, faultv1.Reason_REASON_UNAUTHENTICATED, "the session has ended or its rights changed")
 	default:
@@ -119,8 +118,8 @@ func ended(ctx context.Context, err error) error {
 	}
 }
 
-// admit finds out where the call comes from and who makes it, and counts it
-// against the caller's limit.
+// admit finds the origin and the caller of a call, and counts the call against the
+// caller's limit.
 func (c *chain) admit(ctx context.Context, call *call) (context.Context, error) {
 	call.rule, _ = c.authorizer.Rule(call.method)
 	ctx, err := c.authenticate(ctx, call.method, call.rule)
@@ -131,8 +130,8 @@ func (c *chain) admit(ctx context.Context, call *call) (context.Context, error) 
 	return ctx, c.limits.take(ctx, call.rule.Class)
 }
 
-// read decodes and validates a message of an authorized caller. Validation is
-// skipped when the caller has left in the meantime; the cost of each step is
+// read decodes and validates a message of an authorized caller. It skips the
+// validation when the client has disconnected by then. The cost of each step is
 // bounded.
 func (c *chain) read(ctx context.Context, message any, rule authz.Rule) error {
 	if err := decode(ctx, message, rule); err != nil {
@@ -144,9 +143,9 @@ func (c *chain) read(ctx context.Context, message any, rule authz.Rule) error {
 	return c.validate(message)
 }
 
-// authorizeOnly reports whether a call asks only if its caller may make it.
-// Only another service may ask that: it asks on behalf of a caller whose
-// request it holds.
+// authorizeOnly reports whether a call only asks whether its caller may make it.
+// Only another service may ask this: it has not forwarded the request of that caller
+// yet.
 func authorizeOnly(ctx context.Context) bool {
 	if _, ok := identity.ServiceFromContext(ctx); !ok {
 		return false
@@ -164,10 +163,10 @@ func isExempt(fullMethod string) bool {
 	return false
 }
 
-// call is one RPC in flight, from its log line's point of view.
+// call is what is logged about one RPC.
 type call struct {
 	chain  *chain
-	ctx    context.Context //nolint:containedctx // replaced as the chain learns who calls
+	ctx    context.Context //nolint:containedctx // replaced when the caller is known
 	method string
 	rule   authz.Rule
 	start  time.Time
@@ -177,8 +176,8 @@ func (c *chain) begin(ctx context.Context, method string) *call {
 	return &call{chain: c, ctx: ctx, method: method, start: c.clock.Now()}
 }
 
-// end maps the outcome of the call to a status, and logs it: client faults at
-// WARN, server faults at ERROR, decided by the status in this one place.
+// end maps the outcome of the call to a status, and logs it. The HTTP status of the
+// fault decides the level: client faults are WARN, server faults are ERROR.
 func (c *call) end(panicked any, err error) error {
 	if panicked != nil {
 		err = fault.Wrap(fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()),

@@ -19,22 +19,22 @@ import (
 )
 
 const (
-	// PublicLimit is the largest request that the gateway passes on to an RPC that
-	// anybody may call, in bytes.
-	PublicLimit = 64 << 10
-	// maxPublic is the same limit in this server. A text of JSON grows when it
-	// becomes a google.protobuf.Struct: a number of one digit takes eleven
+	// PublicLimit is the largest request that the gateway forwards to a public RPC, in
 	// bytes.
+	PublicLimit = 64 << 10
+	// maxPublic is the same limit in this server. JSON grows when it becomes a
+	// google.protobuf.Struct: a number of one digit takes eleven bytes.
 	maxPublic = 8 * PublicLimit
 	// maxDepth is how deep messages may nest. It admits the 64 levels of JSON that
-	// the gateway admits: a level of JSON is three of a google.protobuf.Struct.
-	maxDepth = 256
-	// maxFields is how many fields a message and those in it may hold together. A
-	// field of two bytes may cost a hundred times as much when it is decoded. It
-	// admits what the gateway admits of JSON: a value there is four fields of a
+	// the gateway accepts: one level of JSON is three levels of a
 	// google.protobuf.Struct.
+	maxDepth = 256
+	// maxFields is how many fields a message and its nested messages may have together.
+	// A field of two bytes may need a hundred times as much memory after decoding. The
+	// limit admits all JSON that the gateway accepts: one value of JSON is four fields
+	// of a google.protobuf.Struct.
 	maxFields = 50_000
-	// undecoded is the number of the field in which an undecoded request waits. No
+	// undecoded is the number of the field that stores an undecoded request. No
 	// contract uses it. The codec wraps everything that clients send, so no client
 	// can forge it.
 	undecoded = protowire.MaxValidNumber
@@ -43,9 +43,9 @@ const (
 	ownMessages = "gatehouse."
 )
 
-// lateCodec is gRPC's codec, except that it leaves the messages of our contracts
-// undecoded. grpc-go decodes a request before any interceptor runs, so a caller
-// without credentials could otherwise make it decode 8 MiB. The chain decodes the
+// lateCodec is gRPC's codec, but does not decode the messages of Gatehouse's contracts.
+// grpc-go decodes a request before any interceptor runs, so without this codec a caller
+// without credentials could make it decode 8 MiB. The chain decodes the
 // message after it has authorized the caller.
 type lateCodec struct{ encoding.CodecV2 }
 
@@ -73,8 +73,8 @@ func (c lateCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// decode decodes what the codec left undecoded. The fields that the contract does
-// not have are dropped.
+// decode decodes a message that the codec left undecoded. It drops the fields that are
+// not in the contract.
 func decode(ctx context.Context, message any, rule authz.Rule) error {
 	m, ok := message.(proto.Message)
 	if !ok {
@@ -92,7 +92,7 @@ func decode(ctx context.Context, message any, rule authz.Rule) error {
 	}
 	left := maxFields
 	if !fewFields(raw, m.ProtoReflect().Descriptor(), &left) {
-		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the message holds more than %d values", maxFields)
+		return fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "the message contains more than %d values", maxFields)
 	}
 	options := proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxDepth}
 	if err := options.Unmarshal(raw, m); err != nil {
@@ -101,9 +101,9 @@ func decode(ctx context.Context, message any, rule authz.Rule) error {
 	return nil
 }
 
-// fewFields counts the fields of an undecoded message and of the messages in it,
-// and reports whether left has room for them. It stops when there is no room, and
-// when the message cannot be read; the decoder then explains that.
+// fewFields counts the fields of an undecoded message and of its nested messages, and
+// reports whether there are at most left. It stops when there are more, and when the
+// message cannot be read; the decoder then returns the error.
 func fewFields(raw []byte, m protoreflect.MessageDescriptor, left *int) bool {
 	for len(raw) > 0 {
 		if *left--; *left < 0 {
@@ -143,8 +143,8 @@ func takeUndecoded(m protoreflect.Message) ([]byte, bool) {
 	return raw, true
 }
 
-// unreadable explains why a request cannot be decoded. It names the first field
-// that cannot be decoded, which the decoder does not.
+// unreadable returns the fault for a request that cannot be decoded. It names the first
+// bad field, which the decoder's error does not.
 func unreadable(err error, raw []byte, m protoreflect.Message) error {
 	f := fault.Wrap(err, faultv1.Reason_REASON_INVALID_ARGUMENT, "the message cannot be read")
 	for len(raw) > 0 {

@@ -10,16 +10,16 @@ var errDraining = errors.New("the server is stopping")
 
 // drain ends open streams when the server stops.
 type drain struct {
-	ctx   context.Context //nolint:containedctx // its end is the signal
+	ctx   context.Context //nolint:containedctx // canceled when the drain begins
 	begin context.CancelFunc
 }
 
 func newDrain() *drain {
-	ctx, begin := context.WithCancel(context.Background()) //nolint:forbidigo // it is the server's own, and ends with begin
+	ctx, begin := context.WithCancel(context.Background()) //nolint:forbidigo // it belongs to the server, and ends with begin
 	return &drain{ctx: ctx, begin: begin}
 }
 
-// bind returns a context that also ends when the drain begins.
+// bind returns a child of ctx that also ends when the drain begins.
 func (d *drain) bind(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	unbind := context.AfterFunc(d.ctx, func() { cancel(errDraining) })

@@ -9,10 +9,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// lowerIDs writes the ids of a request in lower case, in place. A UUID is the same in
-// either case (RFC 9562), and the database accepts both. Because the chain does this
-// before any other code sees the request, all code may compare ids as strings: rules
-// against duplicates, the caller's organization, keys of caches.
+// lowerIDs changes the ids of a request to lower case, in place. The case of a UUID has
+// no meaning (RFC 9562), and the database accepts both. The chain does this before any
+// other code sees the request, so all code may compare ids as strings: rules against
+// duplicates, the caller's organization, keys of caches.
 func lowerIDs(m protoreflect.Message) {
 	for _, f := range idFields(m.Descriptor()) {
 		if !m.Has(f.field) {
@@ -51,13 +51,13 @@ func hasUpper(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r >= 'A' && r <= 'Z' })
 }
 
-// idField is a field that is an id, or a message that holds one.
+// idField is a field that is an id, or a message that contains one.
 type idField struct {
 	field protoreflect.FieldDescriptor
 	id    bool
 }
 
-// knownIDFields caches the idFields of each message. They follow from the contract,
+// knownIDFields caches the idFields of each message. They depend only on the contract,
 // and most messages have none.
 var knownIDFields sync.Map //nolint:gochecknoglobals // a cache of facts from the contracts
 
@@ -99,7 +99,7 @@ func holdsIDs(message protoreflect.MessageDescriptor, seen map[protoreflect.Full
 	return false
 }
 
-// isID reports whether the contract says that a field, or each item of it, is a UUID.
+// isID reports whether a field, or each item of it, is a UUID by its contract.
 func isID(field protoreflect.FieldDescriptor) bool {
 	if field.Kind() != protoreflect.StringKind || field.IsMap() {
 		return false

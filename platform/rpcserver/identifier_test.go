@@ -13,9 +13,9 @@ import (
 	managementv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/management/v1"
 )
 
-// An id in upper case is the same id: rules against duplicates treat it so, and
-// handlers see one spelling.
-func TestIDsAreTheSameInEitherCase(t *testing.T) {
+// An id in upper case is the same id: a rule against duplicates finds it, and handlers
+// receive lower case.
+func TestRequest_IDsInUpperCase_BecomeLowerCase(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	var seen []string
@@ -32,7 +32,7 @@ func TestIDsAreTheSameInEitherCase(t *testing.T) {
 	one, other := id.New(), id.New()
 	must(t, create(strings.ToUpper(one), other))
 	if !slices.Equal(seen, []string{one, other}) {
-		t.Errorf("the handler sees %q", seen)
+		t.Errorf("the handler received %q", seen)
 	}
 	err := create(one, other, strings.ToUpper(one))
 	if violations := fault.From(err).Violations(); !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) ||

@@ -16,7 +16,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// Response metadata by which a service tells the gateway the caller's limit.
+// Response metadata in which a service returns the caller's limit to the gateway.
 const (
 	// MetadataRateLimit becomes the RateLimit header.
 	MetadataRateLimit = "x-gatehouse-ratelimit"
@@ -24,17 +24,16 @@ const (
 	MetadataRateLimitPolicy = "x-gatehouse-ratelimit-policy"
 )
 
-// quotas are what one user may do. A person with a busy client stays far
-// below them.
+// quotas are the limits of one user. A person with a busy client stays far below them.
 var quotas = map[authz.Class]limit.Quota{ //nolint:gochecknoglobals // a constant table
 	authz.ClassRead:  {Name: "read", PerMinute: 3000, Burst: 300},
 	authz.ClassWrite: {Name: "write", PerMinute: 600, Burst: 100},
 	authz.ClassModel: {Name: "model", PerMinute: 60, Burst: 30},
 }
 
-// maxStreams is how many streams one user holds open at this server. The gateway
-// counts by the user that a token claims, at one address; this server counts by
-// the verified user.
+// maxStreams is the number of streams that one user may have open at this server. The
+// gateway counts by address and by the user that a token claims, before it is verified.
+// This server counts by the verified user.
 const maxStreams = 100
 
 // limits counts calls by caller and class, and open streams by caller.
@@ -60,8 +59,8 @@ func newLimits(enabled bool) (*limits, error) {
 	return l, errors.Join(problems...)
 }
 
-// take counts one call of the user in ctx. Calls without a user are limited by
-// address at the gateway, and calls between services not at all.
+// take counts one call of the user in ctx. The gateway limits calls without a user by
+// address. Calls between services have no limit.
 func (l *limits) take(ctx context.Context, class authz.Class) error {
 	principal, ok := identity.FromContext(ctx)
 	limiter := l.byClass[class]
@@ -70,9 +69,9 @@ func (l *limits) take(ctx context.Context, class authz.Class) error {
 	}
 	decision := limiter.Allow(ctx, principal.UserID)
 	if decision.Allowed && authorizeOnly(ctx) {
-		limiter.GiveBack(ctx, principal.UserID) // the call itself counts
+		limiter.Refund(ctx, principal.UserID) // only the call that follows counts
 	}
-	// Fails only outside of a call, where there is nobody to tell.
+	// SetHeader fails only outside of a call, where there is no client.
 	_ = grpc.SetHeader(ctx, metadata.Pairs(
 		MetadataRateLimit, limiter.Header(decision), MetadataRateLimitPolicy, limiter.PolicyHeader()))
 	if decision.Allowed {
@@ -83,8 +82,8 @@ func (l *limits) take(ctx context.Context, class authz.Class) error {
 		WithRetryAfter(decision.RetryAfter)
 }
 
-// openStream counts a stream of the user in ctx in; leave must be called at its
-// end.
+// openStream counts an open stream of the user in ctx. The caller must call leave when
+// the stream ends.
 func (l *limits) openStream(ctx context.Context) (leave func(), err error) {
 	principal, ok := identity.FromContext(ctx)
 	if !ok || !l.enabled {

@@ -18,7 +18,7 @@ import (
 const (
 	// MetadataIdempotencyKey carries the client's Idempotency-Key.
 	MetadataIdempotencyKey = "idempotency-key"
-	// HeaderReplayed tells, as "true", that an answer is that of an earlier
+	// HeaderReplayed is "true" when a response is the stored response to an earlier
 	// request with the same key.
 	HeaderReplayed = "idempotency-replayed"
 
@@ -26,9 +26,9 @@ const (
 	maxKey   = 128
 )
 
-// Keyed is a request that is to be carried out once.
+// Keyed is a request with an idempotency key.
 type Keyed struct {
-	// OrganizationID and UserID are whose key it is.
+	// OrganizationID and UserID identify the caller. Two callers may use the same key.
 	OrganizationID, UserID string
 	// Method is the RPC's full name.
 	Method string
@@ -38,11 +38,13 @@ type Keyed struct {
 	Digest []byte
 }
 
-// Replayer remembers answers; package idempotency has the one on Postgres.
+// Replayer stores responses and replays them. Package idempotency implements it on
+// Postgres.
 type Replayer interface {
-	// Once carries a request out, or reads the answer that an earlier one with
-	// the same key had into answer, and tells so. A key that was used with
-	// another content is IDEMPOTENCY_MISMATCH.
+	// Once calls do and stores its response. When an earlier request with the same key
+	// has a stored response, it reads that response into answer instead, and reports
+	// that it was replayed. A key that was used with another content is
+	// IDEMPOTENCY_MISMATCH.
 	Once(ctx context.Context, r Keyed, answer proto.Message, do func(context.Context) (proto.Message, error),
 	) (out proto.Message, replayed bool, err error)
 }
@@ -63,9 +65,9 @@ func IdempotencyKey(ctx context.Context) (string, error) {
 	return key, nil
 }
 
-// Once carries a signed-in caller's request out by do, or gives the answer that
-// an earlier one with the same Idempotency-Key had. Unary RPCs have this around
-// them; one that reads a stream calls it when it has read all.
+// Once calls do for an authenticated caller, or returns the stored response to an
+// earlier request with the same Idempotency-Key. The chain calls it for unary RPCs. An
+// RPC that reads a stream calls it after it has read the whole stream.
 func Once[M proto.Message](ctx context.Context, answers Replayer, method string, digest []byte, answer M, do func(context.Context) (M, error),
 ) (M, error) {
 	key, err := IdempotencyKey(ctx)
@@ -86,19 +88,19 @@ func Once[M proto.Message](ctx context.Context, answers Replayer, method string,
 			return answer, err
 		}
 	}
-	return out.(M), nil //nolint:forcetypeassert // what do or answer is
+	return out.(M), nil //nolint:forcetypeassert // the type of do's response and of answer
 }
 
-// keyPolicy is what becomes of an RPC's Idempotency-Key.
+// keyPolicy is how the server treats the Idempotency-Key of an RPC.
 type keyPolicy struct {
-	// refused: the answer holds a secret, which is not stored.
+	// refused is set when the response contains a secret, which must not be stored.
 	refused bool
-	// answer makes an empty answer, where answers are remembered.
+	// answer returns an empty response. It is nil when responses are not stored.
 	answer func() proto.Message
 }
 
-// keyPolicies reads them from the contracts: what only reads, and what says of
-// itself that repeating is harmless, needs no memory.
+// keyPolicies returns the policy of each RPC, from the contracts. Responses are not
+// stored for RPCs that only read and for RPCs that are safe to repeat.
 func keyPolicies() map[string]keyPolicy {
 	out := map[string]keyPolicy{}
 	for _, m := range catalog.Methods() {
@@ -111,7 +113,7 @@ func keyPolicies() map[string]keyPolicy {
 	return out
 }
 
-// once calls the handler with what its contract says of keys.
+// once calls the handler, and applies the RPC's policy for idempotency keys.
 func (c *chain) once(ctx context.Context, method string, req any, handler grpc.UnaryHandler) (any, error) {
 	policy := c.keys[method]
 	if policy.refused {
@@ -135,7 +137,7 @@ func (c *chain) once(ctx context.Context, method string, req any, handler grpc.U
 func (c *chain) refuseKey(ctx context.Context, req any, handler grpc.UnaryHandler) (any, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	if first(md, MetadataIdempotencyKey) != "" {
-		return nil, fault.Invalid(keyField, "is not taken here, since the answer holds a secret that must not be stored")
+		return nil, fault.Invalid(keyField, "is not accepted here, because the response contains a secret that must not be stored")
 	}
 	return handler(ctx, req)
 }

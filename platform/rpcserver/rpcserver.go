@@ -1,27 +1,27 @@
 // Package rpcserver is the gRPC server that every service runs.
 //
-// It puts one chain around every RPC, in one order, so that no service can
-// forget a link:
+// It runs the same chain of steps around every RPC, so that no service can forget
+// a step:
 //
 //	recover → trace, log, metrics → authenticate → limit the caller →
 //	authorize → decode → validate → answer a repeated request → the handler →
 //	map its error
 //
-// Of a request whose caller is not authorized, only the size is looked at. The
-// request is decoded after the caller was authorized (decode.go), and the sizes
-// in it are checked before its other rules (sizes.go).
+// Before the caller is authorized, the server looks only at the size of a request.
+// It decodes the request after it has authorized the caller (decode.go), and checks
+// the sizes of the fields before their other rules (sizes.go).
 //
-// Who calls is read from two credentials and nothing else: the user's access
+// The identity of the caller comes from two credentials only: the user's access
 // token, API key or ticket in "authorization", and the calling service's token in
-// "x-gatehouse-service-token". What a request says of its origin (the client's
-// address) is believed only beside a valid service token. An RPC without a
+// "x-gatehouse-service-token". The server trusts what a request states about its
+// origin (the client's address) only with a valid service token. An RPC without a
 // rule is denied.
 //
-// Handlers return faults or any error; the chain turns them into
-// google.rpc.Status, logs the cause of server faults, and lets no text of a
-// driver or of a library reach a client.
+// Handlers return faults or any other error. The chain converts them to
+// google.rpc.Status and logs the cause of server faults. Error texts of drivers and
+// libraries never reach a client.
 //
-// The listener is the caller's, TCP or in memory: the all-in-one process runs
+// The caller provides the listener, TCP or in memory: the all-in-one process runs
 // the same servers over bufconn.
 package rpcserver
 
@@ -39,7 +39,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
-	_ "google.golang.org/grpc/encoding/gzip" // clients that compress are understood
+	_ "google.golang.org/grpc/encoding/gzip" // accepts compressed requests
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -48,21 +48,22 @@ import (
 
 	"github.com/gatehouse/gatehouse/platform/authz"
 	"github.com/gatehouse/gatehouse/platform/clock"
+	"github.com/gatehouse/gatehouse/platform/deps"
 	"github.com/gatehouse/gatehouse/platform/identity"
 )
 
 const (
-	// maxRecvBytes admits the largest message that the gateway lets through,
+	// maxRecvBytes admits the largest message that the gateway forwards,
 	// 4 MiB of JSON, and the text of a large document.
 	maxRecvBytes = 8 << 20
 	// streamWindow and connWindow bound what is received before a handler reads it,
-	// in bytes. grpc-go would let them grow to 16 MiB for each stream, and a client
+	// in bytes. By default grpc-go lets them grow to 16 MiB for each stream, and a client
 	// that sends faster than the handler reads would fill them.
 	streamWindow = 256 << 10
 	connWindow   = 1 << 20
-	// unaryTimeout ends a unary call that came without a deadline of its own.
+	// unaryTimeout is the deadline of a unary call whose client sets none.
 	unaryTimeout = 30 * time.Second
-	// streamWorkers is how many goroutines are kept for calls.
+	// streamWorkers is the number of goroutines that are reused for calls.
 	streamWorkers = 8
 	// drainTimeout bounds how long a stopping server waits for its calls.
 	drainTimeout = 10 * time.Second
@@ -72,14 +73,13 @@ const (
 type Config struct {
 	// Service is the server's name, for logs: auth, management or chat.
 	Service string
-	// Limits says whether callers are limited.
+	// Limits enables the rate limits of callers.
 	Limits bool
-	// Reflection says whether the server describes itself to anybody who can
-	// reach its port.
+	// Reflection enables gRPC reflection for every client that can reach the port.
 	Reflection bool
 }
 
-// Deps is what a server needs; all but the last three.
+// Deps are the dependencies of a server.
 type Deps struct {
 	Log        *slog.Logger
 	Tracer     trace.TracerProvider
@@ -87,47 +87,39 @@ type Deps struct {
 	Clock      clock.Clock
 	Verifier   *identity.Verifier
 	Authorizer *authz.Authorizer
-	// Revocations tell which tokens have lost their force.
+	// Revocations finds tokens that were revoked before they expire.
 	Revocations Revocations
-	// APIKeys finds out whose API keys are. Without it, none is believed.
-	APIKeys APIKeys
-	// Answers remembers answers to requests with an Idempotency-Key. Without it,
-	// such keys are ignored.
-	Answers Replayer
+	// APIKeys resolves API keys. When it is nil, the server accepts no API key.
+	APIKeys APIKeys `deps:"optional"`
+	// Answers stores responses to requests with an Idempotency-Key. When it is nil,
+	// the server ignores such keys.
+	Answers Replayer `deps:"optional"`
 	// Tickets redeems tickets. When it is nil, the server accepts no ticket.
-	Tickets Tickets
+	Tickets Tickets `deps:"optional"`
 }
 
 // Tickets redeems tickets: credentials that open one RPC for one resource, once.
 type Tickets interface {
-	// Opens reports whether an RPC takes tickets.
+	// Opens reports whether an RPC accepts tickets.
 	Opens(fullMethod string) bool
-	// Redeem uses up a ticket and returns the user for whom it speaks, with the
-	// resource that it opens, or UNAUTHENTICATED. The RPC must compare that resource
+	// Redeem uses up a ticket. It returns the user of the ticket, with the resource
+	// that the ticket opens, or UNAUTHENTICATED. The RPC must compare that resource
 	// with the one in its request.
 	Redeem(ctx context.Context, ticket string) (*identity.Principal, error)
 }
 
-// APIKeys finds out whose API keys are; package apikey asks auth.
+// APIKeys resolves API keys. Package apikey implements it with calls to auth.
 type APIKeys interface {
-	// Resolve returns whom a key speaks for, or UNAUTHENTICATED.
+	// Resolve returns the principal of a key, or UNAUTHENTICATED.
 	Resolve(ctx context.Context, key string) (*identity.Principal, error)
 }
 
-// Revocations tell which tokens have lost their force; package revocation has
-// those of auth's feed.
+// Revocations finds revoked tokens. Package revocation implements it with auth's feed.
 type Revocations interface {
-	// Check answers UNAUTHENTICATED for a token that has lost its force.
+	// Check returns UNAUTHENTICATED for a revoked token.
 	Check(ctx context.Context, p *identity.Principal) error
-	// Watch calls a function once a token does so later, until stop is called.
+	// Watch calls revoked once when the token is revoked later, until stop is called.
 	Watch(p *identity.Principal, revoked func()) (stop func())
-}
-
-func (d Deps) check() error {
-	if d.Log == nil || d.Tracer == nil || d.Meter == nil || d.Clock == nil || d.Verifier == nil || d.Authorizer == nil || d.Revocations == nil {
-		return errors.New("rpcserver: every dependency but APIKeys, Answers and Tickets is required")
-	}
-	return nil
 }
 
 // Server is a gRPC server with the chain around every RPC.
@@ -140,13 +132,13 @@ type Server struct {
 }
 
 // New returns a server. Register services on it, then Run it.
-func New(cfg Config, deps Deps) (*Server, error) {
-	if err := deps.check(); err != nil {
+func New(cfg Config, d Deps) (*Server, error) {
+	if err := deps.Check("rpcserver", d); err != nil {
 		return nil, err
 	}
-	// One for all servers of a process: each would hold a registry of every type.
-	// It is made with its first use, which is here, so that a rule that does not
-	// compile stops the start.
+	// All servers of a process share one validator, because each would keep a registry
+	// of every type. The first use builds it. It is used here so that a rule that does
+	// not compile stops the start.
 	validator := protovalidate.GlobalValidator
 	if err := validator.Validate(&emptypb.Empty{}); err != nil {
 		return nil, fmt.Errorf("rpcserver: %w", err)
@@ -159,13 +151,13 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := deps.Log.With("service", cfg.Service)
+	log := d.Log.With("service", cfg.Service)
 	draining := newDrain()
 	c := &chain{
-		log: log, clock: deps.Clock, verifier: deps.Verifier, authorizer: deps.Authorizer,
+		log: log, clock: d.Clock, verifier: d.Verifier, authorizer: d.Authorizer,
 		validator: validator, sizes: newSizes(), limits: limits, drain: draining,
-		keys: keyPolicies(), answers: deps.Answers, revocations: deps.Revocations, apiKeys: deps.APIKeys,
-		tickets: deps.Tickets,
+		keys: keyPolicies(), answers: d.Answers, revocations: d.Revocations, apiKeys: d.APIKeys,
+		tickets: d.Tickets,
 	}
 	s := &Server{cfg: cfg, log: log, drain: draining, health: health.NewServer()}
 	s.grpc = grpc.NewServer(
@@ -174,16 +166,17 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		grpc.MaxConcurrentStreams(10_000),
 		grpc.StaticStreamWindowSize(streamWindow),
 		grpc.StaticConnWindowSize(connWindow),
-		// The chain is deep: a new goroutine for each call grows its stack anew, a
-		// tenth of what a small call costs. Calls past these get one of their own.
+		// The chain is deep, so a new goroutine for each call must grow its stack, which
+		// is a tenth of the cost of a small call. When all workers are busy, a call gets
+		// a new goroutine.
 		grpc.NumStreamWorkers(streamWorkers),
 		// The gateway pings its long-lived connections; grpc-go's default policy
-		// would answer that with too_many_pings and end every stream on them.
+		// would close them with too_many_pings, and end every stream on them.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(
-			otelgrpc.WithTracerProvider(deps.Tracer),
-			otelgrpc.WithMeterProvider(deps.Meter),
+			otelgrpc.WithTracerProvider(d.Tracer),
+			otelgrpc.WithMeterProvider(d.Meter),
 			otelgrpc.WithPropagators(propagation.TraceContext{}),
 		)),
 		grpc.ChainUnaryInterceptor(c.unary),
@@ -201,9 +194,9 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	s.grpc.RegisterService(desc, impl)
 }
 
-// Run serves on the listener until ctx ends, then stops: it takes no new
+// Run serves on the listener until ctx ends, then stops: it accepts no new
 // calls, ends open streams with UNAVAILABLE so that their clients resume
-// elsewhere, and waits for the calls in flight, 10 s at most.
+// elsewhere, and waits at most 10 s for the calls in flight.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- s.grpc.Serve(listener) }()
@@ -225,12 +218,12 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	select {
 	case <-stopped:
 	case <-timer.C():
-		s.log.Warn("calls did not end in time and were cut off")
+		s.log.Warn("calls did not end in time and were canceled")
 		s.grpc.Stop()
 		<-stopped
 	}
 	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
-	return nil // also when it was told to stop before it had begun
+	return nil // also when ctx ended before the server had started
 }

@@ -34,9 +34,9 @@ func resolution() *managementv1.ResolveAssistantRequest {
 	return &managementv1.ResolveAssistantRequest{OrganizationId: id.New(), Id: id.New()}
 }
 
-// S8, S46: one case per link of the chain, in its order: a call that breaks several rules
-// is told of the first.
-func TestCallsAreAdmittedInOneOrder(t *testing.T) {
+// S8, S46: one case for each step of the chain, in its order. A call that breaks several
+// rules gets the error of the first.
+func TestChain_SeveralRulesBroken_ReturnsTheFirstError(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	called := false
@@ -74,7 +74,7 @@ func TestCallsAreAdmittedInOneOrder(t *testing.T) {
 	}
 }
 
-func TestBadFieldsAreNamedAsJSONSpellsThem(t *testing.T) {
+func TestValidation_BadField_IsNamedAsInJSON(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	_, err := r.assistants.CreateAssistant(r.as(t, "member"), creation(tooLong))
@@ -84,12 +84,12 @@ func TestBadFieldsAreNamedAsJSONSpellsThem(t *testing.T) {
 	}
 }
 
-// S63: the database refuses a NUL and cannot say where it was.
-func TestS63ATextWithNULIsNamed(t *testing.T) {
+// S63: the database refuses a NUL and does not name the field.
+func TestS63TheFieldWithANULIsNamed(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	r.handlers.assisted = func(context.Context, *managementv1.CreateAssistantRequest) (*managementv1.Assistant, error) {
-		return nil, fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "a text holds characters that cannot be stored")
+		return nil, fault.New(faultv1.Reason_REASON_INVALID_ARGUMENT, "a text contains characters that cannot be stored")
 	}
 	req := creation("plain")
 	req.Assistant.Description, req.Assistant.Instructions = "a\x00b", "\x00"
@@ -103,8 +103,8 @@ func TestS63ATextWithNULIsNamed(t *testing.T) {
 	}
 }
 
-// A stale token must not keep anybody from what everybody may do.
-func TestPublicCallsNeedNoCredentialNorMindABadOne(t *testing.T) {
+// An invalid token must not prevent a call that needs no token.
+func TestPublicCall_NoCredentialOrABadOne_Succeeds(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	stale := metadata.AppendToOutgoingContext(t.Context(), rpcserver.MetadataAuthorization, "Bearer stale")
@@ -115,7 +115,7 @@ func TestPublicCallsNeedNoCredentialNorMindABadOne(t *testing.T) {
 	}
 }
 
-// S76: the services' own RPCs are open to the services of the suite alone.
+// S76: only services may call internal RPCs.
 func TestS76InternalCallsNeedATokenForThisService(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
@@ -139,7 +139,7 @@ func bearerOf(ctx context.Context) string {
 	return strings.TrimPrefix(md.Get(rpcserver.MetadataAuthorization)[0], "Bearer ")
 }
 
-func TestS76TheOriginIsBelievedBesideAServicesTokenAlone(t *testing.T) {
+func TestS76TheOriginIsTrustedOnlyWithAServiceToken(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	var seen identity.Origin
@@ -151,31 +151,31 @@ func TestS76TheOriginIsBelievedBesideAServicesTokenAlone(t *testing.T) {
 	_, err := r.accounts.GetMe(claim, &authv1.GetMeRequest{})
 	must(t, err)
 	if seen.IPAddress == "203.0.113.9" || seen.UserAgent != "" {
-		t.Errorf("a client's claim was believed: %+v", seen)
+		t.Errorf("the origin that a client states was trusted: %+v", seen)
 	}
 	_, err = r.accounts.GetMe(r.asService(claim, t, "management"), &authv1.GetMeRequest{})
 	must(t, err)
 	if seen.IPAddress != "203.0.113.9" || seen.UserAgent != "phone" {
-		t.Errorf("the gateway's claim was not believed: %+v", seen)
+		t.Errorf("the origin that the gateway states was not trusted: %+v", seen)
 	}
 }
 
-func TestS58APanicEndsOneCallAndTellsNothing(t *testing.T) {
+func TestS58APanicEndsOneCallAndLeaksNothing(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	r.handlers.me = func(context.Context) (*authv1.Me, error) { panic("the vault's code is 1234") }
-	for range 2 { // the server lives on
+	for range 2 { // the server survives the panic
 		_, err := r.accounts.GetMe(r.as(t, "member"), &authv1.GetMeRequest{})
 		if st := status.Convert(err); st.Code() != codes.Internal || strings.Contains(st.String(), "1234") {
 			t.Errorf("got %v", err)
 		}
 	}
 	if !strings.Contains(r.logs.String(), "the vault's code is 1234") {
-		t.Error("the log does not tell what happened")
+		t.Error("the log does not contain the cause")
 	}
 }
 
-func TestS58ErrorsOfLibrariesReachNobody(t *testing.T) {
+func TestS58ErrorsOfLibrariesDoNotReachClients(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	r.handlers.me = func(context.Context) (*authv1.Me, error) { return nil, errors.New("relation users at db-7") }
@@ -184,11 +184,11 @@ func TestS58ErrorsOfLibrariesReachNobody(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if !strings.Contains(r.logs.String(), "db-7") {
-		t.Error("the log does not tell what happened")
+		t.Error("the log does not contain the cause")
 	}
 }
 
-func TestUnaryCallsHaveADeadline(t *testing.T) {
+func TestUnaryCall_WithoutADeadline_GetsOne(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	var has bool
@@ -203,7 +203,7 @@ func TestUnaryCallsHaveADeadline(t *testing.T) {
 	}
 }
 
-func TestCallersAreLimitedEachByThemselves(t *testing.T) {
+func TestRateLimit_OneCallerExceedsIt_OthersAreNotLimited(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{Limits: true})
 	r.handlers.assisted = func(context.Context, *managementv1.CreateAssistantRequest) (*managementv1.Assistant, error) {
@@ -222,15 +222,15 @@ func TestCallersAreLimitedEachByThemselves(t *testing.T) {
 		t.Fatalf("after 1000 calls: %v, retry after %v", err, f.RetryAfter())
 	}
 	if len(header.Get(rpcserver.MetadataRateLimit)) != 1 || len(header.Get(rpcserver.MetadataRateLimitPolicy)) != 1 {
-		t.Errorf("the answer tells no limit: %v", header)
+		t.Errorf("the response has no rate limit: %v", header)
 	}
 	if _, err := r.assistants.CreateAssistant(r.as(t, "member"), creation("x")); err != nil {
 		t.Errorf("another caller: %v", err)
 	}
 }
 
-// S59: a user who opens streams and does not read them has so many, with however
-// many tokens, and others have theirs.
+// S59: a user may open a limited number of streams, with one or many tokens. The limit
+// of one user does not affect others.
 func TestS59StreamsOfAUserAreBounded(t *testing.T) {
 	t.Parallel()
 	const most = 100
@@ -272,9 +272,9 @@ func TestS59StreamsOfAUserAreBounded(t *testing.T) {
 	}
 }
 
-// Streams are ended so that their readers follow on elsewhere; calls in flight
-// may finish.
-func TestAStoppingServerEndsStreamsAndLetsCallsFinish(t *testing.T) {
+// A stopping server ends streams, so that their clients resume elsewhere. Calls in
+// flight may finish.
+func TestStop_OpenStreamAndCall_StreamEndsAndCallFinishes(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	inFlight, finish := make(chan struct{}), make(chan struct{})
@@ -313,7 +313,7 @@ func TestAStoppingServerEndsStreamsAndLetsCallsFinish(t *testing.T) {
 	<-r.Stopped
 }
 
-func TestIdempotencyKeysMustBePlain(t *testing.T) {
+func TestIdempotencyKey_TooLong_IsRefused(t *testing.T) {
 	t.Parallel()
 	r := start(t, rpctest.Options{})
 	var key string
@@ -333,7 +333,7 @@ func TestIdempotencyKeysMustBePlain(t *testing.T) {
 	}
 }
 
-func TestS57RequestIDs(t *testing.T) {
+func TestS57RequestIDsAreShortAndPlain(t *testing.T) {
 	t.Parallel()
 	for given, kept := range map[string]bool{
 		"abc-123_.:X": true, "": false, "line\nbreak": false, `quote"`: false, strings.Repeat("x", 129): false,
@@ -344,7 +344,7 @@ func TestS57RequestIDs(t *testing.T) {
 	}
 }
 
-func TestServersNeedTheirDependencies(t *testing.T) {
+func TestNew_WithoutDependencies_Fails(t *testing.T) {
 	t.Parallel()
 	if _, err := rpcserver.New(rpcserver.Config{}, rpcserver.Deps{}); err == nil {
 		t.Error("a server without dependencies was built")

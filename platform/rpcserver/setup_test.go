@@ -21,11 +21,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Positions that WatchRun refuses, and that it answers without a header first.
+// Positions that make WatchRun refuse, and send a message without a header first.
 const refusedSeq, messageSeq = 404, 200
 
-// handlers are RPCs of real contracts, one of each kind of rule, whose bodies
-// each test chooses. The other RPCs of those contracts are never called.
+// handlers implements RPCs of real contracts, one for each kind of rule. Each test sets
+// their bodies. The other RPCs of those contracts are never called.
 type handlers struct {
 	authv1.AccountServiceServer
 	authv1.KeyServiceServer
@@ -68,7 +68,7 @@ func (h *handlers) WatchRun(req *chatv1.WatchRunRequest, stream grpc.ServerStrea
 	return h.watch(stream.Context())
 }
 
-// logs is what the server has written.
+// logs collects the log of the server.
 type logs struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -86,7 +86,7 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
-// running is a server behind generated clients.
+// running is a running server with generated clients.
 type running struct {
 	*rpctest.Server
 	handlers   *handlers

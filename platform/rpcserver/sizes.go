@@ -16,20 +16,20 @@ import (
 const (
 	// maxMaskPaths bounds the paths of a field mask.
 	maxMaskPaths = 100
-	// maxText bounds, in bytes, a text whose contract states its form but not its
-	// size, such as a UUID.
+	// maxText bounds, in bytes, a text whose contract sets its format but not its size,
+	// such as a UUID.
 	maxText = 64 << 10
 	// maxStructValues bounds the values in a google.protobuf.Struct.
 	maxStructValues = 10_000
 )
 
-// sizes knows the largest size of each field, as the contracts state it. The
-// validator checks every item of a list before it reports that the list is too
-// long. So sizes are checked first, and the validator only sees messages within
-// their bounds. The map is built once and only read afterwards.
+// sizes contains the largest size of each field, from the contracts. The validator
+// checks every item of a list before it reports that the list is too long. So sizes are
+// checked first, and the validator only sees messages within their bounds. The map is
+// built once and only read afterwards.
 type sizes map[protoreflect.FullName][]fieldSize
 
-// fieldSize is what a field may hold.
+// fieldSize is the largest size of a field.
 type fieldSize struct {
 	field protoreflect.FieldDescriptor
 	// maxItems bounds a list or a map; nil when the contract sets no bound.
@@ -38,7 +38,7 @@ type fieldSize struct {
 	value, key textSize
 }
 
-// textSize bounds a text or bytes; nil is no bound.
+// textSize bounds a text or bytes. Nil means no bound.
 type textSize struct{ maxLength, maxBytes *uint64 }
 
 // newSizes reads the bounds of all requests from the contracts.
@@ -54,7 +54,7 @@ func (s sizes) add(message protoreflect.MessageDescriptor) {
 	if _, known := s[message.FullName()]; known || message.ParentFile().Package() == "google.protobuf" {
 		return
 	}
-	s[message.FullName()] = nil // messages may hold themselves
+	s[message.FullName()] = nil // messages may contain themselves
 	var fields []fieldSize
 	for i := range message.Fields().Len() {
 		field := message.Fields().Get(i)
@@ -118,7 +118,8 @@ func textOf(field protoreflect.FieldDescriptor, rules *validate.FieldRules) text
 	return size
 }
 
-// check returns what in a message is larger than its contract allows, or nil.
+// check returns a fault that names the fields that are larger than the contract allows,
+// or nil.
 func (s sizes) check(message protoreflect.Message) *fault.Fault {
 	var broken fault.Collector
 	s.message(message, "", &broken)
@@ -151,7 +152,7 @@ func (s sizes) items(size fieldSize, list protoreflect.List, path string, broken
 		return
 	}
 	if size.field.Message() == nil && size.value == (textSize{}) {
-		return // numbers have no size
+		return // numbers need no check
 	}
 	for i := range list.Len() {
 		s.single(size.field, size.value, list.Get(i), path+"["+strconv.Itoa(i)+"]", broken)
@@ -212,7 +213,7 @@ func checkWellKnown(m protoreflect.Message, prefix string, broken *fault.Collect
 	case "google.protobuf.Struct", "google.protobuf.ListValue", "google.protobuf.Value":
 		left := maxStructValues
 		if !fewValues(m, &left) {
-			broken.Add(path, fmt.Sprintf("must hold no more than %d values", maxStructValues))
+			broken.Add(path, fmt.Sprintf("must contain no more than %d values", maxStructValues))
 		}
 	default:
 		return m.Descriptor().ParentFile().Package() == "google.protobuf"
@@ -220,8 +221,8 @@ func checkWellKnown(m protoreflect.Message, prefix string, broken *fault.Collect
 	return true
 }
 
-// fewValues counts the values in a Struct and reports whether left has room for
-// them. It stops when there is no room.
+// fewValues counts the values in a Struct and reports whether there are at most left.
+// It stops when there are more.
 func fewValues(m protoreflect.Message, left *int) bool {
 	few := true
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {

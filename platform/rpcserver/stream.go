@@ -10,9 +10,10 @@ import (
 	"github.com/gatehouse/gatehouse/platform/authz"
 )
 
-// MetadataStreamAccepted is the response header by which a service accepts a
-// stream: with SendHeader, or with its first message. No refused stream has it.
-// Other headers prove nothing, since a refusal carries the caller's rate limit.
+// MetadataStreamAccepted is the response header of an accepted stream. The server
+// sends it with SendHeader or with the first message. A refused stream never has it.
+// Other headers do not show acceptance, because a refusal carries the caller's rate
+// limit.
 const MetadataStreamAccepted = "x-gatehouse-stream-accepted"
 
 // checkedStream decodes and validates each message that the client sends, marks the
@@ -25,7 +26,7 @@ type checkedStream struct {
 	rule     authz.Rule
 	accepted bool
 
-	// A handler may end while a goroutine of its own still waits for a message.
+	// A handler may return while one of its goroutines still waits for a message.
 	mu   sync.Mutex
 	last any // the last message that the client sent
 }

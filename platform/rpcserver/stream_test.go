@@ -12,9 +12,9 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// S85: an accepted stream has a header that says so, and a refused stream never
-// has it, with rate limits on and off.
-func TestS85OnlyAcceptedStreamsSaySo(t *testing.T) {
+// S85: an accepted stream has the header of acceptance, and a refused stream never has
+// it, with rate limits on and off.
+func TestS85OnlyAcceptedStreamsHaveTheHeader(t *testing.T) {
 	t.Parallel()
 	for name, limits := range map[string]bool{"limits on": true, "limits off": false} {
 		t.Run(name, func(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// nameNUL adds the fields that hold a NUL to a refusal that names no field. The
-// database finds it, which knows no fields; so the search costs only those who
-// sent one.
+// nameNUL adds the fields that contain a NUL to an INVALID_ARGUMENT that names no field.
+// The database rejects a NUL, but does not know the field. Searching only after such an
+// error keeps other requests cheap.
 func nameNUL(message any, err error) error {
 	f := fault.From(err)
 	m, ok := message.(proto.Message)
@@ -28,12 +28,12 @@ func nameNUL(message any, err error) error {
 	sort.Strings(paths)
 	var broken fault.Collector
 	for _, path := range paths {
-		broken.Add(path, "holds a NUL, which cannot be stored")
+		broken.Add(path, "contains a NUL, which cannot be stored")
 	}
 	return f.WithViolations(&broken)
 }
 
-// withNUL lists the paths, as JSON spells them, of the texts that hold a NUL.
+// withNUL returns the paths, as in JSON, of the texts that contain a NUL.
 func withNUL(m protoreflect.Message, prefix string) []string {
 	var out []string
 	look := func(field protoreflect.FieldDescriptor, value protoreflect.Value, path string) {

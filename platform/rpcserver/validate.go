@@ -13,9 +13,10 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-// validate writes the ids of a message in lower case, checks the message against the
-// rules in its contract, and names every bad field as in JSON. It checks sizes first,
-// and nothing else when they are wrong: they bound the work of the other checks.
+// validate changes the ids of a message to lower case, and checks the message against
+// the rules in its contract. Its fault names every bad field as in JSON. It checks
+// sizes first, and nothing else when they are wrong, because they bound the work of the
+// other checks.
 func (c *chain) validate(message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
@@ -40,7 +41,7 @@ func (c *chain) validate(message any) error {
 	return broken.Fault()
 }
 
-// jsonPath spells a field path as JSON does, for example "tools[1].toolName".
+// jsonPath returns a field path as in JSON, for example "tools[1].toolName".
 func jsonPath(path *validate.FieldPath) string {
 	var b strings.Builder
 	for i, element := range path.GetElements() {

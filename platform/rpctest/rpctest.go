@@ -1,6 +1,5 @@
-// Package rpctest serves RPCs inside a test, behind the server that every
-// service runs and with tokens that it verifies. Calls go through the whole
-// chain of package rpcserver.
+// Package rpctest serves RPCs inside a test, with the server of package rpcserver and
+// with tokens that it verifies. Calls pass the whole chain of that package.
 package rpctest
 
 import (
@@ -33,31 +32,31 @@ const (
 	tokenLifetime = time.Minute
 )
 
-// Options are what a test may choose. The zero value is fit for most.
+// Options configure a server. The zero value is right for most tests.
 type Options struct {
-	// Keys verify tokens; nil takes those of the server's own key.
+	// Keys verify tokens. Nil means the key with which the server signs its tokens.
 	Keys identity.KeySource
-	// Log receives the server's lines; nil discards them.
+	// Log receives the log of the server. Nil discards it.
 	Log *slog.Logger
-	// Limits says whether callers are limited.
+	// Limits enables the rate limits of callers.
 	Limits bool
-	// Revocations tell which tokens have lost their force; nil takes none.
+	// Revocations finds revoked tokens. Nil means that no token is revoked.
 	Revocations rpcserver.Revocations
-	// APIKeys finds out whose API keys are, or nil.
+	// APIKeys resolves API keys. It may be nil.
 	APIKeys rpcserver.APIKeys
-	// Answers remembers answers to requests with an Idempotency-Key, or nil.
+	// Answers stores responses to requests with an Idempotency-Key. It may be nil.
 	Answers rpcserver.Replayer
 }
 
 // Server is a running server.
 type Server struct {
-	// Conn is a client's connection to it, without any credential.
+	// Conn is a client's connection to the server, without a credential.
 	Conn *grpc.ClientConn
-	// Verifier verifies the tokens that the server believes.
+	// Verifier is the verifier of the server.
 	Verifier *identity.Verifier
-	// Stop begins to stop the server; the test's end does too.
+	// Stop starts to stop the server, as the end of the test does.
 	Stop context.CancelFunc
-	// Stopped is closed when it has stopped, which must have gone well.
+	// Stopped is closed when the server has stopped.
 	Stopped <-chan struct{}
 
 	key identity.SigningKey
@@ -115,14 +114,14 @@ func (s *Server) run(t *testing.T, server *rpcserver.Server) {
 	})
 }
 
-// As returns a context that calls as a user of an organization in some roles:
-// another user with each call.
+// As returns a context with the access token of a new user of an organization, with some
+// roles.
 func (s *Server) As(t *testing.T, organizationID string, roles ...string) context.Context {
 	t.Helper()
 	return s.AsUser(t, organizationID, id.New(), roles...)
 }
 
-// AsUser is [Server.As] for a certain user, with a new token each time.
+// AsUser is [Server.As] for a given user, with a new token each time.
 func (s *Server) AsUser(t *testing.T, organizationID, userID string, roles ...string) context.Context {
 	t.Helper()
 	now := clock.System().Now()
@@ -146,13 +145,12 @@ func (s *Server) AsClient(t *testing.T, organizationID, userID string, scopes []
 	return With(t.Context(), token)
 }
 
-// With adds a user's access token to what a context calls with.
+// With adds a user's access token to the calls of a context.
 func With(ctx context.Context, accessToken string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, rpcserver.MetadataAuthorization, "Bearer "+accessToken)
 }
 
-// WithService adds a service's own token for an audience to what a context
-// calls with.
+// WithService adds a service's token for an audience to the calls of a context.
 func (s *Server) WithService(ctx context.Context, t *testing.T, service, audience string) context.Context {
 	t.Helper()
 	now := clock.System().Now()
@@ -163,7 +161,7 @@ func (s *Server) WithService(ctx context.Context, t *testing.T, service, audienc
 	return metadata.AppendToOutgoingContext(ctx, rpcserver.MetadataServiceToken, token)
 }
 
-// none are no revocations.
+// none contains no revocations.
 type none struct{}
 
 // Check implements [rpcserver.Revocations].

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +51,7 @@ func Start(t testing.TB, overrides map[string]string) *Installation {
 		"GATEHOUSE_ADMIN_PASSWORD": AdminPassword,
 		"GATEHOUSE_RATE_LIMITS":    RateLimits(t),
 		"GATEHOUSE_PASSWORD_WAIT":  "20s", // tests keep the machine busier than users do
-		"GATEHOUSE_LOG_LEVEL":      "error",
+		"GATEHOUSE_LOG_LEVEL":      logLevel(t),
 	}
 	for name, value := range overrides {
 		variables[name] = value
@@ -120,8 +119,9 @@ func run(t testing.TB, server func(context.Context) error) {
 func serveOne(t testing.TB, s settings.Settings) string {
 	t.Helper()
 	out, in := io.Pipe()
+	log := newLog(t)
 	run(t, func(ctx context.Context) error {
-		err := process.Serve(ctx, s, "test", in, os.Stderr)
+		err := process.Serve(ctx, s, "test", in, log)
 		_ = in.CloseWithError(err)
 		return err
 	})
@@ -140,13 +140,14 @@ func serveFour(t testing.TB, variables map[string]string) string {
 	for _, name := range []string{"GATEHOUSE_AUTH_ADDR", "GATEHOUSE_MANAGEMENT_ADDR", "GATEHOUSE_CHAT_ADDR"} {
 		variables[name] = freeAddress(t)
 	}
+	log := newLog(t)
 	var ops string
 	// The gateway is added last, so it stops first.
 	for _, part := range []string{process.Auth, process.Management, process.Chat, process.Gateway} {
 		ops = freeAddress(t)
 		variables["GATEHOUSE_OPS_ADDR"] = ops
 		s := load(t, variables)
-		run(t, func(ctx context.Context) error { return process.ServePart(ctx, s, part, "test", os.Stderr) })
+		run(t, func(ctx context.Context) error { return process.ServePart(ctx, s, part, "test", log) })
 	}
 	awaitReady(t, "http://"+ops+"/readyz")
 	return "http://" + variables["GATEHOUSE_GATEWAY_ADDR"]

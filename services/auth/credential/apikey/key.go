@@ -49,7 +49,7 @@ func (s *Service) Create(ctx context.Context, tx postgres.Tx, holder Holder, des
 	}
 	secret := apikey.New()
 	k.ID, k.UserID, k.OrganizationID, k.CreateTime = id.New(), holder.UserID, holder.OrganizationID, now
-	k.Prefix = apikey.Shown(secret)
+	k.Prefix = apikey.Hint(secret)
 	n, err := s.deps.Store.count(ctx, tx, k.UserID)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (s *Service) Create(ctx context.Context, tx postgres.Tx, holder Holder, des
 // Rotate replaces the secret of a user's key, in a transaction in the user's scope.
 func (s *Service) Rotate(ctx context.Context, tx postgres.Tx, userID, keyID string) (*authv1.ApiKeyWithSecret, error) {
 	secret := apikey.New()
-	k, err := s.deps.Store.rotate(ctx, tx, userID, keyID, apikey.Shown(secret), apikey.Hash(secret))
+	k, err := s.deps.Store.rotate(ctx, tx, userID, keyID, apikey.Hint(secret), apikey.Hash(secret))
 	if err != nil {
 		return nil, err
 	}

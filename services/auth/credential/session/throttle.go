@@ -84,7 +84,7 @@ func (t *Throttle) reserve(ctx context.Context, account string) (attempt, error)
 		return out, tooManyTries(d.RetryAfter)
 	}
 	if d := t.wide.Allow(ctx, out.network); !d.Allowed {
-		t.tight.GiveBack(ctx, out.account)
+		t.tight.Refund(ctx, out.account)
 		return out, tooManyTries(d.RetryAfter)
 	}
 	return out, nil
@@ -93,8 +93,8 @@ func (t *Throttle) reserve(ctx context.Context, account string) (attempt, error)
 // refund uncounts an attempt that was not wrong.
 func (t attempt) refund(ctx context.Context) {
 	if t.throttle != nil {
-		t.throttle.tight.GiveBack(ctx, t.account)
-		t.throttle.wide.GiveBack(ctx, t.network)
+		t.throttle.tight.Refund(ctx, t.account)
+		t.throttle.wide.Refund(ctx, t.network)
 	}
 }
 
