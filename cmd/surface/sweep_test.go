@@ -106,7 +106,7 @@ func sweeper(t *testing.T, i *inprocess.Installation) func() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := auth.New(auth.Config{Issuer: i.URL, SecretKey: i.Database.SecretKey, PasswordWait: time.Second}, auth.Deps{
+	service, err := auth.New(auth.Config{Issuer: i.URL, SecretKey: i.Database.SecretKey, Settings: auth.Settings{PasswordWait: time.Second, InvitationsPerDay: 1}}, auth.Deps{
 		DB: i.Database.Open(t, "auth"), Clock: clock.System(), Log: slog.New(slog.DiscardHandler), Authorizer: authorizer,
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ func TestRun_CreatesKeysDeletesExpiredRowsAndStops(t *testing.T) {
 
 func TestNew_InvalidConfigOrMissingDependency_IsRefused(t *testing.T) {
 	t.Parallel()
-	good := auth.Config{Issuer: rpctest.Issuer, SecretKey: pgtest.SecretKey(), PasswordWait: time.Second}
+	good := auth.Config{Issuer: rpctest.Issuer, SecretKey: pgtest.SecretKey(), Settings: auth.Settings{PasswordWait: time.Second, InvitationsPerDay: 1}}
 	authtest.Must(t, good.Validate())
 	for name, change := range map[string]func(*auth.Config){
 		"issuer":   func(c *auth.Config) { c.Issuer = "" },

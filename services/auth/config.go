@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/services/auth/federation"
@@ -25,11 +24,9 @@ type Config struct {
 	// VerifiedEmail reports whether an address must be confirmed before its account is
 	// created.
 	VerifiedEmail bool
-	// InvitationsPerDay is the number of invitations that an organization may send in a
-	// day. It applies when RateLimits is set.
-	InvitationsPerDay int
-	// PasswordWait is how long a password may wait to be hashed.
-	PasswordWait time.Duration
+	// Settings are those that operators set. InvitationsPerDay applies when RateLimits is
+	// set.
+	Settings
 	// SignUpClosed reports whether only users with an invitation may sign up.
 	SignUpClosed bool
 	// Messages says how emails and text messages are sent.
@@ -57,12 +54,7 @@ func (c Config) Validate() error {
 	if len(c.SecretKey) != 32 {
 		problems = append(problems, errors.New("auth: the secret key must have 32 bytes"))
 	}
-	if c.PasswordWait <= 0 {
-		problems = append(problems, errors.New("auth: the time that a password may wait must be positive"))
-	}
-	if c.RateLimits && c.InvitationsPerDay < 1 {
-		problems = append(problems, errors.New("auth: an organization must be allowed at least one invitation a day"))
-	}
+	problems = append(problems, c.Problems()...)
 	if (c.AdminEmail == "") != (c.AdminPassword == "") {
 		problems = append(problems, errors.New("auth: the first operator needs both an address and a password"))
 	}

@@ -52,8 +52,7 @@ func (p *Process) openAuth(ctx context.Context, db *postgres.DB) (*auth.Service,
 	service, err := auth.New(auth.Config{
 		Issuer: p.settings.PublicURL, SecretKey: p.key, AdminEmail: first.email, AdminPassword: first.password,
 		RateLimits: p.settings.RateLimits == "on", VerifiedEmail: p.settings.ConfirmsAddresses(), Messages: p.settings.Messages(),
-		InvitationsPerDay: p.settings.InvitationsPerDay,
-		PasswordWait:      p.settings.PasswordWait, SignUpClosed: p.settings.SignUp == "closed",
+		Settings: p.settings.Auth, SignUpClosed: p.settings.SignUp == "closed",
 		UploadBytes: gateway.UploadLimit, BodyBytes: gateway.BodyLimit, Version: p.version,
 		Providers: providers, Redirects: p.settings.Providers.Redirects, EgressAllow: allowed,
 	}, auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer, Meter: p.telemetry.Meter})

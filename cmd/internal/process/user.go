@@ -121,7 +121,7 @@ func administer(ctx context.Context, s settings.Settings, version string, logs i
 	}
 	// No first operator: its password would be made and shown to nobody.
 	service, err := auth.New(auth.Config{
-		Issuer: s.PublicURL, SecretKey: p.key, VerifiedEmail: s.ConfirmsAddresses(), Messages: s.Messages(), PasswordWait: s.PasswordWait,
+		Issuer: s.PublicURL, SecretKey: p.key, VerifiedEmail: s.ConfirmsAddresses(), Messages: s.Messages(), Settings: s.Auth,
 	}, auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer})
 	if err != nil {
 		return err

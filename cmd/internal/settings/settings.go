@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gatehouse/gatehouse/platform/clock"
 	"github.com/gatehouse/gatehouse/platform/config"
@@ -19,17 +18,12 @@ import (
 	"github.com/gatehouse/gatehouse/platform/notify"
 	"github.com/gatehouse/gatehouse/platform/obs"
 	"github.com/gatehouse/gatehouse/platform/postgres"
+	"github.com/gatehouse/gatehouse/services/auth"
 )
 
 const (
 	secretKeyBytes = 32
 	secretKeyFile  = "secret.key"
-
-	minPasswordWait = 100 * time.Millisecond
-	// maxPasswordWait leaves a request some of the 30 seconds that it may take.
-	maxPasswordWait = 20 * time.Second
-
-	maxInvitationsPerDay = 100_000
 )
 
 // Settings are all settings. docs/config.md is generated from them.
@@ -83,14 +77,8 @@ type Settings struct {
 	// operators and gatehouse user create, by sign-up with the token of an invitation, and by
 	// the identity provider of an organization for that organization's users.
 	SignUp string `env:"GATEHOUSE_SIGN_UP" envDefault:"open"`
-	// How long a request waits for a password hash to start before it fails with 503, from
-	// 100ms to 20s: a duration such as 2s.
-	PasswordWait time.Duration `env:"GATEHOUSE_PASSWORD_WAIT" envDefault:"2s"`
-	// How many invitations an organization may send in one day (UTC), from 1 to 100000. The
-	// limit exists because people may not want these emails. A user whose email address is
-	// not confirmed may send 5 a day. A service account may send none until an owner's
-	// address is confirmed. None of these limits applies when GATEHOUSE_RATE_LIMITS is off.
-	InvitationsPerDay int `env:"GATEHOUSE_INVITATIONS_PER_DAY" envDefault:"200"`
+	// Passwords and invitations.
+	Auth auth.Settings
 	// The identity providers that every user may sign in with.
 	Providers Providers
 	// The private networks that calls to URLs of users may reach, as comma-separated CIDRs.
@@ -174,17 +162,12 @@ func (s Settings) Validate() error {
 	if s.SignUp != "open" && s.SignUp != "closed" {
 		add("GATEHOUSE_SIGN_UP: %q is neither open nor closed", s.SignUp)
 	}
-	if s.PasswordWait < minPasswordWait || s.PasswordWait > maxPasswordWait {
-		add("GATEHOUSE_PASSWORD_WAIT: %s is not between %s and %s", s.PasswordWait, minPasswordWait, maxPasswordWait)
-	}
+	problems = append(problems, s.Auth.Problems()...)
 	if s.RunsPerUser < 0 {
 		add("GATEHOUSE_RUNS_PER_USER: %d is negative", s.RunsPerUser)
 	}
 	if s.RunsPerOrganization < 0 {
 		add("GATEHOUSE_RUNS_PER_ORGANIZATION: %d is negative", s.RunsPerOrganization)
-	}
-	if s.InvitationsPerDay < 1 || s.InvitationsPerDay > maxInvitationsPerDay {
-		add("GATEHOUSE_INVITATIONS_PER_DAY: %d is not between 1 and %d", s.InvitationsPerDay, maxInvitationsPerDay)
 	}
 	if _, err := egress.ParsePrefixes(s.EgressAllow); err != nil {
 		add("GATEHOUSE_EGRESS_ALLOW: %w", err)

@@ -75,7 +75,7 @@ func SetupWith(t *testing.T, clk clock.Clock, cfg auth.Config) *Bundle {
 	if cfg.InvitationsPerDay == 0 {
 		cfg.InvitationsPerDay = 100
 	}
-	cfg.PasswordWait = time.Minute // tests keep the machine busier than users do
+	cfg.PasswordWait = 20 * time.Second // the most: tests keep the machine busier than users do
 	cfg.Issuer, cfg.SecretKey, cfg.AdminEmail, cfg.AdminPassword = rpctest.Issuer, pgtest.SecretKey(), "root@example.org", Password
 	b.Service, err = auth.New(cfg, auth.Deps{DB: b.DB, Clock: clk, Log: slog.New(slog.DiscardHandler), Authorizer: authorizer})
 	Must(t, err)

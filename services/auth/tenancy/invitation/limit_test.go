@@ -69,7 +69,7 @@ func TestS88UnconfirmedAccountIsLimited(t *testing.T) {
 // S88: the daily limit of invitations counts all members of an organization together.
 func TestS88OrganizationIsLimitedPerDay(t *testing.T) {
 	t.Parallel()
-	p := authtest.SetupMailWith(t, clock.System(), auth.Config{InvitationsPerDay: 3})
+	p := authtest.SetupMailWith(t, clock.System(), auth.Config{Settings: auth.Settings{InvitationsPerDay: 3}})
 	ada, adas := p.SignUp(t, "ada@example.org")
 	admin := p.Join(t, p.Operator(t), adas.OrganizationID, "admin@example.org", "admin")
 	p.Database.AdminExec(t, "UPDATE auth.users SET email_verified = true")
