@@ -22,18 +22,18 @@ const (
 // settings are the settings of a cluster that serves one machine. ALTER SYSTEM overrides
 // them.
 const settings = `# Written by Gatehouse on each start: changes here are lost. Use ALTER SYSTEM.
-listen_addresses = ''                  # the Unix socket alone
+listen_addresses = ''                  # only the Unix socket
 unix_socket_permissions = 0700
-max_connections = 200                  # four services with a pool each, and headroom
+max_connections = 200                  # four services with a pool each, and a reserve
 shared_buffers = 128MB
 jit = off                              # costs more than it saves on short queries
-max_parallel_workers_per_gather = 0    # leave the cores to the services, and /dev/shm alone
-wal_level = minimal                    # no replica and no archive reads this log
+max_parallel_workers_per_gather = 0    # leaves the cores to the services, and does not use /dev/shm
+wal_level = minimal                    # there is no replica and no archive
 max_wal_senders = 0                    # required by minimal
 max_wal_size = 512MB
 timezone = 'UTC'
 log_timezone = 'UTC'
-logging_collector = on                 # Postgres outlives us when we are killed, so it keeps its own log
+logging_collector = on                 # Postgres keeps running when Gatehouse is killed, so it writes its own log
 log_directory = '../log'
 log_filename = 'postgres-%a.log'
 log_truncate_on_rotation = on          # a week of logs, then they are overwritten

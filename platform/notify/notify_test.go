@@ -100,12 +100,12 @@ func TestSend_SMTPFails_ReasonShowsWhetherToRetry(t *testing.T) {
 		message notify.Message
 		want    faultv1.Reason
 	}{
-		"nobody there":        {notify.Config{SMTPURL: "smtp://" + mailtest.Reserve(t)}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
-		"wrong credentials":   {notify.Config{SMTPURL: "smtp://a:b@" + server.Address}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
-		"no encryption":       {notify.Config{SMTPURL: server.URL() + "?starttls=required"}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
-		"unknown receiver":    {notify.Config{SMTPURL: server.URL()}, email("nobody@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT},
-		"no address":          {notify.Config{SMTPURL: server.URL()}, email("nobody\r\nBcc: all@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT},
-		"no server, no paper": {notify.Config{}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
+		"no server listens":    {notify.Config{SMTPURL: "smtp://" + mailtest.Reserve(t)}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
+		"wrong credentials":    {notify.Config{SMTPURL: "smtp://a:b@" + server.Address}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
+		"no encryption":        {notify.Config{SMTPURL: server.URL() + "?starttls=required"}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
+		"unknown receiver":     {notify.Config{SMTPURL: server.URL()}, email("nobody@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT},
+		"no address":           {notify.Config{SMTPURL: server.URL()}, email("nobody\r\nBcc: all@example.org"), faultv1.Reason_REASON_INVALID_ARGUMENT},
+		"no server, no outbox": {notify.Config{}, email("ada@example.org"), faultv1.Reason_REASON_UNAVAILABLE},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -150,7 +150,7 @@ func TestCheck_SendsNoMessage(t *testing.T) {
 		t.Error(err)
 	}
 	for name, cfg := range map[string]notify.Config{
-		"nobody there": {SMTPURL: "smtp://" + mailtest.Reserve(t)}, "wrong password": {SMTPURL: "smtp://gatehouse:wrong@" + server.Address}, "none": {},
+		"no server listens": {SMTPURL: "smtp://" + mailtest.Reserve(t)}, "wrong password": {SMTPURL: "smtp://gatehouse:wrong@" + server.Address}, "none": {},
 	} {
 		if err := open(t, cfg).Check(t.Context(), notify.Email); !fault.Is(err, faultv1.Reason_REASON_UNAVAILABLE) {
 			t.Errorf("%s: %v", name, err)

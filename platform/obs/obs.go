@@ -37,13 +37,13 @@ import (
 
 // Config is the configuration of logs, traces and metrics.
 type Config struct {
-	// How log lines look: text or json. Empty is text in local, json elsewhere.
+	// Format of log lines: text or json. Empty means text in local, and json elsewhere.
 	LogFormat string `env:"GATEHOUSE_LOG_FORMAT"`
-	// The least level that is logged: debug, info, warn or error.
+	// Lowest level that is logged: debug, info, warn or error.
 	LogLevel string `env:"GATEHOUSE_LOG_LEVEL" envDefault:"info"`
-	// Where traces go, as the URL of an OTLP/gRPC collector. Empty sends none.
+	// URL of an OTLP/gRPC collector for traces. Empty means that no traces are sent.
 	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT"`
-	// Share of the traces that begin here which are recorded, from 0 to 1.
+	// Share of the traces that begin in this process and are recorded, from 0 to 1.
 	TraceRatio float64 `env:"GATEHOUSE_TRACE_RATIO" envDefault:"1"`
 }
 

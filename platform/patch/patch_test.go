@@ -26,7 +26,7 @@ func fields() patch.Fields[note] {
 	}
 }
 
-func TestApplyTakesTheMaskAlone(t *testing.T) {
+func TestApply_ChangesOnlyTheFieldsOfTheMask(t *testing.T) {
 	t.Parallel()
 	before := note{ID: "1", Title: "old", Tags: []string{"a"}, Hidden: true}
 	after, err := fields().Apply(before, note{ID: "2", Title: "new", Tags: []string{"b"}}, []string{"tags", "hidden", "tags"})
@@ -35,7 +35,7 @@ func TestApplyTakesTheMaskAlone(t *testing.T) {
 		t.Errorf("%+v, %v, want %+v", after, err, want)
 	}
 	if before.Tags[0] != "a" || !before.Hidden {
-		t.Errorf("what was changed has changed itself: %+v", before)
+		t.Errorf("Apply changed its argument: %+v", before)
 	}
 	for _, path := range []string{"id", "bogus", "Title", ""} {
 		_, err := fields().Apply(before, note{}, []string{"title", path})
@@ -45,7 +45,7 @@ func TestApplyTakesTheMaskAlone(t *testing.T) {
 	}
 }
 
-func TestMaskIsWhatIsFilledWhenNoneIsGiven(t *testing.T) {
+func TestMask_NoneGiven_ContainsTheSetFields(t *testing.T) {
 	t.Parallel()
 	weight := 0.0
 	for name, tc := range map[string]struct {
@@ -63,7 +63,7 @@ func TestMaskIsWhatIsFilledWhenNoneIsGiven(t *testing.T) {
 	}
 }
 
-func TestChangesAreWhatDiffers(t *testing.T) {
+func TestChanges_ContainOnlyFieldsThatDiffer(t *testing.T) {
 	t.Parallel()
 	one, again, two := 1.0, 1.0, 2.0
 	for name, tc := range map[string]struct {

@@ -17,7 +17,7 @@ import (
 	faultv1 "github.com/gatehouse/gatehouse/proto/gen/gatehouse/fault/v1"
 )
 
-func TestMapError(t *testing.T) {
+func TestMapError_OnlyDriverErrorsBecomeFaults(t *testing.T) {
 	t.Parallel()
 	own := errors.New("not an error of the driver")
 	if got := postgres.MapError(own); got != own { //nolint:errorlint // the same error, not one that wraps it
@@ -70,7 +70,7 @@ func TestNotFound_NoRows_IsNotFound(t *testing.T) {
 	}
 }
 
-func TestViolatedConstraint(t *testing.T) {
+func TestViolatedConstraint_ReturnsConstraintOrColumn(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	addNote(t, db, acme, "once")
@@ -90,7 +90,7 @@ func TestViolatedConstraint(t *testing.T) {
 }
 
 // S58: the messages of the database do not reach clients.
-func TestStatementsFailAsFaults(t *testing.T) {
+func TestStatement_Fails_ReturnsAFault(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	cancelled, cancel := context.WithCancel(t.Context())

@@ -92,7 +92,7 @@ func TestMigrate_BadMigration_IsRefused(t *testing.T) {
 	}
 }
 
-func TestRoleSettings(t *testing.T) {
+func TestMigrate_SetsTheSettingsOfRoles(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	for name, want := range map[string]string{

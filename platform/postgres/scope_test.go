@@ -56,7 +56,7 @@ func alternate(ctx context.Context, db *postgres.DB, organization, own string) e
 			return err
 		}
 		if len(texts) == 0 || slices.ContainsFunc(texts, func(s string) bool { return !strings.HasSuffix(s, own) }) {
-			return fmt.Errorf("%s sees %q", own, texts)
+			return fmt.Errorf("%s reads %q", own, texts)
 		}
 		// A failed statement and a read without scope in between.
 		if _, err := postgres.Exec(ctx, db, scope, "SELECT 1/0"); err == nil {

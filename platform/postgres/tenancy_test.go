@@ -9,7 +9,7 @@ import (
 )
 
 // S48: the check reports nothing for good tables.
-func TestCheckTenancyAcceptsGoodTables(t *testing.T) {
+func TestCheckTenancy_GoodTables_AreAccepted(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t, set())
 	database.AdminExec(t, `

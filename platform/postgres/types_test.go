@@ -84,7 +84,7 @@ func check(t *testing.T, got everything, at time.Time) {
 }
 
 // Inserts, and arrays in conditions, need no cast where the column has the type.
-func TestStatementsWithoutCasts(t *testing.T) {
+func TestStatement_ColumnHasTheType_NeedsNoCast(t *testing.T) {
 	t.Parallel()
 	db := pgtest.OpenConfig(t, pooledConfig(pgtest.New(t, set()).Config()), role)
 	addNote(t, db, acme, "one")
