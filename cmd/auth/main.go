@@ -1,4 +1,4 @@
-// Command auth is the part auth of Gatehouse as a process of its own.
+// Command auth runs the auth service of Gatehouse in a process of its own.
 package main
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/process"
 )
 
-// version is set when a release is linked.
+// version is set by the linker in a release.
 var version = "dev"
 
 func main() {

@@ -185,8 +185,8 @@ func (c *chromium) tryEval(expression string, into any) (thrown string) {
 	return ""
 }
 
-// until waits for a page on which an expression holds: pages come and go meanwhile.
-func (c *chromium) until(expression string) {
+// waitFor waits for a page on which an expression holds: pages come and go meanwhile.
+func (c *chromium) waitFor(expression string) {
 	c.t.Helper()
 	ticker, deadline := time.NewTicker(20*time.Millisecond), time.After(callTimeout)
 	defer ticker.Stop()

@@ -16,9 +16,9 @@ import (
 // cutAfter is how many events the first stream through the cutting proxy has.
 const cutAfter = 2
 
-// cutting is a page, and a proxy to the product that breaks the first stream of events
+// startCuttingProxy is a page, and a proxy to the product that breaks the first stream of events
 // in the middle, as a lost connection does.
-func cutting(t *testing.T, p *product) string {
+func startCuttingProxy(t *testing.T, p *product) string {
 	t.Helper()
 	var streams atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -69,9 +69,9 @@ func copyEvents(w http.ResponseWriter, body io.Reader, n int) {
 	_ = http.NewResponseController(w).Flush()
 }
 
-// following is the code of docs/streams.md: a page that follows a run by EventSource
+// followScript is the code of docs/streams.md: a page that follows a run by EventSource
 // with a ticket, and with another one after the stream broke.
-const following = `new Promise((resolve, reject) => {
+const followScript = `new Promise((resolve, reject) => {
   const log = {seen: [], reconnects: 0, tickets: 0}
   const ticket = async () => {
     log.tickets++
@@ -116,12 +116,12 @@ func TestS96EventSourceFollowsByTickets(t *testing.T) {
 	p.post(t, s, "/v1/conversations/"+conversation+"/messages", map[string]string{"content": "What is 6 * 7?"}, &started)
 	p.Drain(t, s, "/v1/runs/"+started.Run.ID+"/events") // it has ended: every reader sees the same
 	c := openChromium(t)
-	c.visit(cutting(t, p))
+	c.visit(startCuttingProxy(t, p))
 	var log struct {
 		Seen                []int
 		Reconnects, Tickets int
 	}
-	c.eval(fmt.Sprintf(following, started.Run.ID, s.AccessToken), &log)
+	c.eval(fmt.Sprintf(followScript, started.Run.ID, s.AccessToken), &log)
 	if log.Tickets != 2 || log.Reconnects != 1 || len(log.Seen) <= cutAfter {
 		t.Errorf("%d tickets, %d reconnects, events %v; want 2, 1 and more than %d", log.Tickets, log.Reconnects, log.Seen, cutAfter)
 	}

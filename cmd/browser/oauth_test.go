@@ -39,11 +39,11 @@ func (p *product) authorizeURL(a app, challenge, prompt string) string {
 	return relying.AuthorizeURL(&at, a.Client, challenge, "redirect_uri", a.callback, "prompt", prompt)
 }
 
-// answered waits until the browser is back at the client's site, and returns how its
+// clientResult waits until the browser is back at the client's site, and returns how its
 // user signed in.
-func (p *product) answered(t *testing.T, c *chromium, a app, verifier string) []string {
+func (p *product) clientResult(t *testing.T, c *chromium, a app, verifier string) []string {
 	t.Helper()
-	c.until(fmt.Sprintf("location.href.startsWith(%q)", a.callback+"?"))
+	c.waitFor(fmt.Sprintf("location.href.startsWith(%q)", a.callback+"?"))
 	var answer struct{ Code, Error, Iss string }
 	c.eval(`Object.fromEntries(new URLSearchParams(location.search))`, &answer)
 	if answer.Code == "" || answer.Iss != p.origin {
@@ -89,11 +89,11 @@ func TestS38ChromiumLetsAClientActAndNeverSkipsAFactor(t *testing.T) {
 	c.visit(p.authorizeURL(a, challenge, ""))
 	signIn := map[string]string{"email": ada.Email, "password": "not her password"}
 	c.submit("form button[type=submit]", signIn)
-	c.until(`document.querySelector("#problem")`)
+	c.waitFor(`document.querySelector("#problem")`)
 	c.submit("form button[type=submit]", map[string]string{"password": ada.Password})
-	c.until(`document.querySelector("[value=allow]")`)
+	c.waitFor(`document.querySelector("[value=allow]")`)
 	c.submit("[value=allow]", nil)
-	if got := p.answered(t, c, a, verifier); !slices.Equal(got, []string{"pwd"}) {
+	if got := p.clientResult(t, c, a, verifier); !slices.Equal(got, []string{"pwd"}) {
 		t.Errorf("signed in by %v", got)
 	}
 
@@ -104,11 +104,11 @@ func TestS38ChromiumLetsAClientActAndNeverSkipsAFactor(t *testing.T) {
 	verifier, challenge = relying.PKCE()
 	c.visit(p.authorizeURL(a, challenge, "login"))
 	c.submit("form button[type=submit]", map[string]string{"email": ada.Email, "password": ada.Password})
-	c.until(`document.querySelector("[name=code]")`)
+	c.waitFor(`document.querySelector("[name=code]")`)
 	c.submit("form button[type=submit]", map[string]string{"code": "000000"})
-	c.until(`document.querySelector("#problem")`)
+	c.waitFor(`document.querySelector("#problem")`)
 	c.submit("form button[type=submit]", map[string]string{"code": oathtool(t, created.Secret, now.Add(30*time.Second))})
-	if got := p.answered(t, c, a, verifier); !slices.Equal(got, []string{"pwd", "otp", "mfa"}) {
+	if got := p.clientResult(t, c, a, verifier); !slices.Equal(got, []string{"pwd", "otp", "mfa"}) {
 		t.Errorf("signed in by %v", got)
 	}
 
@@ -121,13 +121,13 @@ func TestS38ChromiumLetsAClientActAndNeverSkipsAFactor(t *testing.T) {
 		c.visit(p.authorizeURL(a, challenge, "login consent"))
 		if shown != nil {
 			c.submit("form button[type=submit]", shown)
-			c.until(`document.querySelector("[name=challenge]")`)
+			c.waitFor(`document.querySelector("[name=challenge]")`)
 		}
-		c.until(`!document.querySelector("#passkey").hidden`)
+		c.waitFor(`!document.querySelector("#passkey").hidden`)
 		c.submit("#passkey", nil)
-		c.until(`document.querySelector("[value=allow]")`)
+		c.waitFor(`document.querySelector("[value=allow]")`)
 		c.submit("[value=allow]", nil)
-		if got := p.answered(t, c, a, verifier); !slices.Contains(got, "hwk") && !slices.Contains(got, "swk") {
+		if got := p.clientResult(t, c, a, verifier); !slices.Contains(got, "hwk") && !slices.Contains(got, "swk") {
 			t.Errorf("%s: signed in by %v", name, got)
 		}
 	}
@@ -152,9 +152,9 @@ func TestASessionOfAPageIsTheProvidersToo(t *testing.T) {
 	}
 	_, challenge := relying.PKCE()
 	c.visit(p.authorizeURL(a, challenge, ""))
-	c.until(`document.querySelector("[value=deny]")`)
+	c.waitFor(`document.querySelector("[value=deny]")`)
 	c.submit("[value=deny]", nil)
-	c.until(fmt.Sprintf("location.href.startsWith(%q) && location.search.includes('access_denied')", a.callback+"?"))
+	c.waitFor(fmt.Sprintf("location.href.startsWith(%q) && location.search.includes('access_denied')", a.callback+"?"))
 	resp := p.Request(t, inprocess.Session{}, http.MethodPost, "/oauth2/login", nil)
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusUnauthorized {

@@ -73,8 +73,8 @@ func (p *product) post(t *testing.T, s inprocess.Session, path string, body, int
 	inprocess.Decode(t, p.Request(t, s, http.MethodPost, path, body), into)
 }
 
-// refused posts what must be refused, and returns the reason.
-func (p *product) refused(t *testing.T, s inprocess.Session, path string, body any, status int) string {
+// postRefused posts what must be refused, and returns the reason.
+func (p *product) postRefused(t *testing.T, s inprocess.Session, path string, body any, status int) string {
 	t.Helper()
 	resp := p.Request(t, s, http.MethodPost, path, body)
 	defer resp.Body.Close()
@@ -93,29 +93,29 @@ func (p *product) signIn(t *testing.T, email string) tokens {
 	return out
 }
 
-// asked is what a device is asked to sign.
-type asked struct {
+// deviceRequest is what a device is asked to sign.
+type deviceRequest struct {
 	ChallengeID string
 	PublicKey   json.RawMessage
 }
 
-func (a asked) answer(credential json.RawMessage) map[string]any {
+func (a deviceRequest) withCredential(credential json.RawMessage) map[string]any {
 	return map[string]any{"challengeId": a.ChallengeID, "credential": credential}
 }
 
 const (
-	creating = `navigator.credentials.create({publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(%s)}).then(c => c.toJSON())`
-	getting  = `navigator.credentials.get({publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(%s)}).then(c => c.toJSON())`
+	createCredential = `navigator.credentials.create({publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(%s)}).then(c => c.toJSON())`
+	getCredential  = `navigator.credentials.get({publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(%s)}).then(c => c.toJSON())`
 )
 
 // register makes the browser's device a passkey of a user.
 func (p *product) register(t *testing.T, c *chromium, s inprocess.Session) (recoveryCodes []string) {
 	t.Helper()
-	var a asked
+	var a deviceRequest
 	p.post(t, s, "/v1/me/passkeys:begin", map[string]any{}, &a)
 	var credential json.RawMessage
-	c.eval(fmt.Sprintf(creating, a.PublicKey), &credential)
-	body := a.answer(credential)
+	c.eval(fmt.Sprintf(createCredential, a.PublicKey), &credential)
+	body := a.withCredential(credential)
 	body["displayName"] = "Laptop"
 	var out struct {
 		Passkey       struct{ ID, DisplayName string }
@@ -132,11 +132,11 @@ func (p *product) register(t *testing.T, c *chromium, s inprocess.Session) (reco
 // one.
 func (p *product) sign(t *testing.T, c *chromium, challenge string) map[string]any {
 	t.Helper()
-	var a asked
+	var a deviceRequest
 	p.post(t, inprocess.Session{}, "/v1/auth/passkeys:begin", map[string]any{"mfaChallengeId": challenge}, &a)
 	var credential json.RawMessage
-	c.eval(fmt.Sprintf(getting, a.PublicKey), &credential)
-	return a.answer(credential)
+	c.eval(fmt.Sprintf(getCredential, a.PublicKey), &credential)
+	return a.withCredential(credential)
 }
 
 func TestS40ChromiumRegistersAPasskeyAndSignsIn(t *testing.T) {
@@ -161,7 +161,7 @@ func TestS40ChromiumRegistersAPasskeyAndSignsIn(t *testing.T) {
 	if me.ID != ada.UserID {
 		t.Errorf("signed in as %s, want %s", me.ID, ada.UserID)
 	}
-	if reason := p.refused(t, inprocess.Session{}, "/v1/auth/passkeys:finish", answer, http.StatusUnauthorized); reason != "FACTOR_INVALID" {
+	if reason := p.postRefused(t, inprocess.Session{}, "/v1/auth/passkeys:finish", answer, http.StatusUnauthorized); reason != "FACTOR_INVALID" {
 		t.Errorf("the same answer again: %s", reason)
 	}
 
@@ -182,9 +182,9 @@ func TestS40ChromiumRegistersAPasskeyAndSignsIn(t *testing.T) {
 
 	// Where the device does not verify its user, it does not answer alone.
 	c.call("WebAuthn.setUserVerified", map[string]any{"authenticatorId": device, "isUserVerified": false}, nil)
-	var a asked
+	var a deviceRequest
 	p.post(t, inprocess.Session{}, "/v1/auth/passkeys:begin", map[string]any{}, &a)
-	if thrown := c.tryEval(fmt.Sprintf(getting, a.PublicKey), nil); !strings.Contains(thrown, "NotAllowedError") {
+	if thrown := c.tryEval(fmt.Sprintf(getCredential, a.PublicKey), nil); !strings.Contains(thrown, "NotAllowedError") {
 		t.Errorf("the device answered: %q", thrown)
 	}
 }
@@ -198,7 +198,7 @@ func TestS40ChromiumSignsNothingForAnotherOrigin(t *testing.T) {
 	// The same name on another port is another origin, whose page a browser lets
 	// ask for the passkey all the same.
 	c.visit(elsewhere.origin + "/version")
-	if reason := p.refused(t, inprocess.Session{}, "/v1/auth/passkeys:finish", p.sign(t, c, ""), http.StatusUnauthorized); reason != "FACTOR_INVALID" {
+	if reason := p.postRefused(t, inprocess.Session{}, "/v1/auth/passkeys:finish", p.sign(t, c, ""), http.StatusUnauthorized); reason != "FACTOR_INVALID" {
 		t.Errorf("from another origin: %s", reason)
 	}
 }

@@ -69,7 +69,7 @@ func serveProvider(t *testing.T, issuer, redirectURI string) {
 // agree signs somebody in at the provider, who then agrees to what is asked.
 func (c *chromium) agree(name string) {
 	c.t.Helper()
-	c.until(`document.querySelector("input[name=login]")`)
+	c.waitFor(`document.querySelector("input[name=login]")`)
 	c.eval(fmt.Sprintf(`(document.querySelector("input[name=login]").value = %q,
 		document.querySelector("input[name=password]").value = "any", document.querySelector("form").submit())`, name), nil)
 	c.confirm()
@@ -78,14 +78,14 @@ func (c *chromium) agree(name string) {
 // confirm agrees, as somebody whom the provider knows.
 func (c *chromium) confirm() {
 	c.t.Helper()
-	c.until(`document.querySelector("input[name=prompt][value=consent]")`)
+	c.waitFor(`document.querySelector("input[name=prompt][value=consent]")`)
 	c.eval(`document.querySelector("form").submit()`, nil)
 }
 
-// arrived waits until the browser is at a path of the product.
-func (p *product) arrived(c *chromium, path string) {
+// waitForPath waits until the browser is at a path of the product.
+func (p *product) waitForPath(c *chromium, path string) {
 	c.t.Helper()
-	c.until(fmt.Sprintf("location.origin === %q && location.pathname === %q", p.origin, path))
+	c.waitFor(fmt.Sprintf("location.origin === %q && location.pathname === %q", p.origin, path))
 }
 
 // session is whom a page finds itself signed in as, by the cookies alone.
@@ -106,7 +106,7 @@ func TestS38ChromiumSignsInByAProviderAndShowsItsPasskey(t *testing.T) {
 	start := p.origin + "/v1/auth/providers/acme/start?returnTo=/docs/errors"
 	c.visit(start)
 	c.agree("ada")
-	p.arrived(c, "/docs/errors")
+	p.waitForPath(c, "/docs/errors")
 	in, email := p.session(t, c)
 	if email != "ada@example.com" || !slices.Equal(in.methods(t), []string{"fed"}) {
 		t.Errorf("signed in as %s by %v", email, in.methods(t))
@@ -121,9 +121,9 @@ func TestS38ChromiumSignsInByAProviderAndShowsItsPasskey(t *testing.T) {
 	c.authenticator(true)
 	p.register(t, c, inprocess.Session{AccessToken: in.AccessToken})
 	c.visit(start)
-	c.until(`location.pathname === "/account/challenge" && !document.getElementById("passkey").hidden`)
+	c.waitFor(`location.pathname === "/account/challenge" && !document.getElementById("passkey").hidden`)
 	c.eval(`document.getElementById("passkey").click()`, nil)
-	p.arrived(c, "/docs/errors")
+	p.waitForPath(c, "/docs/errors")
 	again, email := p.session(t, c)
 	if email != "ada@example.com" || !slices.Contains(again.methods(t), "fed") || !slices.Contains(again.methods(t), "hwk") {
 		t.Errorf("signed in as %s by %v", email, again.methods(t))
@@ -137,19 +137,19 @@ func TestS39ChromiumShowsARecoveryCodeOnce(t *testing.T) {
 	start := p.origin + "/v1/auth/providers/acme/start?returnTo=/docs/errors"
 	c.visit(start)
 	c.agree("ada")
-	p.arrived(c, "/docs/errors")
+	p.waitForPath(c, "/docs/errors")
 	in, _ := p.session(t, c)
 	c.authenticator(true)
 	codes := p.register(t, c, inprocess.Session{AccessToken: in.AccessToken})
 	enter := fmt.Sprintf(`(document.getElementById("factor").value = %q, document.querySelector("main form").submit())`, codes[0])
 	c.visit(start)
-	c.until(`location.pathname === "/account/challenge"`)
+	c.waitFor(`location.pathname === "/account/challenge"`)
 	c.eval(enter, nil)
-	p.arrived(c, "/docs/errors")
+	p.waitForPath(c, "/docs/errors")
 	c.visit(start)
-	c.until(`location.pathname === "/account/challenge"`)
+	c.waitFor(`location.pathname === "/account/challenge"`)
 	c.eval(enter, nil)
-	c.until(`document.getElementById("problem")`)
+	c.waitFor(`document.getElementById("problem")`)
 }
 
 // As Apple answers: by a form that the provider's own page sends, which brings no
@@ -166,7 +166,7 @@ func TestChromiumComesBackByAForm(t *testing.T) {
 	}
 	c.visit(begun.AuthorizationURL + "&response_mode=form_post")
 	c.agree("ada")
-	p.arrived(c, "/docs")
+	p.waitForPath(c, "/docs")
 	if _, email := p.session(t, c); email != "ada@example.com" {
 		t.Errorf("signed in as %s", email)
 	}
@@ -182,16 +182,16 @@ func TestChromiumTakesNoOtherBrowsersAnswer(t *testing.T) {
 	// Without its cookie nothing takes the answer there, so that the code stays good.
 	theirs.visit(begun.AuthorizationURL)
 	theirs.agree("eve")
-	theirs.until(`location.pathname.endsWith("/callback")`)
+	theirs.waitFor(`location.pathname.endsWith("/callback")`)
 	var answer string
 	theirs.eval("location.href", &answer)
 	if !strings.Contains(answer, "code=") || !strings.Contains(answer, "iss=") {
 		t.Fatalf("the answer is %s", answer)
 	}
 	mine.visit(p.origin + "/v1/auth/providers/acme/start")
-	mine.until(`document.querySelector("input[name=login]")`)
+	mine.waitFor(`document.querySelector("input[name=login]")`)
 	mine.visit(answer)
-	mine.until(`document.querySelector("h1")?.innerText === "You are not signed in"`)
+	mine.waitFor(`document.querySelector("h1")?.innerText === "You are not signed in"`)
 	mine.visit(p.origin + "/")
 	var status int
 	mine.eval(`fetch("/v1/auth/refresh", {method: "POST", headers: {"Content-Type": "application/json", "X-Gatehouse-CSRF": "1"},
@@ -211,7 +211,7 @@ func TestS18ChromiumLinksAProviderToAnAccount(t *testing.T) {
 		body: JSON.stringify({session: "COOKIE", returnTo: "/docs"})}).then(r => r.json())`, ada.AccessToken), &begun)
 	c.visit(begun.AuthorizationURL)
 	c.agree("unverified")
-	p.arrived(c, "/docs")
+	p.waitForPath(c, "/docs")
 	var listed struct {
 		Identities []struct{ Provider, Email string }
 	}
@@ -220,7 +220,7 @@ func TestS18ChromiumLinksAProviderToAnAccount(t *testing.T) {
 		t.Errorf("linked %+v", listed)
 	}
 	c.visit(p.origin + "/v1/auth/providers/acme/start?returnTo=/docs/errors")
-	p.arrived(c, "/docs/errors")
+	p.waitForPath(c, "/docs/errors")
 	if _, email := p.session(t, c); email != "ada@example.org" {
 		t.Errorf("signed in as %s", email)
 	}

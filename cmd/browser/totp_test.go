@@ -47,13 +47,13 @@ func TestS35CodesOfOathtoolSignInOnce(t *testing.T) {
 		t.Errorf("signed in by %v", got)
 	}
 	for _, spent := range []string{next, oathtool(t, created.Secret, now)} {
-		if reason := p.refused(t, inprocess.Session{}, "/v1/auth/sign-in/mfa", answer(spent), http.StatusUnauthorized); reason != "FACTOR_INVALID" {
+		if reason := p.postRefused(t, inprocess.Session{}, "/v1/auth/sign-in/mfa", answer(spent), http.StatusUnauthorized); reason != "FACTOR_INVALID" {
 			t.Errorf("a code that was used, or is older: %s", reason)
 		}
 	}
 	// A recovery code works once.
 	p.post(t, inprocess.Session{}, "/v1/auth/sign-in/mfa", answer(codes.RecoveryCodes[0]), &whole)
-	if reason := p.refused(t, inprocess.Session{}, "/v1/auth/sign-in/mfa", answer(codes.RecoveryCodes[0]), http.StatusUnauthorized); reason != "FACTOR_INVALID" {
+	if reason := p.postRefused(t, inprocess.Session{}, "/v1/auth/sign-in/mfa", answer(codes.RecoveryCodes[0]), http.StatusUnauthorized); reason != "FACTOR_INVALID" {
 		t.Errorf("a recovery code again: %s", reason)
 	}
 }

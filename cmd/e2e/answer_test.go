@@ -20,10 +20,10 @@ const handbookText = "# Überblick 🏖️\n\nDas Wichtigste für alle – kurz 
 const leaveQuestion = "How many days of paid leave does an employee have?"
 
 func citedAnswer(t *testing.T, i *installation) {
-	c := i.newcomer(t)
+	c := i.newUser(t)
 	collectionID, documentID := c.handbook(handbookText)
-	sent := c.ask(c.conversation(collectionID), leaveQuestion, "").rest()
-	last := whole(t, sent)
+	sent := c.ask(c.conversation(collectionID), leaveQuestion, "").readAll()
+	last := checkComplete(t, sent)
 	answer := last.event.GetRunCompleted().GetMessage()
 	if !strings.Contains(answer.GetContent(), "28 days") {
 		t.Errorf("%s with %q", last.name, answer.GetContent())
@@ -87,39 +87,39 @@ func resumeEverywhere(t *testing.T, c *client, sent []frame) {
 				}
 				continue
 			}
-			if again := c.stream(r).rest(); raw(again) != raw(sent[after:]) {
-				t.Fatalf("after %d another reader sees\n%s\nwant\n%s", after, raw(again), raw(sent[after:]))
+			if again := c.stream(r).readAll(); rawText(again) != rawText(sent[after:]) {
+				t.Fatalf("after %d another reader sees\n%s\nwant\n%s", after, rawText(again), rawText(sent[after:]))
 			}
 		}
 	}
 }
 
 func twoReaders(t *testing.T, i *installation) {
-	c := i.newcomer(t)
+	c := i.newUser(t)
 	question, gate := t.Name(), make(chan struct{})
 	i.model.script(question, modelstub.Reply{Text: words(60), Hold: gate, HoldAfter: 20})
 	first := c.ask(c.conversation(), question, stubModel)
-	beginning := first.until(10)
+	beginning := first.readDeltas(10)
 	second := c.follow(beginning[0].event.GetRunId(), 0)
-	ahead := second.until(15)
+	ahead := second.readDeltas(15)
 	const late = 5
 	third := c.follow(beginning[0].event.GetRunId(), late)
 	close(gate)
-	one, other := slices.Concat(beginning, first.rest()), slices.Concat(ahead, second.rest())
-	whole(t, one)
-	if raw(one) != raw(other) {
-		t.Errorf("one reader saw\n%s\nthe other\n%s", raw(one), raw(other))
+	one, other := slices.Concat(beginning, first.readAll()), slices.Concat(ahead, second.readAll())
+	checkComplete(t, one)
+	if rawText(one) != rawText(other) {
+		t.Errorf("one reader saw\n%s\nthe other\n%s", rawText(one), rawText(other))
 	}
-	if rest := third.rest(); raw(rest) != raw(one[late:]) {
-		t.Errorf("a reader who came back in mid-stream saw\n%s\nwant\n%s", raw(rest), raw(one[late:]))
+	if rest := third.readAll(); rawText(rest) != rawText(one[late:]) {
+		t.Errorf("a reader who came back in mid-stream saw\n%s\nwant\n%s", rawText(rest), rawText(one[late:]))
 	}
 }
 
 func noAnswer(t *testing.T, i *installation) {
-	c := i.newcomer(t)
+	c := i.newUser(t)
 	collectionID, _ := c.handbook(handbookText)
-	sent := c.ask(c.conversation(collectionID), "Which planet is closest to the sun?", "").rest()
-	answer := whole(t, sent).event.GetRunCompleted().GetMessage()
+	sent := c.ask(c.conversation(collectionID), "Which planet is closest to the sun?", "").readAll()
+	answer := checkComplete(t, sent).event.GetRunCompleted().GetMessage()
 	if !slices.Contains(answer.GetFlags(), chatv1.AnswerFlag_NO_ANSWER) || len(answer.GetCitations()) > 0 || answer.GetContent() == "" {
 		t.Errorf("answered %v", answer)
 	}

@@ -35,8 +35,8 @@ type tokenPair struct {
 	RefreshToken string `json:"refreshToken"`
 }
 
-// visitor is a client that has not signed in.
-func (i *installation) visitor(t *testing.T) *client {
+// newClient is a client that has not signed in.
+func (i *installation) newClient(t *testing.T) *client {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -46,42 +46,42 @@ func (i *installation) visitor(t *testing.T) *client {
 // admin is the first operator, signed in.
 func (i *installation) admin(t *testing.T) *client {
 	t.Helper()
-	c := i.visitor(t)
+	c := i.newClient(t)
 	c.signIn(adminEmail, adminPassword)
 	return c
 }
 
-// newcomer is a new user with an organization of its own.
-func (i *installation) newcomer(t *testing.T) *client {
+// newUser is a new user with an organization of its own.
+func (i *installation) newUser(t *testing.T) *client {
 	t.Helper()
-	c := i.visitor(t)
-	email, password := account()
+	c := i.newClient(t)
+	email, password := newCredentials()
 	i.keepSecret(password)
-	c.take(c.post("/v1/auth/sign-up", map[string]any{"email": email, "password": password}))
+	c.useTokens(c.post("/v1/auth/sign-up", map[string]any{"email": email, "password": password}))
 	return c
 }
 
-func account() (email, password string) {
+func newCredentials() (email, password string) {
 	return id.New() + "@example.com", "a password of " + id.New()
 }
 
 // signIn makes the client a user.
 func (c *client) signIn(email, password string) {
 	c.t.Helper()
-	c.take(c.post("/v1/auth/sign-in", map[string]any{"email": email, "password": password}))
+	c.useTokens(c.post("/v1/auth/sign-in", map[string]any{"email": email, "password": password}))
 }
 
-// take keeps the tokens of an answer.
-func (c *client) take(answer answer) {
+// useTokens keeps the tokens of an answer.
+func (c *client) useTokens(answer answer) {
 	c.t.Helper()
-	answer.into(&c.tokenPair)
+	answer.decode(&c.tokenPair)
 	c.i.keepSecret(c.AccessToken)
 	c.i.keepSecret(c.RefreshToken)
 }
 
-// again is the same user with new connections, after the old ones have broken.
-func (c *client) again() *client {
-	fresh := c.i.visitor(c.t)
+// reconnected is the same user with new connections, after the old ones have broken.
+func (c *client) reconnected() *client {
+	fresh := c.i.newClient(c.t)
 	fresh.tokenPair, fresh.base = c.tokenPair, c.base
 	return fresh
 }
@@ -153,8 +153,8 @@ type answer struct {
 	body   []byte
 }
 
-// into decodes the answer, which must be a good one.
-func (a answer) into(out any) {
+// decode decodes the answer, which must be a good one.
+func (a answer) decode(out any) {
 	a.t.Helper()
 	if a.status != http.StatusOK {
 		a.t.Fatalf("%s %s: %d %s", a.to.method, a.to.path, a.status, a.body)
@@ -164,11 +164,11 @@ func (a answer) into(out any) {
 	}
 }
 
-// text is a field of the answer.
-func (a answer) text(field string) string {
+// field is a field of the answer.
+func (a answer) field(field string) string {
 	a.t.Helper()
 	var fields map[string]any
-	a.into(&fields)
+	a.decode(&fields)
 	value, ok := fields[field].(string)
 	if !ok {
 		a.t.Fatalf("%s %s answers no %s: %s", a.to.method, a.to.path, field, a.body)
@@ -183,10 +183,10 @@ func (c *client) get(path string) answer {
 
 func (c *client) post(path string, body any) answer {
 	c.t.Helper()
-	return c.do(c.posting(path, body))
+	return c.do(c.postRequest(path, body))
 }
 
-func (c *client) posting(path string, body any) request {
+func (c *client) postRequest(path string, body any) request {
 	c.t.Helper()
 	raw, err := json.Marshal(body)
 	if err != nil {
@@ -198,7 +198,7 @@ func (c *client) posting(path string, body any) request {
 // collection creates a collection.
 func (c *client) collection() string {
 	c.t.Helper()
-	return c.post("/v1/collections", map[string]any{"displayName": "Handbook"}).text("id")
+	return c.post("/v1/collections", map[string]any{"displayName": "Handbook"}).field("id")
 }
 
 // upload sends a file into a collection.
@@ -234,7 +234,7 @@ func (c *client) indexed(documentID string) document {
 	c.t.Helper()
 	var d document
 	eventually(c.t, "document "+documentID+" is indexed", indexedWithin, func() bool {
-		c.get("/v1/documents/" + documentID).into(&d)
+		c.get("/v1/documents/" + documentID).decode(&d)
 		return d.State == "READY" || d.State == "FAILED"
 	})
 	return d
@@ -244,7 +244,7 @@ func (c *client) indexed(documentID string) document {
 func (c *client) handbook(text string) (collectionID, documentID string) {
 	c.t.Helper()
 	collectionID = c.collection()
-	documentID = c.upload(collectionID, "handbook.md", []byte(text)).text("id")
+	documentID = c.upload(collectionID, "handbook.md", []byte(text)).field("id")
 	if d := c.indexed(documentID); d.State != "READY" || d.Progress != 1 {
 		c.t.Fatalf("indexing ended as %+v", d)
 	}
@@ -254,5 +254,5 @@ func (c *client) handbook(text string) (collectionID, documentID string) {
 // conversation begins a conversation over collections.
 func (c *client) conversation(collectionIDs ...string) string {
 	c.t.Helper()
-	return c.post("/v1/conversations", map[string]any{"collectionIds": append([]string{}, collectionIDs...)}).text("id")
+	return c.post("/v1/conversations", map[string]any{"collectionIds": append([]string{}, collectionIDs...)}).field("id")
 }

@@ -12,36 +12,36 @@ import (
 // runs whose lease is over.
 const interruptedWithin = 60 * time.Second
 
-// killed ends the process that holds the runs, without a word, while answers
+// processKilled ends the process that holds the runs, without a word, while answers
 // stream at full speed: what a reader has seen was seen for good.
-func killed(t *testing.T, s shape) {
+func processKilled(t *testing.T, s shape) {
 	i := start(t, s)
-	c := i.newcomer(t)
+	c := i.newUser(t)
 	question, conversationID := t.Name(), c.conversation()
 	i.model.script(question, modelstub.Reply{Text: words(100_000), TokenDelay: time.Millisecond})
 	reader := c.ask(conversationID, question, stubModel)
-	seen := reader.until(200)
-	parts := s.names(holderPart)
+	seen := reader.readDeltas(200)
+	parts := s.names(runsPart)
 	i.kill(t, parts...)
-	seen = append(seen, reader.rest()...) // what was on its way
+	seen = append(seen, reader.readAll()...) // what was on its way
 	runID, last := seen[0].event.GetRunId(), seen[len(seen)-1]
 	if terminal(last) {
 		t.Fatalf("the reader saw %s", last.name)
 	}
 	i.up(t, parts...)
-	c = c.again()
+	c = c.reconnected()
 	eventually(t, "the run is interrupted", interruptedWithin, func() bool { return c.run(runID).State == "INTERRUPTED" })
-	log := c.follow(runID, 0).rest()
-	checkKept(t, c, conversationID, log, chatv1.Run_INTERRUPTED)
-	if len(log) <= len(seen) || raw(log[:len(seen)]) != raw(seen) {
-		t.Fatalf("the reader saw %d events, the log has %d:\nseen %s\nkept %s", len(seen), len(log), spoken(seen), spoken(log))
+	log := c.follow(runID, 0).readAll()
+	checkStored(t, c, conversationID, log, chatv1.Run_INTERRUPTED)
+	if len(log) <= len(seen) || rawText(log[:len(seen)]) != rawText(seen) {
+		t.Fatalf("the reader saw %d events, the log has %d:\nseen %s\nkept %s", len(seen), len(log), deltaText(seen), deltaText(log))
 	}
-	if rest := c.follow(runID, last.id).rest(); raw(rest) != raw(log[len(seen):]) {
-		t.Errorf("the reader comes back to\n%s", raw(rest))
+	if rest := c.follow(runID, last.id).readAll(); rawText(rest) != rawText(log[len(seen):]) {
+		t.Errorf("the reader comes back to\n%s", rawText(rest))
 	}
 	// The conversation goes on.
-	next := c.ask(conversationID, "And now?", stubModel).rest()
-	if end := whole(t, next); end.name != "run.completed" {
+	next := c.ask(conversationID, "And now?", stubModel).readAll()
+	if end := checkComplete(t, next); end.name != "run.completed" {
 		t.Errorf("the next message ended with %s", end.name)
 	}
 }

@@ -15,31 +15,31 @@ import (
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 )
 
-// noticedWithin is how long it may take until the product says that its
+// reportedWithin is how long it may take until the product says that its
 // database is away, or back.
-const noticedWithin = 60 * time.Second
+const reportedWithin = 60 * time.Second
 
 // S58: databaseRestart stops and starts Postgres while users work and an answer
 // streams.
 func databaseRestart(t *testing.T, s shape) {
 	cluster := pgtest.NewCluster(t, process.Migrations()...)
 	i := startOn(t, s, cluster.URL())
-	c := i.newcomer(t)
+	c := i.newUser(t)
 	question, gate, conversationID := t.Name(), make(chan struct{}), c.conversation()
 	i.model.script(question, modelstub.Reply{Text: words(60), Hold: gate, HoldAfter: 20})
 	reader := c.ask(conversationID, question, stubModel)
-	seen := reader.until(5)
+	seen := reader.readDeltas(5)
 
-	w := work(t, i)
+	w := startWorkload(t, i)
 	w.wait("users work", func() bool { return w.created > 5 })
 	cluster.Stop(t)
 	w.wait("users are told to come back", func() bool { return w.refused > 5 })
 	for _, name := range s.names(databasePart) {
-		eventually(t, name+" says that its database is away", noticedWithin, func() bool {
-			status, body := i.askOps(t, name, "/readyz")
+		eventually(t, name+" says that its database is away", reportedWithin, func() bool {
+			status, body := i.getOps(t, name, "/readyz")
 			return status == http.StatusServiceUnavailable && strings.Contains(body, `"database":{"status":"down"`)
 		})
-		if status, _ := i.askOps(t, name, "/livez"); status != http.StatusOK {
+		if status, _ := i.getOps(t, name, "/livez"); status != http.StatusOK {
 			t.Errorf("%s counts as dead while its database is away: %d", name, status)
 		}
 	}
@@ -52,10 +52,10 @@ func databaseRestart(t *testing.T, s shape) {
 	before := w.total()
 	w.wait("users work again", func() bool { return w.created > before+5 })
 	w.stop()
-	w.checkKept()
+	w.checkStored()
 	runID, last := seen[0].event.GetRunId(), len(seen)
 	eventually(t, "the run ends", settledWithin, func() bool { return c.run(runID).State == chatv1.Run_COMPLETED.String() })
-	checkKept(t, c, conversationID, append(seen, c.follow(runID, last).rest()...), chatv1.Run_COMPLETED)
+	checkStored(t, c, conversationID, append(seen, c.follow(runID, last).readAll()...), chatv1.Run_COMPLETED)
 }
 
 // workload are users who create things, one after the other, and note what the
@@ -76,10 +76,10 @@ const (
 	workPause = 10 * time.Millisecond
 )
 
-// work has users at work until stop.
-func work(t *testing.T, i *installation) *workload {
+// startWorkload has users at work until stop.
+func startWorkload(t *testing.T, i *installation) *workload {
 	t.Helper()
-	w := &workload{t: t, c: i.newcomer(t), done: make(chan struct{}), kept: map[string][]string{}}
+	w := &workload{t: t, c: i.newUser(t), done: make(chan struct{}), kept: map[string][]string{}}
 	for n := range workers {
 		w.wg.Go(func() {
 			tick := time.NewTicker(workPause)
@@ -109,7 +109,7 @@ func (w *workload) create(list, name string) {
 		w.t.Errorf("a connection broke: %v", err)
 	case a.status == http.StatusOK:
 		w.created++
-		w.kept[list] = append(w.kept[list], identifier(a))
+		w.kept[list] = append(w.kept[list], createdID(a))
 	case a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "" &&
 		a.header.Get("Content-Type") == "application/problem+json":
 		w.refused++
@@ -118,8 +118,8 @@ func (w *workload) create(list, name string) {
 	}
 }
 
-// identifier is the id of what was created; any goroutine may ask.
-func identifier(a answer) string {
+// createdID is the id of what was created; any goroutine may ask.
+func createdID(a answer) string {
 	_, after, _ := strings.Cut(string(a.body), `"id":"`)
 	id, _, _ := strings.Cut(after, `"`)
 	return id
@@ -127,7 +127,7 @@ func identifier(a answer) string {
 
 func (w *workload) wait(what string, holds func() bool) {
 	w.t.Helper()
-	eventually(w.t, what, noticedWithin, func() bool {
+	eventually(w.t, what, reportedWithin, func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return holds()
@@ -151,8 +151,8 @@ func (w *workload) stop() {
 	w.wg.Wait()
 }
 
-// checkKept finds everything again that was acknowledged.
-func (w *workload) checkKept() {
+// checkStored finds everything again that was acknowledged.
+func (w *workload) checkStored() {
 	w.t.Helper()
 	for list, ids := range w.kept {
 		found := w.c.listed(list)
@@ -171,7 +171,7 @@ func (c *client) listed(list string) map[string]bool {
 	for {
 		a := c.get("/v1/" + list + "?pageSize=100&pageToken=" + token)
 		var page map[string]any
-		a.into(&page)
+		a.decode(&page)
 		items, _ := page[list].([]any)
 		for _, item := range items {
 			fields, _ := item.(map[string]any)

@@ -45,12 +45,12 @@ func drillContext(t *testing.T) context.Context {
 	return ctx
 }
 
-// askers returns users who share the streams of a drill.
-func askers(t *testing.T, i *installation) []*client {
+// newDrillUsers returns users who share the streams of a drill.
+func newDrillUsers(t *testing.T, i *installation) []*client {
 	t.Helper()
 	out := make([]*client, drillUsers)
 	for n := range out {
-		out[n] = i.newcomer(t)
+		out[n] = i.newUser(t)
 	}
 	return out
 }
@@ -77,7 +77,7 @@ func TestDrillKilledUnderStreams(t *testing.T) {
 	var pending []*follower // of rounds without a journal
 	for round := range *rounds {
 		if round%roundsPerUser == 0 {
-			users = askers(t, i)
+			users = newDrillUsers(t, i)
 		}
 		readers := manyFollowed(ctx, users, question)
 		for _, reader := range readers {
@@ -150,7 +150,7 @@ func TestDrillStalledAlone(t *testing.T) {
 	i, ctx := start(t, fourParts()), drillContext(t)
 	question, gate := t.Name(), make(chan struct{})
 	i.model.script(question, modelstub.Reply{Text: words(300), TokenDelay: 2 * time.Millisecond, Hold: gate, HoldAfter: 30})
-	readers := manyFollowed(ctx, askers(t, i), question)
+	readers := manyFollowed(ctx, newDrillUsers(t, i), question)
 	for _, reader := range readers {
 		reader.await(t, 10)
 	}
@@ -168,7 +168,7 @@ func TestDrillStalledAndTakenOver(t *testing.T) {
 	i, ctx := start(t, withSecondChat(t)), drillContext(t)
 	question := t.Name()
 	i.model.script(question, modelstub.Reply{Text: words(100_000), TokenDelay: 5 * time.Millisecond})
-	readers := manyFollowed(ctx, askers(t, i), question)
+	readers := manyFollowed(ctx, newDrillUsers(t, i), question)
 	for _, reader := range readers {
 		reader.await(t, 10)
 	}
@@ -177,7 +177,7 @@ func TestDrillStalledAndTakenOver(t *testing.T) {
 	second := "http://" + i.shape.parts[len(i.shape.parts)-1].gateway
 	others := make([]*follower, len(readers))
 	for n, reader := range readers {
-		c := reader.c.again()
+		c := reader.c.reconnected()
 		c.base = second
 		others[n] = &follower{c: c, conversationID: reader.conversationID, runID: reader.runID, done: make(chan struct{}), seen: reader.seenNow()}
 		others[n].begin(ctx)
@@ -221,7 +221,7 @@ func TestDrillDatabaseOutage(t *testing.T) {
 	i := startOn(t, fourParts(), cluster.URL())
 	question := t.Name()
 	i.model.script(question, modelstub.Reply{Text: words(600), TokenDelay: 50 * time.Millisecond})
-	readers := manyFollowed(ctx, askers(t, i), question)
+	readers := manyFollowed(ctx, newDrillUsers(t, i), question)
 	for _, reader := range readers {
 		reader.await(t, 10)
 	}

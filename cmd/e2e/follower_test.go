@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// comeBackAfter is how long a follower waits before it reconnects.
-const comeBackAfter = 50 * time.Millisecond
+// reconnectAfter is how long a follower waits before it reconnects.
+const reconnectAfter = 50 * time.Millisecond
 
 // follower follows a run as a good client does: after a broken stream or a 503 it
 // resumes after the last event that it has seen, until it has seen the end.
@@ -32,14 +32,14 @@ type follower struct {
 // startRun asks a question in a conversation of its own.
 func (c *client) startRun(question string) (conversationID, runID string) {
 	c.t.Helper()
-	conversationID = c.insist("/v1/conversations", map[string]any{}).text("id")
+	conversationID = c.postUntilServed("/v1/conversations", map[string]any{}).field("id")
 	var started struct{ Run struct{ ID string } }
-	c.insist("/v1/conversations/"+conversationID+"/messages", map[string]any{"content": question, "model": stubModel}).into(&started)
+	c.postUntilServed("/v1/conversations/"+conversationID+"/messages", map[string]any{"content": question, "model": stubModel}).decode(&started)
 	return conversationID, started.Run.ID
 }
 
-// insist posts again while a service is away, as it tells its clients to.
-func (c *client) insist(path string, body any) (a answer) {
+// postUntilServed posts again while a service is away, as it tells its clients to.
+func (c *client) postUntilServed(path string, body any) (a answer) {
 	c.t.Helper()
 	eventually(c.t, path+" is served", settledWithin, func() bool {
 		a = c.post(path, body)
@@ -66,21 +66,21 @@ func (f *follower) begin(ctx context.Context) {
 
 func (f *follower) follow(ctx context.Context) error {
 	for {
-		ended, err := f.once(ctx)
+		ended, err := f.readOnce(ctx)
 		if ended || err != nil {
 			return err
 		}
 		select {
-		case <-time.After(comeBackAfter):
+		case <-time.After(reconnectAfter):
 		case <-ctx.Done():
 			return fmt.Errorf("no end after event %d: %w", f.last(), context.Cause(ctx))
 		}
 	}
 }
 
-// once opens the stream and reads it. A broken stream is no error, because the
+// readOnce opens the stream and reads it. A broken stream is no error, because the
 // follower reconnects. A refusal that forbids to reconnect is an error.
-func (f *follower) once(ctx context.Context) (ended bool, err error) {
+func (f *follower) readOnce(ctx context.Context) (ended bool, err error) {
 	r := request{method: http.MethodGet, path: "/v1/runs/" + f.runID + "/events"}
 	last := f.last()
 	if last > 0 {
@@ -147,7 +147,7 @@ func (f *follower) await(t *testing.T, seq int) {
 	eventually(t, fmt.Sprintf("a reader sees event %d", seq), settledWithin, func() bool {
 		select {
 		case <-f.done:
-			t.Fatalf("the run ended early: %v %s", f.err, names(f.seen))
+			t.Fatalf("the run ended early: %v %s", f.err, eventNames(f.seen))
 		default:
 		}
 		return f.last() >= seq
@@ -170,8 +170,8 @@ func (f *follower) check(ctx context.Context, t *testing.T, lost bool) {
 		t.Errorf("run %s: %v", f.runID, err)
 		return
 	}
-	if !lost && raw(f.seen) != raw(log) {
-		t.Errorf("run %s: a reader saw %s(%d events), the log says %s(%d events)", f.runID, names(f.seen), len(f.seen), names(log), len(log))
+	if !lost && rawText(f.seen) != rawText(log) {
+		t.Errorf("run %s: a reader saw %s(%d events), the log says %s(%d events)", f.runID, eventNames(f.seen), len(f.seen), eventNames(log), len(log))
 	}
 	stored := map[int]string{}
 	for _, event := range log {
@@ -189,7 +189,7 @@ func (f *follower) check(ctx context.Context, t *testing.T, lost bool) {
 // before run.interrupted.
 func checkLog(log []frame) error {
 	if len(log) < 2 || log[0].id != 1 || !terminal(log[len(log)-1]) {
-		return errors.New("the log is " + names(log))
+		return errors.New("the log is " + eventNames(log))
 	}
 	for n, event := range log[1:] {
 		end := n+2 == len(log)
@@ -201,8 +201,8 @@ func checkLog(log []frame) error {
 			return fmt.Errorf("%s is event %d, and the last one is %d", event.name, event.id, log[len(log)-1].id)
 		}
 	}
-	if text := message(log[len(log)-1]).GetContent(); text != spoken(log) {
-		return fmt.Errorf("the deltas are %q, the message is %q", spoken(log), text)
+	if text := message(log[len(log)-1]).GetContent(); text != deltaText(log) {
+		return fmt.Errorf("the deltas are %q, the message is %q", deltaText(log), text)
 	}
 	return nil
 }

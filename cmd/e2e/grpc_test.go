@@ -67,8 +67,8 @@ func foreignRun(ctx context.Context, t *testing.T, conn *grpc.ClientConn, i *ins
 	if err != nil {
 		t.Fatal(err)
 	}
-	frames := i.admin(t).follow(log[0].GetRunId(), 0).rest()
-	whole(t, frames)
+	frames := i.admin(t).follow(log[0].GetRunId(), 0).readAll()
+	checkComplete(t, frames)
 	if rest := drain(t, watched); len(rest) != len(log)-after || len(frames) != len(log) {
 		t.Fatalf("%d events by SendMessage, %d after %d by WatchRun, %d by SSE", len(log), len(rest), after, len(frames))
 	} else {

@@ -120,13 +120,13 @@ func (i *installation) waitReady(t *testing.T, name string) {
 		if !i.children[name].running() {
 			t.Fatalf("%s ended:\n%s", name, i.children[name].output.tail(logTail))
 		}
-		status, _ := i.askOps(t, name, "/readyz")
+		status, _ := i.getOps(t, name, "/readyz")
 		return status == http.StatusOK
 	})
 }
 
-// askOps asks a part's operators' port; status 0 means that nobody answers.
-func (i *installation) askOps(t *testing.T, name, path string) (status int, body string) {
+// getOps asks a part's operators' port; status 0 means that nobody answers.
+func (i *installation) getOps(t *testing.T, name, path string) (status int, body string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 	resp, err := client.Get("http://" + i.ops[name] + path) //nolint:noctx // bounded by the client

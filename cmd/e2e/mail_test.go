@@ -9,36 +9,36 @@ import (
 	"time"
 )
 
-// mailedWithin is how long a letter may take: a job writes it.
-const mailedWithin = 30 * time.Second
+// emailWithin is how long a letter may take: a job writes it.
+const emailWithin = 30 * time.Second
 
 // linkPattern is where a letter leads, below the public URL.
 var linkPattern = regexp.MustCompile(`(/account/[a-z]+)\?code=([A-Za-z0-9_-]{43})`)
 
-// mailed follows the letters that an installation on a laptop writes down: a new
+// emailFlows follows the letters that an installation on a laptop writes down: a new
 // user confirms its address, forgets its password and chooses another one, all on
 // the pages that the letters lead to.
-func mailed(t *testing.T, i *installation) {
-	c := i.visitor(t)
-	email, password := account()
+func emailFlows(t *testing.T, i *installation) {
+	c := i.newClient(t)
+	email, password := newCredentials()
 	i.keepSecret(password)
-	c.take(c.post("/v1/auth/sign-up", map[string]any{"email": email, "password": password}))
+	c.useTokens(c.post("/v1/auth/sign-up", map[string]any{"email": email, "password": password}))
 
-	page, code := c.letter(email, "Confirm your address")
+	page, code := c.email(email, "Confirm your address")
 	if shown := c.get(page + "?code=" + code); shown.status != http.StatusOK || !strings.Contains(string(shown.body), "<form") {
 		t.Fatalf("the link shows %d %s", shown.status, shown.body)
 	}
 	c.submit(page, http.StatusOK, url.Values{"code": {code}})
 	var me struct{ EmailVerified bool }
-	c.get("/v1/me").into(&me)
+	c.get("/v1/me").decode(&me)
 	if !me.EmailVerified {
 		t.Error("the address is not confirmed")
 	}
 
-	visitor := i.visitor(t)
-	visitor.post("/v1/auth/password/forgot", map[string]any{"email": email}).into(&struct{}{})
-	page, code = c.letter(email, "Choose a new password")
-	_, another := account()
+	visitor := i.newClient(t)
+	visitor.post("/v1/auth/password/forgot", map[string]any{"email": email}).decode(&struct{}{})
+	page, code = c.email(email, "Choose a new password")
+	_, another := newCredentials()
 	i.keepSecret(another)
 	visitor.submit(page, http.StatusBadRequest, url.Values{"code": {code}, "password": {"password password"}})
 	visitor.submit(page, http.StatusOK, url.Values{"code": {code}, "password": {another}})
@@ -51,14 +51,14 @@ func mailed(t *testing.T, i *installation) {
 	visitor.signIn(email, another)
 }
 
-// letter waits for a letter in the outbox, and returns its page and its code.
-func (c *client) letter(to, subject string) (page, code string) {
+// email waits for a letter in the outbox, and returns its page and its code.
+func (c *client) email(to, subject string) (page, code string) {
 	c.t.Helper()
-	eventually(c.t, "a letter to "+to+" about "+subject, mailedWithin, func() bool {
+	eventually(c.t, "a letter to "+to+" about "+subject, emailWithin, func() bool {
 		var outbox struct {
 			Messages []struct{ Channel, To, Subject, Text, HTML string }
 		}
-		c.get("/v1/dev/outbox?pageSize=100").into(&outbox)
+		c.get("/v1/dev/outbox?pageSize=100").decode(&outbox)
 		for _, m := range outbox.Messages {
 			found := linkPattern.FindStringSubmatch(m.Text)
 			if m.To == to && m.Subject == subject && m.Channel == "EMAIL" && found != nil && strings.Contains(m.HTML, found[0]) {

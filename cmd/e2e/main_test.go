@@ -35,9 +35,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/sources"
 )
 
-// waiting is how many scenarios run at once. They wait for processes most of
+// parallelScenarios is how many scenarios run at once. They wait for processes most of
 // their time, so more of them than cores keep the cores busy.
-const waiting = "8"
+const parallelScenarios = "8"
 
 // buildTimeout is for a machine that has built nothing yet.
 const buildTimeout = 10 * time.Minute
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	if !given {
 		// A number is always accepted.
-		_ = flag.Set("test.parallel", waiting)
+		_ = flag.Set("test.parallel", parallelScenarios)
 	}
 	m.Run()
 	if dir, err := folder(); err == nil {

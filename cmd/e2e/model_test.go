@@ -18,7 +18,7 @@ type director struct {
 	url string
 
 	mu     sync.Mutex
-	scenes map[string]*scene
+	scripts map[string]*scene
 }
 
 // scene is how one question is answered.
@@ -29,7 +29,7 @@ type scene struct {
 
 func newDirector(t *testing.T) *director {
 	t.Helper()
-	d := &director{scenes: map[string]*scene{}}
+	d := &director{scripts: map[string]*scene{}}
 	server := httptest.NewServer(modelstub.New(modelstub.Options{Default: d.respond}))
 	t.Cleanup(server.Close)
 	d.url = server.URL
@@ -41,20 +41,20 @@ func newDirector(t *testing.T) *director {
 func (d *director) script(question string, replies ...modelstub.Reply) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.scenes[question] = &scene{replies: replies}
+	d.scripts[question] = &scene{replies: replies}
 }
 
-// asked tells how often a question came.
-func (d *director) asked(question string) int {
+// callCount tells how often a question came.
+func (d *director) callCount(question string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.scenes[question].asked
+	return d.scripts[question].asked
 }
 
 func (d *director) respond(req modelstub.Request) modelstub.Reply {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for question, s := range d.scenes {
+	for question, s := range d.scripts {
 		if strings.Contains(req.LastUser(), question) {
 			s.asked++
 			return s.replies[min(s.asked, len(s.replies))-1]

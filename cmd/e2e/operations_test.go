@@ -14,19 +14,19 @@ import (
 const loggedWithin = 30 * time.Second
 
 func operations(t *testing.T, i *installation) {
-	c := i.newcomer(t)
-	if last := whole(t, c.ask(c.conversation(), "What is 6 * 7?", "").rest()); !strings.Contains(message(last).GetContent(), "42") {
+	c := i.newUser(t)
+	if last := checkComplete(t, c.ask(c.conversation(), "What is 6 * 7?", "").readAll()); !strings.Contains(message(last).GetContent(), "42") {
 		t.Errorf("answered %v", message(last))
 	}
 	var metrics strings.Builder
 	for _, p := range i.shape.parts {
 		checkReady(t, i, p)
 		for _, path := range []string{"/livez", "/version", "/debug/pprof/"} {
-			if status, _ := i.askOps(t, p.name, path); status != http.StatusOK {
+			if status, _ := i.getOps(t, p.name, path); status != http.StatusOK {
 				t.Errorf("%s answers %s with %d", p.name, path, status)
 			}
 		}
-		_, body := i.askOps(t, p.name, "/metrics")
+		_, body := i.getOps(t, p.name, "/metrics")
 		metrics.WriteString(body)
 	}
 	for _, name := range []string{
@@ -50,7 +50,7 @@ func operations(t *testing.T, i *installation) {
 // checkReady finds each dependency of a part by its name.
 func checkReady(t *testing.T, i *installation, p part) {
 	t.Helper()
-	status, body := i.askOps(t, p.name, "/readyz")
+	status, body := i.getOps(t, p.name, "/readyz")
 	var report struct {
 		Status string
 		Checks map[string]struct{ Status string }
@@ -60,9 +60,9 @@ func checkReady(t *testing.T, i *installation, p part) {
 	}
 	want := []string{"database", "migrations"}
 	switch {
-	case p.holder:
+	case p.executesRuns:
 		want = append(want, "listen", "workers")
-	case p.edge: // alone, it has its peers instead of a database
+	case p.servesClients: // alone, it has its peers instead of a database
 		want = []string{"auth", "management", "chat"}
 	}
 	for _, name := range want {
@@ -70,7 +70,7 @@ func checkReady(t *testing.T, i *installation, p part) {
 			t.Errorf("%s is ready with %s %q", p.name, name, report.Checks[name].Status)
 		}
 	}
-	if _, reported := report.Checks["database"]; reported && p.edge && !p.holder {
+	if _, reported := report.Checks["database"]; reported && p.servesClients && !p.executesRuns {
 		t.Errorf("%s reports a database, and uses none", p.name)
 	}
 }
@@ -78,17 +78,17 @@ func checkReady(t *testing.T, i *installation, p part) {
 // oneTrace follows a trace that began at the client through the logs of all
 // parts that have to do with a message.
 func oneTrace(t *testing.T, i *installation) {
-	c := i.newcomer(t)
-	assistantID := c.post("/v1/assistants", map[string]any{"displayName": "Helper"}).text("id")
+	c := i.newUser(t)
+	assistantID := c.post("/v1/assistants", map[string]any{"displayName": "Helper"}).field("id")
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
 	trace := hex.EncodeToString(id[:])
-	r := c.posting("/v1/conversations/"+c.conversation()+"/messages:stream", map[string]any{
+	r := c.postRequest("/v1/conversations/"+c.conversation()+"/messages:stream", map[string]any{
 		"content": "Hello?", "model": stubModel, "assistantId": assistantID,
 	})
 	r.header = map[string]string{"traceparent": "00-" + trace + "-00f067aa0ba902b7-01", "X-Request-Id": "traced-" + trace}
 	s := c.stream(r)
-	s.rest()
+	s.readAll()
 	if got := s.resp.Header.Get("X-Request-Id"); got != "traced-"+trace {
 		t.Errorf("the request's id became %q", got)
 	}

@@ -15,12 +15,12 @@ import (
 
 func TestServeKeepsItsOwnPostgres(t *testing.T) {
 	t.Parallel()
-	i := laptop(t, "serve")
-	password := i.greeted(t)
-	c := i.visitor(t)
+	i := startCommand(t, "serve")
+	password := i.printedPassword(t)
+	c := i.newClient(t)
 	c.signIn(adminEmail, password)
 	collectionID := c.collection()
-	if postgresOf(i.dir) == 0 {
+	if postgresPID(i.dir) == 0 {
 		t.Error("there is no Postgres in the data directory")
 	}
 
@@ -34,12 +34,12 @@ func TestServeKeepsItsOwnPostgres(t *testing.T) {
 	if text := i.children["gatehouse"].output.String(); strings.Contains(text, "password") {
 		t.Errorf("the second start tells a password:\n%s", text)
 	}
-	c = i.visitor(t)
+	c = i.newClient(t)
 	c.signIn(adminEmail, password)
 	if !c.listed("collections")[collectionID] {
 		t.Error("the collection is gone")
 	}
-	i.losePostgres(t)
+	i.killPostgres(t)
 	if !c.listed("collections")[collectionID] {
 		t.Error("the collection was lost with the Postgres that was killed")
 	}
@@ -48,25 +48,25 @@ func TestServeKeepsItsOwnPostgres(t *testing.T) {
 
 func TestSplitStartsFourProcessesAndStopsThem(t *testing.T) {
 	t.Parallel()
-	i := laptop(t, "split")
-	c := i.visitor(t)
-	c.signIn(adminEmail, i.greeted(t))
-	whole(t, c.ask(c.conversation(), "What is 6 * 7?", "").rest())
-	i.losePostgres(t)
+	i := startCommand(t, "split")
+	c := i.newClient(t)
+	c.signIn(adminEmail, i.printedPassword(t))
+	checkComplete(t, c.ask(c.conversation(), "What is 6 * 7?", "").readAll())
+	i.killPostgres(t)
 	eventually(t, "the parts are back at the new Postgres", readyWithin, func() bool { return c.get("/v1/me").status == http.StatusOK })
 	i.interrupt(t)
-	if _, err := c.again().attempt(request{method: "GET", path: "/v1/me"}); err == nil {
+	if _, err := c.reconnected().attempt(request{method: "GET", path: "/v1/me"}); err == nil {
 		t.Error("the gateway outlives the command")
 	}
 }
 
-// laptop starts a command of gatehouse with nothing prepared.
-func laptop(t *testing.T, command string) *installation {
+// startCommand starts a command of gatehouse with nothing prepared.
+func startCommand(t *testing.T, command string) *installation {
 	t.Helper()
 	i := &installation{
 		shape:   shape{parts: []part{{name: "gatehouse", args: []string{command}}}},
 		gateway: freeAddress(t), ops: map[string]string{"gatehouse": freeAddress(t)}, children: map[string]*child{},
-		dir: openFolder(t),
+		dir: traversableFolder(t),
 	}
 	i.base = "http://" + i.gateway
 	i.environment = []string{
@@ -76,14 +76,14 @@ func laptop(t *testing.T, command string) *installation {
 	}
 	t.Cleanup(func() {
 		i.end(t)
-		endPostgres(t, i.dir)
+		stopPostgres(t, i.dir)
 	})
 	i.up(t, "gatehouse")
 	return i
 }
 
-// greeted is the password that the first start tells.
-func (i *installation) greeted(t *testing.T) string {
+// printedPassword is the password that the first start tells.
+func (i *installation) printedPassword(t *testing.T) string {
 	t.Helper()
 	_, after, found := strings.Cut(i.children["gatehouse"].output.String(), "Sign in as "+adminEmail+" with the password ")
 	password, _, _ := strings.Cut(after, " ")
@@ -99,16 +99,16 @@ func (i *installation) interrupt(t *testing.T) {
 	if status := i.signal(t, syscall.SIGINT, "gatehouse")["gatehouse"]; status != 0 {
 		t.Errorf("after Ctrl-C: status %d", status)
 	}
-	if pid := postgresOf(i.dir); pid != 0 {
+	if pid := postgresPID(i.dir); pid != 0 {
 		t.Errorf("its Postgres is left behind as process %d", pid)
 	}
 }
 
-// losePostgres kills the private Postgres and waits until a new one serves
+// killPostgres kills the private Postgres and waits until a new one serves
 // requests.
-func (i *installation) losePostgres(t *testing.T) {
+func (i *installation) killPostgres(t *testing.T) {
 	t.Helper()
-	before := postgresOf(i.dir)
+	before := postgresPID(i.dir)
 	if before == 0 {
 		t.Fatal("no Postgres runs on the data directory")
 	}
@@ -116,19 +116,19 @@ func (i *installation) losePostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "another Postgres runs", readyWithin, func() bool {
-		now := postgresOf(i.dir)
+		now := postgresPID(i.dir)
 		return now != 0 && now != before
 	})
 	eventually(t, "its users are served again", readyWithin, func() bool {
-		a, err := i.visitor(t).attempt(request{method: http.MethodGet, path: "/v1/config"})
-		status, _ := i.askOps(t, "gatehouse", "/readyz")
+		a, err := i.newClient(t).attempt(request{method: http.MethodGet, path: "/v1/config"})
+		status, _ := i.getOps(t, "gatehouse", "/readyz")
 		return err == nil && a.status == http.StatusOK && (status == http.StatusOK || status == 0) // split has no port for operators of its own
 	})
 }
 
-// openFolder is a folder that the user of a private Postgres can pass through,
+// traversableFolder is a folder that the user of a private Postgres can pass through,
 // unlike t.TempDir when the tests run as root.
-func openFolder(t *testing.T) string {
+func traversableFolder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gatehouse-laptop-") //nolint:usetesting // see above
 	if err == nil {
@@ -141,8 +141,8 @@ func openFolder(t *testing.T) string {
 	return dir
 }
 
-// postgresOf is the server that runs on the data in a folder, or 0.
-func postgresOf(dir string) int {
+// postgresPID is the server that runs on the data in a folder, or 0.
+func postgresPID(dir string) int {
 	text, err := os.ReadFile(filepath.Join(dir, ".gatehouse", "postgres", "data", "postmaster.pid"))
 	if err != nil {
 		return 0 // ended properly
@@ -155,10 +155,10 @@ func postgresOf(dir string) int {
 	return pid
 }
 
-// endPostgres ends what a failed test has left behind.
-func endPostgres(t *testing.T, dir string) {
+// stopPostgres ends what a failed test has left behind.
+func stopPostgres(t *testing.T, dir string) {
 	t.Helper()
-	if pid := postgresOf(dir); pid != 0 {
+	if pid := postgresPID(dir); pid != 0 {
 		_ = syscall.Kill(pid, syscall.SIGQUIT)
 		eventually(t, "Postgres has ended", stopWithin, func() bool { return syscall.Kill(pid, 0) != nil })
 	}

@@ -56,7 +56,7 @@ type refusal struct {
 }
 
 func problems(t *testing.T, i *installation) {
-	c, visitor := i.newcomer(t), i.visitor(t)
+	c, visitor := i.newUser(t), i.newClient(t)
 	for _, tc := range badRequests(c) {
 		checkRefusal(t, c, tc)
 	}
@@ -83,12 +83,12 @@ func badRequests(c *client) []refusal {
 	}
 	const asJSON = "application/json"
 	return []refusal{
-		{"short password", c.posting("/v1/auth/sign-up", map[string]any{"email": "a@example.com", "password": "short"}), 400, "INVALID_ARGUMENT", "password", ""},
-		{"two bad fields", c.posting("/v1/auth/sign-up", map[string]any{"email": "nobody", "password": "short"}), 400, "INVALID_ARGUMENT", "email,password", ""},
-		{"no name", c.posting("/v1/assistants", map[string]any{"description": "nameless"}), 400, "INVALID_ARGUMENT", "displayName", ""},
-		{"bad model", c.posting("/v1/assistants", map[string]any{"displayName": "x", "model": "no slash"}), 400, "INVALID_ARGUMENT", "model", ""},
-		{"unknown field", c.posting("/v1/collections", map[string]any{"displayName": "x", "bogus": 1}), 400, "INVALID_ARGUMENT", "bogus", ""},
-		{"wrong type of field", c.posting("/v1/collections", map[string]any{"displayName": 7}), 400, "INVALID_ARGUMENT", "displayName", ""},
+		{"short password", c.postRequest("/v1/auth/sign-up", map[string]any{"email": "a@example.com", "password": "short"}), 400, "INVALID_ARGUMENT", "password", ""},
+		{"two bad fields", c.postRequest("/v1/auth/sign-up", map[string]any{"email": "nobody", "password": "short"}), 400, "INVALID_ARGUMENT", "email,password", ""},
+		{"no name", c.postRequest("/v1/assistants", map[string]any{"description": "nameless"}), 400, "INVALID_ARGUMENT", "displayName", ""},
+		{"bad model", c.postRequest("/v1/assistants", map[string]any{"displayName": "x", "model": "no slash"}), 400, "INVALID_ARGUMENT", "model", ""},
+		{"unknown field", c.postRequest("/v1/collections", map[string]any{"displayName": "x", "bogus": 1}), 400, "INVALID_ARGUMENT", "bogus", ""},
+		{"wrong type of field", c.postRequest("/v1/collections", map[string]any{"displayName": 7}), 400, "INVALID_ARGUMENT", "displayName", ""},
 		{"unknown parameter", raw(http.MethodGet, "/v1/collections?bogus=1", "", ""), 400, "INVALID_ARGUMENT", "bogus", ""},
 		{"bad page token", raw(http.MethodGet, "/v1/collections?pageToken=forged", "", ""), 400, "INVALID_ARGUMENT", "pageToken", ""},
 		{"bad id", raw(http.MethodGet, "/v1/runs/seven", "", ""), 400, "INVALID_ARGUMENT", "id", ""},
@@ -102,26 +102,26 @@ func badRequests(c *client) []refusal {
 		{"unknown root", raw(http.MethodGet, "/bogus", "", ""), 404, "ROUTE_NOT_FOUND", "", ""},
 		{"wrong method", raw(http.MethodPut, "/v1/collections", asJSON, `{}`), 405, "METHOD_NOT_ALLOWED", "", "Allow"},
 		{"absent", raw(http.MethodGet, "/v1/runs/01890000-0000-7000-8000-000000000000", "", ""), 404, "NOT_FOUND", "", ""},
-		{"model of nobody", c.posting("/v1/conversations/"+c.conversation()+"/messages:stream", map[string]any{"content": "x", "model": "nobody/none"}), 400, "MODEL_NOT_CONFIGURED", "", ""},
+		{"model of nobody", c.postRequest("/v1/conversations/"+c.conversation()+"/messages:stream", map[string]any{"content": "x", "model": "nobody/none"}), 400, "MODEL_NOT_CONFIGURED", "", ""},
 	}
 }
 
 func badCredentials(visitor *client) []refusal {
-	wrong := visitor.posting("/v1/auth/sign-in", map[string]any{"email": adminEmail, "password": "not the password"})
-	nobody := visitor.posting("/v1/auth/sign-in", map[string]any{"email": "nobody@example.com", "password": "not the password"})
+	wrong := visitor.postRequest("/v1/auth/sign-in", map[string]any{"email": adminEmail, "password": "not the password"})
+	nobody := visitor.postRequest("/v1/auth/sign-in", map[string]any{"email": "nobody@example.com", "password": "not the password"})
 	forged := request{method: http.MethodGet, path: "/v1/me", header: map[string]string{"Authorization": "Bearer forged"}}
 	return []refusal{
 		{"no credential", request{method: http.MethodGet, path: "/v1/me"}, 401, "UNAUTHENTICATED", "", "WWW-Authenticate"},
 		{"forged credential", forged, 401, "UNAUTHENTICATED", "", "WWW-Authenticate"},
 		{"wrong password", wrong, 401, "INVALID_CREDENTIALS", "", ""},
 		{"unknown address", nobody, 401, "INVALID_CREDENTIALS", "", ""},
-		{"unknown refresh token", visitor.posting("/v1/auth/refresh", map[string]any{"refreshToken": strings.Repeat("x", 43)}), 401, "REFRESH_TOKEN_INVALID", "", ""},
+		{"unknown refresh token", visitor.postRequest("/v1/auth/refresh", map[string]any{"refreshToken": strings.Repeat("x", 43)}), 401, "REFRESH_TOKEN_INVALID", "", ""},
 	}
 }
 
 // S60: documents that cannot be read end as FAILED and say why.
 func badDocuments(t *testing.T, i *installation) {
-	c := i.newcomer(t)
+	c := i.newUser(t)
 	collectionID := c.collection()
 	for _, tc := range []struct {
 		name, file, reason string
@@ -133,7 +133,7 @@ func badDocuments(t *testing.T, i *installation) {
 		{"not UTF-8", "latin.txt", "DOCUMENT_ENCODING", []byte("Z\xfcge werden gebucht.")},
 		{"unknown type", "slides.pptx", "DOCUMENT_UNSUPPORTED_TYPE", []byte("no slides")},
 	} {
-		d := c.indexed(c.upload(collectionID, tc.file, tc.content).text("id"))
+		d := c.indexed(c.upload(collectionID, tc.file, tc.content).field("id"))
 		if d.State != "FAILED" || d.Failure == nil || d.Failure.Reason != tc.reason || !strings.HasSuffix(d.Failure.Message, ".") {
 			t.Errorf("%s: %+v %+v", tc.name, d, d.Failure)
 		}

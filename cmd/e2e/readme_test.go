@@ -19,7 +19,7 @@ const (
 // printed, but for what the reader is told to fill in and for where the tour
 // leaves its files.
 func readmeTour(t *testing.T, i *installation) {
-	text := printed(t, i, readme, map[string]string{
+	text := runPage(t, i, readme, map[string]string{
 		"PASSWORD=...": "PASSWORD='" + adminPassword + "'", "/tmp/": t.TempDir() + "/",
 	})
 	for _, want := range []string{
@@ -35,28 +35,28 @@ func readmeTour(t *testing.T, i *installation) {
 	}
 }
 
-// organizationsLife runs the commands of the page about organizations.
-func organizationsLife(t *testing.T, i *installation) {
+// organizationsPage runs the commands of the page about organizations.
+func organizationsPage(t *testing.T, i *installation) {
 	want := "PERMISSION_DENIED\nHelper\nDifference Engines\nmember\nLAST_OWNER\nNOT_FOUND\n" +
 		"DELETED\nNOT_FOUND\nACTIVE\nHelper\nLAST_OWNER\nUNAUTHENTICATED\n"
-	if got := printed(t, i, organizations, nil); got != want {
+	if got := runPage(t, i, organizations, nil); got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
 }
 
-// clientActs runs the commands of the page about OAuth.
-func clientActs(t *testing.T, i *installation) {
+// oauthPage runs the commands of the page about OAuth.
+func oauthPage(t *testing.T, i *installation) {
 	want := "200\nINSUFFICIENT_SCOPE\nTrue\nFalse\n"
-	if got := printed(t, i, oauth, nil); got != want {
+	if got := runPage(t, i, oauth, nil); got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
 }
 
-// printed runs a page's shell block against an installation, with what the reader
+// runPage runs a page's shell block against an installation, with what the reader
 // fills in, and returns what it prints.
-func printed(t *testing.T, i *installation, page string, filled map[string]string) string {
+func runPage(t *testing.T, i *installation, page string, filled map[string]string) string {
 	t.Helper()
-	script := block(t, page)
+	script := firstShellBlock(t, page)
 	replace := map[string]string{"BASE=http://127.0.0.1:8080": "BASE=" + i.base}
 	maps.Copy(replace, filled)
 	for from, to := range replace {
@@ -74,8 +74,8 @@ func printed(t *testing.T, i *installation, page string, filled map[string]strin
 	return string(out)
 }
 
-// block is the first shell block of a page.
-func block(t *testing.T, path string) string {
+// firstShellBlock is the first shell block of a page.
+func firstShellBlock(t *testing.T, path string) string {
 	t.Helper()
 	page, err := os.ReadFile(path)
 	if err != nil {

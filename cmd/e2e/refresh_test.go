@@ -31,15 +31,15 @@ func TestS19RefreshIsRacedAcrossTwoAuthProcesses(t *testing.T) {
 // raceBetween has a user's tokens raced at two places at once.
 func raceBetween(t *testing.T, one, other *installation) {
 	t.Helper()
-	c, elsewhere := one.newcomer(t), other.visitor(t)
+	c, elsewhere := one.newUser(t), other.newClient(t)
 	var me struct {
 		OrganizationID string `json:"organizationId"`
 	}
-	c.get("/v1/me").into(&me)
+	c.get("/v1/me").decode(&me)
 	first := c.tokenPair
 	for range races {
 		// A new session, without a password that has to be hashed.
-		c.take(c.post("/v1/auth/switch-organization", map[string]any{"organizationId": me.OrganizationID}))
+		c.useTokens(c.post("/v1/auth/switch-organization", map[string]any{"organizationId": me.OrganizationID}))
 		race(t, c, elsewhere)
 		if t.Failed() {
 			return
@@ -47,7 +47,7 @@ func raceBetween(t *testing.T, one, other *installation) {
 		c.tokenPair = first
 	}
 	// Other sessions of the same user are none of the thief's business.
-	c.take(c.refresh())
+	c.useTokens(c.refresh())
 }
 
 func (c *client) refresh() answer {
@@ -58,7 +58,7 @@ func (c *client) refresh() answer {
 func race(t *testing.T, c, elsewhere *client) {
 	t.Helper()
 	places := []*client{c, elsewhere}
-	r := c.posting("/v1/auth/refresh", map[string]any{"refreshToken": c.RefreshToken})
+	r := c.postRequest("/v1/auth/refresh", map[string]any{"refreshToken": c.RefreshToken})
 	answers, problems := make([]answer, racers), make([]error, racers)
 	begin := make(chan struct{})
 	var wg sync.WaitGroup
@@ -77,7 +77,7 @@ func race(t *testing.T, c, elsewhere *client) {
 	for _, a := range answers {
 		if a.status == http.StatusOK {
 			won++
-			c.take(a)
+			c.useTokens(a)
 		} else if a.status != http.StatusUnauthorized || a.problem().Reason != "REFRESH_TOKEN_REUSED" {
 			t.Errorf("a loser got %d %s", a.status, a.body)
 		}

@@ -36,7 +36,7 @@ type part struct {
 	environment []string
 	gateway     string
 	// edge says that clients connect here; holder, that runs are executed here.
-	edge, holder bool
+	servesClients, executesRuns bool
 }
 
 // shapes are the two that we ship.
@@ -44,12 +44,12 @@ func shapes() []shape {
 	return []shape{
 		{
 			name:  "one process",
-			parts: []part{{name: "gatehouse", args: []string{"serve"}, edge: true, holder: true}},
+			parts: []part{{name: "gatehouse", args: []string{"serve"}, servesClients: true, executesRuns: true}},
 		},
 		{
 			name:    "four processes",
 			prepare: [][]string{{"gatehouse", "migrate"}},
-			parts:   []part{{name: "auth"}, {name: "management"}, {name: "chat", holder: true}, {name: "gateway", edge: true}},
+			parts:   []part{{name: "auth"}, {name: "management"}, {name: "chat", executesRuns: true}, {name: "gateway", servesClients: true}},
 		},
 	}
 }
@@ -67,9 +67,9 @@ func (s shape) names(holds func(part) bool) []string {
 
 func everyPart(part) bool { return true }
 
-func edgePart(p part) bool { return p.edge }
+func clientPart(p part) bool { return p.servesClients }
 
 // databasePart holds for all but a gateway by itself.
-func databasePart(p part) bool { return !p.edge || p.holder }
+func databasePart(p part) bool { return !p.servesClients || p.executesRuns }
 
-func holderPart(p part) bool { return p.holder }
+func runsPart(p part) bool { return p.executesRuns }

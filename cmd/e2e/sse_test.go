@@ -50,7 +50,7 @@ func (c *client) ask(conversationID, content, model string) *stream {
 	if model != "" {
 		body["model"] = model
 	}
-	return c.stream(c.posting("/v1/conversations/"+conversationID+"/messages:stream", body))
+	return c.stream(c.postRequest("/v1/conversations/"+conversationID+"/messages:stream", body))
 }
 
 // stream opens a stream, and reads what comes before the first event.
@@ -131,8 +131,8 @@ func parse(block string) (frame, error) {
 	return f, nil
 }
 
-// rest reads the stream to its end.
-func (s *stream) rest() []frame {
+// readAll reads the stream to its end.
+func (s *stream) readAll() []frame {
 	s.t.Helper()
 	var out []frame
 	for {
@@ -144,14 +144,14 @@ func (s *stream) rest() []frame {
 	}
 }
 
-// until reads up to and with the n-th delta of text.
-func (s *stream) until(deltas int) []frame {
+// readDeltas reads up to and with the n-th delta of text.
+func (s *stream) readDeltas(deltas int) []frame {
 	s.t.Helper()
 	var out []frame
 	for deltas > 0 {
 		f, ok := s.next()
 		if !ok {
-			s.t.Fatalf("the stream ended after %s (%v), %d deltas early", names(out), s.broken, deltas)
+			s.t.Fatalf("the stream ended after %s (%v), %d deltas early", eventNames(out), s.broken, deltas)
 		}
 		out = append(out, f)
 		if f.event.GetMessageDelta() != nil {
@@ -161,11 +161,11 @@ func (s *stream) until(deltas int) []frame {
 	return out
 }
 
-// leave goes away in the midst of the stream.
-func (s *stream) leave() { _ = s.resp.Body.Close() }
+// disconnect goes away in the midst of the stream.
+func (s *stream) disconnect() { _ = s.resp.Body.Close() }
 
-// raw is what came over the wire.
-func raw(frames []frame) string {
+// rawText is what came over the wire.
+func rawText(frames []frame) string {
 	var b strings.Builder
 	for _, f := range frames {
 		b.WriteString(f.raw)
@@ -173,8 +173,8 @@ func raw(frames []frame) string {
 	return b.String()
 }
 
-// spoken is the text that a reader has seen.
-func spoken(frames []frame) string {
+// deltaText is the text that a reader has seen.
+func deltaText(frames []frame) string {
 	var b strings.Builder
 	for _, f := range frames {
 		b.WriteString(f.event.GetMessageDelta().GetText())
@@ -182,8 +182,8 @@ func spoken(frames []frame) string {
 	return b.String()
 }
 
-// names tells the kinds of events, for a failed test.
-func names(frames []frame) string {
+// eventNames tells the kinds of events, for a failed test.
+func eventNames(frames []frame) string {
 	var b bytes.Buffer
 	for _, f := range frames {
 		b.WriteString(f.name + " ")
@@ -191,12 +191,12 @@ func names(frames []frame) string {
 	return b.String()
 }
 
-// whole holds a run's log against the contract, and returns its last event:
+// checkComplete holds a run's log against the contract, and returns its last event:
 // numbered from 1 without gaps, begun by run.started, and ended once.
-func whole(t *testing.T, frames []frame) frame {
+func checkComplete(t *testing.T, frames []frame) frame {
 	t.Helper()
 	if len(frames) < 2 || frames[0].name != "run.started" {
-		t.Fatalf("the log is %s", names(frames))
+		t.Fatalf("the log is %s", eventNames(frames))
 	}
 	for n, f := range frames {
 		// A gap is possible only before the end of a run whose process was lost.
@@ -209,8 +209,8 @@ func whole(t *testing.T, frames []frame) frame {
 		}
 	}
 	last := frames[len(frames)-1]
-	if text := message(last).GetContent(); text != spoken(frames) {
-		t.Errorf("the deltas are %q, the message %q", spoken(frames), text)
+	if text := message(last).GetContent(); text != deltaText(frames) {
+		t.Errorf("the deltas are %q, the message %q", deltaText(frames), text)
 	}
 	return last
 }

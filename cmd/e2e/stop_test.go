@@ -14,28 +14,28 @@ const openStreams = 20
 // stopAll asks every process to stop while answers stream that would take for
 // ever: their runs are interrupted.
 func stopAll(t *testing.T, s shape) {
-	underStreams(t, s, everyPart, modelstub.Reply{Text: words(100_000), TokenDelay: 5 * time.Millisecond}, func() {})
+	stopUnderStreams(t, s, everyPart, modelstub.Reply{Text: words(100_000), TokenDelay: 5 * time.Millisecond}, func() {})
 }
 
 // stopHolder asks only the process to stop that holds the runs, as a release of
 // that part would. Where readers are connected to another, its streams end too.
 func stopHolder(t *testing.T, s shape) {
-	underStreams(t, s, holderPart, modelstub.Reply{Text: words(100_000), TokenDelay: 5 * time.Millisecond}, func() {})
+	stopUnderStreams(t, s, runsPart, modelstub.Reply{Text: words(100_000), TokenDelay: 5 * time.Millisecond}, func() {})
 }
 
 // stopEdge asks only the process to stop to which readers are connected. Where
 // runs are held by another, they go on.
 func stopEdge(t *testing.T, s shape) {
 	gate := make(chan struct{})
-	underStreams(t, s, edgePart, modelstub.Reply{Text: words(60), Hold: gate, HoldAfter: 20}, func() { close(gate) })
+	stopUnderStreams(t, s, clientPart, modelstub.Reply{Text: words(60), Hold: gate, HoldAfter: 20}, func() { close(gate) })
 }
 
-// underStreams stops parts while many readers follow answers, starts them
+// stopUnderStreams stops parts while many readers follow answers, starts them
 // again, and finds that no reader has missed anything.
-func underStreams(t *testing.T, s shape, stopped func(part) bool, reply modelstub.Reply, restarted func()) {
+func stopUnderStreams(t *testing.T, s shape, stopped func(part) bool, reply modelstub.Reply, restarted func()) {
 	t.Helper()
 	i := start(t, s)
-	c := i.newcomer(t)
+	c := i.newUser(t)
 	question := t.Name()
 	i.model.script(question, reply)
 	readers, seen := make([]*stream, openStreams), make([][]frame, openStreams)
@@ -44,8 +44,8 @@ func underStreams(t *testing.T, s shape, stopped func(part) bool, reply modelstu
 	}
 	var wg sync.WaitGroup
 	for n, reader := range readers {
-		seen[n] = reader.until(3)
-		wg.Go(func() { seen[n] = append(seen[n], reader.rest()...) })
+		seen[n] = reader.readDeltas(3)
+		wg.Go(func() { seen[n] = append(seen[n], reader.readAll()...) })
 	}
 	names := s.names(stopped)
 	for name, status := range i.terminate(t, names...) {
@@ -56,31 +56,31 @@ func underStreams(t *testing.T, s shape, stopped func(part) bool, reply modelstu
 	wg.Wait()
 	i.up(t, names...)
 	restarted()
-	c = c.again()
+	c = c.reconnected()
 	for n, reader := range readers {
 		if reader.broken != nil {
 			t.Errorf("stream %d was cut instead of ended: %v", n, reader.broken)
 		}
-		comeBack(t, c, s, seen[n])
+		checkResume(t, c, s, seen[n])
 	}
 }
 
-// comeBack resumes where a reader was when its stream ended.
-func comeBack(t *testing.T, c *client, s shape, seen []frame) {
+// checkResume resumes where a reader was when its stream ended.
+func checkResume(t *testing.T, c *client, s shape, seen []frame) {
 	t.Helper()
 	runID, last := seen[0].event.GetRunId(), seen[len(seen)-1]
-	log := c.follow(runID, 0).rest()
-	end := whole(t, log)
+	log := c.follow(runID, 0).readAll()
+	end := checkComplete(t, log)
 	if end.name != "run.interrupted" && end.name != "run.completed" {
 		t.Errorf("the run ended with %s", end.name)
 	}
-	if !strings.HasPrefix(raw(log), raw(seen)) {
-		t.Errorf("the reader saw\n%s\nthe log says\n%s", raw(seen), raw(log))
+	if !strings.HasPrefix(rawText(log), rawText(seen)) {
+		t.Errorf("the reader saw\n%s\nthe log says\n%s", rawText(seen), rawText(log))
 	}
 	if terminal(last) {
 		return
 	}
-	if rest := c.follow(runID, last.id).rest(); raw(rest) != raw(log[len(seen):]) {
-		t.Errorf("the reader comes back to\n%s\nwant\n%s", raw(rest), raw(log[len(seen):]))
+	if rest := c.follow(runID, last.id).readAll(); rawText(rest) != rawText(log[len(seen):]) {
+		t.Errorf("the reader comes back to\n%s\nwant\n%s", rawText(rest), rawText(log[len(seen):]))
 	}
 }

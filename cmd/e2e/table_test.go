@@ -7,7 +7,7 @@ import "testing"
 var shared = map[string]func(*testing.T, *installation){
 	"a cited answer streams and resumes from every position": citedAnswer,
 	"two readers see the same bytes":                         twoReaders,
-	"the reader goes away and the run goes on":               readerGone,
+	"the reader goes away and the run goes on":               readerDisconnects,
 	"a position past the end, or none at all, is refused":    badPositions,
 	"a ticket opens a stream once, and is in no log":         ticket,
 	"cancel keeps what was written":                          cancelled,
@@ -23,15 +23,15 @@ var shared = map[string]func(*testing.T, *installation){
 	"operators see how it is":                                operations,
 	"one trace goes through all parts":                       oneTrace,
 	"a foreign gRPC client on the public port":               foreignClient,
-	"letters confirm an address and reset a password":        mailed,
+	"letters confirm an address and reset a password":        emailFlows,
 	"the README's tour works as printed":                     readmeTour,
-	"an organization lives as its page prints":               organizationsLife,
-	"an OAuth client acts as its page prints":                clientActs,
+	"an organization lives as its page prints":               organizationsPage,
+	"an OAuth client acts as its page prints":                oauthPage,
 }
 
-// alone are the scenarios that hurt an installation, and so have their own.
-var alone = map[string]func(*testing.T, shape){
-	"kill -9 in mid-stream":                    killed,
+// exclusive are the scenarios that hurt an installation, and so have their own.
+var exclusive = map[string]func(*testing.T, shape){
+	"kill -9 in mid-stream":                    processKilled,
 	"Postgres stops and starts under load":     databaseRestart,
 	"all stops under 20 streams":               stopAll,
 	"the runs' process stops under 20 streams": stopHolder,
@@ -43,7 +43,7 @@ func TestEndToEnd(t *testing.T) {
 	for _, s := range shapes() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			for name, scenario := range alone {
+			for name, scenario := range exclusive {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					scenario(t, s)

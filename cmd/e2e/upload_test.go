@@ -32,14 +32,14 @@ func TestS89UploadsHoldNoMemory(t *testing.T) {
 	var users []*client
 	var collections []string
 	for range uploadsAtOnce / perUser {
-		c := i.newcomer(t)
+		c := i.newUser(t)
 		var made struct{ ID string }
-		c.post("/v1/collections", map[string]any{"displayName": "Large"}).into(&made)
+		c.post("/v1/collections", map[string]any{"displayName": "Large"}).decode(&made)
 		users, collections = append(users, c), append(collections, made.ID)
 	}
 	pid := i.children["gatehouse"].cmd.Process.Pid
 	idle := memoryOf(t, pid, "VmRSS")
-	forgetPeak(t, pid)
+	resetPeak(t, pid)
 
 	release := make(chan struct{})
 	answers := make(chan *http.Response, uploadsAtOnce) // nil where the connection broke
@@ -95,7 +95,7 @@ func TestS89UploadsHoldNoMemory(t *testing.T) {
 	for n := range large {
 		eventually(t, "a large document is indexed", indexedWithin, func() bool {
 			var page struct{ Documents []struct{ State string } }
-			users[n].get("/v1/collections/" + collections[n] + "/documents").into(&page)
+			users[n].get("/v1/collections/" + collections[n] + "/documents").decode(&page)
 			return len(page.Documents) == 1 && page.Documents[0].State == "READY"
 		})
 	}
@@ -182,8 +182,8 @@ func memoryOf(t *testing.T, pid int, name string) int64 {
 	return 0
 }
 
-// forgetPeak resets VmHWM, the peak of memory, to the memory in use now.
-func forgetPeak(t *testing.T, pid int) {
+// resetPeak resets VmHWM, the peak of memory, to the memory in use now.
+func resetPeak(t *testing.T, pid int) {
 	t.Helper()
 	const peak = "5"
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte(peak), 0); err != nil {

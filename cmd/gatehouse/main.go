@@ -1,14 +1,14 @@
-// Command gatehouse is every part of Gatehouse in one process, and the commands
-// of an administrator.
+// Command gatehouse runs all parts of Gatehouse in one process. It also has the commands of an
+// administrator.
 //
 //	gatehouse serve      run all parts until interrupted
-//	gatehouse split      the same, each part in a process of its own
-//	gatehouse migrate    bring the database's schema up to date; --adopt-roles also takes
-//	                     over login roles that were made with another secret key
+//	gatehouse split      run all parts, each in a process of its own
+//	gatehouse migrate    migrate the database; --adopt-roles also sets the passwords of
+//	                     login roles that were created with another secret key
 //	gatehouse doctor     check the settings and every dependency
-//	gatehouse user       make an account, disable one, make an operator
-//	gatehouse keys       rotate the signing keys, or discard one
-//	gatehouse version    say what this is
+//	gatehouse user       create or disable a user, make a user an operator
+//	gatehouse keys       rotate the signing keys, or delete one that cannot be used
+//	gatehouse version    print the version
 package main
 
 import (
@@ -26,7 +26,7 @@ import (
 	"github.com/gatehouse/gatehouse/platform/config"
 )
 
-// version is set when a release is linked.
+// version is set by the linker in a release.
 var version = "dev"
 
 const usage = `usage: gatehouse serve | split | migrate | doctor | user | keys | version`
@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string) error {
 	}
 }
 
-// migrate brings the schema up to date.
+// migrate migrates the database to the current schema.
 func migrate(ctx context.Context, s settings.Settings, args []string) error {
 	adopt := len(args) == 1 && args[0] == "--adopt-roles"
 	if len(args) > 0 && !adopt {
@@ -84,7 +84,7 @@ func migrate(ctx context.Context, s settings.Settings, args []string) error {
 	return process.Migrate(ctx, s, version, adopt, os.Stderr)
 }
 
-// keys is what an administrator does with the signing keys.
+// keys rotates the signing keys or deletes one.
 func keys(ctx context.Context, s settings.Settings, args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "rotate":
@@ -96,7 +96,7 @@ func keys(ctx context.Context, s settings.Settings, args []string) error {
 	}
 }
 
-// split runs the parts from the binaries beside this one.
+// split runs the parts from the binaries in the folder of this one.
 func split(ctx context.Context, s settings.Settings, variables map[string]string) error {
 	self, err := os.Executable()
 	if err != nil {

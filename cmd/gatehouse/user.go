@@ -18,7 +18,7 @@ import (
 const userUsage = `usage: gatehouse user create --email ADDRESS [--name NAME] [--operator] [--password-stdin]
        gatehouse user disable | enable | reset-mfa | grant-operator | revoke-operator --email ADDRESS`
 
-// user makes an account, or changes one.
+// user creates or changes a user.
 func user(ctx context.Context, s settings.Settings, args []string, stdin io.Reader) error {
 	if len(args) == 3 && args[1] == "--email" {
 		email := args[2]
@@ -41,8 +41,8 @@ func user(ctx context.Context, s settings.Settings, args []string, stdin io.Read
 	return process.CreateUser(ctx, s, version, u, os.Stdout, os.Stderr)
 }
 
-// newUser reads the arguments. A password is never one of them: others on the
-// machine see those, and shells keep them.
+// newUser reads the arguments. A password is never an argument: other users of the machine can see
+// arguments, and shells store them.
 func newUser(args []string, stdin io.Reader, help io.Writer) (auth.NewUser, error) {
 	var u auth.NewUser
 	if len(args) == 0 || args[0] != "create" {
@@ -50,10 +50,10 @@ func newUser(args []string, stdin io.Reader, help io.Writer) (auth.NewUser, erro
 	}
 	flags := flag.NewFlagSet("gatehouse user create", flag.ContinueOnError)
 	flags.SetOutput(help)
-	flags.StringVar(&u.Email, "email", "", "the address that the person signs in with")
-	flags.StringVar(&u.DisplayName, "name", "", "what the person is called; the address before the @ unless told")
-	flags.BoolVar(&u.Operator, "operator", false, "give the role that spans organizations")
-	fromStdin := flags.Bool("password-stdin", false, "read the password from the first line of standard input, instead of making and showing one")
+	flags.StringVar(&u.Email, "email", "", "the email address of the user")
+	flags.StringVar(&u.DisplayName, "name", "", "the name of the user (default: the part of the address before the @)")
+	flags.BoolVar(&u.Operator, "operator", false, "make the user an operator")
+	fromStdin := flags.Bool("password-stdin", false, "read the password from the first line of standard input, instead of generating and printing one")
 	if err := flags.Parse(args[1:]); err != nil {
 		return u, err
 	}
@@ -68,7 +68,7 @@ func newUser(args []string, stdin io.Reader, help io.Writer) (auth.NewUser, erro
 		return u, fmt.Errorf("read the password: %w", err)
 	}
 	if u.Password = strings.TrimRight(line, "\r\n"); u.Password == "" {
-		return u, errors.New("standard input holds no password")
+		return u, errors.New("standard input has no password")
 	}
 	return u, nil
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth"
 )
 
-func TestNewUser(t *testing.T) {
+func TestNewUser_Arguments_AreParsedOrRefused(t *testing.T) {
 	t.Parallel()
 	const ada = "ada@example.com"
 	for _, tc := range []struct {

@@ -1,4 +1,4 @@
-// Command management is the part management of Gatehouse as a process of its own.
+// Command management runs the management service of Gatehouse in a process of its own.
 package main
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/process"
 )
 
-// version is set when a release is linked.
+// version is set by the linker in a release.
 var version = "dev"
 
 func main() {

@@ -11,9 +11,9 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/relying"
 )
 
-// S26: a redirect URI that is not the registered one, character by character, is
-// told to the user and leads nowhere.
-func TestS26OnlyARegisteredRedirectURIIsFollowed(t *testing.T) {
+// S26: a redirect URI must be equal to a registered one, character by character. Otherwise the
+// browser shows an error page and is not redirected.
+func TestS26OnlyRegisteredRedirectURIsAreFollowed(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	c := p.register(t, map[string]any{"redirectUris": []string{relying.RedirectURI, "http://127.0.0.1:7777/cb", "com.example.app:/cb"}})
@@ -61,8 +61,8 @@ func TestS26OnlyARegisteredRedirectURIIsFollowed(t *testing.T) {
 	}
 }
 
-// S27, S31: what a request lacks or asks too much is told to the client, by redirect,
-// and it learns who tells it.
+// S27, S31: the error of an invalid request is returned to the client in the redirect, with the
+// issuer.
 func TestS27RequestsWithoutPKCEAndS31OtherFlowsAreRefused(t *testing.T) {
 	t.Parallel()
 	p := start(t)
@@ -103,10 +103,10 @@ func TestS27RequestsWithoutPKCEAndS31OtherFlowsAreRefused(t *testing.T) {
 		pairs []string
 		want  string
 	}{
-		"S31 password":                      {[]string{"grant_type", "password", "username", inprocess.AdminEmail, "password", inprocess.AdminPassword}, "unsupported_grant_type"},
-		"S31 device":                        {[]string{"grant_type", "urn:ietf:params:oauth:grant-type:device_code"}, "unsupported_grant_type"},
-		"S31 no grant type":                 {nil, "invalid_request"},
-		"S31 what it is not registered for": {[]string{"grant_type", "client_credentials"}, "unauthorized_client"},
+		"S31 password":                {[]string{"grant_type", "password", "username", inprocess.AdminEmail, "password", inprocess.AdminPassword}, "unsupported_grant_type"},
+		"S31 device":                  {[]string{"grant_type", "urn:ietf:params:oauth:grant-type:device_code"}, "unsupported_grant_type"},
+		"S31 no grant type":           {nil, "invalid_request"},
+		"S31 unregistered grant type": {[]string{"grant_type", "client_credentials"}, "unauthorized_client"},
 	} {
 		if got := p.token(t, c, tc.pairs...); got.Error != tc.want || got.Status != http.StatusBadRequest {
 			t.Errorf("%s: %+v", name, got)
@@ -119,8 +119,8 @@ func TestS27RequestsWithoutPKCEAndS31OtherFlowsAreRefused(t *testing.T) {
 	}
 }
 
-// S28, S30: a code works with its verifier, at its redirect URI, and for its client.
-func TestS28ACodeNeedsItsVerifierAndS30ItsClient(t *testing.T) {
+// S28, S30: a code is valid only with its verifier and redirect URI, and for its client.
+func TestS28CodeNeedsItsVerifierAndS30ItsClient(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	c, other := p.register(t, nil), p.register(t, nil)
@@ -141,7 +141,7 @@ func TestS28ACodeNeedsItsVerifierAndS30ItsClient(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 		if got := p.exchange(t, c, code, verifier); got.Error != "invalid_grant" {
-			t.Errorf("%s, and then the right one: %+v", name, got)
+			t.Errorf("%s, and then the correct request: %+v", name, got)
 		}
 	}
 	code, verifier := p.code(t, c, ada)
@@ -152,7 +152,7 @@ func TestS28ACodeNeedsItsVerifierAndS30ItsClient(t *testing.T) {
 	}
 	mine := p.exchange(t, c, code, verifier)
 	if mine.Status != http.StatusOK {
-		t.Fatalf("the thieves harmed the code: %+v", mine)
+		t.Fatalf("the refused requests used up the code: %+v", mine)
 	}
 	for name, thief := range map[string]client{"S30 another client": other, "S30 a public client": public} {
 		if got := p.refresh(t, thief, mine.RefreshToken); got.Error != "invalid_grant" {
@@ -161,20 +161,20 @@ func TestS28ACodeNeedsItsVerifierAndS30ItsClient(t *testing.T) {
 	}
 	resp := p.Request(t, inprocess.Session{}, http.MethodPost, "/v1/auth/refresh", map[string]string{"refreshToken": mine.RefreshToken})
 	if resp.Body.Close(); resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("S30: a client's refresh token became a sign-in: %d", resp.StatusCode)
+		t.Errorf("S30: the refresh token of a client renewed a session: %d", resp.StatusCode)
 	}
 	if got := p.refresh(t, c, mine.RefreshToken); got.Status != http.StatusOK {
-		t.Errorf("the thieves harmed the refresh token: %+v", got)
+		t.Errorf("the refused requests used up the refresh token: %+v", got)
 	}
-	// A used one has two holders.
+	// A refresh token that is used twice was copied, so all tokens of the grant are revoked.
 	if got := p.refresh(t, c, mine.RefreshToken); got.Error != "invalid_grant" || p.active(t, c, mine.AccessToken) {
-		t.Errorf("a refresh token twice: %+v", got)
+		t.Errorf("a refresh token used twice: %+v", got)
 	}
 }
 
-// S29: of eight presentations of a code at once one succeeds, and what it got is
-// dead, since the others show that it was stolen.
-func TestS29ACodeWorksOnceAndItsReuseEndsWhatItOpened(t *testing.T) {
+// S29: of eight simultaneous exchanges of a code, one succeeds. Its tokens are revoked, since the
+// other exchanges show that the code was stolen.
+func TestS29CodeWorksOnceAndItsReuseRevokesTheTokens(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	c := p.register(t, nil)
@@ -202,16 +202,16 @@ func TestS29ACodeWorksOnceAndItsReuseEndsWhatItOpened(t *testing.T) {
 	}
 }
 
-// S32: only a client that shows who it is hears of tokens, and only of its own;
-// nobody ends another's.
-func TestS32IntrospectionAndRevocationAreOfOnesOwnTokens(t *testing.T) {
+// S32: only an authenticated client can introspect tokens, and only its own. No client can revoke
+// the tokens of another.
+func TestS32ClientsIntrospectAndRevokeOnlyTheirOwnTokens(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	c, other := p.register(t, nil), p.register(t, nil)
 	ada := p.SignUp(t, "ada@example.com")
 	code, verifier := p.code(t, c, ada)
 	mine := p.exchange(t, c, code, verifier)
-	var told struct {
+	var result struct {
 		Active               bool
 		Scope, Sub, ClientID string
 		TokenType            string `json:"token_type"`
@@ -222,18 +222,18 @@ func TestS32IntrospectionAndRevocationAreOfOnesOwnTokens(t *testing.T) {
 		"nobody": {}, "an unknown client": {ID: ada.UserID, Secret: "x"}, "no secret": {ID: c.ID}, "another's secret": {ID: c.ID, Secret: other.Secret},
 		"a public client": p.register(t, map[string]any{"confidential": false}),
 	} {
-		if status, _ := p.call(t, asker, "/oauth2/introspect", &told, "token", mine.AccessToken); status != http.StatusUnauthorized || told.Error != "invalid_client" {
-			t.Errorf("%s asks: %d %+v", name, status, told)
+		if status, _ := p.call(t, asker, "/oauth2/introspect", &result, "token", mine.AccessToken); status != http.StatusUnauthorized || result.Error != "invalid_client" {
+			t.Errorf("%s asks: %d %+v", name, status, result)
 		}
 	}
 	for token, kind := range map[string]string{mine.AccessToken: "Bearer", mine.RefreshToken: "refresh_token"} {
-		told.Active = false
-		p.call(t, c, "/oauth2/introspect", &told, "token", token)
-		if !told.Active || told.Sub != ada.UserID || told.TokenType != kind || told.Scope != mine.Scope || told.Exp <= told.Iat {
-			t.Errorf("of one's own: %+v", told)
+		result.Active = false
+		p.call(t, c, "/oauth2/introspect", &result, "token", token)
+		if !result.Active || result.Sub != ada.UserID || result.TokenType != kind || result.Scope != mine.Scope || result.Exp <= result.Iat {
+			t.Errorf("its own token: %+v", result)
 		}
 		if p.active(t, other, token) {
-			t.Errorf("a %s of another client's is told of", kind)
+			t.Errorf("a %s of another client is active", kind)
 		}
 	}
 	for _, foreign := range []string{ada.AccessToken, mine.IDToken, "nonsense", ""} {
@@ -243,11 +243,11 @@ func TestS32IntrospectionAndRevocationAreOfOnesOwnTokens(t *testing.T) {
 	}
 	for _, token := range []string{mine.AccessToken, mine.RefreshToken, "nonsense"} {
 		if status, _ := p.call(t, other, "/oauth2/revoke", &struct{}{}, "token", token); status != http.StatusOK {
-			t.Errorf("revoking another's: %d", status)
+			t.Errorf("revoking the token of another client: %d", status)
 		}
 	}
 	if !p.active(t, c, mine.AccessToken) || !p.active(t, c, mine.RefreshToken) {
-		t.Error("another client ended the tokens")
+		t.Error("another client revoked the tokens")
 	}
 	if status, _ := p.call(t, c, "/oauth2/revoke", &struct{}{}, "token", mine.AccessToken, "token_type_hint", "access_token"); status != http.StatusOK {
 		t.Errorf("revoking: %d", status)
@@ -257,8 +257,8 @@ func TestS32IntrospectionAndRevocationAreOfOnesOwnTokens(t *testing.T) {
 	}
 }
 
-// S33: what acts for others stays within its scopes, and away from credentials.
-func TestS33ClientsStayWithinTheirScopes(t *testing.T) {
+// S33: a client that acts for a user is limited to its scopes, and has no access to credentials.
+func TestS33ClientsAreLimitedToTheirScopes(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	c := p.register(t, map[string]any{"scopes": []string{"openid", "chat.read", "chat.write", "members.write", "oauth_clients.manage"}})
@@ -289,9 +289,9 @@ func TestS33ClientsStayWithinTheirScopes(t *testing.T) {
 	}
 }
 
-// S34: nobody is made to agree: not in a frame, not by another site's form, not
-// without being asked, and not by another browser's ticket.
-func TestS34ConsentIsTheUsersOwn(t *testing.T) {
+// S34: only the user can give consent, after being asked: not a page in a frame, not a form of
+// another site, and not another browser with the ticket of this one.
+func TestS34OnlyTheUserGivesConsent(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	c := p.register(t, nil)
@@ -319,7 +319,7 @@ func TestS34ConsentIsTheUsersOwn(t *testing.T) {
 	}
 	refused("no ticket", b.Post(t, "/oauth2/consent", url.Values{"decision": {"allow"}}))
 	refused("a made-up ticket", b.Post(t, "/oauth2/consent", url.Values{"decision": {"allow"}, "ticket": {"made-up"}}))
-	refused("another site's form", b.PostFrom(t, "https://evil.example", "/oauth2/consent", allow))
+	refused("the form of another site", b.PostFrom(t, "https://evil.example", "/oauth2/consent", allow))
 	others := p.browser(t)
 	others.SignIn(t, others.Get(t, p.authorizeURL(c, challenge)), eve)
 	refused("another browser", others.Post(t, "/oauth2/consent", allow))
@@ -330,6 +330,6 @@ func TestS34ConsentIsTheUsersOwn(t *testing.T) {
 		t.Errorf("refused: %s", got)
 	}
 	refused("the ticket again", b.Post(t, "/oauth2/consent", allow))
-	refused("signing in from another site's form", p.browser(t).PostFrom(t, "https://evil.example", "/oauth2/sign-in",
+	refused("signing in from the form of another site", p.browser(t).PostFrom(t, "https://evil.example", "/oauth2/sign-in",
 		url.Values{"request": {strings.SplitN(p.authorizeURL(c, challenge), "?", 2)[1]}, "email": {eve.Email}, "password": {eve.Password}}))
 }

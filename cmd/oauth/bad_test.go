@@ -11,14 +11,14 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/relying"
 )
 
-// S58, S63: whatever is sent to the provider, the mistake is the sender's, and nobody
-// is sent anywhere but to the client.
-func TestS63BadInputIsTheSendersMistake(t *testing.T) {
+// S58, S63: invalid input to the OAuth provider never causes a server error. A redirect leads only
+// to the client or to a page of Gatehouse.
+func TestS63InvalidInputIsRefused(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	c := p.register(t, nil)
 	_, challenge := relying.PKCE()
-	right := strings.SplitN(p.authorizeURL(c, challenge), "?", 2)[1]
+	valid := strings.SplitN(p.authorizeURL(c, challenge), "?", 2)[1]
 	fields := map[string][]string{
 		"/oauth2/authorize": {
 			"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "code_challenge",
@@ -40,14 +40,14 @@ func TestS63BadInputIsTheSendersMistake(t *testing.T) {
 		"/v1/auth/providers/acme/callback": {"state", "code", "iss", "error"},
 	}
 	begin := func(path string) url.Values {
-		values, err := url.ParseQuery(right)
+		values, err := url.ParseQuery(valid)
 		must(t, err)
 		switch path {
 		case "/oauth2/authorize":
 		case "/oauth2/token", "/oauth2/introspect", "/oauth2/revoke":
 			values = url.Values{"client_id": {c.ID}, "client_secret": {c.Secret}, "grant_type": {"refresh_token"}, "token": {"x"}, "refresh_token": {"x"}}
 		default:
-			values = url.Values{"request": {right}, "email": {"a@example.com"}, "password": {"x"}, "code": {"x"}, "challenge": {"x"}, "factor": {"x"}}
+			values = url.Values{"request": {valid}, "email": {"a@example.com"}, "password": {"x"}, "code": {"x"}, "challenge": {"x"}, "factor": {"x"}}
 		}
 		return values
 	}
@@ -64,8 +64,8 @@ func TestS63BadInputIsTheSendersMistake(t *testing.T) {
 					if status >= http.StatusInternalServerError || strings.Contains(body, "<script>alert") {
 						t.Errorf("%s, %s of %s: %d %.300s", path, name, kind, status, body)
 					}
-					ours := strings.HasPrefix(location, relying.RedirectURI+"?") || strings.HasPrefix(location, path+"?")
-					if location != "" && !ours {
+					expected := strings.HasPrefix(location, relying.RedirectURI+"?") || strings.HasPrefix(location, path+"?")
+					if location != "" && !expected {
 						t.Errorf("%s, %s of %s: sent to %s", path, name, kind, location)
 					}
 				}
@@ -74,8 +74,8 @@ func TestS63BadInputIsTheSendersMistake(t *testing.T) {
 	}
 }
 
-// S58: nor does a credential that no header of ours could carry break anything.
-func TestS58CredentialsThatCannotBeReadAreWrong(t *testing.T) {
+// S58: a malformed credential is refused and never causes a server error.
+func TestS58MalformedCredentialsAreRefused(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	for path, want := range map[string]int{
@@ -104,6 +104,7 @@ func TestS58CredentialsThatCannotBeReadAreWrong(t *testing.T) {
 	}
 }
 
+// send sends values to a path, in the query or as a form. It does not follow redirects.
 func (p *product) send(t *testing.T, path string, values url.Values, get bool) (status int, body, location string) {
 	t.Helper()
 	method, target, content := http.MethodPost, p.URL+path, values.Encode()

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/relying"
 )
 
-func TestACodeBecomesTokensThatActWithinTheirScopes(t *testing.T) {
+func TestAuthorizationCode_Exchanged_TokensAreLimitedToTheirScopes(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	c := p.register(t, nil)
@@ -21,9 +21,9 @@ func TestACodeBecomesTokensThatActWithinTheirScopes(t *testing.T) {
 		t.Fatalf("the sign-in page: %d %s", shown.Status, shown.Body)
 	}
 	asked := b.SignIn(t, shown, ada)
-	for _, told := range []string{"Reader", "ada@example.com", "https://app.example", "chat.read"} {
-		if !strings.Contains(asked.Body, told) {
-			t.Errorf("the consent page does not say %q", told)
+	for _, text := range []string{"Reader", "ada@example.com", "https://app.example", "chat.read"} {
+		if !strings.Contains(asked.Body, text) {
+			t.Errorf("the consent page does not contain %q", text)
 		}
 	}
 	to := b.Agree(t, asked)
@@ -43,19 +43,19 @@ func TestACodeBecomesTokensThatActWithinTheirScopes(t *testing.T) {
 			t.Errorf("%s: %d, want %d", path, status, want)
 		}
 	}
-	var who struct {
+	var userinfo struct {
 		Sub, Email, Name string
 		EmailVerified    bool `json:"email_verified"`
 	}
-	p.Get(t, inprocess.Session{AccessToken: got.AccessToken}, "/oauth2/userinfo", &who)
-	if who.Sub != ada.UserID || who.Email != "ada@example.com" || who.Name != "" {
-		t.Errorf("userinfo: %+v", who)
+	p.Get(t, inprocess.Session{AccessToken: got.AccessToken}, "/oauth2/userinfo", &userinfo)
+	if userinfo.Sub != ada.UserID || userinfo.Email != "ada@example.com" || userinfo.Name != "" {
+		t.Errorf("userinfo: %+v", userinfo)
 	}
 	next := p.refresh(t, c, got.RefreshToken)
 	if next.Status != http.StatusOK || next.RefreshToken == got.RefreshToken || next.IDToken == "" {
 		t.Errorf("refreshed: %+v", next)
 	}
-	// What was allowed once is not asked again, and may be taken back.
+	// The user is not asked again for a grant that exists. The user can remove it.
 	_, challenge = relying.PKCE()
 	if again := relying.Sent(t, b.Get(t, p.authorizeURL(c, challenge, "prompt", "none"))); again.Query().Get("code") == "" {
 		t.Errorf("asked again: %s", again)
@@ -69,10 +69,10 @@ func TestACodeBecomesTokensThatActWithinTheirScopes(t *testing.T) {
 	}
 	inprocess.Decode(t, p.Request(t, ada, http.MethodDelete, "/v1/me/grants/"+mine.Grants[0].ID, nil), &struct{}{})
 	if after := p.refresh(t, c, next.RefreshToken); after.Error != "invalid_grant" {
-		t.Errorf("refreshed after the grant was taken back: %+v", after)
+		t.Errorf("refreshed after the grant was removed: %+v", after)
 	}
 	if p.active(t, c, next.AccessToken) {
-		t.Error("the access token outlived the grant")
+		t.Error("the access token is active after the grant was removed")
 	}
 	if again := relying.Sent(t, b.Get(t, p.authorizeURL(c, challenge, "prompt", "none"))); again.Query().Get("error") != "consent_required" {
 		t.Errorf("not asked again: %s", again)

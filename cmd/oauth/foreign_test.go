@@ -18,13 +18,16 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/relying"
 )
 
-func all() []string { return []string{"authorization_code", "refresh_token", "client_credentials"} }
+// allGrantTypes returns every grant type that the provider supports.
+func allGrantTypes() []string {
+	return []string{"authorization_code", "refresh_token", "client_credentials"}
+}
 
-// Go's own OAuth 2.0 client completes every flow.
-func TestOAuth2OfGo(t *testing.T) {
+// The OAuth 2.0 client of the Go project completes every flow.
+func TestGoOAuth2Client_EveryFlow_Succeeds(t *testing.T) {
 	t.Parallel()
 	p := start(t)
-	c := p.register(t, map[string]any{"grantTypes": all()})
+	c := p.register(t, map[string]any{"grantTypes": allGrantTypes()})
 	ada := p.SignUp(t, "ada@example.com")
 	endpoint := oauth2.Endpoint{AuthURL: p.URL + "/oauth2/authorize", TokenURL: p.URL + "/oauth2/token"}
 	for name, style := range map[string]oauth2.AuthStyle{"Basic": oauth2.AuthStyleInHeader, "form": oauth2.AuthStyleInParams} {
@@ -38,7 +41,7 @@ func TestOAuth2OfGo(t *testing.T) {
 		if token.Extra("scope") != "chat.read openid" || p.status(t, token.AccessToken, "/v1/conversations") != http.StatusOK {
 			t.Errorf("%s: %+v", name, token)
 		}
-		// As if it had expired: the source refreshes.
+		// The source refreshes a token that seems to be expired.
 		token.Expiry = time.Now().Add(-time.Minute)
 		next, err := config.TokenSource(t.Context(), token).Token()
 		must(t, err)
@@ -49,7 +52,7 @@ func TestOAuth2OfGo(t *testing.T) {
 		got, err := own.Token(t.Context())
 		must(t, err)
 		if p.status(t, got.AccessToken, "/v1/conversations") != http.StatusOK || p.status(t, got.AccessToken, "/v1/me") != http.StatusForbidden {
-			t.Errorf("%s: client credentials act otherwise than their scopes say", name)
+			t.Errorf("%s: client credentials are not limited to their scopes", name)
 		}
 	}
 	_, err := (&clientcredentials.Config{ClientID: c.ID, ClientSecret: "wrong", TokenURL: endpoint.TokenURL}).Token(t.Context())
@@ -58,13 +61,12 @@ func TestOAuth2OfGo(t *testing.T) {
 	}
 }
 
-// A certified relying party discovers the provider, verifies its ID tokens, and
-// signs out.
-func TestZitadelsRelyingParty(t *testing.T) {
+// A certified relying party discovers the provider, verifies ID tokens and signs out.
+func TestZitadelRelyingParty_EveryFlow_Succeeds(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	const afterwards = "https://app.example/bye"
-	c := p.register(t, map[string]any{"grantTypes": all(), "postLogoutRedirectUris": []string{afterwards}})
+	c := p.register(t, map[string]any{"grantTypes": allGrantTypes(), "postLogoutRedirectUris": []string{afterwards}})
 	ada := p.SignUp(t, "ada@example.com")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -87,10 +89,10 @@ func TestZitadelsRelyingParty(t *testing.T) {
 	must(t, err)
 	server, err := rs.NewResourceServerClientCredentials(ctx, p.URL, c.ID, c.Secret)
 	must(t, err)
-	told, err := rs.Introspect[*oidc.IntrospectionResponse](ctx, server, next.AccessToken)
+	introspected, err := rs.Introspect[*oidc.IntrospectionResponse](ctx, server, next.AccessToken)
 	must(t, err)
-	if !told.Active || told.Subject != ada.UserID {
-		t.Errorf("introspection: %+v", told)
+	if !introspected.Active || introspected.Subject != ada.UserID {
+		t.Errorf("introspection: %+v", introspected)
 	}
 	itself, err := rp.NewRelyingPartyOIDC(ctx, p.URL, c.ID, c.Secret, relying.RedirectURI, []string{"chat.read"})
 	must(t, err)
@@ -101,7 +103,7 @@ func TestZitadelsRelyingParty(t *testing.T) {
 	}
 	must(t, rp.RevokeToken(ctx, party, next.RefreshToken, "refresh_token"))
 	if p.active(t, c, next.AccessToken) {
-		t.Error("the token outlived its revocation")
+		t.Error("the token is active after its revocation")
 	}
 	out, err := rp.EndSession(ctx, party, tokens.IDToken, afterwards, "a state", "", nil)
 	must(t, err)
@@ -110,9 +112,9 @@ func TestZitadelsRelyingParty(t *testing.T) {
 	}
 }
 
-// Signing out takes the browser's sign-in: at once by who shows an ID token of it,
-// else when its user confirms; and it leads nowhere that is not registered.
-func TestSigningOut(t *testing.T) {
+// A request to the end-session endpoint ends the sign-in of the browser: at once if it has an ID
+// token of this sign-in, otherwise after the user confirms. It redirects only to a registered URI.
+func TestEndSession_IDTokenOrConfirmation_SignsTheBrowserOut(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	const afterwards = "https://app.example/bye"
@@ -139,7 +141,7 @@ func TestSigningOut(t *testing.T) {
 		"to the redirect URI":     end("post_logout_redirect_uri", relying.RedirectURI, "client_id", c.ID),
 		"with a made-up token":    end("id_token_hint", "a.b.c"),
 		"with an access token":    end("id_token_hint", mine.AccessToken),
-		"for nobody":              end("post_logout_redirect_uri", afterwards),
+		"for no client":           end("post_logout_redirect_uri", afterwards),
 		"for another's client id": end("id_token_hint", mine.IDToken, "client_id", eve.UserID, "post_logout_redirect_uri", afterwards),
 	} {
 		if got := b.Get(t, target); got.Status != http.StatusBadRequest || got.Location != "" || !signedIn() {
@@ -155,7 +157,7 @@ func TestSigningOut(t *testing.T) {
 	form := asked.Form()
 	form.Set("confirm", "yes")
 	if got := b.PostFrom(t, "https://evil.example", "/oauth2/end-session", form); got.Location != "" || !signedIn() {
-		t.Errorf("another site's form signs out: %d", got.Status)
+		t.Errorf("the form of another site signs out: %d", got.Status)
 	}
 	if got := b.Post(t, "/oauth2/end-session", form); got.Location != afterwards+"?state=x" || signedIn() {
 		t.Errorf("confirmed: %d to %q", got.Status, got.Location)

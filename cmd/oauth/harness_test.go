@@ -1,5 +1,5 @@
-// Package oauth runs the provider as clients and browsers do: by its endpoints and
-// pages, with relying parties that others wrote.
+// Package oauth tests the OAuth provider by its endpoints and pages, as clients and browsers use
+// it. Some clients are libraries of other projects.
 package oauth_test
 
 import (
@@ -17,7 +17,7 @@ import (
 
 type client = relying.Client
 
-// product is the whole product, with somebody who registers clients.
+// product is the whole product, with the session of an administrator who registers clients.
 type product struct {
 	*inprocess.Installation
 	admin inprocess.Session
@@ -43,7 +43,7 @@ func (p *product) authorizeURL(c client, challenge string, pairs ...string) stri
 	return relying.AuthorizeURL(p.Installation, c, challenge, pairs...)
 }
 
-// code has somebody allow a client, and returns the code and its verifier.
+// code signs a user in, allows a client and returns the authorization code with its verifier.
 func (p *product) code(t *testing.T, c client, s inprocess.Session, pairs ...string) (code, verifier string) {
 	t.Helper()
 	b := p.browser(t)
@@ -61,7 +61,7 @@ func (p *product) code(t *testing.T, c client, s inprocess.Session, pairs ...str
 	return to.Query().Get("code"), verifier
 }
 
-// tokens is what the token endpoint answers.
+// tokens is a response of the token endpoint.
 type tokens struct {
 	Status           int
 	AccessToken      string `json:"access_token"`
@@ -74,7 +74,7 @@ type tokens struct {
 	ErrorDescription string `json:"error_description"`
 }
 
-// call sends a form to an endpoint for programs.
+// call sends a form to an endpoint for clients.
 func (p *product) call(t *testing.T, c client, path string, into any, pairs ...string) (status int, header http.Header) {
 	t.Helper()
 	values := url.Values{}
@@ -120,17 +120,17 @@ func (p *product) refresh(t *testing.T, c client, token string) tokens {
 	return p.token(t, c, "grant_type", "refresh_token", "refresh_token", token)
 }
 
-// active asks whether a token has its force.
+// active reports whether a token is valid, by introspection.
 func (p *product) active(t *testing.T, c client, token string) bool {
 	t.Helper()
-	var told struct{ Active bool }
-	if status, _ := p.call(t, c, "/oauth2/introspect", &told, "token", token); status != http.StatusOK {
+	var result struct{ Active bool }
+	if status, _ := p.call(t, c, "/oauth2/introspect", &result, "token", token); status != http.StatusOK {
 		t.Fatalf("introspection: %d", status)
 	}
-	return told.Active
+	return result.Active
 }
 
-// status is that of a GET with a token.
+// status returns the status of a GET request with a token.
 func (p *product) status(t *testing.T, token, path string) int {
 	t.Helper()
 	resp := p.Request(t, inprocess.Session{AccessToken: token}, http.MethodGet, path, nil)
@@ -145,7 +145,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// eventually waits until something holds.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ticker, deadline := time.NewTicker(50*time.Millisecond), time.After(20*time.Second)
@@ -154,7 +154,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }

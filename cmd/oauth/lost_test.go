@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/relying"
 )
 
-// change changes a client, and returns the status.
+// change changes a client and returns the status.
 func (p *product) change(t *testing.T, s inprocess.Session, c client, fields map[string]any) int {
 	t.Helper()
 	resp := p.Request(t, s, http.MethodPatch, "/v1/oauth-clients/"+c.ID, fields)
@@ -18,14 +18,14 @@ func (p *product) change(t *testing.T, s inprocess.Session, c client, fields map
 	return resp.StatusCode
 }
 
-// S21: a code is worth nothing once its user has taken the consent back, and one of a
-// client that has become its organization's own is worth nothing to others.
-func TestS21ACodeEndsWithWhatItStandsOn(t *testing.T) {
+// S21: a code is invalid after its user removed the grant, and after its client became limited to
+// the members of its organization or lost the scopes.
+func TestS21CodeIsInvalidWithoutItsGrant(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	ada := p.SignUp(t, "ada@example.com")
 	for name, end := range map[string]func(c client){
-		"the consent is taken back": func(client) {
+		"the grant is removed": func(client) {
 			var list struct {
 				Grants []struct{ ID, ClientID string }
 			}
@@ -55,8 +55,8 @@ func TestS21ACodeEndsWithWhatItStandsOn(t *testing.T) {
 	}
 }
 
-// S22: what a client is no longer registered for ends in the tokens that it has.
-func TestS22TokensEndWithTheRegistrationTheyWereGivenFor(t *testing.T) {
+// S22: when the registration of a client is reduced, its tokens are revoked.
+func TestS22ReducedRegistrationRevokesTokens(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	ada := p.SignUp(t, "ada@example.com")
@@ -75,7 +75,7 @@ func TestS22TokensEndWithTheRegistrationTheyWereGivenFor(t *testing.T) {
 			t.Fatalf("renamed: %d", status)
 		}
 		if !p.active(t, c, delegated.AccessToken) || !p.active(t, c, own.AccessToken) {
-			t.Errorf("%s: another name ended the tokens", name)
+			t.Errorf("%s: renaming the client revoked the tokens", name)
 		}
 		if status := p.change(t, p.admin, c, fields); status != http.StatusOK {
 			t.Fatalf("%s: %d", name, status)
@@ -86,9 +86,9 @@ func TestS22TokensEndWithTheRegistrationTheyWereGivenFor(t *testing.T) {
 	}
 }
 
-// S34: what the user agreed to is what the client is when the code is made: not a
-// redirect URI, scope or organization that it has lost while the user thought.
-func TestS34AConsentIsToWhatTheClientIsNow(t *testing.T) {
+// S34: a consent is refused when the client changed after the consent page was shown: when it lost
+// the redirect URI or the scopes, or became limited to members.
+func TestS34ConsentToAChangedClientIsRefused(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	ada := p.SignUp(t, "ada@example.com")
@@ -111,9 +111,9 @@ func TestS34AConsentIsToWhatTheClientIsNow(t *testing.T) {
 	}
 }
 
-// S45: a client is no way up: whoever changes one, or has a new secret of it, holds
-// what it may do.
-func TestS45ClientsAreNoWayUp(t *testing.T) {
+// S45: nobody gains rights by a client. To change a client or rotate its secret, a user needs all
+// the permissions that the client has as scopes.
+func TestS45ChangingAClientNeedsItsPermissions(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	role := p.Create(t, p.admin, "/v1/organizations/"+p.admin.OrganizationID+"/roles", map[string]any{
@@ -122,31 +122,31 @@ func TestS45ClientsAreNoWayUp(t *testing.T) {
 	eve := p.SignUp(t, "eve@example.com")
 	p.Create(t, p.admin, "/v1/organizations/"+p.admin.OrganizationID+"/members", map[string]any{"userId": eve.UserID, "roles": []string{role}})
 	eve = p.Switch(t, eve, p.admin.OrganizationID)
-	mighty := p.register(t, map[string]any{"scopes": []string{"openid", "members.write"}})
+	privileged := p.register(t, map[string]any{"scopes": []string{"openid", "members.write"}})
 	for name, fields := range map[string]map[string]any{
-		"act for itself":     {"grantTypes": []string{"authorization_code", "client_credentials"}},
-		"bring codes to her": {"redirectUris": []string{"https://evil.example/"}},
+		"client credentials": {"grantTypes": []string{"authorization_code", "client_credentials"}},
+		"her redirect URI":   {"redirectUris": []string{"https://evil.example/"}},
 	} {
-		if status := p.change(t, eve, mighty, fields); status != http.StatusForbidden {
+		if status := p.change(t, eve, privileged, fields); status != http.StatusForbidden {
 			t.Errorf("%s: %d", name, status)
 		}
 	}
-	resp := p.Request(t, eve, http.MethodPost, "/v1/oauth-clients/"+mighty.ID+":rotateSecret", map[string]any{})
+	resp := p.Request(t, eve, http.MethodPost, "/v1/oauth-clients/"+privileged.ID+":rotateSecret", map[string]any{})
 	if resp.Body.Close(); resp.StatusCode != http.StatusForbidden {
 		t.Errorf("a new secret: %d", resp.StatusCode)
 	}
-	if got := p.token(t, mighty, "grant_type", "refresh_token", "refresh_token", "x"); got.Error != "invalid_grant" {
+	if got := p.token(t, privileged, "grant_type", "refresh_token", "refresh_token", "x"); got.Error != "invalid_grant" {
 		t.Errorf("the secret was changed: %+v", got)
 	}
 	own := p.register(t, map[string]any{"scopes": []string{"openid", "chat.read"}})
 	if status := p.change(t, eve, own, map[string]any{"displayName": strings.Repeat("x", 8)}); status != http.StatusOK {
-		t.Errorf("what she holds: %d", status)
+		t.Errorf("a client within her permissions: %d", status)
 	}
 }
 
-// S34: of two logins a browser brings along, one is of a neighboring host's making:
-// neither counts. And a session is one browser's.
-func TestS34ALoginIsOneBrowsersOwn(t *testing.T) {
+// S34: when a browser sends two login cookies, a neighboring host may have set one of them, so
+// neither is accepted. A session is logged in in one browser only.
+func TestS34LoginBelongsToOneBrowser(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	c := p.register(t, nil)
@@ -186,15 +186,15 @@ func TestS34ALoginIsOneBrowsersOwn(t *testing.T) {
 	}
 	next := login(ada)
 	if got := asked(mine); !strings.Contains(got, `action="/oauth2/sign-in"`) {
-		t.Errorf("the login before: %s", got)
+		t.Errorf("the earlier login: %s", got)
 	}
 	if got := asked(next); !strings.Contains(got, "ada@example.com") {
 		t.Errorf("the next login: %s", got)
 	}
 }
 
-// A client that wants a sign-in now gets one, and no more.
-func TestMaxAgeOfZeroAsksOnce(t *testing.T) {
+// For max_age=0 the user signs in once, and is not asked again for that request.
+func TestAuthorize_MaxAgeZero_AsksForSignInOnce(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	c := p.register(t, nil)

@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// refusedFor returns the status and the reason of a refusal.
-func refusedFor(t *testing.T, resp *http.Response) (int, string) {
+// statusAndReason returns the status of a response, and the reason of its fault, if it has one.
+func statusAndReason(t *testing.T, resp *http.Response) (int, string) {
 	t.Helper()
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
@@ -25,7 +25,8 @@ func refusedFor(t *testing.T, resp *http.Response) (int, string) {
 	return resp.StatusCode, problem.Reason
 }
 
-func key(t *testing.T, i *inprocess.Installation, s inprocess.Session, scopes ...string) (program inprocess.Session, keyID string) {
+// createKey creates an API key with scopes. It returns a session that uses the key, and the id of the key.
+func createKey(t *testing.T, i *inprocess.Installation, s inprocess.Session, scopes ...string) (program inprocess.Session, keyID string) {
 	t.Helper()
 	var created struct {
 		APIKey struct{ ID string }
@@ -35,13 +36,13 @@ func key(t *testing.T, i *inprocess.Installation, s inprocess.Session, scopes ..
 	return inprocess.Session{UserID: s.UserID, OrganizationID: s.OrganizationID, AccessToken: created.Secret}, created.APIKey.ID
 }
 
-// S47, S33: a key does what its scopes say and no more, in every service, and
-// ends everywhere when it is deleted.
-func TestS47AKeyDoesWhatItsScopesSay(t *testing.T) {
+// S47, S33: every service allows a key what its scopes permit and no more, and refuses the key
+// after it is deleted.
+func TestS47APIKeyIsLimitedToItsScopes(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner := i.SignUp(t, "owner@example.com")
-	program, keyID := key(t, i, owner, "assistants.read", "knowledge.read", "knowledge.write")
+	program, keyID := createKey(t, i, owner, "assistants.read", "knowledge.read", "knowledge.write")
 	for _, tc := range []struct {
 		method, path string
 		body         any
@@ -54,39 +55,38 @@ func TestS47AKeyDoesWhatItsScopesSay(t *testing.T) {
 		{http.MethodGet, "/v1/conversations", nil, 403},
 		{http.MethodGet, "/v1/organizations/" + owner.OrganizationID + "/members", nil, 403},
 	} {
-		status, reason := refusedFor(t, i.Request(t, program, tc.method, tc.path, tc.body))
+		status, reason := statusAndReason(t, i.Request(t, program, tc.method, tc.path, tc.body))
 		if status != tc.status || status == 403 && reason != "INSUFFICIENT_SCOPE" {
 			t.Errorf("%s %s: %d %s, want %d", tc.method, tc.path, status, reason, tc.status)
 		}
 	}
 	var me struct{ Permissions []string }
 	if i.Get(t, program, "/v1/me", &me); !slices.Equal(me.Permissions, []string{"assistants.read", "knowledge.read", "knowledge.write"}) {
-		t.Errorf("the key may %q", me.Permissions)
+		t.Errorf("the permissions of the key are %q", me.Permissions)
 	}
 	inprocess.Decode(t, i.Request(t, owner, http.MethodDelete, "/v1/me/api-keys/"+keyID, nil), &struct{}{})
 	for _, path := range []string{"/v1/me", "/v1/assistants", "/v1/collections"} {
-		until(t, path+" still believes a deleted key", func() bool {
-			status, _ := refusedFor(t, i.Request(t, program, http.MethodGet, path, nil))
+		waitUntil(t, path+" still accepts a deleted key", func() bool {
+			status, _ := statusAndReason(t, i.Request(t, program, http.MethodGet, path, nil))
 			return status == http.StatusUnauthorized
 		})
 	}
 }
 
-// A key that got another secret works at once with that one, and soon no longer with
-// the one until then.
-func TestARotatedKeyWorksEverywhere(t *testing.T) {
+// A rotated key works at once with its new secret, and soon no longer with the old one.
+func TestAPIKey_Rotated_WorksInEveryServiceWithTheNewSecret(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner := i.SignUp(t, "owner@example.com")
-	before, keyID := key(t, i, owner, "assistants.read", "knowledge.read")
+	before, keyID := createKey(t, i, owner, "assistants.read", "knowledge.read")
 	paths := []string{"/v1/me", "/v1/assistants", "/v1/collections"}
 	reads := func(program inprocess.Session, path string) int {
-		status, _ := refusedFor(t, i.Request(t, program, http.MethodGet, path, nil))
+		status, _ := statusAndReason(t, i.Request(t, program, http.MethodGet, path, nil))
 		return status
 	}
 	for _, path := range paths {
 		if status := reads(before, path); status != http.StatusOK {
-			t.Errorf("%s at first: %d", path, status)
+			t.Errorf("%s before the rotation: %d", path, status)
 		}
 	}
 	var rotated struct{ Secret string }
@@ -94,16 +94,16 @@ func TestARotatedKeyWorksEverywhere(t *testing.T) {
 	after := before
 	after.AccessToken = rotated.Secret
 	for _, path := range paths {
-		until(t, path+" believes the old secret", func() bool { return reads(before, path) == http.StatusUnauthorized })
+		waitUntil(t, path+" still accepts the old secret", func() bool { return reads(before, path) == http.StatusUnauthorized })
 		if status := reads(after, path); status != http.StatusOK {
 			t.Errorf("%s with the new secret: %d", path, status)
 		}
 	}
 }
 
-// A key with every scope reaches no RPC that is the first party's alone: neither
-// credentials nor sessions.
-func TestS47NoKeyReachesCredentials(t *testing.T) {
+// A key with every scope is refused by each RPC that only the first party may call, such as
+// the RPCs for credentials and sessions.
+func TestS47APIKeyIsRefusedByFirstPartyRPCs(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner := i.SignUp(t, "owner@example.com")
@@ -113,28 +113,28 @@ func TestS47NoKeyReachesCredentials(t *testing.T) {
 			scopes = append(scopes, p.GetName())
 		}
 	}
-	program, _ := key(t, i, owner, scopes...)
-	barred := 0
+	program, _ := createKey(t, i, owner, scopes...)
+	firstParty := 0
 	for _, m := range catalog.Methods() {
 		if !m.Public || !m.Access.GetFirstParty() {
 			continue
 		}
-		barred++
+		firstParty++
 		for _, method := range m.Routes[:1] {
 			message := request(t, m, id.New())
-			verb, path, _, body := inREST(t, m, message)
+			verb, path, _, body := restRequest(t, m, message)
 			var content any
 			if body != nil {
 				content = json.RawMessage(body)
 			}
-			status, reason := refusedFor(t, i.Request(t, program, verb, path, content))
-			// A form that is wrong is told first, which says nothing either.
+			status, reason := statusAndReason(t, i.Request(t, program, verb, path, content))
+			// An invalid request is refused before the scope is checked. That reveals nothing either.
 			if status != http.StatusForbidden && status != http.StatusBadRequest || status == http.StatusForbidden && reason != "INSUFFICIENT_SCOPE" {
 				t.Errorf("%s %s: %d %s", method.Verb, path, status, reason)
 			}
 		}
 	}
-	if barred < 8 {
-		t.Errorf("only %d RPCs are the first party's alone", barred)
+	if firstParty < 8 {
+		t.Errorf("only %d RPCs are for the first party alone", firstParty)
 	}
 }

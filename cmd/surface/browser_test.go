@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// page is a page of an origin in a browser, with its cookies.
+// page is a web page of one origin in a browser, with its cookies.
 type page struct {
 	t      *testing.T
 	i      *inprocess.Installation
@@ -22,7 +22,8 @@ type page struct {
 	header map[string]string
 }
 
-func open(t *testing.T, i *inprocess.Installation, origin string) *page {
+// openPage returns a page of an origin, with an empty cookie jar.
+func openPage(t *testing.T, i *inprocess.Installation, origin string) *page {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -70,6 +71,7 @@ func (p *page) post(path string, body map[string]any) tokens {
 	return out
 }
 
+// generation returns the generation of the session, from its cookie.
 func (p *page) generation() string {
 	own, err := url.Parse(p.i.URL)
 	if err != nil {
@@ -91,12 +93,11 @@ var (
 	cookieSignIn  = map[string]any{"session": "COOKIE", "email": inprocess.AdminEmail, "password": inprocess.AdminPassword}
 )
 
-// A page in a browser signs in, refreshes and signs out without ever seeing a
-// refresh token.
-func TestABrowserKeepsItsSessionInACookie(t *testing.T) {
+// A page in a browser signs in, refreshes and signs out, and never receives a refresh token.
+func TestBrowserSession_Cookie_IsKeptFromThePage(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
-	p := open(t, i, i.URL)
+	p := openPage(t, i, i.URL)
 	in := p.post("/v1/auth/sign-in", cookieSignIn)
 	if in.status != http.StatusOK || in.AccessToken == "" || in.RefreshToken != "" {
 		t.Fatalf("signed in with %+v", in)
@@ -129,12 +130,12 @@ func TestABrowserKeepsItsSessionInACookie(t *testing.T) {
 	}
 }
 
-// A foreign page makes no request with the cookie, and a page without the header,
-// or of no known origin, neither; the session goes on all the same.
-func TestForeignPagesDoNotUseTheCookie(t *testing.T) {
+// A request with the cookie is refused when it is from a foreign page, lacks the CSRF header or
+// has an unknown origin. The session stays valid.
+func TestBrowserSession_ForeignPage_CannotUseTheCookie(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, map[string]string{"GATEHOUSE_CORS_ORIGINS": "https://app.example.com"})
-	p := open(t, i, i.URL)
+	p := openPage(t, i, i.URL)
 	if in := p.post("/v1/auth/sign-in", cookieSignIn); in.status != http.StatusOK {
 		t.Fatalf("%+v", in)
 	}
@@ -166,22 +167,22 @@ func TestForeignPagesDoNotUseTheCookie(t *testing.T) {
 	}
 }
 
-// A neighboring host sets cookies for all of the domain: a page goes on in nobody's
-// session rather than in another's.
-func TestACookieOfANeighborSignsNobodyIn(t *testing.T) {
+// A neighboring host can set a cookie for the whole domain. A page with such a cookie is refused,
+// and does not continue in the session of somebody else.
+func TestBrowserSession_CookieOfNeighboringHost_IsRefused(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
-	mine, theirs := open(t, i, i.URL), open(t, i, i.URL)
+	mine, theirs := openPage(t, i, i.URL), openPage(t, i, i.URL)
 	mine.post("/v1/auth/sign-in", cookieSignIn)
 	planted := theirs.post("/v1/auth/sign-in", map[string]any{"email": inprocess.AdminEmail, "password": inprocess.AdminPassword}).RefreshToken
 	below, err := url.Parse(i.URL + "/v1/auth/refresh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Browsers, as this jar, send the one with the longer path first.
+	// Browsers, and this jar, send the cookie with the longer path first.
 	mine.client.Jar.SetCookies(below, []*http.Cookie{{Name: "gh_refresh", Value: planted, Path: below.Path}})
 	if got := mine.post("/v1/auth/refresh", cookieSession); got.status != http.StatusUnauthorized || got.Reason != "REFRESH_TOKEN_INVALID" {
-		t.Errorf("the page goes on by the planted cookie: %+v", got)
+		t.Errorf("the page continues with the planted cookie: %+v", got)
 	}
 	theirs.header = nil
 	if got := theirs.post("/v1/auth/refresh", map[string]any{"refreshToken": planted}); got.status != http.StatusOK {
@@ -189,11 +190,11 @@ func TestACookieOfANeighborSignsNobodyIn(t *testing.T) {
 	}
 }
 
-// Who does not ask for a cookie gets none, and the cookie stands for no bearer.
-func TestTheCookieIsForNothingElse(t *testing.T) {
+// A client that requests no cookie receives none, and the cookie is no bearer token.
+func TestBrowserSession_Cookie_OnlyRefreshes(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
-	p := open(t, i, i.URL)
+	p := openPage(t, i, i.URL)
 	in := p.post("/v1/auth/sign-in", map[string]any{"email": inprocess.AdminEmail, "password": inprocess.AdminPassword})
 	if in.status != http.StatusOK || in.RefreshToken == "" || len(in.cookies) > 0 {
 		t.Errorf("%+v", in)

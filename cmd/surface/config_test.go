@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// What clients are told is what is held against them.
-func TestTheConfigIsWhatHolds(t *testing.T) {
+// The limits and rules that GetConfig returns are those that the product enforces.
+func TestGetConfig_LimitsAndRules_AreEnforced(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, map[string]string{"GATEHOUSE_SIGN_UP": "closed"})
 	var config struct {
@@ -22,13 +22,13 @@ func TestTheConfigIsWhatHolds(t *testing.T) {
 	var version struct{ Version string }
 	i.Get(t, inprocess.Session{}, "/version", &version)
 	if config.SignUp != "CLOSED" || config.Version == "" || config.Version != version.Version || config.Limits.UploadBytes != "33554432" {
-		t.Errorf("told %+v, of version %+v", config, version)
+		t.Errorf("the configuration is %+v, the version %+v", config, version)
 	}
 	most, err := strconv.Atoi(config.Limits.BodyBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const around, mostOfAnybody = `{"displayName":""}`, 64 << 10
+	const around, mostAnonymous = `{"displayName":""}`, 64 << 10
 	operator := i.SignIn(t)
 	for _, tc := range []struct {
 		caller     inprocess.Session
@@ -37,19 +37,19 @@ func TestTheConfigIsWhatHolds(t *testing.T) {
 	}{
 		{operator, "/v1/assistants", most, http.StatusBadRequest},
 		{operator, "/v1/assistants", most + 1, http.StatusRequestEntityTooLarge},
-		{inprocess.Session{}, "/v1/auth/sign-up", mostOfAnybody, http.StatusBadRequest},
-		{inprocess.Session{}, "/v1/auth/sign-up", mostOfAnybody + 1, http.StatusRequestEntityTooLarge},
+		{inprocess.Session{}, "/v1/auth/sign-up", mostAnonymous, http.StatusBadRequest},
+		{inprocess.Session{}, "/v1/auth/sign-up", mostAnonymous + 1, http.StatusRequestEntityTooLarge},
 	} {
 		body := map[string]string{"displayName": strings.Repeat("a", tc.size-len(around))}
 		resp := i.Request(t, tc.caller, http.MethodPost, tc.path, body)
 		resp.Body.Close()
 		if resp.StatusCode != tc.want {
-			t.Errorf("%d bytes to %s are answered %d, want %d", tc.size, tc.path, resp.StatusCode, tc.want)
+			t.Errorf("%d bytes to %s: status %d, want %d", tc.size, tc.path, resp.StatusCode, tc.want)
 		}
 	}
 	resp := i.Request(t, inprocess.Session{}, http.MethodPost, "/v1/auth/sign-up", map[string]string{"email": "ada@example.com", "password": "a rather long pass phrase"})
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusForbidden {
-		t.Errorf("a closed sign-up is answered %d", resp.StatusCode)
+		t.Errorf("a closed sign-up has status %d", resp.StatusCode)
 	}
 }

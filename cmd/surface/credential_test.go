@@ -15,14 +15,14 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// parts are a path of each service.
-func parts() []string {
+// servicePaths returns one path of each service.
+func servicePaths() []string {
 	return []string{"/v1/me", "/v1/assistants", "/v1/conversations", "/v1/collections"}
 }
 
-// S3, S8: where a token is not the one access token in its one place, every
-// service refuses it in the same words.
-func TestS8CredentialsAreTakenFromTheirPlaceAlone(t *testing.T) {
+// S3, S8: every service accepts only one access token, in the header Authorization. It refuses
+// everything else with the same message.
+func TestS8CredentialsAreReadFromTheAuthorizationHeaderAlone(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	s := i.SignUp(t, "ada@example.com")
@@ -31,7 +31,7 @@ func TestS8CredentialsAreTakenFromTheirPlaceAlone(t *testing.T) {
 		map[string]string{"email": inprocess.AdminEmail, "password": inprocess.AdminPassword}), &pair)
 	token := s.AccessToken
 	header, rest, _ := strings.Cut(token, ".")
-	for _, path := range parts() {
+	for _, path := range servicePaths() {
 		bodies := map[string]bool{}
 		for name, tc := range map[string]struct {
 			query  string
@@ -55,59 +55,59 @@ func TestS8CredentialsAreTakenFromTheirPlaceAlone(t *testing.T) {
 			if tc.header != nil {
 				req.Header = tc.header
 			}
-			status, body, answered := do(t, req)
-			// An unknown parameter is the other way to refuse a query.
+			status, body, answerHeader := doRequest(t, req)
+			// A query may also be refused for its unknown parameter.
 			if status != http.StatusUnauthorized && (tc.query == "" || status != http.StatusBadRequest) {
 				t.Errorf("%s, %s: %d %s", path, name, status, body)
 			}
 			if status == http.StatusUnauthorized {
-				if answered.Get("WWW-Authenticate") == "" {
+				if answerHeader.Get("WWW-Authenticate") == "" {
 					t.Errorf("%s, %s: no WWW-Authenticate", path, name)
 				}
 				if !strings.Contains(string(body), `"reason":"UNAUTHENTICATED"`) {
 					t.Errorf("%s, %s: %s", path, name, body)
 				}
 			}
-			// Of a request's form more may be said than of a token.
+			// The message may describe what is wrong with a request, but not with a token.
 			if strings.HasPrefix(name, "S1") || strings.HasPrefix(name, "S3") {
 				bodies[string(body)] = true
 			}
 		}
 		if len(bodies) != 1 {
-			t.Errorf("%s tells why in %d ways: %v", path, len(bodies), bodies)
+			t.Errorf("%s refuses in %d different ways: %v", path, len(bodies), bodies)
 		}
 	}
 }
 
-// do makes a request and returns the answer without its marks.
-func do(t *testing.T, req *http.Request) (int, []byte, http.Header) {
+// doRequest sends a request and returns the response without varyingFields.
+func doRequest(t *testing.T, req *http.Request) (int, []byte, http.Header) {
 	t.Helper()
 	resp, err := inprocess.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return read(t, resp)
+	return readResponse(t, resp)
 }
 
-func read(t *testing.T, resp *http.Response) (int, []byte, http.Header) {
+// readResponse returns the status, the body without varyingFields and the headers.
+func readResponse(t *testing.T, resp *http.Response) (int, []byte, http.Header) {
 	t.Helper()
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode, marks.ReplaceAll(raw, nil), resp.Header
+	return resp.StatusCode, varyingFields.ReplaceAll(raw, nil), resp.Header
 }
 
-// S9: an address without an account is answered like a wrong password, to the
-// byte, by every way in.
-func TestS9UnknownAddressesAreAnsweredLikeWrongPasswords(t *testing.T) {
+// S9: sign-in with an unknown address returns the same bytes as with a wrong password.
+func TestS9UnknownAddressIsRefusedLikeAWrongPassword(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	i.SignUp(t, "ada@example.com")
 	var answers []string
 	for _, address := range []string{"ada@example.com", "bob@example.com"} {
-		status, body, header := read(t, i.Request(t, inprocess.Session{}, http.MethodPost, "/v1/auth/sign-in",
+		status, body, header := readResponse(t, i.Request(t, inprocess.Session{}, http.MethodPost, "/v1/auth/sign-in",
 			map[string]string{"email": address, "password": "wrong horse battery"}))
 		for _, name := range []string{"Date", "X-Request-Id", "Content-Length", "RateLimit"} {
 			header.Del(name)
@@ -119,14 +119,14 @@ func TestS9UnknownAddressesAreAnsweredLikeWrongPasswords(t *testing.T) {
 	}
 }
 
-// S10: however many sign in at once, each is answered, or told when to come back,
-// and others are served meanwhile.
-func TestS10ManySignInsAtOnceHoldUpNobody(t *testing.T) {
+// S10: of many simultaneous sign-ins, each succeeds or is refused with Retry-After. Other requests
+// are served at the same time.
+func TestS10ManySignInsAtOnceDelayNobody(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	other := i.SignUp(t, "other@example.com")
 	const many = 200
-	answers, meanwhile := make([]*http.Response, many), make(chan struct{})
+	answers, finished := make([]*http.Response, many), make(chan struct{})
 	var group sync.WaitGroup
 	for n := range many {
 		group.Go(func() {
@@ -142,13 +142,13 @@ func TestS10ManySignInsAtOnceHoldUpNobody(t *testing.T) {
 			}
 		})
 	}
-	go func() { group.Wait(); close(meanwhile) }()
+	go func() { group.Wait(); close(finished) }()
 	for served := 0; ; served++ {
-		for _, path := range parts() {
+		for _, path := range servicePaths() {
 			i.Get(t, other, path, &struct{}{})
 		}
 		select {
-		case <-meanwhile:
+		case <-finished:
 			checkSignIns(t, answers)
 			return
 		default:
@@ -163,7 +163,7 @@ func checkSignIns(t *testing.T, answers []*http.Response) {
 		if resp == nil {
 			continue
 		}
-		status, body, header := read(t, resp)
+		status, body, header := readResponse(t, resp)
 		switch {
 		case status == http.StatusOK:
 			signedIn++
@@ -178,16 +178,16 @@ func checkSignIns(t *testing.T, answers []*http.Response) {
 	}
 }
 
-// leaking is what an answer would have from the inside.
-var leaking = regexp.MustCompile(`(?i)sqlstate|57P01|postgres|pgsql|select |\.go:|goroutine|/tmp/|127\.0\.0\.1`)
+// internalDetail matches details of the implementation, which no response may contain.
+var internalDetail = regexp.MustCompile(`(?i)sqlstate|57P01|postgres|pgsql|select |\.go:|goroutine|/tmp/|127\.0\.0\.1`)
 
-// S23: with every connection to the database cut, those that listen too, a
-// session that ends loses its token in every service all the same.
-func TestS23RevocationsAreHeardThroughCutConnections(t *testing.T) {
+// S23: every service refuses the token of a revoked session, even after all connections to the
+// database were cut, including those that listen for revocations.
+func TestS23RevocationsArriveAfterCutConnections(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	s := i.SignUp(t, "ada@example.com")
-	for _, path := range parts() {
+	for _, path := range servicePaths() {
 		i.Get(t, s, path, &struct{}{})
 	}
 	var mine struct{ Sessions []struct{ ID string } }
@@ -195,29 +195,29 @@ func TestS23RevocationsAreHeardThroughCutConnections(t *testing.T) {
 	cut := query(t, i.Database, pgx.RowTo[bool], `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 	if len(cut) < 3 {
-		t.Fatalf("only %d connections were there to be cut", len(cut))
+		t.Fatalf("only %d connections were cut", len(cut))
 	}
-	for _, path := range parts() {
-		// S58: what fails meanwhile tells nothing of the database.
-		status, body, _ := read(t, i.Request(t, s, http.MethodGet, path, nil))
-		if status != http.StatusOK && status != http.StatusServiceUnavailable || leaking.Match(body) {
+	for _, path := range servicePaths() {
+		// S58: a request that fails reveals nothing of the database.
+		status, body, _ := readResponse(t, i.Request(t, s, http.MethodGet, path, nil))
+		if status != http.StatusOK && status != http.StatusServiceUnavailable || internalDetail.Match(body) {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}
-	// What ended with its connection may be tried again.
+	// The first attempts may fail with their connections.
 	eventually(t, "the session to be ended", func() bool {
-		status, _, _ := read(t, i.Request(t, s, http.MethodDelete, "/v1/me/sessions/"+mine.Sessions[0].ID, nil))
+		status, _, _ := readResponse(t, i.Request(t, s, http.MethodDelete, "/v1/me/sessions/"+mine.Sessions[0].ID, nil))
 		return status == http.StatusOK || status == http.StatusUnauthorized
 	})
-	for _, path := range parts() {
+	for _, path := range servicePaths() {
 		eventually(t, path+" to refuse the token", func() bool {
-			status, _, _ := read(t, i.Request(t, s, http.MethodGet, path, nil))
+			status, _, _ := readResponse(t, i.Request(t, s, http.MethodGet, path, nil))
 			return status == http.StatusUnauthorized
 		})
 	}
 }
 
-// eventually polls for what no event announces.
+// eventually polls until a condition holds that no event reports.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ticker, deadline := time.NewTicker(50*time.Millisecond), time.After(30*time.Second)
@@ -226,7 +226,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// S22, S47: what a custom role gives, every service gives, to a member and to a key
-// of that member, and no more; a change of the role is believed everywhere within
-// seconds, and what the new token says then.
-func TestS22CustomRolesTakeEffectEverywhere(t *testing.T) {
+// S22, S47: every service allows a member with a custom role, and an API key of that member, what
+// the role permits and no more. A change of the role takes effect in every service within
+// seconds, and the next token has the new permissions.
+func TestS22CustomRolesTakeEffectInEveryService(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner, operator := i.SignUp(t, "owner@example.com"), i.SignIn(t)
@@ -24,17 +24,17 @@ func TestS22CustomRolesTakeEffectEverywhere(t *testing.T) {
 		map[string]any{"userId": clerk.UserID, "roles": []string{role}}), &struct{}{})
 	home := clerk
 	clerk = i.Switch(t, clerk, owner.OrganizationID)
-	program, _ := key(t, i, clerk, "assistants.read", "knowledge.read", "chat.read")
+	program, _ := createKey(t, i, clerk, "assistants.read", "knowledge.read", "chat.read")
 	reads := []string{"/v1/assistants", "/v1/collections", "/v1/conversations"}
 	for _, path := range reads {
 		for who, caller := range map[string]inprocess.Session{"the clerk": clerk, "its key": program} {
-			if status, reason := refusedFor(t, i.Request(t, caller, http.MethodGet, path, nil)); status != http.StatusOK {
+			if status, reason := statusAndReason(t, i.Request(t, caller, http.MethodGet, path, nil)); status != http.StatusOK {
 				t.Errorf("%s reads %s: %d %s", who, path, status, reason)
 			}
 			if path == "/v1/conversations" {
 				continue
 			}
-			status, _ := refusedFor(t, i.Request(t, caller, http.MethodPost, path, map[string]string{"displayName": "x"}))
+			status, _ := statusAndReason(t, i.Request(t, caller, http.MethodPost, path, map[string]string{"displayName": "x"}))
 			if status != http.StatusForbidden {
 				t.Errorf("%s writes %s: %d", who, path, status)
 			}
@@ -43,29 +43,28 @@ func TestS22CustomRolesTakeEffectEverywhere(t *testing.T) {
 	inprocess.Decode(t, i.Request(t, owner, http.MethodPatch, organization+"/roles/"+role,
 		map[string]any{"permissions": []string{"members.read"}}), &struct{}{})
 	for _, path := range reads {
-		until(t, path+" believes the old token", func() bool {
-			status, _ := refusedFor(t, i.Request(t, clerk, http.MethodGet, path, nil))
+		waitUntil(t, path+" still accepts the old token", func() bool {
+			status, _ := statusAndReason(t, i.Request(t, clerk, http.MethodGet, path, nil))
 			return status == http.StatusUnauthorized
 		})
-		until(t, path+" believes what the key could", func() bool {
-			status, _ := refusedFor(t, i.Request(t, program, http.MethodGet, path, nil))
+		waitUntil(t, path+" still accepts the former rights of the key", func() bool {
+			status, _ := statusAndReason(t, i.Request(t, program, http.MethodGet, path, nil))
 			return status == http.StatusForbidden
 		})
 	}
 	clerk = i.Switch(t, home, owner.OrganizationID)
 	for _, path := range reads {
-		if status, _ := refusedFor(t, i.Request(t, clerk, http.MethodGet, path, nil)); status != http.StatusForbidden {
+		if status, _ := statusAndReason(t, i.Request(t, clerk, http.MethodGet, path, nil)); status != http.StatusForbidden {
 			t.Errorf("the clerk's new token reads %s: %d", path, status)
 		}
 	}
-	if status, reason := refusedFor(t, i.Request(t, clerk, http.MethodGet, organization+"/members", nil)); status != http.StatusOK {
+	if status, reason := statusAndReason(t, i.Request(t, clerk, http.MethodGet, organization+"/members", nil)); status != http.StatusOK {
 		t.Errorf("the clerk's new token reads the members: %d %s", status, reason)
 	}
 }
 
-// until waits for something that takes its time, and fails with what is wrong
-// until then.
-func until(t *testing.T, wrong string, done func() bool) {
+// waitUntil waits until done returns true. After 30 seconds it fails with the message wrong.
+func waitUntil(t *testing.T, wrong string, done func() bool) {
 	t.Helper()
 	ticker, deadline := time.NewTicker(50*time.Millisecond), time.After(30*time.Second)
 	defer ticker.Stop()

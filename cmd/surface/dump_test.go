@@ -12,9 +12,9 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// S73: whoever has the whole database has no password, token, key or code that
-// works; answers that were remembered, for those who ask again, hold none either.
-func TestS73ADumpHoldsNothingUsable(t *testing.T) {
+// S73: a dump of the whole database contains no password, token, key or code that works. The
+// responses stored for idempotency keys contain none either.
+func TestS73DatabaseDumpContainsNoUsableSecret(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	s, other := i.SignUp(t, "ada@example.com"), i.SignUp(t, "bob@example.com")
@@ -24,7 +24,7 @@ func TestS73ADumpHoldsNothingUsable(t *testing.T) {
 	inprocess.Decode(t, i.Request(t, inprocess.Session{}, http.MethodPost, "/v1/auth/sign-in",
 		map[string]string{"email": inprocess.AdminEmail, "password": inprocess.AdminPassword}), &pair)
 	secrets["another access token"], secrets["refresh token"] = pair.AccessToken, pair.RefreshToken
-	program, _ := key(t, i, s, "chat.read")
+	program, _ := createKey(t, i, s, "chat.read")
 	secrets["API key"] = program.AccessToken
 	var totp struct{ Secret string }
 	inprocess.Decode(t, i.Request(t, other, http.MethodPost, "/v1/me/mfa/totp", map[string]any{}), &totp)
@@ -44,10 +44,10 @@ func TestS73ADumpHoldsNothingUsable(t *testing.T) {
 		rows := strings.Join(query(t, i.Database, pgx.RowTo[string], "SELECT t::text FROM "+table+" t"), "\n")
 		for what, secret := range secrets {
 			if secret == "" {
-				t.Fatalf("no %s was made", what)
+				t.Fatalf("the test has no %s", what)
 			}
 			if strings.Contains(rows, secret) || strings.Contains(rows, hex.EncodeToString([]byte(secret))) {
-				t.Errorf("%s holds the %s", table, what)
+				t.Errorf("%s contains the %s", table, what)
 			}
 		}
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// S53, S54: the audit trail keeps the address that the gateway saw, whatever a
-// client claims; behind a proxy of ours, what that one saw.
-func TestS54TheAuditTrailKeepsTheSeenAddress(t *testing.T) {
+// S53, S54: the audit trail stores the address of the connection to the gateway, whatever address
+// the client claims. Behind a trusted proxy it stores the address that the proxy reports.
+func TestS54AuditTrailStoresTheRealAddress(t *testing.T) {
 	t.Parallel()
 	for hops, want := range map[string]string{"0": "127.0.0.1", "1": "192.0.2.8"} {
 		i := inprocess.Start(t, map[string]string{"GATEHOUSE_TRUSTED_PROXY_HOPS": hops})
@@ -29,21 +29,21 @@ func TestS54TheAuditTrailKeepsTheSeenAddress(t *testing.T) {
 			"X-Real-Ip": {"6.6.6.6"}, "Forwarded": {"for=6.6.6.6"}, "X-Gatehouse-Client-Ip": {"6.6.6.6"},
 			"Grpc-Metadata-X-Gatehouse-Client-Ip": {"6.6.6.6"}, "X-Gatehouse-Service-Token": {"forged"},
 		}
-		if status, body, _ := do(t, req); status != http.StatusOK {
+		if status, body, _ := doRequest(t, req); status != http.StatusOK {
 			t.Fatalf("%d %s", status, body)
 		}
 		for _, address := range query(t, i.Database, pgx.RowTo[string],
 			"SELECT host(ip_address) FROM audit.events WHERE ip_address IS NOT NULL") {
 			if address != want {
-				t.Errorf("with %s proxies the trail holds %s, want %s", hops, address, want)
+				t.Errorf("with %s proxies the trail has %s, want %s", hops, address, want)
 			}
 		}
 	}
 }
 
-// S61: a file that lies about its type and its name is kept by its id, and its text
-// is served as a file and never as a page.
-func TestS61FilesAreServedAsFiles(t *testing.T) {
+// S61: an uploaded file with a false type or name is stored under its id, and its text is served
+// as an attachment, never as a web page.
+func TestS61FilesAreServedAsAttachments(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	s := i.SignUp(t, "ada@example.com")
@@ -84,7 +84,7 @@ func TestS61FilesAreServedAsFiles(t *testing.T) {
 		}
 		if resp.StatusCode >= 400 && resp.StatusCode < 500 {
 			_ = resp.Body.Close()
-			continue // refused is as good
+			continue // a refusal is also safe
 		}
 		var document struct{ ID, Title string }
 		inprocess.Decode(t, resp, &document)
@@ -97,9 +97,9 @@ func TestS61FilesAreServedAsFiles(t *testing.T) {
 			return state.State == "READY" || state.State == "FAILED"
 		})
 		if state.State == "FAILED" {
-			continue // so is this
+			continue // a failed document is also safe
 		}
-		status, body, header := read(t, i.Request(t, s, http.MethodGet, "/v1/documents/"+document.ID+"/content", nil))
+		status, body, header := readResponse(t, i.Request(t, s, http.MethodGet, "/v1/documents/"+document.ID+"/content", nil))
 		kind := header.Get("Content-Type")
 		if status != http.StatusOK || header.Get("X-Content-Type-Options") != "nosniff" ||
 			!strings.HasPrefix(header.Get("Content-Disposition"), "attachment") || strings.Contains(header.Get("Content-Disposition"), "..") ||
@@ -109,15 +109,15 @@ func TestS61FilesAreServedAsFiles(t *testing.T) {
 	}
 }
 
-// S80: what is for operators alone is on no path of the public port.
-func TestS80OperatorsPathsAreNotPublic(t *testing.T) {
+// S80: the public port serves no path that is for operators alone.
+func TestS80OperatorPathsAreNotPublic(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	operator := i.SignIn(t)
 	for _, path := range []string{
 		"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/livez", "/readyz", "/v1/metrics", "/.env", "/.git/config",
 	} {
-		status, body, _ := read(t, i.Request(t, operator, http.MethodGet, path, nil))
+		status, body, _ := readResponse(t, i.Request(t, operator, http.MethodGet, path, nil))
 		if status != http.StatusNotFound {
 			t.Errorf("%s: %d %.100s", path, status, body)
 		}

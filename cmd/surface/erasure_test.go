@@ -23,12 +23,12 @@ import (
 	managementmigrations "github.com/gatehouse/gatehouse/services/management/migrations"
 )
 
-// kept are tables whose rows of an organization outlive it: the trail, and answers
-// that are forgotten within a day.
-var kept = []string{"audit.events", "gatehouse.idempotency_keys"}
+// retainedTables are tables whose rows outlive their organization: the audit trail, and the
+// responses for idempotency keys, which are deleted within a day.
+var retainedTables = []string{"audit.events", "gatehouse.idempotency_keys"}
 
-// erase erases in every service that follows auth's feed.
-func erase(t *testing.T, i *inprocess.Installation, e erasure.Erasure) {
+// eraseInServices erases in every service that follows the erasure feed of auth.
+func eraseInServices(t *testing.T, i *inprocess.Installation, e erasure.Erasure) {
 	t.Helper()
 	for range 2 { // twice, as the feed does
 		for name, do := range map[string]error{
@@ -81,13 +81,13 @@ func chatService(t *testing.T, i *inprocess.Installation) *chat.Service {
 	return service
 }
 
-// rows counts the rows of each tenant table that a condition holds of.
-func rows(t *testing.T, i *inprocess.Installation, column, id string) map[string]int {
+// countRows returns, by table, the number of rows with a value in a column. It omits empty counts.
+func countRows(t *testing.T, i *inprocess.Installation, column, id string) map[string]int {
 	t.Helper()
 	out := map[string]int{}
 	for _, table := range tenantTables(t, i.Database) {
 		name := table.Schema + "." + table.Name
-		if slices.Contains(kept, name) || (column == "user_id" && len(query(t, i.Database, pgx.RowTo[int],
+		if slices.Contains(retainedTables, name) || (column == "user_id" && len(query(t, i.Database, pgx.RowTo[int],
 			"SELECT 1 FROM pg_attribute WHERE attrelid = $1::regclass AND attname = 'user_id'", name)) == 0) {
 			continue
 		}
@@ -98,9 +98,9 @@ func rows(t *testing.T, i *inprocess.Installation, column, id string) map[string
 	return out
 }
 
-// Of an account nothing is left, in no table of any service; of its personal
-// organization neither, and what it wrote elsewhere was its alone.
-func TestADeletedAccountLeavesNothing(t *testing.T) {
+// After the deletion of an account, no table of any service has rows of the user or of its
+// personal organization. Other organizations lose only the rows of that user.
+func TestDeleteMe_AfterErasure_NoRowsAreLeft(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner, other, operator := i.SignUp(t, "owner@example.com"), i.SignUp(t, "other@example.com"), i.SignIn(t)
@@ -110,36 +110,36 @@ func TestADeletedAccountLeavesNothing(t *testing.T) {
 		map[string]any{"userId": owner.UserID, "roles": []string{"member"}}), &struct{}{})
 	there := i.Switch(t, owner, other.OrganizationID)
 	i.Create(t, there, "/v1/conversations", map[string]string{"title": "Mine alone"})
-	before := rows(t, i, "organization_id", other.OrganizationID)
-	if len(rows(t, i, "organization_id", owner.OrganizationID)) < 10 || len(rows(t, i, "user_id", owner.UserID)) < 4 {
-		t.Fatal("there is nothing to erase: the test shows nothing")
+	before := countRows(t, i, "organization_id", other.OrganizationID)
+	if len(countRows(t, i, "organization_id", owner.OrganizationID)) < 10 || len(countRows(t, i, "user_id", owner.UserID)) < 4 {
+		t.Fatal("there is too little to erase: the test proves nothing")
 	}
-	owner = i.Switch(t, owner, owner.OrganizationID) // with the passkey that it showed when it registered it
+	owner = i.Switch(t, owner, owner.OrganizationID) // the new token records that the passkey was used
 	inprocess.Decode(t, i.Request(t, owner, http.MethodDelete, "/v1/me", nil), &struct{}{})
 	query(t, i.Database, pgx.RowTo[string], "SELECT organization_id::text FROM auth.purge_organization(now(), 1000)")
-	erase(t, i, erasure.Erasure{OrganizationID: owner.OrganizationID})
-	erase(t, i, erasure.Erasure{UserID: owner.UserID})
-	if left := rows(t, i, "organization_id", owner.OrganizationID); len(left) > 0 {
-		t.Errorf("of the organization %v rows are left: does its service's erasure room name the table?", left)
+	eraseInServices(t, i, erasure.Erasure{OrganizationID: owner.OrganizationID})
+	eraseInServices(t, i, erasure.Erasure{UserID: owner.UserID})
+	if left := countRows(t, i, "organization_id", owner.OrganizationID); len(left) > 0 {
+		t.Errorf("rows of the organization are left: %v (does the erasure room of the service name the table?)", left)
 	}
-	if left := rows(t, i, "user_id", owner.UserID); len(left) > 0 {
-		t.Errorf("of the user %v rows are left", left)
+	if left := countRows(t, i, "user_id", owner.UserID); len(left) > 0 {
+		t.Errorf("rows of the user are left: %v", left)
 	}
-	// The member and its session and conversation went; all else of the other stays.
-	after := rows(t, i, "organization_id", other.OrganizationID)
+	// The membership, its session and its conversation are deleted. All other rows stay.
+	after := countRows(t, i, "organization_id", other.OrganizationID)
 	for name, n := range before {
 		switch name {
 		case "auth.memberships", "auth.sessions", "auth.refresh_tokens", "chat.conversations":
 			n--
 		}
 		if after[name] != n {
-			t.Errorf("%s holds %d rows of the other organization, want %d", name, after[name], n)
+			t.Errorf("%s has %d rows of the other organization, want %d", name, after[name], n)
 		}
 	}
 }
 
-// Both services that keep something follow auth's feed.
-func TestErasuresAreFollowed(t *testing.T) {
+// Both services that store data of users follow the erasure feed of auth.
+func TestErasureFeed_RunningServices_FollowIt(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	ticker, deadline := time.NewTicker(20*time.Millisecond), time.After(30*time.Second)
@@ -149,7 +149,7 @@ func TestErasuresAreFollowed(t *testing.T) {
 			select {
 			case <-ticker.C:
 			case <-deadline:
-				t.Fatalf("%s does not", schema)
+				t.Fatalf("%s does not follow the erasure feed", schema)
 			}
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// exported reads an export, and answers its records by kind.
-func exported(t *testing.T, i *inprocess.Installation, s inprocess.Session) (map[string][]json.RawMessage, string) {
+// readExport requests an export. It returns the records by kind, and the text.
+func readExport(t *testing.T, i *inprocess.Installation, s inprocess.Session) (map[string][]json.RawMessage, string) {
 	t.Helper()
 	resp := i.Request(t, s, http.MethodPost, "/v1/me:export", map[string]string{})
 	defer resp.Body.Close()
@@ -46,14 +46,14 @@ func exported(t *testing.T, i *inprocess.Installation, s inprocess.Session) (map
 		}
 	}
 	if got := strings.Join(kinds, " "); !strings.HasPrefix("account factors organization session apiKey passkey grant identity conversation message", got) {
-		t.Errorf("the kinds come as %s", got)
+		t.Errorf("the order of the kinds is %s", got)
 	}
 	return out, string(raw)
 }
 
-// An export holds all that is the user's, in whichever organization it was, over
-// more than a page, and nothing of others.
-func TestAnExportHoldsWhatIsTheUsers(t *testing.T) {
+// An export contains all data of the user in every organization, over several pages of the
+// stores, and no data of others.
+func TestExportMe_UserInTwoOrganizations_ContainsAllItsData(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner, other, operator := i.SignUp(t, "owner@example.com"), i.SignUp(t, "other@example.com"), i.SignIn(t)
@@ -68,8 +68,8 @@ func TestAnExportHoldsWhatIsTheUsers(t *testing.T) {
 	i.Database.AdminExec(t, `INSERT INTO chat.messages (organization_id, id, user_id, conversation_id, role, content, created_at)
 		SELECT organization_id, gen_random_uuid(), user_id, id, 1, 'Line ' || n, now() + n * interval '1 ms'
 		FROM chat.conversations, generate_series(1, 150) n WHERE user_id = $1 AND title = 'Elsewhere 7'`, owner.UserID)
-	owner = i.Switch(t, owner, owner.OrganizationID) // it says that the passkey was shown
-	records, text := exported(t, i, owner)
+	owner = i.Switch(t, owner, owner.OrganizationID) // the new token records that the passkey was used
+	records, text := readExport(t, i, owner)
 	for kind, want := range map[string]int{
 		"account": 1, "factors": 1, "organization": 2, "session": 2, "apiKey": 1, "passkey": 1, "grant": 1, "identity": 1, "conversation": 121, "message": 152,
 	} {
@@ -89,29 +89,29 @@ func TestAnExportHoldsWhatIsTheUsers(t *testing.T) {
 		var n int
 		if _, err := fmt.Sscanf(message.Content, "Line %d", &n); err == nil {
 			if n != last+1 {
-				t.Errorf("line %d comes after %d", n, last)
+				t.Errorf("line %d follows line %d", n, last)
 			}
 			last = n
 		}
 	}
 	for _, secret := range []string{"other@example.com", "Not to be seen", "argon2", "secretHash"} {
 		if strings.Contains(text, secret) {
-			t.Errorf("the export holds %q", secret)
+			t.Errorf("the export contains %q", secret)
 		}
 	}
 	if n := query(t, i.Database, pgx.RowTo[int],
 		"SELECT count(*) FROM audit.events WHERE action = 'chat.user.exported' AND actor_id = $1", owner.UserID)[0]; n != 1 {
-		t.Errorf("the trail tells of %d exports", n)
+		t.Errorf("the audit trail has %d exports", n)
 	}
 }
 
-// S18, S33: a session that is not fresh, one that lacks the second factor, and an API
-// key get nothing.
-func TestS18AnExportNeedsAFreshSignIn(t *testing.T) {
+// S18, S33: an export is refused to a session that is not fresh, a session without the second
+// factor, and an API key.
+func TestS18ExportNeedsAFreshSignIn(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner := i.SignUp(t, "owner@example.com")
-	refused := func(what string, s inprocess.Session, status int, reason string) {
+	expectRefusal := func(caller string, s inprocess.Session, status int, reason string) {
 		t.Helper()
 		resp := i.Request(t, s, http.MethodPost, "/v1/me:export", map[string]string{})
 		defer resp.Body.Close()
@@ -120,15 +120,15 @@ func TestS18AnExportNeedsAFreshSignIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if resp.StatusCode != status || !bytes.Contains(raw, []byte(reason)) || bytes.Contains(raw, []byte("records")) {
-			t.Errorf("%s: %d %s", what, resp.StatusCode, raw)
+			t.Errorf("%s: %d %s", caller, resp.StatusCode, raw)
 		}
 	}
-	secret, _ := key(t, i, owner, "chat.read")
-	refused("an API key", secret, http.StatusForbidden, "INSUFFICIENT_SCOPE")
-	refused("nobody", inprocess.Session{}, http.StatusUnauthorized, "UNAUTHENTICATED")
-	exported(t, i, owner)
+	secret, _ := createKey(t, i, owner, "chat.read")
+	expectRefusal("an API key", secret, http.StatusForbidden, "INSUFFICIENT_SCOPE")
+	expectRefusal("nobody", inprocess.Session{}, http.StatusUnauthorized, "UNAUTHENTICATED")
+	readExport(t, i, owner)
 	i.Database.AdminExec(t, "UPDATE auth.sessions SET auth_time = now() - interval '6 minutes' WHERE user_id = $1", owner.UserID)
-	refused("a session that is not fresh", i.Switch(t, owner, owner.OrganizationID), http.StatusForbidden, "STEP_UP_REQUIRED")
-	passkey(t, i, owner)
-	refused("a session without the second factor", owner, http.StatusForbidden, "STEP_UP_REQUIRED")
+	expectRefusal("a session that is not fresh", i.Switch(t, owner, owner.OrganizationID), http.StatusForbidden, "STEP_UP_REQUIRED")
+	createPasskey(t, i, owner)
+	expectRefusal("a session without the second factor", owner, http.StatusForbidden, "STEP_UP_REQUIRED")
 }

@@ -18,22 +18,21 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// fixture is what the walk must know of one entity. Each entity has a file of it in
-// testdata/fixtures. In requests, ORGANIZATION stands for the caller's organization, ANY
-// for a new id, and DELETED for a resource of the entity that is deleted.
+// fixture has what the tests must know of one entity. Each entity has a file in
+// testdata/fixtures. In requests, ORGANIZATION stands for the id of the caller's organization,
+// ANY for a new id, and DELETED for the id of a deleted resource of the entity.
 type fixture struct {
 	// Resource is the name of the entity's service without "Service", in lower case.
 	Resource string `json:"resource"`
-	// Create makes one by REST.
+	// Create creates a resource by REST.
 	Create struct {
 		Path string          `json:"path"`
 		Body json.RawMessage `json:"body"`
 	} `json:"create"`
-	// Requests have the fields, by RPC, that a request needs beside the resource to be
-	// valid.
+	// Requests has, by RPC, the fields that a valid request needs beside the resource.
 	Requests map[string]json.RawMessage `json:"requests"`
-	// Repeated has each POST: a request that succeeds, and the field in which another
-	// request differs.
+	// Repeated has, for each POST, a request that succeeds and the field that the test changes
+	// to get a different request.
 	Repeated map[string]struct {
 		Request json.RawMessage `json:"request"`
 		Change  string          `json:"change"`
@@ -66,7 +65,7 @@ func fixtures(t *testing.T) []fixture {
 	return out
 }
 
-// create makes one resource of the entity and returns its id.
+// create creates a resource of the entity and returns its id.
 func (f fixture) create(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
 	t.Helper()
 	var made struct{ ID string }
@@ -75,7 +74,7 @@ func (f fixture) create(t *testing.T, i *inprocess.Installation, s inprocess.Ses
 	return made.ID
 }
 
-// deleted makes one resource of the entity, deletes it and returns its id.
+// deleted creates a resource of the entity, deletes it and returns its id.
 func (f fixture) deleted(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
 	t.Helper()
 	made := f.create(t, i, s)
@@ -108,7 +107,7 @@ func methodNamed(t *testing.T, name string) catalog.Method {
 			return m
 		}
 	}
-	t.Fatalf("a fixture names %s, which is no public RPC", name)
+	t.Fatalf("a fixture names %s, which is not a public RPC", name)
 	return catalog.Method{}
 }
 
@@ -125,11 +124,11 @@ func decodeRequest(t *testing.T, m catalog.Method, text string) proto.Message {
 	return message
 }
 
-// needed returns the fields that a request of an RPC needs beside the resource.
-func needed(t *testing.T, m catalog.Method) string {
+// requiredFields returns the fields that a request of an RPC needs beside the resource, as JSON.
+func requiredFields(t *testing.T, m catalog.Method) string {
 	t.Helper()
 	name := string(m.Descriptor.Name())
-	text := others[name]
+	text := requestFields[name]
 	for _, f := range fixtures(t) {
 		if found, ok := f.Requests[name]; ok {
 			text = string(found)
@@ -141,7 +140,7 @@ func needed(t *testing.T, m catalog.Method) string {
 	return strings.ReplaceAll(text, "ANY", id.New())
 }
 
-// changedField returns the field in which another request of a POST differs.
+// changedField returns the field that the test changes to get a different request of a POST.
 func changedField(t *testing.T, name string) string {
 	t.Helper()
 	for _, f := range fixtures(t) {
@@ -149,8 +148,8 @@ func changedField(t *testing.T, name string) string {
 			return r.Change
 		}
 	}
-	if changed[name] == "" {
-		t.Fatalf("%s: neither a fixture nor changed names a field of it", name)
+	if changedFields[name] == "" {
+		t.Fatalf("%s: neither a fixture nor changedFields names a field to change", name)
 	}
-	return changed[name]
+	return changedFields[name]
 }

@@ -21,29 +21,27 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// rightsFields are the names of fields that state what somebody may do.
+// rightsFields are the names of fields that contain rights.
 var rightsFields = []string{"role", "roles", "permissions", "scopes", "operator"}
 
-// grants reports whether a message has a field that states what somebody may
-// do.
-func grants(message protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) bool {
+// hasRightsField reports whether a message has one of rightsFields, also in a nested message.
+func hasRightsField(message protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) bool {
 	if seen[message.FullName()] {
 		return false
 	}
 	seen[message.FullName()] = true
 	for i := range message.Fields().Len() {
 		field := message.Fields().Get(i)
-		if slices.Contains(rightsFields, string(field.Name())) || field.Message() != nil && grants(field.Message(), seen) {
+		if slices.Contains(rightsFields, string(field.Name())) || field.Message() != nil && hasRightsField(field.Message(), seen) {
 			return true
 		}
 	}
 	return false
 }
 
-// grantLike lists the RPCs that give, take or change rights: those whose request
-// states what somebody may do, and every other write of a service that has such an
-// RPC.
-func grantLike(t *testing.T) []catalog.Method {
+// grantingMethods returns the RPCs that may grant, remove or change rights: those whose request
+// has a field of rightsFields, and every other write of a service with such an RPC.
+func grantingMethods(t *testing.T) []catalog.Method {
 	t.Helper()
 	services := map[protoreflect.FullName]bool{}
 	var writes, out []catalog.Method
@@ -52,7 +50,7 @@ func grantLike(t *testing.T) []catalog.Method {
 			continue
 		}
 		writes = append(writes, m)
-		if grants(m.Descriptor.Input(), map[protoreflect.FullName]bool{}) {
+		if hasRightsField(m.Descriptor.Input(), map[protoreflect.FullName]bool{}) {
 			services[m.Descriptor.Parent().FullName()] = true
 		}
 	}
@@ -64,11 +62,11 @@ func grantLike(t *testing.T) []catalog.Method {
 	return out
 }
 
-// greedy are requests that would give, take or change rights if they were carried out.
-// USER is a viewer of the organization ORG; the others are resources of it, which give
-// more than a viewer has.
-var greedy = map[string]string{
-	"AddMember":                  `{"organizationId": "ORG", "userId": "STRANGER", "roles": ["owner"]}`,
+// grantingRequests has, by RPC, a request that would grant, remove or change rights if it were
+// carried out. USER is a viewer of the organization ORG. The other names in capitals are
+// resources of ORG that give more rights than a viewer has.
+var grantingRequests = map[string]string{
+	"AddMember":                  `{"organizationId": "ORG", "userId": "OTHERUSER", "roles": ["owner"]}`,
 	"UpdateMember":               `{"organizationId": "ORG", "userId": "USER", "roles": ["owner"]}`,
 	"RemoveMember":               `{"organizationId": "ORG", "userId": "USER"}`,
 	"CreateInvitation":           `{"organizationId": "ORG", "email": "friend@example.com", "roles": ["admin"]}`,
@@ -101,11 +99,11 @@ var greedy = map[string]string{
 	"UndeleteOrganization":       `{"id": "ORG"}`,
 }
 
-// harmless lists the writes of those services that change nobody's rights.
-var harmless = []string{"UpdateOrganization"}
+// notGranting lists the writes of those services that change no rights.
+var notGranting = []string{"UpdateOrganization"}
 
-// rightsOf returns all stored rights as text, to see whether anything changed.
-func rightsOf(t *testing.T, i *inprocess.Installation) string {
+// storedRights returns all rights in the database as text, to compare before and after.
+func storedRights(t *testing.T, i *inprocess.Installation) string {
 	t.Helper()
 	return query(t, i.Database, pgx.RowTo[string], `SELECT concat_ws(E'\n',
 		(SELECT string_agg(m::text, ' ' ORDER BY organization_id, user_id) FROM auth.memberships m),
@@ -118,11 +116,11 @@ func rightsOf(t *testing.T, i *inprocess.Installation) string {
 		(SELECT string_agg(o::text, ' ' ORDER BY id) FROM auth.organizations o))`)[0]
 }
 
-// mighty creates the resources of an organization that the requests of greedy name,
-// and returns a replacer of the placeholders by their ids.
-func mighty(t *testing.T, i *inprocess.Installation, s inprocess.Session) *strings.Replacer {
+// createGrantingResources creates the resources that grantingRequests names. It returns a replacer
+// of the placeholders by the ids.
+func createGrantingResources(t *testing.T, i *inprocess.Installation, s inprocess.Session) *strings.Replacer {
 	t.Helper()
-	member, stranger := i.SignUp(t, "viewer@example.com"), i.SignUp(t, "stranger@example.com")
+	member, otherUser := i.SignUp(t, "viewer@example.com"), i.SignUp(t, "other-user@example.com")
 	own := "/v1/organizations/" + s.OrganizationID
 	inprocess.Decode(t, i.Request(t, s, http.MethodPost, own+"/members", map[string]any{"userId": member.UserID, "roles": []string{"viewer"}}), &struct{}{})
 	var all []string
@@ -145,7 +143,7 @@ func mighty(t *testing.T, i *inprocess.Installation, s inprocess.Session) *strin
 	}
 	described := map[string]any{"displayName": "Theirs", "scopes": []string{"chat.read"}}
 	return strings.NewReplacer(
-		"ORG", s.OrganizationID, "STRANGER", stranger.UserID, "USER", member.UserID, "PERMISSIONS", string(permissions),
+		"ORG", s.OrganizationID, "OTHERUSER", otherUser.UserID, "USER", member.UserID, "PERMISSIONS", string(permissions),
 		"ACCOUNTKEY", secret(own+"/service-accounts/"+account+"/api-keys", described), "ACCOUNT", account,
 		"ROLE", i.Create(t, s, own+"/roles", map[string]any{"displayName": "Theirs", "permissions": []string{"chat.read", "knowledge.read"}}),
 		"INVITATION", i.Create(t, s, own+"/invitations", map[string]any{"email": "new@example.com", "roles": []string{"owner"}}),
@@ -157,54 +155,54 @@ func mighty(t *testing.T, i *inprocess.Installation, s inprocess.Session) *strin
 	)
 }
 
-// S83: a key with one scope, of somebody who is an owner and the operator, gives and
-// takes no rights by any RPC: what its user holds beside the scope does not count.
-func TestS83NoSingleScopeGivesRights(t *testing.T) {
+// S83: a key with one scope cannot grant or remove rights by any RPC, although its user is an owner
+// and an operator. Only the scope of the key counts, not the other rights of its user.
+func TestS83KeyWithOneScopeCannotGrantRights(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	operator := i.SignIn(t)
-	replacer := mighty(t, i, operator)
+	replacer := createGrantingResources(t, i, operator)
 	conn, err := grpc.NewClient(strings.TrimPrefix(i.URL, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	methods, before := grantLike(t), rightsOf(t, i)
+	methods, before := grantingMethods(t), storedRights(t, i)
 	if len(methods) < 25 {
-		t.Fatalf("only %d RPCs give or take rights: the walk shows nothing", len(methods))
+		t.Fatalf("only %d RPCs grant or remove rights: the test proves nothing", len(methods))
 	}
 	var keys []inprocess.Session
 	var scopes []string
 	for _, p := range catalog.Permissions() {
-		program, _ := key(t, i, operator, p.GetName())
+		program, _ := createKey(t, i, operator, p.GetName())
 		keys, scopes = append(keys, program), append(scopes, p.GetName())
 	}
 	for _, m := range methods {
 		name := string(m.Descriptor.Name())
-		if slices.Contains(harmless, name) {
+		if slices.Contains(notGranting, name) {
 			continue
 		}
-		if greedy[name] == "" {
-			t.Errorf("%s: greedy has no request for it", m.FullMethod)
+		if grantingRequests[name] == "" {
+			t.Errorf("%s: grantingRequests has no request of it", m.FullMethod)
 			continue
 		}
 		message := request(t, m, id.New())
-		if err := protojson.Unmarshal([]byte(replacer.Replace(greedy[name])), message); err != nil {
+		if err := protojson.Unmarshal([]byte(replacer.Replace(grantingRequests[name])), message); err != nil {
 			t.Fatal(err)
 		}
 		for n, program := range keys {
-			st := call(as(t, program), conn, m, message)
+			st := call(withToken(t, program), conn, m, message)
 			if st.Code() != codes.PermissionDenied || reasonOf(st) != "INSUFFICIENT_SCOPE" {
-				t.Errorf("%s with %s alone: %v %s", m.FullMethod, scopes[n], st.Code(), st.Message())
+				t.Errorf("%s with only the scope %s: %v %s", m.FullMethod, scopes[n], st.Code(), st.Message())
 			}
 		}
-		if after := rightsOf(t, i); after != before {
+		if after := storedRights(t, i); after != before {
 			t.Fatalf("%s changed rights:\nbefore %s\nafter  %s", m.FullMethod, before, after)
 		}
 	}
 }
 
-// reasonOf returns the reason of a refusal.
+// reasonOf returns the reason of the fault in a status.
 func reasonOf(st *status.Status) string {
 	for _, detail := range st.Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok {

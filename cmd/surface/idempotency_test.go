@@ -23,9 +23,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/modelstub"
 )
 
-// posts lists the RPCs that are POSTs in REST and whose answers are remembered
-// or must not be.
-func posts(t *testing.T) (remembered, secret []catalog.Method) {
+// postMethods returns the RPCs that are POSTs in REST: those whose responses are stored for their
+// idempotency key, and those whose responses contain secrets and are not stored.
+func postMethods(t *testing.T) (stored, secret []catalog.Method) {
 	t.Helper()
 	for _, m := range catalog.Methods() {
 		posted := len(m.Routes) > 0 && m.Routes[0].Verb == http.MethodPost || m.Descriptor.IsStreamingClient()
@@ -34,37 +34,37 @@ func posts(t *testing.T) (remembered, secret []catalog.Method) {
 		case m.Secret():
 			secret = append(secret, m)
 		default:
-			remembered = append(remembered, m)
+			stored = append(stored, m)
 		}
 	}
-	if len(remembered) < 5 || len(secret) < 3 {
-		t.Fatalf("%d RPCs remember answers and %d hold secrets: the walk shows nothing", len(remembered), len(secret))
+	if len(stored) < 5 || len(secret) < 3 {
+		t.Fatalf("%d RPCs store responses and %d return secrets: the test proves nothing", len(stored), len(secret))
 	}
-	return remembered, secret
+	return stored, secret
 }
 
-func TestARequestWithAnIdempotencyKeyIsCarriedOutOnce(t *testing.T) {
+func TestIdempotencyKey_RequestRepeated_IsCarriedOutOnce(t *testing.T) {
 	t.Parallel()
-	// A model that talks for a minute: there must be a run to cancel.
+	// The model generates for a minute, so that there is a run to cancel.
 	model := httptest.NewServer(modelstub.New(modelstub.Options{Default: modelstub.Echo(1200, 50*time.Millisecond)}))
 	t.Cleanup(model.Close)
 	i := inprocess.Start(t, map[string]string{"GATEHOUSE_MODEL": "openai/stub", "OPENAI_BASE_URL": model.URL + "/v1", "OPENAI_API_KEY": "any"})
 	operator, member := i.SignIn(t), i.SignUp(t, "member@example.com")
-	requests := valid(t, i, operator, member)
-	remembered, _ := posts(t)
-	for _, m := range remembered {
+	requests := validRequests(t, i, operator, member)
+	stored, _ := postMethods(t)
+	for _, m := range stored {
 		message := requests[string(m.Descriptor.Name())]
 		if message == nil {
-			t.Errorf("%s: neither a fixture nor valid() has a request of it", m.FullMethod)
+			t.Errorf("%s: neither a fixture nor validRequests has a request of it", m.FullMethod)
 			continue
 		}
-		once(t, i, operator, m, message)
+		checkIdempotency(t, i, operator, m, message)
 	}
 }
 
-// valid makes a request of each RPC that succeeds the first time and would not,
-// or would do more, the second time.
-func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session) map[string]proto.Message {
+// validRequests returns, by RPC, a request that succeeds the first time. A second time it would
+// fail or write again.
+func validRequests(t *testing.T, i *inprocess.Installation, s, member inprocess.Session) map[string]proto.Message {
 	t.Helper()
 	collection := i.Create(t, s, "/v1/collections", map[string]string{"displayName": "One"})
 	conversation := i.Create(t, s, "/v1/conversations", map[string]string{"title": "One"})
@@ -82,7 +82,7 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 			OrganizationId: s.OrganizationID, Email: "new@example.com", Roles: []string{"viewer"},
 		},
 		"CreateOrganization": &authv1.CreateOrganizationRequest{Organization: &authv1.Organization{DisplayName: "New"}},
-		// After ChangePassword, in the order of names.
+		// This request follows ChangePassword, since the RPCs are called in the order of their names.
 		"ChangeEmail": &authv1.ChangeEmailRequest{
 			NewEmail: "other@example.com", Password: "another " + inprocess.AdminPassword,
 		},
@@ -102,50 +102,53 @@ func valid(t *testing.T, i *inprocess.Installation, s, member inprocess.Session)
 	return requests
 }
 
+// deletedOrganization creates an organization, deletes it and returns its id.
 func deletedOrganization(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
 	t.Helper()
-	s = i.Switch(t, s, s.OrganizationID) // it says what the session has shown meanwhile
+	s = i.Switch(t, s, s.OrganizationID) // the new token records the factors that the session has used
 	made := i.Create(t, s, "/v1/organizations", map[string]string{"displayName": "Old"})
 	inprocess.Decode(t, i.Request(t, s, http.MethodDelete, "/v1/organizations/"+made, nil), &struct{}{})
 	return made
 }
 
-// once sends a request twice with one key, and another one with it.
-func once(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalog.Method, message proto.Message) {
+// checkIdempotency sends a request twice with one key, and then a different request with that key.
+func checkIdempotency(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalog.Method, message proto.Message) {
 	t.Helper()
 	key := id.New()
-	first := keyed(t, i, s, m, message, key)
-	second := keyed(t, i, s, m, message, key)
+	first := postWithKey(t, i, s, m, message, key)
+	second := postWithKey(t, i, s, m, message, key)
 	if first.status != http.StatusOK || first.replayed != "" {
 		t.Errorf("%s: %d %s, replayed %q", m.FullMethod, first.status, first.body, first.replayed)
 	}
 	if second.status != first.status || !bytes.Equal(second.body, first.body) || second.replayed != "true" {
-		t.Errorf("%s again: %d %s, replayed %q; the first answer was %s", m.FullMethod, second.status, second.body, second.replayed, first.body)
+		t.Errorf("%s again: %d %s, replayed %q; the first response was %s", m.FullMethod, second.status, second.body, second.replayed, first.body)
 	}
 	other := proto.Clone(message)
 	set(other.ProtoReflect(), changedField(t, string(m.Descriptor.Name())), id.New())
-	if third := keyed(t, i, s, m, other, key); third.status != http.StatusUnprocessableEntity {
+	if third := postWithKey(t, i, s, m, other, key); third.status != http.StatusUnprocessableEntity {
 		t.Errorf("%s with another body: %d %s", m.FullMethod, third.status, third.body)
 	}
 }
 
-// changed is the field in which another request differs, by RPC. The RPCs of most entities
-// have theirs in testdata/fixtures.
-var changed = map[string]string{
+// changedFields has, by RPC, the field that the test changes to get a different request. Most
+// entities have theirs in testdata/fixtures.
+var changedFields = map[string]string{
 	"AddMember": "user_id", "CreateInvitation": "organization_id", "CreateOrganization": "organization.display_name",
 	"ChangeEmail": "password", "ChangePassword": "new_password", "CancelRun": "id", "CreateDocument": "title",
 	"UploadDocument": "header.title", "CreateUser": "password", "UndeleteOrganization": "id",
 }
 
-type answer struct {
+// keyedResponse is a response to a request with an idempotency key.
+type keyedResponse struct {
 	status   int
 	body     []byte
 	replayed string
 }
 
-func keyed(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalog.Method, message proto.Message, key string) answer {
+// postWithKey sends a request with an idempotency key.
+func postWithKey(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catalog.Method, message proto.Message, key string) keyedResponse {
 	t.Helper()
-	method, path, contentType, body := inREST(t, m, message)
+	method, path, contentType, body := restRequest(t, m, message)
 	req, err := http.NewRequestWithContext(t.Context(), method, i.URL+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -162,15 +165,16 @@ func keyed(t *testing.T, i *inprocess.Installation, s inprocess.Session, m catal
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{resp.StatusCode, raw, resp.Header.Get("Idempotency-Replayed")}
+	return keyedResponse{resp.StatusCode, raw, resp.Header.Get("Idempotency-Replayed")}
 }
 
-// An answer that holds a secret is not stored, so a key would promise too much.
-func TestS73AnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
+// A response with a secret is not stored. So its RPC refuses an idempotency key, which it could
+// not honor.
+func TestS73RPCsThatReturnSecretsRefuseIdempotencyKeys(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	s := i.SignIn(t)
-	_, secret := posts(t)
+	_, secret := postMethods(t)
 	bodies := map[string]string{
 		"SignUp":                     `{"email": "new@example.com", "password": "a very long secret"}`,
 		"SignIn":                     `{"email": "` + inprocess.AdminEmail + `", "password": "` + inprocess.AdminPassword + `"}`,
@@ -204,7 +208,7 @@ func TestS73AnswersWithSecretsTakeNoIdempotencyKey(t *testing.T) {
 		if err := protojson.Unmarshal([]byte(bodies[string(m.Descriptor.Name())]), message); err != nil {
 			t.Fatalf("%s: %v", m.FullMethod, err)
 		}
-		got := keyed(t, i, s, m, message, "a-key")
+		got := postWithKey(t, i, s, m, message, "a-key")
 		var problem struct{ Violations []struct{ Field string } }
 		if err := json.Unmarshal(got.body, &problem); err != nil {
 			t.Fatal(err)

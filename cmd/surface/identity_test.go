@@ -7,9 +7,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/id"
 )
 
-// identityOf gives a user somebody at a provider, and returns its id. It is written
-// down past the service, which would ask a provider.
-func identityOf(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
+// createIdentity gives a user an identity at an identity provider, and returns its id. It inserts
+// the row directly, since the service would call the provider.
+func createIdentity(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
 	t.Helper()
 	made := id.New()
 	i.Database.AdminExec(t, `INSERT INTO auth.identities (id, user_id, provider, issuer, subject, email, created_at)

@@ -19,9 +19,9 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// S63: a NUL in any text of any RPC, which Postgres cannot store, is the caller's
-// mistake and never ours.
-func TestS63NoTextWithNULBreaksAnything(t *testing.T) {
+// S63: a NUL in any text field of any RPC, which Postgres cannot store, is reported as an invalid
+// argument and never as an internal error.
+func TestS63TextWithNULIsRefused(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	caller := i.SignIn(t)
@@ -37,30 +37,30 @@ func TestS63NoTextWithNULBreaksAnything(t *testing.T) {
 		if !m.Public {
 			continue
 		}
-		for _, path := range texts(m.Descriptor.Input(), "", 0) {
+		for _, path := range textFields(m.Descriptor.Input(), "", 0) {
 			message := request(t, m, "")
 			if m.Access.GetResource() != "" {
-				message = request(t, m, own.of(t, m))
+				message = request(t, m, own.idFor(t, m))
 			}
-			empty(message.ProtoReflect(), path)
+			clearField(message.ProtoReflect(), path)
 			set(message.ProtoReflect(), path, "a\x00b")
 			tried++
 			switch st := call(ctx, conn, m, message); st.Code() {
 			case codes.Internal, codes.Unknown, codes.Unavailable, codes.DataLoss:
 				t.Errorf("%s with NUL in %s: %v %s", m.FullMethod, path, st.Code(), st.Message())
 			case codes.OK:
-				t.Logf("%s takes a NUL in %s", m.FullMethod, path)
+				t.Logf("%s accepts a NUL in %s", m.FullMethod, path)
 			default:
 			}
 		}
 	}
 	if tried < 80 {
-		t.Errorf("only %d texts were tried", tried)
+		t.Errorf("only %d fields were tried", tried)
 	}
 }
 
-// texts lists the paths of a message's text fields, two levels deep.
-func texts(message protoreflect.MessageDescriptor, prefix string, depth int) []string {
+// textFields returns the paths of the text fields of a message, two levels deep.
+func textFields(message protoreflect.MessageDescriptor, prefix string, depth int) []string {
 	var out []string
 	for n := range message.Fields().Len() {
 		field := message.Fields().Get(n)
@@ -70,7 +70,7 @@ func texts(message protoreflect.MessageDescriptor, prefix string, depth int) []s
 			out = append(out, path)
 		case field.Kind() == protoreflect.MessageKind && !field.IsList() && !field.IsMap() && depth < 2:
 			if !strings.HasPrefix(string(field.Message().FullName()), "google.") {
-				out = append(out, texts(field.Message(), path+".", depth+1)...)
+				out = append(out, textFields(field.Message(), path+".", depth+1)...)
 			}
 		default:
 		}
@@ -78,19 +78,19 @@ func texts(message protoreflect.MessageDescriptor, prefix string, depth int) []s
 	return out
 }
 
-// empty clears the field at a dotted path.
-func empty(message protoreflect.Message, path string) {
+// clearField clears the field at a dotted path.
+func clearField(message protoreflect.Message, path string) {
 	head, rest, nested := strings.Cut(path, ".")
 	field := message.Descriptor().Fields().ByName(protoreflect.Name(head))
 	if nested {
-		empty(message.Mutable(field).Message(), rest)
+		clearField(message.Mutable(field).Message(), rest)
 		return
 	}
 	message.Clear(field)
 }
 
-// S63: text that no field can hold is refused, and the field is named.
-func TestS63BadTextIsNamed(t *testing.T) {
+// S63: text that no field can store is refused, and the refusal names the field.
+func TestS63BadTextIsRefusedWithItsField(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	s := i.SignUp(t, "ada@example.com")
@@ -115,9 +115,9 @@ func TestS63BadTextIsNamed(t *testing.T) {
 		if tc.body != "" {
 			req.Header.Set("Content-Type", "application/json")
 		}
-		status, body, _ := do(t, req)
+		status, body, _ := doRequest(t, req)
 		var problem struct{ Violations []struct{ Field string } }
-		_ = json.Unmarshal(body, &problem) // without its marks it may be none
+		_ = json.Unmarshal(body, &problem) // the body may be no JSON, since varyingFields are removed
 		if status != http.StatusBadRequest && status != http.StatusRequestHeaderFieldsTooLarge && status != http.StatusRequestURITooLong {
 			t.Errorf("%s: %d %s", name, status, body)
 		}
@@ -127,12 +127,12 @@ func TestS63BadTextIsNamed(t *testing.T) {
 	}
 }
 
-// S51: a page token is good for the list and the organization that it came from.
-func TestS51PageTokensOfOthersAreRefused(t *testing.T) {
+// S51: a page token is valid only for the list and the organization that it was issued for.
+func TestS51PageTokensOfOtherListsAreRefused(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
-	owner, stranger := i.SignUp(t, "owner@example.com"), i.SignUp(t, "stranger@example.com")
-	for _, s := range []inprocess.Session{owner, stranger} {
+	owner, otherUser := i.SignUp(t, "owner@example.com"), i.SignUp(t, "other-user@example.com")
+	for _, s := range []inprocess.Session{owner, otherUser} {
 		for range 2 {
 			i.Create(t, s, "/v1/assistants", map[string]string{"displayName": "One"})
 			i.Create(t, s, "/v1/collections", map[string]string{"displayName": "One"})
@@ -146,20 +146,20 @@ func TestS51PageTokensOfOthersAreRefused(t *testing.T) {
 		caller inprocess.Session
 		path   string
 	}{
-		"another organization": {stranger, "/v1/assistants?pageSize=1&pageToken=" + token},
+		"another organization": {otherUser, "/v1/assistants?pageSize=1&pageToken=" + token},
 		"another list":         {owner, "/v1/collections?pageSize=1&pageToken=" + token},
 		"another filter":       {owner, "/v1/assistants?pageSize=1&filter=displayName%3D%22One%22&pageToken=" + token},
 		"another order":        {owner, "/v1/assistants?pageSize=1&orderBy=displayName&pageToken=" + token},
 	} {
-		status, body, _ := read(t, i.Request(t, tc.caller, http.MethodGet, tc.path, nil))
+		status, body, _ := readResponse(t, i.Request(t, tc.caller, http.MethodGet, tc.path, nil))
 		if status != http.StatusBadRequest || !bytes.Contains(body, []byte(`"field":"pageToken"`)) {
 			t.Errorf("%s: %d %s", name, status, body)
 		}
 	}
 }
 
-// S44: what the server decides is not a client's to say, in no body and no mask.
-func TestS44FieldsOfTheServerStayItsOwn(t *testing.T) {
+// S44: a client cannot set the fields that the server sets, by no body and no update mask.
+func TestS44ClientsCannotSetServerFields(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner, other := i.SignUp(t, "owner@example.com"), i.SignUp(t, "other@example.com")
@@ -185,15 +185,15 @@ func TestS44FieldsOfTheServerStayItsOwn(t *testing.T) {
 			{"personal": false}, {"id": other.OrganizationID}, {"createTime": "2020-01-01T00:00:00Z"},
 		}},
 	} {
-		_, before, _ := read(t, i.Request(t, owner, http.MethodGet, tc.path, nil))
+		_, before, _ := readResponse(t, i.Request(t, owner, http.MethodGet, tc.path, nil))
 		for _, body := range tc.writes {
 			var names []string
 			for name := range body {
 				names = append(names, name)
 			}
 			for _, query := range []string{"", "?updateMask=" + strings.Join(names, ",")} {
-				status, said, _ := read(t, i.Request(t, owner, http.MethodPatch, tc.path+query, body))
-				_, after, _ := read(t, i.Request(t, owner, http.MethodGet, tc.path, nil))
+				status, said, _ := readResponse(t, i.Request(t, owner, http.MethodPatch, tc.path+query, body))
+				_, after, _ := readResponse(t, i.Request(t, owner, http.MethodGet, tc.path, nil))
 				if status != http.StatusBadRequest && !bytes.Equal(before, after) || status >= 500 {
 					t.Errorf("PATCH %s%s %v: %d %s\nbefore %s\nafter  %s", tc.path, query, body, status, said, before, after)
 				}
@@ -206,7 +206,7 @@ func TestS44FieldsOfTheServerStayItsOwn(t *testing.T) {
 		"/v1/conversations": {"title": "x", "userId": other.UserID},
 		"/v1/auth/sign-up":  {"email": "new@example.com", "password": "a very long secret", "roles": []string{"operator"}},
 	} {
-		status, said, _ := read(t, i.Request(t, owner, http.MethodPost, path, body))
+		status, said, _ := readResponse(t, i.Request(t, owner, http.MethodPost, path, body))
 		if status != http.StatusBadRequest {
 			t.Errorf("POST %s %v: %d %s", path, body, status, said)
 		}

@@ -7,9 +7,9 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/relying"
 )
 
-// allowed registers a client that its maker lets act, with a code on its way and
-// another question open, and returns the ids of client and grant.
-func allowed(t *testing.T, i *inprocess.Installation, s inprocess.Session) (clientID, grantID string) {
+// createOAuthGrant registers an OAuth client, to which the caller grants access. An unused
+// authorization code and an open consent request remain. It returns the ids of client and grant.
+func createOAuthGrant(t *testing.T, i *inprocess.Installation, s inprocess.Session) (clientID, grantID string) {
 	t.Helper()
 	c, b := relying.Register(t, i, s, nil), relying.NewBrowser(t, i)
 	_, challenge := relying.PKCE()

@@ -16,8 +16,8 @@ type outbox struct {
 	NextPageToken string
 }
 
-// The outbox is paged, newest first, with tokens that nobody can forge.
-func TestTheOutboxIsPagedNewestFirst(t *testing.T) {
+// The outbox is listed in pages, newest email first. A forged page token is refused.
+func TestOutbox_SeveralEmails_ArePagedNewestFirst(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	for _, email := range []string{"ada@example.com", "bea@example.com", "eve@example.com"} {
@@ -31,7 +31,7 @@ func TestTheOutboxIsPagedNewestFirst(t *testing.T) {
 		case <-ticker.C:
 			i.Get(t, inprocess.Session{}, "/v1/dev/outbox", &all)
 		case <-deadline:
-			t.Fatalf("the outbox holds %d letters", len(all.Messages))
+			t.Fatalf("the outbox has %d emails", len(all.Messages))
 		}
 	}
 	var paged outbox
@@ -45,7 +45,7 @@ func TestTheOutboxIsPagedNewestFirst(t *testing.T) {
 	}
 	for n, m := range paged.Messages {
 		if m != all.Messages[n] || m.Channel != "EMAIL" || m.Subject == "" || m.Text == "" || m.HTML == "" {
-			t.Errorf("page %d holds %+v", n, m)
+			t.Errorf("page %d has %+v", n, m)
 		}
 		if n > 0 && m.CreateTime.After(paged.Messages[n-1].CreateTime) {
 			t.Errorf("page %d is newer than the one before", n)
@@ -54,6 +54,6 @@ func TestTheOutboxIsPagedNewestFirst(t *testing.T) {
 	resp := i.Request(t, inprocess.Session{}, http.MethodGet, "/v1/dev/outbox?pageToken=forged", nil)
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusBadRequest {
-		t.Errorf("a forged token is answered %d", resp.StatusCode)
+		t.Errorf("a forged token has status %d", resp.StatusCode)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/credential/factor/keystub"
 )
 
-// passkey gives a user a passkey, and returns its id.
-func passkey(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
+// createPasskey registers a passkey of a user and returns its id.
+func createPasskey(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
 	t.Helper()
 	device, err := keystub.New(strings.Replace(i.URL, "127.0.0.1", "localhost", 1))
 	if err != nil {

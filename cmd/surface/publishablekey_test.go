@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// S8: a publishable key, which everybody can read in a page, is no credential: every
-// RPC that wants one refuses it, by every protocol.
+// S8: a publishable key is public, so it is no credential. Each RPC that needs a credential
+// refuses it, in every protocol.
 func TestS8PublishableKeysAreNoCredentials(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
@@ -25,7 +25,7 @@ func TestS8PublishableKeysAreNoCredentials(t *testing.T) {
 	inprocess.Decode(t, i.Request(t, owner, http.MethodPost, "/v1/publishable-keys",
 		map[string]any{"displayName": "Site", "origins": []string{i.URL}}), &created)
 	if !strings.HasPrefix(created.Key, "pk_") {
-		t.Fatalf("made %q", created.Key)
+		t.Fatalf("the key is %q", created.Key)
 	}
 	page := inprocess.Session{AccessToken: created.Key}
 	conn, err := grpc.NewClient(strings.TrimPrefix(i.URL, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -39,30 +39,30 @@ func TestS8PublishableKeysAreNoCredentials(t *testing.T) {
 			continue
 		}
 		refused++
-		if st := call(as(t, page), conn, m, &emptypb.Empty{}); st.Code() != codes.Unauthenticated {
+		if st := call(withToken(t, page), conn, m, &emptypb.Empty{}); st.Code() != codes.Unauthenticated {
 			t.Errorf("%s by gRPC: %v %s", m.FullMethod, st.Code(), st.Message())
 		}
 		if len(m.Routes) > 0 {
-			_ = overREST(t, i, page, m, request(t, m, owner.OrganizationID), http.StatusUnauthorized)
+			_ = callREST(t, i, page, m, request(t, m, owner.OrganizationID), http.StatusUnauthorized)
 		}
 		frame := []byte{0, 0, 0, 0, 0} // an empty message
-		if status, body, header := byHTTP(t, i, page, m, "application/grpc-web+proto", frame); header.Get("Grpc-Status") != "16" && !bytes.Contains(body, []byte("grpc-status: 16")) {
+		if status, body, header := postRPC(t, i, page, m, "application/grpc-web+proto", frame); header.Get("Grpc-Status") != "16" && !bytes.Contains(body, []byte("grpc-status: 16")) {
 			t.Errorf("%s by gRPC-Web: %d %v %s", m.FullMethod, status, header, body)
 		}
 		if m.Descriptor.IsStreamingClient() || m.Descriptor.IsStreamingServer() {
 			continue
 		}
-		if status, body, _ := byHTTP(t, i, page, m, "application/json", []byte("{}")); status != http.StatusUnauthorized || !bytes.Contains(body, []byte(`"unauthenticated"`)) {
+		if status, body, _ := postRPC(t, i, page, m, "application/json", []byte("{}")); status != http.StatusUnauthorized || !bytes.Contains(body, []byte(`"unauthenticated"`)) {
 			t.Errorf("%s by Connect: %d %s", m.FullMethod, status, body)
 		}
 	}
 	if refused < 50 {
-		t.Errorf("only %d RPCs: the walk shows nothing", refused)
+		t.Errorf("only %d RPCs: the test proves nothing", refused)
 	}
 }
 
-// byHTTP makes a call by a protocol that is a POST to the RPC's name, from a page.
-func byHTTP(t *testing.T, i *inprocess.Installation, caller inprocess.Session, m catalog.Method, contentType string, body []byte) (int, []byte, http.Header) {
+// postRPC calls an RPC from a web page, by a protocol that posts to the name of the RPC.
+func postRPC(t *testing.T, i *inprocess.Installation, caller inprocess.Session, m catalog.Method, contentType string, body []byte) (int, []byte, http.Header) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, i.URL+m.FullMethod, bytes.NewReader(body))
 	if err != nil {
@@ -72,5 +72,5 @@ func byHTTP(t *testing.T, i *inprocess.Installation, caller inprocess.Session, m
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Connect-Protocol-Version", "1")
 	req.Header.Set("Origin", i.URL)
-	return do(t, req)
+	return doRequest(t, req)
 }

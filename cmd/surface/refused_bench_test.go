@@ -26,17 +26,16 @@ type costlyBody struct {
 	body                    []byte
 	unpacked                int // bytes of the body
 	http2                   bool
-	// stranger sends no credential, and forged sends a forged one.
-	stranger, forged bool
-	// status is the one with which it is refused; RPC protocols refuse with
-	// 200.
+	// anonymous sends no credential, and forged sends a forged one.
+	anonymous, forged bool
+	// status is the HTTP status of the refusal. RPC protocols use 200.
 	status int
-	// headers are pairs.
+	// headers are pairs of name and value.
 	headers []string
 }
 
-// BenchmarkRefusedBodies measures the processor time of the whole product, and of
-// the client, for a refused megabyte. Run it with
+// BenchmarkRefusedBodies measures the processor time of the product and the client for each
+// refused megabyte. Run it with
 //
 //	cd cmd && go test ./surface -run '^$' -bench RefusedBodies -benchtime 20x
 func BenchmarkRefusedBodies(b *testing.B) {
@@ -46,9 +45,9 @@ func BenchmarkRefusedBodies(b *testing.B) {
 		who, credential := "signed-in", owner.AccessToken
 		switch {
 		case c.forged:
-			who, credential = "stranger", "e30.e30.x"
-		case c.stranger:
-			who, credential = "stranger", ""
+			who, credential = "anonymous", "e30.e30.x"
+		case c.anonymous:
+			who, credential = "anonymous", ""
 		}
 		b.Run(who+"/"+c.name, func(b *testing.B) {
 			protocols := new(http.Protocols)
@@ -94,7 +93,7 @@ func refuse(b *testing.B, client *http.Client, base, credential string, c costly
 	}
 }
 
-// processorTime is what this process has used so far, in nanoseconds.
+// processorTime returns the processor time that this process has used, in nanoseconds.
 func processorTime(b *testing.B) int64 {
 	b.Helper()
 	var usage syscall.Rusage
@@ -104,13 +103,13 @@ func processorTime(b *testing.B) int64 {
 	return usage.Utime.Nano() + usage.Stime.Nano()
 }
 
-// repeated is a text of up to size bytes.
+// repeated returns a text of up to size bytes, in which an item is repeated.
 func repeated(before, item, after string, size int) []byte {
 	items := strings.TrimSuffix(strings.Repeat(item, (size-len(before)-len(after))/len(item)), ",")
 	return []byte(before + items + after)
 }
 
-// unknownFields is an object of fields that no request has.
+// unknownFields returns a JSON object of fields that no request has.
 func unknownFields(size int) []byte {
 	out := bytes.NewBufferString(`{"f":1`)
 	for n := 0; out.Len() < size-16; n++ {
@@ -120,11 +119,11 @@ func unknownFields(size int) []byte {
 	return out.Bytes()
 }
 
-// zipped is a text, compressed.
-func zipped(text []byte) []byte {
+// gzipped returns a text, compressed.
+func gzipped(text []byte) []byte {
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
-	_, _ = w.Write(text) // a buffer takes all
+	_, _ = w.Write(text) // a buffer returns no errors
 	_ = w.Close()
 	return out.Bytes()
 }
@@ -142,27 +141,27 @@ func costlyBodies() []costlyBody {
 	for n := range 199 {
 		query = append(query, fmt.Sprintf("f%d=%s", n, strings.Repeat("x", 140)))
 	}
-	packedFrame := envelope(zipped(binary))
+	packedFrame := envelope(gzipped(binary))
 	packedFrame[0] = 1
-	packedGET := searchRPC + "?connect=v1&encoding=json&compression=gzip&base64=1&message=" + base64.RawURLEncoding.EncodeToString(zipped(ids))
+	packedGET := searchRPC + "?connect=v1&encoding=json&compression=gzip&base64=1&message=" + base64.RawURLEncoding.EncodeToString(gzipped(ids))
 	return []costlyBody{
-		{name: "ids without a credential", path: search, contentType: asJSON, body: ids, stranger: true, status: 401},
+		{name: "ids without a credential", path: search, contentType: asJSON, body: ids, anonymous: true, status: 401},
 		{name: "ids with a forged token", path: search, contentType: asJSON, body: ids, forged: true, status: 401},
 		{name: "ids by Connect with a forged token", path: searchRPC, contentType: asJSON, body: ids, forged: true, status: 401},
 		{name: "ids by gRPC with a forged token", path: searchRPC, contentType: "application/grpc", body: envelope(binary), http2: true, forged: true, status: 200},
 		{name: "packed ids by gRPC with a forged token", path: searchRPC, contentType: "application/grpc", body: packedFrame, unpacked: len(binary), headers: []string{"Grpc-Encoding", "gzip"}, http2: true, forged: true, status: 200},
-		{name: "packed ids by Connect with a forged token", path: searchRPC, contentType: asJSON, body: zipped(ids), unpacked: len(ids), headers: []string{"Content-Encoding", "gzip"}, forged: true, status: 401},
+		{name: "packed ids by Connect with a forged token", path: searchRPC, contentType: asJSON, body: gzipped(ids), unpacked: len(ids), headers: []string{"Content-Encoding", "gzip"}, forged: true, status: 401},
 		{name: "packed ids under two encodings with a forged token", path: searchRPC, contentType: "application/grpc", body: packedFrame, unpacked: len(binary), headers: []string{"Grpc-Encoding", "identity", "Grpc-Encoding", "gzip"}, http2: true, forged: true, status: 200},
 		{name: "packed ids by Connect GET with a forged token", path: packedGET, unpacked: len(ids), forged: true, status: 400},
 		{name: "small ids with a forged token", path: search, contentType: asJSON, body: repeated(`{"query":"x","collectionIds":[`, `"",`, `]}`, small), forged: true, status: 401},
 		{name: "small unknown fields with a forged token", path: search, contentType: asJSON, body: unknownFields(small), forged: true, status: 401},
-		{name: "unknown fields at sign-in", path: signIn, contentType: asJSON, body: unknownFields(small), stranger: true, status: 400},
-		{name: "unknown fields at sign-in by Connect", path: signInRPC, contentType: asJSON, body: unknownFields(small), stranger: true, status: 400},
-		{name: "unknown fields at sign-in by gRPC-Web", path: signInRPC, contentType: "application/grpc-web+proto", body: envelope(bytes.Repeat(strange, (small-100)/len(strange))), stranger: true, status: 200},
-		{name: "4 MB at sign-in", path: signIn, contentType: asJSON, body: unknownFields(most), stranger: true, status: 413},
-		{name: "a structure at a passkey's sign-in", path: "/v1/auth/passkeys:finish", contentType: asJSON, body: repeated(`{"challengeId":"x","credential":{"a":[`, `{},`, `]}}`, small), stranger: true, status: 400},
-		{name: "a query", path: "/v1/assistants?" + strings.Join(query, "&"), stranger: true, status: 400},
-		{name: "a form", path: "/oauth2/token", contentType: "application/x-www-form-urlencoded", body: repeated("", "a=&", "", 8<<10), stranger: true, status: 400},
+		{name: "unknown fields at sign-in", path: signIn, contentType: asJSON, body: unknownFields(small), anonymous: true, status: 400},
+		{name: "unknown fields at sign-in by Connect", path: signInRPC, contentType: asJSON, body: unknownFields(small), anonymous: true, status: 400},
+		{name: "unknown fields at sign-in by gRPC-Web", path: signInRPC, contentType: "application/grpc-web+proto", body: envelope(bytes.Repeat(strange, (small-100)/len(strange))), anonymous: true, status: 200},
+		{name: "4 MB at sign-in", path: signIn, contentType: asJSON, body: unknownFields(most), anonymous: true, status: 413},
+		{name: "a structure at a passkey's sign-in", path: "/v1/auth/passkeys:finish", contentType: asJSON, body: repeated(`{"challengeId":"x","credential":{"a":[`, `{},`, `]}}`, small), anonymous: true, status: 400},
+		{name: "a query", path: "/v1/assistants?" + strings.Join(query, "&"), anonymous: true, status: 400},
+		{name: "a form", path: "/oauth2/token", contentType: "application/x-www-form-urlencoded", body: repeated("", "a=&", "", 8<<10), anonymous: true, status: 400},
 
 		{name: "ids", path: search, contentType: asJSON, body: ids, status: 400},
 		{name: "as many ids as are decoded", path: search, contentType: asJSON, body: repeated(`{"query":"x","collectionIds":[`, strings.Repeat(" ", 100)+`"",`, `]}`, 1<<20), status: 400},

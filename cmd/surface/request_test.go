@@ -17,10 +17,10 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// others has the fields, by RPC, that a request needs beside the resource to be valid: a
-// request that is refused for its form shows nothing. The RPCs of most entities have theirs
-// in testdata/fixtures. ANY stands for a new id.
-var others = map[string]string{
+// requestFields has, by RPC, the fields that a valid request needs beside the resource. A request
+// that is refused as invalid would prove nothing. Most entities have theirs in testdata/fixtures.
+// ANY stands for a new id.
+var requestFields = map[string]string{
 	"CreateUser":             `{"email": "new@example.com", "password": "a few words beside each other"}`,
 	"GetUser":                `{"id": "ANY"}`,
 	"UpdateUser":             `{"user": {"id": "ANY", "displayName": "mine"}, "updateMask": "displayName"}`,
@@ -48,14 +48,14 @@ var others = map[string]string{
 // request returns a valid request of an RPC about one resource.
 func request(t *testing.T, m catalog.Method, resource string) proto.Message {
 	t.Helper()
-	message := decodeRequest(t, m, needed(t, m)).ProtoReflect()
+	message := decodeRequest(t, m, requiredFields(t, m)).ProtoReflect()
 	if m.Access.GetResource() != "" {
 		set(message, m.Access.GetResource(), resource)
 	}
 	return message.Interface()
 }
 
-// set puts a value at a dotted path.
+// set sets the field at a dotted path.
 func set(message protoreflect.Message, path, value string) {
 	head, rest, nested := strings.Cut(path, ".")
 	field := message.Descriptor().Fields().ByName(protoreflect.Name(head))
@@ -69,8 +69,8 @@ func set(message protoreflect.Message, path, value string) {
 	}
 }
 
-// inREST returns a request in its REST form.
-func inREST(t *testing.T, m catalog.Method, message proto.Message) (method, path, contentType string, body []byte) {
+// restRequest returns a request as the method, path, type and body of its REST form.
+func restRequest(t *testing.T, m catalog.Method, message proto.Message) (method, path, contentType string, body []byte) {
 	t.Helper()
 	if len(m.Routes) == 0 {
 		return upload(t, m, message)
@@ -79,7 +79,7 @@ func inREST(t *testing.T, m catalog.Method, message proto.Message) (method, path
 	return method, path, "application/json", body
 }
 
-// transcode follows the RPC's HTTP rule.
+// transcode converts a request to REST by the HTTP rule of its RPC.
 func transcode(t *testing.T, m catalog.Method, message proto.Message) (method, path string, body []byte) {
 	t.Helper()
 	rule, _ := proto.GetExtension(m.Descriptor.Options(), annotations.E_Http).(*annotations.HttpRule)
@@ -95,7 +95,7 @@ func transcode(t *testing.T, m catalog.Method, message proto.Message) (method, p
 		}
 		field, end, _ := strings.Cut(after, "}")
 		b.WriteString(url.PathEscape(get(message.ProtoReflect(), field).String()))
-		set(message.ProtoReflect(), field, "") // said once
+		set(message.ProtoReflect(), field, "") // the path has it
 		rest = end
 	}
 	content := message
@@ -112,6 +112,7 @@ func transcode(t *testing.T, m catalog.Method, message proto.Message) (method, p
 	return route.Verb, b.String(), raw
 }
 
+// get returns the field at a dotted path.
 func get(message protoreflect.Message, path string) protoreflect.Value {
 	head, rest, nested := strings.Cut(path, ".")
 	value := message.Get(message.Descriptor().Fields().ByName(protoreflect.Name(head)))
@@ -121,11 +122,11 @@ func get(message protoreflect.Message, path string) protoreflect.Value {
 	return value
 }
 
-// upload is the form of the one RPC whose REST form is no JSON.
+// upload returns the request of the only RPC whose REST form is not JSON.
 func upload(t *testing.T, m catalog.Method, message proto.Message) (method, path, contentType string, body []byte) {
 	t.Helper()
 	if m.Descriptor.Name() != "UploadDocument" {
-		t.Fatalf("%s has no REST form that the walk knows", m.FullMethod)
+		t.Fatalf("%s has no REST form that these tests can build", m.FullMethod)
 	}
 	var b bytes.Buffer
 	form := multipart.NewWriter(&b)

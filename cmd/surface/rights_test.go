@@ -9,15 +9,15 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// S84: a key that may hold conversations, and nothing else, reads no document by an answer,
-// and uses no assistant.
-func TestS84AConversationShowsAKeyNoDocuments(t *testing.T) {
+// S84: an API key with the scopes of chat alone cannot read a document by the answer of a model,
+// and cannot use an assistant.
+func TestS84KeyWithoutKnowledgeScopeReceivesNoDocuments(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner := i.SignUp(t, "owner@example.com")
 	has := populate(t, i, owner)
-	narrow, _ := key(t, i, owner, "chat.read", "chat.write")
-	wide, _ := key(t, i, owner, "chat.read", "chat.write", "knowledge.read", "assistants.read")
+	narrow, _ := createKey(t, i, owner, "chat.read", "chat.write")
+	wide, _ := createKey(t, i, owner, "chat.read", "chat.write", "knowledge.read", "assistants.read")
 	stored := i.Create(t, owner, "/v1/conversations", map[string]any{"collectionIds": []string{has["collection"]}})
 	assisted := i.Create(t, owner, "/v1/conversations", map[string]any{"assistantId": has["assistant"]})
 	ask := func(caller inprocess.Session, conversationID string, body map[string]any) (int, string) {
@@ -34,7 +34,7 @@ func TestS84AConversationShowsAKeyNoDocuments(t *testing.T) {
 	for _, tc := range []struct {
 		name, conversationID string
 		body                 map[string]any
-		refusal              string // the scope that it names
+		refusal              string // the scope that the refusal names
 	}{
 		{"with no collections", i.Create(t, owner, "/v1/conversations", map[string]any{}), map[string]any{}, ""},
 		{"with stored collections", stored, map[string]any{}, ""},
@@ -48,7 +48,7 @@ func TestS84AConversationShowsAKeyNoDocuments(t *testing.T) {
 			t.Errorf("%s: %d %s", tc.name, status, answer)
 		}
 		if strings.Contains(answer, "three years") || strings.Contains(answer, "event: citation") || strings.Contains(answer, "knowledge_search") {
-			t.Errorf("%s, a key without knowledge.read was told\n%s", tc.name, answer)
+			t.Errorf("%s, a key without knowledge.read received\n%s", tc.name, answer)
 		}
 		if status, answer := ask(wide, tc.conversationID, tc.body); status != http.StatusOK || !strings.Contains(answer, "event: citation") {
 			t.Errorf("%s, with every scope: %d %s", tc.name, status, answer)

@@ -21,28 +21,28 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// refusal is a way to ask for a stream that every streaming RPC refuses.
+// refusal is a request that every streaming RPC refuses.
 type refusal struct {
 	name       string
 	credential string
-	// resource is the id that the request names. An RPC that names no resource
-	// is skipped when the refusal is about the resource.
-	resource string
-	about    bool
-	code     codes.Code
-	status   int
+	// resource is the id that the request names. If byResource is true, the refusal depends
+	// on the resource, and RPCs without a resource are skipped.
+	resource   string
+	byResource bool
+	code       codes.Code
+	status     int
 }
 
-// S85: every protocol shows the refusal of a stream as a refusal, with rate
-// limits on and off: never as an empty stream, and never as 200 over REST.
-func TestS85RefusedStreamsAreRefusedInEveryProtocol(t *testing.T) {
+// S85: every protocol returns the refusal of a stream as an error, with rate limits on and off:
+// never as an empty stream, and never as 200 over REST.
+func TestS85RefusedStreamsAreErrorsInEveryProtocol(t *testing.T) {
 	t.Parallel()
 	for _, limits := range []string{"on", "off"} {
 		t.Run("limits "+limits, func(t *testing.T) {
 			t.Parallel()
 			i := inprocess.Start(t, map[string]string{"GATEHOUSE_RATE_LIMITS": limits})
 			owner := i.SignUp(t, "owner@example.com")
-			narrow, _ := key(t, i, owner, "members.read")
+			narrow, _ := createKey(t, i, owner, "members.read")
 			conn, err := grpc.NewClient(strings.TrimPrefix(i.URL, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 			if err != nil {
 				t.Fatal(err)
@@ -60,11 +60,11 @@ func TestS85RefusedStreamsAreRefusedInEveryProtocol(t *testing.T) {
 					{"an absent resource", owner.AccessToken, id.New(), true, codes.NotFound, 404},
 					{"no id", owner.AccessToken, "x", true, codes.InvalidArgument, 400},
 				} {
-					if r.about && m.Access.GetResource() == "" {
+					if r.byResource && m.Access.GetResource() == "" {
 						continue
 					}
 					tried++
-					refused(t, i, conn, m, r, limits == "on")
+					checkRefused(t, i, conn, m, r, limits == "on")
 				}
 			}
 			if tried < 15 {
@@ -74,8 +74,8 @@ func TestS85RefusedStreamsAreRefusedInEveryProtocol(t *testing.T) {
 	}
 }
 
-// refused opens the stream in every protocol and checks that it is refused.
-func refused(t *testing.T, i *inprocess.Installation, conn *grpc.ClientConn, m catalog.Method, r refusal, limited bool) {
+// checkRefused opens the stream in every protocol and checks that it is refused.
+func checkRefused(t *testing.T, i *inprocess.Installation, conn *grpc.ClientConn, m catalog.Method, r refusal, limited bool) {
 	t.Helper()
 	message, ctx := request(t, m, r.resource), t.Context()
 	if r.credential != "" {
@@ -84,42 +84,44 @@ func refused(t *testing.T, i *inprocess.Installation, conn *grpc.ClientConn, m c
 	if st := call(ctx, conn, m, message); st.Code() != r.code {
 		t.Errorf("gRPC %s with %s: %v %s, want %v", m.FullMethod, r.name, st.Code(), st.Message(), r.code)
 	}
-	method, path, contentType, body := inREST(t, m, message)
-	status, said, header := streamed(t, i, r.credential, method, path, contentType, body)
+	method, path, contentType, body := restRequest(t, m, message)
+	status, said, header := sendBody(t, i, r.credential, method, path, contentType, body)
 	if status != r.status || header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%s %s with %s: %d %s, want %d", method, path, r.name, status, said, r.status)
 	}
-	told(t, "REST", m, r, header, limited)
+	checkLimitHeaders(t, "REST", m, r, header, limited)
 	raw, err := proto.Marshal(message)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, said, header = streamed(t, i, r.credential, http.MethodPost, m.FullMethod, "application/grpc-web+proto", envelope(raw))
+	_, said, header = sendBody(t, i, r.credential, http.MethodPost, m.FullMethod, "application/grpc-web+proto", envelope(raw))
 	if want := fmt.Sprintf("grpc-status: %d\r\n", r.code); !bytes.Contains(said, []byte(want)) || len(said) > 0 && said[0] != 0x80 {
 		t.Errorf("gRPC-Web %s with %s: %q, want %q alone", m.FullMethod, r.name, said, want)
 	}
-	told(t, "gRPC-Web", m, r, header, limited)
-	_, said, header = streamed(t, i, r.credential, http.MethodPost, m.FullMethod, "application/connect+proto", envelope(raw))
+	checkLimitHeaders(t, "gRPC-Web", m, r, header, limited)
+	_, said, header = sendBody(t, i, r.credential, http.MethodPost, m.FullMethod, "application/connect+proto", envelope(raw))
 	if got := connectCode(said); got != r.code {
 		t.Errorf("Connect %s with %s: %v in %q, want %v", m.FullMethod, r.name, got, said, r.code)
 	}
-	told(t, "Connect", m, r, header, limited)
+	checkLimitHeaders(t, "Connect", m, r, header, limited)
 }
 
-// told checks that a refusal carries the limit of its caller, once one is known.
-func told(t *testing.T, protocol string, m catalog.Method, r refusal, header http.Header, limited bool) {
+// checkLimitHeaders checks that a refusal has the headers of the rate limit: of the caller if it is
+// identified, of the address otherwise.
+func checkLimitHeaders(t *testing.T, protocol string, m catalog.Method, r refusal, header http.Header, limited bool) {
 	t.Helper()
 	policy := header.Get("RateLimit-Policy")
-	known := r.code != codes.Unauthenticated
-	if limited != (policy != "") || limited && known == strings.HasPrefix(policy, `"address"`) {
-		t.Errorf("%s %s with %s: limits are on is %v, and RateLimit-Policy is %q", protocol, m.FullMethod, r.name, limited, policy)
+	identified := r.code != codes.Unauthenticated
+	if limited != (policy != "") || limited && identified == strings.HasPrefix(policy, `"address"`) {
+		t.Errorf("%s %s with %s: limits on: %v, RateLimit-Policy: %q", protocol, m.FullMethod, r.name, limited, policy)
 	}
 	if header.Get("X-Gatehouse-Stream-Accepted") != "" {
-		t.Errorf("%s %s with %s: shows a header that is between gateway and services", protocol, m.FullMethod, r.name)
+		t.Errorf("%s %s with %s: returns a header that is internal to gateway and services", protocol, m.FullMethod, r.name)
 	}
 }
 
-func streamed(t *testing.T, i *inprocess.Installation, credential, method, path, contentType string, body []byte) (int, []byte, http.Header) {
+// sendBody sends a request and returns the status, body and headers of the response.
+func sendBody(t *testing.T, i *inprocess.Installation, credential, method, path, contentType string, body []byte) (int, []byte, http.Header) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, i.URL+path, bytes.NewReader(body))
 	if err != nil {
@@ -150,8 +152,8 @@ func envelope(message []byte) []byte {
 	return append(out, message...)
 }
 
-// connectCode reads the code from the frame that ends a stream of Connect, which
-// must be its only frame.
+// connectCode returns the code of the frame that ends a Connect stream, which must be the only
+// frame.
 func connectCode(said []byte) codes.Code {
 	const prefix, last = 5, 2
 	var end struct{ Error struct{ Code string } }
@@ -163,8 +165,8 @@ func connectCode(said []byte) codes.Code {
 	return code
 }
 
-// S85: an accepted stream carries the limit of its caller too.
-func TestS85AcceptedStreamsTellTheLimit(t *testing.T) {
+// S85: an accepted stream has the headers of the rate limit too.
+func TestS85AcceptedStreamsHaveTheLimitHeaders(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, map[string]string{"GATEHOUSE_RATE_LIMITS": "on"})
 	owner := i.SignUp(t, "owner@example.com")

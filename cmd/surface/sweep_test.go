@@ -13,25 +13,23 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth"
 )
 
-// expiring is a column with the time until which, or since which, a row is
-// used.
-type expiring struct{ Table, Column string }
+// expiryColumn is a column with the time until which, or since which, a row is used.
+type expiryColumn struct{ Table, Column string }
 
-// expiryNames matches the names of such columns.
+// expiryNames is a pattern of the names of such columns.
 const expiryNames = `expire|expiry|until|purge|begins|ends_at|valid_`
 
-// byAge are tables without such a column, whose rows are used for a time after their
-// creation.
-var byAge = []expiring{{"gatehouse.idempotency_keys", "created_at"}, {"auth.revocations", "created_at"}}
+// sweptByAge are tables without such a column. Their rows expire some time after their creation.
+var sweptByAge = []expiryColumn{{"gatehouse.idempotency_keys", "created_at"}, {"auth.revocations", "created_at"}}
 
-// lasting are columns that look like an expiry but whose rows stay, with the reason.
-var lasting = map[expiring]string{
-	{"chat.runs", "lease_until"}: "a run belongs to its conversation; who works on it holds a lease",
+// neverSwept are columns with the name of an expiry whose rows do not expire, with the reason.
+var neverSwept = map[expiryColumn]string{
+	{"chat.runs", "lease_until"}: "a run is deleted with its conversation; the column is the lease of the process that executes it",
 }
 
-// ending inserts a row into those tables in which populate makes none. $1 is a user,
-// $2 an organization.
-var ending = map[string]string{
+// expiringRows has, by table, an INSERT for the tables in which populate creates no row. $1 is a
+// user, $2 an organization.
+var expiringRows = map[string]string{
 	"auth.factor_challenges": "INSERT INTO auth.factor_challenges (token_hash, user_id, methods, expires_at) SELECT 'x', $1::uuid, '{pwd}', now() + interval '1 day' WHERE $2::uuid IS NOT NULL",
 	"auth.factor_tries":      "INSERT INTO auth.factor_tries (user_id, begins_at, wrong) SELECT $1::uuid, now(), 1 WHERE $2::uuid IS NOT NULL",
 	"auth.mail_sign_ins": `INSERT INTO auth.mail_sign_ins (address_normalized, challenge_hash, token_hash, code_hash, user_id, expires_at, wrong_since)
@@ -47,53 +45,53 @@ var ending = map[string]string{
 	"auth.letter_counts": "INSERT INTO auth.letter_counts (recipient, kind, begins_at, letters) SELECT 'x', 'x', now(), 1 WHERE $1::uuid <> $2::uuid",
 }
 
-// Every table whose rows expire is swept: expired rows are deleted, and the others
-// stay. A new table is found by the name of its column.
-func TestWhatEndsByTimeIsSwept(t *testing.T) {
+// The services sweep every table whose rows expire: expired rows are deleted, and the others
+// stay. The test finds a new table by the name of its column.
+func TestSweep_ExpiredRows_AreDeletedFromEveryTable(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner := i.SignUp(t, "owner@example.com")
 	populate(t, i, owner)
-	for _, insert := range ending {
+	for _, insert := range expiringRows {
 		i.Database.AdminExec(t, insert, owner.UserID, owner.OrganizationID)
 	}
-	columns := append(query(t, i.Database, pgx.RowToStructByPos[expiring], `
+	columns := append(query(t, i.Database, pgx.RowToStructByPos[expiryColumn], `
 		SELECT n.nspname || '.' || c.relname, a.attname::text FROM pg_class c
 		JOIN pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 		WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|jobs_|information_schema)' AND a.attname ~ $1
-			AND a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype) ORDER BY 1, 2`, expiryNames), byAge...)
+			AND a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype) ORDER BY 1, 2`, expiryNames), sweptByAge...)
 	if len(columns) < 15 {
-		t.Fatalf("only %d columns: the test shows nothing", len(columns))
+		t.Fatalf("only %d columns: the test proves nothing", len(columns))
 	}
 	sweep := sweeper(t, i)
-	count := func(c expiring) int {
+	count := func(c expiryColumn) int {
 		return query(t, i.Database, pgx.RowTo[int], "SELECT count(*) FROM "+c.Table+" WHERE "+c.Column+" IS NOT NULL")[0]
 	}
 	for _, table := range []string{"auth.api_keys", "chat.event_tickets"} {
 		i.Database.AdminExec(t, "UPDATE "+table+" SET expires_at = now() + interval '1 day'")
 	}
-	before := map[expiring]int{}
+	before := map[expiryColumn]int{}
 	for _, c := range columns {
-		if before[c] = count(c); before[c] == 0 && lasting[c] == "" {
-			t.Errorf("%s.%s: neither populate() nor ending makes a row, so that nothing is shown", c.Table, c.Column)
+		if before[c] = count(c); before[c] == 0 && neverSwept[c] == "" {
+			t.Errorf("%s.%s: neither populate nor expiringRows creates a row, so the test proves nothing about it", c.Table, c.Column)
 		}
 	}
 	sweep()
 	for _, c := range columns {
 		if after := count(c); after < before[c] {
-			t.Errorf("%s.%s: %d of %d rows are left that had not ended", c.Table, c.Column, after, before[c])
+			t.Errorf("%s.%s: %d of %d rows are left, and none had expired", c.Table, c.Column, after, before[c])
 		}
 	}
 	for _, c := range columns {
-		if lasting[c] == "" {
+		if neverSwept[c] == "" {
 			i.Database.AdminExec(t, "UPDATE "+c.Table+" SET "+c.Column+" = now() - interval '400 days' WHERE "+c.Column+" IS NOT NULL")
 		}
 	}
 	sweep()
 	for _, c := range columns {
-		if left := count(c); left > 0 && lasting[c] == "" {
-			t.Errorf("%s.%s: nobody sweeps the %d rows that ended (see auth.Service.Sweep and the Sweeps of the rooms of chat)", c.Table, c.Column, left)
+		if left := count(c); left > 0 && neverSwept[c] == "" {
+			t.Errorf("%s.%s: %d expired rows are not swept (see auth.Service.Sweep and the Sweeps of the rooms of chat)", c.Table, c.Column, left)
 		}
 	}
 }

@@ -18,11 +18,11 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 
 const definers = "testdata/definers.golden"
 
-// table is one table that holds organizations' rows.
+// table is a table with rows of organizations.
 type table struct{ Schema, Name string }
 
-// role is the service that owns a schema's rows. Of what all services write, auth
-// stands for all.
+// role returns the service that owns the rows of a schema. For schemas that all services write,
+// it returns auth.
 func (t table) role() postgres.Role {
 	switch t.Schema {
 	case "management", "chat":
@@ -32,6 +32,7 @@ func (t table) role() postgres.Role {
 	}
 }
 
+// tenantTables returns all tables with rows of organizations.
 func tenantTables(t *testing.T, database *pgtest.Database) []table {
 	t.Helper()
 	tables := query(t, database, pgx.RowToStructByName[table], `
@@ -40,12 +41,12 @@ func tenantTables(t *testing.T, database *pgtest.Database) []table {
 		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped
 		WHERE c.relkind IN ('r', 'p') ORDER BY 1, 2`)
 	if len(tables) < 10 {
-		t.Fatalf("only %d tables hold an organization's rows: the test shows nothing", len(tables))
+		t.Fatalf("only %d tables have rows of organizations: the test proves nothing", len(tables))
 	}
 	return tables
 }
 
-// query asks as the superuser, past row level security.
+// query runs a query as the superuser, to which row level security does not apply.
 func query[T any](t *testing.T, database *pgtest.Database, scan pgx.RowToFunc[T], sql string, args ...any) []T {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database.AdminURL)
@@ -64,14 +65,14 @@ func query[T any](t *testing.T, database *pgtest.Database, scan pgx.RowToFunc[T]
 	return out
 }
 
-// Row level security alone, under queries that have no condition of their own,
-// shows nothing of another organization and lets nothing of it be changed.
-func TestS50RowLevelSecurityAloneKeepsOrganizationsApart(t *testing.T) {
+// Queries without a condition of their own cannot read or change rows of another organization,
+// because row level security restricts them.
+func TestS50RowLevelSecurityAloneSeparatesOrganizations(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
-	owner, stranger := i.SignUp(t, "owner@example.com"), i.SignUp(t, "stranger@example.com")
+	owner, otherUser := i.SignUp(t, "owner@example.com"), i.SignUp(t, "other-user@example.com")
 	populate(t, i, owner)
-	populate(t, i, stranger)
+	populate(t, i, otherUser)
 	pools := map[postgres.Role]*postgres.DB{}
 	for _, table := range tenantTables(t, i.Database) {
 		role := table.role()
@@ -81,14 +82,14 @@ func TestS50RowLevelSecurityAloneKeepsOrganizationsApart(t *testing.T) {
 		name := pgx.Identifier{table.Schema, table.Name}.Sanitize()
 		theirs := query(t, i.Database, pgx.RowTo[int], "SELECT count(*) FROM "+name+" WHERE organization_id = $1", owner.OrganizationID)[0]
 		if theirs == 0 {
-			t.Errorf("%s: neither a fixture nor populate() in walk_test.go makes a row, so that nothing is shown", name)
+			t.Errorf("%s: neither a fixture nor populate in walk_test.go creates a row, so the test proves nothing about it", name)
 		}
-		for who, scope := range map[string]postgres.Scope{
-			"another organization": {OrganizationID: stranger.OrganizationID, UserID: stranger.UserID},
+		for caller, scope := range map[string]postgres.Scope{
+			"another organization": {OrganizationID: otherUser.OrganizationID, UserID: otherUser.UserID},
 			"an unknown one":       {OrganizationID: id.New()},
 			"nobody":               {},
 		} {
-			isolated(t, pools[role], scope, name, who, owner.OrganizationID)
+			checkIsolated(t, pools[role], scope, name, caller, owner.OrganizationID)
 		}
 		after := query(t, i.Database, pgx.RowTo[int], "SELECT count(*) FROM "+name+" WHERE organization_id = $1", owner.OrganizationID)[0]
 		if after < theirs {
@@ -97,24 +98,24 @@ func TestS50RowLevelSecurityAloneKeepsOrganizationsApart(t *testing.T) {
 	}
 }
 
-// isolated tries to read and to delete an organization's rows from within
-// another scope. A statement that the role may not make at all is as good.
-func isolated(t *testing.T, db *postgres.DB, scope postgres.Scope, name, who, organizationID string) {
+// checkIsolated tries to read and to delete the rows of an organization with another scope. The
+// test also passes when the database role has no privilege for the statement.
+func checkIsolated(t *testing.T, db *postgres.DB, scope postgres.Scope, name, caller, organizationID string) {
 	t.Helper()
 	seen, err := postgres.QueryOne(t.Context(), db, scope, pgx.RowTo[int],
 		"SELECT count(*) FROM "+name+" WHERE organization_id = $1::uuid", organizationID)
 	if err == nil && seen > 0 {
-		t.Errorf("%s: %s sees %d rows", name, who, seen)
+		t.Errorf("%s: %s sees %d rows", name, caller, seen)
 	}
 	if deleted, err := postgres.Exec(t.Context(), db, scope,
 		"DELETE FROM "+name+" WHERE organization_id = $1::uuid", organizationID); err == nil && deleted > 0 {
-		t.Errorf("%s: %s deletes %d rows", name, who, deleted)
+		t.Errorf("%s: %s deletes %d rows", name, caller, deleted)
 	}
 }
 
-// S48: functions that run with other rights than their caller's are the only way past
-// row level security; the golden file shows each in review.
-func TestDefinerFunctionsMatchTheGoldenFile(t *testing.T) {
+// S48: only functions that run with the rights of their owner (SECURITY DEFINER) bypass row level
+// security. The golden file makes each of them visible in review.
+func TestDefinerFunctions_MatchTheGoldenFile(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	found := query(t, i.Database, pgx.RowTo[string], `
@@ -133,6 +134,6 @@ func TestDefinerFunctionsMatchTheGoldenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("the functions changed; if that is meant, run go test ./surface -update\n%s", got)
+		t.Errorf("the functions changed; if this is intended, run go test ./surface -update\n%s", got)
 	}
 }

@@ -10,23 +10,24 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// ticketed is a run with somebody who may follow it.
-type ticketed struct {
+// ticketTest has a run and the session of its user.
+type ticketTest struct {
 	t   *testing.T
 	i   *inprocess.Installation
 	s   inprocess.Session
 	run string
 }
 
-func startTicketed(t *testing.T) *ticketed {
+// startTicketTest starts the product, signs a user up and starts a run.
+func startTicketTest(t *testing.T) *ticketTest {
 	t.Helper()
 	i := inprocess.Start(t, nil)
 	s := i.SignUp(t, "ada@example.com")
-	return &ticketed{t: t, i: i, s: s, run: runOf(t, i, s)}
+	return &ticketTest{t: t, i: i, s: s, run: startRun(t, i, s)}
 }
 
-// runOf starts a run in a conversation of its own.
-func runOf(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
+// startRun starts a run in a new conversation and returns its id.
+func startRun(t *testing.T, i *inprocess.Installation, s inprocess.Session) string {
 	t.Helper()
 	conversation := i.Create(t, s, "/v1/conversations", map[string]string{"title": "One"})
 	var started struct{ Run struct{ ID string } }
@@ -35,8 +36,8 @@ func runOf(t *testing.T, i *inprocess.Installation, s inprocess.Session) string 
 	return started.Run.ID
 }
 
-// ticket asks for a ticket as a caller.
-func (x *ticketed) ticket(caller inprocess.Session) string {
+// ticket creates a ticket for the run.
+func (x *ticketTest) ticket(caller inprocess.Session) string {
 	x.t.Helper()
 	var out struct {
 		Ticket    string
@@ -49,8 +50,8 @@ func (x *ticketed) ticket(caller inprocess.Session) string {
 	return out.Ticket
 }
 
-// open opens a path without any header, and returns the status and the answer.
-func (x *ticketed) open(path string) (int, string, http.Header) {
+// get requests a path without a credential. It returns the status, body and headers.
+func (x *ticketTest) get(path string) (int, string, http.Header) {
 	x.t.Helper()
 	resp := x.i.Request(x.t, inprocess.Session{}, http.MethodGet, path, nil)
 	defer resp.Body.Close()
@@ -61,26 +62,27 @@ func (x *ticketed) open(path string) (int, string, http.Header) {
 	return resp.StatusCode, string(raw), resp.Header
 }
 
-func (x *ticketed) events(ticket string) string {
+// events returns the path of the events of the run, with a ticket.
+func (x *ticketTest) events(ticket string) string {
 	return "/v1/runs/" + x.run + "/events?ticket=" + ticket
 }
 
-func TestS96ATicketOpensOneStreamOnce(t *testing.T) {
+func TestS96TicketOpensOneStreamOnce(t *testing.T) {
 	t.Parallel()
-	x := startTicketed(t)
+	x := startTicketTest(t)
 	ticket := x.ticket(x.s)
-	status, body, header := x.open(x.events(ticket))
+	status, body, header := x.get(x.events(ticket))
 	if status != http.StatusOK || !strings.Contains(body, "event: run.completed") || header.Get("Referrer-Policy") != "no-referrer" {
 		t.Errorf("the ticket opens %d %.300s, Referrer-Policy %q", status, body, header.Get("Referrer-Policy"))
 	}
-	if status, body, header := x.open(x.events(ticket)); status != http.StatusUnauthorized || header.Get("WWW-Authenticate") == "" || strings.Contains(body, ticket) {
-		t.Errorf("the spent ticket opens %d %s", status, body)
+	if status, body, header := x.get(x.events(ticket)); status != http.StatusUnauthorized || header.Get("WWW-Authenticate") == "" || strings.Contains(body, ticket) {
+		t.Errorf("the used ticket opens %d %s", status, body)
 	}
 	var wg sync.WaitGroup
 	statuses := make([]int, 8)
 	ticket = x.ticket(x.s)
 	for n := range statuses {
-		wg.Go(func() { statuses[n], _, _ = x.open(x.events(ticket)) })
+		wg.Go(func() { statuses[n], _, _ = x.get(x.events(ticket)) })
 	}
 	wg.Wait()
 	opened := 0
@@ -88,7 +90,7 @@ func TestS96ATicketOpensOneStreamOnce(t *testing.T) {
 		if status == http.StatusOK {
 			opened++
 		} else if status != http.StatusUnauthorized {
-			t.Errorf("a ticket that is raced for opens %d", status)
+			t.Errorf("a concurrent request with the ticket has status %d", status)
 		}
 	}
 	if opened != 1 {
@@ -96,10 +98,10 @@ func TestS96ATicketOpensOneStreamOnce(t *testing.T) {
 	}
 }
 
-func TestS96ATicketOpensNothingElse(t *testing.T) {
+func TestS96TicketOpensNothingElse(t *testing.T) {
 	t.Parallel()
-	x := startTicketed(t)
-	other := runOf(t, x.i, x.s)
+	x := startTicketTest(t)
+	other := startRun(t, x.i, x.s)
 	for path, want := range map[string]int{
 		"/v1/runs/" + other + "/events?ticket=":    http.StatusUnauthorized,
 		"/v1/runs/" + x.run + "?ticket=":           http.StatusUnauthorized,
@@ -108,7 +110,7 @@ func TestS96ATicketOpensNothingElse(t *testing.T) {
 		x.events("x") + "&ticket=":                 http.StatusUnauthorized,
 		"/v1/runs/" + x.run + "/events?ticket=gt_": http.StatusUnauthorized,
 	} {
-		if status, body, _ := x.open(path + x.ticket(x.s)); status != want && status != http.StatusBadRequest {
+		if status, body, _ := x.get(path + x.ticket(x.s)); status != want && status != http.StatusBadRequest {
 			t.Errorf("%s: %d %.200s", path, status, body)
 		}
 	}
@@ -126,37 +128,37 @@ func TestS96ATicketOpensNothingElse(t *testing.T) {
 	}
 }
 
-func TestS96ATicketHasTheRightsOfItsCaller(t *testing.T) {
+func TestS96TicketHasTheRightsOfItsCaller(t *testing.T) {
 	t.Parallel()
-	x := startTicketed(t)
-	stranger := x.i.SignUp(t, "stranger@example.com")
-	if status, reason := refusedFor(t, x.i.Request(t, stranger, http.MethodPost, "/v1/runs/"+x.run+"/events:ticket", struct{}{})); status != http.StatusNotFound {
-		t.Errorf("a ticket for somebody else's run: %d %s", status, reason)
+	x := startTicketTest(t)
+	otherUser := x.i.SignUp(t, "other-user@example.com")
+	if status, reason := statusAndReason(t, x.i.Request(t, otherUser, http.MethodPost, "/v1/runs/"+x.run+"/events:ticket", struct{}{})); status != http.StatusNotFound {
+		t.Errorf("a ticket for the run of another user: %d %s", status, reason)
 	}
-	narrow, _ := key(t, x.i, x.s, "assistants.read")
-	if status, reason := refusedFor(t, x.i.Request(t, narrow, http.MethodPost, "/v1/runs/"+x.run+"/events:ticket", struct{}{})); status != http.StatusForbidden {
-		t.Errorf("a ticket for a key that may not read runs: %d %s", status, reason)
+	narrow, _ := createKey(t, x.i, x.s, "assistants.read")
+	if status, reason := statusAndReason(t, x.i.Request(t, narrow, http.MethodPost, "/v1/runs/"+x.run+"/events:ticket", struct{}{})); status != http.StatusForbidden {
+		t.Errorf("a ticket for a key without chat.read: %d %s", status, reason)
 	}
-	allowed, _ := key(t, x.i, x.s, "chat.read")
-	if status, body, _ := x.open(x.events(x.ticket(allowed))); status != http.StatusOK {
-		t.Errorf("a ticket of a key that may read runs: %d %s", status, body)
+	allowed, _ := createKey(t, x.i, x.s, "chat.read")
+	if status, body, _ := x.get(x.events(x.ticket(allowed))); status != http.StatusOK {
+		t.Errorf("a ticket of a key with chat.read: %d %s", status, body)
 	}
 	late := x.ticket(x.s)
 	x.i.Database.AdminExec(t, "UPDATE chat.event_tickets SET expires_at = now() - interval '1 second'")
-	if status, body, _ := x.open(x.events(late)); status != http.StatusUnauthorized {
-		t.Errorf("a ticket after its time: %d %s", status, body)
+	if status, body, _ := x.get(x.events(late)); status != http.StatusUnauthorized {
+		t.Errorf("an expired ticket: %d %s", status, body)
 	}
-	// A ticket stops working when the session that asked for it ends.
+	// A ticket is invalid after the session that created it ends.
 	orphaned := x.ticket(x.s)
 	var mine struct{ Sessions []struct{ ID string } }
 	x.i.Get(t, x.s, "/v1/me/sessions", &mine)
 	resp := x.i.Request(t, x.s, http.MethodDelete, "/v1/me/sessions/"+mine.Sessions[0].ID, nil)
 	_ = resp.Body.Close()
-	until(t, "chat believes the token of an ended session", func() bool {
-		status, _ := refusedFor(t, x.i.Request(t, x.s, http.MethodGet, "/v1/conversations", nil))
+	waitUntil(t, "chat still accepts the token of an ended session", func() bool {
+		status, _ := statusAndReason(t, x.i.Request(t, x.s, http.MethodGet, "/v1/conversations", nil))
 		return status == http.StatusUnauthorized
 	})
-	if status, body, _ := x.open(x.events(orphaned)); status != http.StatusUnauthorized {
+	if status, body, _ := x.get(x.events(orphaned)); status != http.StatusUnauthorized {
 		t.Errorf("a ticket of an ended session: %d %s", status, body)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/modelstub"
 )
 
-// collector takes spans in, as an OTLP collector does.
+// collector is an OTLP collector that stores the spans it receives.
 type collector struct {
 	collectorv1.UnsafeTraceServiceServer
 
@@ -27,7 +27,7 @@ type collector struct {
 	spans []*tracev1.Span
 }
 
-// Export implements the collector's RPC.
+// Export implements the RPC of the collector.
 func (c *collector) Export(_ context.Context, req *collectorv1.ExportTraceServiceRequest) (*collectorv1.ExportTraceServiceResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,7 +39,8 @@ func (c *collector) Export(_ context.Context, req *collectorv1.ExportTraceServic
 	return &collectorv1.ExportTraceServiceResponse{}, nil
 }
 
-func (c *collector) of(trace string) []*tracev1.Span {
+// spansOf returns the spans of a trace.
+func (c *collector) spansOf(trace string) []*tracev1.Span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []*tracev1.Span
@@ -51,7 +52,8 @@ func (c *collector) of(trace string) []*tracev1.Span {
 	return out
 }
 
-func collect(t *testing.T) (*collector, string) {
+// startCollector serves a collector and returns its URL.
+func startCollector(t *testing.T) (*collector, string) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,14 +77,14 @@ const (
 	secret = "the crown jewels are in the cellar"
 )
 
-// S74: one question is one trace: it begins at the client and goes on through the
-// gateway, the services, their SQL and the call of the model; and no span holds
-// what was asked, a password or a token.
-func TestAQuestionIsOneTrace(t *testing.T) {
+// S74: one question is one trace. It begins at the client and continues through the gateway, the
+// services, their SQL and the call of the model. No span contains the question, a password or a
+// token.
+func TestTrace_OneQuestion_SpansAllServicesWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	model := httptest.NewServer(modelstub.New(modelstub.Options{Default: modelstub.Echo(5, 0)}))
 	t.Cleanup(model.Close)
-	collected, endpoint := collect(t)
+	collected, endpoint := startCollector(t)
 	i := inprocess.Start(t, map[string]string{
 		"GATEHOUSE_MODEL": "openai/stub", "OPENAI_BASE_URL": model.URL + "/v1", "OPENAI_API_KEY": "any",
 		"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
@@ -94,7 +96,7 @@ func TestAQuestionIsOneTrace(t *testing.T) {
 	inprocess.Decode(t, i.RequestWith(t, s, http.MethodPost, "/v1/conversations/"+conversation+"/messages",
 		map[string]string{"content": secret, "assistantId": assistant}, map[string]string{"Traceparent": "00-" + trace + "-00f067aa0ba902b7-01"}), &started)
 	if n := i.Drain(t, s, "/v1/runs/"+started.Run.ID+"/events"); n == 0 {
-		t.Fatal("the run told nothing")
+		t.Fatal("the run has no events")
 	}
 	wanted := map[string]func(*tracev1.Span) bool{
 		"the gateway":       named(tracev1.Span_SPAN_KIND_SERVER, "POST /v1/conversations"),
@@ -108,15 +110,15 @@ func TestAQuestionIsOneTrace(t *testing.T) {
 		t.Errorf("the trace lacks %s", name)
 	}
 	collected.mu.Lock()
-	for _, span := range collected.spans { // signing up has a trace of its own
+	for _, span := range collected.spans { // signing up is another trace
 		if text := span.String(); strings.Contains(text, s.AccessToken) || strings.Contains(text, inprocess.AdminPassword) {
-			t.Errorf("a span holds a password or a token: %v", span)
+			t.Errorf("a span contains a password or a token: %v", span)
 		}
 	}
 	collected.mu.Unlock()
-	for _, span := range collected.of(trace) {
+	for _, span := range collected.spansOf(trace) {
 		if strings.Contains(span.String(), secret) {
-			t.Errorf("a span holds the question: %v", span)
+			t.Errorf("a span contains the question: %v", span)
 		}
 		if len(missing) > 0 {
 			t.Logf("%v %s %v", span.GetKind(), span.GetName(), span.GetAttributes())
@@ -124,8 +126,8 @@ func TestAQuestionIsOneTrace(t *testing.T) {
 	}
 }
 
-// waitFor waits until the trace has what is wanted, and tells what it lacks when
-// its time is over. Spans leave in batches, a few seconds apart.
+// waitFor waits until the trace has all wanted spans, and returns the names of those that are
+// missing after 30 seconds. The exporter sends spans in batches, a few seconds apart.
 func waitFor(t *testing.T, c *collector, wanted map[string]func(*tracev1.Span) bool) []string {
 	t.Helper()
 	ticker, deadline := time.NewTicker(50*time.Millisecond), time.After(30*time.Second)
@@ -133,7 +135,7 @@ func waitFor(t *testing.T, c *collector, wanted map[string]func(*tracev1.Span) b
 	for {
 		var missing []string
 		for name, is := range wanted {
-			if !contains(c.of(trace), is) {
+			if !contains(c.spansOf(trace), is) {
 				missing = append(missing, name)
 			}
 		}

@@ -1,7 +1,6 @@
-// Package surface walks all that the product shows to its clients, by the
-// catalog of RPCs: that one organization learns nothing of another, through no
-// RPC and from no table, even where a store forgot its condition; and that a
-// request with an Idempotency-Key is carried out once.
+// Package surface tests every RPC of the catalog on the whole product. It checks that an
+// organization learns nothing of another, by any RPC or from any table, even where a store forgot
+// a condition, and that a request with an idempotency key is carried out once.
 package surface_test
 
 import (
@@ -29,16 +28,17 @@ import (
 	"github.com/gatehouse/gatehouse/proto/catalog"
 )
 
-// resources are the ids of one organization's resources, by kind.
+// resources has the ids of the resources of an organization, by kind.
 type resources map[string]string
 
+// populate creates a resource of every kind in the caller's organization.
 func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) resources {
 	t.Helper()
 	r := resources{"organization": s.OrganizationID}
 	for _, f := range fixtures(t) {
 		r[f.Resource] = f.create(t, i, s)
 	}
-	r["service_account"] = r["serviceaccount"] // as the requests about its keys call it
+	r["service_account"] = r["serviceaccount"] // the name in the requests for its keys
 	r["document"] = i.Create(t, s, "/v1/collections/"+r["collection"]+"/documents",
 		map[string]string{"title": "Warranty", "content": "# Warranty\n\nIt lasts three years.", "contentType": "text/markdown"})
 	var started struct{ Run struct{ ID string } }
@@ -48,32 +48,33 @@ func populate(t *testing.T, i *inprocess.Installation, s inprocess.Session) reso
 	var mine struct{ Sessions []struct{ ID string } }
 	i.Get(t, s, "/v1/me/sessions", &mine)
 	r["usersession"] = mine.Sessions[0].ID
-	_, r["apikey"] = key(t, i, s, "chat.read")
-	r["oauthclient"], r["grant"] = allowed(t, i, s)
-	// Before there is a factor, which the token has not shown.
+	_, r["apikey"] = createKey(t, i, s, "chat.read")
+	r["oauthclient"], r["grant"] = createOAuthGrant(t, i, s)
+	// This precedes the passkey: the token does not record that factor, so the RPC would refuse it.
 	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/identity-providers", map[string]any{
 		"displayName": "Theirs", "issuer": "https://theirs.example", "clientId": "x", "domains": []string{"theirs.example"},
 	})
-	r["passkey"] = passkey(t, i, s) // from here on signing in needs it
-	r["identity"] = identityOf(t, i, s)
+	r["passkey"] = createPasskey(t, i, s) // from here on, sign-in needs the passkey
+	r["identity"] = createIdentity(t, i, s)
 	i.Create(t, s, "/v1/organizations/"+s.OrganizationID+"/invitations", map[string]any{"email": "new@example.com", "roles": []string{"viewer"}})
-	// Only a deleted organization has such, in which nobody could make the rest.
+	// Only a deleted organization has suspended memberships. In one, the other resources could not
+	// be created.
 	i.Database.AdminExec(t, `INSERT INTO auth.suspended_memberships (organization_id, user_id, roles, created_at, updated_at)
 		SELECT $1, id, '{viewer}', now(), now() FROM auth.users WHERE id <> $2 LIMIT 1`, s.OrganizationID, s.UserID)
-	settle(t, i, s, r)
+	waitUntilStored(t, i, s, r)
 	inprocess.Decode(t, i.Request(t, s, http.MethodPost, "/v1/runs/"+r["run"]+"/events:ticket", struct{}{}), &struct{}{})
-	// A slow test outlives a ticket, which is then swept.
+	// In a slow test the ticket would expire and be swept.
 	i.Database.AdminExec(t, "UPDATE chat.event_tickets SET expires_at = now() + interval '1 day'")
 	for kind, value := range r {
 		if !id.Valid(value) {
-			t.Fatalf("no %s was made", kind)
+			t.Fatalf("no %s was created", kind)
 		}
 	}
 	return r
 }
 
-// settle waits until the document's passages and the run's events are stored.
-func settle(t *testing.T, i *inprocess.Installation, s inprocess.Session, r resources) {
+// waitUntilStored waits until the chunks of the document and the events of the run are stored.
+func waitUntilStored(t *testing.T, i *inprocess.Installation, s inprocess.Session, r resources) {
 	t.Helper()
 	resp := i.Request(t, s, http.MethodGet, "/v1/runs/"+r["run"]+"/events", nil)
 	defer resp.Body.Close()
@@ -96,8 +97,8 @@ func settle(t *testing.T, i *inprocess.Installation, s inprocess.Session, r reso
 	}
 }
 
-// of returns the id that an RPC's resource field wants.
-func (r resources) of(t *testing.T, m catalog.Method) string {
+// idFor returns the id for the resource field of an RPC.
+func (r resources) idFor(t *testing.T, m catalog.Method) string {
 	t.Helper()
 	kind := strings.TrimSuffix(strings.TrimSuffix(m.Access.GetResource(), "s"), "_id")
 	kind = strings.TrimSuffix(kind[strings.LastIndex(kind, ".")+1:], "id")
@@ -106,15 +107,14 @@ func (r resources) of(t *testing.T, m catalog.Method) string {
 	}
 	value, ok := r[kind]
 	if !ok {
-		t.Fatalf("%s is about a kind of resource that populate does not make: %q", m.FullMethod, kind)
+		t.Fatalf("%s names a kind of resource that populate does not create: %q", m.FullMethod, kind)
 	}
 	return value
 }
 
-// expected is how an RPC answers somebody who has every role in an
-// organization of its own: the resource is not there, unless no such role may
-// call the RPC at all.
-func expected(m catalog.Method) (codes.Code, int) {
+// expectedRefusal returns how an RPC refuses the owner of another organization: the resource is
+// not found, unless no role of an organization has the permission of the RPC.
+func expectedRefusal(m catalog.Method) (codes.Code, int) {
 	for _, p := range catalog.Permissions() {
 		if p.GetName() == m.Access.GetPermission() && !slices.Contains(p.GetRoles(), "owner") {
 			return codes.PermissionDenied, http.StatusForbidden
@@ -123,7 +123,8 @@ func expected(m catalog.Method) (codes.Code, int) {
 	return codes.NotFound, http.StatusNotFound
 }
 
-func about(t *testing.T) []catalog.Method {
+// resourceMethods returns the RPCs whose request names a resource.
+func resourceMethods(t *testing.T) []catalog.Method {
 	t.Helper()
 	var out []catalog.Method
 	for _, m := range catalog.Methods() {
@@ -132,24 +133,24 @@ func about(t *testing.T) []catalog.Method {
 		}
 	}
 	if len(out) < 25 {
-		t.Fatalf("only %d RPCs are about a resource: the walk shows nothing", len(out))
+		t.Fatalf("only %d RPCs name a resource: the test proves nothing", len(out))
 	}
 	return out
 }
 
-// S41, S43, S68: also where a child would be put under it, or its run cancelled.
-func TestS41AnotherOrganizationsResourcesAreAsIfAbsent(t *testing.T) {
+// S41, S43, S68: this includes RPCs that create a child of the resource or cancel its run.
+func TestS41ResourcesOfAnotherOrganizationAreNotFound(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
-	owner, stranger := i.SignUp(t, "owner@example.com"), i.SignUp(t, "stranger@example.com")
+	owner, otherUser := i.SignUp(t, "owner@example.com"), i.SignUp(t, "other-user@example.com")
 	theirs := populate(t, i, owner)
-	walk(t, i, stranger, theirs, about(t))
+	compareWithAbsent(t, i, otherUser, theirs, resourceMethods(t))
 }
 
-// Only a call finds a service that was built and never registered. The caller
-// has a forged credential, so that nothing changes: without a credential, the
-// gateway refuses by itself.
-func TestEveryPublicRPCIsServed(t *testing.T) {
+// Only a call shows whether a service that was built is also registered. The caller sends a forged
+// credential, so that the call changes nothing. Without a credential the gateway would refuse the
+// call itself.
+func TestPublicRPC_EveryMethod_IsServed(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	conn, err := grpc.NewClient(strings.TrimPrefix(i.URL, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -168,9 +169,9 @@ func TestEveryPublicRPCIsServed(t *testing.T) {
 	}
 }
 
-// A conversation is its user's alone: a colleague with the same rights in the
-// same organization finds nothing either.
-func TestS41AColleaguesConversationsAreAsIfAbsent(t *testing.T) {
+// A conversation belongs to one user. It is not found by a colleague with the same rights in the
+// same organization.
+func TestS41ConversationsOfAColleagueAreNotFound(t *testing.T) {
 	t.Parallel()
 	i := inprocess.Start(t, nil)
 	owner, colleague, operator := i.SignUp(t, "owner@example.com"), i.SignUp(t, "colleague@example.com"), i.SignIn(t)
@@ -180,7 +181,7 @@ func TestS41AColleaguesConversationsAreAsIfAbsent(t *testing.T) {
 	inprocess.Decode(t, resp, &struct{}{})
 	colleague = i.Switch(t, colleague, owner.OrganizationID)
 	var chat []catalog.Method
-	for _, m := range about(t) {
+	for _, m := range resourceMethods(t) {
 		if strings.HasPrefix(m.FullMethod, "/gatehouse.chat.") {
 			chat = append(chat, m)
 		}
@@ -188,12 +189,12 @@ func TestS41AColleaguesConversationsAreAsIfAbsent(t *testing.T) {
 	if len(chat) < 5 {
 		t.Fatalf("only %d RPCs", len(chat))
 	}
-	walk(t, i, colleague, theirs, chat)
+	compareWithAbsent(t, i, colleague, theirs, chat)
 }
 
-// walk calls each RPC with the id of a resource that the caller must not know
-// of, and with one of nothing, and compares the answers byte by byte.
-func walk(t *testing.T, i *inprocess.Installation, caller inprocess.Session, theirs resources, methods []catalog.Method) {
+// compareWithAbsent calls each RPC with the id of a resource that the caller must not see, and with
+// an id that does not exist, and compares the responses byte by byte.
+func compareWithAbsent(t *testing.T, i *inprocess.Installation, caller inprocess.Session, theirs resources, methods []catalog.Method) {
 	t.Helper()
 	conn, err := grpc.NewClient(strings.TrimPrefix(i.URL, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -202,44 +203,46 @@ func walk(t *testing.T, i *inprocess.Installation, caller inprocess.Session, the
 	defer conn.Close()
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+caller.AccessToken)
 	for _, m := range methods {
-		foreign, absent := theirs.of(t, m), id.New()
-		code, httpStatus := expected(m)
+		foreign, absent := theirs.idFor(t, m), id.New()
+		code, httpStatus := expectedRefusal(m)
 		answers := map[string][]byte{}
 		for _, resource := range []string{foreign, absent} {
 			message := request(t, m, resource)
 			if m.Access.GetResource() != "organization_id" && message.ProtoReflect().Descriptor().Fields().ByName("organization_id") != nil {
-				set(message.ProtoReflect(), "organization_id", caller.OrganizationID) // the resource is another's, not the place
+				set(message.ProtoReflect(), "organization_id", caller.OrganizationID) // only the resource is foreign
 			}
 			st := call(ctx, conn, m, message)
 			if st.Code() != code {
-				t.Errorf("%s about %s: %v %s, want %v", m.FullMethod, name(resource, foreign), st.Code(), st.Message(), code)
+				t.Errorf("%s about %s: %v %s, want %v", m.FullMethod, describeResource(resource, foreign), st.Code(), st.Message(), code)
 			}
 			raw, err := proto.Marshal(st.Proto())
 			if err != nil {
 				t.Fatal(err)
 			}
-			rest := overREST(t, i, caller, m, message, httpStatus)
+			rest := callREST(t, i, caller, m, message, httpStatus)
 			answers[resource] = bytes.ReplaceAll(append(raw, rest...), []byte(resource), []byte("ID"))
 		}
 		if !bytes.Equal(answers[foreign], answers[absent]) {
-			t.Errorf("%s tells that the resource exists:\n%s\nabsent:\n%s", m.FullMethod, answers[foreign], answers[absent])
+			t.Errorf("%s reveals that the resource exists:\n%s\nabsent:\n%s", m.FullMethod, answers[foreign], answers[absent])
 		}
 	}
 }
 
-func name(resource, foreign string) string {
+// describeResource returns a name of a resource for messages.
+func describeResource(resource, foreign string) string {
 	if resource == foreign {
 		return "a foreign resource"
 	}
 	return "an absent resource"
 }
 
-// call makes the call by gRPC, whatever it streams, and returns how it ended. It waits
-// for limits on calls.
+// call calls a unary or streaming RPC by gRPC and returns its status. It waits and retries when a
+// rate limit refuses the call.
 func call(ctx context.Context, conn *grpc.ClientConn, m catalog.Method, message proto.Message) *status.Status {
 	return status.Convert(inprocess.Patiently(ctx, func() error { return callOnce(ctx, conn, m, message) }))
 }
 
+// callOnce calls an RPC and reads all of its responses.
 func callOnce(ctx context.Context, conn *grpc.ClientConn, m catalog.Method, message proto.Message) error {
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{
 		ClientStreams: m.Descriptor.IsStreamingClient(), ServerStreams: true,
@@ -247,7 +250,7 @@ func callOnce(ctx context.Context, conn *grpc.ClientConn, m catalog.Method, mess
 	if err != nil {
 		return err
 	}
-	// An error here is told by the first receive.
+	// The first receive returns the error of these calls.
 	_ = stream.SendMsg(message)
 	_ = stream.CloseSend()
 	for {
@@ -261,13 +264,13 @@ func callOnce(ctx context.Context, conn *grpc.ClientConn, m catalog.Method, mess
 	}
 }
 
-// marks are what differs from one request to the next.
-var marks = regexp.MustCompile(`"(requestId|traceId|instance)":"[^"]*"`)
+// varyingFields matches the fields of a fault that differ between requests.
+var varyingFields = regexp.MustCompile(`"(requestId|traceId|instance)":"[^"]*"`)
 
-// overREST makes the call by REST and returns the answer without the marks.
-func overREST(t *testing.T, i *inprocess.Installation, caller inprocess.Session, m catalog.Method, message proto.Message, want int) []byte {
+// callREST calls an RPC by REST and returns the response without varyingFields.
+func callREST(t *testing.T, i *inprocess.Installation, caller inprocess.Session, m catalog.Method, message proto.Message, want int) []byte {
 	t.Helper()
-	method, path, contentType, body := inREST(t, m, message)
+	method, path, contentType, body := restRequest(t, m, message)
 	req, err := http.NewRequestWithContext(t.Context(), method, i.URL+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -288,5 +291,5 @@ func overREST(t *testing.T, i *inprocess.Installation, caller inprocess.Session,
 	if resp.StatusCode != want {
 		t.Errorf("%s %s: %d %s, want %d", method, path, resp.StatusCode, raw, want)
 	}
-	return marks.ReplaceAll(raw, nil)
+	return varyingFields.ReplaceAll(raw, nil)
 }

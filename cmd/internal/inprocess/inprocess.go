@@ -1,8 +1,8 @@
-// Package inprocess serves the whole product inside a test: every part in the
-// test's own process, on a database of its own, on a port of its own.
+// Package inprocess serves the whole product inside a test: every part runs in the process of the
+// test, on a database and a port of its own.
 //
-// It is for tests that walk the product's surface. Tests of what happens to
-// processes start real ones.
+// It is for tests of the product's RPCs and pages. Tests about processes start real processes; see
+// cmd/e2e.
 package inprocess
 
 import (
@@ -23,36 +23,36 @@ const (
 
 // Installation is a running product.
 type Installation struct {
-	// URL is where the gateway is, without a slash at its end.
+	// URL is the address of the gateway, without a slash at its end.
 	URL string
-	// Database is the one that the services share.
+	// Database is the database that the services share.
 	Database *pgtest.Database
 }
 
-// Session is somebody who is signed in.
+// Session is the session of a signed-in user.
 type Session struct {
 	UserID         string
 	OrganizationID string
 	AccessToken    string
-	// Email and Password are what it signed in with.
+	// Email and Password are the credentials of the user.
 	Email, Password string
 }
 
-// SignIn signs the first operator in.
+// SignIn signs in the first operator.
 func (i *Installation) SignIn(t testing.TB) Session {
 	t.Helper()
 	s := Session{Email: AdminEmail, Password: AdminPassword}
 	return i.tokens(t, s, "/v1/auth/sign-in", map[string]string{"email": s.Email, "password": s.Password})
 }
 
-// SignUp makes a user with an organization of its own.
+// SignUp creates a user with a personal organization.
 func (i *Installation) SignUp(t testing.TB, email string) Session {
 	t.Helper()
 	s := Session{Email: email, Password: AdminPassword + " too"}
 	return i.tokens(t, s, "/v1/auth/sign-up", map[string]string{"email": s.Email, "password": s.Password})
 }
 
-// Switch makes another organization of the caller's the active one.
+// Switch returns a session with another organization of the caller as the active one.
 func (i *Installation) Switch(t testing.TB, s Session, organizationID string) Session {
 	t.Helper()
 	return i.tokens(t, s, "/v1/auth/switch-organization",
@@ -70,7 +70,7 @@ func (i *Installation) tokens(t testing.TB, caller Session, path string, body ma
 	return s
 }
 
-// Create posts a resource and returns its id.
+// Create creates a resource and returns its id.
 func (i *Installation) Create(t testing.TB, s Session, path string, body any) string {
 	t.Helper()
 	var created struct{ ID string }
@@ -89,10 +89,10 @@ func (i *Installation) do(t testing.TB, s Session, method, path string, body, in
 	Decode(t, i.Request(t, s, method, path, body), into)
 }
 
-// Decode reads a response that must be a success.
+// Decode decodes a response, which must be a success.
 func Decode(t testing.TB, resp *http.Response, into any) {
 	t.Helper()
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close() //nolint:errcheck // the body was read
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -105,23 +105,23 @@ func Decode(t testing.TB, resp *http.Response, into any) {
 	}
 }
 
-// DecodeProblem reads a response that must be a refusal.
+// DecodeProblem decodes a response, which must be a refusal.
 func DecodeProblem(t testing.TB, resp *http.Response, into any) {
 	t.Helper()
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close() //nolint:errcheck // the body was read
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode/100 == 2 {
 		t.Fatalf("%s %s: %d, %v", resp.Request.Method, resp.Request.URL.Path, resp.StatusCode, err)
 	}
 }
 
-// Request sends a JSON body, or none when it is nil. The caller closes the
-// response's body.
+// Request sends a request with a JSON body, or without one if body is nil. The caller closes the
+// body of the response.
 func (i *Installation) Request(t testing.TB, s Session, method, path string, body any) *http.Response {
 	t.Helper()
 	return i.RequestWith(t, s, method, path, body, nil)
 }
 
-// RequestWith is [Installation.Request] with headers.
+// RequestWith is like [Installation.Request] and adds headers.
 func (i *Installation) RequestWith(t testing.TB, s Session, method, path string, body any, header map[string]string) *http.Response {
 	t.Helper()
 	req := i.request(t, s, method, path, body)
@@ -131,11 +131,11 @@ func (i *Installation) RequestWith(t testing.TB, s Session, method, path string,
 	return send(t, req)
 }
 
-// Drain reads a stream to its end and returns how many bytes it had.
+// Drain reads a stream to its end and returns the number of bytes.
 func (i *Installation) Drain(t testing.TB, s Session, path string) int64 {
 	t.Helper()
 	resp := i.Request(t, s, http.MethodGet, path, nil)
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close() //nolint:errcheck // the body was read
 	n, err := io.Copy(io.Discard, resp.Body)
 	if err != nil {
 		t.Fatal(err)

@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	// maxWait is how long a patient client waits for a limit on calls. A limit on wrong
-	// passwords asks for a longer wait: the test is then about that limit, and sees it.
+	// maxWait is the longest Retry-After that a patient client waits for. The limit on wrong
+	// passwords has a longer one, so tests of that limit receive the refusal.
 	maxWait = 3 * time.Second
-	// maxTries bounds how often a call is repeated.
+	// maxTries limits how often a call is tried.
 	maxTries = 20
 )
 
-// Client returns a client that waits when a rate limit refuses a request, as a
-// user's program would, and then repeats it. So tests that make many calls pass
-// with limits on, and still see every other refusal.
+// Client returns a client that waits and retries when a rate limit refuses a request, as a user's
+// program would. So tests that make many calls pass with rate limits on, and still receive every
+// other refusal.
 func Client() *http.Client { return &http.Client{Transport: Patient(nil)} }
 
-// Patient wraps a transport so that it waits for rate limits; see [Client]. Nil stands
-// for the transport that all tests share.
+// Patient wraps a transport so that it waits for rate limits; see [Client]. With nil it wraps the
+// transport that all tests share.
 func Patient(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
@@ -49,19 +49,19 @@ func (p patient) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil || wait > maxWait || req.Body != nil && req.GetBody == nil {
 			return resp, nil //nolint:nilerr // the caller reads the refusal
 		}
-		_, _ = io.Copy(io.Discard, resp.Body) // so that the connection is used again
+		_, _ = io.Copy(io.Discard, resp.Body) // so that the connection is reused
 		_ = resp.Body.Close()
 		if err := pause(req.Context(), wait); err != nil {
 			return nil, err
 		}
-		if req, err = again(req); err != nil {
+		if req, err = repeated(req); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// again returns the same request, with its body from the beginning.
-func again(req *http.Request) (*http.Request, error) {
+// repeated returns a copy of a request, with its body from the beginning.
+func repeated(req *http.Request) (*http.Request, error) {
 	fresh := req.Clone(req.Context())
 	if req.GetBody == nil {
 		return fresh, nil
@@ -85,7 +85,7 @@ func pause(ctx context.Context, wait time.Duration) error {
 	}
 }
 
-// Patiently repeats a gRPC call until no rate limit refuses it.
+// Patiently retries a gRPC call while a rate limit refuses it.
 func Patiently(ctx context.Context, call func() error) error {
 	for try := 1; ; try++ {
 		err := call()

@@ -18,30 +18,28 @@ import (
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 )
 
-// Environment variables that choose how every installation of a test run is served, so
-// that the same tests run in each way (make test-ways).
+// Environment variables that choose how every installation of a test run is served. With them,
+// make test-ways runs the same tests in each way.
 const (
 	// limitsVariable is on or off; unset is off.
 	limitsVariable = "GATEHOUSE_TEST_RATE_LIMITS"
-	// partsVariable is one, for all parts behind one server in memory, or four, for
-	// parts that reach each other over TCP as separate processes do; unset is one.
+	// partsVariable is one, for all parts connected in memory, or four, for parts that call
+	// each other over TCP as separate processes do; unset is one.
 	partsVariable = "GATEHOUSE_TEST_PARTS"
 )
 
 const (
 	announcement = "Gatehouse is at "
-	// readyWithin is how long a start may take on a busy machine.
+	// readyWithin is the longest time that a start may take on a busy machine.
 	readyWithin = 60 * time.Second
 	readyPause  = 10 * time.Millisecond
 )
 
-// Start serves the product until the test ends. The overrides replace the
-// settings that make it fit for a test.
+// Start serves the product until the test ends. The overrides replace settings of tests.
 func Start(t testing.TB, overrides map[string]string) *Installation {
 	t.Helper()
 	database := pgtest.New(t, process.Migrations()...)
-	// The issuer of tokens is the public URL, which must be known before the port is
-	// taken.
+	// The issuer of tokens is the public URL. So the port is chosen before the gateway listens.
 	variables := map[string]string{
 		"GATEHOUSE_DATABASE_URL":   database.AdminURL,
 		"GATEHOUSE_SECRET_KEY":     base64.StdEncoding.EncodeToString(database.SecretKey),
@@ -67,7 +65,7 @@ func Start(t testing.TB, overrides map[string]string) *Installation {
 	}
 }
 
-// RateLimits returns whether this test run has rate limits: on or off.
+// RateLimits returns on if this test run has rate limits, and off otherwise.
 func RateLimits(t testing.TB) string {
 	t.Helper()
 	return cmp.Or(variable(t, limitsVariable), "off")
@@ -91,7 +89,7 @@ func load(t testing.TB, variables map[string]string) settings.Settings {
 	return s
 }
 
-// freeAddress returns an address on which nothing listens.
+// freeAddress returns an address with an unused port.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	address, err := freeport.Address(t.Context())
@@ -101,7 +99,7 @@ func freeAddress(t testing.TB) string {
 	return address
 }
 
-// run runs a server until the test ends, when it must stop without an error.
+// run runs a server until the test ends. The server must then stop without an error.
 func run(t testing.TB, server func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -130,11 +128,11 @@ func serveOne(t testing.TB, s settings.Settings) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, _ = io.Copy(io.Discard, greeting) }() // ends when Serve has closed its end
+	go func() { _, _ = io.Copy(io.Discard, greeting) }() // ends when Serve returns
 	return strings.TrimSpace(strings.TrimPrefix(line, announcement))
 }
 
-// serveFour serves each part by itself, and returns the gateway's URL.
+// serveFour serves each part separately, and returns the URL of the gateway.
 func serveFour(t testing.TB, variables map[string]string) string {
 	t.Helper()
 	for _, name := range []string{"GATEHOUSE_AUTH_ADDR", "GATEHOUSE_MANAGEMENT_ADDR", "GATEHOUSE_CHAT_ADDR"} {

@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 )
 
-// The doctor names each dependency that is well, and stops at the first that is not.
-func TestDoctorAsksEveryDependency(t *testing.T) {
+// Doctor prints a line for each dependency that works, and stops at the first that fails.
+func TestDoctor_Dependencies_AreChecked(t *testing.T) {
 	t.Parallel()
 	database, server := pgtest.New(t), mailtest.Start(t)
 	examine := func(smtpURL string) (string, error) {
@@ -34,17 +34,17 @@ func TestDoctorAsksEveryDependency(t *testing.T) {
 		err = process.Doctor(t.Context(), s, "test", &out)
 		return out.String(), err
 	}
-	told, err := examine(server.URL())
+	output, err := examine(server.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{"settings    ok (local)", "database    ok", "migrations  ok", "mail        ok", "texts       ok"} {
-		if !strings.Contains(told, line+"\n") {
-			t.Errorf("%q is not in %q", line, told)
+		if !strings.Contains(output, line+"\n") {
+			t.Errorf("%q is not in %q", line, output)
 		}
 	}
-	if told, err := examine(mailtest.URLAt(mailtest.Reserve(t))); err == nil || !strings.Contains(err.Error(), "mail") || strings.Contains(told, "mail ") ||
+	if output, err := examine(mailtest.URLAt(mailtest.Reserve(t))); err == nil || !strings.Contains(err.Error(), "mail") || strings.Contains(output, "mail ") ||
 		strings.Contains(err.Error(), mailtest.Password) {
-		t.Errorf("a mail server that is away: %v, %q", err, told)
+		t.Errorf("an unreachable mail server: %v, %q", err, output)
 	}
 }

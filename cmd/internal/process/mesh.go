@@ -11,12 +11,12 @@ import (
 	"github.com/gatehouse/gatehouse/platform/rpcclient"
 )
 
-// bufferBytes is the buffer of one direction of an in-memory connection: room for
-// what gRPC writes at once, and no more, since all of it stays resident.
+// bufferBytes is the size of the buffer for one direction of an in-memory connection. It fits what
+// gRPC writes at once. A larger buffer would only use memory.
 const bufferBytes = 256 << 10
 
-// mesh is how services reach each other: over TCP, or in memory when they
-// share a process. Either way it is the same servers, with the same chain.
+// mesh connects the services: over TCP, or in memory when they share a process. The servers and
+// their interceptors are the same in both cases.
 type mesh struct {
 	addresses map[string]string
 	inMemory  bool
@@ -29,8 +29,8 @@ func newMesh(addresses map[string]string, inMemory bool) *mesh {
 	return &mesh{addresses: addresses, inMemory: inMemory, listeners: map[string]*bufconn.Listener{}}
 }
 
-// buffer returns the in-memory listener of a service, made by whoever asks
-// first: peers may dial before the service listens.
+// buffer returns the in-memory listener of a service. The first call creates it, since peers may
+// dial before the service listens.
 func (m *mesh) buffer(service string) *bufconn.Listener {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/platform/health"
 )
 
-// Main is the whole of a main that runs one part: it reads the settings, runs
-// the part until the process is told to stop, and returns what went wrong.
+// Main is the main function of a program that runs one part. It reads the settings and runs the
+// part until the process receives SIGINT or SIGTERM.
 func Main(part, version string, logs io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -30,8 +30,8 @@ func Main(part, version string, logs io.Writer) error {
 	return ServePart(ctx, s, part, version, logs)
 }
 
-// ServePart runs one part, which reaches the others over TCP, until ctx ends.
-// The database's schema must be up to date.
+// ServePart runs one part until ctx ends. It calls the other parts over TCP. The database must be
+// migrated already.
 func ServePart(ctx context.Context, s settings.Settings, part, version string, logs io.Writer) error {
 	p, err := base(ctx, s, part, version, false, logs)
 	if err != nil {
@@ -76,8 +76,7 @@ func (p *Process) buildPart(ctx context.Context, part string) error {
 	return p.serveOps(ctx)
 }
 
-// checkPeers makes readiness depend on services that this process cannot do
-// without, by asking each for its health.
+// checkPeers makes readiness depend on the health of other services.
 func (p *Process) checkPeers(services ...string) error {
 	for _, service := range services {
 		conn, err := p.dial(service, nil)
@@ -86,9 +85,9 @@ func (p *Process) checkPeers(services ...string) error {
 		}
 		client := healthv1.NewHealthClient(conn)
 		p.checks.Add(service, health.FromError(func(ctx context.Context) error {
-			answer, err := client.Check(ctx, &healthv1.HealthCheckRequest{})
-			if err != nil || answer.GetStatus() != healthv1.HealthCheckResponse_SERVING {
-				return fmt.Errorf("%s does not answer", service)
+			response, err := client.Check(ctx, &healthv1.HealthCheckRequest{})
+			if err != nil || response.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+				return fmt.Errorf("%s is not reachable or not serving", service)
 			}
 			return nil
 		}))

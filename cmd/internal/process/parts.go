@@ -25,8 +25,8 @@ func Migrations() []postgres.MigrationSet {
 	return []postgres.MigrationSet{authmigrations.Set(), managementmigrations.Set(), chatmigrations.Set()}
 }
 
-// migrate brings the schema up to date. adoptRoles also takes over login roles that
-// were made with another secret key.
+// migrate migrates the database to the current schema. With adoptRoles it also sets the passwords of
+// login roles that were created with another secret key.
 func (p *Process) migrate(ctx context.Context, adoptRoles bool) error {
 	url := p.database.DirectURL
 	if url == "" {
@@ -36,12 +36,12 @@ func (p *Process) migrate(ctx context.Context, adoptRoles bool) error {
 	return postgres.Migrate(ctx, url, p.key, options, Migrations()...)
 }
 
-// openAuth builds auth with its first operator, whose password is told when it
-// was made just now.
+// openAuth builds the auth service and creates the first operator if there is none. It returns the
+// password of the operator only if this call generated it.
 func (p *Process) openAuth(ctx context.Context, db *postgres.DB) (*auth.Service, credentials, error) {
 	first := credentials{email: p.settings.AdminEmail, password: p.settings.AdminPassword.Reveal()}
-	made := first.password == ""
-	if made {
+	generated := first.password == ""
+	if generated {
 		first.password = rand.Text()
 	}
 	providers, listErr := p.settings.Providers.List()
@@ -63,13 +63,13 @@ func (p *Process) openAuth(ctx context.Context, db *postgres.DB) (*auth.Service,
 		return nil, first, err
 	}
 	created, err := service.EnsureOperator(ctx)
-	if !created || !made {
-		first.password = "" // known to whoever set it, or shown before
+	if !created || !generated {
+		first.password = "" // it was configured, or printed by an earlier start
 	}
 	return service, first, err
 }
 
-// firstOperator makes the first operator where there is none.
+// firstOperator creates the first operator if there is none.
 func (p *Process) firstOperator(ctx context.Context) (credentials, error) {
 	db, err := p.openPool(ctx, authmigrations.Role, authmigrations.Set())
 	if err != nil {
@@ -79,7 +79,7 @@ func (p *Process) firstOperator(ctx context.Context) (credentials, error) {
 	return first, err
 }
 
-// addAuth adds auth.
+// addAuth adds the auth service.
 func (p *Process) addAuth(ctx context.Context) (credentials, error) {
 	db, err := p.openPool(ctx, authmigrations.Role, authmigrations.Set())
 	if err != nil {
@@ -96,11 +96,11 @@ func (p *Process) addAuth(ctx context.Context) (credentials, error) {
 		return first, err
 	}
 	p.workers = append(p.workers, service.MailHealthy)
-	p.stack.Add("letters and signing keys", service.Run)
+	p.stack.Add("mail and signing keys", service.Run)
 	return first, p.serve(ctx, Auth, db, service.KeySource(), nil, service.Register)
 }
 
-// addChat adds chat, with its workers.
+// addChat adds the chat service with its workers.
 func (p *Process) addChat(ctx context.Context) error {
 	db, err := p.openPool(ctx, chatmigrations.Role, chatmigrations.Set())
 	if err != nil {
@@ -141,7 +141,7 @@ func (p *Process) addChat(ctx context.Context) error {
 	return p.serve(ctx, Chat, db, nil, service.Tickets(), service.Register)
 }
 
-// present is a check that is up while a condition holds.
+// present returns a health check that is up while a condition holds.
 func present(holds func() bool, otherwise health.Status, detail string) health.Check {
 	return func(context.Context) health.Result {
 		if holds() {

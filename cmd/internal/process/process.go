@@ -1,10 +1,9 @@
-// Package process builds and runs the processes of Gatehouse: all services and
-// the gateway in one, or each by itself.
+// Package process builds and runs the processes of Gatehouse: one process with all services and
+// the gateway, or one process for each.
 //
-// The one process and the four are made of the same parts: the same servers
-// with the same chain around each RPC, reached in memory or over TCP (mesh.go).
-// A process is built by [Serve] or [ServePart], which may fail and unwind what they
-// opened, and then runs until its context ends.
+// Both forms consist of the same parts: the same servers with the same interceptors, which call
+// each other in memory or over TCP (mesh.go). [Serve] and [ServePart] build a process and run it
+// until its context ends. When building fails, they close what they have opened.
 package process
 
 import (
@@ -31,7 +30,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/authclient"
 )
 
-// Names of the parts that a process may be made of.
+// The names of the parts of Gatehouse. A process has one of them, or all.
 const (
 	Auth       = "auth"
 	Management = "management"
@@ -39,15 +38,15 @@ const (
 	Gateway    = "gateway"
 )
 
-// closeTimeout bounds how long closing what was opened may take.
+// closeTimeout limits how long it may take to close one resource.
 const closeTimeout = 15 * time.Second
 
-// opsAddresses are where a process that is one part serves its operators.
+// opsAddresses has, by part, the default address of the operators' port.
 var opsAddresses = map[string]string{ //nolint:gochecknoglobals // a constant table
 	Gateway: "127.0.0.1:8081", Auth: "127.0.0.1:8082", Management: "127.0.0.1:8083", Chat: "127.0.0.1:8084",
 }
 
-// Process is a process that is built and not yet run.
+// Process is a process that is built, and that Run runs.
 type Process struct {
 	settings   settings.Settings
 	version    string
@@ -59,22 +58,22 @@ type Process struct {
 	checks     *health.Checks
 	mesh       *mesh
 	authorizer *authz.Authorizer
-	// revocations are one feed for all services of the process.
+	// revocations is the feed that all services of the process share.
 	revocations *revocation.Feed
 	apiKeys     *apikey.Resolver
 	database    postgres.Config
 	pools       []pool
-	// workers tell whether each service's jobs are worked.
+	// workers report, for each service with jobs, whether its workers run.
 	workers []func() bool
 }
 
-// pool is a service's pool, with the migrations that it needs.
+// pool is the connection pool of a service, with the migrations that it needs.
 type pool struct {
 	db   *postgres.DB
 	sets []postgres.MigrationSet
 }
 
-// base builds what every process has.
+// base builds the parts that every process has.
 func base(ctx context.Context, s settings.Settings, name, version string, inMemory bool, logs io.Writer) (*Process, error) {
 	telemetry, err := obs.New(ctx, s.Telemetry, name, version, !s.Local(), logs)
 	if err != nil {
@@ -93,10 +92,10 @@ func base(ctx context.Context, s settings.Settings, name, version string, inMemo
 	return p, nil
 }
 
-// deferClose closes something when all that was added after it has stopped.
+// deferClose registers a resource to be closed after everything that was added later has stopped.
 func (p *Process) deferClose(name string, closer func(context.Context) error) {
 	p.stack.Defer(name, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout) //nolint:forbidigo // the process' own has ended by then
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout) //nolint:forbidigo // the context of the process has ended by then
 		defer cancel()
 		if err := closer(ctx); err != nil {
 			p.telemetry.Log.Warn("could not close", "part", name, "error", err.Error())
@@ -104,14 +103,14 @@ func (p *Process) deferClose(name string, closer func(context.Context) error) {
 	})
 }
 
-// openDatabase finds the database, or starts the private one.
+// openDatabase uses the configured database, or starts the private one.
 func (p *Process) openDatabase(ctx context.Context) error {
 	return p.useDatabase(ctx, p.startPrivate)
 }
 
-// reachDatabase is openDatabase for a command, which may run beside a server
-// that keeps the private one.
-func (p *Process) reachDatabase(ctx context.Context) error {
+// connectDatabase is openDatabase for a command. If a running server already has the private
+// database, the command uses it too.
+func (p *Process) connectDatabase(ctx context.Context) error {
 	return p.useDatabase(ctx, func(ctx context.Context) (string, error) {
 		url, err := p.startPrivate(ctx)
 		if _, inUse := errors.AsType[*localdb.InUseError](err); inUse {
@@ -132,7 +131,7 @@ func (p *Process) startPrivate(ctx context.Context) (string, error) {
 	return cluster.URL(), nil
 }
 
-// useDatabase takes the database of the settings, or else the private one.
+// useDatabase configures the database of the settings or, without one, the private database.
 func (p *Process) useDatabase(ctx context.Context, private func(context.Context) (string, error)) error {
 	p.database = postgres.Config{
 		URL: p.settings.DatabaseURL.Reveal(), DirectURL: p.settings.DatabaseDirectURL.Reveal(),
@@ -153,7 +152,7 @@ func (p *Process) useDatabase(ctx context.Context, private func(context.Context)
 	return nil
 }
 
-// openPool opens a service's pool, and checks it for readiness.
+// openPool opens the pool of a service and adds it to the readiness checks.
 func (p *Process) openPool(ctx context.Context, role postgres.Role, sets ...postgres.MigrationSet) (*postgres.DB, error) {
 	db, err := postgres.Open(ctx, p.database, role)
 	if err != nil {
@@ -164,8 +163,7 @@ func (p *Process) openPool(ctx context.Context, role postgres.Role, sets ...post
 	return db, nil
 }
 
-// checkWorkers makes readiness depend on every service's workers, where a service
-// of the process has any.
+// checkWorkers makes readiness depend on the workers of the services, if the process has any.
 func (p *Process) checkWorkers() {
 	if len(p.workers) == 0 {
 		return
@@ -187,10 +185,10 @@ func (p *Process) checkPools() {
 	if len(p.pools) == 0 {
 		return
 	}
-	each := func(ask func(context.Context, pool) error) health.Check {
+	each := func(check func(context.Context, pool) error) health.Check {
 		return health.FromError(func(ctx context.Context) error {
 			for _, one := range p.pools {
-				if err := ask(ctx, one); err != nil {
+				if err := check(ctx, one); err != nil {
 					return fmt.Errorf("%s: %w", one.db.Role(), err)
 				}
 			}
@@ -204,8 +202,8 @@ func (p *Process) checkPools() {
 	p.checks.Add("clock", each(func(ctx context.Context, one pool) error { return postgres.CheckClock(ctx, one.db, p.clock) }))
 }
 
-// dial connects to a service. Without tokens it calls without a credential, as
-// the public RPCs allow.
+// dial connects to a service. With nil tokens it sends no credential, which suffices for public
+// RPCs.
 func (p *Process) dial(service string, tokens rpcclient.TokenSource) (*grpc.ClientConn, error) {
 	conn, err := rpcclient.Dial(p.mesh.peer(service), tokens,
 		rpcclient.Telemetry{Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter})
@@ -216,7 +214,7 @@ func (p *Process) dial(service string, tokens rpcclient.TokenSource) (*grpc.Clie
 	return conn, nil
 }
 
-// tokens returns the source of this part's service tokens.
+// tokens returns the source of the service tokens of a part.
 func (p *Process) tokens(part string) (*authclient.Tokens, error) {
 	conn, err := p.dial(Auth, nil)
 	if err != nil {
@@ -229,14 +227,14 @@ func (p *Process) tokens(part string) (*authclient.Tokens, error) {
 	return authclient.NewTokens(conn, part, secret, p.clock), nil
 }
 
-// Run runs the process until ctx ends, and stops it.
+// Run runs the process until ctx ends, and then stops it.
 func (p *Process) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, p.checks.Stop)
 	defer stop()
 	return p.stack.Run(ctx)
 }
 
-// gatewayListener is where clients come in.
+// gatewayListener listens on the public port.
 func (p *Process) gatewayListener(ctx context.Context) (net.Listener, error) {
 	return listenTCP(ctx, p.settings.GatewayAddr)
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/pgtest"
 )
 
-// The first operator's account stays when the start fails later on, and nobody
-// can learn its password afterwards.
-func TestAPasswordThatWasMadeIsToldAlsoWhenTheStartFails(t *testing.T) {
+// When the start fails after the first operator was created, the account stays. Its password could
+// not be read later, so Serve prints it.
+func TestServe_StartFails_PrintsTheGeneratedPassword(t *testing.T) {
 	t.Parallel()
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,9 +35,9 @@ func TestAPasswordThatWasMadeIsToldAlsoWhenTheStartFails(t *testing.T) {
 	}
 	var out bytes.Buffer
 	if err := process.Serve(t.Context(), s, "test", &out, io.Discard); err == nil {
-		t.Fatal("it started on a port that is taken")
+		t.Fatal("it started although the port is in use")
 	}
 	if !strings.Contains(out.String(), "Sign in as admin@gatehouse.local with the password ") {
-		t.Errorf("told only %q", out.String())
+		t.Errorf("the output is %q", out.String())
 	}
 }

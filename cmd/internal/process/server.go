@@ -17,20 +17,20 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/authclient"
 )
 
-// follow makes the process ask sources what has lost its force, and whose API
-// keys are.
+// follow makes the process read revocations and resolve API keys from these sources.
 func (p *Process) follow(revoked revocation.Source, keys apikey.Source) error {
 	var err error
 	if p.apiKeys, err = apikey.NewResolver(keys, p.clock); err != nil {
 		return err
 	}
 	p.revocations = revocation.NewFeed(revoked, p.clock, p.telemetry.Log)
-	p.checks.Add("revocations", present(p.revocations.Healthy, health.Down, "nothing was heard from auth lately"))
+	p.checks.Add("revocations", present(p.revocations.Healthy, health.Down, "no revocations were received from auth recently"))
 	p.stack.Add("revocations", p.revocations.Run)
 	return nil
 }
 
-// followAuth asks auth over a connection, where the process has no other way.
+// followAuth reads revocations and API keys from auth by RPC, unless the process already has a
+// source.
 func (p *Process) followAuth(tokens rpcclient.TokenSource) error {
 	if p.revocations != nil {
 		return nil
@@ -42,9 +42,9 @@ func (p *Process) followAuth(tokens rpcclient.TokenSource) error {
 	return p.follow(authclient.Revocations(conn), authclient.APIKeys(conn))
 }
 
-// serve adds a service's server to the process, with its database for what the
-// server remembers. With nil keys it uses auth's published keys; with nil tickets
-// it accepts no ticket.
+// serve adds the server of a service to the process. The server stores the responses for idempotency
+// keys in db. With nil keys it uses the published keys of auth; with nil tickets it accepts no
+// ticket.
 func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, keys identity.KeySource, tickets rpcserver.Tickets,
 	register func(grpc.ServiceRegistrar),
 ) error {
@@ -59,7 +59,7 @@ func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, ke
 	if err != nil {
 		return err
 	}
-	answers, err := idempotency.New(db, p.key, p.clock)
+	responses, err := idempotency.New(db, p.key, p.clock)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, ke
 		Service: service, Limits: p.settings.RateLimits == "on", Reflection: p.settings.Env != config.Production,
 	}, rpcserver.Deps{
 		Log: p.telemetry.Log, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter, Clock: p.clock,
-		Verifier: verifier, Authorizer: p.authorizer, Answers: answers,
+		Verifier: verifier, Authorizer: p.authorizer, Answers: responses,
 		Revocations: p.revocations, APIKeys: p.apiKeys, Tickets: tickets,
 	})
 	if err != nil {
@@ -82,7 +82,7 @@ func (p *Process) serve(ctx context.Context, service string, db *postgres.DB, ke
 	return nil
 }
 
-// serveOps adds the operators' port.
+// serveOps adds the port for operators, with health and metrics.
 func (p *Process) serveOps(ctx context.Context) error {
 	p.checkWorkers()
 	address := p.settings.OpsAddr

@@ -11,19 +11,19 @@ import (
 	authmigrations "github.com/gatehouse/gatehouse/services/auth/migrations"
 )
 
-// CreateUser makes an account in the installation's database, and tells out how
-// to sign in. Without a password it makes one, which is told this once. In local
-// the schema is brought up to date first, as serve does.
+// CreateUser creates an account in the database of the installation and prints to out how to sign
+// in. If u has no password, it generates one and prints it once. In the environment local it first
+// migrates the database, as serve does.
 func CreateUser(ctx context.Context, s settings.Settings, version string, u auth.NewUser, out, logs io.Writer) error {
 	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
-		made := u.Password == ""
-		if made {
+		generated := u.Password == ""
+		if generated {
 			u.Password = rand.Text()
 		}
 		if err := service.CreateUser(ctx, u); err != nil {
 			return err
 		}
-		if made {
+		if generated {
 			fmt.Fprintf(out, "%s can sign in with the password %s (shown this once)\n", u.Email, u.Password)
 		} else {
 			fmt.Fprintf(out, "%s can sign in\n", u.Email)
@@ -32,15 +32,15 @@ func CreateUser(ctx context.Context, s settings.Settings, version string, u auth
 	})
 }
 
-// DisableUser keeps the user of an address from signing in, and ends its
-// sessions; or lets it again.
+// DisableUser disables the user with an email address and ends its sessions, or enables the user
+// again.
 func DisableUser(ctx context.Context, s settings.Settings, version, email string, disabled bool, out, logs io.Writer) error {
 	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
 		if err := service.DisableUser(ctx, email, disabled); err != nil {
 			return err
 		}
 		if disabled {
-			fmt.Fprintf(out, "%s cannot sign in anymore; its sessions and API keys have ended\n", email)
+			fmt.Fprintf(out, "%s can no longer sign in; its sessions and API keys are revoked\n", email)
 		} else {
 			fmt.Fprintf(out, "%s can sign in again\n", email)
 		}
@@ -48,57 +48,56 @@ func DisableUser(ctx context.Context, s settings.Settings, version, email string
 	})
 }
 
-// GrantOperator gives the user of an address the role that spans organizations,
-// or takes it.
+// GrantOperator makes the user with an email address an operator, or removes that role.
 func GrantOperator(ctx context.Context, s settings.Settings, version, email string, operator bool, out, logs io.Writer) error {
 	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
 		if err := service.GrantOperator(ctx, email, operator); err != nil {
 			return err
 		}
 		if operator {
-			fmt.Fprintf(out, "%s is an operator from its next token on\n", email)
+			fmt.Fprintf(out, "%s is an operator as soon as its next token is issued\n", email)
 		} else {
-			fmt.Fprintf(out, "%s is no operator anymore\n", email)
+			fmt.Fprintf(out, "%s is no longer an operator\n", email)
 		}
 		return nil
 	})
 }
 
-// ResetFactors takes the second factors of the user of an address away.
+// ResetFactors removes the second factors of the user with an email address.
 func ResetFactors(ctx context.Context, s settings.Settings, version, email string, out, logs io.Writer) error {
 	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
 		if err := service.ResetFactors(ctx, email); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s signs in with the password alone now; its sessions have ended\n", email)
+		fmt.Fprintf(out, "%s now signs in with the password alone; its sessions are revoked\n", email)
 		return nil
 	})
 }
 
-// RotateKeys makes the next signing key sign from now on.
+// RotateKeys makes the next signing key the active one.
 func RotateKeys(ctx context.Context, s settings.Settings, version string, out, logs io.Writer) error {
 	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
 		if err := service.AdvanceKeys(ctx); err != nil {
 			return err
 		}
-		fmt.Fprintln(out, "tokens are signed by the next key within seconds; those from before stay good until they expire")
+		fmt.Fprintln(out, "within seconds, new tokens are signed by the next key; tokens signed by the old key stay valid until they expire")
 		return nil
 	})
 }
 
-// DiscardKey removes a signing key that cannot be used any more.
+// DiscardKey deletes a signing key that cannot be used any more.
 func DiscardKey(ctx context.Context, s settings.Settings, version, kid string, out, logs io.Writer) error {
 	return administer(ctx, s, version, logs, func(ctx context.Context, service *auth.Service) error {
 		if err := service.DiscardKey(ctx, kid); err != nil {
 			return err
 		}
-		fmt.Fprintln(out, "the key is gone, and what it signed ends; clients refresh, and go on with the next one")
+		fmt.Fprintln(out, "the key is deleted and its tokens are invalid; clients refresh and continue with tokens of the next key")
 		return nil
 	})
 }
 
-// administer runs an administrator's command on auth, beside a server that may
-// be running.
+// administer runs a command of an administrator on the auth service. A server may be running at the
+// same time.
 func administer(ctx context.Context, s settings.Settings, version string, logs io.Writer,
 	command func(ctx context.Context, service *auth.Service) error,
 ) error {
@@ -107,7 +106,7 @@ func administer(ctx context.Context, s settings.Settings, version string, logs i
 		return err
 	}
 	defer p.stack.Unwind()
-	if err := p.reachDatabase(ctx); err != nil {
+	if err := p.connectDatabase(ctx); err != nil {
 		return err
 	}
 	if s.Local() {
@@ -119,7 +118,7 @@ func administer(ctx context.Context, s settings.Settings, version string, logs i
 	if err != nil {
 		return err
 	}
-	// No first operator: its password would be made and shown to nobody.
+	// This creates no first operator, since its generated password would not be printed.
 	service, err := auth.New(auth.Config{
 		Issuer: s.PublicURL, SecretKey: p.key, VerifiedEmail: s.ConfirmsAddresses(), Messages: s.Messages(), Settings: s.Auth,
 	}, auth.Deps{DB: db, Clock: p.clock, Log: p.telemetry.Log, Authorizer: p.authorizer})

@@ -18,7 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth"
 )
 
-func TestCreateUser(t *testing.T) {
+func TestCreateUser_NewAddress_CanSignIn(t *testing.T) {
 	t.Parallel()
 	product := inprocess.Start(t, nil)
 	s, err := settings.Load(map[string]string{
@@ -35,22 +35,22 @@ func TestCreateUser(t *testing.T) {
 		return out.String(), err
 	}
 
-	told, err := create(auth.NewUser{Email: "ada@example.com", Operator: true})
+	output, err := create(auth.NewUser{Email: "ada@example.com", Operator: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	password, _, shown := strings.Cut(strings.TrimPrefix(told, "ada@example.com can sign in with the password "), " ")
+	password, _, shown := strings.Cut(strings.TrimPrefix(output, "ada@example.com can sign in with the password "), " ")
 	if !shown {
-		t.Fatalf("told %q", told)
+		t.Fatalf("output %q", output)
 	}
 	if roles := rolesOf(t, product, "ada@example.com", password); !slices.Contains(roles, "operator") {
 		t.Errorf("the operator's roles are %v", roles)
 	}
 
 	const phrase = "a phrase of her own choice"
-	told, err = create(auth.NewUser{Email: "bea@example.com", Password: phrase, DisplayName: "Bea"})
-	if err != nil || strings.Contains(told, phrase) {
-		t.Errorf("told %q, %v", told, err)
+	output, err = create(auth.NewUser{Email: "bea@example.com", Password: phrase, DisplayName: "Bea"})
+	if err != nil || strings.Contains(output, phrase) {
+		t.Errorf("output %q, %v", output, err)
 	}
 	if roles := rolesOf(t, product, "bea@example.com", phrase); !slices.Equal(roles, []string{"owner"}) {
 		t.Errorf("a user's roles are %v", roles)
@@ -60,12 +60,12 @@ func TestCreateUser(t *testing.T) {
 		faultv1.Reason_REASON_EMAIL_TAKEN:      {Email: "ADA@example.com"},
 		faultv1.Reason_REASON_INVALID_ARGUMENT: {Email: "Ada <ada@example.org>"},
 	} {
-		if told, err := create(u); !fault.Is(err, want) || told != "" {
-			t.Errorf("%s: told %q, %v; want %s", u.Email, told, err, want)
+		if output, err := create(u); !fault.Is(err, want) || output != "" {
+			t.Errorf("%s: output %q, %v; want %s", u.Email, output, err, want)
 		}
 	}
-	if told, err := create(auth.NewUser{Email: "eve@example.com", Password: "short"}); !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) {
-		t.Errorf("a short password: told %q, %v", told, err)
+	if output, err := create(auth.NewUser{Email: "eve@example.com", Password: "short"}); !fault.Is(err, faultv1.Reason_REASON_INVALID_ARGUMENT) {
+		t.Errorf("a short password: output %q, %v", output, err)
 	}
 }
 
@@ -79,9 +79,9 @@ func rolesOf(t *testing.T, product *inprocess.Installation, email, password stri
 	return me.Roles
 }
 
-// The start says which signing key cannot be used and what to do, and starts when
-// that is done.
-func TestTheStartNamesASigningKeyThatWasAltered(t *testing.T) {
+// When a signing key cannot be used, the start fails with an error that names the key and what to
+// do. After that, the start succeeds.
+func TestServe_AlteredSigningKey_FailsWithAdvice(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
 	s, err := settings.Load(map[string]string{
@@ -96,11 +96,11 @@ func TestTheStartNamesASigningKeyThatWasAltered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Without a database's first start there are no keys.
+	// The first start on a database creates the keys.
 	start := func() error {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		// It has started when it says where it is.
+		// Serve writes to its output when it has started.
 		return process.Serve(ctx, s, "test", stopper(cancel), io.Discard)
 	}
 	if err := start(); err != nil {
@@ -123,7 +123,7 @@ func TestTheStartNamesASigningKeyThatWasAltered(t *testing.T) {
 	}
 }
 
-// stopper stops what writes to it.
+// stopper is a writer that calls a function at each write.
 type stopper func()
 
 // Write implements io.Writer.

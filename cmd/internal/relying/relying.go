@@ -1,6 +1,5 @@
-// Package relying is an OAuth client beside its user's browser, for tests: it
-// registers clients, and goes through the provider's pages by their forms, as a
-// browser without scripts does.
+// Package relying is an OAuth client with the browser of its user, for tests. It registers clients,
+// and uses the pages of the OAuth provider by their forms, as a browser without scripts does.
 package relying
 
 import (
@@ -19,13 +18,13 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// RedirectURI is where the clients are answered.
+// RedirectURI is the redirect URI of the clients.
 const RedirectURI = "https://app.example/callback"
 
-// Client is a registered client, with its secret where it has one.
+// Client is a registered client. A public client has no secret.
 type Client struct{ ID, Secret string }
 
-// Register registers a client; fields override those of a confidential one.
+// Register registers a client. The fields override those of a confidential client.
 func Register(t *testing.T, i *inprocess.Installation, s inprocess.Session, fields map[string]any) Client {
 	t.Helper()
 	body := map[string]any{
@@ -43,13 +42,13 @@ func Register(t *testing.T, i *inprocess.Installation, s inprocess.Session, fiel
 	return Client{ID: created.OauthClient.ID, Secret: created.Secret}
 }
 
-// Browser keeps cookies and follows nothing by itself.
+// Browser keeps cookies and does not follow redirects.
 type Browser struct {
 	url    string
 	client *http.Client
 }
 
-// NewBrowser returns a browser that has no cookies yet.
+// NewBrowser returns a browser without cookies.
 func NewBrowser(t *testing.T, i *inprocess.Installation) *Browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -57,13 +56,13 @@ func NewBrowser(t *testing.T, i *inprocess.Installation) *Browser {
 	return &Browser{url: i.URL, client: &http.Client{Jar: jar, Transport: inprocess.Patient(nil), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// Page is what a browser was shown, or where it was sent.
+// Page is a response to a browser: a page or a redirect.
 type Page struct {
 	Status   int
 	Location string
 	Body     string
 	Header   http.Header
-	// Request is its URL.
+	// Request is the URL of the request.
 	Request string
 }
 
@@ -71,13 +70,13 @@ func (b *Browser) do(t *testing.T, req *http.Request) Page {
 	t.Helper()
 	resp, err := b.client.Do(req)
 	must(t, err)
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close() //nolint:errcheck // the body was read
 	raw, err := io.ReadAll(resp.Body)
 	must(t, err)
 	return Page{resp.StatusCode, resp.Header.Get("Location"), string(raw), resp.Header, req.URL.String()}
 }
 
-// Get follows a link, one step.
+// Get requests a page. It does not follow redirects.
 func (b *Browser) Get(t *testing.T, target string) Page {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.absolute(target), nil)
@@ -92,13 +91,13 @@ func (b *Browser) absolute(target string) string {
 	return target
 }
 
-// Post sends a form as a Page of ours does.
+// Post sends a form as a page of Gatehouse does.
 func (b *Browser) Post(t *testing.T, target string, values url.Values) Page {
 	t.Helper()
 	return b.PostFrom(t, b.url, target, values)
 }
 
-// PostFrom sends a form as the page of an origin does.
+// PostFrom sends a form as a page of another origin does.
 func (b *Browser) PostFrom(t *testing.T, origin, target string, values url.Values) Page {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.absolute(target), strings.NewReader(values.Encode()))
@@ -112,7 +111,7 @@ func (b *Browser) PostFrom(t *testing.T, origin, target string, values url.Value
 
 var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`)
 
-// Form are the hidden fields of a page.
+// Form returns the hidden fields of a page.
 func (p Page) Form() url.Values {
 	values := url.Values{}
 	for _, m := range hidden.FindAllStringSubmatch(p.Body, -1) {
@@ -121,15 +120,15 @@ func (p Page) Form() url.Values {
 	return values
 }
 
-// PKCE is a verifier and its challenge.
+// PKCE returns a new verifier and its challenge.
 func PKCE() (verifier, challenge string) {
 	verifier = rand.Text() + rand.Text()
 	sum := sha256.Sum256([]byte(verifier))
 	return verifier, base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// AuthorizeURL is a right request; pairs of names and values override its
-// parameters, and an empty value takes one away.
+// AuthorizeURL returns the URL of a valid authorization request. Pairs of names and values override
+// its parameters; an empty value removes one.
 func AuthorizeURL(i *inprocess.Installation, c Client, challenge string, pairs ...string) string {
 	values := url.Values{
 		"client_id": {c.ID}, "redirect_uri": {RedirectURI}, "response_type": {"code"}, "scope": {"openid email chat.read"},
@@ -143,7 +142,7 @@ func AuthorizeURL(i *inprocess.Installation, c Client, challenge string, pairs .
 	return i.URL + "/oauth2/authorize?" + values.Encode()
 }
 
-// SignIn goes through the sign-in Page and returns what comes after it.
+// SignIn submits the sign-in page and returns the next page.
 func (b *Browser) SignIn(t *testing.T, shown Page, s inprocess.Session) Page {
 	t.Helper()
 	values := shown.Form()
@@ -156,7 +155,7 @@ func (b *Browser) SignIn(t *testing.T, shown Page, s inprocess.Session) Page {
 	return b.Get(t, after.Location)
 }
 
-// Agree answers the consent Page, and returns where the browser is sent.
+// Agree allows access on the consent page and returns the target of the redirect.
 func (b *Browser) Agree(t *testing.T, shown Page) *url.URL {
 	t.Helper()
 	values := shown.Form()
@@ -167,7 +166,7 @@ func (b *Browser) Agree(t *testing.T, shown Page) *url.URL {
 	return Sent(t, b.Post(t, "/oauth2/consent", values))
 }
 
-// Sent is where a Page sends the browser.
+// Sent returns the target of a redirect.
 func Sent(t *testing.T, p Page) *url.URL {
 	t.Helper()
 	if p.Status != http.StatusSeeOther {
