@@ -140,11 +140,11 @@ func TestGRPCWeb_BrokenStream_EndsWithStatus(t *testing.T) {
 		if err := stream.Send(delta(1, "half")); err != nil {
 			return err
 		}
-		return fault.New(faultv1.Reason_REASON_UNAVAILABLE, "gone: 50%%")
+		return fault.New(faultv1.Reason_REASON_UNAVAILABLE, "lost: 50%%")
 	}}
 	h := start(t, d, inMemory)
 	messages, trailers, _ := h.webCall(true, chatv1.RunService_WatchRun_FullMethodName, &chatv1.WatchRunRequest{})
-	if len(messages) != 1 || !strings.Contains(trailers, "grpc-status: 14") || !strings.Contains(trailers, "gone: 50%25") {
+	if len(messages) != 1 || !strings.Contains(trailers, "grpc-status: 14") || !strings.Contains(trailers, "lost: 50%25") {
 		t.Errorf("%d messages, trailers %q", len(messages), trailers)
 	}
 }

@@ -255,7 +255,7 @@ func TestEvents_ServiceDies_StreamEnds(t *testing.T) {
 		if err := stream.Send(delta(1, "half")); err != nil {
 			return err
 		}
-		return status.Error(codes.Unavailable, "gone")
+		return status.Error(codes.Unavailable, "lost")
 	}}
 	h := start(t, d, inMemory)
 	a := h.call("GET", "/v1/runs/run/events", "")

@@ -18,7 +18,7 @@ const tick = 10 * time.Millisecond
 // else the machine does.
 type cpu struct{ server, postgres, client time.Duration }
 
-// cpuSince returns a function that tells the processor time spent since now: by
+// cpuSince returns a function that returns the processor time spent since now: by
 // a server, by its Postgres, and by this process, which is client and stub.
 func (b *bench) cpuSince(server *process) (func() (cpu, error), error) {
 	read := func() (cpu, error) {

@@ -44,7 +44,7 @@ type options struct {
 	// crowd readers follow one paced answer each, all at once.
 	crowd int
 
-	// early and late are the counts of answers whose memory is compared.
+	// early and late are the numbers of responses whose memory is compared.
 	early, late int
 }
 

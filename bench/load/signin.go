@@ -65,7 +65,7 @@ func measureSignIn(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// signInsAtOnce answers how many sign-ins were refused as too many at once.
+// signInsAtOnce returns the number of sign-ins that were refused as too many at once.
 func (b *bench) signInsAtOnce(ctx context.Context) (refused int64, err error) {
 	var overloaded atomic.Int64
 	err = together(ctx, b.opts.signIns, b.opts.signIns*b.opts.signInRounds, func(ctx context.Context, _ int) error {

@@ -9,7 +9,7 @@ import (
 // row is one figure, with the floor that it is compared with.
 type row struct {
 	what, measured, floor, aim string
-	// met tells whether the aim is met; it means nothing without an aim.
+	// met reports whether the aim is met. It has no meaning without an aim.
 	met bool
 }
 

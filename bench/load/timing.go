@@ -14,9 +14,9 @@ import (
 	"github.com/gatehouse/gatehouse/platform/id"
 )
 
-// measureTiming tells whether it can be told by time if an address has an account:
-// wrong passwords are tried at one that has and at others that have not, in random
-// order, one after the other.
+// measureTiming compares how long wrong passwords take at an address with an account and
+// at addresses without one, in random order, one after the other. The times must not show
+// which address has an account.
 func measureTiming(ctx context.Context, b *bench) error {
 	var known, unknown []float64
 	order := make([]bool, 2*b.opts.tries)
@@ -54,7 +54,7 @@ func measureTiming(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// wrong tries a wrong password, and answers how long the refusal took.
+// wrong tries a wrong password and returns how long the refusal took.
 func (a *api) wrong(ctx context.Context, address string) (time.Duration, error) {
 	asked := clock.System().Now()
 	err := a.post(ctx, "/v1/auth/sign-in", map[string]string{"email": address, "password": adminPassword + " not"}, nil)

@@ -55,7 +55,7 @@ func measureVerify(ctx context.Context, b *bench) error {
 	return b.manyTokens(ctx, office)
 }
 
-// manyTokens tells what a million tokens, each another, leave in memory.
+// manyTokens measures the memory that a million different tokens leave in use.
 func (b *bench) manyTokens(ctx context.Context, o *office) error {
 	verified := 0
 	verify := func(total int) (heap int64, err error) {
@@ -106,8 +106,8 @@ func (c cost) String() string {
 	return fmt.Sprintf("%.2f µs, %d allocations, %s bytes", float64(c.time)/float64(time.Microsecond), c.allocs, count(float64(c.bytes)))
 }
 
-// costOf calls a function n times and answers what each took, with its share of
-// the collections.
+// costOf calls a function n times and returns what each call took, with its share of the
+// garbage collections.
 func costOf(n int, call func(n int) error) (cost, error) {
 	var before, after runtime.MemStats
 	runtime.GC()

@@ -1,6 +1,6 @@
 // Package containers checks deploy/Dockerfile with BuildKit's own linter and
 // docker-compose.yml with Compose's own loader, and both against the rules of
-// the house. It is a module of its own, since nothing that ships needs either.
+// the repository. It is a module of its own, since nothing that ships needs either.
 package containers_test
 
 import (
@@ -186,7 +186,7 @@ var (
 	tagged     = regexp.MustCompile(`:[^:/]+$`)
 )
 
-// plainImage tells whether a name is tagged and names no host to fetch it from.
+// plainImage reports whether a name is tagged and names no host to fetch it from.
 func plainImage(name string) bool {
 	first, _, several := strings.Cut(name, "/")
 	names := several && strings.ContainsAny(first, ".:")

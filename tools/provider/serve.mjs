@@ -1,4 +1,4 @@
-// A real OpenID provider on loopback, for tests: whoever types a name is that person,
+// A real OpenID provider on loopback, for tests: a user signs in by typing a name,
 // with the address <name>@example.com. It ends with its standard input.
 //
 //   node serve.mjs ISSUER CLIENT_ID CLIENT_SECRET REDIRECT_URI

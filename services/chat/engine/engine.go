@@ -1,4 +1,4 @@
-// Package engine answers a message. It runs an agent: a loop of calls of a model and of
+// Package engine generates the answer to a message. It runs an agent: a loop of calls of a model and of
 // tools, within a budget. It emits events during the loop.
 //
 // It depends on no provider, no HTTP and no database. Models are found in a
@@ -121,7 +121,7 @@ func New(d Deps) (*Engine, error) {
 	return e, nil
 }
 
-// Run answers the last message of a conversation. With an error it also returns the outcome
+// Run generates the answer to the last message of a conversation. With an error it also returns the outcome
 // until then: text, citations and usage. Errors are faults; the fault of a canceled context
 // is CANCELLED.
 func (e *Engine) Run(ctx context.Context, req Request, out Emitter) (Outcome, error) {

@@ -24,7 +24,7 @@ import (
 	"github.com/tmc/langchaingo/llms"
 )
 
-// Model answers a conversation, streaming.
+// Model generates the answer to a conversation, as a stream.
 type Model interface {
 	// Name is the full name, provider/name, as it is stored with the answer.
 	Name() string

@@ -168,7 +168,7 @@ func (s *stream) wait(d time.Duration) bool {
 	}
 }
 
-// whole answers a request without a stream.
+// whole responds to a request without a stream.
 func (s *Server) whole(w http.ResponseWriter, r *http.Request, req Request, reply Reply) {
 	calls := make([]map[string]any, 0, len(reply.ToolCalls))
 	for _, call := range reply.ToolCalls {

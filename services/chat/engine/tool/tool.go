@@ -11,7 +11,7 @@ import (
 	"fmt"
 )
 
-// Caller is the user for whom a tool runs.
+// Caller is the user on whose behalf a tool runs.
 type Caller struct {
 	OrganizationID string
 	UserID         string

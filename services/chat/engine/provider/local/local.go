@@ -1,6 +1,6 @@
 // Package local has the model that needs no key, no network and no weights.
 //
-// local/extractive generates no text. It answers a question with verbatim sentences of the
+// local/extractive generates no text. Its answer to a question is verbatim sentences of the
 // passages that a search has found, each with the marker of its passage. It calls the
 // calculator for arithmetic. When the passages do not answer the question, it states so. Its
 // answers are marked as extractive, and its token counts as estimates.
