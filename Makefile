@@ -24,7 +24,10 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 .PHONY: setup
-setup: ## Install what running needs: Postgres with pgvector
+setup: setup-postgres setup-tests setup-tools ## Install everything that developing needs, and build the tools
+
+.PHONY: setup-postgres
+setup-postgres: ## Install what running needs: Postgres with pgvector
 	@deploy/setup/postgres.sh
 
 .PHONY: setup-tools
@@ -63,7 +66,7 @@ generate: $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Regener
 	@cd gateway/pages && $(BIN)/templ fmt -log-level error . && $(BIN)/templ generate -log-level error
 
 .PHONY: entity
-entity: setup $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Add an entity: make entity NAME=prompt SERVICE=management
+entity: setup-postgres $(BIN)/.installed $(CLIENT)/node_modules/.package-lock.json ## Add an entity: make entity NAME=prompt SERVICE=management
 	@cd tools/entity && GOWORK=off go run . -name "$(NAME)" -plural "$(PLURAL)" -service "$(SERVICE)"
 
 .PHONY: check-generated
@@ -95,7 +98,7 @@ check-modules: ## Fail when a go.mod or go.sum is not tidy
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff >/dev/null) || { echo "$$m: run go mod tidy"; exit 1; }; done
 
 .PHONY: test
-test: setup ## Everything that must hold before a change lands
+test: setup-postgres ## Everything that must hold before a change lands
 	@for step in setup-tests setup-tools check-modules lint clients check-generated build test-go; do \
 		$(STEP) $$step $(MAKE) --no-print-directory $$step; done
 
@@ -112,7 +115,7 @@ stats: ## Print figures of the code, per module
 	@cd tools/stats && GOWORK=off go run .
 
 .PHONY: test-ways
-test-ways: setup setup-tests ## Run the suites of the whole product with rate limits on and off, in one part and in four
+test-ways: setup-postgres setup-tests ## Run the suites of the whole product with rate limits on and off, in one part and in four
 	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
 	for limits in on off; do for parts in one four; do \
 		echo "rate limits $$limits, parts: $$parts"; \
@@ -121,20 +124,20 @@ test-ways: setup setup-tests ## Run the suites of the whole product with rate li
 
 ROUNDS := 200
 .PHONY: drill
-drill: setup ## Kill the chat process 200 times, and stop the database for a minute; takes about half an hour
+drill: setup-postgres ## Kill the chat process 200 times, and stop the database for a minute; takes about half an hour
 	@trap '(cd platform && go run $(TAGS) ./pgtest/stop)' EXIT; \
 	cd cmd && GOWORK=off go test $(TAGS) -count=1 -timeout 100m -run TestDrill -v ./e2e -rounds $(ROUNDS) -outage 1m
 
 .PHONY: bench
-bench: setup ## Measure speed and memory, with floors for comparison; takes some minutes
+bench: setup-postgres ## Measure speed and memory, with floors for comparison; takes some minutes
 	@cd bench && GOWORK=off go run $(TAGS) ./load
 
 .PHONY: run
-run: setup ## Build and run everything in one process; Ctrl-C stops it
+run: setup-postgres ## Build and run everything in one process; Ctrl-C stops it
 	@mkdir -p bin && cd cmd && GOWORK=off go build $(TAGS) -o ../bin/gatehouse ./gatehouse
 	@exec bin/gatehouse serve
 
 .PHONY: run-split
-run-split: setup ## Build and run everything in four processes
+run-split: setup-postgres ## Build and run everything in four processes
 	@mkdir -p bin && cd cmd && GOWORK=off go build $(TAGS) -o ../bin/ ./...
 	@exec bin/gatehouse split
