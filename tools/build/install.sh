@@ -13,7 +13,7 @@ module=$1 what=$2
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root/$module"
 version=$({ go version; cat go.mod go.sum; } | sha256sum | cut -c1-16)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/gatehouse/tools/$version
+cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/gatehouse/tools/$version
 
 if [ ! -e "$cache/.complete" ]; then
   echo "setup: building $what, pinned in $module/go.mod (once for each version)" >&2
