@@ -76,6 +76,6 @@ func TestS39RemovingTheAuthenticatorNeedsACode(t *testing.T) {
 	ada.AccessToken = fresh.AccessToken
 	inprocess.Decode(t, p.Request(t, ada, http.MethodDelete, "/v1/me/mfa/totp", nil), &struct{}{})
 	if whole := p.signIn(t, "ada@example.com"); whole.AccessToken == "" {
-		t.Error("a removed factor is asked for")
+		t.Error("a removed factor is still required")
 	}
 }

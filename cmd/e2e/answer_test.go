@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/engine/modelstub"
 )
 
-// handbookText has letters of one to four bytes before what is asked for, so
+// handbookText has characters of one to four bytes before the passage that is cited, so
 // that offsets that count anything but code points are wrong.
 const handbookText = "# Überblick 🏖️\n\nDas Wichtigste für alle – kurz und knapp.\n\n" +
 	"# Leave\n\nEvery employee has 28 days of paid leave a year. Request it two weeks ahead.\n\n" +
@@ -78,7 +78,7 @@ func resumeEverywhere(t *testing.T, c *client, sent []frame) {
 		for _, r := range []request{
 			{method: http.MethodGet, path: path, header: map[string]string{"Last-Event-ID": position}},
 			{method: http.MethodGet, path: path + "?afterSeq=" + position},
-			// EventSource comes back to the URL that it was given: the header wins.
+			// EventSource reconnects to its first URL: the header has priority.
 			{method: http.MethodGet, path: path + "?afterSeq=0", header: map[string]string{"Last-Event-ID": position}},
 		} {
 			if after == len(sent) {
@@ -111,7 +111,7 @@ func twoReaders(t *testing.T, i *installation) {
 		t.Errorf("one reader saw\n%s\nthe other\n%s", rawText(one), rawText(other))
 	}
 	if rest := third.readAll(); rawText(rest) != rawText(one[late:]) {
-		t.Errorf("a reader who came back in mid-stream saw\n%s\nwant\n%s", rawText(rest), rawText(one[late:]))
+		t.Errorf("a reader that reconnected in the middle of the stream received\n%s\nwant\n%s", rawText(rest), rawText(one[late:]))
 	}
 }
 

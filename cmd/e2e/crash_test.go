@@ -37,7 +37,7 @@ func processKilled(t *testing.T, s shape) {
 		t.Fatalf("the reader saw %d events, the log has %d:\nseen %s\nkept %s", len(seen), len(log), deltaText(seen), deltaText(log))
 	}
 	if rest := c.follow(runID, last.id).readAll(); rawText(rest) != rawText(log[len(seen):]) {
-		t.Errorf("the reader comes back to\n%s", rawText(rest))
+		t.Errorf("the reader that reconnected received\n%s", rawText(rest))
 	}
 	// The conversation goes on.
 	next := c.ask(conversationID, "And now?", stubModel).readAll()

@@ -33,7 +33,7 @@ func databaseRestart(t *testing.T, s shape) {
 	w := startWorkload(t, i)
 	w.wait("users work", func() bool { return w.created > 5 })
 	cluster.Stop(t)
-	w.wait("users are told to come back", func() bool { return w.refused > 5 })
+	w.wait("users are told to retry", func() bool { return w.refused > 5 })
 	for _, name := range s.names(databasePart) {
 		eventually(t, name+" says that its database is away", reportedWithin, func() bool {
 			status, body := i.getOps(t, name, "/readyz")
@@ -158,7 +158,7 @@ func (w *workload) checkStored() {
 		found := w.c.listed(list)
 		for _, id := range ids {
 			if !found[id] {
-				w.t.Errorf("%s %s was acknowledged and is gone", list, id)
+				w.t.Errorf("%s %s was acknowledged and does not exist", list, id)
 			}
 		}
 	}

@@ -94,7 +94,7 @@ func TestDrillKilledUnderStreams(t *testing.T) {
 		i.up(t, "chat")
 		checkStays(t, i, stored)
 		// Readers of a round with a journal see its end now. The others see it when the
-		// lease is over, some rounds later, and come back after each kill until then.
+		// lease expires, some rounds later, and reconnect after each kill until then.
 		if lost {
 			pending = append(pending, readers...)
 		} else {
@@ -138,7 +138,7 @@ func checkStays(t *testing.T, i *installation, before map[string]string) {
 		}
 	}
 	for event := range before {
-		t.Errorf("the stored event %s is gone", event)
+		t.Errorf("the stored event %s does not exist", event)
 	}
 }
 

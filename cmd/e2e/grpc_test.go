@@ -74,7 +74,7 @@ func foreignRun(ctx context.Context, t *testing.T, conn *grpc.ClientConn, i *ins
 	} else {
 		for n, event := range rest {
 			if !proto.Equal(event, log[n+after]) {
-				t.Errorf("event %v came back as %v", log[n+after], event)
+				t.Errorf("event %v was read again as %v", log[n+after], event)
 			}
 		}
 	}

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// emailWithin is how long a letter may take: a job writes it.
+// emailWithin is how long an email may take: a job sends it.
 const emailWithin = 30 * time.Second
 
-// linkPattern is where a letter leads, below the public URL.
+// linkPattern matches the link in an email, below the public URL.
 var linkPattern = regexp.MustCompile(`(/account/[a-z]+)\?code=([A-Za-z0-9_-]{43})`)
 
-// emailFlows follows the letters that an installation on a laptop writes down: a new
-// user confirms its address, forgets its password and chooses another one, all on
-// the pages that the letters lead to.
+// emailFlows follows the emails that an installation on a laptop keeps: a new user confirms
+// an address, forgets the password and chooses another one, all on the pages that the
+// emails link to.
 func emailFlows(t *testing.T, i *installation) {
 	c := i.newClient(t)
 	email, password := newCredentials()
@@ -51,10 +51,10 @@ func emailFlows(t *testing.T, i *installation) {
 	visitor.signIn(email, another)
 }
 
-// email waits for a letter in the outbox, and returns its page and its code.
+// email waits for an email in the outbox, and returns its page and its code.
 func (c *client) email(to, subject string) (page, code string) {
 	c.t.Helper()
-	eventually(c.t, "a letter to "+to+" about "+subject, emailWithin, func() bool {
+	eventually(c.t, "an email to "+to+" about "+subject, emailWithin, func() bool {
 		var outbox struct {
 			Messages []struct{ Channel, To, Subject, Text, HTML string }
 		}

@@ -44,7 +44,7 @@ func (d *director) script(question string, replies ...modelstub.Reply) {
 	d.scripts[question] = &scene{replies: replies}
 }
 
-// callCount tells how often a question came.
+// callCount returns how often a question was received.
 func (d *director) callCount(question string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

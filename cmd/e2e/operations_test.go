@@ -75,8 +75,8 @@ func checkReady(t *testing.T, i *installation, p part) {
 	}
 }
 
-// oneTrace follows a trace that began at the client through the logs of all
-// parts that have to do with a message.
+// oneTrace follows a trace from the client through the logs of all parts that process a
+// message.
 func oneTrace(t *testing.T, i *installation) {
 	c := i.newUser(t)
 	assistantID := c.post("/v1/assistants", map[string]any{"displayName": "Helper"}).field("id")

@@ -37,7 +37,7 @@ func TestServeKeepsItsOwnPostgres(t *testing.T) {
 	c = i.newClient(t)
 	c.signIn(adminEmail, password)
 	if !c.listed("collections")[collectionID] {
-		t.Error("the collection is gone")
+		t.Error("the collection does not exist")
 	}
 	i.killPostgres(t)
 	if !c.listed("collections")[collectionID] {

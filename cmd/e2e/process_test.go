@@ -57,7 +57,7 @@ func spawnFrom(t *testing.T, folder func() (string, error), name string, args, e
 	return c
 }
 
-// running tells whether the process lives.
+// running reports whether the process runs.
 func (c *child) running() bool {
 	select {
 	case <-c.done:

@@ -12,8 +12,8 @@ import (
 // services ask for news every second.
 const revokedWithin = 20 * time.Second
 
-// S22: what ends a session takes the force from its access tokens in every
-// part, and ends the streams that they have opened. The run goes on.
+// S22: the end of a session revokes its access tokens in every part, and ends the streams
+// that they have opened. The run continues.
 func revoked(t *testing.T, i *installation) {
 	email, password := newCredentials()
 	i.keepSecret(password)

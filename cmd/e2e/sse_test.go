@@ -182,7 +182,7 @@ func deltaText(frames []frame) string {
 	return b.String()
 }
 
-// eventNames tells the kinds of events, for a failed test.
+// eventNames returns the kinds of events, for a failed test.
 func eventNames(frames []frame) string {
 	var b bytes.Buffer
 	for _, f := range frames {

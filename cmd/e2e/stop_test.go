@@ -81,6 +81,6 @@ func checkResume(t *testing.T, c *client, s shape, seen []frame) {
 		return
 	}
 	if rest := c.follow(runID, last.id).readAll(); rawText(rest) != rawText(log[len(seen):]) {
-		t.Errorf("the reader comes back to\n%s\nwant\n%s", rawText(rest), rawText(log[len(seen):]))
+		t.Errorf("the reader that reconnected received\n%s\nwant\n%s", rawText(rest), rawText(log[len(seen):]))
 	}
 }
