@@ -105,7 +105,7 @@ func (a deviceRequest) withCredential(credential json.RawMessage) map[string]any
 
 const (
 	createCredential = `navigator.credentials.create({publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(%s)}).then(c => c.toJSON())`
-	getCredential  = `navigator.credentials.get({publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(%s)}).then(c => c.toJSON())`
+	getCredential    = `navigator.credentials.get({publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(%s)}).then(c => c.toJSON())`
 )
 
 // register makes the browser's device a passkey of a user.
