@@ -55,9 +55,12 @@ func (u User) Validate() error {
 	return nil
 }
 
-// NormalizeEmail returns the form of an address that is unique among users.
+// NormalizeEmail returns the form of an address that is unique among users. Some small
+// letters have a composed form that their capitals lack, so the address is composed again
+// in small letters. Composing can also create spaces, so they are trimmed last.
 func NormalizeEmail(address string) string {
-	return strings.ToLower(norm.NFKC.String(strings.TrimSpace(address)))
+	small := strings.ToLower(norm.NFKC.String(address))
+	return strings.TrimSpace(norm.NFKC.String(small))
 }
 
 // NameFor returns the display name of a new user: the given name, or the part of the

@@ -13,6 +13,10 @@ func TestNormalizeEmail(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"Ada@Example.ORG": "ada@example.org", " a@b.c ": "a@b.c", "ａda@example.org": "ada@example.org",
+		// A small letter with a composed form that its capital lacks.
+		"H\u0331@example.org": "\u1e96@example.org", "h\u0331@example.org": "\u1e96@example.org", "\u1e96@example.org": "\u1e96@example.org",
+		// A sign that is composed of a space and a mark.
+		"\u02db@example.org": "\u0328@example.org",
 	} {
 		if got := user.NormalizeEmail(given); got != want {
 			t.Errorf("%q became %q, want %q", given, got, want)
