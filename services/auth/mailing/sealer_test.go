@@ -49,10 +49,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add("1", job.Sealed[:12])
 	f.Add("", []byte{})
 	f.Fuzz(func(t *testing.T, id string, sealed []byte) {
-		if id == job.ID && bytes.Equal(sealed, job.Sealed) {
-			return
-		}
-		if got, err := s.open(deliver{ID: id, Sealed: sealed}); err == nil {
+		// Each process of the fuzzer seals the seeds with a nonce of its own, and all of them
+		// are opened as they were sealed.
+		if got, err := s.open(deliver{ID: id, Sealed: sealed}); err == nil && (id != "1" || got.Address != "ada@example.org") {
 			t.Fatalf("opened %+v", got)
 		}
 	})

@@ -127,6 +127,25 @@ func TestThrottle_RefundedAttempt_IsNotCounted(t *testing.T) {
 	}
 }
 
+// An attempt that the limit of the network refuses is not counted for its account.
+func TestThrottle_RefusedForTheNetwork_IsNotCountedForTheAccount(t *testing.T) {
+	t.Parallel()
+	throttle := newThrottle(t)
+	here := from(t, "192.0.2.1")
+	allowed(t, func(i int) error { _, err := throttle.reserve(here, strconv.Itoa(i)); return err })
+	for range 20 {
+		if _, err := throttle.reserve(here, "ada"); err == nil {
+			t.Fatal("the limit of the network allows another attempt")
+		}
+	}
+	for range 50 {
+		throttle.wide.Refund(here, networkOf("192.0.2.1"))
+	}
+	if n := allowed(t, func(int) error { _, err := throttle.reserve(here, "ada"); return err }); n < 8 {
+		t.Errorf("%d attempts are left for the account", n)
+	}
+}
+
 func TestThrottle_Nil_LimitsNothing(t *testing.T) {
 	t.Parallel()
 	var throttle *Throttle

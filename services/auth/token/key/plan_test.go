@@ -128,10 +128,9 @@ func FuzzBoxOpen(f *testing.F) {
 	f.Add(sealed[:20], "row")
 	f.Add([]byte{}, "")
 	f.Fuzz(func(t *testing.T, raw []byte, row string) {
-		if bytes.Equal(raw, sealed) && row == "row" {
-			return
-		}
-		if text, err := box.Open(raw, row); err == nil {
+		// Each process of the fuzzer seals the seeds with a nonce of its own, and all of them
+		// are opened as they were sealed.
+		if text, err := box.Open(raw, row); err == nil && (row != "row" || string(text) != "a secret") {
 			t.Fatalf("opened %x in %q as %q", raw, row, text)
 		}
 	})
