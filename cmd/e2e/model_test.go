@@ -17,7 +17,7 @@ const stubModel = "openai/stub"
 type director struct {
 	url string
 
-	mu     sync.Mutex
+	mu      sync.Mutex
 	scripts map[string]*scene
 }
 
