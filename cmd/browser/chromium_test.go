@@ -1,6 +1,5 @@
-// Package browser shows what needs a real browser, or a real authenticator: it
-// drives Chromium by its DevTools protocol, and asks oathtool for codes, against
-// the whole product.
+// Package browser tests the whole product with a real browser and a real authenticator. It controls
+// Chromium by the DevTools protocol and gets TOTP codes from oathtool.
 package browser_test
 
 import (
@@ -21,7 +20,7 @@ import (
 )
 
 const (
-	// startTimeout is generous: a browser's first start on a busy machine.
+	// startTimeout is long enough for the first start of a browser on a busy machine.
 	startTimeout = 60 * time.Second
 	callTimeout  = 30 * time.Second
 	announcement = "DevTools listening on "
@@ -37,10 +36,10 @@ type chromium struct {
 	lastID int
 }
 
-// openChromium starts a browser that ends with the test.
+// openChromium starts a browser, which is killed at the end of the test.
 func openChromium(t *testing.T) *chromium {
 	t.Helper()
-	// It ends by the cleanup below, which also ends its children.
+	// The cleanup below kills the browser and its child processes.
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
 		"--no-first-run", "--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), "about:blank")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -70,7 +69,7 @@ func openChromium(t *testing.T) *chromium {
 	case <-time.After(startTimeout):
 	}
 	if address == "" {
-		t.Fatal("chromium says nowhere that it listens")
+		t.Fatal("chromium does not print the address that it listens on")
 	}
 	c := &chromium{t: t}
 	conn, resp, err := websocket.Dial(t.Context(), address, nil)
@@ -85,6 +84,7 @@ func openChromium(t *testing.T) *chromium {
 	return c
 }
 
+// openTab opens a tab, to which all further calls go.
 func (c *chromium) openTab() {
 	c.t.Helper()
 	var target struct{ TargetID string }
@@ -106,7 +106,7 @@ type message struct {
 	} `json:"error,omitempty"`
 }
 
-// call makes a call of the protocol, to the tab once there is one.
+// call makes a call of the protocol. It goes to the tab, if one is open.
 func (c *chromium) call(method string, params map[string]any, into any) {
 	c.t.Helper()
 	if problem := c.tryCall(method, params, into); problem != "" {
@@ -114,7 +114,7 @@ func (c *chromium) call(method string, params map[string]any, into any) {
 	}
 }
 
-// tryCall is call, and returns what the browser had against it.
+// tryCall is like call, and returns the error message of the browser.
 func (c *chromium) tryCall(method string, params map[string]any, into any) (problem string) {
 	c.t.Helper()
 	c.mu.Lock()
@@ -139,7 +139,7 @@ func (c *chromium) tryCall(method string, params map[string]any, into any) (prob
 	}
 }
 
-// visit opens a page and waits until it stands.
+// visit opens a page and waits until it is loaded.
 func (c *chromium) visit(address string) {
 	c.t.Helper()
 	var navigated struct{ ErrorText string }
@@ -150,8 +150,7 @@ func (c *chromium) visit(address string) {
 	c.eval(`new Promise(done => document.readyState === "complete" ? done() : addEventListener("load", () => done()))`, nil)
 }
 
-// eval runs an expression in the page, waits for its promise, and decodes what it
-// comes to.
+// eval evaluates an expression in the page, waits for its promise and decodes the result.
 func (c *chromium) eval(expression string, into any) {
 	c.t.Helper()
 	if problem := c.tryEval(expression, into); problem != "" {
@@ -159,7 +158,7 @@ func (c *chromium) eval(expression string, into any) {
 	}
 }
 
-// tryEval is eval, and returns what was thrown.
+// tryEval is like eval, and returns the exception.
 func (c *chromium) tryEval(expression string, into any) (thrown string) {
 	c.t.Helper()
 	var out struct {
@@ -185,7 +184,7 @@ func (c *chromium) tryEval(expression string, into any) (thrown string) {
 	return ""
 }
 
-// waitFor waits for a page on which an expression holds: pages come and go meanwhile.
+// waitFor waits until an expression is true in the page. The browser may load other pages in between.
 func (c *chromium) waitFor(expression string) {
 	c.t.Helper()
 	ticker, deadline := time.NewTicker(20*time.Millisecond), time.After(callTimeout)
@@ -200,13 +199,13 @@ func (c *chromium) waitFor(expression string) {
 		case <-deadline:
 			var where string
 			c.tryEval("location.href + ' ' + document.body?.innerText", &where)
-			c.t.Fatalf("waited in vain for %s at %s", expression, where)
+			c.t.Fatalf("timed out waiting for %s at %s", expression, where)
 		}
 	}
 }
 
-// authenticator puts a device into the browser that holds passkeys, and verifies
-// its user or does not.
+// authenticator adds a virtual authenticator for passkeys to the browser. It verifies its user if
+// verifies is true.
 func (c *chromium) authenticator(verifies bool) string {
 	c.t.Helper()
 	c.call("WebAuthn.enable", map[string]any{"enableUI": false}, nil)

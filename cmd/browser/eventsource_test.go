@@ -16,8 +16,8 @@ import (
 // cutAfter is how many events the first stream through the cutting proxy has.
 const cutAfter = 2
 
-// startCuttingProxy is a page, and a proxy to the product that breaks the first stream of events
-// in the middle, as a lost connection does.
+// startCuttingProxy serves a page and a proxy to the product, and returns its URL. The proxy breaks
+// the first stream of events after some events, as a lost connection does.
 func startCuttingProxy(t *testing.T, p *product) string {
 	t.Helper()
 	var streams atomic.Int32
@@ -69,8 +69,8 @@ func copyEvents(w http.ResponseWriter, body io.Reader, n int) {
 	_ = http.NewResponseController(w).Flush()
 }
 
-// followScript is the code of docs/streams.md: a page that follows a run by EventSource
-// with a ticket, and with another one after the stream broke.
+// followScript is the code of docs/streams.md. It follows a run by EventSource with a ticket, and
+// gets another ticket after the stream broke.
 const followScript = `new Promise((resolve, reject) => {
   const log = {seen: [], reconnects: 0, tickets: 0}
   const ticket = async () => {
@@ -105,16 +105,16 @@ const followScript = `new Promise((resolve, reject) => {
   open().catch(reject)
 })`
 
-// S96: EventSource, which cannot send a header, follows a run by tickets, also after
-// its connection broke.
-func TestS96EventSourceFollowsByTickets(t *testing.T) {
+// S96: EventSource, which cannot send a header, follows a run with tickets, and resumes after its
+// connection broke.
+func TestS96EventSourceFollowsARunWithTickets(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	s := p.SignUp(t, "ada@example.com")
 	conversation := p.Create(t, s, "/v1/conversations", map[string]string{"title": "One"})
 	var started struct{ Run struct{ ID string } }
 	p.post(t, s, "/v1/conversations/"+conversation+"/messages", map[string]string{"content": "What is 6 * 7?"}, &started)
-	p.Drain(t, s, "/v1/runs/"+started.Run.ID+"/events") // it has ended: every reader sees the same
+	p.Drain(t, s, "/v1/runs/"+started.Run.ID+"/events") // the run has ended, so every reader receives the same events
 	c := openChromium(t)
 	c.visit(startCuttingProxy(t, p))
 	var log struct {
@@ -127,13 +127,13 @@ func TestS96EventSourceFollowsByTickets(t *testing.T) {
 	}
 	for n, seq := range log.Seen {
 		if seq != n+1 {
-			t.Errorf("the page saw the events %v", log.Seen)
+			t.Errorf("the page received the events %v", log.Seen)
 			break
 		}
 	}
 }
 
-// A page of a listed origin keeps its session in the cookie, and no other page does.
+// A page of a listed origin can use a session cookie, and no other page can.
 func TestS97CookiesAreForListedOrigins(t *testing.T) {
 	t.Parallel()
 	page := func() string {
@@ -142,7 +142,7 @@ func TestS97CookiesAreForListedOrigins(t *testing.T) {
 			_, _ = io.WriteString(w, "<!doctype html><title>A page</title>")
 		}))
 		t.Cleanup(server.Close)
-		return strings.Replace(server.URL, "127.0.0.1", "localhost", 1) // one site with the product
+		return strings.Replace(server.URL, "127.0.0.1", "localhost", 1) // the same site as the product
 	}
 	listed, unlisted := page(), page()
 	p := startWith(t, func(string) map[string]string { return map[string]string{"GATEHOUSE_CORS_ORIGINS": listed} })

@@ -15,12 +15,13 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/relying"
 )
 
-// app is a client's site, another one than ours, with its registration.
+// app is the site of an OAuth client, with its registration.
 type app struct {
 	relying.Client
 	callback string
 }
 
+// app serves the site of a client and registers the client.
 func (p *product) app(t *testing.T) app {
 	t.Helper()
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -32,22 +33,22 @@ func (p *product) app(t *testing.T) app {
 	return app{relying.Register(t, p.Installation, p.SignIn(t), map[string]any{"redirectUris": []string{callback}}), callback}
 }
 
-// authorizeURL asks for a user, at the name that passkeys are bound to.
+// authorizeURL returns the URL of an authorization request, with the host name of passkeys.
 func (p *product) authorizeURL(a app, challenge, prompt string) string {
 	at := *p.Installation
 	at.URL = p.origin
 	return relying.AuthorizeURL(&at, a.Client, challenge, "redirect_uri", a.callback, "prompt", prompt)
 }
 
-// clientResult waits until the browser is back at the client's site, and returns how its
-// user signed in.
+// clientResult waits until the browser returns to the site of the client, exchanges the code and
+// returns the sign-in methods of the user.
 func (p *product) clientResult(t *testing.T, c *chromium, a app, verifier string) []string {
 	t.Helper()
 	c.waitFor(fmt.Sprintf("location.href.startsWith(%q)", a.callback+"?"))
 	var answer struct{ Code, Error, Iss string }
 	c.eval(`Object.fromEntries(new URLSearchParams(location.search))`, &answer)
 	if answer.Code == "" || answer.Iss != p.origin {
-		t.Fatalf("the client is answered %+v", answer)
+		t.Fatalf("the client received %+v", answer)
 	}
 	var got struct {
 		AccessToken string `json:"access_token"`
@@ -56,6 +57,7 @@ func (p *product) clientResult(t *testing.T, c *chromium, a app, verifier string
 	return tokens{AccessToken: got.AccessToken}.methods(t)
 }
 
+// exchange exchanges a code for tokens.
 func (p *product) exchange(t *testing.T, a app, code, verifier string, into any) {
 	t.Helper()
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "redirect_uri": {a.callback}}
@@ -69,7 +71,7 @@ func (p *product) exchange(t *testing.T, a app, code, verifier string, into any)
 	must(t, json.NewDecoder(resp.Body).Decode(into))
 }
 
-// submit fills the fields of a page's form in and presses a button, as a user does.
+// submit fills in the form of a page and clicks a button.
 func (c *chromium) submit(button string, fields map[string]string) {
 	c.t.Helper()
 	for name, value := range fields {
@@ -78,10 +80,10 @@ func (c *chromium) submit(button string, fields map[string]string) {
 	c.eval(fmt.Sprintf("document.querySelector(%q).click()", button), nil)
 }
 
-// S34, S38: in a real browser a client gets its user by the pages alone: by password and
-// consent, then with the code that an authenticator shows, and by a passkey alone. What
-// was allowed once is not asked again.
-func TestS38ChromiumLetsAClientActAndNeverSkipsAFactor(t *testing.T) {
+// S34, S38: in a real browser a user signs in for a client by a password, by a password and a TOTP
+// code, and by a passkey. A second factor is never skipped. A grant that exists is not asked for
+// again.
+func TestS38ChromiumSignsInForAClientWithEveryFactor(t *testing.T) {
 	t.Parallel()
 	p, c := start(t), openChromium(t)
 	a, ada := p.app(t), p.SignUp(t, "ada@example.com")
@@ -133,8 +135,8 @@ func TestS38ChromiumLetsAClientActAndNeverSkipsAFactor(t *testing.T) {
 	}
 }
 
-// A page of ours makes its session the provider's, and nobody else's page does.
-func TestASessionOfAPageIsTheProvidersToo(t *testing.T) {
+// A page of Gatehouse can use its session at the OAuth provider. A page of another site cannot.
+func TestOAuthLogin_PageOfGatehouse_SharesItsSession(t *testing.T) {
 	t.Parallel()
 	p, c := start(t), openChromium(t)
 	a, ada := p.app(t), p.SignUp(t, "ada@example.com")
@@ -142,7 +144,7 @@ func TestASessionOfAPageIsTheProvidersToo(t *testing.T) {
 		p.origin+"/oauth2/login", ada.AccessToken)
 	c.visit(a.callback)
 	if problem := c.tryEval(keep, nil); problem == "" {
-		t.Error("another site's page made a session the provider's")
+		t.Error("a page of another site used a session at the provider")
 	}
 	c.visit(p.origin + "/docs/errors")
 	var status int

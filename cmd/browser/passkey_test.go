@@ -15,10 +15,10 @@ import (
 	"github.com/gatehouse/gatehouse/platform/freeport"
 )
 
-// product is the whole product at a name that passkeys can be bound to.
+// product is the whole product at a host name, which passkeys need.
 type product struct {
 	*inprocess.Installation
-	// origin is where browsers find it.
+	// origin is the address that browsers use.
 	origin string
 }
 
@@ -27,10 +27,10 @@ func start(t *testing.T) *product {
 	return startWith(t, func(string) map[string]string { return nil })
 }
 
-// startWith is start with settings, which may depend on the origin.
+// startWith is like start with additional settings, which may depend on the origin.
 func startWith(t *testing.T, more func(origin string) map[string]string) *product {
 	t.Helper()
-	// The public URL must be known before the port is taken.
+	// The public URL has the port, so the port is chosen before the gateway listens.
 	address, err := freeport.Address(t.Context())
 	must(t, err)
 	_, port, err := net.SplitHostPort(address)
@@ -42,9 +42,9 @@ func startWith(t *testing.T, more func(origin string) map[string]string) *produc
 	return p
 }
 
-const password = inprocess.AdminPassword + " too" // of who signs up
+const password = inprocess.AdminPassword + " too" // of users that SignUp creates
 
-// tokens are what signing in answers.
+// tokens is the response of a sign-in.
 type tokens struct {
 	AccessToken  string
 	MfaChallenge *struct {
@@ -53,7 +53,7 @@ type tokens struct {
 	}
 }
 
-// methods are what was shown for a token.
+// methods returns the sign-in methods in the access token.
 func (s tokens) methods(t *testing.T) []string {
 	t.Helper()
 	parts := strings.Split(s.AccessToken, ".")
@@ -67,13 +67,13 @@ func (s tokens) methods(t *testing.T) []string {
 	return claims.AMR
 }
 
-// post sends a body, which must be answered well.
+// post sends a request, which must succeed.
 func (p *product) post(t *testing.T, s inprocess.Session, path string, body, into any) {
 	t.Helper()
 	inprocess.Decode(t, p.Request(t, s, http.MethodPost, path, body), into)
 }
 
-// postRefused posts what must be refused, and returns the reason.
+// postRefused sends a request, which must be refused, and returns the reason.
 func (p *product) postRefused(t *testing.T, s inprocess.Session, path string, body any, status int) string {
 	t.Helper()
 	resp := p.Request(t, s, http.MethodPost, path, body)
@@ -93,7 +93,7 @@ func (p *product) signIn(t *testing.T, email string) tokens {
 	return out
 }
 
-// deviceRequest is what a device is asked to sign.
+// deviceRequest is what an authenticator must sign.
 type deviceRequest struct {
 	ChallengeID string
 	PublicKey   json.RawMessage
@@ -108,7 +108,7 @@ const (
 	getCredential    = `navigator.credentials.get({publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(%s)}).then(c => c.toJSON())`
 )
 
-// register makes the browser's device a passkey of a user.
+// register registers a passkey of a user in the browser.
 func (p *product) register(t *testing.T, c *chromium, s inprocess.Session) (recoveryCodes []string) {
 	t.Helper()
 	var a deviceRequest
@@ -128,8 +128,7 @@ func (p *product) register(t *testing.T, c *chromium, s inprocess.Session) (reco
 	return out.RecoveryCodes
 }
 
-// sign asks the browser's device for a signature, for a challenge where there is
-// one.
+// sign signs in with the passkey of the browser. An empty challenge means without a password.
 func (p *product) sign(t *testing.T, c *chromium, challenge string) map[string]any {
 	t.Helper()
 	var a deviceRequest
@@ -149,7 +148,7 @@ func TestS40ChromiumRegistersAPasskeyAndSignsIn(t *testing.T) {
 		t.Errorf("%d recovery codes", len(codes))
 	}
 
-	// Alone.
+	// Sign in with the passkey alone.
 	answer := p.sign(t, c, "")
 	var alone tokens
 	p.post(t, inprocess.Session{}, "/v1/auth/passkeys:finish", answer, &alone)
@@ -162,10 +161,10 @@ func TestS40ChromiumRegistersAPasskeyAndSignsIn(t *testing.T) {
 		t.Errorf("signed in as %s, want %s", me.ID, ada.UserID)
 	}
 	if reason := p.postRefused(t, inprocess.Session{}, "/v1/auth/passkeys:finish", answer, http.StatusUnauthorized); reason != "FACTOR_INVALID" {
-		t.Errorf("the same answer again: %s", reason)
+		t.Errorf("the same signature again: %s", reason)
 	}
 
-	// As the second factor.
+	// Use the passkey as the second factor.
 	half := p.signIn(t, "ada@example.com")
 	if half.AccessToken != "" || half.MfaChallenge == nil || !slices.Contains(half.MfaChallenge.Methods, "passkey") {
 		t.Fatalf("a password alone: %+v", half)
@@ -176,27 +175,27 @@ func TestS40ChromiumRegistersAPasskeyAndSignsIn(t *testing.T) {
 		t.Errorf("signed in by %v", got)
 	}
 
-	// To step up.
+	// Use the passkey to step up.
 	var fresh tokens
 	p.post(t, inprocess.Session{AccessToken: whole.AccessToken}, "/v1/auth/step-up", map[string]any{"passkey": p.sign(t, c, "")}, &fresh)
 
-	// Where the device does not verify its user, it does not answer alone.
+	// An authenticator that does not verify its user cannot be the only factor.
 	c.call("WebAuthn.setUserVerified", map[string]any{"authenticatorId": device, "isUserVerified": false}, nil)
 	var a deviceRequest
 	p.post(t, inprocess.Session{}, "/v1/auth/passkeys:begin", map[string]any{}, &a)
 	if thrown := c.tryEval(fmt.Sprintf(getCredential, a.PublicKey), nil); !strings.Contains(thrown, "NotAllowedError") {
-		t.Errorf("the device answered: %q", thrown)
+		t.Errorf("the authenticator returned: %q", thrown)
 	}
 }
 
-func TestS40ChromiumSignsNothingForAnotherOrigin(t *testing.T) {
+func TestS40PasskeySignatureForAnotherOriginIsRefused(t *testing.T) {
 	t.Parallel()
 	p, elsewhere, c := start(t), start(t), openChromium(t)
 	c.visit(p.origin + "/version")
 	c.authenticator(true)
 	p.register(t, c, p.SignUp(t, "ada@example.com"))
-	// The same name on another port is another origin, whose page a browser lets
-	// ask for the passkey all the same.
+	// The same host name with another port is another origin. The browser still allows a page of
+	// that origin to use the passkey.
 	c.visit(elsewhere.origin + "/version")
 	if reason := p.postRefused(t, inprocess.Session{}, "/v1/auth/passkeys:finish", p.sign(t, c, ""), http.StatusUnauthorized); reason != "FACTOR_INVALID" {
 		t.Errorf("from another origin: %s", reason)

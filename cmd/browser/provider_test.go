@@ -24,8 +24,8 @@ const (
 	client    = "gatehouse-test"
 )
 
-// startFederated serves the product with a real OpenID provider beside it, which to a
-// browser is another site: an address instead of a name.
+// startFederated serves the product with a real OpenID provider. The provider has an IP address
+// instead of a host name, so it is another site for the browser.
 func startFederated(t *testing.T) *product {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(providers, "node_modules", ".package-lock.json")); err != nil {
@@ -41,7 +41,7 @@ func startFederated(t *testing.T) *product {
 	})
 }
 
-// serveProvider runs the provider until the test ends.
+// serveProvider runs the OpenID provider until the test ends.
 func serveProvider(t *testing.T, issuer, redirectURI string) {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "node", "serve.mjs", issuer, client, "a secret of the test's: 100%", redirectURI)
@@ -66,7 +66,7 @@ func serveProvider(t *testing.T, issuer, redirectURI string) {
 	t.Fatal("the provider does not listen")
 }
 
-// agree signs somebody in at the provider, who then agrees to what is asked.
+// agree signs a user in at the provider and gives consent.
 func (c *chromium) agree(name string) {
 	c.t.Helper()
 	c.waitFor(`document.querySelector("input[name=login]")`)
@@ -75,20 +75,21 @@ func (c *chromium) agree(name string) {
 	c.confirm()
 }
 
-// confirm agrees, as somebody whom the provider knows.
+// confirm gives consent as a user who is signed in at the provider.
 func (c *chromium) confirm() {
 	c.t.Helper()
 	c.waitFor(`document.querySelector("input[name=prompt][value=consent]")`)
 	c.eval(`document.querySelector("form").submit()`, nil)
 }
 
-// waitForPath waits until the browser is at a path of the product.
+// waitForPath waits until the browser shows a path of the product.
 func (p *product) waitForPath(c *chromium, path string) {
 	c.t.Helper()
 	c.waitFor(fmt.Sprintf("location.origin === %q && location.pathname === %q", p.origin, path))
 }
 
-// session is whom a page finds itself signed in as, by the cookies alone.
+// session refreshes the session of a page by its cookies, and returns the tokens and the email
+// address of the user.
 func (p *product) session(t *testing.T, c *chromium) (tokens, string) {
 	t.Helper()
 	var out tokens
@@ -99,7 +100,7 @@ func (p *product) session(t *testing.T, c *chromium) (tokens, string) {
 	return out, me.Email
 }
 
-func TestS38ChromiumSignsInByAProviderAndShowsItsPasskey(t *testing.T) {
+func TestS38ChromiumSignsInByAProviderAndAPasskey(t *testing.T) {
 	t.Parallel()
 	sources.Depend()
 	p, c := startFederated(t), openChromium(t)
@@ -117,7 +118,7 @@ func TestS38ChromiumSignsInByAProviderAndShowsItsPasskey(t *testing.T) {
 		t.Errorf("a script reads %s", readable)
 	}
 
-	// With a passkey enrolled, the provider is not enough.
+	// After a passkey is registered, the identity provider alone is not sufficient.
 	c.authenticator(true)
 	p.register(t, c, inprocess.Session{AccessToken: in.AccessToken})
 	c.visit(start)
@@ -130,8 +131,8 @@ func TestS38ChromiumSignsInByAProviderAndShowsItsPasskey(t *testing.T) {
 	}
 }
 
-// A recovery code goes by the page's form, which needs no script.
-func TestS39ChromiumShowsARecoveryCodeOnce(t *testing.T) {
+// A recovery code is sent by the form of the page, which needs no script. It works once.
+func TestS39ChromiumUsesARecoveryCodeOnce(t *testing.T) {
 	t.Parallel()
 	p, c := startFederated(t), openChromium(t)
 	start := p.origin + "/v1/auth/providers/acme/start?returnTo=/docs/errors"
@@ -152,9 +153,9 @@ func TestS39ChromiumShowsARecoveryCodeOnce(t *testing.T) {
 	c.waitFor(`document.getElementById("problem")`)
 }
 
-// As Apple answers: by a form that the provider's own page sends, which brings no
-// cookie of this site.
-func TestChromiumComesBackByAForm(t *testing.T) {
+// Some identity providers, such as Apple, return the user with a form of their own page. That
+// request has no cookie of this site.
+func TestProviderSignIn_FormPost_SignsIn(t *testing.T) {
 	t.Parallel()
 	p, c := startFederated(t), openChromium(t)
 	c.visit(p.origin + "/")
@@ -172,25 +173,25 @@ func TestChromiumComesBackByAForm(t *testing.T) {
 	}
 }
 
-// Login CSRF: an answer that another browser got signs this one in as nobody.
-func TestChromiumTakesNoOtherBrowsersAnswer(t *testing.T) {
+// Login CSRF: a browser that opens the callback URL of another browser is not signed in.
+func TestProviderSignIn_CallbackOfAnotherBrowser_IsRefused(t *testing.T) {
 	t.Parallel()
 	p, theirs, mine := startFederated(t), openChromium(t), openChromium(t)
 	var begun struct{ AuthorizationURL, State string }
 	theirs.visit(p.origin + "/")
 	theirs.eval(`fetch("/v1/auth/providers/acme:begin", {method: "POST", headers: {"Content-Type": "application/json"}, body: "{}"}).then(r => r.json())`, &begun)
-	// Without its cookie nothing takes the answer there, so that the code stays good.
+	// This browser has no cookie of the attempt, so the code is not used there and stays valid.
 	theirs.visit(begun.AuthorizationURL)
 	theirs.agree("eve")
 	theirs.waitFor(`location.pathname.endsWith("/callback")`)
-	var answer string
-	theirs.eval("location.href", &answer)
-	if !strings.Contains(answer, "code=") || !strings.Contains(answer, "iss=") {
-		t.Fatalf("the answer is %s", answer)
+	var callback string
+	theirs.eval("location.href", &callback)
+	if !strings.Contains(callback, "code=") || !strings.Contains(callback, "iss=") {
+		t.Fatalf("the callback URL is %s", callback)
 	}
 	mine.visit(p.origin + "/v1/auth/providers/acme/start")
 	mine.waitFor(`document.querySelector("input[name=login]")`)
-	mine.visit(answer)
+	mine.visit(callback)
 	mine.waitFor(`document.querySelector("h1")?.innerText === "You are not signed in"`)
 	mine.visit(p.origin + "/")
 	var status int
@@ -201,7 +202,7 @@ func TestChromiumTakesNoOtherBrowsersAnswer(t *testing.T) {
 	}
 }
 
-func TestS18ChromiumLinksAProviderToAnAccount(t *testing.T) {
+func TestS18ChromiumLinksAnIdentityProviderToAnAccount(t *testing.T) {
 	t.Parallel()
 	p, c := startFederated(t), openChromium(t)
 	ada := p.SignUp(t, "ada@example.org")

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/internal/inprocess"
 )
 
-// oathtool is a real authenticator: the code of a secret at a time.
+// oathtool returns the TOTP code of a secret at a time, from the program of this name.
 func oathtool(t *testing.T, secret string, at time.Time) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "oathtool", "--totp", "--base32", "--now", at.UTC().Format("2006-01-02 15:04:05 UTC"), secret).Output()
@@ -28,7 +28,7 @@ func TestS35CodesOfOathtoolSignInOnce(t *testing.T) {
 	if !strings.HasPrefix(created.URI, "otpauth://totp/") || !strings.Contains(created.URI, "secret="+created.Secret) {
 		t.Errorf("the URI is %s", created.URI)
 	}
-	// A code of the step before now, so that those of now and after are left.
+	// This uses the code of the previous time step, so that the current and the next stay unused.
 	now := time.Now()
 	var codes struct{ RecoveryCodes []string }
 	p.post(t, ada, "/v1/me/mfa/totp:confirm", map[string]any{"code": oathtool(t, created.Secret, now.Add(-20*time.Second))}, &codes)
@@ -46,9 +46,9 @@ func TestS35CodesOfOathtoolSignInOnce(t *testing.T) {
 	if got := whole.methods(t); !slices.Equal(got, []string{"pwd", "otp", "mfa"}) {
 		t.Errorf("signed in by %v", got)
 	}
-	for _, spent := range []string{next, oathtool(t, created.Secret, now)} {
-		if reason := p.postRefused(t, inprocess.Session{}, "/v1/auth/sign-in/mfa", answer(spent), http.StatusUnauthorized); reason != "FACTOR_INVALID" {
-			t.Errorf("a code that was used, or is older: %s", reason)
+	for _, used := range []string{next, oathtool(t, created.Secret, now)} {
+		if reason := p.postRefused(t, inprocess.Session{}, "/v1/auth/sign-in/mfa", answer(used), http.StatusUnauthorized); reason != "FACTOR_INVALID" {
+			t.Errorf("a used or older code: %s", reason)
 		}
 	}
 	// A recovery code works once.
@@ -76,6 +76,6 @@ func TestS39RemovingTheAuthenticatorNeedsACode(t *testing.T) {
 	ada.AccessToken = fresh.AccessToken
 	inprocess.Decode(t, p.Request(t, ada, http.MethodDelete, "/v1/me/mfa/totp", nil), &struct{}{})
 	if whole := p.signIn(t, "ada@example.com"); whole.AccessToken == "" {
-		t.Error("a removed factor is still required")
+		t.Error("a removed factor is requested")
 	}
 }

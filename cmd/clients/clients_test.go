@@ -1,5 +1,5 @@
-// Package clients runs the clients that others wrote against the product: what
-// a page or a Node service would import, over each protocol of the gateway.
+// Package clients tests the client libraries of other projects against the product, over each
+// protocol of the gateway, as web pages and Node services use them.
 package clients_test
 
 import (
@@ -17,13 +17,13 @@ import (
 
 const (
 	typescript = "../../clients/typescript"
-	// patience is long, since a machine may be busy with other tests.
+	// patience is long, since the machine may be busy with other tests.
 	patience = 5 * time.Minute
 )
 
-// TestTypeScript runs the TypeScript client's own tests, with the npm clients
-// of Connect, gRPC-Web and gRPC, against a gateway of this process.
-func TestTypeScript(t *testing.T) {
+// The tests of the TypeScript client pass against a gateway in this process. They use the npm
+// clients of Connect, gRPC-Web and gRPC.
+func TestTypeScriptClient_LiveTests_Pass(t *testing.T) {
 	t.Parallel()
 	sources.Depend()
 	if _, err := os.Stat(filepath.Join(typescript, "node_modules", ".package-lock.json")); err != nil {
