@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -42,25 +44,34 @@ type fixture struct {
 //go:embed testdata/fixtures
 var fixtureFiles embed.FS
 
-func fixtures(t *testing.T) []fixture {
-	t.Helper()
+// loadFixtures decodes the files once, since every request of the walk needs them.
+var loadFixtures = sync.OnceValues(func() ([]fixture, error) {
 	entries, err := fixtureFiles.ReadDir("testdata/fixtures")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var out []fixture
 	for _, entry := range entries {
 		raw, err := fixtureFiles.ReadFile(path.Join("testdata/fixtures", entry.Name()))
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		decoder := json.NewDecoder(bytes.NewReader(raw))
 		decoder.DisallowUnknownFields()
 		var f fixture
 		if err := decoder.Decode(&f); err != nil {
-			t.Fatalf("%s: %v", entry.Name(), err)
+			return nil, fmt.Errorf("%s: %w", entry.Name(), err)
 		}
 		out = append(out, f)
+	}
+	return out, nil
+})
+
+func fixtures(t *testing.T) []fixture {
+	t.Helper()
+	out, err := loadFixtures()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return out
 }

@@ -74,6 +74,15 @@ type Deps struct {
 	Clock  clock.Clock
 }
 
+// nouns returns the plural of [Kind.Noun]. The list is named by it, unless the kind has a
+// title.
+func (k Kind[T]) nouns() string {
+	if k.Title != "" {
+		return k.Title + "s"
+	}
+	return k.List.Name
+}
+
 // difference returns the changes that the creation or deletion of a resource has in the audit
 // trail.
 func (k Kind[T]) difference(before, after T) map[string]audit.Change {

@@ -186,7 +186,7 @@ func (w *Writer[T]) AtMost(most int, count func(ctx context.Context, tx postgres
 	return func(ctx context.Context, tx postgres.Tx, of T) error {
 		n, err := count(ctx, tx, meta(&of).OrganizationID)
 		if err == nil && n >= most {
-			return fault.New(faultv1.Reason_REASON_CONFLICT, "the organization has %d %ss: delete one first", n, w.kind.Noun())
+			return fault.New(faultv1.Reason_REASON_CONFLICT, "the organization has %d %s: delete one first", n, w.kind.nouns())
 		}
 		return err
 	}

@@ -58,14 +58,14 @@ func run(root string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		print(out, module, f)
+		printRow(out, module, f)
 		total.add(f)
 	}
-	print(out, "all", total)
+	printRow(out, "all", total)
 	return nil
 }
 
-func print(out io.Writer, name string, f figures) {
+func printRow(out io.Writer, name string, f figures) {
 	slices.Sort(f.functions)
 	p90, long := 0, 0
 	if n := len(f.functions); n > 0 {

@@ -40,7 +40,7 @@ func TestS18DeletingAccountNeedsRecentSignIn(t *testing.T) {
 	}
 }
 
-// S21: nothing gives access to a deleted account, and what is left of it has no
+// S21: nothing gives access to a deleted account, and its remaining rows have no
 // personal data.
 func TestS21DeletedAccountLosesAccessAndData(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ func Echo(tokens int, delay time.Duration) Responder {
 }
 
 // Grounded returns a responder that behaves like a model with tools. It searches first when it
-// may call knowledge_search. Then it answers with the given number of tokens, and cites
+// may call knowledge_search. Then it returns the given number of tokens, and cites
 // passage 1 when the search has found one.
 func Grounded(tokens int, delay time.Duration) Responder {
 	return func(req Request) Reply {

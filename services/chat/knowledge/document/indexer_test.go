@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/chat/knowledge/embed"
 )
 
-// gate is an embedder that waits until the test lets it continue, or fails.
+// gate is an embedder that blocks until the test opens it, or fails.
 type gate struct {
 	*embed.Hash
 	entered chan struct{}
